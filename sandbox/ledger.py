@@ -1,0 +1,158 @@
+"""An ordered map on disk that survives being killed at any instruction.
+
+Two files: `NAME.json`, a readable snapshot, and `NAME.journal`, one JSON line per change since. Opening replays the
+journal, closing folds it into a new snapshot (written aside, then renamed) and keeps the previous one as
+`NAME.json.bak`. A journal's last line may be torn by a kill: it was never acknowledged, so it is dropped. Anything else
+that cannot be read is an error that names the file and the last good copy, and nothing is overwritten.
+
+The engine keeps its state in one, the simulated clouds keep their objects in another.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self, TextIO, cast
+
+Entry = dict[str, Any]
+
+
+class CorruptError(Exception):
+    """A file that cannot be read as what it should be; the message names it and the last good copy."""
+
+
+class Ledger:
+    """The map itself. `decode` turns a snapshot document into entries, `encode` entries into a document.
+
+    Methods may be called from several threads. A value must not be mutated after `put`. Exactly one process may hold it
+    open for writing (the caller's lock sees to that); a `readonly` one never touches the files.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        decode: Callable[[Entry], dict[str, Entry]],
+        encode: Callable[[dict[str, Entry]], Entry],
+        readonly: bool = False,
+    ) -> None:
+        self.path: Path = path
+        self.readonly: bool = readonly
+        self._journal_path: Path = path.with_suffix(".journal")
+        self._backup_path: Path = path.with_name(path.name + ".bak")
+        self._decode: Callable[[Entry], dict[str, Entry]] = decode
+        self._encode: Callable[[dict[str, Entry]], Entry] = encode
+        self._lock: threading.Lock = threading.Lock()
+        self._entries: dict[str, Entry] = self._read_snapshot()
+        self._replay()
+        if not readonly:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._journal: TextIO = self._journal_path.open("a", encoding="utf-8")
+            self._fold()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._entries))
+
+    def get(self, key: str) -> Entry | None:
+        """The entry under `key`, or None."""
+        return self._entries.get(key)
+
+    def items(self) -> list[tuple[str, Entry]]:
+        """Every key and entry, in order."""
+        return list(self._entries.items())
+
+    def put(self, key: str, entry: Entry) -> None:
+        """Store `entry` as the last one; a key that was there moves to the end."""
+        with self._lock:
+            self._append({"put": key, "entry": entry})
+            self._entries.pop(key, None)
+            self._entries[key] = entry
+
+    def remove(self, key: str) -> None:
+        """Forget `key`; one that is not there is no error."""
+        with self._lock:
+            if key in self._entries:
+                self._append({"remove": key})
+                del self._entries[key]
+
+    def replace_all(self, entries: dict[str, Entry]) -> None:
+        """Make `entries` the whole content, and write it out at once."""
+        with self._lock:
+            self._entries = dict(entries)
+            self._write_snapshot()
+
+    def close(self) -> None:
+        """Fold the journal into the snapshot; without changes nothing is written."""
+        with self._lock:
+            if self.readonly or self._journal.closed:
+                return
+            self._fold()
+            self._journal.close()
+            self._journal_path.unlink()
+
+    def _fold(self) -> None:
+        if self._journal_path.stat().st_size:
+            self._write_snapshot()
+
+    def _append(self, change: Entry) -> None:
+        self._journal.write(json.dumps(change, separators=(",", ":")) + "\n")
+        self._journal.flush()
+
+    def _write_snapshot(self) -> None:
+        text = json.dumps(self._encode(self._entries), indent=2) + "\n"
+        aside = self.path.with_name(self.path.name + ".new")
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if self.path.exists():
+            # A hard link, then one rename: at no instant is there no snapshot under its own name.
+            self._backup_path.unlink(missing_ok=True)
+            self._backup_path.hardlink_to(self.path)
+        aside.replace(self.path)
+        self._journal.truncate(0)
+
+    def _read_snapshot(self) -> dict[str, Entry]:
+        if not self.path.exists():
+            return {}
+        try:
+            return self._decode(cast(Entry, json.loads(self.path.read_text(encoding="utf-8"))))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._corrupt(self.path, error) from error
+
+    def _replay(self) -> None:
+        if not self._journal_path.exists():
+            return
+        content = self._journal_path.read_bytes()
+        whole, _, torn = content.rpartition(b"\n")
+        try:
+            for line in whole.splitlines():
+                change = cast(Entry, json.loads(line))
+                if "put" in change:
+                    self._entries.pop(change["put"], None)
+                    self._entries[change["put"]] = change["entry"]
+                else:
+                    self._entries.pop(change["remove"], None)
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._corrupt(self._journal_path, error) from error
+        if torn and not self.readonly:
+            with self._journal_path.open("r+b") as file:
+                file.truncate(len(content) - len(torn))
+
+    def _corrupt(self, path: Path, error: Exception) -> CorruptError:
+        if path == self._journal_path:
+            remedy = f"{self.path} is good up to the last complete run: move the journal away to continue from there"
+        elif self._backup_path.exists():
+            remedy = f"the last good copy is {self._backup_path}: copy it over to continue from there"
+        else:
+            remedy = "no earlier copy exists: move the file away to start anew"
+        return CorruptError(f"{path} cannot be read ({type(error).__name__}: {error}); it was left as it is; {remedy}")

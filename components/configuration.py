@@ -1,0 +1,237 @@
+"""From `pulumi config` to `Settings`: one parse, every problem at once, each with its key and what is allowed.
+
+Two kinds of problem are found side by side: a field that is wrong by itself (pydantic's business), and fields that
+contradict each other (`CROSS_CHECKS`). The latter run over whatever could be read, so that one misspelt key does not
+hide an unsafe topology.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from components.settings import Settings, Tier
+
+NAMESPACE = "backbuild"
+DAYS_A_MONTH = 31  # the longest month: a monthly backup is never dropped early
+DAYS_A_YEAR = 366
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with the configuration: the key, and what is allowed there."""
+
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{NAMESPACE}:{self.key}: {self.message}"
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; `problems` lists every reason."""
+
+    def __init__(self, stack: str, problems: list[Problem]) -> None:
+        self.problems: list[Problem] = problems
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(f"the configuration of stack {stack} (Pulumi.{stack}.yaml) has {count}:\n{lines}")
+
+
+def load(config: Mapping[str, str], stack: str) -> Settings:
+    """Parse the stack's configuration: `config` maps `backbuild:key` to text, sections being JSON.
+
+    Keys of other namespaces (`aws:…`) belong to the providers and are left alone. Raises `ConfigurationError`.
+    """
+    raw = {name: _read(name, text) for name, text in _own_keys(config)}
+    problems: list[Problem] = []
+    try:
+        settings: Settings | None = Settings.model_validate_json(json.dumps(raw))
+    except ValidationError as error:
+        settings = None
+        problems += [_problem(cast("dict[str, Any]", detail)) for detail in error.errors()]
+    problems += _contradictions(settings or _partial(Settings, raw))
+    if settings is None or problems:
+        raise ConfigurationError(stack, problems)
+    return settings
+
+
+def _own_keys(config: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for key, text in config.items():
+        namespace, _, name = key.partition(":")
+        if namespace == NAMESPACE and text:  # Pulumi.yaml's default for a key that must be set is the empty text
+            yield name, text
+
+
+def _read(name: str, text: str) -> Any:
+    """Sections, numbers and booleans arrive as JSON, plain strings as they are."""
+    field = {field.alias: field for field in Settings.model_fields.values()}.get(name)
+    if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, str):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _problem(detail: dict[str, Any]) -> Problem:
+    path = ""
+    for part in detail["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    kind, given = detail["type"], detail["input"]
+    if kind == "missing":
+        return Problem(path, "is missing; set it in the stack's file")
+    if kind == "extra_forbidden":
+        return Problem(path, f"unknown key{_siblings(detail['loc'])}")
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    return Problem(path, message if kind == "value_error" else f"{message[0].lower()}{message[1:]}; given: {given!r}")
+
+
+def _siblings(location: tuple[str | int, ...]) -> str:
+    """The keys that are allowed beside an unknown one."""
+    model: type[BaseModel] = Settings
+    for part in location[:-1]:
+        fields = {str(field.alias): field.annotation for field in model.model_fields.values()}
+        annotation = fields.get(str(part))
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return ""
+        model = annotation
+    return f"; allowed: {', '.join(sorted(str(field.alias) for field in model.model_fields.values()))}"
+
+
+def _partial(model: type[ModelT], raw: Any) -> ModelT:
+    """Build `model` from those fields of `raw` that are valid; reading one of the others is an AttributeError."""
+    values: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        alias = str(field.alias)
+        if not isinstance(raw, dict) or alias not in raw:
+            if not field.is_required():
+                values[name] = field.get_default(call_default_factory=True)
+            continue
+        given = cast("dict[str, Any]", raw)[alias]
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            values[name] = _partial(annotation, given)
+        else:
+            try:
+                adapter: TypeAdapter[Any] = TypeAdapter(field.rebuild_annotation())
+                values[name] = adapter.validate_json(json.dumps(given), strict=True)
+            except ValidationError:
+                continue
+    return model.model_construct(**values)
+
+
+def _contradictions(settings: Settings) -> list[Problem]:
+    problems: list[Problem] = []
+    for check in CROSS_CHECKS:
+        try:
+            problems += check(settings)
+        except AttributeError:  # a field this check needs could not be read, and is reported as such
+            continue
+    return problems
+
+
+def _production_is_redundant(settings: Settings) -> Iterator[Problem]:
+    if settings.tier is not Tier.PRODUCTION:
+        return
+    for group in ("coordinator", "workers"):
+        members = getattr(settings.database, group).members
+        if members < 3:
+            yield Problem(
+                f"database.{group}.members",
+                f"given: {members}; allowed in production: 3, one member a zone, so that no commit is ever on one disk",
+            )
+
+
+def _production_is_protected(settings: Settings) -> Iterator[Problem]:
+    if settings.tier is Tier.PRODUCTION and not settings.protect:
+        yield Problem("protect", "production data must be protected; allowed: true")
+
+
+def _zones_lie_in_the_region(settings: Settings) -> Iterator[Problem]:
+    region = settings.database.region
+    for index, zone in enumerate(settings.database.zones):
+        if not zone.startswith(region):
+            yield Problem(
+                f"database.zones[{index}]", f"{zone} is not a zone of {region}; allowed: {region}a, {region}b, …"
+            )
+
+
+def _rotation_covers_the_point_in_time_window(settings: Settings) -> Iterator[Problem]:
+    window, kept = settings.backups.point_in_time_days, settings.backups.rotation.hourly_days
+    if kept < window:
+        yield Problem(
+            "backups.rotation.hourlyDays",
+            f"{kept} days of increments and WAL do not cover the point-in-time window; allowed: {window} or more",
+        )
+
+
+def _rotation_grows(settings: Settings) -> Iterator[Problem]:
+    rotation = settings.backups.rotation
+    kept = [
+        ("hourlyDays", rotation.hourly_days),
+        ("dailyDays", rotation.daily_days),
+        ("monthlyMonths", rotation.monthly_months * DAYS_A_MONTH),
+        ("yearlyYears", rotation.yearly_years * DAYS_A_YEAR),
+    ]
+    for (shorter, shorter_days), (longer, longer_days) in pairwise(kept):
+        if longer_days < shorter_days:
+            yield Problem(
+                f"backups.rotation.{longer}",
+                f"{longer_days} days is less than {shorter} keeps; allowed: {shorter_days} days or more",
+            )
+
+
+def _replica_is_elsewhere(settings: Settings) -> Iterator[Problem]:
+    if settings.backups.replica.jurisdiction == settings.backups.jurisdiction:
+        others = [str(other) for other in type(settings.backups.jurisdiction) if other != settings.backups.jurisdiction]
+        yield Problem(
+            "backups.replica.jurisdiction",
+            f"the replica must not lie in the primary's jurisdiction ({settings.backups.jurisdiction}); "
+            f"allowed: {', '.join(others)}",
+        )
+
+
+def _offsite_is_elsewhere(settings: Settings) -> Iterator[Problem]:
+    if settings.backups.offsite.region == settings.database.region:
+        yield Problem(
+            "backups.offsite.region",
+            f"the off-site copy must not lie in the database's region; allowed: any but {settings.database.region}",
+        )
+
+
+def _partial_rollout_names_the_rest(settings: Settings) -> Iterator[Problem]:
+    rollout = settings.api.rollout
+    if rollout.percentage < 100 and rollout.stable_version is None:
+        yield Problem(
+            "api.rollout.stableVersion",
+            f"the other {100 - rollout.percentage} % need a version; allowed: the output apiVersion of a deployment",
+        )
+
+
+def _status_page_is_independent(settings: Settings) -> Iterator[Problem]:
+    if settings.status_domain == settings.domain or settings.status_domain.endswith(f".{settings.domain}"):
+        yield Problem(
+            "statusDomain",
+            f"a status page inside {settings.domain} fails with it; allowed: a domain with a zone of its own",
+        )
+
+
+CROSS_CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
+    _production_is_redundant,
+    _production_is_protected,
+    _zones_lie_in_the_region,
+    _rotation_covers_the_point_in_time_window,
+    _rotation_grows,
+    _replica_is_elsewhere,
+    _offsite_is_elsewhere,
+    _partial_rollout_names_the_rest,
+    _status_page_is_independent,
+)

@@ -1,0 +1,233 @@
+"""What an operator may choose: the vocabulary of the stack's configuration, as frozen types.
+
+`components.configuration.load` turns `pulumi config` into a `Settings`; nothing later in the program validates again.
+Every field carries what the operator reads in an error: its meaning, its unit and its bounds.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class Tier(StrEnum):
+    """How much redundancy a stack must have: customers depend on `production`, engineers rehearse on `staging`."""
+
+    PRODUCTION = "production"
+    STAGING = "staging"
+
+
+class Jurisdiction(StrEnum):
+    """Where R2 guarantees that a bucket's bytes stay. Location hints guarantee nothing, so they are not offered."""
+
+    EU = "eu"
+    US = "us"
+    FEDRAMP = "fedramp"
+
+
+class Weekday(StrEnum):
+    """The day of a maintenance window, as AWS cron expressions spell it."""
+
+    MON = "MON"
+    TUE = "TUE"
+    WED = "WED"
+    THU = "THU"
+    FRI = "FRI"
+    SAT = "SAT"
+    SUN = "SUN"
+
+
+def _odd(members: int) -> int:
+    if members % 2 == 0:
+        raise ValueError("an even number of voters survives no more losses than one fewer; allowed: 3, 5 or 7")
+    return members
+
+
+def _three_distinct(zones: tuple[str, ...]) -> tuple[str, ...]:
+    if len(zones) != 3 or len(set(zones)) != 3:
+        raise ValueError(
+            "exactly three different zones are needed, so that a majority outlives any one of them; "
+            f"given: {', '.join(zones) or 'none'}"
+        )
+    return zones
+
+
+def _private_network(cidr: str) -> str:
+    try:
+        network = ipaddress.IPv4Network(cidr)
+    except ValueError as error:
+        raise ValueError(f"{error}; allowed: a private network such as 10.20.0.0/16") from error
+    if not network.is_private or not 16 <= network.prefixlen <= 18:
+        raise ValueError("allowed: a private network of size /16 to /18, such as 10.20.0.0/16")
+    return cidr
+
+
+def _matching(pattern: str, allowed: str) -> AfterValidator:
+    expression = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not expression.fullmatch(value):
+            raise ValueError(f"{value!r} does not fit; allowed: {allowed}")
+        return value
+
+    return AfterValidator(check)
+
+
+Hostname = Annotated[
+    str, _matching(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", "a domain such as example.com")
+]
+Label = Annotated[str, _matching(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "one label of a hostname, such as api")]
+EmailAddress = Annotated[str, _matching(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
+HttpsUrl = Annotated[str, _matching(r"https://[^\s/@]+(/\S*)?", "an https:// address without credentials in it")]
+Region = Annotated[str, _matching(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-central-1")]
+InstanceType = Annotated[str, _matching(r"[a-z0-9-]+\.[a-z0-9-]+", "an EC2 instance type such as r7g.large")]
+Image = Annotated[str, _matching(r"ami-[0-9a-f]{8,17}", "the id of a Debian 13 image in the region, ami-…")]
+AccountId = Annotated[str, _matching(r"[0-9a-f]{32}", "a Cloudflare account id, 32 hexadecimal digits")]
+RoleArn = Annotated[str, _matching(r"arn:aws[a-z-]*:iam::\d{12}:role/.+", "the ARN of an IAM role")]
+VersionId = Annotated[
+    str, _matching(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "the id of a Worker version, a UUID")
+]
+TagKey = Annotated[str, _matching(r"(?!aws:)[\w.:/=+@ -]{1,128}", "at most 128 letters, not beginning with aws:")]
+VolumeGib = Annotated[int, Field(ge=8, le=16384)]  # gp3: 1 GiB to 16 TiB; below 8 not even the system's logs fit
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel)
+
+
+class Edge(_Section):
+    """Whose Cloudflare account the edge lives in."""
+
+    account_id: AccountId
+
+
+class Rollout(_Section):
+    """How far the newest API version is rolled out; below 100 % the rest stays with `stable_version`."""
+
+    percentage: Annotated[int, Field(ge=1, le=100)] = 100
+    stable_version: VersionId | None = None
+
+
+class Api(_Section):
+    """The API Worker."""
+
+    hostname: Label = "api"
+    rollout: Rollout = Rollout()
+
+
+class Consensus(_Section):
+    """The etcd members that elect every group's leader."""
+
+    members: Annotated[int, Field(ge=3, le=7), AfterValidator(_odd)]
+    instance_type: InstanceType
+    volume_gib: VolumeGib = 10
+
+
+class Coordinator(_Section):
+    """The group that clients talk to: Citus' coordinator and its standbys."""
+
+    members: Annotated[int, Field(ge=2, le=3)]
+    instance_type: InstanceType
+    volume_gib: VolumeGib
+
+
+class Workers(_Section):
+    """The groups that hold the shards; each has a leader and standbys of its own."""
+
+    groups: Annotated[int, Field(ge=1, le=64)]
+    members: Annotated[int, Field(ge=2, le=3)]
+    instance_type: InstanceType
+    volume_gib: VolumeGib
+
+
+class Gateways(_Section):
+    """The machines that route to the leaders (HAProxy) and hold the tunnels to the edge (cloudflared)."""
+
+    members: Annotated[int, Field(ge=2, le=3)] = 2
+    instance_type: InstanceType
+
+
+class Database(_Section):
+    """The Citus node group: where it runs and how large it is."""
+
+    region: Region
+    zones: Annotated[tuple[str, ...], AfterValidator(_three_distinct)]
+    network: Annotated[str, AfterValidator(_private_network)]
+    image: Image
+    consensus: Consensus
+    coordinator: Coordinator
+    workers: Workers
+    gateways: Gateways
+
+
+class Rotation(_Section):
+    """How long each kind of backup is kept: the only source of lock, lifecycle and age-out rules."""
+
+    hourly_days: Annotated[int, Field(ge=1, le=90)]
+    daily_days: Annotated[int, Field(ge=1, le=366)]
+    monthly_months: Annotated[int, Field(ge=1, le=120)]
+    yearly_years: Annotated[int, Field(ge=1, le=30)]
+
+
+class Replica(_Section):
+    """The second R2 copy."""
+
+    jurisdiction: Jurisdiction
+
+
+class Offsite(_Section):
+    """The S3 copy in another region and, through `role_arn`, in another account."""
+
+    region: Region
+    role_arn: RoleArn | None = None
+
+
+class Backups(_Section):
+    """Where backups go, how long they stay, and how far back a point in time can be restored."""
+
+    jurisdiction: Jurisdiction
+    replica: Replica
+    offsite: Offsite
+    rotation: Rotation
+    point_in_time_days: Annotated[int, Field(ge=1, le=90)]
+    full_hour_utc: Annotated[int, Field(ge=0, le=23)] = 1
+
+
+class Maintenance(_Section):
+    """The weekly window for routine work, and the notice customers get of disruptive work."""
+
+    weekday: Weekday
+    start_hour_utc: Annotated[int, Field(ge=0, le=23)]
+    duration_hours: Annotated[int, Field(ge=2, le=24)] = 4
+    notice_hours: Annotated[int, Field(ge=24)] = 72
+
+
+class Alarms(_Section):
+    """Who is told, through two channels that do not share a fate, and from which figures on."""
+
+    emails: Annotated[tuple[EmailAddress, ...], Field(min_length=1)]
+    webhooks: Annotated[tuple[HttpsUrl, ...], Field(min_length=1)]
+    replication_lag_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024  # four WAL segments behind
+    disk_used_percent: Annotated[int, Field(ge=50, le=95)] = 80
+
+
+class Settings(_Section):
+    """One stack's configuration, whole and valid."""
+
+    tier: Tier
+    domain: Hostname
+    status_domain: Hostname
+    contact: EmailAddress
+    protect: bool
+    tags: dict[TagKey, Annotated[str, Field(max_length=256)]] = {}
+    edge: Edge
+    api: Api = Api()
+    database: Database
+    backups: Backups
+    maintenance: Maintenance
+    alarms: Alarms

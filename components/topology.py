@@ -1,0 +1,350 @@
+"""What follows from the settings: every node, address, bucket, schedule and hostname of a stack.
+
+Pure arithmetic, and the only place where it is done: components declare what stands here, machines boot from it, and
+loops never depend on what only the cloud knows. Nothing here imports Pulumi.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from components.configuration import DAYS_A_MONTH, DAYS_A_YEAR
+from components.settings import Rotation, Settings
+
+# A member's address is its zone's data subnet + FIRST_HOST + SLOTS_PER_GROUP * the group's ordinal + its index: adding a
+# worker group moves nobody. 64 worker groups and the three groups before them end at host 16 + 67 * 8 = 552 of 4,091.
+FIRST_HOST = 16  # AWS keeps the first four addresses; the rest is room for what a zone may need besides
+SLOTS_PER_GROUP = 8
+
+
+class Role(StrEnum):
+    """What a machine is for; it decides its files, its ports and who may talk to it."""
+
+    CONSENSUS = "consensus"
+    COORDINATOR = "coordinator"
+    WORKER = "worker"
+    GATEWAY = "gateway"
+
+
+class Port(StrEnum):
+    """The ports that machines listen on, and what for (the value is the service's name)."""
+
+    POSTGRES = "postgres"
+    PATRONI = "patroni"
+    ETCD_CLIENT = "etcd-client"
+    ETCD_PEER = "etcd-peer"
+    GATEWAY_WRITE = "gateway-write"
+    GATEWAY_READ = "gateway-read"
+    GATEWAY_HEALTH = "gateway-health"
+
+    @property
+    def number(self) -> int:
+        """The TCP port."""
+        return _PORT_NUMBERS[self]
+
+
+_PORT_NUMBERS = {
+    Port.POSTGRES: 5432,
+    Port.PATRONI: 8008,
+    Port.ETCD_CLIENT: 2379,
+    Port.ETCD_PEER: 2380,
+    Port.GATEWAY_WRITE: 5432,
+    Port.GATEWAY_READ: 5433,
+    Port.GATEWAY_HEALTH: 8404,
+}
+
+# Who may open a connection to what: exactly this, and the security groups are made of it.
+ADMITTED: tuple[tuple[Role, Role, Port], ...] = (
+    (Role.CONSENSUS, Role.CONSENSUS, Port.ETCD_PEER),
+    (Role.CONSENSUS, Role.CONSENSUS, Port.ETCD_CLIENT),
+    *((role, Role.CONSENSUS, Port.ETCD_CLIENT) for role in (Role.COORDINATOR, Role.WORKER)),
+    *(
+        (source, target, port)
+        for source in (Role.COORDINATOR, Role.WORKER)
+        for target in (Role.COORDINATOR, Role.WORKER)
+        for port in (Port.POSTGRES, Port.PATRONI)
+    ),
+    (Role.GATEWAY, Role.COORDINATOR, Port.POSTGRES),
+    (Role.GATEWAY, Role.COORDINATOR, Port.PATRONI),
+)
+
+
+@dataclass(frozen=True)
+class Zone:
+    """One availability zone: its public subnet holds the NAT gateway, its data subnet everything else."""
+
+    name: str
+    index: int
+    public_cidr: str
+    data_cidr: str
+
+    @property
+    def letter(self) -> str:
+        """The zone's last letter, which names its resources."""
+        return self.name[-1]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One machine of a group, with everything about it that is decided before it exists."""
+
+    name: str
+    group: str
+    role: Role
+    index: int
+    zone: Zone
+    address: str
+    instance_type: str
+    volume_gib: int | None  # None: nothing to keep, so no data volume
+
+
+@dataclass(frozen=True)
+class Group:
+    """Machines that stand in for each other. `citus_group` is Citus' own number: 0 the coordinator, 1… the workers."""
+
+    name: str
+    role: Role
+    members: tuple[Member, ...]
+    citus_group: int | None = None
+
+    @property
+    def strict(self) -> bool:
+        """Whether a commit may wait for a second disk for ever: only where a standby can be lost and one is left."""
+        return len(self.members) >= 3
+
+    @property
+    def loss_tolerated(self) -> int:
+        """How many members may fail while the group still serves: a majority of voters, or one of any others."""
+        return (len(self.members) - 1) // 2 if self.role is Role.CONSENSUS else len(self.members) - 1
+
+
+@dataclass(frozen=True)
+class Retention:
+    """One class of the rotation, as the bucket rules see it: objects under `prefix`, in whole days."""
+
+    name: str
+    prefix: str
+    keep_days: int
+
+    @property
+    def lock_days(self) -> int:
+        """Nobody deletes or overwrites an object younger than this."""
+        return self.keep_days
+
+    @property
+    def expire_days(self) -> int:
+        """The lifecycle rule is the backstop behind the age-out Worker: one day later, so that they never race."""
+        return self.keep_days + 1
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """The three copies of every backup, and the jurisdictions or region that keep them apart."""
+
+    primary: str
+    primary_jurisdiction: str
+    replica: str
+    replica_jurisdiction: str
+    offsite: str
+    offsite_region: str
+
+
+@dataclass(frozen=True)
+class Hostnames:
+    """Every name that the platform answers under."""
+
+    domain: str
+    api: str
+    database: str
+    status_domain: str
+    status: str
+
+    @property
+    def api_url(self) -> str:
+        """The API's address."""
+        return f"https://{self.api}"
+
+    @property
+    def health_url(self) -> str:
+        """What the status page and the health check probe."""
+        return f"https://{self.api}/health"
+
+    @property
+    def status_url(self) -> str:
+        """The status page's address."""
+        return f"https://{self.status}/"
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """When what runs, all in UTC. Five-field cron for Workers, AWS cron for maintenance windows."""
+
+    full_backup_hour: int
+    incremental_minute: int
+    probe: str
+    verify: str
+    age_out: str
+    watch: str
+    reconcile: str
+    maintenance: str
+    maintenance_hours: int
+
+
+class Topology:
+    """A stack's whole shape, derived from its settings; `stack` names it."""
+
+    def __init__(self, stack: str, settings: Settings) -> None:
+        self.stack: str = stack
+        self.settings: Settings = settings
+        self.prefix: str = f"backbuild-{stack}"
+
+    @cached_property
+    def zones(self) -> tuple[Zone, ...]:
+        """The three zones. Data subnets are the network's first /20s, public ones /24s of its last /20."""
+        network = ipaddress.IPv4Network(self.settings.database.network)
+        blocks = list(network.subnets(new_prefix=20))
+        public = list(blocks[-1].subnets(new_prefix=24))
+        return tuple(
+            Zone(name=name, index=index, public_cidr=str(public[index]), data_cidr=str(blocks[index]))
+            for index, name in enumerate(self.settings.database.zones)
+        )
+
+    @cached_property
+    def consensus(self) -> Group:
+        """The etcd members."""
+        chosen = self.settings.database.consensus
+        return self._group("consensus", Role.CONSENSUS, 0, chosen.members, chosen.instance_type, chosen.volume_gib)
+
+    @cached_property
+    def gateways(self) -> Group:
+        """The machines between the edge and the leaders."""
+        chosen = self.settings.database.gateways
+        return self._group("gateway", Role.GATEWAY, 1, chosen.members, chosen.instance_type, None)
+
+    @cached_property
+    def coordinator(self) -> Group:
+        """The group that clients talk to."""
+        chosen = self.settings.database.coordinator
+        return self._group(
+            "coordinator", Role.COORDINATOR, 2, chosen.members, chosen.instance_type, chosen.volume_gib, citus_group=0
+        )
+
+    @cached_property
+    def workers(self) -> tuple[Group, ...]:
+        """The groups that hold the shards."""
+        chosen = self.settings.database.workers
+        return tuple(
+            self._group(
+                f"worker-{number}",
+                Role.WORKER,
+                2 + number,
+                chosen.members,
+                chosen.instance_type,
+                chosen.volume_gib,
+                citus_group=number,
+            )
+            for number in range(1, chosen.groups + 1)
+        )
+
+    @cached_property
+    def database_groups(self) -> tuple[Group, ...]:
+        """Every group that runs PostgreSQL."""
+        return (self.coordinator, *self.workers)
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Every group, in the order in which they come up."""
+        return (self.consensus, *self.database_groups, self.gateways)
+
+    @cached_property
+    def retention(self) -> tuple[Retention, ...]:
+        """The rotation policy as bucket rules."""
+        return retention_of(self.settings.backups.rotation)
+
+    @cached_property
+    def buckets(self) -> Buckets:
+        """The three copies."""
+        backups = self.settings.backups
+        return Buckets(
+            primary=f"{self.prefix}-backups",
+            primary_jurisdiction=backups.jurisdiction.value,
+            replica=f"{self.prefix}-backups-replica",
+            replica_jurisdiction=backups.replica.jurisdiction.value,
+            offsite=f"{self.prefix}-backups-offsite",
+            offsite_region=backups.offsite.region,
+        )
+
+    @cached_property
+    def hostnames(self) -> Hostnames:
+        """Every public name."""
+        domain, status_domain = self.settings.domain, self.settings.status_domain
+        return Hostnames(
+            domain=domain,
+            api=f"{self.settings.api.hostname}.{domain}",
+            database=f"database.{domain}",
+            status_domain=status_domain,
+            status=status_domain,
+        )
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """Every schedule."""
+        full_hour, maintenance = self.settings.backups.full_hour_utc, self.settings.maintenance
+        return Schedules(
+            full_backup_hour=full_hour,
+            incremental_minute=30,
+            probe="* * * * *",  # STA-2: the stored history is per minute
+            verify="*/10 * * * *",  # resumes over invocations; a whole pass must end within a week
+            age_out=f"15 {(full_hour + 6) % 24} * * *",  # daily, when the day's full backup is long done
+            watch="*/5 * * * *",  # three looks within the 15 minutes that a replica may be behind
+            reconcile="*/10 * * * *",  # what an event notification missed is found well within the hour (REC-4)
+            maintenance=f"cron(0 {maintenance.start_hour_utc} ? * {maintenance.weekday.value} *)",
+            maintenance_hours=maintenance.duration_hours,
+        )
+
+    def _group(
+        self,
+        name: str,
+        role: Role,
+        ordinal: int,
+        count: int,
+        instance_type: str,
+        volume_gib: int | None,
+        citus_group: int | None = None,
+    ) -> Group:
+        members = tuple(self._member(name, role, ordinal, index, instance_type, volume_gib) for index in range(count))
+        return Group(name=name, role=role, members=members, citus_group=citus_group)
+
+    def _member(
+        self, group: str, role: Role, ordinal: int, index: int, instance_type: str, volume_gib: int | None
+    ) -> Member:
+        # Consecutive members never share a zone; each group starts one zone further, so that leaders spread too.
+        zone = self.zones[(ordinal + index) % len(self.zones)]
+        first = ipaddress.IPv4Network(zone.data_cidr).network_address
+        return Member(
+            name=f"{group}-{index}",
+            group=group,
+            role=role,
+            index=index,
+            zone=zone,
+            address=str(first + FIRST_HOST + SLOTS_PER_GROUP * ordinal + index),
+            instance_type=instance_type,
+            volume_gib=volume_gib,
+        )
+
+
+def retention_of(rotation: Rotation) -> tuple[Retention, ...]:
+    """The classes of a rotation, shortest first.
+
+    Increments and WAL need the full backup they build on, which may be a day older than the first of them, so that
+    class keeps one day more than the policy says.
+    """
+    return (
+        Retention("hourly", "hourly/", rotation.hourly_days + 1),
+        Retention("daily", "daily/", rotation.daily_days),
+        Retention("monthly", "monthly/", rotation.monthly_months * DAYS_A_MONTH),
+        Retention("yearly", "yearly/", rotation.yearly_years * DAYS_A_YEAR),
+    )

@@ -14,8 +14,8 @@ from functools import cached_property
 from components.configuration import DAYS_A_MONTH, DAYS_A_YEAR
 from components.settings import Rotation, Settings
 
-# A member's address is its zone's data subnet + FIRST_HOST + SLOTS_PER_GROUP * the group's ordinal + its index: adding a
-# worker group moves nobody. 64 worker groups and the three groups before them end at host 16 + 67 * 8 = 552 of 4,091.
+# A member's address is its zone's data subnet + FIRST_HOST + SLOTS_PER_GROUP * the group's ordinal + its index, so that
+# adding a worker group moves nobody. 64 worker groups and the three before them end at host 16 + 67 * 8 = 552 of 4,091.
 FIRST_HOST = 16  # AWS keeps the first four addresses; the rest is room for what a zone may need besides
 SLOTS_PER_GROUP = 8
 
@@ -150,6 +150,20 @@ class Buckets:
     replica_jurisdiction: str
     offsite: str
     offsite_region: str
+    primary_endpoint: str
+
+
+@dataclass(frozen=True)
+class SecretNames:
+    """Where in Secrets Manager a machine finds what it must not be given in its user data; text, or JSON where said."""
+
+    superuser: str
+    replication: str
+    rewind: str
+    application: str
+    backup_cipher: str  # encrypts backups before they leave the machine
+    backup_storage: str  # JSON: accessKeyId and secretAccessKey of the primary bucket
+    tunnel_token: str
 
 
 @dataclass(frozen=True)
@@ -275,6 +289,20 @@ class Topology:
             replica_jurisdiction=backups.replica.jurisdiction.value,
             offsite=f"{self.prefix}-backups-offsite",
             offsite_region=backups.offsite.region,
+            primary_endpoint=f"{self.settings.edge.account_id}.{backups.jurisdiction.value}.r2.cloudflarestorage.com",
+        )
+
+    @cached_property
+    def secrets(self) -> SecretNames:
+        """The names of the machines' secrets."""
+        return SecretNames(
+            superuser=f"{self.prefix}/database/superuser",
+            replication=f"{self.prefix}/database/replication",
+            rewind=f"{self.prefix}/database/rewind",
+            application=f"{self.prefix}/database/application",
+            backup_cipher=f"{self.prefix}/backups/cipher",
+            backup_storage=f"{self.prefix}/backups/storage",
+            tunnel_token=f"{self.prefix}/gateways/tunnel-token",
         )
 
     @cached_property

@@ -1,0 +1,94 @@
+"""The real scripts in workerd, driven over a Node host; nothing leaves the loopback."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WORKERS = ROOT / "workers"
+
+# The newest date that the installed workerd knows, and what the platform deploys with.
+COMPATIBILITY_DATE = "2026-04-24"
+
+IMPORT = re.compile(r'^(?:import|export)\b[^"]*"(\.[^"]+)"', re.MULTILINE)
+
+
+def modules(worker: str) -> list[str]:
+    """Return the paths below workers/ that make up a Worker: its index.js first, then whatever that imports."""
+    found = [f"{worker}/index.js"]
+    for path in found:
+        file = WORKERS / path
+        for target in IMPORT.findall(file.read_text()) if file.suffix == ".js" else []:
+            imported = str((file.parent / target).resolve().relative_to(WORKERS))
+            if imported not in found:
+                found.append(imported)
+    return found
+
+
+class Host:
+    """One Node process that runs one Worker at a time."""
+
+    def __init__(self) -> None:
+        if not (WORKERS / "node_modules").is_dir():
+            pytest.fail("the Workers' tools are not installed in workers/node_modules: run `make test`", pytrace=False)
+        self.process = subprocess.Popen(
+            ["node", str(Path(__file__).with_name("host.mjs"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def ask(self, op: str, **parameters: Any) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"op": op, **parameters}) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        assert line, "the Node host ended"
+        answer = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["result"]
+
+    def start(self, worker: str, **options: Any) -> None:
+        """Start a Worker with empty stores; `options` are miniflare's."""
+        self.ask("start", modules=modules(worker), compatibilityDate=COMPATIBILITY_DATE, options=options)
+
+    def fetch(self, path: str, method: str = "GET") -> dict[str, Any]:
+        return self.ask("fetch", path=path, method=method)
+
+    def scheduled(self, time: str) -> str:
+        return self.ask("scheduled", time=time)
+
+    def queue(self, *messages: Any) -> dict[str, Any]:
+        return self.ask("queue", messages=list(messages))
+
+    def sql(self, statement: str) -> list[dict[str, Any]]:
+        return self.ask("sql", statement=statement)
+
+    def put(self, bucket: str, key: str, text: str = "bytes", **options: Any) -> None:
+        self.ask("put", bucket=bucket, key=key, text=text, options=options)
+
+    def get(self, bucket: str, key: str) -> dict[str, Any] | None:
+        return self.ask("get", bucket=bucket, key=key)
+
+    def delete(self, bucket: str, key: str) -> None:
+        self.ask("delete", bucket=bucket, key=key)
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[Host]:
+    host = Host()
+    yield host
+    host.close()

@@ -1,0 +1,17 @@
+/** The health report: written by the API, read by the status page. */
+
+/** @typedef {"ok" | "degraded" | "down"} Health what a customer experiences */
+/** @typedef {Health | "unknown"} ComponentHealth `unknown`: it could not be determined, which is not an outage */
+
+/** Names of the components in a report, in the order in which people read them. */
+export const COMPONENTS = /** @type {const} */ (["edge", "database", "objectStorage"]);
+
+/** @typedef {typeof COMPONENTS[number]} Component */
+
+/**
+ * @typedef {object} HealthReport
+ * @property {Health} status
+ * @property {Record<Component, { status: ComponentHealth }>} components
+ * @property {string} version of the Worker that wrote the report
+ * @property {string} time ISO 8601
+ */

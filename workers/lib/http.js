@@ -1,0 +1,66 @@
+/** What every public response has in common: never stored by anyone, read-only paths, JSON errors that give nothing away. */
+
+import { failureName, logFailure } from "./log.js";
+
+const SHARED_HEADERS = {
+  "cache-control": "no-store",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+};
+
+const NOTHING_LOADS = "default-src 'none'; frame-ancestors 'none'";
+
+/**
+ * @param {unknown} body
+ * @param {number} [status]
+ * @param {Record<string, string>} [headers]
+ * @returns {Response}
+ */
+export function json(body, status = 200, headers = {}) {
+  return new Response(`${JSON.stringify(body)}\n`, {
+    status,
+    headers: {
+      ...SHARED_HEADERS,
+      "content-security-policy": NOTHING_LOADS,
+      "content-type": "application/json; charset=utf-8",
+      ...headers,
+    },
+  });
+}
+
+/**
+ * @param {string} body
+ * @param {Record<string, string>} headers must hold the page's `content-security-policy`
+ * @returns {Response}
+ */
+export function html(body, headers) {
+  return new Response(body, { headers: { ...SHARED_HEADERS, "content-type": "text/html; charset=utf-8", ...headers } });
+}
+
+/** @returns {Response} */
+export function notFound() {
+  return json({ error: "not found" }, 404);
+}
+
+/**
+ * Answers a read of one of `pages`, keyed by exact path; anything else is 404, any other method 405.
+ *
+ * @param {Request} request
+ * @param {Record<string, () => Promise<Response>>} pages
+ * @returns {Promise<Response>}
+ */
+export async function route(request, pages) {
+  const path = new URL(request.url).pathname;
+  const page = pages[path];
+  if (page === undefined) return notFound();
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    return json({ error: "method not allowed" }, 405, { allow: "GET, HEAD" });
+  }
+  try {
+    const response = await page();
+    return request.method === "HEAD" ? new Response(null, response) : response;
+  } catch (error) {
+    logFailure("request failed", { path, error: failureName(error) });
+    return json({ error: "internal error" }, 500);
+  }
+}

@@ -19,6 +19,8 @@ from components.settings import Rotation, Settings
 FIRST_HOST = 16  # AWS keeps the first four addresses; the rest is room for what a zone may need besides
 SLOTS_PER_GROUP = 8
 
+ABANDONED_UPLOAD_DAYS = 7  # parts of an upload that nobody finished; longer than any outage worth waiting for
+
 
 class Role(StrEnum):
     """What a machine is for; it decides its files, its ports and who may talk to it."""

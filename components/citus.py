@@ -1,0 +1,186 @@
+"""The database: groups of machines that stand in for each other, and gates that let them change one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+from pulumi import ComponentResource, Output, ResourceOptions
+
+from components.machine_access import MachineAccess
+from components.network import Network
+from components.topology import Group, Member, Topology
+from machines.health import GATE_COMMAND, GATE_SECONDS
+from machines.user_data import render
+
+ROOT_VOLUME_GIB = 16  # Debian, PostgreSQL and a journal of 1 GiB take 4; the rest is room for core dumps
+DATA_DEVICE = "/dev/sdf"  # on Nitro it appears as an NVMe disk; the machine finds it by not being the root
+
+
+@dataclass(frozen=True)
+class NodeGroupArgs:
+    """A group, where it stands, and what must be healthy before its first member boots."""
+
+    topology: Topology
+    group: Group
+    network: Network
+    access: MachineAccess
+    key_arn: Output[str]
+    after: Sequence[pulumi.Resource]
+
+
+class NodeGroup(ComponentResource):
+    """`backbuild:index:NodeGroup`: the members of one group, each behind the one before it.
+
+    Makes, for each member: an instance with a fixed address; where it keeps data, an encrypted gp3 volume (protected
+    when the settings say so) and its attachment; and a health gate, an SSM association that waits until the member
+    reports healthy. The next member depends on the gate, so that a change of all members rolls through them.
+    """
+
+    members: dict[str, aws.ec2.Instance]
+    """Member name to instance."""
+    gate: pulumi.Resource
+    """The last member's gate: the group is whole."""
+
+    def __init__(self, name: str, args: NodeGroupArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__("backbuild:index:NodeGroup", name, {}, opts)
+        self._args: NodeGroupArgs = args
+        self._own: ResourceOptions = ResourceOptions(parent=self)
+        self.members = {}
+        ready = args.after
+        for member in args.group.members:
+            instance = self._instance(member, ready)
+            whole = [instance, *self._data_volume(member, instance)]
+            self.gate = self._gate(member, instance, whole)
+            self.members[member.name] = instance
+            ready = [self.gate]
+        self.register_outputs({"addresses": [member.address for member in args.group.members]})
+
+    def _instance(self, member: Member, ready: Sequence[pulumi.Resource]) -> aws.ec2.Instance:
+        network, access = self._args.network, self._args.access
+        return aws.ec2.Instance(
+            member.name,
+            ami=self._args.topology.settings.database.image,
+            instance_type=member.instance_type,
+            subnet_id=network.subnet_ids[member.zone.name],
+            private_ip=member.address,
+            vpc_security_group_ids=[network.security_group_ids[member.role]],
+            iam_instance_profile=access.profile_names[member.role],
+            user_data_base64=render(self._args.topology, member),
+            user_data_replace_on_change=True,
+            metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
+            maintenance_options={"auto_recovery": "default"},
+            root_block_device={
+                "volume_type": "gp3",
+                "volume_size": ROOT_VOLUME_GIB,
+                "encrypted": True,
+                "kms_key_id": self._args.key_arn,
+                "delete_on_termination": True,
+            },
+            monitoring=True,
+            # Nobody terminates a member by a slip in the console; a planned replacement lifts the protection first.
+            disable_api_termination=True,
+            force_destroy=True,
+            tags=self._tags(member),
+            opts=ResourceOptions(
+                parent=self,
+                depends_on=ready,
+                delete_before_replace=True,  # the address and the data volume are held by the one that goes
+            ),
+        )
+
+    def _data_volume(self, member: Member, instance: aws.ec2.Instance) -> list[pulumi.Resource]:
+        if member.volume_gib is None:
+            return []
+        volume = aws.ebs.Volume(
+            f"{member.name}-data",
+            availability_zone=member.zone.name,
+            type="gp3",
+            size=member.volume_gib,
+            encrypted=True,
+            kms_key_id=self._args.key_arn,
+            tags=self._tags(member),
+            opts=ResourceOptions(parent=self, protect=self._args.topology.settings.protect),
+        )
+        attachment = aws.ec2.VolumeAttachment(
+            f"{member.name}-data",
+            device_name=DATA_DEVICE,
+            instance_id=instance.id,
+            volume_id=volume.id,
+            stop_instance_before_detaching=True,
+            opts=ResourceOptions(parent=self, delete_before_replace=True),
+        )
+        return [attachment]
+
+    def _gate(
+        self, member: Member, instance: aws.ec2.Instance, whole: Sequence[pulumi.Resource]
+    ) -> aws.ssm.Association:
+        return aws.ssm.Association(
+            f"{member.name}-healthy",
+            name="AWS-RunShellScript",
+            association_name=f"{self._args.topology.prefix}-{member.name}-healthy",
+            targets=[{"key": "InstanceIds", "values": [instance.id]}],
+            parameters={"commands": GATE_COMMAND, "executionTimeout": str(GATE_SECONDS)},
+            wait_for_success_timeout_seconds=GATE_SECONDS,
+            compliance_severity="CRITICAL",
+            # A new instance needs a new association: only creating one waits for its first success.
+            opts=ResourceOptions(
+                parent=self, depends_on=whole, replace_on_changes=["targets"], delete_before_replace=True
+            ),
+        )
+
+    def _tags(self, member: Member) -> dict[str, str]:
+        prefix = self._args.topology.prefix
+        return {"Name": f"{prefix}-{member.name}", "Platform": prefix, "Group": member.group, "Role": member.role.value}
+
+
+@dataclass(frozen=True)
+class CitusClusterArgs:
+    """The shape to declare, and what it stands on."""
+
+    topology: Topology
+    network: Network
+    access: MachineAccess
+    key_arn: Output[str]
+
+
+class CitusCluster(ComponentResource):
+    """`backbuild:index:CitusCluster`: the consensus members, the coordinator group, the worker groups, the gateways.
+
+    Makes a `NodeGroup` each. Database groups wait for the consensus members and come up side by side; gateways come
+    last, so that nothing is routed before there is a leader.
+    """
+
+    groups: dict[str, NodeGroup]
+    """Group name to group."""
+    instance_ids: Output[dict[str, str]]
+    """Member name to instance id."""
+
+    def __init__(self, name: str, args: CitusClusterArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__("backbuild:index:CitusCluster", name, {}, opts)
+        topology = args.topology
+        self.groups = {}
+
+        def add(group: Group, after: Sequence[pulumi.Resource]) -> NodeGroup:
+            self.groups[group.name] = NodeGroup(
+                group.name,
+                NodeGroupArgs(
+                    topology=topology,
+                    group=group,
+                    network=args.network,
+                    access=args.access,
+                    key_arn=args.key_arn,
+                    after=after,
+                ),
+                ResourceOptions(parent=self),
+            )
+            return self.groups[group.name]
+
+        consensus = add(topology.consensus, args.network.ready)
+        databases = [add(group, [consensus.gate]) for group in topology.database_groups]
+        add(topology.gateways, [databases[0].gate])
+        instances = {name: one for group in self.groups.values() for name, one in group.members.items()}
+        self.instance_ids = Output.all(**{name: instance.id for name, instance in instances.items()})
+        self.register_outputs({"instanceIds": self.instance_ids})

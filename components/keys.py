@@ -1,0 +1,74 @@
+"""The key that encrypts what the platform keeps in AWS, and the passwords that only the engine ever generates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi_aws as aws
+import pulumi_random as random
+from pulumi import ComponentResource, InvokeOutputOptions, Output, ResourceOptions
+
+from components.policy_documents import policy
+from components.topology import Topology
+
+PASSWORD_LENGTH = 40  # of 62 letters and digits: 238 bits; no punctuation, so that no file needs quoting
+PASSWORDS = ("superuser", "replication", "rewind", "application", "backup_cipher")
+DELETION_DAYS = 30  # the longest AWS grants: with the key go the volumes and every secret
+
+
+@dataclass(frozen=True)
+class KeysArgs:
+    """The shape to declare."""
+
+    topology: Topology
+
+
+class Keys(ComponentResource):
+    """`backbuild:index:Keys`: one KMS key with its alias, and a random password for each of `PASSWORDS`."""
+
+    key_arn: Output[str]
+    """The key that encrypts volumes, secrets and alarms."""
+    passwords: dict[str, Output[str]]
+    """Field of `topology.SecretNames` to password; secret."""
+
+    def __init__(self, name: str, args: KeysArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__("backbuild:index:Keys", name, {}, opts)
+        topology = args.topology
+        # Protected with the data: what was encrypted with one of these is lost with it.
+        data = ResourceOptions(parent=self, protect=topology.settings.protect)
+        key = aws.kms.Key(
+            name,
+            description=f"{topology.prefix}: volumes, secrets and alarms",
+            enable_key_rotation=True,
+            deletion_window_in_days=DELETION_DAYS,
+            policy=aws.get_caller_identity_output(opts=InvokeOutputOptions(parent=self)).account_id.apply(_key_policy),
+            opts=data,
+        )
+        aws.kms.Alias(
+            name, name=f"alias/{topology.prefix}", target_key_id=key.key_id, opts=ResourceOptions(parent=self)
+        )
+        self.key_arn = key.arn
+        self.passwords = {
+            password: random.RandomPassword(
+                f"{name}-{password.replace('_', '-')}", length=PASSWORD_LENGTH, special=False, opts=data
+            ).result
+            for password in PASSWORDS
+        }
+        self.register_outputs({"keyArn": self.key_arn})
+
+
+def _key_policy(account: str) -> str:
+    return policy(
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+            "Action": "kms:*",
+            "Resource": "*",
+        },
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]},
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+            "Resource": "*",
+        },
+    )

@@ -1,0 +1,101 @@
+"""What machines may do and know: a least-privilege profile for each role, and the secrets that it opens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi_aws as aws
+from pulumi import ComponentResource, Output, ResourceOptions
+
+from components.policy_documents import assumed_by, policy
+from components.topology import Role, Topology
+
+_DATABASE = ("superuser", "replication", "rewind", "application", "backup_cipher", "backup_storage")
+READABLE: Mapping[Role, tuple[str, ...]] = {
+    Role.CONSENSUS: (),
+    Role.COORDINATOR: _DATABASE,
+    Role.WORKER: _DATABASE,
+    Role.GATEWAY: ("tunnel_token",),
+}
+"""Role to the fields of `topology.SecretNames` that its machines may read."""
+
+
+@dataclass(frozen=True)
+class MachineAccessArgs:
+    """The shape to declare, the key, and the value of every field of `topology.SecretNames`."""
+
+    topology: Topology
+    key_arn: Output[str]
+    secrets: Mapping[str, Output[str]]
+
+
+class MachineAccess(ComponentResource):
+    """`backbuild:index:MachineAccess`: secrets and profiles.
+
+    Makes: every secret in Secrets Manager, under the name that `topology.secrets` gives it; for each role an IAM role
+    that may be managed over SSM, publish the platform's metrics and read its own secrets, and an instance profile.
+    """
+
+    profile_names: dict[Role, Output[str]]
+    """Role to instance profile."""
+
+    def __init__(self, name: str, args: MachineAccessArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__("backbuild:index:MachineAccess", name, {}, opts)
+        self._name: str = name
+        self._args: MachineAccessArgs = args
+        self._own: ResourceOptions = ResourceOptions(parent=self)
+        arns = {secret: self._keep(secret, value) for secret, value in args.secrets.items()}
+        self.profile_names = {
+            role: self._profile(role, [arns[secret] for secret in secrets]) for role, secrets in READABLE.items()
+        }
+        self.register_outputs({})
+
+    def _keep(self, secret: str, value: Output[str]) -> Output[str]:
+        label = f"{self._name}-{secret.replace('_', '-')}"
+        topology = self._args.topology
+        stored = aws.secretsmanager.Secret(
+            label,
+            name=getattr(topology.secrets, secret),
+            kms_key_id=self._args.key_arn,
+            recovery_window_in_days=30 if topology.settings.protect else 7,
+            opts=self._own,
+        )
+        aws.secretsmanager.SecretVersion(label, secret_id=stored.id, secret_string=value, opts=self._own)
+        return stored.arn
+
+    def _profile(self, role: Role, secrets: list[Output[str]]) -> Output[str]:
+        label = f"{self._name}-{role}"
+        name = f"{self._args.topology.prefix}-{role}"
+        identity = aws.iam.Role(label, name=name, assume_role_policy=assumed_by("ec2.amazonaws.com"), opts=self._own)
+        aws.iam.RolePolicyAttachment(
+            label,
+            role=identity.name,
+            policy_arn="arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore",
+            opts=self._own,
+        )
+        permissions = Output.all(self._args.key_arn, *secrets).apply(lambda arns: self._permissions(arns[0], arns[1:]))
+        aws.iam.RolePolicy(label, role=identity.name, policy=permissions, opts=self._own)
+        return aws.iam.InstanceProfile(label, name=name, role=identity.name, opts=self._own).name
+
+    def _permissions(self, key: str, secrets: list[str]) -> str:
+        topology = self._args.topology
+        metrics: dict[str, object] = {
+            "Effect": "Allow",
+            "Action": "cloudwatch:PutMetricData",
+            "Resource": "*",  # the action knows no resources; the namespace is what confines it
+            "Condition": {"StringEquals": {"cloudwatch:namespace": topology.prefix}},
+        }
+        if not secrets:
+            return policy(metrics)
+        service = f"secretsmanager.{topology.settings.database.region}.amazonaws.com"
+        return policy(
+            metrics,
+            {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": sorted(secrets)},
+            {
+                "Effect": "Allow",
+                "Action": "kms:Decrypt",
+                "Resource": key,
+                "Condition": {"StringEquals": {"kms:ViaService": service}},
+            },
+        )

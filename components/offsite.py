@@ -1,0 +1,172 @@
+"""The off-site copy: in another region, and where its provider says so in another account, out of reach of the first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi_aws as aws
+from pulumi import ComponentResource, Output, ResourceOptions
+
+from components.policy_documents import policy
+from components.topology import ABANDONED_UPLOAD_DAYS, Retention, Topology
+
+
+@dataclass(frozen=True)
+class StorageKeys:
+    """S3-compatible keys: both secret."""
+
+    access_key_id: Output[str]
+    secret_access_key: Output[str]
+
+
+@dataclass(frozen=True)
+class OffsiteCopyArgs:
+    """The shape to declare."""
+
+    topology: Topology
+
+
+class OffsiteCopy(ComponentResource):
+    """`backbuild:index:OffsiteCopy`: the S3 bucket that the replicating Worker writes to.
+
+    Makes: a KMS key; the bucket with versioning, object lock, encryption with that key, no public access, TLS only,
+    one owner, and lifecycle rules from `topology.retention`; and a user who may write objects there, with its keys.
+    """
+
+    writer_keys: StorageKeys
+    """What the replicating Worker writes with."""
+
+    def __init__(self, name: str, args: OffsiteCopyArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__("backbuild:index:OffsiteCopy", name, {}, opts)
+        self._name: str = name
+        self._topology: Topology = args.topology
+        self._own: ResourceOptions = ResourceOptions(parent=self)
+        self._data: ResourceOptions = ResourceOptions(parent=self, protect=args.topology.settings.protect)
+        key = aws.kms.Key(
+            name,
+            description=f"{args.topology.buckets.offsite}: backups at rest",
+            enable_key_rotation=True,
+            deletion_window_in_days=30,
+            opts=self._data,
+        )
+        bucket = aws.s3.Bucket(name, bucket=args.topology.buckets.offsite, object_lock_enabled=True, opts=self._data)
+        self._guard(bucket)
+        self._encrypt(bucket, key)
+        self._keep(bucket)
+        self.writer_keys = self._writer(bucket, key)
+        self.register_outputs({"bucketArn": bucket.arn})
+
+    def _guard(self, bucket: aws.s3.Bucket) -> None:
+        """Nobody from outside, nothing in the clear, one owner."""
+        blocked = aws.s3.BucketPublicAccessBlock(
+            self._name,
+            bucket=bucket.id,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            opts=self._own,
+        )
+        aws.s3.BucketOwnershipControls(
+            self._name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=self._own
+        )
+        aws.s3.BucketPolicy(
+            self._name,
+            bucket=bucket.id,
+            policy=bucket.arn.apply(_tls_only),
+            opts=ResourceOptions(parent=self, depends_on=[blocked]),
+        )
+
+    def _encrypt(self, bucket: aws.s3.Bucket, key: aws.kms.Key) -> None:
+        aws.s3.BucketServerSideEncryptionConfiguration(
+            self._name,
+            bucket=bucket.id,
+            rules=[
+                {
+                    "apply_server_side_encryption_by_default": {
+                        "sse_algorithm": "aws:kms",
+                        "kms_master_key_id": key.arn,
+                    },
+                    "bucket_key_enabled": True,
+                }
+            ],
+            opts=self._own,
+        )
+
+    def _keep(self, bucket: aws.s3.Bucket) -> None:
+        """As long as the rotation says: not shorter (object lock), not longer (lifecycle)."""
+        versioning = aws.s3.BucketVersioning(
+            self._name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=self._own
+        )
+        versioned = ResourceOptions(parent=self, depends_on=[versioning])
+        aws.s3.BucketObjectLockConfiguration(
+            self._name,
+            bucket=bucket.id,
+            rule={
+                "default_retention": {
+                    # Nobody, the account's root included, shortens compliance mode: right where data is protected.
+                    "mode": "COMPLIANCE" if self._topology.settings.protect else "GOVERNANCE",
+                    # The least that any object needs; who writes a longer-lived one sets its own date.
+                    "days": min(kept.lock_days for kept in self._topology.retention),
+                }
+            },
+            opts=versioned,
+        )
+        aws.s3.BucketLifecycleConfiguration(
+            self._name, bucket=bucket.id, rules=s3_lifecycle_rules(self._topology.retention), opts=versioned
+        )
+
+    def _writer(self, bucket: aws.s3.Bucket, key: aws.kms.Key) -> StorageKeys:
+        label = f"{self._name}-writer"
+        user = aws.iam.User(label, name=f"{self._topology.prefix}-backup-writer", opts=self._own)
+        aws.iam.UserPolicy(
+            label,
+            user=user.name,
+            policy=Output.all(bucket.arn, key.arn).apply(lambda arns: _writing(*arns)),
+            opts=self._own,
+        )
+        pair = aws.iam.AccessKey(label, user=user.name, opts=self._own)
+        return StorageKeys(access_key_id=Output.secret(pair.id), secret_access_key=pair.secret)
+
+
+def s3_lifecycle_rules(
+    retention: Sequence[Retention],
+) -> list[aws.s3.BucketLifecycleConfigurationRuleArgsDict]:
+    """The same in S3, where a deletion leaves a version behind that has to go too."""
+    return [
+        {
+            "id": f"expire-{kept.name}",
+            "status": "Enabled",
+            "filter": {"prefix": kept.prefix},
+            "expiration": {"days": kept.expire_days},
+            "noncurrent_version_expiration": {"noncurrent_days": 1},
+            "abort_incomplete_multipart_upload": {"days_after_initiation": ABANDONED_UPLOAD_DAYS},
+        }
+        for kept in retention
+    ]
+
+
+def _tls_only(bucket_arn: str) -> str:
+    return policy(
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [bucket_arn, f"{bucket_arn}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    )
+
+
+def _writing(bucket_arn: str, key_arn: str) -> str:
+    """What replicating, verifying and ageing out need; neither the bucket's configuration nor its locks."""
+    return policy(
+        {
+            "Effect": "Allow",
+            "Action": ["s3:PutObject", "s3:PutObjectRetention", "s3:GetObject", "s3:DeleteObject"],
+            "Resource": f"{bucket_arn}/*",
+        },
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket_arn},
+        {"Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": key_arn},
+    )

@@ -86,3 +86,5 @@ for await (const line of createInterface({ input: process.stdin })) {
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
 await running?.dispose();
+// Miniflare's stand-in for Hyperdrive may still hold a connection that would keep this process alive.
+process.exit();

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,7 +16,7 @@ class Api:
         self.asked: list[str] = []
 
     @contextmanager
-    def serving(self) -> Iterator[str]:
+    def serving(self) -> Generator[str]:
         """Serve until the context ends; gives HOST:PORT."""
         api = self
 
@@ -35,7 +35,7 @@ class Api:
                 """Say nothing."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
         try:
             yield f"127.0.0.1:{server.server_port}"
         finally:
@@ -51,7 +51,7 @@ class Postgres:
         self.received: list[bytes] = []
 
     @contextmanager
-    def serving(self) -> Iterator[str]:
+    def serving(self) -> Generator[str]:
         """Serve until the context ends; gives a connection string."""
         listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, args=[listener], daemon=True).start()

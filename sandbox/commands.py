@@ -1,0 +1,101 @@
+"""What each command does between the command line and the engine: run it, then show it to a person or a machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from sandbox.engine import operations
+from sandbox.engine.display import Display
+from sandbox.engine.errors import InputError
+from sandbox.engine.operations import Result
+from sandbox.engine.transfer import export_state, import_state
+from sandbox.engine.workspace import OpenClouds
+
+
+def clouds() -> OpenClouds:
+    """The simulated clouds; loaded when a command needs them."""
+    from sandbox.clouds import open_clouds  # noqa: PLC0415 (their tables take a while to load)
+
+    return open_clouds
+
+
+def _root(options: argparse.Namespace) -> Path:
+    return Path(options.cwd).resolve()
+
+
+def preview(options: argparse.Namespace) -> int:
+    """`preview`."""
+    display = Display(options, "Previewing update")
+    with display:
+        result = operations.preview(_root(options), options.stack, clouds(), display)
+    return _show(options, display, result, planned=True)
+
+
+def up(options: argparse.Namespace) -> int:
+    """`up`."""
+    display = Display(options, "Updating")
+    planned = None if options.skip_preview or options.json else display.planned
+    with display:
+        result = operations.up(_root(options), options.stack, clouds(), display, planned=planned)
+    return _show(options, display, result)
+
+
+def refresh(options: argparse.Namespace) -> int:
+    """`refresh`."""
+    display = Display(options, "Refreshing")
+    with display:
+        result = operations.refresh(_root(options), options.stack, clouds(), display)
+    return _show(options, display, result)
+
+
+def destroy(options: argparse.Namespace) -> int:
+    """`destroy`."""
+    display = Display(options, "Destroying")
+    with display:
+        result = operations.destroy(_root(options), options.stack, clouds(), display)
+    return _show(options, display, result)
+
+
+def _show(options: argparse.Namespace, display: Display, result: Result, *, planned: bool = False) -> int:
+    if options.json:
+        print(json.dumps(result.plan.to_json()))
+    display.result(result.plan, planned=planned)
+    return result.code
+
+
+def export(options: argparse.Namespace) -> int:
+    """`export`."""
+    text = json.dumps(export_state(_root(options), options.stack, show_secrets=options.show_secrets), indent=4)
+    if options.file:
+        options.file.write_text(text + "\n", encoding="utf-8")
+    else:
+        print(text)
+    return 0
+
+
+def import_(options: argparse.Namespace) -> int:
+    """`import`."""
+    try:
+        text = options.file.read_text(encoding="utf-8") if options.file else sys.stdin.read()
+    except OSError as error:
+        raise InputError(f"{options.file} cannot be read: {error}") from error
+    kept = import_state(_root(options), options.stack, text)
+    print("Import complete." + (f" The state before is in {kept}." if kept else ""), file=sys.stderr)
+    return 0
+
+
+def execute(options: argparse.Namespace) -> int:
+    """`exec`."""
+    from sandbox.exec import run  # noqa: PLC0415 (brings gRPC with it)
+
+    return run(_root(options), options.stack, options.command)
+
+
+def graph(options: argparse.Namespace) -> int:
+    """`graph`."""
+    from sandbox.graph import run  # noqa: PLC0415  # pyright: ignore
+
+    return run(options)

@@ -1,0 +1,86 @@
+"""Runs a program against a deployment: the engine's services on one side, the program's process on the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Final
+
+from sandbox.engine.project import Project
+from sandbox.engine.watch import Watcher
+
+LAUNCHER: Final = Path(__file__).with_name("program.py")
+
+
+class Program:
+    """The program's process. It starts at once, to load the SDK while the engine gets ready, and waits for `run`."""
+
+    def __init__(self, project: Project) -> None:
+        self._project: Project = project
+        reading, self._pipe = os.pipe()
+        try:
+            self._process: subprocess.Popen[str] = subprocess.Popen(
+                [sys.executable, "-P", str(LAUNCHER), str(reading)],
+                pass_fds=(reading,),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                cwd=project.root,
+                start_new_session=True,
+            )
+        finally:
+            os.close(reading)
+
+    def run(self, address: str, watcher: Watcher, *, preview: bool) -> int:
+        """Let the program run against the services at `address`; returns its exit code, negative for a signal."""
+        readers = [
+            threading.Thread(target=_relay, args=(stream, watcher), daemon=True)
+            for stream in (self._process.stdout, self._process.stderr)
+        ]
+        for reader in readers:
+            reader.start()
+        told = {
+            "address": address,
+            "project": self._project.name,
+            "stack": self._project.stack,
+            "root": str(self._project.root),
+            "program": str(self._project.program),
+            "preview": preview,
+            "config": self._project.config,
+            "secretKeys": self._project.secret_keys,
+        }
+        try:
+            with os.fdopen(self._pipe, "w", encoding="utf-8") as pipe:
+                self._pipe = -1
+                pipe.write(json.dumps(told))
+        except BrokenPipeError:
+            pass  # it died while loading; the exit code and what it printed say why
+        code = self._process.wait()
+        for reader in readers:
+            # A grandchild may still hold the pipes; the program's own output is there by now.
+            reader.join(timeout=2)
+        return code
+
+    def stop(self) -> None:
+        """End the process if it still runs."""
+        if self._pipe != -1:
+            os.close(self._pipe)
+            self._pipe = -1
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+
+def _relay(stream: IO[str] | None, watcher: Watcher) -> None:
+    for line in stream or ():
+        watcher.message("output", line.rstrip("\n"))

@@ -1,0 +1,47 @@
+"""One run at a time on a stack: a lock that vanishes with the process that holds it, and says who that is."""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sandbox.engine.errors import EngineError
+
+
+@contextmanager
+def hold(path: Path, command: str) -> Iterator[None]:
+    """Hold the lock for the length of the block; if another process does, an `EngineError` says which."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise EngineError(_held(path, file.read())) from None
+        file.truncate(0)
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        file.write(json.dumps({"pid": os.getpid(), "command": command, "user": _user(), "since": since}))
+        file.flush()
+        yield
+
+
+def _held(path: Path, text: str) -> str:
+    try:
+        holder = json.loads(text)
+        who = f"`{holder['command']}` of {holder['user']} (process {holder['pid']}) since {holder['since']}"
+    except (ValueError, KeyError, TypeError):
+        who = "another process"
+    return f"the stack is locked by {who} ({path}); wait for it to end, or stop it"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"

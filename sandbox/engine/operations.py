@@ -1,0 +1,148 @@
+"""The commands that run against a stack: preview, up, refresh, destroy. Each ends with a plan and an exit code."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.engine import project
+from sandbox.engine.errors import InputError
+from sandbox.engine.host import Program
+from sandbox.engine.plan import Plan
+from sandbox.engine.project import Project
+from sandbox.engine.watch import Watcher
+from sandbox.engine.workspace import OpenClouds, Workspace, find
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to; `code` is the process's exit code."""
+
+    plan: Plan
+    code: int
+
+
+def preview(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Result:
+    """Plan what `up` would do; nothing is locked or written."""
+    settings = project.load(root, stack)
+    return _run(settings, find(root, stack), clouds, watcher, planning=True)
+
+
+def up(
+    root: Path,
+    stack: str,
+    clouds: OpenClouds,
+    watcher: Watcher,
+    *,
+    planned: Callable[[Plan], None] | None,
+    command: str = "up",
+) -> Result:
+    """Bring the stack to what the program declares; `planned`, if given, is shown the plan first."""
+    settings = project.load(root, stack)
+    workspace = find(root, stack)
+    with workspace.locked(command):
+        if planned is not None:
+            result = _run(settings, workspace, clouds, watcher, planning=True)
+            planned(result.plan)
+            if result.code:
+                return result
+        return _run(settings, workspace, clouds, watcher, planning=False)
+
+
+def _run(settings: Project, workspace: Workspace, clouds: OpenClouds, watcher: Watcher, *, planning: bool) -> Result:
+    program = Program(settings)
+    try:
+        # These take a third of a second to load; the program's process loads the SDK meanwhile.
+        from sandbox.engine import monitor  # noqa: PLC0415
+        from sandbox.engine.deployment import Deployment  # noqa: PLC0415
+        from sandbox.engine.settle import settle  # noqa: PLC0415
+
+        with workspace.open(readonly=planning) as state, clouds(workspace.store, readonly=planning) as opened:
+            deployment = Deployment(
+                settings.stack, settings.name, settings.config, state, opened, watcher, preview=planning
+            )
+            state.unlock()
+            settle(state, deployment.providers, watcher)
+            with interruptible(deployment.stopping, watcher):
+                with monitor.serve(deployment, watcher) as address:
+                    code = program.run(address, watcher, preview=planning)
+                    deployment.drain()
+                if code == 0 and not deployment.stopping.is_set():
+                    deployment.finish()
+            return Result(deployment.plan, _exit_code(deployment, code))
+    finally:
+        program.stop()
+
+
+def _exit_code(deployment: Any, code: int) -> int:
+    """0, or 1 for a failure, or 2 when the program refused to run before it declared anything."""
+    plan: Plan = deployment.plan
+    if code == 1 and not deployment.declared and not deployment.stopping.is_set():
+        return InputError.exit_code
+    if code not in {0, 1, 32} and not plan.errors:
+        plan.fail(
+            "", f"the program ended with exit code {code}" if code > 0 else f"the program was killed by signal {-code}"
+        )
+    if deployment.stopping.is_set() and not plan.errors:
+        plan.fail("", "interrupted; what was begun is finished and recorded, run `up` again to continue")
+    return 1 if code or plan.errors else 0
+
+
+def refresh(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Result:
+    """Record every object as the clouds have it now."""
+    project.load(root, stack)
+    workspace = find(root, stack)
+    with workspace.locked("refresh"), workspace.open() as state, clouds(workspace.store) as opened:
+        from sandbox.engine.providers import Providers  # noqa: PLC0415
+        from sandbox.engine.refresh import refresh as read_all  # noqa: PLC0415
+        from sandbox.engine.settle import settle  # noqa: PLC0415
+
+        plan = Plan()
+        stopping = threading.Event()
+        state.unlock()
+        providers = Providers(opened, state)
+        settle(state, providers, watcher)
+        with interruptible(stopping, watcher):
+            read_all(state, providers, plan, watcher, stopping)
+        return Result(plan, 1 if plan.errors else 0)
+
+
+def destroy(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Result:
+    """Delete everything the stack has; protected resources are refused before anything is done."""
+    settings = project.load(root, stack)
+    workspace = find(root, stack)
+    with workspace.locked("destroy"), workspace.open() as state, clouds(workspace.store) as opened:
+        from sandbox.engine.deployment import Deployment  # noqa: PLC0415
+        from sandbox.engine.settle import settle  # noqa: PLC0415
+
+        deployment = Deployment(settings.stack, settings.name, settings.config, state, opened, watcher, preview=False)
+        state.unlock()
+        settle(state, deployment.providers, watcher)
+        with interruptible(deployment.stopping, watcher):
+            deployment.finish()
+        return Result(deployment.plan, _exit_code(deployment, 0))
+
+
+@contextmanager
+def interruptible(stopping: threading.Event, watcher: Watcher) -> Iterator[None]:
+    """Let Ctrl-C stop new steps; a second one ends the process, which the state survives like a kill."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        stopping.set()
+        watcher.message("warning", "interrupted: finishing what was begun (press Ctrl-C again to end at once)")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

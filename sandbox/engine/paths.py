@@ -1,0 +1,105 @@
+"""Property paths such as `tags.Name`, `rules[0].port` or `["a.b"].c`: parsing, reading and writing them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, cast
+
+from sandbox.engine.errors import UnsupportedError
+from sandbox.values import Properties, Secret, Value, transform
+
+Path = tuple[str | int, ...]
+ANY: Final = "*"
+
+_STEP: Final = re.compile(
+    r'\[(?P<index>\d+)\]|\["(?P<quoted>(?:[^"\\]|\\.)*)"\]|\[(?P<any>\*)\]|\.?(?P<name>[^.\[\]"]+)'
+)
+
+
+def parse(text: str) -> Path:
+    """Take a path apart; a malformed one is an `UnsupportedError` that quotes it."""
+    steps: list[str | int] = []
+    position = 0
+    while position < len(text):
+        match = _STEP.match(text, position)
+        if match is None:
+            raise UnsupportedError(f"{text!r} is not a property path; write for example tags.Name or rules[0].port")
+        position = match.end()
+        if match["index"] is not None:
+            steps.append(int(match["index"]))
+        elif match["quoted"] is not None:
+            steps.append(re.sub(r"\\(.)", r"\1", match["quoted"]))
+        else:
+            steps.append(match["any"] or match["name"])
+    return tuple(steps)
+
+
+def contains(outer: Path, inner: Path) -> bool:
+    """Whether `inner` lies at or below `outer`; `*` in `outer` stands for any one step."""
+    return len(outer) <= len(inner) and all(mine in (ANY, theirs) for mine, theirs in zip(outer, inner, strict=False))
+
+
+def overlaps(one: Path, other: Path) -> bool:
+    """Whether either of two paths lies at or below the other."""
+    return contains(one, other) or contains(other, one)
+
+
+class _Missing:
+    pass
+
+
+MISSING: Final = _Missing()
+
+
+def get(value: Value, path: Path) -> Value | _Missing:
+    """What stands at `path`, looking through secrets; `MISSING` where there is nothing."""
+    for step in path:
+        while isinstance(value, Secret):
+            value = value.value
+        if isinstance(value, dict) and step in value:
+            value = value[cast(str, step)]
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            value = value[step]
+        else:
+            return MISSING
+    return value
+
+
+def keep_old(news: Properties, olds: Properties, ignored: list[str]) -> Properties:
+    """`news` with what `ignore_changes` lists put back to its old value; what is not in `olds` is left out."""
+    if not ignored:
+        return news
+    result = cast(Properties, transform(news, lambda leaf: leaf))
+    for text in ignored:
+        path = parse(text)
+        if path and path[0] == ANY:
+            return dict(olds)
+        _keep(result, olds, path)
+    return result
+
+
+def _keep(news: Value, olds: Value, path: Path) -> None:
+    """Copy what stands at `path` from `olds` to `news`, in place; a branch that only one side has stays as it is."""
+    step, rest = path[0], path[1:]
+    if step == ANY:
+        for key in _keys(news) | _keys(olds):
+            _keep(news, olds, (key, *rest))
+        return
+    old = get(olds, (step,))
+    if rest:
+        new = get(news, (step,))
+        if not isinstance(new, _Missing) and not isinstance(old, _Missing):
+            _keep(new, old, rest)
+    elif isinstance(news, dict) and isinstance(step, str):
+        if isinstance(old, _Missing):
+            news.pop(step, None)
+        else:
+            news[step] = old
+    elif isinstance(news, list) and isinstance(step, int) and step < len(news) and not isinstance(old, _Missing):
+        news[step] = old
+
+
+def _keys(value: Value) -> set[str | int]:
+    if isinstance(value, dict):
+        return set(value)
+    return set(range(len(value))) if isinstance(value, list) else set()

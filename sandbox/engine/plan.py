@@ -1,0 +1,95 @@
+"""A plan, or what was carried out of one: one step per resource, and its form for machines."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sandbox.provider import Change
+from sandbox.values import Properties, Secret, Unknown, Value
+
+COUNTED: Final = ("same", "create", "update", "replace", "delete")
+
+
+@dataclass(frozen=True)
+class PropertyChange:
+    """How one property differs; `old` or `new` is None where it was or will not be there."""
+
+    kind: Change
+    old: Value
+    new: Value
+
+
+@dataclass
+class Step:
+    """What happens to one resource: `same`, `create`, `update`, `replace`, `delete`, `read` or `refresh`."""
+
+    op: str
+    urn: str
+    type: str
+    parent: str = ""
+    diff: dict[str, PropertyChange] = field(default_factory=dict[str, PropertyChange])
+    inputs: Properties = field(default_factory=dict[str, Any])
+
+
+class Plan:
+    """The steps in the order they were decided, the stack's outputs, and what went wrong."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, Step] = {}
+        self.outputs: Properties = {}
+        self.errors: list[tuple[str, str]] = []
+        self._lock: threading.Lock = threading.Lock()
+
+    def add(self, step: Step) -> None:
+        """Note a step; a resource that had one keeps its place and gets the new one."""
+        with self._lock:
+            self.steps[step.urn] = step
+
+    def fail(self, urn: str, message: str) -> None:
+        """Note an error; `urn` is empty for one that concerns no resource."""
+        with self._lock:
+            if (urn, message) not in self.errors:
+                self.errors.append((urn, message))
+
+    def summary(self) -> dict[str, int]:
+        """How many resources have each operation; reads are counted only where there are some."""
+        counts = dict.fromkeys(COUNTED, 0)
+        for step in self.steps.values():
+            counts[step.op] = counts.get(step.op, 0) + 1
+        return counts
+
+    @property
+    def changes(self) -> int:
+        """How many resources are not left as they are."""
+        return sum(1 for step in self.steps.values() if step.op not in {"same", "read"})
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan for machines; secrets and unknowns are named, never shown."""
+        steps = [
+            {"op": step.op, "urn": step.urn, "type": step.type, "diff": _diff_to_json(step.diff)}
+            for step in self.steps.values()
+        ]
+        result: dict[str, Any] = {"steps": steps, "summary": self.summary(), "outputs": redact(self.outputs)}
+        if self.errors:
+            result["errors"] = [{"urn": urn, "message": message} for urn, message in self.errors]
+        return result
+
+
+def _diff_to_json(diff: dict[str, PropertyChange]) -> dict[str, Any]:
+    return {
+        path: {"kind": str(change.kind), "old": redact(change.old), "new": redact(change.new)}
+        for path, change in diff.items()
+    }
+
+
+def redact(value: Value) -> Any:
+    """A value fit to be shown: `[secret]` and `[unknown]` stand for what must not and cannot be."""
+    if isinstance(value, dict):
+        return {key: redact(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [redact(item) for item in value]
+    if isinstance(value, Secret):
+        return "[secret]"
+    return "[unknown]" if isinstance(value, Unknown) else value

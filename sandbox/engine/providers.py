@@ -1,0 +1,86 @@
+"""The provider instances of a run: explicit ones from the program, default ones made on demand, old ones from the state."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Protocol
+
+from sandbox.engine import urns
+from sandbox.engine.errors import EngineError
+from sandbox.engine.state import Resource, State
+from sandbox.provider import Provider
+from sandbox.values import UNKNOWN_ON_THE_WIRE, Properties, reveal
+
+
+class Clouds(Protocol):
+    """Where providers come from."""
+
+    def provider(self, package: str, version: str) -> Provider:
+        """The provider of a package, not yet configured; `ProviderError` for a package that is not supported."""
+        ...
+
+
+class Providers:
+    """Configured providers by reference (`URN::ID`). Methods may be called from several threads."""
+
+    def __init__(self, clouds: Clouds, state: State) -> None:
+        self._clouds: Clouds = clouds
+        self._state: State = state
+        self._instances: dict[str, Provider] = {}
+        self._defaults: dict[str, str] = {}
+        self._lock: threading.RLock = threading.RLock()
+
+    def base(self, type: str, version: str) -> Provider:
+        """The unconfigured provider that a provider resource of this type configures."""
+        return self._clouds.provider(urns.package_of(type), version)
+
+    def configure(self, resource: Resource) -> None:
+        """Make the provider that `resource` describes available under its reference."""
+        inputs = reveal(resource.inputs)
+        version = str(inputs.pop("version", ""))
+        instance = self.base(resource.type, version).configure(inputs)
+        with self._lock:
+            self._instances[reference(resource)] = instance
+
+    def get(self, named: str) -> Provider:
+        """The instance of a reference; one this run has not configured is configured as the state has it."""
+        with self._lock:
+            found = self._instances.get(named)
+            if found is None:
+                self.configure(self._from_state(named))
+                found = self._instances[named]
+            return found
+
+    def _from_state(self, named: str) -> Resource:
+        urn, id = urns.split_reference(named)
+        kept = self._state.get(urn)
+        candidates = [*([kept] if kept else []), *self._state.doomed()]
+        for resource in candidates:
+            if resource.urn == urn and resource.id == id:
+                return resource
+        raise EngineError(f"{named}: no such provider is registered or in the state; register it before its resources")
+
+    def default(self, package: str, version: str, register: Callable[[str, str, Properties], str]) -> str:
+        """The reference of the default provider of a package, registered the first time it is asked for.
+
+        `register` is given the type, the name and the version as inputs, and answers with the reference.
+        """
+        with self._lock:
+            name = f"default_{version.replace('.', '_').replace('-', '_').replace('+', '_')}" if version else "default"
+            key = f"{package}:{name}"
+            if key not in self._defaults:
+                inputs: Properties = {"version": version} if version else {}
+                self._defaults[key] = register(urns.PROVIDER_PREFIX + package, name, inputs)
+            return self._defaults[key]
+
+
+def reference(resource: Resource) -> str:
+    """How resources name a provider resource; its id is unknown while it is only planned."""
+    return f"{resource.urn}::{resource.id or UNKNOWN_ON_THE_WIRE}"
+
+
+def new_id() -> str:
+    """An id for a provider resource: the engine gives it, as there is no object behind it."""
+    return str(uuid.uuid4())

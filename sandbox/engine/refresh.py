@@ -1,0 +1,85 @@
+"""Refreshing: reading every object and recording what became of it, so that the next `up` restores what drifted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Final
+
+from sandbox.engine import paths, steps, urns
+from sandbox.engine.errors import EngineError
+from sandbox.engine.plan import Plan, PropertyChange, Step
+from sandbox.engine.providers import Providers
+from sandbox.engine.state import Resource, State, in_order, now
+from sandbox.engine.watch import Watcher
+from sandbox.provider import Change, Found, ProviderError
+from sandbox.values import Properties, reveal
+
+PARALLEL: Final = 8
+
+
+def refresh(state: State, providers: Providers, plan: Plan, watcher: Watcher, stopping: threading.Event) -> None:
+    """Read every object; steps are `update` for what drifted, `delete` for what is gone, `same` for the rest."""
+    ordered = [entry["urn"] for entry in in_order(state.entries())]
+    resources = [resource for urn in ordered if (resource := state.get(urn)) is not None]
+    shown = [resource for resource in resources if not urns.is_default_provider(resource.urn)]
+    for resource in shown:
+        plan.add(Step("same", resource.urn, resource.type, resource.parent))
+
+    gone: dict[str, Resource] = {}
+
+    def read(resource: Resource) -> None:
+        if stopping.is_set():
+            return
+        begun = time.monotonic()
+        try:
+            step = _refreshed(state, providers, resource)
+            if step.op == "delete":
+                gone[resource.urn] = resource
+        except (ProviderError, EngineError) as error:
+            plan.fail(resource.urn, str(error))
+            watcher.message("error", str(error), resource.urn)
+            return
+        plan.add(step)
+        if step.op != "same":
+            watcher.finished(step, time.monotonic() - begun)
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        list(
+            pool.map(
+                read, (r for r in shown if r.custom and not urns.is_provider(r.type) and not r.pending_replacement)
+            )
+        )
+    state.forget(gone)
+
+
+def _refreshed(state: State, providers: Providers, resource: Resource) -> Step:
+    provider = providers.get(resource.provider)
+    found = provider.read(resource.urn, resource.type, resource.id, reveal(resource.inputs))
+    if found is None:
+        return Step("delete", resource.urn, resource.type, resource.parent)
+    inputs = steps.keep_secret(found.inputs, resource.inputs)
+    outputs = steps.hide(found.outputs, inputs, resource.additional_secret_outputs)
+    outputs = steps.keep_secret(outputs, resource.outputs)
+    diff = drift(resource, Found(found.id, inputs, outputs))
+    if diff:
+        state.put(replace(resource, inputs=inputs, outputs=outputs, modified=now()))
+    return Step("update" if diff else "same", resource.urn, resource.type, resource.parent, diff)
+
+
+def drift(resource: Resource, found: Found) -> dict[str, PropertyChange]:
+    """How the object differs from what the state says, by path: its inputs, and outputs that are no inputs."""
+    changes = _described(resource.inputs, found.inputs)
+    for path, change in _described(resource.outputs, found.outputs).items():
+        top = paths.parse(path)[0]
+        if top not in resource.inputs and top not in found.inputs:
+            changes[path] = change
+    return changes
+
+
+def _described(olds: Properties, news: Properties) -> dict[str, PropertyChange]:
+    difference = steps.compare(olds, news)
+    described = steps.describe(difference, olds, {}, news)
+    return {path: replace(change, kind=Change(change.kind)) for path, change in described.items()}

@@ -1,0 +1,112 @@
+"""Taking a stack's state out and putting one in, in Pulumi's deployment format version 3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, cast
+
+from sandbox.engine import project, urns
+from sandbox.engine.errors import InputError
+from sandbox.engine.state import FIELDS, decode, dependencies_of
+from sandbox.engine.workspace import find
+from sandbox.ledger import Entry
+
+_DEPLOYMENT: Final = {"manifest", "secrets_providers", "resources", "pending_operations", "metadata"}
+# What other engines record and this one has no use for.
+_PASSED_OVER: Final = {"sourcePosition", "stackTrace", "hideDiff", "snippetID", "initErrors", "importID"}
+
+
+def export_state(root: Path, stack: str, *, show_secrets: bool) -> Entry:
+    """The state of a stack; secrets encrypted, or in plain text."""
+    project.load(root, stack)
+    with find(root, stack).open(readonly=True) as state:
+        if show_secrets:
+            state.unlock()
+        return state.export(show_secrets=show_secrets)
+
+
+def import_state(root: Path, stack: str, text: str) -> Path | None:
+    """Replace a stack's state; what is wrong with the new one is an `InputError`. Returns where the old one is kept."""
+    settings = project.load(root, stack)
+    try:
+        document: Any = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"the state to import is not JSON: {error}") from None
+    if problems := list(check(document, settings.stack, settings.name)):
+        raise InputError("the state cannot be imported: " + "; ".join(problems))
+    workspace = find(root, stack)
+    with workspace.locked("import"):
+        existed = workspace.state.exists()
+        with workspace.open() as state:
+            state.replace(decode(cast(Entry, document)))
+    return workspace.state.with_name(workspace.state.name + ".bak") if existed else None
+
+
+def check(document: Any, stack: str, name: str) -> Iterator[str]:
+    """Everything that is wrong with a document that should be a deployment of this stack."""
+    if not isinstance(document, dict) or not isinstance(document.get("deployment"), dict):
+        yield 'an object {"version": 3, "deployment": {...}} is expected'
+        return
+    if document.get("version") != 3:
+        yield f"version {document.get('version')!r} is not supported, only 3"
+        return
+    deployment = cast(dict[str, Any], document["deployment"])
+    if unknown := sorted(key for key in deployment.keys() - _DEPLOYMENT if deployment[key]):
+        yield f"the deployment has unknown parts: {', '.join(unknown)}"
+    resources = deployment.get("resources") or []
+    if not isinstance(resources, list) or not all(isinstance(r, dict) for r in cast(list[Any], resources)):
+        yield "`resources` must be a list of objects"
+        return
+    yield from _check_resources(cast(list[Entry], resources), stack, name)
+    for operation in cast(list[Entry], deployment.get("pending_operations") or []):
+        if operation.get("type") not in {"creating", "updating", "deleting"} or "urn" not in operation.get(
+            "resource", {}
+        ):
+            yield f"the pending operation {operation.get('type')!r} is not supported"
+
+
+def _check_resources(resources: list[Entry], stack: str, name: str) -> Iterator[str]:
+    seen: set[str] = set()
+    references: set[str] = set()
+    live: set[str] = set()
+    for index, resource in enumerate(resources):
+        problems = list(_check_resource(resource, stack, name))
+        yield from (f"resources[{index}]: {problem}" for problem in problems)
+        if problems:
+            continue
+        urn = resource["urn"]
+        if urn in live and not resource.get("delete"):
+            yield f"resources[{index}]: {urn} stands twice"
+        yield from (
+            f"resources[{index}]: {urn} needs {need}, which does not precede it"
+            for need in dict.fromkeys(dependencies_of(resource))
+            if need not in seen
+        )
+        provider = resource.get("provider")
+        if provider and urns.split_reference(provider)[0] in seen and provider not in references:
+            yield f"resources[{index}]: {urn} names the provider {provider}, whose id is another"
+        seen.add(urn)
+        references.add(f"{urn}::{resource.get('id', '')}")
+        if not resource.get("delete"):
+            live.add(urn)
+
+
+def _check_resource(resource: Entry, stack: str, name: str) -> Iterator[str]:
+    try:
+        urn = urns.parse(resource.get("urn", ""))
+    except (ValueError, AttributeError) as error:
+        yield str(error)
+        return
+    if (urn.stack, urn.project) != (stack, name):
+        yield f"{resource['urn']} belongs to stack {urn.stack!r} of project {urn.project!r}, not {stack!r} of {name!r}"
+    if resource.get("type") != urn.type:
+        yield f"{resource['urn']}: its type {resource.get('type')!r} is not the URN's"
+    if unknown := sorted(key for key in resource.keys() - FIELDS - _PASSED_OVER if resource[key]):
+        yield f"{resource['urn']}: {', '.join(unknown)} is not supported by the sandbox"
+    for key, kind in (("inputs", dict), ("outputs", dict), ("dependencies", list), ("propertyDependencies", dict)):
+        if not isinstance(resource.get(key) or kind(), kind):
+            yield f"{resource['urn']}: `{key}` must be {'an object' if kind is dict else 'a list'}"
+    if resource.get("custom") and not resource.get("id") and not urn.types.startswith(urns.PROVIDER_PREFIX):
+        yield f"{resource['urn']}: a custom resource must have an id"

@@ -1,0 +1,60 @@
+"""Where a stack's files are: `.sandbox/STACK/` under the project, or under what `SANDBOX_HOME` names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sandbox.engine import lock, secrets
+from sandbox.engine.providers import Clouds
+from sandbox.engine.state import State
+
+
+class OpenClouds(Protocol):
+    """Opens the store of a stack's simulated clouds."""
+
+    def __call__(self, store: Path, *, readonly: bool = False) -> AbstractContextManager[Clouds]:
+        """The clouds on the objects in `store`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The files of one stack."""
+
+    home: Path
+    stack: str
+
+    @property
+    def folder(self) -> Path:
+        """The stack's own folder."""
+        return self.home / self.stack
+
+    @property
+    def state(self) -> Path:
+        """The deployment state, in Pulumi's export format."""
+        return self.folder / "state.json"
+
+    @property
+    def store(self) -> Path:
+        """The objects of the simulated clouds."""
+        return self.folder / "clouds.json"
+
+    def locked(self, command: str) -> AbstractContextManager[None]:
+        """Hold the stack's lock."""
+        return lock.hold(self.folder / "lock", command)
+
+    @contextmanager
+    def open(self, *, readonly: bool = False) -> Iterator[State]:
+        """The state, from its file; a `readonly` one never writes."""
+        with State(self.state, lambda: secrets.passphrase(self.home, create=not readonly), readonly=readonly) as state:
+            yield state
+
+
+def find(root: Path, stack: str) -> Workspace:
+    """The workspace of a stack of the project in `root`."""
+    return Workspace(Path(os.environ.get("SANDBOX_HOME") or root / ".sandbox"), stack)

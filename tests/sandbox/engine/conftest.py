@@ -1,0 +1,129 @@
+"""A stack in a temporary folder, whose program a test writes and runs under the fake clouds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMAND = Path(__file__).with_name("command.py")
+
+PRELUDE = """
+import pulumi
+from pulumi import ResourceOptions as Opts
+
+
+class Thing(pulumi.CustomResource):
+    address: pulumi.Output[str]
+    serial: pulumi.Output[int]
+    password: pulumi.Output[str]
+    name: pulumi.Output[str]
+
+    def __init__(self, resource_name, opts=None, **properties):
+        for key in ("address", "serial", "name", "password", "region"):
+            properties.setdefault(key, None)
+        merged = Opts.merge(Opts(version="1.0.0"), opts)
+        super().__init__("fake:index:Thing", resource_name, properties, merged)
+
+
+class Provider(pulumi.ProviderResource):
+    def __init__(self, resource_name, opts=None, **properties):
+        super().__init__("fake", resource_name, properties, Opts.merge(Opts(version="1.0.0"), opts))
+
+
+class Group(pulumi.ComponentResource):
+    def __init__(self, resource_name, opts=None):
+        super().__init__("test:index:Group", resource_name, {}, opts)
+
+
+"""
+
+
+@dataclass
+class Run:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+    @property
+    def ops(self) -> dict[str, str]:
+        return {step["urn"].rpartition("::")[2]: step["op"] for step in self.document["steps"]}
+
+    @property
+    def changed(self) -> dict[str, str]:
+        return {name: op for name, op in self.ops.items() if op != "same"}
+
+    @property
+    def summary(self) -> dict[str, int]:
+        return self.document["summary"]
+
+
+class Stack:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / ".sandbox" / "dev"
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("PULUMI")},
+            "PULUMI_CONFIG_PASSPHRASE": "correct horse",
+        }
+        (root / "Pulumi.yaml").write_text("name: test\nruntime: python\n")
+        (root / "Pulumi.dev.yaml").write_text("config: {}\n")
+
+    def program(self, text: str) -> None:
+        (self.root / "__main__.py").write_text(PRELUDE + textwrap.dedent(text))
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(COMMAND), arguments[0], "--stack", "dev", *arguments[1:]],
+            cwd=self.root, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def run(self, *arguments: str, code: int = 0) -> Run:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
+        return Run(process.returncode, out, err)
+
+    def up(self, program: str | None = None, code: int = 0) -> Run:
+        if program is not None:
+            self.program(program)
+        return self.run("up", "--json", code=code)
+
+    def preview(self, program: str | None = None, code: int = 0) -> Run:
+        if program is not None:
+            self.program(program)
+        return self.run("preview", "--json", code=code)
+
+    @property
+    def resources(self) -> dict[str, dict[str, Any]]:
+        document = json.loads((self.folder / "state.json").read_text())
+        return {entry["urn"].rpartition("::")[2]: entry for entry in document["deployment"]["resources"]}
+
+    @property
+    def objects(self) -> dict[str, dict[str, Any]]:
+        return json.loads((self.folder / "clouds.json").read_text())["objects"]
+
+    @property
+    def calls(self) -> list[str]:
+        log = self.folder / "calls.log"
+        return log.read_text().splitlines() if log.exists() else []
+
+    def forget_calls(self) -> None:
+        (self.folder / "calls.log").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    return Stack(tmp_path)

@@ -1,0 +1,131 @@
+"""A provider of package `fake` for the engine's tests: objects in a ledger of their own, every call in a log.
+
+`Thing` takes `name`, `size`, `tags`, `ref`, `password` (all updatable), `zone` (replaces), `slot` (replaces, deleting
+first), `wait` (seconds that a create takes) and `fail` (makes create and update fail). It gives `address` and `serial`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sandbox.engine import steps
+from sandbox.ledger import Ledger
+from sandbox.provider import Change, Checked, CheckFailure, Difference, Found, ProviderError
+from sandbox.values import UNKNOWN, Properties, holds_unknown
+
+KNOWN = {"name", "size", "tags", "ref", "password", "zone", "slot", "wait", "fail", "region", "refs"}
+REPLACES = {"zone", "slot"}
+
+
+class Fake:
+    package = "fake"
+    version = "1.0.0"
+
+    def __init__(self, ledger: Ledger, log: Path, settings: Properties | None = None) -> None:
+        self.ledger = ledger
+        self.log = log
+        self.settings = settings or {}
+        self._lock = threading.Lock()
+
+    def _note(self, *words: object) -> None:
+        with self._lock, self.log.open("a") as file:
+            file.write(" ".join(map(str, words)) + "\n")
+
+    def check_config(self, urn: str, inputs: Properties) -> Checked:
+        unknown = [CheckFailure(key, "no such setting") for key in inputs if key not in {"region", "token"}]
+        return Checked(inputs, tuple(unknown))
+
+    def configure(self, inputs: Properties) -> Fake:
+        return Fake(self.ledger, self.log, inputs)
+
+    def check(self, urn: str, type: str, olds: Properties | None, news: Properties, seed: bytes) -> Checked:
+        failures = [CheckFailure(key, "no such property") for key in news if key not in KNOWN]
+        size = news.get("size")
+        if isinstance(size, int) and size > 100:
+            failures.append(CheckFailure("size", "must be at most 100"))
+        name = news.get("name") or (olds or {}).get("name") or urn.rpartition("::")[2] + "-" + seed.hex()[:7]
+        return Checked({**news, "name": name}, tuple(failures))
+
+    def diff(self, type: str, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Difference:
+        plain = steps.compare(old_inputs, news)
+        detail = {
+            path: Change(f"{change}-replace") if path.split(".")[0] in REPLACES else change
+            for path, change in plain.detail.items()
+        }
+        return Difference(detail, delete_before_replace="slot" in detail)
+
+    def create(self, urn: str, type: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
+        if preview:
+            return "", {**inputs, "address": UNKNOWN, "serial": UNKNOWN}
+        assert not holds_unknown(inputs)
+        if inputs.get("fail"):
+            self._note("failed", urn.rpartition("::")[2])
+            raise ProviderError(f"{urn}: fail: the cloud says no; set fail to False")
+        if any(entry["inputs"]["name"] == inputs["name"] for _, entry in self.ledger.items()):
+            raise ProviderError(f"{urn}: name: {inputs['name']!r} exists already; choose another")
+        id = f"id-{inputs['name']}"
+        outputs: dict[str, Any] = {
+            **inputs,
+            "address": f"address-of-{inputs['name']}",
+            "serial": len(str(inputs["name"])),
+            "region": self.settings.get("region", ""),
+        }
+        self.ledger.put(id, {"urn": urn, "type": type, "inputs": inputs, "outputs": outputs})
+        time.sleep(float(inputs.get("wait", 0)))  # type: ignore[arg-type]
+        self._note("create", urn.rpartition("::")[2])
+        return id, outputs
+
+    def update(
+        self, urn: str, type: str, id: str, old_outputs: Properties, news: Properties, preview: bool
+    ) -> Properties:
+        entry = self.ledger.get(id)
+        outputs: Properties = {**old_outputs, **news}
+        if preview:
+            return outputs
+        if news.get("fail"):
+            raise ProviderError(f"{urn}: fail: the cloud says no; set fail to False")
+        assert entry is not None
+        self.ledger.put(id, {**entry, "inputs": news, "outputs": outputs})
+        self._note("update", urn.rpartition("::")[2])
+        return outputs
+
+    def read(self, urn: str, type: str, id: str, inputs: Properties) -> Found | None:
+        entry = self.ledger.get(id)
+        return Found(id, dict(entry["inputs"]), dict(entry["outputs"])) if entry else None
+
+    def find_by_urn(self, urn: str, type: str) -> str | None:
+        found = [id for id, entry in self.ledger.items() if entry["urn"] == urn]
+        return found[-1] if found else None
+
+    def delete(self, urn: str, type: str, id: str) -> None:
+        self.ledger.remove(id)
+        self._note("delete", urn.rpartition("::")[2])
+
+    def invoke(self, token: str, arguments: Properties) -> Properties:
+        if token != "fake:index:echo":
+            raise ProviderError(f"{token}: no such function")
+        return {"said": arguments.get("say"), "region": self.settings.get("region", "")}
+
+
+class Clouds:
+    def __init__(self, ledger: Ledger, log: Path) -> None:
+        self._fake = Fake(ledger, log)
+
+    def provider(self, package: str, version: str) -> Fake:
+        if package != "fake":
+            raise ProviderError(f"package {package!r} is not supported by the sandbox")
+        return self._fake
+
+
+@contextmanager
+def open_clouds(store: Path, *, readonly: bool = False) -> Iterator[Clouds]:
+    def decode(document: dict[str, Any]) -> dict[str, Any]:
+        return document["objects"]
+
+    with Ledger(store, decode=decode, encode=lambda entries: {"objects": entries}, readonly=readonly) as ledger:
+        yield Clouds(ledger, store.with_name("calls.log"))

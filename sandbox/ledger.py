@@ -50,6 +50,8 @@ class Ledger:
         self._replay()
         if not readonly:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # For its owner alone: the engine's state and the clouds' objects hold what nobody else should read.
+            self._journal_path.touch(mode=0o600)
             self._journal: TextIO = self._journal_path.open("a", encoding="utf-8")
             self._fold()
 
@@ -110,6 +112,7 @@ class Ledger:
     def _write_snapshot(self) -> None:
         text = json.dumps(self._encode(self._entries), indent=2) + "\n"
         aside = self.path.with_name(self.path.name + ".new")
+        aside.touch(mode=0o600)
         with aside.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()

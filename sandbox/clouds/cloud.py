@@ -1,0 +1,268 @@
+"""The one provider behind every package: resource operations driven by the SDK's schema and the package's facts."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+
+from sandbox.clouds.differ import classify, differences, same
+from sandbox.clouds.facts import Facts, Making, NotYetKnown, Package, digits, value_of
+from sandbox.clouds.outputs import Before, fill
+from sandbox.clouds.refusals import assumed, refusals
+from sandbox.clouds.schema import Schema, Shape
+from sandbox.clouds.store import Objects, Thing
+from sandbox.clouds.validate import against_rules, against_schema, suggest
+from sandbox.provider import Change, Checked, CheckFailure, Difference, Found, ProviderError
+from sandbox.values import Properties, holds_unknown
+
+DEFAULTS = "__defaults"
+"""The names of the inputs that `check` filled in, kept among the inputs as Pulumi's bridged providers do."""
+
+
+class Cloud:
+    """A provider of one package in one configuration; all of one sandbox share the objects."""
+
+    def __init__(
+        self,
+        package: Package,
+        schema: Schema,
+        objects: Objects,
+        lock: threading.RLock,
+        config: Properties | None = None,
+    ) -> None:
+        self.package: str = package.name
+        self.version: str = schema.version
+        self._facts: Package = package
+        self._schema: Schema = schema
+        self._objects: Objects = objects
+        self._lock: threading.RLock = lock
+        self._config: Properties = config or {}
+        self._settings: dict[str, str] = package.settings(self._config)
+
+    def check_config(self, urn: str, inputs: Properties) -> Checked:
+        """Validate the provider's own configuration."""
+        del urn
+        token = f"pulumi:providers:{self.package}"
+        shape = self._shape(token)
+        parsed = _parsed(shape, inputs)
+        failures = [*against_schema(self._schema, shape.inputs, {**parsed, "version": None})]
+        if not failures:
+            failures += against_rules(self._facts.config_rules, parsed)
+        return Checked(inputs, tuple(failures))
+
+    def configure(self, inputs: Properties) -> Cloud:
+        """The same cloud seen through another configuration."""
+        parsed = _parsed(self._shape(f"pulumi:providers:{self.package}"), inputs)
+        return Cloud(self._facts, self._schema, self._objects, self._lock, parsed)
+
+    def check(self, urn: str, type: str, olds: Properties | None, news: Properties, seed: bytes) -> Checked:
+        """Fill in a generated name, then judge the inputs by schema and rules."""
+        shape = self._schema.resource(type)
+        if shape is None:
+            return Checked(news, (CheckFailure("", self._no_such_type(type)),))
+        facts = self._facts.facts(type)
+        inputs = _named(facts, urn, olds or {}, news, seed)
+        failures = [*against_schema(self._schema, shape.inputs, inputs)]
+        if not failures:  # rules may rely on types
+            failures += against_rules(self._facts.rules, inputs)
+            failures += against_rules(facts.rules, inputs)
+            failures += [failure for together in facts.together for failure in together(inputs)]
+        return Checked(inputs, tuple(failures))
+
+    def diff(self, type: str, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Difference:
+        """Compare checked inputs with those the object has, and what the configuration adds to them."""
+        del id
+        facts = self._facts.facts(type)
+        shape = self._shape(type)
+        forcing = (*self._facts.replaces, *facts.replaces, *_conditional(facts, news))
+        detail = classify(differences(old_inputs, news), forcing)
+        for name, follow in self._facts.common.items():
+            if name in shape.outputs and name in old_outputs and not _touched(detail, name):
+                following = follow(self._config, news)
+                detail |= classify(differences(old_outputs[name], following, name), forcing)
+        replacing = any(change.endswith("-replace") for change in detail.values())
+        return Difference(detail, replacing and _collides(facts, old_inputs, news))
+
+    def create(self, urn: str, type: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
+        """Make an object, or say what it would be."""
+        facts, shape = self._facts.facts(type), self._shape(type)
+        with self._lock:
+            making = self._making(urn, inputs, self._objects.generation(urn))
+            if not preview:
+                _demand_known(type, inputs)
+            made = "" if preview else str(value_of(facts.id or self._facts.id, making))
+            outputs = fill(facts, shape, making, inputs, self._common(shape, inputs), id=made)
+            thing = Thing(type, made, urn, self._scope(facts, making), _given(inputs), outputs)
+            self._refuse(thing, facts, making, planned=preview)
+            if preview:
+                self._objects.plan(assumed(self._objects, thing, facts))
+            else:
+                self._objects.insert(thing)
+            return made, outputs
+
+    def update(
+        self, urn: str, type: str, id: str, old_outputs: Properties, news: Properties, preview: bool
+    ) -> Properties:
+        """Change an object in place; what does not depend on a changed input stays as it was."""
+        facts, shape = self._facts.facts(type), self._shape(type)
+        with self._lock:
+            old = self._objects.find(type, id, urn)
+            if not preview:
+                _demand_known(type, news)
+                if old is None:
+                    raise ProviderError(f"{type} {id} is gone from the cloud; run refresh, and up makes it anew")
+            # The object at hand is the newest made for its URN, so its digits come from the generation before.
+            making = self._making(urn, news, max(self._objects.generation(urn) - 1, 0))
+            before = Before(old.outputs, old.given) if old else Before(old_outputs, ())
+            outputs = fill(facts, shape, making, news, self._common(shape, news), id=id, before=before)
+            thing = Thing(type, id, urn, old.scope if old else self._scope(facts, making), _given(news), outputs)
+            self._refuse(thing, facts, making, planned=preview, itself=old)
+            if preview:
+                self._objects.plan(assumed(self._objects, thing, facts))
+            else:
+                self._objects.replace(thing)
+            return outputs
+
+    def read(self, urn: str, type: str, id: str, inputs: Properties) -> Found | None:
+        """The object as it is now, reported through the names in `inputs`, or all it was made with."""
+        with self._lock:
+            thing = self._objects.find(type, id, urn)
+        if thing is None:
+            return None
+        names = [name for name in inputs if name != DEFAULTS] or thing.given
+        known = {name: thing.outputs[name] for name in names if thing.outputs.get(name) is not None}
+        if DEFAULTS in inputs:
+            known[DEFAULTS] = inputs[DEFAULTS]
+        return Found(thing.id, known, thing.outputs)
+
+    def delete(self, urn: str, type: str, id: str) -> None:
+        """Remove an object, unless the cloud would refuse."""
+        with self._lock:
+            thing = self._objects.find(type, id, urn)
+            if thing is None:
+                return
+            facts = self._facts.facts(type)
+            reason = facts.protected(thing.outputs) if facts.protected else None
+            if reason is not None:
+                raise ProviderError(f"{type} {id} cannot be deleted: {reason}")
+            for holder in self._objects.holders(thing, facts):
+                raise ProviderError(
+                    f"{type} {id} cannot be deleted: {holder.type} {holder.id} still uses it; delete that first"
+                )
+            self._objects.remove(thing)
+
+    def find_by_urn(self, urn: str, type: str) -> str | None:
+        """The id of the newest object that was made for a URN and is still there."""
+        with self._lock:
+            found = [thing.id for thing in self._objects.existing.of_urn(urn) if thing.type == type]
+        return found[-1] if found else None
+
+    def invoke(self, token: str, arguments: Properties) -> Properties:
+        """Answer a provider function."""
+        shape = self._schema.function(token)
+        if shape is None:
+            raise ProviderError(f"{self.package} has no function {token}")
+        failures = [*against_schema(self._schema, shape.inputs, arguments)]
+        if failures:
+            raise ProviderError(f"{token}: {failures[0].path}: {failures[0].reason}")
+        if token not in self._facts.functions:
+            known = ", ".join(sorted(self._facts.functions))
+            raise ProviderError(f"the simulated {self.package} does not answer {token}; it answers {known}")
+        return self._facts.functions[token](arguments, self._settings)
+
+    def _shape(self, token: str) -> Shape:
+        shape = self._schema.resource(token)
+        if shape is None:
+            raise ProviderError(self._no_such_type(token))
+        return shape
+
+    def _no_such_type(self, type: str) -> str:
+        return (
+            f"{self.package} {self.version} has no resource type {type}; {suggest(type, self._schema.tokens())[:200]}"
+        )
+
+    def _making(self, urn: str, inputs: Properties, generation: int) -> Making:
+        fields: Properties = {**self._settings, **{name: value for name, value in inputs.items() if value is not None}}
+        return Making(fields, f"{urn}#{generation}", self._objects)
+
+    def _common(self, shape: Shape, inputs: Properties) -> Properties:
+        return {
+            name: follow(self._config, inputs) for name, follow in self._facts.common.items() if name in shape.outputs
+        }
+
+    def _scope(self, facts: Facts, making: Making) -> str:
+        try:
+            return str(value_of(facts.scope, making))
+        except NotYetKnown:
+            return ""
+
+    def _refuse(
+        self, thing: Thing, facts: Facts, making: Making, *, planned: bool, itself: Thing | None = None
+    ) -> None:
+        for reason in refusals(self._objects, thing, facts, making, self._facts, planned=planned, itself=itself):
+            raise ProviderError(f"{thing.type}: {reason}")
+
+
+def _parsed(shape: Shape, inputs: Properties) -> Properties:
+    """Provider configuration with the JSON strings, which the SDKs send for everything but strings, read."""
+
+    def value(name: str) -> object:
+        given, declared = inputs[name], shape.inputs.get(name)
+        if isinstance(given, str) and declared is not None and declared.type.kind != "string":
+            try:
+                return json.loads(given)
+            except ValueError:
+                return given  # the schema check then says what it should be
+        return given
+
+    return {name: value(name) for name in inputs if name != "version"}  # pyright: ignore[reportReturnType] (JSON)
+
+
+def _named(facts: Facts, urn: str, olds: Properties, news: Properties, seed: bytes) -> Properties:
+    """The inputs with a generated name where one is needed: the old one, or the resource's with seven digits."""
+    field = facts.autoname
+    if not field or news.get(field) is not None:
+        return news
+    kept = olds.get(field) if field in _defaulted(olds) else None
+    logical = urn.rpartition("::")[2]
+    fresh = facts.autoname_format.format(name=logical, hex7=digits(f"{urn}{seed.hex()}", 7))
+    return {**news, field: kept or fresh, DEFAULTS: [field]}
+
+
+def _defaulted(inputs: Properties) -> list[object]:
+    names = inputs.get(DEFAULTS)
+    return list(names) if isinstance(names, list) else []
+
+
+def _conditional(facts: Facts, news: Properties) -> Iterator[str]:
+    for pattern, condition in facts.replaces_when.items():
+        if news.get(condition) is True:
+            yield pattern
+
+
+def _given(inputs: Properties) -> tuple[str, ...]:
+    return tuple(name for name, value in inputs.items() if value is not None and not name.startswith("__"))
+
+
+def _touched(detail: dict[str, Change], name: str) -> bool:
+    return any(path == name or path.startswith((f"{name}.", f"{name}[")) for path in detail)
+
+
+def _collides(facts: Facts, olds: Properties, news: Properties) -> bool:
+    """Whether the new object would hold a name of the old one, which therefore must go first."""
+    generated = _defaulted(news)
+
+    def kept(group: tuple[str, ...]) -> bool:
+        return all(
+            news.get(name) is not None and name not in generated and same(olds.get(name), news.get(name))
+            for name in group
+        )
+
+    return any(kept(group) for group in facts.unique)
+
+
+def _demand_known(type: str, inputs: Properties) -> None:
+    for name, value in inputs.items():
+        if holds_unknown(value):
+            raise ProviderError(f"{type}: {name} is still unknown; only a preview may leave it so")

@@ -35,6 +35,7 @@ p { margin: .25rem 0; }
   border-radius: .5rem;
   background: var(--card);
 }
+.headline p:last-child { margin-bottom: 0; }
 .headline strong { display: block; font-size: 1.5rem; line-height: 1.25; font-weight: 650; }
 ul { margin: 0; padding: 0; list-style: none; border: 1px solid var(--line); border-radius: .5rem; background: var(--card); }
 li { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: .875rem 1.5rem; }

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002, N802 (the methods are the protocol's)
 """The two gRPC services a Pulumi program talks to, as thin as can be: messages in, `Deployment` calls, messages out."""
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class _Missing:
 MISSING: Final = _Missing()
 
 
-def get(value: Value, path: Path) -> Value | _Missing:
+def get(value: Value | _Missing, path: Path) -> Value | _Missing:
     """What stands at `path`, looking through secrets; `MISSING` where there is nothing."""
     for step in path:
         while isinstance(value, Secret):

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sandbox.provider import Change
 from sandbox.values import Properties, Secret, Unknown, Value
 
-COUNTED: Final = ("same", "create", "update", "replace", "delete")
+COUNTED: Final[tuple[str, ...]] = ("same", "create", "update", "replace", "delete")
 
 
 @dataclass(frozen=True)

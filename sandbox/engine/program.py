@@ -98,7 +98,7 @@ def _traceback_of(program: str) -> str:
     inside = os.path.abspath(program)  # noqa: PTH100 (the same text that frames carry)
     frames = traceback.extract_tb(sys.exc_info()[2])
     for index, frame in enumerate(frames):
-        if os.path.abspath(frame.filename).startswith(inside):  # noqa: PTH100
+        if not frame.filename.startswith("<") and os.path.abspath(frame.filename).startswith(inside):  # noqa: PTH100
             return traceback.format_exc(limit=index - len(frames))
     return traceback.format_exc()
 

@@ -84,7 +84,7 @@ def merge(
             values[key] = value
     for key, declared in schema.items():
         full = key if ":" in key else f"{project}:{key}"
-        entry: dict[str, Any] = declared if isinstance(declared, dict) else {"default": declared}
+        entry = cast(dict[str, Any], declared) if isinstance(declared, dict) else {"default": declared}
         if full not in given:
             fallback = entry.get("default", entry.get("value"))
             if fallback is not None:
@@ -150,7 +150,7 @@ def _read(file: Path, missing: str) -> dict[str, Any]:
     return cast(dict[str, Any], document)
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class _Loader(yaml.CSafeLoader):
     """Refuses a key that stands twice in a mapping, of which YAML would keep the last without a word."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:

@@ -1,4 +1,4 @@
-"""The provider instances of a run: explicit ones from the program, default ones made on demand, old ones from the state."""
+"""The provider instances of a run: the program's explicit ones, default ones made on demand, old ones of the state."""
 
 from __future__ import annotations
 

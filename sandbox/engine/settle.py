@@ -6,13 +6,14 @@ Whatever was under way, the object is looked up: one that is there is recorded a
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from sandbox.engine import steps, urns
 from sandbox.engine.errors import EngineError
 from sandbox.engine.providers import Providers
 from sandbox.engine.state import Resource, State, now
 from sandbox.engine.watch import Watcher
+from sandbox.values import reveal
 
 
 @runtime_checkable
@@ -46,7 +47,7 @@ def _creating(state: State, providers: Providers, resource: Resource) -> str:
     id = provider.find_by_urn(resource.urn, resource.type)
     if id is None or any(old.id == id for old in known):
         return "nothing had been made, it will be made now" if not known else "the state is complete"
-    found = provider.read(resource.urn, resource.type, id, steps.reveal(resource.inputs))
+    found = provider.read(resource.urn, resource.type, id, reveal(resource.inputs))
     if found is None:
         return "nothing had been made, it will be made now"
     time = now()
@@ -65,14 +66,14 @@ def _changing(state: State, providers: Providers, resource: Resource, *, deletin
         return "the state is complete"
     if deleting and (kept.pending_replacement or kept.external):
         return "the state is complete"
-    found = providers.get(kept.provider).read(kept.urn, kept.type, kept.id, steps.reveal(resource.inputs))
+    found = providers.get(kept.provider).read(kept.urn, kept.type, kept.id, reveal(resource.inputs))
     if found is None:
         if kept.delete:
             state.remove(kept)
         else:
             state.forget({kept.urn: kept})
         return "the object is gone"
-    inputs = cast(steps.Properties, steps.keep_secret(found.inputs, resource.inputs))
+    inputs = steps.keep_secret(found.inputs, resource.inputs)
     outputs = steps.hide(found.outputs, inputs, resource.additional_secret_outputs)
     state.put(replace(kept, inputs=inputs, outputs=outputs))
     return "the object is recorded as it is now"

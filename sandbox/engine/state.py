@@ -104,9 +104,14 @@ def from_entry(entry: Entry, vault: Vault) -> Resource:
     urn = entry["urn"]
     for attribute in ("inputs", "outputs"):
         known[attribute] = secrets.from_json(known.get(attribute) or {}, urn, vault)
-    known["property_dependencies"] = {k: v or [] for k, v in (known.get("property_dependencies") or {}).items()}
+    known["property_dependencies"] = _listed(known.get("property_dependencies"))
     known.setdefault("custom", False)
     return Resource(**known)
+
+
+def _listed(dependencies: dict[str, list[str] | None] | None) -> dict[str, list[str]]:
+    """Property dependencies with the format's nulls, which stand for none, as empty lists."""
+    return {key: needs or [] for key, needs in (dependencies or {}).items()}
 
 
 def dependencies_of(entry: Entry) -> Iterable[str]:
@@ -116,8 +121,8 @@ def dependencies_of(entry: Entry) -> Iterable[str]:
     if provider := entry.get("provider"):
         yield urns.split_reference(provider)[0]
     yield from entry.get("dependencies", ())
-    for listed in (entry.get("propertyDependencies") or {}).values():
-        yield from listed or ()
+    for listed in _listed(entry.get("propertyDependencies")).values():
+        yield from listed
 
 
 def now() -> str:

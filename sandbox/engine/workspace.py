@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ class Workspace:
         return lock.hold(self.folder / "lock", command)
 
     @contextmanager
-    def open(self, *, readonly: bool = False) -> Iterator[State]:
+    def open(self, *, readonly: bool = False) -> Generator[State]:
         """The state, from its file; a `readonly` one never writes."""
         with State(self.state, lambda: secrets.passphrase(self.home, create=not readonly), readonly=readonly) as state:
             yield state

@@ -40,6 +40,10 @@ class World(Protocol):
         """The outputs of the object of that kind with this id, ARN or name, or None."""
         ...
 
+    def look_all(self, kind: str, handle: Value) -> list[Properties]:
+        """The outputs of all such objects, where several places have one of that name."""
+        ...
+
     def referring(self, handle: str, types: tuple[str, ...]) -> list[Properties]:
         """The outputs of the objects of these types that refer to `handle`."""
         ...
@@ -89,8 +93,8 @@ class Cidr:
 class Facts:
     """What is true of every object of one type."""
 
-    id: str = ""
-    """Template of the id; empty for the package's usual one."""
+    id: Computed = ""
+    """Template or function of the id; empty for the package's usual one."""
     computed: Mapping[str, Computed] = field(default_factory=dict[str, Computed])
     """Outputs that the cloud decides: unknown in a preview."""
     defaults: Mapping[str, Computed] = field(default_factory=dict[str, Computed])

@@ -39,10 +39,10 @@ def fill(
     making.fields["id"] = id or UNKNOWN
     changed = _changed(before, outputs)
     for name, computed in facts.defaults.items():
-        if name not in given:
+        if name in shape.outputs and name not in given:
             outputs[name] = making.fields[name] = _value(computed, making)
     for name, computed in facts.computed.items():
-        if name in given:
+        if name in given or name not in shape.outputs:
             continue
         making.asked.clear()
         value = _value(computed, making) if id else UNKNOWN

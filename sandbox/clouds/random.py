@@ -1,13 +1,137 @@
-"""random."""
+"""Simulated random provider: real randomness, made once and kept; `keepers` decide when it is made anew."""
 
 from __future__ import annotations
 
-from sandbox.clouds.facts import Package
-from sandbox.values import Properties
+import base64
+import secrets
+import string
+import uuid
+from collections.abc import Iterator
+
+from sandbox.clouds import rules
+from sandbox.clouds.facts import Facts, Making, Package
+from sandbox.provider import CheckFailure
+from sandbox.values import Properties, Value
+
+_SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
+# Each class of characters: the input that allows it, and the one that says how many there must be.
+_CLASSES = (
+    ("lower", "minLower", string.ascii_lowercase),
+    ("upper", "minUpper", string.ascii_uppercase),
+    ("numeric", "minNumeric", string.digits),
+    ("special", "minSpecial", _SPECIAL),
+)
+_FORMER_NAME = {"numeric": "number"}
+_LEFT = ("brave", "calm", "eager", "fair", "gentle", "keen", "light", "noble", "quick", "rare", "sunny", "warm")
+_RIGHT = ("badger", "crane", "falcon", "heron", "ibex", "lynx", "marten", "otter", "raven", "seal", "swift", "wren")
+
+
+def _characters(making: Making) -> str:
+    """A string of the length asked for, with at least as many of each class as asked for."""
+    chosen: list[str] = []
+    everything = ""
+    for allow, least, alphabet in _CLASSES:
+        letters = making.get("overrideSpecial") or alphabet if allow == "special" else alphabet
+        if all(making.get(name) is not False for name in (allow, _FORMER_NAME.get(allow, allow))):
+            everything += letters
+            chosen += [secrets.choice(letters) for _ in range(making.get(least) or 0)]
+    chosen += [secrets.choice(everything) for _ in range(making["length"] - len(chosen))]
+    secrets.SystemRandom().shuffle(chosen)
+    return "".join(chosen)
+
+
+def _possible(inputs: Properties) -> Iterator[CheckFailure]:
+    length, numbers = inputs.get("length"), [inputs.get(least) for _, least, _ in _CLASSES]
+    needed = sum(number for number in numbers if isinstance(number, int))
+    if isinstance(length, int) and length < max(needed, 1):
+        yield CheckFailure("length", f"{length} is too short; at least {max(needed, 1)} are needed")
+    if all(inputs.get(allow) is False for allow, _, _ in _CLASSES):
+        yield CheckFailure("lower", "at least one of lower, upper, numeric and special must be true")
+
+
+def _range(inputs: Properties) -> Iterator[CheckFailure]:
+    low, high = inputs.get("min"), inputs.get("max")
+    if isinstance(low, int) and isinstance(high, int) and low > high:
+        yield CheckFailure("max", f"{high} must not be below min {low}")
+
+
+def _pet(making: Making) -> str:
+    words = [secrets.choice(_LEFT) for _ in range((making.get("length") or 2) - 1)]
+    prefix = making.get("prefix")
+    separator = making.get("separator") or "-"
+    return separator.join([*([prefix] if prefix else []), *words, secrets.choice(_RIGHT)])
+
+
+def _integer(making: Making) -> Value:
+    return making["min"] + secrets.randbelow(making["max"] - making["min"] + 1)
+
+
+def _bytes(making: Making) -> bytes:
+    return bytes.fromhex(making["hex"])
+
+
+def _id_bytes(making: Making) -> bytes:
+    text: str = making["id"]
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _fresh_uuid(_: Making) -> str:
+    return str(uuid.uuid4())
+
+
+def _shuffled(making: Making) -> Value:
+    given = list(making["inputs"])
+    secrets.SystemRandom().shuffle(given)
+    return given[: making.get("resultCount") or len(given)]
+
+
+_ON = dict.fromkeys(("lower", "upper", "numeric", "number", "special"), True)
+_NONE = dict.fromkeys(("minLower", "minUpper", "minNumeric", "minSpecial"), 0)
+
+
+_UUID = Facts(id=_fresh_uuid, computed={"result": "{id}"})
+
+TYPES = {
+    "random:index/randomPassword:RandomPassword": Facts(
+        computed={"result": _characters, "bcryptHash": "$2a$10${hex53}"},
+        defaults={**_ON, **_NONE},
+        together=(_possible,),
+    ),
+    "random:index/randomString:RandomString": Facts(
+        id=_characters, computed={"result": "{id}"}, defaults={**_ON, **_NONE}, together=(_possible,)
+    ),
+    "random:index/randomId:RandomId": Facts(
+        id=lambda making: secrets.token_urlsafe(making["byteLength"]),
+        computed={
+            "b64Url": "{id}",
+            "b64Std": lambda making: base64.b64encode(_id_bytes(making)).decode(),
+            "hex": lambda making: f"{making['prefix']}{_id_bytes(making).hex()}",
+            "dec": lambda making: f"{making['prefix']}{int.from_bytes(_id_bytes(making))}",
+        },
+        rules={"byteLength": rules.between(1, 1024, "bytes")},
+    ),
+    "random:index/randomBytes:RandomBytes": Facts(
+        computed={
+            "hex": lambda making: secrets.token_hex(making["length"]),
+            "base64": lambda making: base64.b64encode(_bytes(making)).decode(),
+        },
+        rules={"length": rules.between(1, 65536, "bytes")},
+    ),
+    "random:index/randomUuid:RandomUuid": _UUID,
+    "random:index/randomUuid4:RandomUuid4": _UUID,
+    "random:index/randomPet:RandomPet": Facts(
+        id=_pet, defaults={"length": 2, "separator": "-"}, rules={"length": rules.between(1, 16, "words")}
+    ),
+    "random:index/randomInteger:RandomInteger": Facts(
+        id=_integer, computed={"result": lambda making: int(making["id"])}, together=(_range,)
+    ),
+    "random:index/randomShuffle:RandomShuffle": Facts(computed={"results": _shuffled}),
+}
 
 
 def _settings(_: Properties) -> dict[str, str]:
-    return {}
+    return {"region": "", "account": ""}
 
 
-PACKAGE = Package(name="random", types={}, functions={}, settings=_settings)
+# Nothing here can be changed in place: a new value is a new object.
+PACKAGE = Package(name="random", types=TYPES, functions={}, settings=_settings, replaces=("*",))

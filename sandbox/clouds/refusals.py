@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 from sandbox.clouds.facts import Cidr, Facts, Making, NotYetKnown, Package, matching
 from sandbox.clouds.store import Name, Objects, Thing, names, ranges
@@ -67,16 +69,34 @@ def _candidates(objects: Objects, name: Name, planned: bool) -> list[Thing | Non
 
 def _dangling(objects: Objects, thing: Thing, facts: Facts, package: Package, planned: bool) -> Iterator[str]:
     for pattern, kind in facts.references.items():
-        if planned and not _generated(objects, kind, package):
-            continue  # a name given in advance may be of an object that this preview has yet to plan
         for path, value in matching(thing.outputs, pattern):
-            if isinstance(value, str) and not package.foreign.search(value) and objects.look(kind, value) is None:
+            if not isinstance(value, str) or package.foreign.search(value):
+                continue
+            # In a preview, a name may be of an object that has yet to be planned; an id that was generated may not.
+            if planned and not _generated(objects, kind, package).fullmatch(value):
+                continue
+            if objects.look(kind, value) is None:
                 yield f"{path} {value!r} does not exist: no {kind} has this id, ARN or name; declare it or correct it"
 
 
-def _generated(objects: Objects, kind: str, package: Package) -> bool:
+def _generated(objects: Objects, kind: str, package: Package) -> re.Pattern[str]:
+    """What the ids of a kind look like when the cloud makes them up."""
     facts = objects.facts_of_kind(kind)
-    return facts is not None and "{hex" in (facts.id or package.id)
+    template = (facts.id or package.id) if facts else ""
+    return _id_pattern(template if isinstance(template, str) else "")
+
+
+@cache
+def _id_pattern(template: str) -> re.Pattern[str]:
+    if "{hex" not in template:
+        return re.compile(r"(?!)")
+    parts = re.split(r"(\{\w+\})", template)
+    return re.compile("".join(_part(part) for part in parts))
+
+
+def _part(part: str) -> str:
+    digits = re.fullmatch(r"\{hex(\d+)\}", part)
+    return f"[0-9a-f]{{{digits[1]}}}" if digits else ".+" if part.startswith("{") else re.escape(part)
 
 
 def _overlapping(

@@ -248,10 +248,15 @@ class Objects:
 
     def look(self, kind: str, handle: Value) -> Properties | None:
         """The outputs of the object of a kind with this id, ARN or name, or None."""
+        found = self.look_all(kind, handle)
+        return found[-1] if found else None
+
+    def look_all(self, kind: str, handle: Value) -> list[Properties]:
+        """The outputs of all objects of a kind with this id, ARN or name; those that exist hide those planned."""
         if not isinstance(handle, str):
-            return None
+            return []
         found = self.existing.of_kind(kind, handle) or self.planned.of_kind(kind, handle)
-        return {**found[-1].outputs, "id": found[-1].id} if found else None
+        return [{**thing.outputs, "id": thing.id} for thing in found]
 
     def holders(self, thing: Thing, facts: Facts) -> Iterator[Thing]:
         """The objects that must go before this one may be deleted."""

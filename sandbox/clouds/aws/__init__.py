@@ -1,0 +1,62 @@
+"""Simulated AWS: what the SDK does not say, one module a field of service."""
+
+from __future__ import annotations
+
+import re
+
+from sandbox.clouds import rules
+from sandbox.clouds.aws import compute, functions, identity, network, operations, storage
+from sandbox.clouds.facts import Package
+from sandbox.values import Properties, Value
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+
+
+def _settings(config: Properties) -> dict[str, str]:
+    """Where a configuration works: its region, and the account of the role it assumes."""
+    account = ACCOUNT
+    roles = config.get("assumeRoles")
+    for role in roles if isinstance(roles, list) else ():
+        arn = re.match(r"arn:aws:iam::(\d{12}):role/", str(role.get("roleArn")) if isinstance(role, dict) else "")
+        account = arn[1] if arn else account
+    region = config.get("region")
+    return {"region": region if isinstance(region, str) else REGION, "account": account}
+
+
+def _region(config: Properties, inputs: Properties) -> Value:
+    return inputs.get("region") or _settings(config)["region"]
+
+
+def _tags_all(config: Properties, inputs: Properties) -> Value:
+    """Provider-wide tags with the resource's own over them."""
+    default = config.get("defaultTags")
+    wide = default.get("tags") if isinstance(default, dict) else None
+    own = inputs.get("tags")
+    if not isinstance(own, dict | None):
+        return own  # unknown as a whole
+    return {**(wide if isinstance(wide, dict) else {}), **(own or {})}
+
+
+PACKAGE = Package(
+    name="aws",
+    types={**network.TYPES, **compute.TYPES, **identity.TYPES, **storage.TYPES, **operations.TYPES},
+    functions=functions.FUNCTIONS,
+    settings=_settings,
+    rules={
+        "tags": rules.tags,
+        "volumeTags": rules.tags,
+        "region": rules.text(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region"),
+    },
+    config_rules={
+        "region": rules.text(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-central-1"),
+        "defaultTags.tags": rules.tags,
+        "assumeRoles[].roleArn": rules.text(
+            r"arn:aws:iam::\d{12}:role/.+", "a role's ARN: arn:aws:iam::ACCOUNT:role/NAME"
+        ),
+    },
+    common={"region": _region, "tagsAll": _tags_all},
+    replaces=("region",),
+    # What AWS itself provides: managed policies and documents, its own key aliases, prefix lists.
+    foreign=re.compile(r":aws:policy/|^alias/aws/|:alias/aws/|^AWS-|^AWS[A-Z]|:aws:|^local$"),
+)

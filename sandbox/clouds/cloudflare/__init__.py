@@ -1,0 +1,26 @@
+"""Simulated Cloudflare: what the SDK does not say, one module a field of service."""
+
+from __future__ import annotations
+
+from sandbox.clouds import rules
+from sandbox.clouds.cloudflare import access, functions, storage, workers, zones
+from sandbox.clouds.facts import Package
+from sandbox.values import Properties
+
+
+def _settings(_: Properties) -> dict[str, str]:
+    """Cloudflare is one place; a token's account stands in the resources."""
+    return {"region": "", "account": ""}
+
+
+_HEX32 = rules.text(r"[0-9a-f]{32}", "32 lower-case hexadecimal digits")
+
+PACKAGE = Package(
+    name="cloudflare",
+    types={**zones.TYPES, **storage.TYPES, **workers.TYPES, **access.TYPES},
+    functions=functions.FUNCTIONS,
+    settings=_settings,
+    rules={"accountId": _HEX32, "zoneId": _HEX32, "account.id": _HEX32},
+    config_rules={"apiToken": rules.text(r"[\w-]{40,}", "an API token of at least 40 letters, digits, _ and -")},
+    replaces=("accountId", "zoneId"),
+)

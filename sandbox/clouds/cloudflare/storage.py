@@ -1,0 +1,226 @@
+"""Where Cloudflare keeps data: R2, D1, KV, Queues, Hyperdrive.
+
+Limits: https://developers.cloudflare.com/r2/buckets/create-buckets/, …/queues/platform/limits/ and
+…/queues/configuration/configure-queues/, …/d1/platform/limits/, …/hyperdrive/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sandbox.clouds import rules
+from sandbox.clouds.facts import Facts, Making, Rule, matching
+from sandbox.provider import CheckFailure
+from sandbox.values import Properties, Value
+
+EPOCH = "2026-01-01T00:00:00Z"
+UUID = "{hex8}-0000-4000-8000-{hex12}"
+BUCKET = "cloudflare:index/r2Bucket:R2Bucket"
+QUEUE = "cloudflare:index/queue:Queue"
+DATABASE = "cloudflare:index/d1Database:D1Database"
+NAMESPACE = "cloudflare:index/workersKvNamespace:WorkersKvNamespace"
+HYPERDRIVE = "cloudflare:index/hyperdriveConfig:HyperdriveConfig"
+
+_JURISDICTION = rules.one_of("default", "eu", "fedramp", "us")
+_BUCKET_NAME = rules.text(
+    r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]",
+    "3 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends",
+)
+QUEUE_NAME = rules.text(
+    r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+    "1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends",
+)
+_EVENTS = ("PutObject", "CopyObject", "DeleteObject", "CompleteMultipartUpload", "LifecycleDeletion")
+# A Unix time would be nearly two thousand million: a day is what an age in seconds is measured in.
+_DAY = 86_400
+
+
+def bucket_place(properties: Mapping[str, Any]) -> str:
+    """The jurisdiction that a bucket, or a setting of one, is in."""
+    return str(properties.get("jurisdiction") or "default").lower()
+
+
+def _elsewhere(making: Making) -> str | None:
+    """Why a setting does not reach its bucket: buckets of one name may exist in several jurisdictions."""
+    found = making.world.look_all(BUCKET, making["bucketName"])
+    said = str(making.get("jurisdiction") or "default")
+    if not found or any(bucket_place(bucket) == said for bucket in found):
+        return None
+    places = ", ".join(bucket_place(bucket) for bucket in found)
+    return f"jurisdiction {said!r} has no bucket {making['bucketName']!r}; it is in {places}: name that jurisdiction"
+
+
+def _queue_name(making: Making) -> Value:
+    return (making.world.look(QUEUE, making["queueId"]) or {}).get("queueName")
+
+
+def _condition(inputs: Properties, pattern: str, age: str) -> Iterator[CheckFailure]:
+    """A condition by age has one, a condition by date has that."""
+    for path, found in matching(inputs, pattern):
+        if isinstance(found, dict):
+            needed = {"Age": age, "Date": "date"}.get(str(found.get("type")))
+            if needed is not None and found.get(needed) is None:
+                yield CheckFailure(f"{path}.{needed}", f"is required when type is {found['type']}")
+
+
+def _locks(inputs: Properties) -> Iterator[CheckFailure]:
+    yield from _condition(inputs, "rules[].condition", "maxAgeSeconds")
+
+
+def _transitions(inputs: Properties) -> Iterator[CheckFailure]:
+    for kind in ("deleteObjectsTransition", "abortMultipartUploadsTransition", "storageClassTransitions[]"):
+        yield from _condition(inputs, f"rules[].{kind}.condition", "maxAge")
+
+
+def _dead_letters(inputs: Properties) -> Iterator[CheckFailure]:
+    if inputs.get("type") == "worker" and inputs.get("scriptName") is None:
+        yield CheckFailure("scriptName", "is required when type is worker")
+    settings = inputs.get("settings")
+    wrong = {"worker": "visibilityTimeoutMs", "http_pull": "maxConcurrency"}.get(str(inputs.get("type")))
+    if wrong and isinstance(settings, dict) and settings.get(wrong) is not None:
+        yield CheckFailure(f"settings.{wrong}", f"does not go with type {inputs['type']}; leave it out")
+
+
+def bucket_setting(
+    checks: Mapping[str, Rule] | None = None, key: str = "{bucketName}", unique: tuple[str, ...] = (), **others: Any
+) -> Facts:
+    """A setting of an R2 bucket."""
+    return Facts(
+        id=key,
+        defaults={"jurisdiction": "default", **others.pop("defaults", {})},
+        replaces=("bucketName", "jurisdiction", *others.pop("replaces", ())),
+        rules={"jurisdiction": _JURISDICTION, **(checks or {})},
+        references={"bucketName": BUCKET, **others.pop("references", {})},
+        known_as=(),
+        scope="{accountId}/{jurisdiction}",
+        unique=(("bucketName", *unique),),
+        refuses=_elsewhere,
+        **others,
+    )
+
+
+_PREFIX = rules.at_most_characters(1024)
+
+TYPES = {
+    BUCKET: Facts(
+        id="{name}",
+        computed={"creationDate": EPOCH, "location": "weur"},
+        defaults={"jurisdiction": "default", "storageClass": "Standard"},
+        replaces=("name", "jurisdiction", "location"),
+        rules={"name": _BUCKET_NAME},
+        scope="{accountId}/{jurisdiction}",
+        unique=(("name",),),
+        known_as=("name",),
+    ),
+    "cloudflare:index/r2BucketLock:R2BucketLock": bucket_setting(
+        {
+            "rules": rules.every(rules.at_most_items(1000), rules.distinct("id")),
+            "rules[].condition.maxAgeSeconds": rules.at_least(1),
+            "rules[].prefix": _PREFIX,
+        },
+        together=(_locks,),
+    ),
+    "cloudflare:index/r2BucketLifecycle:R2BucketLifecycle": bucket_setting(
+        {
+            "rules": rules.every(rules.at_most_items(1000), rules.distinct("id")),
+            "rules[].deleteObjectsTransition.condition.maxAge": rules.at_least(_DAY),
+            "rules[].storageClassTransitions[].condition.maxAge": rules.at_least(_DAY),
+            "rules[].storageClassTransitions[].storageClass": rules.one_of("InfrequentAccess"),
+            "rules[].abortMultipartUploadsTransition.condition.maxAge": rules.at_least(_DAY),
+            "rules[].conditions.prefix": _PREFIX,
+        },
+        together=(_transitions,),
+    ),
+    "cloudflare:index/r2BucketEventNotification:R2BucketEventNotification": bucket_setting(
+        {
+            "rules": rules.at_most_items(100),
+            "rules[].actions[]": rules.one_of(*_EVENTS),
+        },
+        key="{queueId}",
+        unique=("queueId",),
+        replaces=("queueId",),
+        references={"queueId": QUEUE},
+        computed={"queueName": _queue_name},
+    ),
+    "cloudflare:index/r2CustomDomain:R2CustomDomain": bucket_setting(
+        key="{domain}",
+        unique=("domain",),
+        replaces=("domain",),
+        computed={"zoneName": "{domain}", "status": None},
+        defaults={"minTls": "1.0"},
+    ),
+    "cloudflare:index/r2ManagedDomain:R2ManagedDomain": bucket_setting(
+        computed={"bucketId": "{hex32}", "domain": "pub-{hex32}.r2.dev"}
+    ),
+    "cloudflare:index/r2BucketCors:R2BucketCors": bucket_setting({"rules": rules.at_most_items(100)}),
+    QUEUE: Facts(
+        computed={
+            "queueId": "{id}",
+            "createdOn": EPOCH,
+            "modifiedOn": EPOCH,
+            "consumers": [],
+            "producers": [],
+            "consumersTotalCount": 0,
+            "producersTotalCount": 0,
+            "settings": None,
+        },
+        replaces=("jurisdiction",),
+        rules={
+            "queueName": QUEUE_NAME,
+            "settings.messageRetentionPeriod": rules.between(60, 1_209_600, "seconds"),
+            "settings.deliveryDelay": rules.between(0, 86_400, "seconds"),
+        },
+        unique=(("accountId", "queueName"),),
+        known_as=("queueName",),
+    ),
+    "cloudflare:index/queueConsumer:QueueConsumer": Facts(
+        computed={
+            "consumerId": "{id}",
+            "createdOn": EPOCH,
+            "queueName": _queue_name,
+            "settings": None,
+            "scriptName": None,
+        },
+        replaces=("queueId", "type"),
+        rules={
+            "settings.batchSize": rules.between(1, 100, "messages"),
+            "settings.maxRetries": rules.between(0, 100),
+            "settings.maxWaitTimeMs": rules.between(0, 60_000, "milliseconds"),
+            "settings.maxConcurrency": rules.between(1, 250),
+            "settings.retryDelay": rules.between(0, 86_400, "seconds"),
+            "settings.visibilityTimeoutMs": rules.between(0, 43_200_000, "milliseconds"),
+            "deadLetterQueue": QUEUE_NAME,
+        },
+        together=(_dead_letters,),
+        references={"queueId": QUEUE, "deadLetterQueue": QUEUE, "scriptName": "Worker"},
+        # A queue has one push consumer.
+        unique=(("queueId", "type"),),
+    ),
+    DATABASE: Facts(
+        id=UUID,
+        computed={"uuid": "{id}", "createdAt": EPOCH, "version": "production", "numTables": 0, "fileSize": 12288},
+        replaces=("name", "jurisdiction", "primaryLocationHint"),
+        rules={"name": rules.text(r"[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, _ and -")},
+        unique=(("accountId", "name"),),
+        known_as=("uuid", "name"),
+    ),
+    NAMESPACE: Facts(
+        computed={"supportsUrlEncoding": True},
+        replaces=("jurisdiction",),
+        rules={"title": rules.text(r"\S(.{0,510}\S)?", "1 to 512 characters, without spaces at the ends")},
+        unique=(("accountId", "title"),),
+        known_as=(),
+    ),
+    HYPERDRIVE: Facts(
+        computed={"createdOn": EPOCH, "modifiedOn": EPOCH, "restartedOn": EPOCH},
+        rules={
+            "origin.port": rules.between(1, 65535),
+            "caching.maxAge": rules.between(0, 3600, "seconds"),
+            "caching.staleWhileRevalidate": rules.between(0, 3600, "seconds"),
+            "originConnectionLimit": rules.between(5, 100, "connections"),
+        },
+        unique=(("accountId", "name"),),
+        known_as=(),
+    ),
+}

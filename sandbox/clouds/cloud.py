@@ -125,12 +125,16 @@ class Cloud:
             return outputs
 
     def read(self, urn: str, type: str, id: str, inputs: Properties) -> Found | None:
-        """The object as it is now, reported through the names in `inputs`, or all it was made with."""
+        """The object as it is now, reported through the names in `inputs`, or all it was made with.
+
+        What somebody else has set is reported as well, so that the next update takes it back.
+        """
         with self._lock:
             thing = self._objects.find(type, id, urn)
         if thing is None:
             return None
-        names = [name for name in inputs if name != DEFAULTS] or thing.given
+        names = [name for name in inputs if name != DEFAULTS] or list(thing.given)
+        names += [name for name in self._foreign(thing) if name not in names]
         known = {name: thing.outputs[name] for name in names if thing.outputs.get(name) is not None}
         if DEFAULTS in inputs:
             known[DEFAULTS] = inputs[DEFAULTS]
@@ -170,6 +174,12 @@ class Cloud:
             known = ", ".join(sorted(self._facts.functions))
             raise ProviderError(f"the simulated {self.package} does not answer {token}; it answers {known}")
         return self._facts.functions[token](arguments, self._settings)
+
+    def _foreign(self, thing: Thing) -> Iterator[str]:
+        """The inputs that an object has although neither its program nor the cloud gave them."""
+        facts, shape = self._facts.facts(thing.type), self._shape(thing.type)
+        own = {*thing.given, *shape.computed, *facts.defaults, *facts.computed}
+        return (name for name in thing.outputs if name in shape.inputs and name not in own)
 
     def _shape(self, token: str) -> Shape:
         shape = self._schema.resource(token)

@@ -1,0 +1,163 @@
+"""Which files a member boots with: the templates of its role, rendered from the topology.
+
+A template stands in `templates/<set>/` at the path that its file has on the machine, so that the folder reads like the
+machine. Scripts are executable by where they stand. No file ever holds a secret: machines fetch those at boot.
+
+A member's files depend on its own group, on the consensus members and on the zones, but never on how many worker
+groups there are: growing the platform must not replace the machines that are there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from components.topology import Group, Member, Port, Role, Topology
+from machines import metrics
+
+TEMPLATES = Path(__file__).parent / "templates"
+DATA_DIRECTORY = "/var/lib/backbuild"
+POSTGRES_VERSION = 17  # Debian 13's own
+CITUS_VERSION = "13.0"  # the vendor's first series for PostgreSQL 17
+DATABASE_NAME = "backbuild"
+APPLICATION_ROLE = "application"
+TUNNEL_METRICS_PORT = 20241  # the first that cloudflared itself would try
+
+# Sets of templates by role; a later one may not repeat a path of an earlier one.
+_SETS: dict[Role, tuple[str, ...]] = {
+    Role.CONSENSUS: ("common", "volume", "consensus"),
+    Role.COORDINATOR: ("common", "volume", "secrets", "database", "coordinator"),
+    Role.WORKER: ("common", "volume", "secrets", "database"),
+    Role.GATEWAY: ("common", "secrets", "gateway"),
+}
+_EXECUTABLE = ("/usr/local/sbin/", "/usr/local/lib/backbuild/")
+
+_EVERYWHERE = ("awscli", "ca-certificates", "chrony", "curl", "gpg", "jq", "procps", "unattended-upgrades")
+_POSTGRES = (f"postgresql-{POSTGRES_VERSION}", "patroni", "pgbackrest")
+# By role: what is held back from unattended upgrades, because it is rolled by plan.
+_HELD: dict[Role, tuple[str, ...]] = {
+    Role.CONSENSUS: ("etcd-server", "etcd-client"),
+    Role.COORDINATOR: _POSTGRES,
+    Role.WORKER: _POSTGRES,
+    Role.GATEWAY: (),
+}
+# By role: what is installed besides, and does get security fixes by itself.
+_BESIDES: dict[Role, tuple[str, ...]] = {
+    Role.CONSENSUS: (),
+    Role.COORDINATOR: ("openssl",),
+    Role.WORKER: ("openssl",),
+    Role.GATEWAY: ("haproxy",),
+}
+_DATABASE_SERVICES = ("patroni.service", "backbuild-backup-full.timer", "backbuild-backup-incr.timer")
+_SERVICES: dict[Role, tuple[str, ...]] = {
+    Role.CONSENSUS: ("etcd.service",),
+    Role.COORDINATOR: (*_DATABASE_SERVICES, "backbuild-restore-point.timer"),
+    Role.WORKER: _DATABASE_SERVICES,
+    Role.GATEWAY: ("haproxy.service", "backbuild-tunnel.service"),
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a machine: its absolute path, its text, its octal mode and its owner (`user:group`)."""
+
+    path: str
+    content: str
+    mode: str
+    owner: str
+
+
+@dataclass(frozen=True)
+class _Secret:
+    """A secret's name in Secrets Manager, its file below /run/backbuild/secrets and who may read it there."""
+
+    name: str
+    file: str
+    owner: str
+
+
+def files_for(topology: Topology, member: Member) -> tuple[File, ...]:
+    """Every file that the member boots with, sorted by path."""
+    values = _values(topology, member)
+    files = [_file(f"{name}/{path}", values) for name in _SETS[member.role] for path in _paths(name)]
+    return tuple(sorted(files, key=lambda file: file.path))
+
+
+def _file(template: str, values: dict[str, object]) -> File:
+    path = "/" + template.partition("/")[2]
+    mode = "0755" if path.startswith(_EXECUTABLE) else "0644"
+    return File(path=path, content=_environment().get_template(template).render(values), mode=mode, owner="root:root")
+
+
+def _values(topology: Topology, member: Member) -> dict[str, object]:
+    """What the templates may name."""
+    consensus = topology.consensus.members
+    group = next(group for group in topology.groups if group.name == member.group)
+    database = group.citus_group is not None
+    client, peer = Port.ETCD_CLIENT.number, Port.ETCD_PEER.number
+    return {
+        "topology": topology,
+        "group": group,
+        "member": member,
+        "port": Port,
+        "metrics": metrics,
+        "database": database,
+        "gateway": member.role is Role.GATEWAY,
+        "packages": sorted({*_EVERYWHERE, *_HELD[member.role], *_BESIDES[member.role]}),
+        "held": _HELD[member.role],
+        "services": (*_SERVICES[member.role], "backbuild-metrics.timer"),
+        "secrets": _secrets(topology, group),
+        "data_directory": DATA_DIRECTORY,
+        "data_cidrs": [zone.data_cidr for zone in topology.zones],
+        "consensus_hosts": [f"{one.address}:{client}" for one in consensus],
+        "consensus_urls": [f"http://{one.address}:{client}" for one in consensus],
+        "initial_cluster": ",".join(f"{one.name}=http://{one.address}:{peer}" for one in consensus),
+        "majority": len(consensus) // 2 + 1,
+        "hourly": next(kept for kept in topology.retention if kept.name == "hourly"),
+        "database_name": DATABASE_NAME,
+        "application_role": APPLICATION_ROLE,
+        "postgres_version": POSTGRES_VERSION,
+        "postgres_data": f"{DATA_DIRECTORY}/postgresql/{POSTGRES_VERSION}",
+        "citus_version": CITUS_VERSION,
+        "tunnel_metrics_port": TUNNEL_METRICS_PORT,
+    }
+
+
+def _secrets(topology: Topology, group: Group) -> tuple[_Secret, ...]:
+    names = topology.secrets
+    if group.role is Role.GATEWAY:
+        return (_Secret(names.tunnel_token, "tunnel-token", "root"),)
+    if group.citus_group is None:
+        return ()
+    by_file = {
+        "superuser": names.superuser,
+        "replication": names.replication,
+        "rewind": names.rewind,
+        "application": names.application,
+        "backup-cipher": names.backup_cipher,
+        "backup-storage": names.backup_storage,
+    }
+    return tuple(_Secret(name, file, "postgres") for file, name in by_file.items())
+
+
+@cache
+def _paths(name: str) -> tuple[str, ...]:
+    folder = TEMPLATES / name
+    return tuple(sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,  # a misspelt name is an error, not an empty text
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        comment_start_string="{##",  # shell writes `${#array[@]}`
+        comment_end_string="##}",
+        autoescape=False,  # noqa: S701 - configuration files, not HTML; every value is validated by the settings
+    )

@@ -89,7 +89,7 @@ def files_for(topology: Topology, member: Member) -> tuple[File, ...]:
 def _file(template: str, values: dict[str, object]) -> File:
     path = "/" + template.partition("/")[2]
     mode = "0755" if path.startswith(_EXECUTABLE) else "0644"
-    return File(path=path, content=_environment().get_template(template).render(values), mode=mode, owner="root:root")
+    return File(path=path, content=environment().get_template(template).render(values), mode=mode, owner="root:root")
 
 
 def _values(topology: Topology, member: Member) -> dict[str, object]:
@@ -150,7 +150,8 @@ def _paths(name: str) -> tuple[str, ...]:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Renders the templates, each named by its path below `templates/`."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,  # a misspelt name is an error, not an empty text

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import gzip
 
-import yaml
-
 from components.topology import Member, Topology
-from machines.files import File, files_for
+from machines.files import environment, files_for
 
 LIMIT_BYTES = 16_384
 """EC2's limit for user data, before base64."""
@@ -35,25 +33,5 @@ def render(topology: Topology, member: Member) -> str:
 
 def cloud_config(topology: Topology, member: Member) -> str:
     """The document itself: the files, then the one script that installs and starts everything."""
-    document = {
-        "hostname": member.name,
-        "ssh_pwauth": False,
-        "write_files": [_entry(file) for file in files_for(topology, member)],
-        "runcmd": [["/usr/local/sbin/backbuild-install"]],
-    }
-    return "#cloud-config\n" + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=10_000)
-
-
-def _entry(file: File) -> dict[str, str]:
-    return {"path": file.path, "permissions": file.mode, "owner": file.owner, "content": file.content}
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as a literal block, so that the document reads like the files."""
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _represent_text)
+    files = files_for(topology, member)
+    return environment().get_template("cloud-config").render(member=member, files=files)

@@ -1,0 +1,37 @@
+"""Topologies to render: the two real stacks, and any other shape made from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components import configuration
+from components.topology import Group, Member, Topology
+from machines.files import files_for
+
+ROOT = Path(__file__).parents[2]
+
+
+def stack(name: str, **database: Any) -> Topology:
+    """The stack as its file configures it; keywords replace keys of its `database` section's subsections."""
+    config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
+    for section, changes in database.items():
+        config["backbuild:database"][section] |= changes
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    return Topology(name, configuration.load(texts, name))
+
+
+def member(topology: Topology, name: str) -> Member:
+    return next(one for group in topology.groups for one in group.members if one.name == name)
+
+
+def members(topology: Topology) -> list[tuple[Group, Member]]:
+    return [(group, one) for group in topology.groups for one in group.members]
+
+
+def contents(topology: Topology, one: Member) -> dict[str, str]:
+    """Path to text of every file of the member."""
+    return {file.path: file.content for file in files_for(topology, one)}

@@ -1,0 +1,126 @@
+"""Coordinators and workers: the settings that earned their place stand in the machines' own files."""
+
+import configparser
+import json
+from dataclasses import dataclass
+
+import pytest
+import yaml
+
+from components.topology import Group, Member, Role, Topology
+from tests.machines.stacks import contents, members, stack
+
+
+@dataclass(frozen=True)
+class Machine:
+    topology: Topology
+    group: Group
+    one: Member
+
+    @property
+    def files(self) -> dict[str, str]:
+        return contents(self.topology, self.one)
+
+    @property
+    def patroni(self) -> dict:
+        return yaml.safe_load(self.files["/etc/backbuild/patroni.yml"])
+
+
+MACHINES = [
+    Machine(topology, group, one)
+    for topology in (stack("prod"), stack("staging"))
+    for group, one in members(topology)
+    if group.citus_group is not None
+]
+every_database_member = pytest.mark.parametrize(
+    "machine", [pytest.param(machine, id=f"{machine.topology.stack}-{machine.one.name}") for machine in MACHINES]
+)
+
+
+@every_database_member
+def test_a_lease_outlives_a_slow_etcd(machine: Machine):
+    shared = machine.patroni["bootstrap"]["dcs"]
+    assert shared["loop_wait"] + 2 * shared["retry_timeout"] <= shared["ttl"]
+
+
+@every_database_member
+def test_failover_loses_nothing_and_waits_for_ever_only_where_a_standby_may_be_lost(machine: Machine):
+    shared = machine.patroni["bootstrap"]["dcs"]
+    assert shared["synchronous_mode"] == "quorum"
+    assert shared["synchronous_mode_strict"] is (len(machine.group.members) >= 3)
+    assert shared["failsafe_mode"] is True
+    assert shared["primary_start_timeout"] == 0
+    assert shared["postgresql"]["parameters"]["summarize_wal"] == "off"
+    assert shared["postgresql"]["parameters"]["archive_timeout"] == "60s"
+
+
+@every_database_member
+def test_a_member_can_be_promoted(machine: Machine):
+    rendered = machine.patroni
+    assert rendered["bootstrap"]["dcs"]["check_timeline"] is True
+    assert "host replication replicator 127.0.0.1/32 scram-sha-256" in rendered["postgresql"]["pg_hba"]
+
+
+@every_database_member
+def test_remote_connections_are_encrypted_and_come_from_the_data_subnets(machine: Machine):
+    lines = [line.split() for line in machine.patroni["postgresql"]["pg_hba"]]
+    remote = [line for line in lines if line[0] != "local" and line[3] != "127.0.0.1/32"]
+    assert {line[0] for line in remote} == {"hostssl"}
+    assert {line[3] for line in remote} == {zone.data_cidr for zone in machine.topology.zones}
+    assert {line[-1] for line in lines} == {"scram-sha-256", "peer"}
+
+
+@every_database_member
+def test_groups_never_share_a_lease_with_or_without_citus(machine: Machine):
+    files = machine.files
+    citus = yaml.safe_load(files["/etc/backbuild/citus.yml"])
+    assert machine.patroni["scope"] == machine.group.name
+    assert citus["scope"] == machine.topology.prefix
+    assert citus["citus"] == {"database": "backbuild", "group": machine.group.citus_group}
+    assert citus["postgresql"]["parameters"]["citus.recover_2pc_interval"] == "2s"
+    conninfo = citus["postgresql"]["parameters"]["citus.node_conninfo"].split()
+    assert {"sslmode=require", "connect_timeout=3", "tcp_user_timeout=5000"} <= set(conninfo)
+
+
+@every_database_member
+def test_every_voter_is_asked_for_the_lease(machine: Machine):
+    asked = machine.patroni["etcd3"]["hosts"]
+    assert asked == [f"{voter.address}:2379" for voter in machine.topology.consensus.members]
+
+
+@every_database_member
+def test_backups_are_encrypted_and_go_to_the_primary_bucket(machine: Machine):
+    files = machine.files
+    parsed = configparser.ConfigParser()
+    parsed.read_string(files["/etc/pgbackrest/pgbackrest.conf"])
+    repository = parsed["global"]
+    assert repository["repo1-cipher-type"] == "aes-256-cbc"
+    assert repository["repo1-s3-bucket"] == machine.topology.buckets.primary
+    assert repository["repo1-s3-endpoint"] == machine.topology.buckets.primary_endpoint
+    assert repository["repo1-path"] + "/" == "/" + machine.topology.retention[0].prefix
+    assert repository["expire-auto"] == "n"
+    assert machine.group.name in parsed.sections()
+    database = machine.patroni["postgresql"]
+    assert parsed[machine.group.name]["pg1-path"] == database["data_dir"]
+    assert database["parameters"]["archive_command"] == f"pgbackrest --stanza={machine.group.name} archive-push %p"
+
+
+@every_database_member
+def test_full_backups_are_daily_and_increments_hourly(machine: Machine):
+    files = machine.files
+    hour = machine.topology.schedules.full_backup_hour
+    assert f"OnCalendar=*-*-* {hour:02}:00:00 UTC\n" in files["/etc/systemd/system/backbuild-backup-full.timer"]
+    assert "OnCalendar=*-*-* *:30:00 UTC\n" in files["/etc/systemd/system/backbuild-backup-incr.timer"]
+    assert ("/usr/local/sbin/backbuild-restore-point" in files) == (machine.one.role is Role.COORDINATOR)
+
+
+@every_database_member
+def test_a_partition_ends_connections_within_half_a_minute(machine: Machine):
+    kernel = machine.files["/etc/sysctl.d/60-backbuild.conf"]
+    assert "net.ipv4.tcp_syn_retries = 2\n" in kernel
+    assert "net.ipv4.tcp_retries2 = 5\n" in kernel
+
+
+def test_the_shared_settings_can_be_sent_as_json():
+    shared = MACHINES[0].patroni["bootstrap"]["dcs"]
+    assert json.loads(json.dumps(shared)) == shared

@@ -1,0 +1,116 @@
+"""Consensus members, gateways, and what all machines share."""
+
+import re
+
+import pytest
+
+from components.topology import Role, Topology
+from machines import health, metrics
+from machines.files import files_for
+from tests.machines.stacks import contents, member, members, stack
+
+PROD = stack("prod")
+
+
+def variables(text: str) -> dict[str, str]:
+    return dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', text, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("voters", [3, 5, 7])
+def test_every_voter_knows_all_voters(voters: int):
+    topology = stack("prod", consensus={"members": voters})
+    expected = {f"{one.name}=http://{one.address}:2380" for one in topology.consensus.members}
+    for one in topology.consensus.members:
+        etcd = variables(contents(topology, one)["/etc/default/etcd"])
+        assert set(etcd["ETCD_INITIAL_CLUSTER"].split(",")) == expected
+        assert f"{etcd['ETCD_NAME']}={etcd['ETCD_INITIAL_ADVERTISE_PEER_URLS']}" in expected
+        assert etcd["ETCD_LISTEN_PEER_URLS"] == f"http://{one.address}:2380"
+
+
+@pytest.mark.parametrize(("voters", "may_wait"), [(3, 1), (5, 2), (7, 3)])
+def test_founders_pass_their_gate_only_while_they_are_too_few_to_elect(voters: int, may_wait: int):
+    topology = stack("prod", consensus={"members": voters})
+    waiting = 0
+    for one in topology.consensus.members:
+        known = variables(contents(topology, one)["/etc/default/backbuild"])
+        waiting += int(known["INDEX"]) < int(known["FOUNDERS_WAITING"])
+    assert waiting == may_wait
+
+
+def test_gateways_route_to_every_coordinator_and_ask_patroni_who_leads():
+    for one in PROD.gateways.members:
+        configuration = contents(PROD, one)["/etc/haproxy/haproxy.cfg"]
+        for coordinator in PROD.coordinator.members:
+            line = f"    server {coordinator.name} {coordinator.address}:5432 check port 8008\n"
+            assert configuration.count(line) == 2
+        assert "uri /primary\n" in configuration
+        assert "on-marked-down shutdown-sessions" in configuration
+
+
+def test_data_services_wait_for_their_volume():
+    for name, unit in (("consensus-0", "etcd"), ("coordinator-0", "patroni"), ("worker-2-1", "patroni")):
+        drop_in = contents(PROD, member(PROD, name))[f"/etc/systemd/system/{unit}.service.d/backbuild.conf"]
+        assert "Requires=backbuild-data-volume.service" in drop_in
+        assert "AssertPathIsMountPoint=/var/lib/backbuild" in drop_in
+
+
+def test_machines_with_a_volume_and_only_they_mount_one():
+    for _, one in members(PROD):
+        assert ("/usr/local/sbin/backbuild-data-volume" in contents(PROD, one)) == (one.volume_gib is not None)
+
+
+def test_each_role_publishes_its_figures_and_no_other():
+    everywhere, volume = {metrics.HEALTHY}, {metrics.DATA_DISK_USED_PERCENT}
+    database = {metrics.REPLICATION_LAG_BYTES, metrics.BACKUP_AGE_SECONDS}
+    expected = {
+        Role.CONSENSUS: everywhere | volume,
+        Role.COORDINATOR: everywhere | volume | database,
+        Role.WORKER: everywhere | volume | database,
+        Role.GATEWAY: everywhere,
+    }
+    for _, one in members(PROD):
+        script = contents(PROD, one)["/usr/local/sbin/backbuild-metrics"]
+        assert set(re.findall(r"^add (\w+)", script, flags=re.MULTILINE)) == expected[one.role]
+        assert f"Dimensions=[{{Name={metrics.DIMENSION},Value=$MEMBER}}]" in script
+
+
+@pytest.mark.parametrize("topology", [PROD, stack("staging")], ids=lambda topology: topology.stack)
+def test_machines_learn_the_names_of_their_secrets_and_of_no_others(topology: Topology):
+    names = vars(topology.secrets)
+    database = {name for field, name in names.items() if field != "tunnel_token"}
+    expected = {
+        Role.CONSENSUS: set[str](),
+        Role.COORDINATOR: database,
+        Role.WORKER: database,
+        Role.GATEWAY: {names["tunnel_token"]},
+    }
+    for _, one in members(topology):
+        text = "\n".join(file.content for file in files_for(topology, one))
+        assert {name for name in names.values() if re.search(rf"^{name} ", text, re.MULTILINE)} == expected[one.role]
+
+
+def test_no_file_gives_a_secret_a_value():
+    """Wherever a password, a key or a token is set, it comes from what is fetched into memory at boot."""
+    setting = re.compile(r"(?im)^.*?(?<![\w$])[\w-]*(?:password|token|secret|-pass|s3-key)[\w-]*(?:=| ?: )(.*)$")
+    given = {
+        value
+        for _, one in members(PROD)
+        for file in files_for(PROD, one)
+        for value in setting.findall(file.content)
+        if not value.startswith(("$(secret ", '$(cat "$secrets/', "\\(.", "/run/backbuild/secrets", "%d/"))
+    }
+    assert given == {
+        "scram-sha-256",  # how passwords are stored
+        '"backbuild-prod"',  # etcd's cluster token is a name, not a secret
+        '"',  # the list of the secrets' names, on the lines below
+        '"aws secretsmanager get-secret-value --query SecretString --output text --secret-id"',
+        'cannot read $name; remedy: check the instance profile and that the secret exists" >&2',
+    }
+
+
+def test_the_gate_answers_before_the_agent_ends_it():
+    program, option, seconds = health.GATE_COMMAND.split()
+    assert option == "--wait"
+    assert int(seconds) < health.GATE_SECONDS
+    for _, one in members(PROD):
+        assert program in contents(PROD, one)

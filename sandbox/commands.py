@@ -96,6 +96,6 @@ def execute(options: argparse.Namespace) -> int:
 
 def graph(options: argparse.Namespace) -> int:
     """`graph`."""
-    from sandbox.graph import run  # noqa: PLC0415  # pyright: ignore
+    import importlib  # noqa: PLC0415
 
-    return run(options)
+    return int(importlib.import_module("sandbox.graph").run(options))

@@ -6,7 +6,7 @@ In a preview the provider is only asked what would come out, and nothing is reco
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ class Actions:
         self.preview: bool = preview
 
     @contextmanager
-    def watched(self, step: Step) -> Iterator[None]:
+    def watched(self, step: Step) -> Generator[None]:
         """Tell the watcher when a step begins and ends."""
         if self.preview:
             yield

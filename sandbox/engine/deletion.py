@@ -12,7 +12,7 @@ from sandbox.engine.actions import Actions
 from sandbox.engine.errors import EngineError
 from sandbox.engine.graph import waves
 from sandbox.engine.plan import Plan, Step
-from sandbox.engine.state import Resource, State
+from sandbox.engine.state import Resource
 from sandbox.engine.watch import Watcher
 from sandbox.provider import ProviderError
 
@@ -20,7 +20,6 @@ PARALLEL: Final = 8
 
 
 def delete(
-    state: State,
     actions: Actions,
     plan: Plan,
     resources: list[Resource],

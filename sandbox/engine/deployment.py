@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,7 +27,7 @@ from sandbox.provider import Checked, Difference, Provider, ProviderError
 from sandbox.values import UNKNOWN, UNKNOWN_ON_THE_WIRE, Properties, Value, reveal
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The run takes no further steps: something failed, or the operator asked it to stop."""
 
 
@@ -85,7 +85,7 @@ class Deployment:
         return urns.make(self.stack, self.project, parent, type, name)
 
     def register(self, goal: Goal) -> Registered:
-        """Bring one resource to what the program wants; `Stopped` when the run goes no further."""
+        """Bring one resource to what the program wants; `StoppedError` when the run goes no further."""
         with self._step(goal.urn) as outcome:
             self._claim(goal)
             if urns.is_provider(goal.type):
@@ -133,7 +133,7 @@ class Deployment:
     def finish(self) -> None:
         """Delete what the program no longer registers, once it has ended well."""
         if not self.stopping.is_set() and not (self.plan.errors and not self.preview):
-            deletion.delete(self._state, self._actions, self.plan, self._leftover(), self._watcher, self.stopping)
+            deletion.delete(self._actions, self.plan, self._leftover(), self._watcher, self.stopping)
 
     def drain(self) -> None:
         """Wait until every step that has begun is over."""
@@ -147,11 +147,11 @@ class Deployment:
             self.stopping.set()
 
     @contextmanager
-    def _step(self, urn: str) -> Iterator[list[Registered]]:
+    def _step(self, urn: str) -> Generator[list[Registered]]:
         """Count a step in, and turn its failure into the run's: noted in a preview, the end of an update."""
         with self._idle:
             if self.stopping.is_set():
-                raise Stopped
+                raise StoppedError
             self._running += 1
         outcome: list[Registered] = []
         try:
@@ -159,7 +159,7 @@ class Deployment:
         except (ProviderError, EngineError) as error:
             self.fail(urn, str(error))
             if not self.preview:
-                raise Stopped from error
+                raise StoppedError from error
             outcome.append(Registered(urn, failed=True))
         except Exception:
             self.stopping.set()
@@ -358,6 +358,8 @@ class Deployment:
         diff = steps.describe(difference, olds, outputs, new.inputs)
         step = Step(operation, new.urn, new.type, new.parent, diff, new.inputs)
         self.plan.add(step)
+        if self.preview:
+            self._watcher.planned_step(step)
         return step
 
     def _leftover(self) -> list[Resource]:

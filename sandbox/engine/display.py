@@ -64,6 +64,11 @@ class Display:
             line.append(f"{step.type} {step.urn.rpartition('::')[2]} {_DONE.get(step.op, step.op)} ({seconds:.1f} s)")
             self._console.print(line)
 
+    def planned_step(self, step: Step) -> None:
+        """Count what a preview has decided."""
+        self._done += 1
+        self._last = step.urn.rpartition("::")[2]
+
     def message(self, severity: str, text: str, urn: str = "") -> None:
         """Show what the program prints and logs."""
         if severity == "debug":
@@ -116,7 +121,7 @@ class Display:
 
     def _progress(self) -> str:
         of = f" of {self._of}" if self._of else ""
-        return f"{self._done}{of} done, {time.monotonic() - self._begun:.0f} s  {self._last}"
+        return f"{self._done}{of} resources, {time.monotonic() - self._begun:.0f} s  {self._last}"
 
     def _tick(self) -> None:
         while not self._over.wait(0.2 if self._status is not None else EVERY):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from sandbox.engine.state import dependencies_of, in_order
@@ -39,7 +39,7 @@ class Dependents:
         return sorted(found, key=lambda each: self._position[each])
 
 
-def waves(needs: dict[str, Iterable[str]]) -> Iterable[list[str]]:
+def waves(needs: Mapping[str, Iterable[str]]) -> Iterable[list[str]]:
     """Keys in waves for deletion: each after all that need it; a cycle, which should not be, comes last as one wave."""
     needed_by: dict[str, int] = dict.fromkeys(needs, 0)
     wanted = {

@@ -6,7 +6,7 @@ import fcntl
 import getpass
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from sandbox.engine.errors import EngineError
 
 
 @contextmanager
-def hold(path: Path, command: str) -> Iterator[None]:
+def hold(path: Path, command: str) -> Generator[None]:
     """Hold the lock for the length of the block; if another process does, an `EngineError` says which."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:

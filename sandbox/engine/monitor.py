@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn, TypeVar
@@ -12,7 +12,7 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, resource_pb2, resource_pb2_grpc
 
-from sandbox.engine.deployment import Deployment, Registered, Stopped
+from sandbox.engine.deployment import Deployment, Registered, StoppedError
 from sandbox.engine.errors import EngineError, UnsupportedError
 from sandbox.engine.steps import Goal
 from sandbox.engine.watch import Watcher
@@ -67,7 +67,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             message = str(error) if urn in str(error) else f"{urn}: {error}"
             self._deployment.fail(urn, message)
             if not self._deployment.preview:
-                raise Stopped from error
+                raise StoppedError from error
             return Registered(urn, failed=True)
         return self._deployment.register(goal)
 
@@ -96,7 +96,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     def Invoke(
         self, request: resource_pb2.ResourceInvokeRequest, context: grpc.ServicerContext
-    ) -> provider_pb2.InvokeResponse:
+    ) -> resource_pb2.ResourceInvokeResponse:
         """Answer a provider's function."""
         try:
             result = self._deployment.invoke(request.tok, from_struct(request.args), request.provider, request.version)
@@ -104,7 +104,9 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             return resource_pb2.ResourceInvokeResponse(
                 failures=[provider_pb2.CheckFailure(property=request.tok, reason=str(error))]
             )
-        return resource_pb2.ResourceInvokeResponse(**{"return": to_struct(result)})
+        answer = resource_pb2.ResourceInvokeResponse()
+        getattr(answer, "return").CopyFrom(to_struct(result))  # a field whose name is a keyword of Python
+        return answer
 
     def SignalAndWaitForShutdown(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """The program has said all it has to say; it need not wait, as it serves nothing."""
@@ -146,7 +148,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     def _answer(self, context: grpc.ServicerContext, work: Callable[[], T]) -> T:
         try:
             return work()
-        except Stopped:
+        except StoppedError:
             context.abort(grpc.StatusCode.UNAVAILABLE, STOPPED)
         except (EngineError, UnsupportedValueError) as error:
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
@@ -186,7 +188,7 @@ class Log(engine_pb2_grpc.EngineServicer):
 
 
 @contextmanager
-def serve(deployment: Deployment, watcher: Watcher) -> Iterator[str]:
+def serve(deployment: Deployment, watcher: Watcher) -> Generator[str]:
     """Serve both on a free loopback port for the length of the block; yields the address."""
     server = grpc.server(
         ThreadPoolExecutor(THREADS),
@@ -230,7 +232,7 @@ def _goal(urn: str, request: resource_pb2.RegisterResourceRequest) -> Goal:
 
 
 def _refuse_unsupported(urn: str, request: resource_pb2.RegisterResourceRequest) -> None:
-    used = {
+    used: dict[str, Any] = {
         "import_": request.importId,
         "deleted_with": request.deletedWith,
         "replace_with": request.replace_with,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +129,7 @@ def destroy(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Res
 
 
 @contextmanager
-def interruptible(stopping: threading.Event, watcher: Watcher) -> Iterator[None]:
+def interruptible(stopping: threading.Event, watcher: Watcher) -> Generator[None]:
     """Let Ctrl-C stop new steps; a second one ends the process, which the state survives like a kill."""
 
     def interrupt(_signal: int, _frame: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import reduce
 from typing import Final, cast
 
 from sandbox.engine.errors import UnsupportedError
@@ -53,16 +54,18 @@ MISSING: Final = _Missing()
 
 def get(value: Value | _Missing, path: Path) -> Value | _Missing:
     """What stands at `path`, looking through secrets; `MISSING` where there is nothing."""
-    for step in path:
-        while isinstance(value, Secret):
-            value = value.value
-        if isinstance(value, dict) and step in value:
-            value = value[cast(str, step)]
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
-        else:
-            return MISSING
-    return value
+    return reduce(_step, path, value)
+
+
+def _step(value: Value | _Missing, step: str | int) -> Value | _Missing:
+    if isinstance(value, Secret):
+        return _step(value.value, step)
+    if isinstance(value, dict) and isinstance(step, str):
+        return cast("dict[str, Value | _Missing]", value).get(step, MISSING)
+    if isinstance(value, list) and isinstance(step, int):
+        items = cast("list[Value]", value)
+        return items[step] if step < len(items) else MISSING
+    return MISSING
 
 
 def keep_old(news: Properties, olds: Properties, ignored: list[str]) -> Properties:

@@ -55,7 +55,7 @@ class Plan:
 
     def summary(self) -> dict[str, int]:
         """How many resources have each operation; reads are counted only where there are some."""
-        counts = dict.fromkeys(COUNTED, 0)
+        counts: dict[str, int] = dict.fromkeys(COUNTED, 0)
         for step in self.steps.values():
             counts[step.op] = counts.get(step.op, 0) + 1
         return counts

@@ -15,7 +15,9 @@ import os
 import runpy
 import sys
 import traceback
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, Final
 
 # The process is short-lived and what it loads stays: collecting garbage while importing costs a third of the time.
@@ -47,6 +49,51 @@ class EngineLog:
         return getattr(self._stub, name)
 
 
+class Outstanding:
+    """The outputs that the SDK waits for at the end of a program, a few at a time.
+
+    The SDK's own is a set, all of which it waits for anew whenever one of them is there: quadratic, and with 350
+    resources half of the time. This one shows the oldest ones, and those that failed, which end the program.
+    """
+
+    AT_A_TIME: Final = 16
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Future[Any], None] = {}
+        self._failed: dict[asyncio.Future[Any], None] = {}
+        self._shown: list[asyncio.Future[Any]] = []
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __iter__(self) -> Iterator[asyncio.Future[Any]]:
+        failed = [task for task in self._failed if task in self._tasks]
+        self._shown = [*failed, *(task for task in islice(self._tasks, self.AT_A_TIME) if task not in self._failed)]
+        return iter(self._shown)
+
+    def add(self, task: asyncio.Future[Any]) -> None:
+        """Wait for `task`, too."""
+        self._tasks[task] = None
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self._failed[task] = None
+
+    def discard(self, task: asyncio.Future[Any]) -> None:
+        """Wait for `task` no longer."""
+        self._tasks.pop(task, None)
+
+    def remove(self, task: asyncio.Future[Any]) -> None:
+        """The same, a `KeyError` if it was not waited for."""
+        del self._tasks[task]
+
+    def clear(self) -> None:
+        """Forget what was last shown: the SDK has taken it, and puts back what is not done."""
+        for task in self._shown:
+            self._tasks.pop(task, None)
+
+
 def main(pipe: int) -> int:
     """Read what to run, run it, and return the exit code."""
     with os.fdopen(pipe, encoding="utf-8") as file:
@@ -65,6 +112,7 @@ def main(pipe: int) -> int:
         organization="organization",
         root_directory=told["root"],
     )
+    settings.outputs = Outstanding()  # pyright: ignore[reportAttributeAccessIssue] (it has all the SDK uses of a set)
     pulumi.runtime.configure(settings)
     os.chdir(told["root"])
     sys.argv = [told["program"]]

@@ -171,7 +171,7 @@ def _wrap(plain: Value, secret: Value) -> Value:
 
 def hide(outputs: Properties, inputs: Properties, additional: list[str]) -> Properties:
     """Outputs with those made secret that come from a secret input or that the program lists."""
-    hidden = keep_secret(outputs, inputs)
+    hidden = dict(keep_secret(outputs, inputs))  # the provider keeps the original
     for key in additional:
         if key in hidden and not isinstance(hidden[key], Secret):
             hidden[key] = Secret(hidden[key])

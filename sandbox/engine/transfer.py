@@ -55,7 +55,7 @@ def check(document: Any, stack: str, name: str) -> Iterator[str]:
     deployment = cast(dict[str, Any], document["deployment"])
     if unknown := sorted(key for key in deployment.keys() - _DEPLOYMENT if deployment[key]):
         yield f"the deployment has unknown parts: {', '.join(unknown)}"
-    resources = deployment.get("resources") or []
+    resources: Any = deployment.get("resources") or []
     if not isinstance(resources, list) or not all(isinstance(r, dict) for r in cast(list[Any], resources)):
         yield "`resources` must be a list of objects"
         return

@@ -18,6 +18,10 @@ class Watcher(Protocol):
         """A step is over, and recorded."""
         ...
 
+    def planned_step(self, step: Step) -> None:
+        """A preview has decided on a step."""
+        ...
+
     def message(self, severity: str, text: str, urn: str = "") -> None:
         """Something to read: `debug`, `info`, `warning` or `error`."""
         ...
@@ -30,6 +34,9 @@ class Silent:
         """Nothing."""
 
     def finished(self, step: Step, seconds: float) -> None:
+        """Nothing."""
+
+    def planned_step(self, step: Step) -> None:
         """Nothing."""
 
     def message(self, severity: str, text: str, urn: str = "") -> None:

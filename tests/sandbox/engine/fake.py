@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 (the signatures are the provider protocol's)
 """A provider of package `fake` for the engine's tests: objects in a ledger of their own, every call in a log.
 
 `Thing` takes `name`, `size`, `tags`, `ref`, `password` (all updatable), `zone` (replaces), `slot` (replaces, deleting

@@ -1,4 +1,4 @@
-"""The off-site copy: in another region, and where its provider says so in another account, out of reach of the first."""
+"""The off-site copy: in another region and, where its provider says so, in another account."""
 
 from __future__ import annotations
 

@@ -204,7 +204,6 @@ class Schedules:
     verify: str
     age_out: str
     watch: str
-    reconcile: str
     maintenance: str
     maintenance_hours: int
 
@@ -330,7 +329,6 @@ class Topology:
             verify="*/10 * * * *",  # resumes over invocations; a whole pass must end within a week
             age_out=f"15 {(full_hour + 6) % 24} * * *",  # daily, when the day's full backup is long done
             watch="*/5 * * * *",  # three looks within the 15 minutes that a replica may be behind
-            reconcile="*/10 * * * *",  # what an event notification missed is found well within the hour (REC-4)
             maintenance=f"cron(0 {maintenance.start_hour_utc} ? * {maintenance.weekday.value} *)",
             maintenance_hours=maintenance.duration_hours,
         )

@@ -1,0 +1,18 @@
+"""The platform as one program: settings -> topology -> components -> outputs."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.configuration import ConfigurationError, load
+from components.platform import Platform
+from components.topology import Topology
+
+try:
+    settings = load(pulumi.runtime.get_config_env(), pulumi.get_stack())
+except ConfigurationError as error:
+    raise pulumi.RunError(str(error)) from None
+
+platform = Platform("platform", Topology(pulumi.get_stack(), settings))
+for name, value in platform.results.items():
+    pulumi.export(name, value)

@@ -1,0 +1,214 @@
+"""Who is told when something is wrong: from inside (CloudWatch) and from outside (Cloudflare), by mail and by hook."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pulumi_aws as aws
+import pulumi_cloudflare as cloudflare
+from pulumi import ComponentResource, Input, Output, ResourceOptions
+
+from components.citus import CitusCluster
+from components.policy_documents import policy
+from components.topology import Group, Member, Topology
+from machines import metrics
+
+PERIOD_SECONDS = 60  # how often machines publish
+# BAK-1 is daily: two hours for the backup itself, then it is missed.
+BACKUP_AGE_SECONDS = 26 * 3600
+
+
+@dataclass(frozen=True)
+class AlarmsArgs:
+    """The shape to declare, the key that encrypts messages, and what is watched from outside."""
+
+    topology: Topology
+    key_arn: Input[str]
+    cluster: CitusCluster
+    health_check_id: Input[str]
+    tunnel_id: Input[str]
+
+
+class Alarms(ComponentResource):
+    """`backbuild:index:Alarms`: two channels that share no fate.
+
+    Makes: an SNS topic that mails and calls the settings' addresses; CloudWatch alarms on each member's health,
+    replication lag and data disk, and on each group's last backup; an EventBridge rule for failed health gates; and
+    Cloudflare notification policies, to the same people, for the API's health check and the tunnel.
+    """
+
+    topic_arn: Output[str]
+    """Where alarms from inside go."""
+
+    def __init__(self, name: str, args: AlarmsArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__("backbuild:index:Alarms", name, {}, opts)
+        self._name: str = name
+        self._args: AlarmsArgs = args
+        self._topology: Topology = args.topology
+        self._own: ResourceOptions = ResourceOptions(parent=self)
+        self.topic_arn = self._topic()
+        for group in self._topology.groups:
+            for member in group.members:
+                self._member_alarms(member)
+        for group in self._topology.database_groups:
+            self._backup_alarm(group)
+        self._gate_alarm()
+        self._from_outside()
+        self.register_outputs({"topicArn": self.topic_arn})
+
+    def _topic(self) -> Output[str]:
+        topic = aws.sns.Topic(
+            self._name,
+            name=f"{self._topology.prefix}-alarms",
+            kms_master_key_id=self._args.key_arn,
+            opts=self._own,
+        )
+        aws.sns.TopicPolicy(
+            self._name,
+            arn=topic.arn,
+            policy=topic.arn.apply(
+                lambda arn: policy(
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]},
+                        "Action": "sns:Publish",
+                        "Resource": arn,
+                    }
+                )
+            ),
+            opts=self._own,
+        )
+        told = self._topology.settings.alarms
+        for protocol, endpoints in (("email", told.emails), ("https", told.webhooks)):
+            for index, endpoint in enumerate(endpoints):
+                aws.sns.TopicSubscription(
+                    f"{self._name}-{protocol}-{index}",
+                    topic=topic.arn,
+                    protocol=protocol,
+                    endpoint=endpoint,
+                    opts=self._own,
+                )
+        return topic.arn
+
+    def _member_alarms(self, member: Member) -> None:
+        thresholds = self._topology.settings.alarms
+        # A member that reports nothing is not well, whatever it last said.
+        self._alarm(member, metrics.HEALTHY, "LessThanThreshold", 1, minutes=3, silence="breaching")
+        if member.volume_gib is not None:
+            self._alarm(member, metrics.DATA_DISK_USED_PERCENT, "GreaterThanThreshold", thresholds.disk_used_percent)
+        if member.volume_gib is not None and member in self._database_members:
+            self._alarm(member, metrics.REPLICATION_LAG_BYTES, "GreaterThanThreshold", thresholds.replication_lag_bytes)
+
+    @property
+    def _database_members(self) -> set[Member]:
+        return {member for group in self._topology.database_groups for member in group.members}
+
+    def _backup_alarm(self, group: Group) -> None:
+        """Any member may have taken the backup, and each reports the group's last: the freshest answer counts."""
+        queries: list[aws.cloudwatch.MetricAlarmMetricQueryArgsDict] = [
+            {
+                "id": f"m{member.index}",
+                "metric": {
+                    "namespace": self._topology.prefix,
+                    "metric_name": metrics.BACKUP_AGE_SECONDS,
+                    "dimensions": {metrics.DIMENSION: member.name},
+                    "period": PERIOD_SECONDS,
+                    "stat": "Minimum",
+                },
+            }
+            for member in group.members
+        ]
+        aws.cloudwatch.MetricAlarm(
+            f"{self._name}-{group.name}-backup",
+            name=f"{self._topology.prefix}-{group.name}-backup",
+            alarm_description=f"{group.name}: no backup for {BACKUP_AGE_SECONDS // 3600} hours (BAK-1)",
+            metric_queries=[
+                *queries,
+                {"id": "age", "expression": "MIN(METRICS())", "label": "age of the last backup", "return_data": True},
+            ],
+            comparison_operator="GreaterThanThreshold",
+            threshold=BACKUP_AGE_SECONDS,
+            evaluation_periods=5,
+            treat_missing_data="breaching",
+            alarm_actions=[self.topic_arn],
+            ok_actions=[self.topic_arn],
+            opts=self._own,
+        )
+
+    def _alarm(
+        self,
+        member: Member,
+        metric: str,
+        comparison: str,
+        threshold: int,
+        *,
+        minutes: int = 5,
+        silence: str = "missing",
+    ) -> None:
+        aws.cloudwatch.MetricAlarm(
+            f"{self._name}-{member.name}-{metric}",
+            name=f"{self._topology.prefix}-{member.name}-{metric}",
+            alarm_description=f"{member.name}: {metric}",
+            namespace=self._topology.prefix,
+            metric_name=metric,
+            dimensions={metrics.DIMENSION: member.name},
+            statistic="Maximum",
+            period=PERIOD_SECONDS,
+            evaluation_periods=minutes,
+            comparison_operator=comparison,
+            threshold=threshold,
+            treat_missing_data=silence,
+            alarm_actions=[self.topic_arn],
+            ok_actions=[self.topic_arn],
+            opts=self._own,
+        )
+
+    def _gate_alarm(self) -> None:
+        pattern = {
+            "source": ["aws.ssm"],
+            "detail-type": ["EC2 State Manager Association State Change"],
+            "detail": {"status": ["Failed"]},
+        }
+        rule = aws.cloudwatch.EventRule(
+            f"{self._name}-gate",
+            name=f"{self._topology.prefix}-gate-failed",
+            description="A member did not become healthy in time",
+            event_pattern=json.dumps(pattern, sort_keys=True),
+            opts=self._own,
+        )
+        aws.cloudwatch.EventTarget(f"{self._name}-gate", rule=rule.name, arn=self.topic_arn, opts=self._own)
+
+    def _from_outside(self) -> None:
+        account, told = self._topology.settings.edge.account_id, self._topology.settings.alarms
+        hooks = [
+            cloudflare.NotificationPolicyWebhooks(
+                f"{self._name}-hook-{index}",
+                account_id=account,
+                name=f"{self._topology.prefix}-{index}",
+                url=url,
+                opts=self._own,
+            )
+            for index, url in enumerate(told.webhooks)
+        ]
+        watched: dict[str, cloudflare.NotificationPolicyFiltersArgsDict] = {
+            "health_check_status_notification": {
+                "health_check_ids": [self._args.health_check_id],
+                "statuses": ["Unhealthy", "Healthy"],
+            },
+            "tunnel_health_event": {"tunnel_ids": [self._args.tunnel_id]},
+        }
+        for alert, filters in watched.items():
+            cloudflare.NotificationPolicy(
+                f"{self._name}-{alert.replace('_', '-')}",
+                account_id=account,
+                name=f"{self._topology.prefix}: {alert.replace('_', ' ')}",
+                alert_type=alert,
+                enabled=True,
+                filters=filters,
+                mechanisms={
+                    "emails": [{"id": email} for email in told.emails],
+                    "webhooks": [{"id": hook.id} for hook in hooks],
+                },
+                opts=self._own,
+            )

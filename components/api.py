@@ -1,0 +1,95 @@
+"""The API: a Worker behind the customers' name, next to the database through Hyperdrive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi_cloudflare as cloudflare
+from pulumi import ComponentResource, Input, Output, ResourceOptions
+
+from components.topology import Topology
+from components.worker import EdgeWorker, EdgeWorkerArgs
+
+PROBE_SECONDS = 60
+PROBE_TIMEOUT_SECONDS = 5  # the health report promises an answer within 2
+
+
+@dataclass(frozen=True)
+class ApiArgs:
+    """The shape to declare, the zone it answers in, and the way to the database."""
+
+    topology: Topology
+    zone_id: Input[str]
+    hyperdrive_id: Input[str]
+
+
+class Api(ComponentResource):
+    """`backbuild:index:Api`: the API Worker and its ways in.
+
+    Makes: the `EdgeWorker`, rolled out as far as the settings say; its custom domain; a route for the domain's `/api/`;
+    and a health check that asks `/health` from several regions.
+    """
+
+    url: Output[str]
+    """Where customers reach it."""
+    version_id: Output[str]
+    """The newest version: what `api.rollout.stableVersion` takes."""
+    health_check_id: Output[str]
+    """What notification policies watch."""
+
+    def __init__(self, name: str, args: ApiArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__("backbuild:index:Api", name, {}, opts)
+        topology, hostnames = args.topology, args.topology.hostnames
+        account = topology.settings.edge.account_id
+        own = ResourceOptions(parent=self)
+        worker = EdgeWorker(
+            name,
+            EdgeWorkerArgs(
+                account_id=account,
+                script_name=f"{topology.prefix}-api",
+                folder="api",
+                rollout=topology.settings.api.rollout,
+                bindings=[
+                    {"name": "HYPERDRIVE", "type": "hyperdrive", "id": args.hyperdrive_id},
+                    {
+                        "name": "BACKUPS",
+                        "type": "r2_bucket",
+                        "bucket_name": topology.buckets.primary,
+                        "jurisdiction": topology.buckets.primary_jurisdiction,
+                    },
+                    {"name": "VERSION", "type": "version_metadata"},
+                    {"name": "ENVIRONMENT", "type": "plain_text", "text": topology.settings.tier.value},
+                ],
+            ),
+            ResourceOptions(parent=self),
+        )
+        domain = cloudflare.WorkersCustomDomain(
+            name,
+            account_id=account,
+            zone_id=args.zone_id,
+            hostname=hostnames.api,
+            service=worker.script_name,
+            opts=own,
+        )
+        cloudflare.WorkersRoute(
+            name, zone_id=args.zone_id, pattern=f"{hostnames.domain}/api/*", script=worker.script_name, opts=own
+        )
+        check = cloudflare.Healthcheck(
+            name,
+            zone_id=args.zone_id,
+            name=f"{topology.prefix}-api",
+            address=hostnames.api,
+            type="HTTPS",
+            check_regions=["WEU", "ENAM", "SEAS"],  # three continents: one region's own trouble is not an outage
+            http_config={"path": "/health", "method": "GET", "port": 443, "expected_codes": ["200"]},
+            interval=PROBE_SECONDS,
+            timeout=PROBE_TIMEOUT_SECONDS,
+            retries=2,
+            consecutive_fails=2,
+            consecutive_successes=2,
+            opts=ResourceOptions(parent=self, depends_on=[domain]),
+        )
+        self.url = domain.hostname.apply(lambda host: f"https://{host}")
+        self.version_id = worker.version_id
+        self.health_check_id = check.id
+        self.register_outputs({"url": self.url, "versionId": self.version_id})

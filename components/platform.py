@@ -1,0 +1,106 @@
+"""The whole platform, composed: what stands on what, and what an operator is told at the end."""
+
+from __future__ import annotations
+
+import pulumi_aws as aws
+from pulumi import ComponentResource, Output, ResourceOptions
+
+from components.alarms import Alarms, AlarmsArgs
+from components.api import Api, ApiArgs
+from components.backup_workers import BackupWorkers, BackupWorkersArgs
+from components.citus import CitusCluster, CitusClusterArgs
+from components.keys import Keys, KeysArgs
+from components.machine_access import MachineAccess, MachineAccessArgs
+from components.maintenance import Maintenance, MaintenanceArgs
+from components.network import Network, NetworkArgs
+from components.offsite import StorageKeys
+from components.status_page import StatusPage, StatusPageArgs
+from components.topology import Topology
+from components.tunnel import DatabaseTunnel, DatabaseTunnelArgs
+from components.vault import BackupVault, BackupVaultArgs
+from components.zone import Domain, DomainArgs
+
+RUNBOOKS = {
+    "coordinatorFailover": "docs/runbooks/coordinator-failover.md",
+    "restore": "docs/runbooks/restore.md",
+    "rollMembers": "docs/runbooks/roll-members.md",
+    "apiRollout": "docs/runbooks/api-rollout.md",
+}
+
+
+class Platform(ComponentResource):
+    """`backbuild:index:Platform`: everything. Its children inherit the AWS provider of the database's region."""
+
+    results: dict[str, object]
+    """What the stack exports: addresses, names, and where the runbooks are."""
+
+    def __init__(self, name: str, topology: Topology) -> None:
+        database_region = aws_provider("database", topology, topology.settings.database.region)
+        super().__init__("backbuild:index:Platform", name, {}, ResourceOptions(providers=[database_region]))
+        own = ResourceOptions(parent=self)
+        settings = topology.settings
+
+        zone = Domain("zone", _domain(topology, settings.domain), own)
+        status_zone = Domain("status-zone", _domain(topology, settings.status_domain), own)
+        offsite = settings.backups.offsite
+        vault = BackupVault(
+            "vault",
+            BackupVaultArgs(topology, aws_provider("offsite", topology, offsite.region, offsite.role_arn)),
+            own,
+        )
+        keys = Keys("keys", KeysArgs(topology), own)
+        tunnel = DatabaseTunnel(
+            "database", DatabaseTunnelArgs(topology, zone.zone_id, keys.passwords["application"]), own
+        )
+        network = Network("network", NetworkArgs(topology), own)
+        secrets = {
+            **keys.passwords,
+            "backup_storage": _storage_secret(vault.machine_keys),
+            "tunnel_token": tunnel.token,
+        }
+        access = MachineAccess("access", MachineAccessArgs(topology, keys.key_arn, secrets), own)
+        cluster = CitusCluster("cluster", CitusClusterArgs(topology, network, access, keys.key_arn), own)
+        api = Api("api", ApiArgs(topology, zone.zone_id, tunnel.hyperdrive_id), own)
+        status = StatusPage("status", StatusPageArgs(topology, status_zone.zone_id), own)
+        BackupWorkers("backups", BackupWorkersArgs(topology, vault), own)
+        Maintenance("maintenance", MaintenanceArgs(topology, cluster), own)
+        Alarms("alarms", AlarmsArgs(topology, keys.key_arn, cluster, api.health_check_id, tunnel.tunnel_id), own)
+        self.results = {
+            "apiUrl": api.url,
+            "apiVersion": api.version_id,
+            "healthUrl": topology.hostnames.health_url,
+            "statusUrl": status.url,
+            "contact": settings.contact,
+            "nameServers": zone.name_servers,
+            "statusNameServers": status_zone.name_servers,
+            "dsRecords": {settings.domain: zone.ds_record, settings.status_domain: status_zone.ds_record},
+            "addresses": {member.name: member.address for group in topology.groups for member in group.members},
+            "instances": cluster.instance_ids,
+            "buckets": {
+                "primary": topology.buckets.primary,
+                "replica": topology.buckets.replica,
+                "offsite": topology.buckets.offsite,
+            },
+            "retentionDays": {kept.name: kept.keep_days for kept in topology.retention},
+            "runbooks": RUNBOOKS,
+        }
+        self.register_outputs({})
+
+
+def aws_provider(name: str, topology: Topology, region: str, role_arn: str | None = None) -> aws.Provider:
+    """AWS in one region, and through a role in another account; it tags everything it makes."""
+    return aws.Provider(
+        name,
+        region=region,
+        default_tags={"tags": {"ManagedBy": "pulumi", "Stack": topology.stack, **topology.settings.tags}},
+        assume_roles=None if role_arn is None else [{"role_arn": role_arn, "session_name": topology.prefix}],
+    )
+
+
+def _domain(topology: Topology, domain: str) -> DomainArgs:
+    settings = topology.settings
+    return DomainArgs(settings.edge.account_id, domain, settings.contact, settings.protect)
+
+
+def _storage_secret(keys: StorageKeys) -> Output[str]:
+    return Output.json_dumps({"accessKeyId": keys.access_key_id, "secretAccessKey": keys.secret_access_key})

@@ -101,7 +101,9 @@ def main(pipe: int) -> int:
     if not text:  # the engine gave up before the program was to start
         return 0
     told = json.loads(text)
+    # Both ways in which the real language host offers the configuration: the SDK reads the one, programs the other.
     pulumi.runtime.set_all_config(told["config"], told["secretKeys"])
+    os.environ["PULUMI_CONFIG"] = json.dumps(told["config"])
     settings = pulumi.runtime.Settings(
         monitor=told["address"],
         engine=EngineLog(told["address"]),

@@ -1,0 +1,92 @@
+"""What the clouds answer when a program asks."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sandbox.clouds.cloud import Cloud
+from sandbox.provider import ProviderError
+from tests.sandbox.clouds.conftest import REGION
+
+AMI = "aws:ec2/getAmi:getAmi"
+DOCUMENT = "aws:iam/getPolicyDocument:getPolicyDocument"
+GROUPS = "cloudflare:index/getAccountApiTokenPermissionGroupsList:getAccountApiTokenPermissionGroupsList"
+
+
+def test_where_one_is(aws: Cloud) -> None:
+    assert aws.invoke("aws:index/getCallerIdentity:getCallerIdentity", {})["accountId"] == "123456789012"
+    assert aws.invoke("aws:index/getRegion:getRegion", {})["region"] == REGION
+    assert aws.invoke("aws:index/getPartition:getPartition", {})["partition"] == "aws"
+    zones = aws.invoke("aws:index/getAvailabilityZones:getAvailabilityZones", {"state": "available"})
+    assert zones["names"] == [f"{REGION}a", f"{REGION}b", f"{REGION}c"]
+
+
+def test_the_same_question_finds_the_same_image(aws: Cloud) -> None:
+    asked: dict[str, Any] = {
+        "owners": ["136693071363"],
+        "mostRecent": True,
+        "filters": [
+            {"name": "name", "values": ["debian-13-arm64-*"]},
+            {"name": "architecture", "values": ["arm64"]},
+        ],
+    }
+    image = aws.invoke(AMI, asked)
+    assert image == aws.invoke(AMI, asked)
+    assert image["architecture"] == "arm64"
+    assert str(image["name"]).startswith("debian-13-arm64-")
+    assert image["id"] != aws.invoke(AMI, {**asked, "region": "eu-west-1"})["id"]
+
+
+def test_a_policy_document_is_written_as_aws_writes_it(aws: Cloud) -> None:
+    statement = {
+        "sid": "Tls",
+        "effect": "Deny",
+        "actions": ["s3:*"],
+        "resources": ["arn:aws:s3:::b", "arn:aws:s3:::b/*"],
+        "principals": [{"type": "*", "identifiers": ["*"]}],
+        "conditions": [{"test": "Bool", "variable": "aws:SecureTransport", "values": ["false"]}],
+    }
+    written = json.loads(str(aws.invoke(DOCUMENT, {"statements": [statement]})["json"]))
+    assert written == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "Tls",
+                "Effect": "Deny",
+                "Action": "s3:*",
+                "Resource": ["arn:aws:s3:::b", "arn:aws:s3:::b/*"],
+                "Principal": "*",
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }
+
+
+def test_zones_and_permissions(cloudflare: Cloud) -> None:
+    zone = cloudflare.invoke("cloudflare:index/getZone:getZone", {"filter": {"name": "shop.example", "match": "all"}})
+    assert zone["name"] == "shop.example"
+    assert len(str(zone["id"])) == 32
+    wanted = {"accountId": "0" * 32, "name": "Workers%20R2%20Storage%20Bucket%20Item%20Write"}
+    results = cloudflare.invoke(GROUPS, {**wanted})["results"]
+    assert isinstance(results, list)
+    (group,) = results
+    assert isinstance(group, dict)
+    assert group["name"] == "Workers R2 Storage Bucket Item Write"
+
+
+@pytest.mark.parametrize(
+    ("token", "arguments", "why"),
+    [
+        (AMI, {"mostRecnt": True}, "mostRecnt: there is no such property; did you mean mostRecent?"),
+        (AMI, {"filters": [{"name": "name"}]}, r"filters\[0\]\.values: is required"),
+        ("aws:ec2/getVpc:getVpc", {}, "does not answer aws:ec2/getVpc:getVpc; it answers aws:ec2/getAmi:getAmi"),
+        ("aws:ec2/getVcp:getVcp", {}, "has no function aws:ec2/getVcp:getVcp"),
+        (DOCUMENT, {"sourcePolicyDocuments": ["{}"]}, "sourcePolicyDocuments is not simulated"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(aws: Cloud, token: str, arguments: dict[str, Any], why: str) -> None:
+    with pytest.raises(ProviderError, match=why):
+        aws.invoke(token, arguments)

@@ -93,7 +93,7 @@ class Cloud:
                 _demand_known(type, inputs)
             made = "" if preview else str(value_of(facts.id or self._facts.id, making))
             outputs = fill(facts, shape, making, inputs, self._common(shape, inputs), id=made)
-            thing = Thing(type, made, urn, self._scope(facts, making), _given(inputs), outputs)
+            thing = Thing(type, made, urn, self._scope(facts, making, urn), _given(inputs), outputs)
             self._refuse(thing, facts, making, planned=preview)
             if preview:
                 self._objects.plan(assumed(self._objects, thing, facts))
@@ -116,7 +116,7 @@ class Cloud:
             making = self._making(urn, news, max(self._objects.generation(urn) - 1, 0))
             before = Before(old.outputs, old.given) if old else Before(old_outputs, ())
             outputs = fill(facts, shape, making, news, self._common(shape, news), id=id, before=before)
-            thing = Thing(type, id, urn, old.scope if old else self._scope(facts, making), _given(news), outputs)
+            thing = Thing(type, id, urn, old.scope if old else self._scope(facts, making, urn), _given(news), outputs)
             self._refuse(thing, facts, making, planned=preview, itself=old)
             if preview:
                 self._objects.plan(assumed(self._objects, thing, facts))
@@ -201,11 +201,11 @@ class Cloud:
             name: follow(self._config, inputs) for name, follow in self._facts.common.items() if name in shape.outputs
         }
 
-    def _scope(self, facts: Facts, making: Making) -> str:
+    def _scope(self, facts: Facts, making: Making, urn: str) -> str:
         try:
             return str(value_of(facts.scope, making))
         except NotYetKnown:
-            return ""
+            return urn  # a place that a preview does not know yet is nobody else's
 
     def _refuse(
         self, thing: Thing, facts: Facts, making: Making, *, planned: bool, itself: Thing | None = None

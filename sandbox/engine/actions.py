@@ -56,9 +56,7 @@ class Actions:
         """Record a new object in the place of `old`, which is kept for deletion if there is an object behind it."""
         if old is not None and old.custom and not (old.external or old.pending_replacement):
             self._state.doom(old)
-        self._state.put(made)
-        if old is not None and old.urn != made.urn:
-            self._state.remove(old)
+        self._record(made, old)
 
     def update(self, new: Resource, old: Resource) -> Resource:
         """Change the object of `old` in place."""
@@ -69,26 +67,25 @@ class Actions:
             new.urn, new.type, old.id, reveal(old.outputs), reveal(new.inputs), preview=self.preview
         )
         made = replace(new, id=old.id, outputs=_hidden(new, outputs), created=old.created, modified=now())
-        self.settle(made, old)
+        if not self.preview:
+            self._record(made, old)
+            self._state.finish(made.urn)
         return made
 
     def keep(self, new: Resource, old: Resource) -> Resource:
         """Leave the object as it is; what only the state knows (dependencies, protection) may have changed."""
         kept = replace(new, id=old.id, outputs=_hidden(new, old.outputs), created=old.created, modified=old.modified)
         if not self.preview:
-            self._state.put(kept)
-            if old.urn != new.urn:
-                self._state.remove(old)
+            self._record(kept, old)
         return kept
 
-    def settle(self, made: Resource, old: Resource) -> None:
-        """Record the outcome of an operation that had begun."""
-        if self.preview:
-            return
-        self._state.put(made)
-        if old.urn != made.urn:
+    def _record(self, made: Resource, old: Resource | None) -> None:
+        """Record a resource, under another name than before if it was found by an alias."""
+        if old is None or old.urn == made.urn:
+            self._state.put(made)
+        else:
+            self._state.put(replace(made, aliases=[old.urn]))
             self._state.remove(old)
-        self._state.finish(made.urn)
 
     def delete(self, resource: Resource, *, to_be_replaced: bool = False) -> None:
         """Remove the object and forget the resource; one that is `to_be_replaced` stays as pending replacement."""

@@ -19,7 +19,7 @@ from sandbox.engine.actions import Actions
 from sandbox.engine.errors import EngineError
 from sandbox.engine.graph import Dependents
 from sandbox.engine.plan import Plan, Step
-from sandbox.engine.providers import Clouds, Providers, new_id
+from sandbox.engine.providers import INTERNAL, Clouds, Providers, new_id, settings_of
 from sandbox.engine.state import Resource, State, now
 from sandbox.engine.steps import Goal
 from sandbox.engine.watch import Watcher
@@ -204,17 +204,14 @@ class Deployment:
 
     def _provider(self, goal: Goal) -> Resource:
         old = self._old(goal)
-        asked = dict(goal.inputs)
-        version = str(asked.pop("version", "") or goal.version)
+        asked = settings_of(goal.inputs)
+        version = str(goal.inputs.get("version") or goal.version)
         base = self.providers.base(goal.type, version)
         checked = base.check_config(goal.urn, reveal(asked))
         inputs = steps.keep_secret(_accepted(goal, checked), asked)
-        difference = Difference()
-        if old is not None:
-            difference = steps.compare({k: v for k, v in old.inputs.items() if k != "version"}, inputs)
-        if version:
-            inputs = {**inputs, "version": version}
-        new = replace(steps.to_resource(goal, inputs), outputs=dict(inputs))
+        difference = steps.compare(settings_of(old.inputs), inputs) if old else Difference()
+        outputs: Properties = {**inputs, "version": version} if version else inputs
+        new = replace(steps.to_resource(goal, {**outputs, INTERNAL: {}}), outputs=outputs)
         if not urns.is_default_provider(goal.urn):
             self._add_step(
                 "create" if old is None else "update" if difference.changed else "same", new, old, difference

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from sandbox.engine import urns
 from sandbox.engine.errors import EngineError
 from sandbox.engine.state import Resource, State
 from sandbox.provider import Provider
 from sandbox.values import UNKNOWN_ON_THE_WIRE, Properties, reveal
+
+INTERNAL: Final = "__internal"  # where Pulumi keeps download addresses and the like; always there, here always empty
 
 
 class Clouds(Protocol):
@@ -38,9 +40,8 @@ class Providers:
 
     def configure(self, resource: Resource) -> None:
         """Make the provider that `resource` describes available under its reference."""
-        inputs = reveal(resource.inputs)
-        version = str(inputs.pop("version", ""))
-        instance = self.base(resource.type, version).configure(inputs)
+        version = str(reveal(resource.inputs).get("version", ""))
+        instance = self.base(resource.type, version).configure(reveal(settings_of(resource.inputs)))
         with self._lock:
             self._instances[reference(resource)] = instance
 
@@ -74,6 +75,11 @@ class Providers:
                 inputs: Properties = {"version": version} if version else {}
                 self._defaults[key] = register(urns.PROVIDER_PREFIX + package, name, inputs)
             return self._defaults[key]
+
+
+def settings_of(inputs: Properties) -> Properties:
+    """A provider resource's own settings: its inputs without what the engine keeps among them."""
+    return {key: value for key, value in inputs.items() if key not in {"version", INTERNAL}}
 
 
 def reference(resource: Resource) -> str:

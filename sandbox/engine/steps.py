@@ -50,7 +50,6 @@ def to_resource(goal: Goal, inputs: Properties) -> Resource:
         protect=goal.protect,
         retain_on_delete=goal.retain_on_delete,
         additional_secret_outputs=goal.additional_secret_outputs,
-        aliases=goal.aliases,
         ignore_changes=goal.ignore_changes,
         replace_on_changes=goal.replace_on_changes,
         custom_timeouts=goal.custom_timeouts,

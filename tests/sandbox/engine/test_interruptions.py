@@ -65,10 +65,11 @@ def test_a_killed_up_is_continued_to_the_same_end(stack: Stack, seed: int) -> No
     assert comparable(fresh) == done
 
 
-def interrupt_when(stack: Stack, call: str) -> Run:
+def interrupt_when(stack: Stack, made: str) -> Run:
     process = stack.start("up", "--json", "--skip-preview")
     begun = time.monotonic()
-    while call not in stack.calls:
+    journal = stack.folder / "clouds.journal"
+    while not journal.exists() or made not in journal.read_text():
         assert time.monotonic() - begun < 30
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
@@ -82,7 +83,7 @@ def test_an_interrupted_up_finishes_what_it_began(stack: Stack) -> None:
     slow = Thing("slow", name="slow", ref=first.address, wait=1)
     after = Thing("after", name="after", ref=slow.address)
     """)
-    stopped = interrupt_when(stack, "create first")
+    stopped = interrupt_when(stack, "id-slow")
     assert stopped.code == 1
     assert "interrupted" in stopped.document["errors"][0]["message"]
     assert "slow" in stack.resources

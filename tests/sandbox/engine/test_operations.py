@@ -189,7 +189,7 @@ def test_explicit_and_default_providers(stack: Stack) -> None:
     stack.up()
     resources = stack.resources
     default = resources["default_1_0_0"]
-    assert default["inputs"] == {"region": "earth", "version": "1.0.0"}
+    assert default["inputs"] == {"region": "earth", "version": "1.0.0", "__internal": {}}
     assert resources["here"]["provider"] == f"{default['urn']}::{default['id']}"
     assert resources["there"]["provider"] == f"{resources['far']['urn']}::{resources['far']['id']}"
     assert stack.objects["id-there"]["outputs"]["region"] == "mars"

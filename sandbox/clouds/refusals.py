@@ -68,8 +68,9 @@ def _candidates(objects: Objects, name: Name, planned: bool) -> list[Thing | Non
 
 
 def _dangling(objects: Objects, thing: Thing, facts: Facts, package: Package, planned: bool) -> Iterator[str]:
+    given = {name: thing.outputs[name] for name in thing.given}  # what the cloud itself filled in refers to its own
     for pattern, kind in facts.references.items():
-        for path, value in matching(thing.outputs, pattern):
+        for path, value in matching(given, pattern):
             if not isinstance(value, str) or package.foreign.search(value):
                 continue
             # In a preview, a name may be of an object that has yet to be planned; an id that was generated may not.

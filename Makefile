@@ -1,0 +1,79 @@
+# The two commands: `make up` brings the staging platform up in the sandbox, `make test` passes the tests.
+# Everything is installed into .venv and workers/node_modules, pinned with hashes; nothing outside but Debian packages.
+
+SHELL := /bin/bash
+STACK ?= staging
+PYTHON := .venv/bin/python
+UV := .venv/bin/uv
+RUNTIME := .venv/.installed-runtime
+DEVELOPMENT := .venv/.installed-development
+WORKERS := workers/node_modules/.installed
+CODE := __main__.py components machines sandbox benchmarks tests
+
+.DEFAULT_GOAL := help
+.PHONY: help up preview test lint format picture benchmark requirements clean
+
+help: ## What can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+up: $(RUNTIME) ## Plan the staging platform (or STACK=prod) and bring it up in the sandbox
+	@$(PYTHON) -m sandbox up --stack $(STACK)
+
+preview: $(RUNTIME) ## Plan STACK (staging, prod) in the sandbox, changing nothing
+	@$(PYTHON) -m sandbox preview --stack $(STACK)
+
+test: $(DEVELOPMENT) $(WORKERS) ## Install what the tests need, and run them
+	@bin/ensure-debian shellcheck
+	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+lint: $(DEVELOPMENT) $(WORKERS) ## ruff, basedpyright strict on our own code, tsc and biome on the Workers
+	.venv/bin/ruff check $(CODE)
+	.venv/bin/ruff format --check $(CODE)
+	.venv/bin/basedpyright
+	npm run --silent check --prefix workers
+
+format: $(DEVELOPMENT) $(WORKERS) ## Put the code into its usual form
+	.venv/bin/ruff check --fix $(CODE)
+	.venv/bin/ruff format $(CODE)
+	npm run --silent format --prefix workers
+
+picture: $(RUNTIME) ## Draw the production platform: docs/platform.svg
+	$(PYTHON) -m sandbox graph --stack prod --out docs/platform.svg
+
+benchmark: $(RUNTIME) ## Measure what the platform costs, as ratios within one run
+	$(PYTHON) -m benchmarks.preview
+	$(PYTHON) -m benchmarks.scale
+
+requirements: $(RUNTIME) ## Compile requirements*.txt anew from requirements*.in
+	@for file in requirements requirements-dev requirements-bootstrap; do \
+	  $(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	    $$file.in --output-file $$file.txt; \
+	done
+
+clean: ## Remove what was installed and what the sandbox keeps (its clouds and their state)
+	rm -rf .venv .sandbox workers/node_modules
+
+# A stamp is newer than what it was made from, and as old as the last complete installation.
+$(UV): requirements-bootstrap.txt
+	@python3 -c 'import ensurepip' 2>/dev/null || bin/ensure-debian python3-venv
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 is %d.%d; 3.11 or newer is needed" % sys.version_info[:2])'
+	@echo "Installing uv (the installer) into .venv"
+	@python3 -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.txt
+	@touch $@
+
+$(RUNTIME): requirements.txt $(UV)
+	@echo "Installing $$(grep -c '==' requirements.txt) packages (requirements.txt) into .venv and compiling them"
+	@$(UV) pip install --python $(PYTHON) --require-hashes --compile-bytecode -r requirements.txt
+	@touch $@
+
+$(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
+	@echo "Installing $$(grep -c '==' requirements-dev.txt) packages (requirements-dev.txt) into .venv and compiling them"
+	@$(UV) pip install --python $(PYTHON) --require-hashes --compile-bytecode -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+$(WORKERS): workers/package-lock.json
+	@command -v npm >/dev/null || bin/ensure-debian nodejs npm
+	@echo "Installing the Workers' tools (workers/package-lock.json) into workers/node_modules"
+	@npm ci --prefix workers --no-audit --no-fund
+	@touch $@

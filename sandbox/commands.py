@@ -37,7 +37,7 @@ def preview(options: argparse.Namespace) -> int:
 def up(options: argparse.Namespace) -> int:
     """`up`."""
     display = Display(options, "Updating")
-    planned = None if options.skip_preview or options.json else display.planned
+    planned = None if options.skip_preview else display.planned
     with display:
         result = operations.up(_root(options), options.stack, clouds(), display, planned=planned)
     return _show(options, display, result)

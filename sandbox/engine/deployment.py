@@ -193,13 +193,14 @@ class Deployment:
         difference = steps.compare(old.inputs, goal.inputs) if old else Difference()
         new = steps.to_resource(goal, goal.inputs)
         operation = "create" if old is None else "update" if difference.changed else "same"
-        self._add_step(operation, new, old, difference)
+        step = self._add_step(operation, new, old, difference)
         if old is not None:
             return self._actions.keep(new, old)
         if not self.preview:
-            time = now()
-            new = replace(new, created=time, modified=time)
-            self._state.put(new)
+            with self._actions.watched(step):
+                time = now()
+                new = replace(new, created=time, modified=time)
+                self._state.put(new)
         return new
 
     def _provider(self, goal: Goal) -> Resource:

@@ -33,6 +33,7 @@ class Display:
         self._done: int = 0
         self._of: int = 0
         self._last: str = ""
+        self._shown: Plan | None = None
         self._over: threading.Event = threading.Event()
         self._ticker: threading.Thread = threading.Thread(target=self._tick, daemon=True)
         self._status: Any = None
@@ -83,7 +84,10 @@ class Display:
 
     def planned(self, plan: Plan) -> None:
         """Show the plan that `up` is about to carry out."""
+        if self._quiet:
+            return
         self._of = plan.changes
+        self._shown = plan
         self._show(plan, planned=True)
         self._done, self._begun = 0, time.monotonic()
         if not plan.errors:
@@ -95,9 +99,9 @@ class Display:
             for urn, message in plan.errors:
                 print(f"error: {_with_place(urn, message)}", file=sys.stderr)
             return
-        if planned or not self._of:
+        if self._shown is None:
             self._show(plan, planned=planned)
-        else:
+        elif self._shown is not plan:
             self._summary(plan, planned=False)
         self._console.print(f"\nDuration: {time.monotonic() - self._begun:.1f}s")
 

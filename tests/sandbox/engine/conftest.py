@@ -96,10 +96,10 @@ class Stack:
         assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
         return Run(process.returncode, out, err)
 
-    def up(self, program: str | None = None, code: int = 0) -> Run:
+    def up(self, program: str | None = None, *arguments: str, code: int = 0) -> Run:
         if program is not None:
             self.program(program)
-        return self.run("up", "--json", code=code)
+        return self.run("up", "--json", *(arguments or ["--skip-preview"]), code=code)
 
     def preview(self, program: str | None = None, code: int = 0) -> Run:
         if program is not None:

@@ -53,7 +53,7 @@ def test_a_killed_up_is_continued_to_the_same_end(stack: Stack, seed: int) -> No
         stack.program(MANY.format(n=n))
         while killed(stack, chance.randint(1, 9), chance.uniform(0, 0.02)):
             kills += 1
-    assert kills > 4
+    assert kills >= 2  # how many it takes depends on the machine
     done = comparable(stack)
     assert len(done[1]) == 1 + 24 + 6
     assert len({entry["urn"] for entry in done[1].values()}) == len(done[1])

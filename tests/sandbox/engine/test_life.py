@@ -18,7 +18,7 @@ def test_preview_up_again_and_destroy(stack: Stack) -> None:
     assert planned.document["outputs"] == {"address": "[unknown]"}
     assert not stack.folder.exists()
 
-    done = stack.up()
+    done = stack.run("up", "--json")  # with its own plan first
     assert done.ops == {"test-dev": "create", "group": "create", "a": "create", "b": "create"}
     assert done.document["outputs"] == {"address": "address-of-b"}
     assert stack.calls == ["create a", "create b"]

@@ -124,3 +124,9 @@ def test_a_partition_ends_connections_within_half_a_minute(machine: Machine):
 def test_the_shared_settings_can_be_sent_as_json():
     shared = MACHINES[0].patroni["bootstrap"]["dcs"]
     assert json.loads(json.dumps(shared)) == shared
+
+
+@every_database_member
+def test_a_standby_starts_while_the_archive_is_away(machine: Machine):
+    command = machine.patroni["postgresql"]["parameters"]["restore_command"]
+    assert command == f"timeout 10 pgbackrest --stanza={machine.group.name} archive-get %f %p"

@@ -97,7 +97,7 @@ def test_no_file_gives_a_secret_a_value():
         for _, one in members(PROD)
         for file in files_for(PROD, one)
         for value in setting.findall(file.content)
-        if not value.startswith(("$(secret ", '$(cat "$secrets/', "\\(.", "/run/backbuild/secrets", "%d/"))
+        if not value.startswith(("$(secret ", '%s\\n\' "$(cat "$secrets/', "\\(.", "/run/backbuild/secrets", "%d/"))
     }
     assert given == {
         "scram-sha-256",  # how passwords are stored

@@ -1,5 +1,6 @@
 """The rendered files in the hands of the programs that read them, where those are installed."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,6 +35,13 @@ def test_scripts_parse(script: File):
     shell = "bash" if script.content.startswith("#!/bin/bash") else "sh"
     outcome = run(shell, "-n", input=script.content)
     assert outcome.returncode == 0, outcome.stderr
+
+
+@pytest.mark.parametrize("script", [pytest.param(file, id="".join(key)) for key, file in SCRIPTS])
+def test_values_are_never_echoed_into_a_program(script: File):
+    # Debian's sh expands backslashes in what `echo` prints: a password with one in it would arrive as another.
+    assert not re.search(r"echo [^\n]*\$(\w+|\([^\n]*\))\"? *\|", script.content)
+    assert not re.search(r"echo [^\n]*\$\(cat", script.content)
 
 
 @needs("shellcheck")

@@ -8,6 +8,7 @@ hide an unsafe topology.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -158,7 +159,7 @@ def _production_is_protected(settings: Settings) -> Iterator[Problem]:
 def _zones_lie_in_the_region(settings: Settings) -> Iterator[Problem]:
     region = settings.database.region
     for index, zone in enumerate(settings.database.zones):
-        if not zone.startswith(region):
+        if not re.fullmatch(rf"{re.escape(region)}[a-z]", zone):  # nor a Local Zone, whose name begins like its region
             yield Problem(
                 f"database.zones[{index}]", f"{zone} is not a zone of {region}; allowed: {region}a, {region}b, …"
             )
@@ -176,16 +177,17 @@ def _rotation_covers_the_point_in_time_window(settings: Settings) -> Iterator[Pr
 def _rotation_grows(settings: Settings) -> Iterator[Problem]:
     rotation = settings.backups.rotation
     kept = [
-        ("hourlyDays", rotation.hourly_days),
-        ("dailyDays", rotation.daily_days),
-        ("monthlyMonths", rotation.monthly_months * DAYS_A_MONTH),
-        ("yearlyYears", rotation.yearly_years * DAYS_A_YEAR),
+        ("hourlyDays", rotation.hourly_days, 1),
+        ("dailyDays", rotation.daily_days, 1),
+        ("monthlyMonths", rotation.monthly_months, DAYS_A_MONTH),
+        ("yearlyYears", rotation.yearly_years, DAYS_A_YEAR),
     ]
-    for (shorter, shorter_days), (longer, longer_days) in pairwise(kept):
-        if longer_days < shorter_days:
+    for (shorter, short, short_unit), (longer, long, long_unit) in pairwise(kept):
+        days, floor = long * long_unit, short * short_unit
+        if days <= floor:
             yield Problem(
                 f"backups.rotation.{longer}",
-                f"{longer_days} days is less than {shorter} keeps; allowed: {shorter_days} days or more",
+                f"keeps {days} days, no more than {shorter} ({floor}); allowed: {floor // long_unit + 1} or more",
             )
 
 

@@ -57,22 +57,33 @@ def _three_distinct(zones: tuple[str, ...]) -> tuple[str, ...]:
     return zones
 
 
+# RFC 1918. Python's own `is_private` also holds loopback and link-local, which no VPC can be.
+_PRIVATE = tuple(ipaddress.IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+
+
 def _private_network(cidr: str) -> str:
     try:
         network = ipaddress.IPv4Network(cidr)
     except ValueError as error:
         raise ValueError(f"{error}; allowed: a private network such as 10.20.0.0/16") from error
-    if not network.is_private or not 16 <= network.prefixlen <= 18:
+    if not any(network.subnet_of(private) for private in _PRIVATE) or not 16 <= network.prefixlen <= 18:
         raise ValueError("allowed: a private network of size /16 to /18, such as 10.20.0.0/16")
     return cidr
 
 
-def _matching(pattern: str, allowed: str) -> AfterValidator:
+def _somebody(told: tuple[str, ...]) -> tuple[str, ...]:
+    if not told:
+        raise ValueError("nobody would be told; allowed: one or more")
+    return told
+
+
+def _matching(pattern: str, allowed: str, *, repeat: bool = True) -> AfterValidator:
+    """Refuse what does not fit; `repeat` says whether the error may show it."""
     expression = re.compile(pattern)
 
     def check(value: str) -> str:
         if not expression.fullmatch(value):
-            raise ValueError(f"{value!r} does not fit; allowed: {allowed}")
+            raise ValueError(f"{repr(value) if repeat else 'what is given'} does not fit; allowed: {allowed}")
         return value
 
     return AfterValidator(check)
@@ -83,7 +94,9 @@ Hostname = Annotated[
 ]
 Label = Annotated[str, _matching(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "one label of a hostname, such as api")]
 EmailAddress = Annotated[str, _matching(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
-HttpsUrl = Annotated[str, _matching(r"https://[^\s/@]+(/\S*)?", "an https:// address without credentials in it")]
+HttpsUrl = Annotated[
+    str, _matching(r"https://[^\s/@]+(/\S*)?", "an https:// address without credentials in it", repeat=False)
+]
 Region = Annotated[str, _matching(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-central-1")]
 InstanceType = Annotated[str, _matching(r"[a-z0-9-]+\.[a-z0-9-]+", "an EC2 instance type such as r7g.large")]
 Image = Annotated[str, _matching(r"ami-[0-9a-f]{8,17}", "the id of a Debian 13 image in the region, ami-…")]
@@ -210,8 +223,8 @@ class Maintenance(_Section):
 class Alarms(_Section):
     """Who is told, through two channels that do not share a fate, and from which figures on."""
 
-    emails: Annotated[tuple[EmailAddress, ...], Field(min_length=1)]
-    webhooks: Annotated[tuple[HttpsUrl, ...], Field(min_length=1)]
+    emails: Annotated[tuple[EmailAddress, ...], AfterValidator(_somebody)]
+    webhooks: Annotated[tuple[HttpsUrl, ...], AfterValidator(_somebody)]
     replication_lag_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024  # four WAL segments behind
     disk_used_percent: Annotated[int, Field(ge=50, le=95)] = 80
 

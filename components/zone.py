@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi_cloudflare as cloudflare
@@ -36,7 +37,7 @@ class Domain(ComponentResource):
 
     zone_id: Output[str]
     """The zone."""
-    name_servers: Output[list[str]]
+    name_servers: Output[Sequence[str]]
     """What the registrar must be given."""
     ds_record: Output[str]
     """What the registrar must be given for DNSSEC."""

@@ -1,0 +1,247 @@
+"""Every configuration that must not reach a cloud: refused with its key and what is allowed, all of it at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from components.configuration import ConfigurationError, load
+from components.settings import Tier
+from tests.components.stacks import REMOVED, problems_of, settings_of, texts
+
+# (stack, what is changed, the key that the error must carry, what it must say is allowed)
+BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
+    "unknown key": ("prod", {"domian": "backbuild.ai"}, "domian", "domain, edge, maintenance"),
+    "unknown nested key": (
+        "prod",
+        {"database.workers.memebers": 3},
+        "database.workers.memebers",
+        "allowed: groups, instanceType, members, volumeGib",
+    ),
+    "key in the wrong case": ("prod", {"edge.account_id": "0" * 32}, "edge.account_id", "allowed: accountId"),
+    "text for a number": ("prod", {"database.workers.groups": "two"}, "database.workers.groups", "valid integer"),
+    "number as text": ("prod", {"database.workers.groups": "2"}, "database.workers.groups", "valid integer"),
+    "fraction": ("prod", {"database.coordinator.volumeGib": 9.5}, "database.coordinator.volumeGib", "integer"),
+    "text for a boolean": ("prod", {"protect": "certainly"}, "protect", "valid boolean"),
+    "text for a section": ("prod", {"database": "large"}, "database", "given: 'large'"),
+    "list for a mapping": ("prod", {"tags": ["owner"]}, "tags", "should be an object"),
+    "number for a domain": ("prod", {"domain": 7}, "domain", "a domain such as example.com"),
+    "unknown tier": ("prod", {"tier": "gold"}, "tier", "'production' or 'staging'"),
+    "one zone": ("prod", {"database.zones": ["eu-central-1a"]}, "database.zones", "exactly three different zones"),
+    "no zone": ("prod", {"database.zones": []}, "database.zones", "given: none"),
+    "a zone twice": (
+        "prod",
+        {"database.zones": ["eu-central-1a", "eu-central-1b", "eu-central-1a"]},
+        "database.zones",
+        "exactly three different zones",
+    ),
+    "zone of another region": (
+        "prod",
+        {"database.zones": ["eu-central-1a", "eu-west-1b", "eu-central-1c"]},
+        "database.zones[1]",
+        "allowed: eu-central-1a, eu-central-1b",
+    ),
+    "region for a zone": (
+        "prod",
+        {"database.zones": ["eu-central-1a", "eu-central-1b", "eu-central-1"]},
+        "database.zones[2]",
+        "eu-central-1 is not a zone of eu-central-1",
+    ),
+    "zone inside a city": (
+        "prod",
+        {"database.zones": ["eu-central-1-ham-1a", "eu-central-1a", "eu-central-1b"]},
+        "database.zones[0]",
+        "is not a zone of eu-central-1",
+    ),
+    "even etcd count": ("prod", {"database.consensus.members": 4}, "database.consensus.members", "3, 5 or 7"),
+    "one etcd": ("staging", {"database.consensus.members": 1}, "database.consensus.members", "equal to 3"),
+    "nine etcds": ("staging", {"database.consensus.members": 9}, "database.consensus.members", "equal to 7"),
+    "coordinator alone": ("staging", {"database.coordinator.members": 1}, "database.coordinator.members", "equal to 2"),
+    "workers alone": ("staging", {"database.workers.members": 1}, "database.workers.members", "equal to 2"),
+    "gateway alone": ("staging", {"database.gateways.members": 1}, "database.gateways.members", "equal to 2"),
+    "four coordinators": ("prod", {"database.coordinator.members": 4}, "database.coordinator.members", "equal to 3"),
+    "two coordinators in production": (
+        "prod",
+        {"database.coordinator.members": 2},
+        "database.coordinator.members",
+        "allowed in production: 3",
+    ),
+    "workers in twos in production": (
+        "prod",
+        {"database.workers.members": 2},
+        "database.workers.members",
+        "allowed in production: 3",
+    ),
+    "no worker group": ("prod", {"database.workers.groups": 0}, "database.workers.groups", "equal to 1"),
+    "65 worker groups": ("prod", {"database.workers.groups": 65}, "database.workers.groups", "equal to 64"),
+    "volume too small": ("prod", {"database.workers.volumeGib": 7}, "database.workers.volumeGib", "equal to 8"),
+    "volume too large": ("prod", {"database.workers.volumeGib": 16385}, "database.workers.volumeGib", "equal to 16384"),
+    "no instance type": ("prod", {"database.workers.instanceType": "big"}, "database.workers.instanceType", "r7g"),
+    "no image": ("prod", {"database.image": "debian-13"}, "database.image", "ami-"),
+    "network too small": ("prod", {"database.network": "10.20.0.0/19"}, "database.network", "/16 to /18"),
+    "network too large": ("prod", {"database.network": "10.0.0.0/8"}, "database.network", "/16 to /18"),
+    "public network": ("prod", {"database.network": "8.8.0.0/16"}, "database.network", "private network"),
+    "loopback network": ("prod", {"database.network": "127.0.0.0/16"}, "database.network", "private network"),
+    "link-local network": ("prod", {"database.network": "169.254.0.0/16"}, "database.network", "private network"),
+    "network with a host": ("prod", {"database.network": "10.20.1.0/16"}, "database.network", "such as 10.20.0.0/16"),
+    "no network": ("prod", {"database.network": "large"}, "database.network", "such as 10.20.0.0/16"),
+    "retention shorter than the point-in-time window": (
+        "prod",
+        {"backups.pointInTimeDays": 8},
+        "backups.rotation.hourlyDays",
+        "allowed: 8 or more",
+    ),
+    "daily shorter than hourly": (
+        "prod",
+        {"backups.rotation.dailyDays": 6},
+        "backups.rotation.dailyDays",
+        "allowed: 8",
+    ),
+    "daily as long as hourly": ("prod", {"backups.rotation.dailyDays": 7}, "backups.rotation.dailyDays", "allowed: 8"),
+    "monthly shorter than daily": (
+        "prod",
+        {"backups.rotation.monthlyMonths": 1},
+        "backups.rotation.monthlyMonths",
+        "allowed: 2 or more",
+    ),
+    "yearly shorter than monthly": (
+        "prod",
+        {"backups.rotation.yearlyYears": 1},
+        "backups.rotation.yearlyYears",
+        "allowed: 2 or more",
+    ),
+    "replica in the primary's jurisdiction": (
+        "prod",
+        {"backups.replica.jurisdiction": "eu"},
+        "backups.replica.jurisdiction",
+        "allowed: us, fedramp",
+    ),
+    "location hint for a jurisdiction": (
+        "prod",
+        {"backups.jurisdiction": "weur"},
+        "backups.jurisdiction",
+        "'eu', 'us'",
+    ),
+    "off-site in the database's region": (
+        "prod",
+        {"backups.offsite.region": "eu-central-1"},
+        "backups.offsite.region",
+        "allowed: any but eu-central-1",
+    ),
+    "no role": ("prod", {"backups.offsite.roleArn": "admin"}, "backups.offsite.roleArn", "the ARN of an IAM role"),
+    "no contact": ("prod", {"contact": REMOVED}, "contact", "set it in the stack's file"),
+    "empty contact": ("prod", {"contact": ""}, "contact", "set it in the stack's file"),
+    "bad contact": ("prod", {"contact": "security"}, "contact", "an e-mail address"),
+    "nobody mailed": ("prod", {"alarms.emails": []}, "alarms.emails", "one or more"),
+    "no hook called": ("prod", {"alarms.webhooks": []}, "alarms.webhooks", "one or more"),
+    "bad address": ("prod", {"alarms.emails": ["a@b.io", "a b@c.io"]}, "alarms.emails[1]", "an e-mail address"),
+    "hook in the clear": ("prod", {"alarms.webhooks": ["http://a.io"]}, "alarms.webhooks[0]", "an https:// address"),
+    "hook with credentials": (
+        "prod",
+        {"alarms.webhooks": ["https://robot:hunter2@a.io/x"]},
+        "alarms.webhooks[0]",
+        "without credentials",
+    ),
+    "disk alarm too late": ("prod", {"alarms.diskUsedPercent": 96}, "alarms.diskUsedPercent", "equal to 95"),
+    "partial rollout of nothing else": (
+        "prod",
+        {"api.rollout.percentage": 10},
+        "api.rollout.stableVersion",
+        "the other 90 % need a version",
+    ),
+    "rollout to nobody": ("prod", {"api.rollout.percentage": 0}, "api.rollout.percentage", "equal to 1"),
+    "no version": ("prod", {"api.rollout.stableVersion": "v1"}, "api.rollout.stableVersion", "a UUID"),
+    "status page in the domain": (
+        "prod",
+        {"statusDomain": "status.backbuild.ai"},
+        "statusDomain",
+        "a domain with a zone of its own",
+    ),
+    "status page is the domain": ("prod", {"statusDomain": "backbuild.ai"}, "statusDomain", "a zone of its own"),
+    "unprotected production": ("prod", {"protect": False}, "protect", "allowed: true"),
+    "no account": ("prod", {"edge.accountId": "mine"}, "edge.accountId", "32 hexadecimal digits"),
+    "a whole section missing": ("prod", {"maintenance": {}}, "maintenance.weekday", "set it in the stack's file"),
+    "no weekday": ("prod", {"maintenance.weekday": "Sunday"}, "maintenance.weekday", "'SUN'"),
+    "hour of no day": ("prod", {"maintenance.startHourUtc": 24}, "maintenance.startHourUtc", "equal to 23"),
+    "no notice": ("prod", {"maintenance.noticeHours": 23}, "maintenance.noticeHours", "equal to 24"),
+}
+
+
+@pytest.mark.parametrize(("stack", "changes", "key", "allowed"), BAD.values(), ids=BAD)
+def test_bad_input_is_refused_with_its_key_and_what_is_allowed(
+    stack: str, changes: dict[str, Any], key: str, allowed: str
+):
+    lines = [str(problem) for problem in problems_of(stack, changes)]
+    assert any(line.startswith(f"backbuild:{key}: ") and allowed in line for line in lines), lines
+
+
+SINGLE = [name for name in BAD if name not in {"a whole section missing", "text for a section"}]
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_one_mistake_is_one_problem(name: str):
+    stack, changes, key, _ = BAD[name]
+    found = [problem.key for problem in problems_of(stack, changes)]
+    assert found == [key]
+
+
+def test_all_mistakes_are_reported_at_once():
+    """Those of single fields, those between fields, and those between the fields that could be read."""
+    names = (
+        "unknown key",
+        "unknown nested key",
+        "one zone",
+        "even etcd count",
+        "two coordinators in production",
+        "retention shorter than the point-in-time window",
+        "replica in the primary's jurisdiction",
+        "off-site in the database's region",
+        "no contact",
+        "hook in the clear",
+        "partial rollout of nothing else",
+        "status page in the domain",
+        "unprotected production",
+        "65 worker groups",
+    )
+    changes = {path: value for name in names for path, value in BAD[name][1].items()}
+    assert {problem.key for problem in problems_of("prod", changes)} == {BAD[name][2] for name in names}
+
+
+def test_the_message_counts_the_problems_and_names_the_file():
+    with pytest.raises(ConfigurationError) as raised:
+        settings_of("prod", {"contact": REMOVED, "protect": False})
+    first, *others = str(raised.value).splitlines()
+    assert first == "the configuration of stack prod (Pulumi.prod.yaml) has 2 problems:"
+    assert [line.split(":")[:2] for line in others] == [["  backbuild", "contact"], ["  backbuild", "protect"]]
+
+
+def test_credentials_that_should_not_be_there_are_not_repeated():
+    (problem,) = problems_of("prod", BAD["hook with credentials"][1])
+    assert "hunter2" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("stack", "tier", "sizes"), [("prod", Tier.PRODUCTION, (3, 3, 2, 3, 2)), ("staging", Tier.STAGING, (3, 2, 1, 2, 2))]
+)
+def test_the_shipped_stacks_load(stack: str, tier: Tier, sizes: tuple[int, ...]):
+    settings = settings_of(stack)
+    database = settings.database
+    assert settings.tier is tier
+    assert settings.protect == (tier is Tier.PRODUCTION)
+    assert sizes == (
+        database.consensus.members,
+        database.coordinator.members,
+        database.workers.groups,
+        database.workers.members,
+        database.gateways.members,
+    )
+
+
+def test_what_the_providers_read_is_left_to_them():
+    assert settings_of("prod", {}) == load({"aws:retryMode": "nonsense", **texts("prod")}, "prod")
+
+
+@pytest.mark.parametrize("groups", [1, 64])
+def test_worker_groups_reach_from_1_to_64(groups: int):
+    assert settings_of("prod", {"database.workers.groups": groups}).database.workers.groups == groups

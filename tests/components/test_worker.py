@@ -1,0 +1,109 @@
+"""What of a Worker is uploaded, under which fingerprint, and who of the visitors gets it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.settings import Rollout
+from components.worker import WORKERS, Module, fingerprint, modules_of, shares
+
+STABLE = "01234567-89ab-cdef-0123-456789abcdef"
+MODULES = st.lists(
+    st.builds(Module, st.text("abc/", min_size=1).map(lambda name: f"{name}.js"), st.binary(max_size=40)),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda module: module.name,
+)
+
+
+def documented() -> dict[str, list[str]]:
+    """The README's table: folder to modules."""
+    row = re.compile(r"^\| `([^`]+)` \| [^|]*\| (`[^|]*\.js`[^|]*) \|$", re.MULTILINE)
+    found = row.findall((WORKERS / "README.md").read_text())
+    return {folder: re.findall(r"`([^`]+)`", modules) for folder, modules in found}
+
+
+def write(root: Path, **files: str) -> Path:
+    """Files below `root`; `__` in a keyword stands for a slash, `_js` for the suffix."""
+    for name, text in files.items():
+        path = root / f"{name.removesuffix('_js').replace('__', '/')}.js"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def test_the_table_names_every_worker():
+    assert {path.parent.relative_to(WORKERS).as_posix() for path in WORKERS.glob("[!n]*/**/index.js")} == set(
+        documented()
+    )
+
+
+@pytest.mark.parametrize("folder", sorted(documented()))
+def test_a_workers_modules_are_those_of_the_table(folder: str):
+    modules = modules_of(folder)
+    assert sorted(module.name for module in modules) == sorted(documented()[folder])
+    for module in modules:
+        assert module.content == (WORKERS / module.name).read_bytes()
+        assert module.content_type == ("application/javascript+module" if module.name.endswith(".js") else "text/plain")
+
+
+def test_imports_are_followed_however_they_are_written(tmp_path: Path):
+    root = write(
+        tmp_path,
+        w__index_js="""import { a,
+  b } from "./a.js";
+import "../lib/effect.js";
+export { c } from '../lib/c.js';
+""",
+        w__a_js="""import * as back from "./index.js";
+// import "./comment.js";
+import { x } from "cloudflare:workers";
+""",
+        lib__effect_js='const text = `\n  import "./inside.js"`;\n',
+        lib__c_js="export const c = 1;\n",
+        lib__unused_js="export const d = 1;\n",
+    )
+    assert [module.name for module in modules_of("w", root)] == ["lib/c.js", "lib/effect.js", "w/a.js", "w/index.js"]
+
+
+def test_an_import_of_nothing_names_its_importer(tmp_path: Path):
+    root = write(tmp_path, w__index_js='import "./a.js";\n', w__a_js='import { b } from "../lib/b.js";\n')
+    with pytest.raises(FileNotFoundError, match=r"w/a\.js: there is no module lib/b\.js"):
+        modules_of("w", root)
+
+
+def test_a_folder_without_a_worker_is_named(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"w: there is no module w/index\.js"):
+        modules_of("w", tmp_path)
+
+
+@given(MODULES, st.data())
+def test_the_fingerprint_tells_any_two_bytes_apart(modules: list[Module], data: st.DataObject):
+    index = data.draw(st.integers(0, len(modules) - 1))
+    old = modules[index]
+    content = data.draw(st.binary(max_size=40).filter(lambda content: content != old.content))
+    changed = [*modules[:index], Module(old.name, content), *modules[index + 1 :]]
+    renamed = [*modules[:index], Module(f"{old.name}x", old.content), *modules[index + 1 :]]
+    assert len({fingerprint(modules), fingerprint(changed), fingerprint(renamed)}) == 3
+    assert fingerprint(modules) == fingerprint([Module(one.name, bytes(one.content)) for one in modules])
+    assert re.fullmatch("[0-9a-f]{25}", fingerprint(modules))  # a version's tag holds 25 characters
+
+
+def test_where_one_module_ends_is_part_of_the_fingerprint():
+    assert fingerprint([Module("a", b"xy"), Module("b", b"")]) != fingerprint([Module("a", b"x"), Module("b", b"y")])
+
+
+@pytest.mark.parametrize("percentage", [1, 10, 50, 99, 100])
+def test_shares_are_whole(percentage: int):
+    new, *rest = shares("new", Rollout.model_validate({"percentage": percentage, "stableVersion": STABLE}))
+    assert new == {"version_id": "new", "percentage": percentage}
+    assert rest == ([{"version_id": STABLE, "percentage": 100 - percentage}] if percentage < 100 else [])
+
+
+def test_without_a_stable_version_everybody_gets_the_new_one():
+    assert shares("new", Rollout()) == [{"version_id": "new", "percentage": 100}]

@@ -65,6 +65,6 @@ def _parser() -> argparse.ArgumentParser:
     imported.add_argument("--file", type=Path, help="read this file instead of the standard input")
     execute = command("exec", commands.execute, "run a command, the real pulumi for one, against the simulated clouds")
     execute.add_argument("command", nargs=argparse.REMAINDER, help="the command, after `--`")
-    graph = command("graph", commands.graph, "draw what the stack declares")
-    graph.add_argument("rest", nargs=argparse.REMAINDER, help="options of the drawing")
+    graph = command("graph", commands.graph, "draw the stack as an SVG: its state, or what a preview says it would be")
+    graph.add_argument("--out", type=Path, help="write to this file instead of the standard output")
     return parser

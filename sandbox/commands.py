@@ -96,6 +96,9 @@ def execute(options: argparse.Namespace) -> int:
 
 def graph(options: argparse.Namespace) -> int:
     """`graph`."""
-    import importlib  # noqa: PLC0415
+    from sandbox.graph import run  # noqa: PLC0415 (only this command draws)
 
-    return int(importlib.import_module("sandbox.graph").run(options))
+    # The picture may go to the standard output, so that progress must not.
+    display = Display(argparse.Namespace(stack=options.stack, json=True, diff=False), "Drawing")
+    with display:
+        return run(_root(options), options.stack, clouds(), display, options.out)

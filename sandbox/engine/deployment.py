@@ -76,6 +76,11 @@ class Deployment:
         self._idle: threading.Condition = threading.Condition()
 
     @property
+    def resources(self) -> list[Resource]:
+        """Everything the program registered so far, as it is or, in a preview, would be."""
+        return list(self._registered.values())
+
+    @property
     def declared(self) -> bool:
         """Whether the program has registered anything but the stack itself."""
         return len(self._claimed) > 1

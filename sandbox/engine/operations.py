@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +15,18 @@ from sandbox.engine.errors import InputError
 from sandbox.engine.host import Program
 from sandbox.engine.plan import Plan
 from sandbox.engine.project import Project
+from sandbox.engine.state import Resource
 from sandbox.engine.watch import Watcher
 from sandbox.engine.workspace import OpenClouds, Workspace, find
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to; `code` is the process's exit code."""
+    """What a run came to; `code` is the process's exit code, `resources` what the program registered."""
 
     plan: Plan
     code: int
+    resources: Sequence[Resource] = ()
 
 
 def preview(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Result:
@@ -74,7 +76,7 @@ def _run(settings: Project, workspace: Workspace, clouds: OpenClouds, watcher: W
                     deployment.drain()
                 if code == 0 and not deployment.stopping.is_set():
                     deployment.finish()
-            return Result(deployment.plan, _exit_code(deployment, code))
+            return Result(deployment.plan, _exit_code(deployment, code), deployment.resources)
     finally:
         program.stop()
 

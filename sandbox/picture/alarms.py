@@ -1,0 +1,79 @@
+"""Who is told when something is wrong: alarms and notifications, and the channels they go through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from sandbox.engine.state import Resource
+from sandbox.picture import machines, workers
+from sandbox.picture.diagram import Box, Edge
+from sandbox.picture.index import Index, items, name, scalar, text
+
+ALARM: Final = "aws:cloudwatch/metricAlarm:MetricAlarm"
+RULE: Final = "aws:cloudwatch/eventTarget:EventTarget"
+TOPIC: Final = "aws:sns/topic:Topic"
+SUBSCRIPTION: Final = "aws:sns/topicSubscription:TopicSubscription"
+POLICY: Final = "cloudflare:index/notificationPolicy:NotificationPolicy"
+HOOK: Final = "cloudflare:index/notificationPolicyWebhooks:NotificationPolicyWebhooks"
+NOTIFICATIONS: Final = "notifications"  # the policies as one box
+
+
+def boxes(index: Index) -> Iterator[Box]:
+    """The notification policies as one box, and each topic with the number of alarms that it carries."""
+    if policies := index.of(POLICY):
+        watched = [text(one, "alertType").replace("_", " ") for one in policies]
+        yield Box(NOTIFICATIONS, "Cloudflare", f"{len(policies)} notification policies", tuple(watched))
+    for topic in index.of(TOPIC):
+        count = sum(topic in index.named(one, "alarmActions") for one in index.of(ALARM))
+        rules = sum(topic in index.named(one, "arn") for one in index.of(RULE))
+        events = f", {rules} event rule" + "s" * (rules > 1) if rules else ""
+        yield Box(topic.urn, "CloudWatch, SNS", f"{count} alarms{events}", (f"topic {name(topic)}",))
+
+
+def channels(index: Index) -> list[Box]:
+    """Where alarms arrive: mail addresses, and the hosts of webhooks (their paths may be secrets)."""
+    found = {edge.target for edge in calls(index) if edge.target.startswith(("mail:", "webhook:"))}
+    return [Box(key, key.partition(":")[0].title(), key.partition(":")[2]) for key in sorted(found)]
+
+
+def calls(index: Index) -> Iterator[Edge]:
+    """From what is watched to who watches it, and from there to the channels."""
+    yield from _metrics(index)
+    for subscription in index.of(SUBSCRIPTION):
+        for topic in index.named(subscription, "topic"):
+            yield Edge(topic.urn, _channel(text(subscription, "endpoint")))
+    for policy in index.of(POLICY):
+        for watched in index.named(policy, "filters"):
+            for one in _watched(index, watched):
+                yield Edge(one.urn, NOTIFICATIONS, "health")
+        for mail in items(policy, "mechanisms", "emails"):
+            yield Edge(NOTIFICATIONS, _channel(scalar(mail.get("id"))))
+        for hook in index.named(policy, "mechanisms"):
+            if hook.type == HOOK:
+                yield Edge(NOTIFICATIONS, _channel(text(hook, "url")))
+
+
+def _metrics(index: Index) -> Iterator[Edge]:
+    """From the role of a machine that an alarm names as its dimension, to the topic that the alarm tells."""
+    roles = {name(one): machines.role_of(one) for one in index.of(machines.INSTANCE)}
+    for alarm in index.of(ALARM):
+        dimensions = alarm.inputs.get("dimensions")
+        for value in dimensions.values() if isinstance(dimensions, dict) else ():
+            for topic in index.named(alarm, "alarmActions") if scalar(value) in roles else ():
+                yield Edge(roles[scalar(value)], topic.urn, "metrics")
+
+
+def _watched(index: Index, resource: Resource) -> Iterator[Resource]:
+    """What a policy looks at: a tunnel itself, or the Worker behind the address that a health check asks."""
+    if resource.type == workers.CHECK:
+        answering = workers.hosts(index).get(text(resource, "address"))
+        yield from [answering] if answering else []
+    elif resource.type == workers.TUNNEL:
+        yield resource
+
+
+def _channel(endpoint: str) -> str:
+    host = urlsplit(endpoint).hostname
+    return f"webhook:{host}" if host else f"mail:{endpoint}"

@@ -1,0 +1,113 @@
+"""The resources of a stack, to be asked who refers to whom; values that are unknown or secret read as empty."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, cast
+
+from sandbox.engine import urns
+from sandbox.engine.state import Resource
+
+# What a credential passes through on its way to what it opens; nothing else is followed.
+CARRIERS: Final = frozenset(
+    {
+        "aws:iam/accessKey:AccessKey",
+        "aws:iam/instanceProfile:InstanceProfile",
+        "aws:iam/role:Role",
+        "aws:iam/user:User",
+        "aws:secretsmanager/secret:Secret",
+        "cloudflare:index/accountToken:AccountToken",
+    }
+)
+# What says more about another resource, and the property that names that one.
+ATTACHMENTS: Final = {
+    "aws:iam/rolePolicy:RolePolicy": "role",
+    "aws:iam/userPolicy:UserPolicy": "user",
+    "aws:secretsmanager/secretVersion:SecretVersion": "secretId",
+}
+
+
+class Index:
+    """Resources by URN, by type, and by what is attached to them; always in the natural order of their names."""
+
+    def __init__(self, resources: Iterable[Resource]) -> None:
+        live = (resource for resource in resources if not resource.delete)
+        self.resources: list[Resource] = sorted(live, key=lambda one: (natural(name(one)), one.urn))
+        self._by_urn: dict[str, Resource] = {resource.urn: resource for resource in self.resources}
+        self._by_type: dict[str, list[Resource]] = defaultdict(list)
+        self._attached: dict[str, list[Resource]] = defaultdict(list)
+        for resource in self.resources:
+            self._by_type[resource.type].append(resource)
+            for holder in self.named(resource, ATTACHMENTS.get(resource.type, "")):
+                self._attached[holder.urn].append(resource)
+
+    def of(self, type: str) -> list[Resource]:
+        """All resources of one type."""
+        return self._by_type.get(type, [])
+
+    def named(self, resource: Resource, property: str) -> list[Resource]:
+        """What one property takes its value from; known in a preview, too."""
+        urns_named = resource.property_dependencies.get(property, ())
+        return [self._by_urn[urn] for urn in sorted(set(urns_named)) if urn in self._by_urn]
+
+    def needs(self, resource: Resource) -> Iterator[Resource]:
+        """What any of its properties takes a value from, or what it was told to wait for."""
+        for urn in sorted({*resource.dependencies, *sum(resource.property_dependencies.values(), list[str]())}):
+            if urn in self._by_urn:
+                yield self._by_urn[urn]
+
+    def opens(self, resource: Resource, property: str) -> set[str]:
+        """The URNs that a property leads to: named directly, or opened by the credentials that it names."""
+        found: set[str] = set()
+        waiting = self.named(resource, property)
+        while waiting:
+            one = waiting.pop()
+            if one.urn in found:
+                continue
+            found.add(one.urn)
+            for attached in self._attached[one.urn]:
+                waiting += self.needs(attached)
+            if one.type in CARRIERS:
+                waiting += self.needs(one)
+        return found
+
+    def region(self, resource: Resource) -> str:
+        """The region of the provider that manages a resource, or nothing."""
+        provider = self._by_urn.get(urns.split_reference(resource.provider)[0]) if resource.provider else None
+        return text(provider, "region") if provider else ""
+
+
+def name(resource: Resource) -> str:
+    """What the program calls a resource."""
+    return resource.urn.rpartition("::")[2]
+
+
+def natural(label: str) -> tuple[tuple[str, int], ...]:
+    """A key that puts `worker-2` before `worker-10`."""
+    return tuple((word, int(digits or -1)) for word, digits in re.findall(r"(\D*)(\d*)", label))
+
+
+def items(resource: Resource, *path: str) -> list[dict[str, Any]]:
+    """A list of objects among the inputs; empty where there is none."""
+    value = _at(resource, path)
+    listed = cast(list[Any], value) if isinstance(value, list) else []
+    return [cast(dict[str, Any], item) for item in listed if isinstance(item, dict)]
+
+
+def text(resource: Resource, *path: str) -> str:
+    """An input as text; empty where it is absent, unknown, secret, or no scalar."""
+    return scalar(_at(resource, path))
+
+
+def scalar(value: object) -> str:
+    """A string or number as text, anything else as nothing."""
+    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+
+
+def _at(resource: Resource, path: Iterable[str]) -> Any:
+    value: Any = resource.inputs
+    for key in path:
+        value = cast(dict[str, Any], value).get(key) if isinstance(value, dict) else None
+    return value

@@ -1,0 +1,101 @@
+"""Buckets, the queues that hear of new objects, and the Workers that carry them on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from sandbox.engine.state import Resource
+from sandbox.picture.diagram import Box, Edge, Storage
+from sandbox.picture.index import Index, name, text
+from sandbox.picture.workers import worker_of
+
+R2: Final = "cloudflare:index/r2Bucket:R2Bucket"
+S3: Final = "aws:s3/bucket:Bucket"
+QUEUE: Final = "cloudflare:index/queue:Queue"
+CONSUMER: Final = "cloudflare:index/queueConsumer:QueueConsumer"
+EVENTS: Final = "cloudflare:index/r2BucketEventNotification:R2BucketEventNotification"
+# What keeps objects in a bucket from being changed or lost, and how it is said.
+GUARDS: Final = {
+    "cloudflare:index/r2BucketLock:R2BucketLock": ("bucketName", "locked"),
+    "cloudflare:index/r2BucketLifecycle:R2BucketLifecycle": ("bucketName", "rotated"),
+    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": ("bucket", "locked"),
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": ("bucket", "rotated"),
+}
+
+
+def read(index: Index, workers: Iterable[Box], edges: Iterable[Edge]) -> Storage:
+    """Buckets and queues, and those of `workers` that stand behind them, by what `edges` say of them."""
+    links = list(edges)
+    told = {edge.source for edge in flow(index)}
+    consumers = {edge.target for edge in flow(index)}
+    buckets = [_bucket(index, one) for type in (R2, S3) for one in index.of(type)]
+    behind = list(workers)
+    return Storage(
+        sources=tuple(box for box in buckets if box.key in told),
+        queues=tuple(_queue(index, one) for one in index.of(QUEUE) if one.urn not in _dead(index)),
+        carriers=tuple(box for box in behind if box.key in consumers),
+        copies=tuple(box for box in buckets if box.key not in told),
+        scheduled=tuple(merged([box for box in behind if box.key not in consumers], links)),
+    )
+
+
+def flow(index: Index) -> Iterator[Edge]:
+    """From a bucket to the queue that hears of it, and from there to the Worker that consumes it."""
+    for events in index.of(EVENTS):
+        for bucket in index.named(events, "bucketName"):
+            for queue in index.named(events, "queueId"):
+                yield Edge(bucket.urn, queue.urn, "each new object")
+    for consumer in index.of(CONSUMER):
+        for queue in index.named(consumer, "queueId"):
+            worker = worker_of(index, consumer)
+            if worker is not None:
+                yield Edge(queue.urn, worker.urn, "batches")
+
+
+def merged(boxes: list[Box], edges: list[Edge]) -> Iterator[Box]:
+    """Boxes with the same connections as one, which lists them; its key is that of the first."""
+    alike: dict[tuple[tuple[str, str], ...], list[Box]] = {}
+    for box in boxes:
+        links = sorted((edge.target, edge.label) for edge in edges if edge.source == box.key)
+        alike.setdefault(tuple(links), []).append(box)
+    for same in alike.values():
+        if len(same) == 1:
+            yield same[0]
+        else:
+            lines = tuple(" · ".join([box.title, *box.lines[:1]]) for box in same)
+            yield Box(same[0].key, f"{len(same)} Workers", _common([box.title for box in same]), lines)
+
+
+def _common(titles: list[str]) -> str:
+    """What several names begin with, up to a dash."""
+    heads = {title.partition("-")[0] for title in titles}
+    return heads.pop() if len(heads) == 1 else "several"
+
+
+def _bucket(index: Index, bucket: Resource) -> Box:
+    r2 = bucket.type == R2
+    place = f"jurisdiction {text(bucket, 'jurisdiction') or 'default'}" if r2 else index.region(bucket)
+    guards: Mapping[str, None] = {
+        said: None
+        for type, (property, said) in GUARDS.items()
+        for guard in index.of(type)
+        if bucket in index.named(guard, property)
+    }
+    return Box(
+        bucket.urn, f"{'R2' if r2 else 'S3'} bucket", name(bucket), tuple(filter(None, [place, ", ".join(guards)]))
+    )
+
+
+def _queue(index: Index, queue: Resource) -> Box:
+    dead = [
+        f"failures to {name(letters)}"
+        for consumer in index.of(CONSUMER)
+        if queue in index.named(consumer, "queueId")
+        for letters in index.named(consumer, "deadLetterQueue")
+    ]
+    return Box(queue.urn, "Queue", name(queue), tuple(dead))
+
+
+def _dead(index: Index) -> set[str]:
+    return {letters.urn for consumer in index.of(CONSUMER) for letters in index.named(consumer, "deadLetterQueue")}

@@ -1,0 +1,116 @@
+"""Workers and what they are bound to: the way from customers to the machines, and what runs behind their backs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from sandbox.engine.state import Resource
+from sandbox.picture.diagram import Box, Edge
+from sandbox.picture.index import Index, items, name, scalar, text
+
+WORKER: Final = "cloudflare:index/worker:Worker"
+VERSION: Final = "cloudflare:index/workerVersion:WorkerVersion"
+DOMAIN: Final = "cloudflare:index/workersCustomDomain:WorkersCustomDomain"
+CRON: Final = "cloudflare:index/workersCronTrigger:WorkersCronTrigger"
+CHECK: Final = "cloudflare:index/healthcheck:Healthcheck"
+HYPERDRIVE: Final = "cloudflare:index/hyperdriveConfig:HyperdriveConfig"
+TUNNEL: Final = "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared"
+TUNNEL_CONFIG: Final = "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig"
+# What a Worker's binding to a thing of this type is called in the picture.
+BOUND: Final = {
+    HYPERDRIVE: "SQL",
+    "cloudflare:index/queue:Queue": "sends",
+    "cloudflare:index/r2Bucket:R2Bucket": "objects",
+    "aws:s3/bucket:Bucket": "objects",
+}
+
+
+def hosts(index: Index) -> dict[str, Resource]:
+    """Host name to the Worker that answers it."""
+    workers = {text(one, "name"): one for one in index.of(WORKER)}
+    found: dict[str, Resource] = {}
+    for domain in index.of(DOMAIN):
+        worker = workers.get(text(domain, "service")) or _worker_behind(index, domain, "service")
+        if worker is not None:
+            found[text(domain, "hostname")] = worker
+    return found
+
+
+def worker_of(index: Index, resource: Resource, property: str = "scriptName") -> Resource | None:
+    """The Worker that a property names: by its script's name, or through its deployment where that is unknown."""
+    workers = {text(one, "name"): one for one in index.of(WORKER)}
+    return workers.get(text(resource, property)) or _worker_behind(index, resource, property)
+
+
+def _worker_behind(index: Index, resource: Resource, property: str) -> Resource | None:
+    behind = [need for named in index.named(resource, property) for need in (named, *index.needs(named))]
+    return next((one for one in behind if one.type == WORKER), None)
+
+
+def boxes(index: Index) -> dict[str, Box]:
+    """Every Worker, by URN, with its database and its schedule."""
+    found = {one.urn: Box(one.urn, "Worker", name(one)) for one in index.of(WORKER)}
+
+    def add(worker: Resource | None, line: str) -> None:
+        if worker is not None:
+            box = found[worker.urn]
+            found[worker.urn] = replace(box, lines=(*box.lines, line))
+
+    for check in index.of(CHECK):
+        every = text(check, "interval")
+        add(hosts(index).get(text(check, "address")), f"checked every {every} s")
+    for trigger in index.of(CRON):
+        crons = ", ".join(scalar(schedule.get("cron")) for schedule in items(trigger, "schedules"))
+        add(worker_of(index, trigger), f"cron {crons}")
+    for version in index.of(VERSION):
+        if any(binding.get("type") == "d1" for binding in items(version, "bindings")):
+            add(_worker_behind(index, version, "workerId"), "remembers in D1")
+    return found
+
+
+def way_in(index: Index) -> list[Box]:
+    """What stands between a Worker and a private network."""
+    found = [
+        Box(one.urn, "Hyperdrive", name(one), tuple(filter(None, [_limit(text(one, "originConnectionLimit"))])))
+        for one in index.of(HYPERDRIVE)
+    ]
+    return [*found, *(Box(one.urn, "Tunnel", name(one), ("dialled from inside",)) for one in index.of(TUNNEL))]
+
+
+def _limit(connections: str) -> str:
+    return f"{connections} connections" if connections else ""
+
+
+def calls(index: Index) -> Iterator[Edge]:
+    """What Workers are bound to or ask by URL, and how Hyperdrive finds its tunnel."""
+    answering = hosts(index)
+    buckets = {text(one, "name"): one for one in index.of("cloudflare:index/r2Bucket:R2Bucket")}
+    by_urn = {one.urn: one for one in index.resources}
+    for version in index.of(VERSION):
+        worker = _worker_behind(index, version, "workerId")
+        if worker is None:
+            continue
+        reached = {by_urn[urn].urn: by_urn[urn] for urn in index.opens(version, "bindings")}
+        for binding in items(version, "bindings"):
+            bucket = buckets.get(scalar(binding.get("bucketName")))
+            reached |= {bucket.urn: bucket} if bucket else {}
+            url = urlsplit(scalar(binding.get("text")))
+            asked = answering.get(url.hostname or "")
+            if asked is not None and asked is not worker:
+                yield Edge(worker.urn, asked.urn, f"GET {url.path or '/'}")
+        for one in reached.values():
+            if one.type in BOUND:
+                yield Edge(worker.urn, one.urn, BOUND[one.type])
+    yield from _tunnelled(index)
+
+
+def _tunnelled(index: Index) -> Iterator[Edge]:
+    for config in index.of(TUNNEL_CONFIG):
+        served = {scalar(ingress.get("hostname")) for ingress in items(config, "config", "ingresses")}
+        for hyperdrive in index.of(HYPERDRIVE):
+            if text(hyperdrive, "origin", "host") in served - {""}:
+                for tunnel in index.named(config, "tunnelId"):
+                    yield Edge(hyperdrive.urn, tunnel.urn, "TLS")

@@ -69,8 +69,7 @@ def misspelt(text: str) -> Iterator[str]:
             continue
         options = known[name]._option_string_actions
         allowed = (word for word in words if word.startswith("--") and word != "--")
-        # The drawing takes options of its own.
-        yield from (f"{name} {word}" for word in allowed if word not in options and name != "graph")
+        yield from (f"{name} {word}" for word in allowed if word not in options)
     makefile = REPOSITORY / "Makefile"
     targets = set(re.findall(r"^([a-z][\w-]*):", makefile.read_text(), re.MULTILINE))
     for line in MAKE.findall(text):

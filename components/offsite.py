@@ -136,15 +136,21 @@ def s3_lifecycle_rules(
     """The same in S3, where a deletion leaves a version behind that has to go too."""
     return [
         {
-            "id": f"expire-{kept.name}",
+            "id": rule_id("expire", prefix),
             "status": "Enabled",
-            "filter": {"prefix": kept.prefix},
+            "filter": {"prefix": prefix},
             "expiration": {"days": kept.expire_days},
             "noncurrent_version_expiration": {"noncurrent_days": 1},
             "abort_incomplete_multipart_upload": {"days_after_initiation": ABANDONED_UPLOAD_DAYS},
         }
         for kept in retention
+        for prefix in kept.expiring
     ]
+
+
+def rule_id(purpose: str, prefix: str) -> str:
+    """What a bucket calls a rule: its purpose and the prefix it is for."""
+    return f"{purpose}-{prefix.strip('/-').replace('/', '-')}"
 
 
 def _tls_only(bucket_arn: str) -> str:

@@ -7,6 +7,7 @@ loops never depend on what only the cloud knows. Nothing here imports Pulumi.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -19,6 +20,7 @@ from components.settings import Rotation, Settings
 FIRST_HOST = 16  # AWS keeps the first four addresses; the rest is room for what a zone may need besides
 SLOTS_PER_GROUP = 8
 
+POSTGRES_MAJOR = 17
 ABANDONED_UPLOAD_DAYS = 7  # parts of an upload that nobody finished; longer than any outage worth waiting for
 
 
@@ -125,20 +127,21 @@ class Group:
 
 @dataclass(frozen=True)
 class Retention:
-    """One class of the rotation, as the bucket rules see it: objects under `prefix`, in whole days."""
+    """One class of the rotation, as the bucket rules see it: what lies below its prefixes, in whole days."""
 
     name: str
-    prefix: str
     keep_days: int
+    locked: tuple[str, ...]
+    expiring: tuple[str, ...]
 
     @property
     def lock_days(self) -> int:
-        """Nobody deletes or overwrites an object younger than this."""
+        """Nobody deletes or overwrites a `locked` object that is younger than this."""
         return self.keep_days
 
     @property
     def expire_days(self) -> int:
-        """The lifecycle rule is the backstop behind the age-out Worker: one day later, so that they never race."""
+        """A rule deletes an `expiring` object: a day later than the age-out Worker, so that they never race."""
         return self.keep_days + 1
 
 
@@ -277,7 +280,7 @@ class Topology:
     @cached_property
     def retention(self) -> tuple[Retention, ...]:
         """The rotation policy as bucket rules."""
-        return retention_of(self.settings.backups.rotation)
+        return retention_of(self.settings.backups.rotation, [group.name for group in self.database_groups])
 
     @cached_property
     def buckets(self) -> Buckets:
@@ -364,15 +367,24 @@ class Topology:
         )
 
 
-def retention_of(rotation: Rotation) -> tuple[Retention, ...]:
-    """The classes of a rotation, shortest first.
+def retention_of(rotation: Rotation, groups: Sequence[str]) -> tuple[Retention, ...]:
+    """The classes of a rotation, shortest first; `groups` are those that are backed up, by name.
 
     Increments and WAL need the full backup they build on, which may be a day older than the first of them, so that
     class keeps one day more than the policy says.
+
+    It is also the class that the backup tool writes itself, and where not every object is a backup. The tool rewrites
+    its index and the manifest of a running backup, which a lock would refuse: locked is what is written once, the WAL.
+    And it writes an archive's description once and needs it for ever: expiring are the backups and the WAL beside it.
     """
+    wal = tuple(f"hourly/archive/{group}/{POSTGRES_MAJOR}-" for group in groups)
     return (
-        Retention("hourly", "hourly/", rotation.hourly_days + 1),
-        Retention("daily", "daily/", rotation.daily_days),
-        Retention("monthly", "monthly/", rotation.monthly_months * DAYS_A_MONTH),
-        Retention("yearly", "yearly/", rotation.yearly_years * DAYS_A_YEAR),
+        Retention("hourly", rotation.hourly_days + 1, locked=wal, expiring=("hourly/backup/", *wal)),
+        _whole("daily", rotation.daily_days),
+        _whole("monthly", rotation.monthly_months * DAYS_A_MONTH),
+        _whole("yearly", rotation.yearly_years * DAYS_A_YEAR),
     )
+
+
+def _whole(name: str, keep_days: int) -> Retention:
+    return Retention(name, keep_days, locked=(f"{name}/",), expiring=(f"{name}/",))

@@ -11,7 +11,7 @@ import pulumi_aws as aws
 import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Output, ResourceOptions
 
-from components.offsite import OffsiteCopy, OffsiteCopyArgs, StorageKeys
+from components.offsite import OffsiteCopy, OffsiteCopyArgs, StorageKeys, rule_id
 from components.topology import ABANDONED_UPLOAD_DAYS, Retention, Topology
 
 SECONDS_A_DAY = 86_400
@@ -143,12 +143,13 @@ def r2_lock_rules(retention: Sequence[Retention]) -> list[cloudflare.R2BucketLoc
     """What nobody may delete or overwrite yet."""
     return [
         {
-            "id": f"lock-{kept.name}",
+            "id": rule_id("lock", prefix),
             "enabled": True,
-            "prefix": kept.prefix,
+            "prefix": prefix,
             "condition": {"type": "Age", "max_age_seconds": kept.lock_days * SECONDS_A_DAY},
         }
         for kept in retention
+        for prefix in kept.locked
     ]
 
 
@@ -156,13 +157,14 @@ def r2_lifecycle_rules(retention: Sequence[Retention]) -> list[cloudflare.R2Buck
     """What R2 deletes by itself, behind the age-out Worker."""
     return [
         {
-            "id": f"expire-{kept.name}",
+            "id": rule_id("expire", prefix),
             "enabled": True,
-            "conditions": {"prefix": kept.prefix},
+            "conditions": {"prefix": prefix},
             "delete_objects_transition": {"condition": {"type": "Age", "max_age": kept.expire_days * SECONDS_A_DAY}},
             "abort_multipart_uploads_transition": {
                 "condition": {"type": "Age", "max_age": ABANDONED_UPLOAD_DAYS * SECONDS_A_DAY}
             },
         }
         for kept in retention
+        for prefix in kept.expiring
     ]

@@ -15,11 +15,14 @@ from components.vault import r2_lifecycle_rules, r2_lock_rules
 
 DAY = 24 * 60 * 60
 ROTATION = Rotation.model_validate({"hourlyDays": 7, "dailyDays": 35, "monthlyMonths": 13, "yearlyYears": 7})
+GROUPS = ["coordinator", "worker-1"]
 # What the rotation above means, worked out by hand: hourly backups rest on a full one that is up to a day older.
 KEPT_DAYS = {"hourly": 8, "daily": 35, "monthly": 13 * 31, "yearly": 7 * 366}
 RETENTIONS = st.lists(
     st.builds(
-        lambda name, days: Retention(name, f"{name}/", days), st.text("abcdef", min_size=1), st.integers(1, 9999)
+        lambda name, days: Retention(name, days, locked=(f"{name}/",), expiring=(f"{name}/",)),
+        st.text("abcdef", min_size=1),
+        st.integers(1, 9999),
     ),
     min_size=1,
     max_size=6,
@@ -40,21 +43,34 @@ def offsite_of(retention: Sequence[Retention]) -> list[Any]:
 
 
 def test_a_rotation_is_locked_and_expired_to_the_second():
-    kept = retention_of(ROTATION)
-    assert {rule["id"]: rule["condition"]["max_age_seconds"] for rule in locks_of(kept)} == {
-        f"lock-{name}": days * DAY for name, days in KEPT_DAYS.items()
-    }
+    kept = retention_of(ROTATION, GROUPS)
+    wal = ["hourly-archive-coordinator-17", "hourly-archive-worker-1-17"]
+    whole = ["daily", "monthly", "yearly"]
+    locked = {f"lock-{rule}": KEPT_DAYS[rule.split("-")[0]] * DAY for rule in [*wal, *whole]}
+    expiring = {f"expire-{rule}": KEPT_DAYS[rule.split("-")[0]] + 1 for rule in ["hourly-backup", *wal, *whole]}
+    assert {rule["id"]: rule["condition"]["max_age_seconds"] for rule in locks_of(kept)} == locked
     assert {rule["id"]: rule["delete_objects_transition"]["condition"]["max_age"] for rule in expiries_of(kept)} == {
-        f"expire-{name}": (days + 1) * DAY for name, days in KEPT_DAYS.items()
+        rule: days * DAY for rule, days in expiring.items()
     }
-    assert {rule["id"]: rule["expiration"]["days"] for rule in offsite_of(kept)} == {
-        f"expire-{name}": days + 1 for name, days in KEPT_DAYS.items()
-    }
+    assert {rule["id"]: rule["expiration"]["days"] for rule in offsite_of(kept)} == expiring
+
+
+REWRITTEN = ["hourly/backup/coordinator/backup.info", "hourly/backup/coordinator/20261124-010000F/backup.manifest.copy"]
+NEEDED_FOR_EVER = ["hourly/archive/coordinator/archive.info", "hourly/archive/worker-1/archive.info.copy"]
+
+
+def test_what_the_backup_tool_rewrites_is_not_locked_and_what_it_needs_for_ever_does_not_expire():
+    kept = retention_of(ROTATION, GROUPS)
+    locked = tuple(rule["prefix"] for rule in locks_of(kept))
+    expiring = tuple(rule["conditions"]["prefix"] for rule in expiries_of(kept))
+    assert not [key for key in [*REWRITTEN, *NEEDED_FOR_EVER] if key.startswith(locked)]
+    assert not [key for key in NEEDED_FOR_EVER if key.startswith(expiring)]
+    assert "hourly/archive/worker-1/17-1/0000000100000000/000000010000000000000001-abc.zst".startswith(locked)
 
 
 @given(RETENTIONS)
 def test_every_class_has_a_lock_and_an_expiry_under_its_own_prefix(retention: list[Retention]):
-    prefixes = [kept.prefix for kept in retention]
+    prefixes = [prefix for kept in retention for prefix in kept.expiring]
     locks, expiries, offsite = (
         locks_of(retention),
         expiries_of(retention),
@@ -79,7 +95,7 @@ def test_nothing_expires_while_it_is_locked_and_both_clouds_agree(retention: lis
 
 
 def test_uploads_that_nobody_finished_do_not_pile_up():
-    kept = retention_of(ROTATION)
+    kept = retention_of(ROTATION, GROUPS)
     r2 = {rule["abort_multipart_uploads_transition"]["condition"]["max_age"] for rule in expiries_of(kept)}
     s3 = {rule["abort_incomplete_multipart_upload"]["days_after_initiation"] for rule in offsite_of(kept)}
     assert (r2, s3) == ({ABANDONED_UPLOAD_DAYS * DAY}, {ABANDONED_UPLOAD_DAYS})
@@ -87,5 +103,5 @@ def test_uploads_that_nobody_finished_do_not_pile_up():
 
 def test_a_deleted_object_leaves_no_version_behind():
     assert {
-        rule["noncurrent_version_expiration"]["noncurrent_days"] for rule in offsite_of(retention_of(ROTATION))
+        rule["noncurrent_version_expiration"]["noncurrent_days"] for rule in offsite_of(retention_of(ROTATION, GROUPS))
     } == {1}

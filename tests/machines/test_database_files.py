@@ -97,7 +97,8 @@ def test_backups_are_encrypted_and_go_to_the_primary_bucket(machine: Machine):
     assert repository["repo1-cipher-type"] == "aes-256-cbc"
     assert repository["repo1-s3-bucket"] == machine.topology.buckets.primary
     assert repository["repo1-s3-endpoint"] == machine.topology.buckets.primary_endpoint
-    assert repository["repo1-path"] + "/" == "/" + machine.topology.retention[0].prefix
+    assert repository["repo1-path"] == "/hourly"
+    assert all(p.startswith("hourly/") for p in machine.topology.retention[0].expiring)
     assert repository["expire-auto"] == "n"
     assert machine.group.name in parsed.sections()
     database = machine.patroni["postgresql"]

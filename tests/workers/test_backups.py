@@ -152,8 +152,8 @@ class TestWatch:
         assert host.scheduled(AT) == "ok"
 
     KEYS = (
-        f"backup/coordinator/{LABEL}/backup.manifest",
-        f"archive/coordinator/17-1/0000000100000000/{SEGMENT}",
+        f"hourly/backup/coordinator/{LABEL}/backup.manifest",
+        f"hourly/archive/coordinator/17-1/0000000100000000/{SEGMENT}",
     )
 
     @pytest.mark.parametrize(
@@ -177,12 +177,12 @@ class TestWatch:
         assert last_run(host, "watch") == ("alarm", {"ages": {}, "missing": missing})
 
     def test_a_backup_without_its_manifest_does_not_count(self, host: Host) -> None:
-        self.start(host, f"backup/coordinator/{LABEL}/pg_data/base.bundle", self.KEYS[1])
+        self.start(host, f"hourly/backup/coordinator/{LABEL}/pg_data/base.bundle", self.KEYS[1])
         assert last_run(host, "watch")[1]["ages"] == {"coordinator": {"full": None, "increment": None, "wal": 0}}
 
     def test_an_increment_is_no_full_backup_and_each_group_is_looked_at(self, host: Host) -> None:
-        increment = f"backup/worker-1/{LABEL}_20261124-090000I/backup.manifest"
-        self.start(host, *self.KEYS, increment, "archive/worker-1/17-1/00000002.history")
+        increment = f"hourly/backup/worker-1/{LABEL}_20261124-090000I/backup.manifest"
+        self.start(host, *self.KEYS, increment, "hourly/archive/worker-1/17-1/00000002.history")
         assert last_run(host, "watch")[1]["ages"] == {
             "coordinator": {"full": 0, "increment": 0, "wal": 0},
             "worker-1": {"full": None, "increment": 0, "wal": None},

@@ -1,5 +1,8 @@
 /** What is newest in a pgBackRest repository, read from the names of its folders, not by listing every object. */
 
+/** Where the machines write: the class of the rotation that holds increments and WAL. */
+const REPOSITORY = "hourly/";
+
 /** A backup's folder: a full one, or a differential or incremental one behind the full one it depends on. */
 const LABEL = /^(\d{8}-\d{6}F)(?:_(\d{8}-\d{6})[DI])?$/;
 
@@ -10,7 +13,7 @@ const SEGMENT = /\/[0-9A-F]{24}-[0-9a-f]{40}(?:\.\w+)?$/;
  * @returns {Promise<string[]>} the stanzas, one a database group
  */
 export function stanzas(bucket) {
-  return folders(bucket, "backup/");
+  return folders(bucket, `${REPOSITORY}backup/`);
 }
 
 /**
@@ -22,7 +25,7 @@ export function stanzas(bucket) {
  *   backup of any kind: a full one also holds what an increment would
  */
 export async function newestBackups(bucket, stanza) {
-  const base = `backup/${stanza}/`;
+  const base = `${REPOSITORY}backup/${stanza}/`;
   const labels = (await folders(bucket, base)).filter((name) => LABEL.test(name));
   labels.sort((one, other) => started(other).localeCompare(started(one)));
   return {
@@ -37,7 +40,7 @@ export async function newestBackups(bucket, stanza) {
  * @returns {Promise<Date | null>} when the newest WAL segment was stored
  */
 export async function newestWal(bucket, stanza) {
-  const base = `archive/${stanza}/`;
+  const base = `${REPOSITORY}archive/${stanza}/`;
   // Named VERSION-N, where N grows with every upgrade or rebuild of the database.
   const [database] = (await folders(bucket, base)).filter((name) => /-\d+$/.test(name)).sort(byHistory);
   if (database === undefined) return null;

@@ -1,0 +1,48 @@
+"""The operator's table of settings names every setting that there is, and no other, with its true default."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from components.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def settings(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key with its default; `...` where there is none."""
+    for field in model.model_fields.values():
+        key = f"{prefix}{field.alias}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from settings(field.annotation, f"{key}.")
+        else:
+            yield key, ... if field.is_required() else field.get_default(call_default_factory=True)
+
+
+def documented() -> dict[str, str]:
+    """Key to the last column of its row."""
+    text = (REPOSITORY / "docs" / "operating.md").read_text()
+    return dict(re.findall(r"^\| `([\w.]+)` \|.*\| ([^|]+) \|$", text, re.MULTILINE))
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    schema = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
+    # A scalar's default stands in the project's schema; the empty text and the empty section say that it must be set.
+    of_the_project = {key: entry["default"] for key, entry in schema.items() if entry["default"] not in ("", {})}
+    truth = {key: of_the_project.get(key, default) for key, default in settings(Settings)}
+    table = documented()
+    assert table.keys() == truth.keys()
+    for key, default in truth.items():
+        said = table[key].split(" (")[0].strip("`")
+        if default is ...:
+            assert said == "required", key
+        else:
+            expected = "none" if default is None else default
+            assert said == (expected if isinstance(expected, str) else json.dumps(expected)), key

@@ -24,12 +24,16 @@ def boxes(index: Index) -> Iterator[Box]:
     """The notification policies as one box, and each topic with the number of alarms that it carries."""
     if policies := index.of(POLICY):
         watched = [text(one, "alertType").replace("_", " ") for one in policies]
-        yield Box(NOTIFICATIONS, "Cloudflare", f"{len(policies)} notification policies", tuple(watched))
+        yield Box(NOTIFICATIONS, "Cloudflare", _counted(len(policies), "notification rule"), tuple(watched))
     for topic in index.of(TOPIC):
         count = sum(topic in index.named(one, "alarmActions") for one in index.of(ALARM))
         rules = sum(topic in index.named(one, "arn") for one in index.of(RULE))
-        events = f", {rules} event rule" + "s" * (rules > 1) if rules else ""
-        yield Box(topic.urn, "CloudWatch, SNS", f"{count} alarms{events}", (f"topic {name(topic)}",))
+        counts = [_counted(count, "alarm"), *([_counted(rules, "event rule")] if rules else [])]
+        yield Box(topic.urn, "CloudWatch, SNS", ", ".join(counts), (f"topic {name(topic)}",))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def channels(index: Index) -> list[Box]:

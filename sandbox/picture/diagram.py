@@ -52,10 +52,11 @@ class Role:
 
 @dataclass(frozen=True)
 class Machines:
-    """A region's machines: roles from the one nearest to customers to the one that all others need."""
+    """A region's machines, roles from the one nearest to customers to the one that all others need; notes by zone."""
 
     region: str
     zones: tuple[str, ...]
+    notes: Mapping[str, str]
     roles: tuple[Role, ...]
 
 

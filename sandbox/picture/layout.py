@@ -14,8 +14,8 @@ MARGIN: Final = 24.0
 SIDE: Final = WIDTH - MARGIN  # the right side of what reaches across
 FRONT_BOX: Final = 142.0
 FRONT_GAP: Final = 72.0
-MACHINES: Final = (72.0, 728.0)  # from left to right
-STORAGE: Final = (776.0, SIDE)
+MACHINES: Final = (72.0, 714.0)  # from left to right
+STORAGE: Final = (762.0, SIDE)
 GAP: Final = 44.0  # between lanes: room for an arrow and its label
 STEP: Final = 32.0  # between boxes that are joined by an arrow
 ROW: Final = 50.0  # a group
@@ -37,12 +37,14 @@ def place(diagram: Diagram) -> tuple[Canvas, float]:
 def _front(canvas: Canvas, diagram: Diagram) -> float:
     """Customers, and what stands between them and the machines."""
     top, inside = 116.0, 158.0
+    if not diagram.front:
+        return 16.0
     height = height_of(*diagram.front)
     ground = Rect(MARGIN, top, WIDTH - 2 * MARGIN, inside - top + height + 16, "ground")
     canvas.grounds.append(ground)
     for number, box in enumerate(diagram.front):
         canvas.box(box, Rect(40 + number * (FRONT_BOX + FRONT_GAP), inside, FRONT_BOX, height))
-    right = max((canvas.places[box.key].right for box in diagram.front), default=MARGIN) + 22
+    right = canvas.places[diagram.front[-1].key].right + 22
     canvas.text(right, inside + 18, "Cloudflare", "caption")
     for number, domain in enumerate(diagram.domains):
         canvas.text(right, inside + 36 + 15 * number, domain, "small", width=140)
@@ -85,7 +87,8 @@ def _machines(canvas: Canvas, machines: Machines, top: float, bottom: float) -> 
     for zone, (x, width) in zip(machines.zones, spread(left + 170, right - 24, len(machines.zones), 8), strict=True):
         zones[zone] = Rect(x, top + 10, width, bottom - top - 20, "zone")
         canvas.grounds.append(zones[zone])
-        canvas.text(zones[zone].center, top + 28, zone, "small", "middle")
+        label = f"{zone} · {machines.notes[zone]}" if zone in machines.notes else zone
+        canvas.text(zones[zone].center, top + 28, label, "small", "middle", width)
     spare = bottom - top - _machines_height(machines)
     step = STEP + spare / max(len(machines.roles) - 1, 1)
     y = top + 46

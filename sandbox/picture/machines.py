@@ -12,6 +12,7 @@ from sandbox.picture.index import Index, name, natural, text
 
 INSTANCE = "aws:ec2/instance:Instance"
 ATTACHMENT = "aws:ec2/volumeAttachment:VolumeAttachment"
+NAT = "aws:ec2/natGateway:NatGateway"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 
 
@@ -22,6 +23,7 @@ def read(index: Index) -> Machines:
     return Machines(
         region=index.region(instances[0]) if instances else "",
         zones=tuple(sorted({zone_of(index, one) for one in instances})),
+        notes={zone_of(index, one): "NAT" for one in index.of(NAT)},
         roles=tuple(Role(role, tuple(_groups(index, role))) for role in _in_order(index, roles)),
     )
 
@@ -37,7 +39,7 @@ def group_of(instance: Resource) -> str:
 
 
 def zone_of(index: Index, instance: Resource) -> str:
-    """Where a machine stands: as it says itself, else as its subnet says, which a preview knows, too."""
+    """Where a machine or NAT gateway stands: as it says itself, else as its subnet says, which a preview knows."""
     subnets = index.named(instance, "subnetId")
     return text(instance, "availabilityZone") or next((text(one, "availabilityZone") for one in subnets), "") or "?"
 

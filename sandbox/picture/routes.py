@@ -82,35 +82,40 @@ def _among_roles(canvas: Canvas, edges: Sequence[Edge], roles: Sequence[str]) ->
         back = next((other for other in edges if (other.source, other.target) == (edge.target, edge.source)), None)
         if back is not None and roles.index(edge.source) > roles.index(edge.target):
             continue  # drawn with its opposite, as one line with two heads
-        upper, lower = sorted((canvas.places[edge.source], canvas.places[edge.target]), key=lambda rect: rect.y)
+        upper, lower = sorted((canvas.places[edge.source], canvas.places[edge.target]), key=_height)
         ends = (
             (upper.bottom, lower.y) if roles.index(edge.source) < roles.index(edge.target) else (lower.y, upper.bottom)
         )
         if abs(roles.index(edge.source) - roles.index(edge.target)) == 1:
-            canvas.down(upper.x + 60, *ends, edge.label, both=back is not None)
+            canvas.down(upper.x + 60, *ends, edge.label, heads=1 if back is None else 2)
         else:
             lane += 1
-            _around(canvas, edge, MACHINES[0] + 24 - 10 * lane, both=back is not None)
+            _around(canvas, edge, MACHINES[0] + 24 - 10 * lane, heads=1 if back is None else 2)
 
 
-def _around(canvas: Canvas, edge: Edge, x: float, *, both: bool) -> None:
+def _around(canvas: Canvas, edge: Edge, x: float, *, heads: int) -> None:
     source, target = canvas.places[edge.source], canvas.places[edge.target]
     canvas.arrow(
-        (source.x, source.middle), (x, source.middle), (x, target.middle), (target.x, target.middle), both=both
+        (source.x, source.middle), (x, source.middle), (x, target.middle), (target.x, target.middle), heads=heads
     )
     canvas.text(x + 6, target.y - 12, edge.label, "label")
 
 
 def _into_storage(canvas: Canvas, edges: Sequence[Edge]) -> None:
-    """From roles to a bucket: they share one line between the lanes."""
+    """From roles to a bucket: the lowest role's line goes there, those of the others join it."""
     x = MACHINES[1] + 14
     for target in dict.fromkeys(edge.target for edge in edges):
         place = canvas.places[target]
-        for edge in (edge for edge in edges if edge.target == target):
-            source = canvas.places[edge.source]
-            canvas.arrow((source.right, source.middle), (x, source.middle), (x, place.middle), (place.x, place.middle))
+        *others, lowest = sorted((canvas.places[edge.source] for edge in edges if edge.target == target), key=_height)
+        for source in others:
+            canvas.arrow((source.right, source.middle), (x, source.middle), heads=0)
+        canvas.arrow((lowest.right, lowest.middle), (x, lowest.middle), (x, place.middle), (place.x, place.middle))
         canvas.text((x + place.x) / 2 + 1, place.middle - 7, edges[0].label, "label", "middle")
         x += 8
+
+
+def _height(rect: Rect) -> float:
+    return rect.y
 
 
 def _within_storage(canvas: Canvas, diagram: Diagram, edges: Sequence[Edge]) -> None:
@@ -160,14 +165,12 @@ def _told(canvas: Canvas, edges: Sequence[Edge], alarms: Sequence[str]) -> None:
         if targets:
             buses.setdefault(tuple(sorted(targets)), []).append(source)
     for number, (targets, sources) in enumerate(buses.items()):
-        shift = 6 * number
-        for source in sources:
-            for target in targets:
-                start, end = canvas.places[source], canvas.places[target]
-                y = start.bottom + 14 + shift
-                canvas.arrow(
-                    (start.center + shift, start.bottom),
-                    (start.center + shift, y),
-                    (end.center + shift, y),
-                    (end.center + shift, end.bottom),
-                )
+        first, *joining = [canvas.places[source] for source in sources]
+        *passed, last = sorted((canvas.places[target] for target in targets), key=lambda rect: rect.x)
+        x, y = 6 * number, first.bottom + 14 + 6 * number
+        ends = (last.center + x, y), (last.center + x, last.bottom)
+        canvas.arrow((first.center, first.bottom), (first.center, y), *ends)
+        for source in joining:
+            canvas.arrow((source.center, source.bottom), (source.center, y), heads=0)
+        for target in passed:
+            canvas.arrow((target.center + x, y), (target.center + x, target.bottom))

@@ -55,10 +55,10 @@ class Text:
 
 @dataclass(frozen=True)
 class Arrow:
-    """A line along right-angled `points` with a head at its end, and one at its start if both sides call."""
+    """A line along right-angled `points`: with a head at its end, at both ends, or, where it joins another, at none."""
 
     points: tuple[tuple[float, float], ...]
-    both: bool = False
+    heads: int = 1
 
 
 @dataclass
@@ -85,13 +85,13 @@ class Canvas:
         for number, line in enumerate(box.lines):
             self.text(place.x + 10, place.y + 35 + LINE * (number + 1), line, "small", width=room)
 
-    def arrow(self, *points: tuple[float, float], both: bool = False) -> None:
+    def arrow(self, *points: tuple[float, float], heads: int = 1) -> None:
         """Draw a line through points."""
-        self.arrows.append(Arrow(points, both))
+        self.arrows.append(Arrow(points, heads))
 
-    def down(self, x: float, y: float, to: float, label: str, *, both: bool = False) -> None:
+    def down(self, x: float, y: float, to: float, label: str, *, heads: int = 1) -> None:
         """Draw a straight vertical arrow, labelled at its right."""
-        self.arrow((x, y), (x, to), both=both)
+        self.arrow((x, y), (x, to), heads=heads)
         self.text(x + 7, (y + to) / 2 + 4, label, "label")
 
 

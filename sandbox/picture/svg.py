@@ -122,8 +122,10 @@ def shorten(text: str, style: str, width: float) -> str:
 
 
 def _arrow(root: Element, arrow: Arrow) -> None:
-    attributes = {"class": "arrow", "d": _path(arrow.points), "marker-end": "url(#head)"}
-    if arrow.both:
+    attributes = {"class": "arrow", "d": _path(arrow.points)}
+    if arrow.heads:
+        attributes["marker-end"] = "url(#head)"
+    if arrow.heads == 2:
         attributes["marker-start"] = "url(#head)"
     SubElement(root, "path", attributes)
 

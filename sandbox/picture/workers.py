@@ -63,12 +63,27 @@ def boxes(index: Index) -> dict[str, Box]:
         every = text(check, "interval")
         add(hosts(index).get(text(check, "address")), f"checked every {every} s")
     for trigger in index.of(CRON):
-        crons = ", ".join(scalar(schedule.get("cron")) for schedule in items(trigger, "schedules"))
-        add(worker_of(index, trigger), f"cron {crons}")
+        crons = [spoken(scalar(schedule.get("cron"))) for schedule in items(trigger, "schedules")]
+        add(worker_of(index, trigger), ", ".join(crons))
     for version in index.of(VERSION):
         if any(binding.get("type") == "d1" for binding in items(version, "bindings")):
             add(_worker_behind(index, version, "workerId"), "remembers in D1")
     return found
+
+
+def spoken(cron: str) -> str:
+    """A schedule in words where it is one of the simple ones, else as it stands."""
+    minute, _, rest = cron.partition(" ")
+    hour, _, days = rest.partition(" ")
+    if rest == "* * * *" and minute == "*":
+        return "every minute"
+    if rest == "* * * *" and minute.startswith("*/"):
+        return f"every {minute.removeprefix('*/')} minutes"
+    if rest == "* * * *" and minute.isdigit():
+        return f"hourly at :{minute:0>2}"
+    if days == "* * *" and minute.isdigit() and hour.isdigit():
+        return f"daily at {hour:0>2}:{minute:0>2} UTC"
+    return f"cron {cron}"
 
 
 def way_in(index: Index) -> list[Box]:

@@ -87,6 +87,8 @@ class NodeGroup(ComponentResource):
             opts=ResourceOptions(
                 parent=self,
                 depends_on=ready,
+                # AWS would change the type in place, but past the gate: all members of a group could stop at once.
+                replace_on_changes=["instanceType"],
                 delete_before_replace=True,  # the address and the data volume are held by the one that goes
             ),
         )

@@ -58,20 +58,20 @@ class Index:
             if urn in self._by_urn:
                 yield self._by_urn[urn]
 
-    def opens(self, resource: Resource, property: str) -> set[str]:
-        """The URNs that a property leads to: named directly, or opened by the credentials that it names."""
-        found: set[str] = set()
+    def opens(self, resource: Resource, property: str) -> list[Resource]:
+        """All that a property leads to: named directly, or opened by the credentials that it names."""
+        found: dict[str, Resource] = {}
         waiting = self.named(resource, property)
         while waiting:
             one = waiting.pop()
             if one.urn in found:
                 continue
-            found.add(one.urn)
+            found[one.urn] = one
             for attached in self._attached[one.urn]:
                 waiting += self.needs(attached)
             if one.type in CARRIERS:
                 waiting += self.needs(one)
-        return found
+        return [found[urn] for urn in sorted(found)]
 
     def region(self, resource: Resource) -> str:
         """The region of the provider that manages a resource, or nothing."""

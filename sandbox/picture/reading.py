@@ -58,15 +58,13 @@ def _edges(index: Index) -> Iterator[Edge]:
 
 def _credentials(index: Index) -> Iterator[Edge]:
     """Which roles dial a tunnel or write to a bucket: those whose profile may read a key to it."""
-    tunnels = {one.urn for one in index.of(workers.TUNNEL)}
-    buckets = {one.urn for type in (storage.R2, storage.S3) for one in index.of(type)}
     for instance in index.of(machines.INSTANCE):
         role = machines.role_of(instance)
-        for urn in sorted(index.opens(instance, "iamInstanceProfile")):
-            if urn in tunnels:
-                yield Edge(urn, role, "tunnel")
-            elif urn in buckets:
-                yield Edge(role, urn, "writes")
+        for opened in index.opens(instance, "iamInstanceProfile"):
+            if opened.type == workers.TUNNEL:
+                yield Edge(opened.urn, role, "tunnel")
+            elif opened.type in {storage.R2, storage.S3}:
+                yield Edge(role, opened.urn, "writes")
 
 
 def _chained(boxes: list[Box], edges: list[Edge]) -> Iterator[Box]:

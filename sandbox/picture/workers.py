@@ -30,13 +30,8 @@ BOUND: Final = {
 
 def hosts(index: Index) -> dict[str, Resource]:
     """Host name to the Worker that answers it."""
-    workers = {text(one, "name"): one for one in index.of(WORKER)}
-    found: dict[str, Resource] = {}
-    for domain in index.of(DOMAIN):
-        worker = workers.get(text(domain, "service")) or _worker_behind(index, domain, "service")
-        if worker is not None:
-            found[text(domain, "hostname")] = worker
-    return found
+    found = {text(domain, "hostname"): worker_of(index, domain, "service") for domain in index.of(DOMAIN)}
+    return {host: worker for host, worker in found.items() if worker is not None}
 
 
 def worker_of(index: Index, resource: Resource, property: str = "scriptName") -> Resource | None:
@@ -103,12 +98,11 @@ def calls(index: Index) -> Iterator[Edge]:
     """What Workers are bound to or ask by URL, and how Hyperdrive finds its tunnel."""
     answering = hosts(index)
     buckets = {text(one, "name"): one for one in index.of("cloudflare:index/r2Bucket:R2Bucket")}
-    by_urn = {one.urn: one for one in index.resources}
     for version in index.of(VERSION):
         worker = _worker_behind(index, version, "workerId")
         if worker is None:
             continue
-        reached = {by_urn[urn].urn: by_urn[urn] for urn in index.opens(version, "bindings")}
+        reached = {one.urn: one for one in index.opens(version, "bindings")}
         for binding in items(version, "bindings"):
             bucket = buckets.get(scalar(binding.get("bucketName")))
             reached |= {bucket.urn: bucket} if bucket else {}

@@ -8,6 +8,7 @@ import pytest
 
 from components.configuration import ConfigurationError, load
 from components.settings import Tier
+from tests.components.project import Project
 from tests.components.stacks import REMOVED, problems_of, settings_of, texts
 
 # (stack, what is changed, the key that the error must carry, what it must say is allowed)
@@ -245,3 +246,14 @@ def test_what_the_providers_read_is_left_to_them():
 @pytest.mark.parametrize("groups", [1, 64])
 def test_worker_groups_reach_from_1_to_64(groups: int):
     assert settings_of("prod", {"database.workers.groups": groups}).database.workers.groups == groups
+
+
+def test_bad_configuration_ends_a_preview_before_anything_is_registered(project: Project):
+    project.configure("bad", {"contact": REMOVED, "database.consensus.members": 4, "protect": False}, like="prod")
+    told = project.run("preview", "bad", "--json", code=2)
+    assert [step["urn"].rsplit("::", 2)[1] for step in told["steps"]] == ["pulumi:pulumi:Stack"]
+    (error,) = told["errors"]
+    for key in ("contact", "database.consensus.members", "protect"):
+        assert f"\n  backbuild:{key}: " in error["message"]
+    assert "(Pulumi.bad.yaml) has 3 problems" in error["message"]
+    assert not (project.home / "bad" / "state.json").exists()

@@ -1,0 +1,117 @@
+"""A copy of the project to change and run as an operator does: `python -m sandbox`, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.components.stacks import ROOT, configured
+
+Resource = dict[str, Any]
+PARTS = ("components", "machines", "workers")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project in a folder, with its stacks' states beside it."""
+
+    folder: Path
+    home: Path
+
+    @classmethod
+    def copy(cls, folder: Path) -> Project:
+        """The program as it is now: whoever edits it meanwhile does not disturb."""
+        project = cls(folder / "project", folder / "home")
+        project.folder.mkdir()
+        for file in ("Pulumi.yaml", "__main__.py"):
+            shutil.copy2(ROOT / file, project.folder)
+        for part in PARTS:
+            shutil.copytree(ROOT / part, project.folder / part, ignore=shutil.ignore_patterns("node_modules"))
+        return project
+
+    def configure(self, stack: str, changes: Mapping[str, Any] | None = None, *, like: str | None = None) -> None:
+        """Write the stack's file: the shipped one (of the stack `like`) with these changes."""
+        file = self.folder / f"Pulumi.{stack}.yaml"
+        file.write_text(yaml.safe_dump({"config": configured(like or stack, changes)}))
+
+    def run(self, command: str, stack: str, *options: str, code: int = 0) -> Any:
+        """What the command printed, parsed; it must exit with `code`."""
+        done = subprocess.run(
+            [sys.executable, "-m", "sandbox", command, "--stack", stack, "--cwd", str(self.folder), *options],
+            cwd=ROOT,
+            env=os.environ | {"SANDBOX_HOME": str(self.home)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+    def up(self, stack: str) -> Any:
+        """What an `up` did; without the plan that it shows a person first, which takes as long again."""
+        return self.run("up", stack, "--json", "--skip-preview")
+
+    def state(self, stack: str) -> Any:
+        """The state as it lies on the disk."""
+        return json.loads((self.home / stack / "state.json").read_text())
+
+    def planned(self, stack: str, changed: Mapping[str, Any]) -> dict[str, set[str]]:
+        """What an `up` of the stack would do after these changes of its configuration."""
+        self.configure(stack, changed)
+        return changes(self.run("preview", stack, "--json"))
+
+
+def changes(plan: dict[str, Any]) -> dict[str, set[str]]:
+    """What a plan does: operation to the short names of the resources; what stays is left out."""
+    found: dict[str, set[str]] = {}
+    for step in plan["steps"]:
+        if step["op"] != "same":
+            found.setdefault(step["op"], set()).add(short(step["urn"]))
+    return found
+
+
+def short(urn: str) -> str:
+    """`Instance::worker-1-0`: what tells a resource apart, without the components around it."""
+    _, _, types, name = urn.split("::")
+    return f"{types.rsplit(':', 1)[-1]}::{name}"
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A stack after its first `up`: what was printed, and its state with and without its secrets in the clear."""
+
+    printed: dict[str, Any]
+    state: dict[str, Any]
+    revealed: dict[str, Any]
+
+    @classmethod
+    def up(cls, project: Project, stack: str) -> Deployed:
+        """Bring the shipped stack up."""
+        project.configure(stack)
+        printed = project.up(stack)
+        return cls(printed, project.state(stack), project.run("export", stack, "--show-secrets"))
+
+    @cached_property
+    def resources(self) -> list[Resource]:
+        """Every resource in the state."""
+        return self.state["deployment"]["resources"]
+
+    def of(self, kind: str) -> dict[str, Resource]:
+        """Name to resource of one type, by the last part of its token."""
+        found = {one["urn"].rsplit("::", 1)[-1]: one for one in self.resources if one["type"].endswith(f":{kind}")}
+        assert found, f"no {kind} in the state"
+        return found
+
+    def inputs(self, kind: str) -> dict[str, Resource]:
+        """Name to inputs of one type."""
+        return {name: one["inputs"] for name, one in self.of(kind).items()}

@@ -1,0 +1,76 @@
+"""What an operator's change does: exactly what depends on it, and nothing that holds production's data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.components.project import Deployed, Project, changes
+from tests.components.stacks import topology_of
+
+COPIES = ("vault-primary", "vault-replica")
+RULES = {f"{kind}::{copy}" for kind in ("R2BucketLock", "R2BucketLifecycle") for copy in COPIES} | {
+    "BucketLifecycleConfiguration::vault-offsite"
+}
+"""What keeps backups in all three copies."""
+METRICS = ("Healthy", "DataDiskUsedPercent", "ReplicationLagBytes")
+
+
+@pytest.fixture(autouse=True)
+def restored(project: Project) -> Iterator[None]:
+    """The shipped configuration again, whatever a test wrote."""
+    yield
+    for stack in ("prod", "staging"):
+        project.configure(stack)
+
+
+def everything_of(group: str, members: int) -> set[str]:
+    """All that stands and falls with a worker group."""
+    names = [f"{group}-{index}" for index in range(members)]
+    own = {f"NodeGroup::{group}", f"MetricAlarm::alarms-{group}-backup"}
+    for name in names:
+        own |= {f"Instance::{name}", f"Association::{name}-healthy"}
+        own |= {f"Volume::{name}-data", f"VolumeAttachment::{name}-data"}
+        own |= {f"MetricAlarm::alarms-{name}-{metric}" for metric in METRICS}
+    return own
+
+
+def test_a_second_up_changes_nothing(project: Project, staging: Deployed):
+    again = project.up("staging")
+    assert again["summary"] == {"same": len(staging.printed["steps"])} | dict.fromkeys(
+        ("create", "update", "replace", "delete"), 0
+    )
+    assert again["outputs"] == staging.printed["outputs"]
+
+
+@pytest.mark.usefixtures("prod")
+def test_a_threshold_changes_the_alarms_that_have_it(project: Project):
+    members = [one for group in topology_of("prod").groups[:-1] for one in group.members]
+    assert project.planned("prod", {"alarms.diskUsedPercent": 85}) == {
+        "update": {f"MetricAlarm::alarms-{member.name}-DataDiskUsedPercent" for member in members}
+    }
+
+
+@pytest.mark.usefixtures("prod")
+def test_a_rotation_changes_the_rules_of_all_three_copies(project: Project):
+    assert project.planned("prod", {"backups.rotation.dailyDays": 40}) == {"update": RULES}
+
+
+@pytest.mark.usefixtures("prod")
+def test_production_gives_up_no_volume(project: Project, prod: Deployed):
+    project.configure("prod", {"database.workers.groups": 1})
+    refused = project.run("up", "prod", "--json", code=1)
+    (error,) = refused["errors"]
+    assert "protected" in error["message"]
+    assert all(f"Volume::worker-2-{index}-data" in error["message"] for index in range(3))
+    assert project.state("prod")["deployment"]["resources"] == prod.resources
+
+
+@pytest.mark.usefixtures("staging")
+def test_a_worker_group_comes_and_goes_alone(project: Project):
+    """But for the rules that keep its backups: they name it."""
+    project.configure("staging", {"database.workers.groups": 2})
+    assert changes(project.up("staging")) == {"create": everything_of("worker-2", 2), "update": RULES}
+    project.configure("staging")
+    assert changes(project.up("staging")) == {"delete": everything_of("worker-2", 2), "update": RULES}

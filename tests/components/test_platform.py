@@ -1,0 +1,278 @@
+"""The platform as it stands after an `up`: complete, redundant, closed, and silent about its secrets."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from components.network import INTERFACE_ENDPOINTS
+from components.topology import ADMITTED, Role
+from tests.components.project import Deployed, short
+from tests.components.stacks import topology_of
+
+PLAINTEXT = "plaintext"
+PLATFORM = "Platform::platform"
+
+
+@pytest.fixture(params=["prod", "staging"])
+def stack(request: pytest.FixtureRequest) -> Deployed:
+    """Either stack."""
+    return request.getfixturevalue(request.param)
+
+
+def name_of(stack: Deployed) -> str:
+    return str(stack.resources[0]["urn"]).split(":")[2]
+
+
+def secret_texts(value: Any) -> Iterator[str]:
+    """Every text inside a secret, also the values of a secret JSON object."""
+    if isinstance(value, dict):
+        if PLAINTEXT in value:
+            yield from _leaves(json.loads(value[PLAINTEXT]))
+        for inner in value.values():
+            yield from secret_texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from secret_texts(inner)
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _leaves(inner)
+    elif isinstance(value, str) and value.startswith("{"):
+        yield from _leaves(json.loads(value))
+    elif isinstance(value, str):
+        yield value
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "members"),
+    [
+        ("prod", {"consensus": 3, "coordinator": 3, "worker-1": 3, "worker-2": 3, "gateway": 2}, 14),
+        ("staging", {"consensus": 3, "coordinator": 2, "worker-1": 2, "gateway": 2}, 9),
+    ],
+)
+def test_every_group_has_its_members(name: str, groups: dict[str, int], members: int, request: pytest.FixtureRequest):
+    stack: Deployed = request.getfixturevalue(name)
+    instances = stack.inputs("Instance")
+    assert Counter(one["tags"]["Group"] for one in instances.values()) == groups
+    assert len(stack.of("Association")) == len(instances) == members
+    assert len(stack.of("Volume")) == len(stack.of("VolumeAttachment")) == members - groups["gateway"]
+    assert set(stack.of("NodeGroup")) == set(groups)
+
+
+def test_everything_was_created_and_belongs_to_the_platform(stack: Deployed):
+    summary = stack.printed["summary"]
+    assert summary["create"] == len(stack.printed["steps"]) > 200
+    assert {count for what, count in summary.items() if what != "create"} == {0}
+    parents = {one["urn"]: one.get("parent", "") for one in stack.resources}
+    for urn in parents:
+        chain = urn
+        while parents.get(chain) and short(chain) != PLATFORM:
+            chain = parents[chain]
+        if ":pulumi:providers:" not in urn and not short(urn).startswith("Stack::"):
+            assert short(chain) == PLATFORM, urn
+
+
+def test_each_member_stands_where_the_topology_says(stack: Deployed):
+    topology = topology_of(name_of(stack))
+    instances, subnets, volumes = stack.inputs("Instance"), stack.of("Subnet"), stack.inputs("Volume")
+    zones = {subnet["id"]: subnet["inputs"]["availabilityZone"] for subnet in subnets.values()}
+    for group in topology.groups:
+        for member in group.members:
+            instance = instances.pop(member.name)
+            assert instance["privateIp"] == member.address
+            assert instance["instanceType"] == member.instance_type
+            assert zones[instance["subnetId"]] == member.zone.name
+            if member.volume_gib is not None:
+                volume = volumes.pop(f"{member.name}-data")
+                assert (volume["size"], volume["availabilityZone"]) == (member.volume_gib, member.zone.name)
+    assert not instances
+    assert not volumes
+
+
+def test_members_follow_each_other_through_health_gates(stack: Deployed):
+    """A member waits for the gate of the one before it, and a gate for its own member and the data volume."""
+    instances, gates = stack.of("Instance"), stack.of("Association")
+    waits = {
+        name: {short(urn) for urn in one["dependencies"] if "Association" in urn} for name, one in instances.items()
+    }
+    groups = topology_of(name_of(stack)).groups
+    consensus = f"Association::{groups[0].members[-1].name}-healthy"
+    coordinator = f"Association::{groups[1].members[-1].name}-healthy"
+    before = {Role.CONSENSUS: set[str](), Role.GATEWAY: {coordinator}}
+    for group in groups:
+        expected = before.get(group.role, {consensus})
+        for member in group.members:
+            assert waits[member.name] == expected, member.name
+            gate = f"{member.name}-healthy"
+            behind = {short(urn) for urn in gates[gate]["dependencies"]}
+            assert f"Instance::{member.name}" in behind
+            assert (f"VolumeAttachment::{member.name}-data" in behind) == (member.volume_gib is not None)
+            assert gates[gate]["inputs"]["targets"] == [
+                {"key": "InstanceIds", "values": [instances[member.name]["id"]]}
+            ]
+            assert gates[gate]["inputs"]["waitForSuccessTimeoutSeconds"] > 0
+            expected = {f"Association::{gate}"}
+
+
+def test_the_first_member_waits_for_its_way_out_and_every_endpoint(prod: Deployed):
+    behind = {short(urn) for urn in prod.of("Instance")["consensus-0"]["dependencies"]}
+    endpoints = {f"VpcEndpoint::{name}" for name in prod.of("VpcEndpoint")}
+    assert endpoints | {f"Route::network-{zone}-data-nat" for zone in "abc"} <= behind
+
+
+def test_instances_give_nothing_away_and_nobody_ends_them_by_mistake(stack: Deployed):
+    for name, instance in stack.inputs("Instance").items():
+        metadata = instance["metadataOptions"]
+        assert (metadata["httpTokens"], metadata["httpPutResponseHopLimit"]) == ("required", 1), name
+        assert instance["disableApiTermination"]
+        assert instance["forceDestroy"]
+        assert instance["maintenanceOptions"] == {"autoRecovery": "default"}
+        assert instance["rootBlockDevice"]["encrypted"]
+        assert "keyName" not in instance
+    assert not any(one["outputs"]["associatePublicIpAddress"] for one in stack.of("Instance").values())
+
+
+def test_data_at_rest_is_encrypted_with_the_platforms_own_keys(stack: Deployed):
+    key = stack.of("Key")["keys"]["outputs"]["arn"]
+    volumes, secrets = stack.inputs("Volume").values(), stack.inputs("Secret").values()
+    assert all(one["encrypted"] and one["type"] == "gp3" for one in volumes)
+    assert {one["kmsKeyId"] for one in (*volumes, *secrets)} == {key}
+    assert {one["rootBlockDevice"]["kmsKeyId"] for one in stack.inputs("Instance").values()} == {key}
+    assert all(one["enableKeyRotation"] for one in stack.inputs("Key").values())
+
+
+def test_what_holds_data_is_protected_in_production_and_only_there(prod: Deployed, staging: Deployed):
+    kinds = ("Volume", "R2Bucket", "Bucket", "Key", "D1Database", "RandomPassword", "Zone")
+    for kind in kinds:
+        assert all(one.get("protect") for one in prod.of(kind).values()), kind
+    assert not [one["urn"] for one in staging.resources if one.get("protect")]
+
+
+def test_no_secret_shows(stack: Deployed):
+    known = {text for text in secret_texts(stack.revealed) if len(text) >= 16}
+    assert len([one for one in known if len(one) == 40]) >= 5  # the passwords at least
+    ids = {one.get("id") for one in stack.resources}  # an access key's id is also its resource's
+    user_data = [gzip.decompress(base64.b64decode(one["userDataBase64"])) for one in stack.inputs("Instance").values()]
+    booted = b"\n".join(user_data).decode()
+    printed, kept = json.dumps(stack.printed), json.dumps(stack.state)
+    for secret in known:
+        assert secret not in booted
+        assert secret not in printed
+        assert secret in ids or secret not in kept, "a secret is in the state in the clear"
+
+
+def test_every_secret_is_in_its_place_and_readable_by_its_role_alone(stack: Deployed):
+    names = vars(topology_of(name_of(stack)).secrets)
+    arns = {one["inputs"]["name"]: one["outputs"]["arn"] for one in stack.of("Secret").values()}
+    assert set(arns) == set(names.values())
+    assert set(stack.of("SecretVersion")) == set(stack.of("Secret"))
+    database = {arns[name] for name in names.values()} - {arns[names["tunnel_token"]]}
+    readable = {Role.CONSENSUS: set[str](), Role.GATEWAY: {arns[names["tunnel_token"]]}}
+    for role in Role:
+        rules = json.loads(stack.inputs("RolePolicy")[f"access-{role}"]["policy"])["Statement"]
+        read = [rule["Resource"] for rule in rules if rule["Action"] == "secretsmanager:GetSecretValue"]
+        assert {arn for resources in read for arn in resources} == readable.get(role, database)
+        allowed = {rule["Action"] for rule in rules}
+        assert allowed <= {"secretsmanager:GetSecretValue", "kms:Decrypt", "cloudwatch:PutMetricData"}
+
+
+def test_security_groups_admit_exactly_what_is_admitted(stack: Deployed):
+    names = {one["id"]: name.removeprefix("network-") for name, one in stack.of("SecurityGroup").items()}
+    admitted = {
+        (names[rule["referencedSecurityGroupId"]], names[rule["securityGroupId"]], rule["fromPort"], rule["toPort"])
+        for rule in stack.inputs("SecurityGroupIngressRule").values()
+        if rule["ipProtocol"] == "tcp" and "cidrIpv4" not in rule
+    }
+    assert admitted == {(source, target, port.number, port.number) for source, target, port in ADMITTED} | {
+        (role, "endpoints", 443, 443) for role in Role
+    }
+    assert len(admitted) == len(stack.of("SecurityGroupIngressRule"))
+    for group in (*stack.inputs("SecurityGroup").values(), *stack.inputs("DefaultSecurityGroup").values()):
+        assert not group.get("ingress")
+        assert not group.get("egress")
+
+
+def test_only_gateways_reach_the_tunnel_and_nobody_everything(stack: Deployed):
+    doors: dict[str, set[tuple[str, int]]] = {}
+    for name, rule in stack.inputs("SecurityGroupEgressRule").items():
+        if rule["cidrIpv4"] == "0.0.0.0/0":
+            assert rule["fromPort"] == rule["toPort"]
+            doors.setdefault(name.split("-")[1], set()).add((rule["ipProtocol"], rule["fromPort"]))
+    common = {("tcp", 443), ("tcp", 80)}
+    assert doors == dict.fromkeys(Role, common) | {Role.GATEWAY: common | {("tcp", 7844), ("udp", 7844)}}
+
+
+def test_each_zone_leaves_through_its_own_nat_gateway(stack: Deployed):
+    subnets = {one["id"]: one["inputs"] for one in stack.of("Subnet").values()}
+    zone_of_nat = {
+        one["id"]: subnets[one["inputs"]["subnetId"]]["availabilityZone"] for one in stack.of("NatGateway").values()
+    }
+    assert sorted(zone_of_nat.values()) == ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
+    nat_of_table = {
+        one["routeTableId"]: one["natGatewayId"] for one in stack.inputs("Route").values() if "natGatewayId" in one
+    }
+    data_zones = [
+        (subnets[one["subnetId"]]["availabilityZone"], zone_of_nat[nat_of_table[one["routeTableId"]]])
+        for one in stack.inputs("RouteTableAssociation").values()
+        if one["routeTableId"] in nat_of_table
+    ]
+    assert len(data_zones) == 3
+    assert all(zone == of_nat for zone, of_nat in data_zones)
+    assert len({one["allocationId"] for one in stack.inputs("NatGateway").values()}) == 3
+
+
+def test_machines_reach_aws_without_leaving_it(stack: Deployed):
+    endpoints = {one["serviceName"].rsplit(".", 1)[-1]: one for one in stack.inputs("VpcEndpoint").values()}
+    assert set(endpoints) == {"s3", *INTERFACE_ENDPOINTS}
+    assert {"ssm", "kms", "secretsmanager", "logs"} <= set(endpoints)
+    data = {one["id"] for name, one in stack.of("Subnet").items() if name.endswith("-data")}
+    for service in INTERFACE_ENDPOINTS:
+        assert set(endpoints[service]["subnetIds"]) == data
+        assert endpoints[service]["privateDnsEnabled"]
+    assert len(endpoints["s3"]["routeTableIds"]) == 3
+    (log,) = stack.inputs("FlowLog").values()
+    assert log["trafficType"] == "ALL"
+
+
+def test_off_site_means_another_region_and_aws_resources_say_whose_they_are(stack: Deployed):
+    providers = {name: one["inputs"] for name, one in stack.of("aws").items()}
+    assert {name: one["region"] for name, one in providers.items()} == {
+        "database": "eu-central-1",
+        "offsite": "eu-north-1",
+    }
+    for one in stack.resources:
+        if one["type"].startswith("aws:"):
+            elsewhere = "::vault-offsite" in one["urn"]
+            assert f"::{'offsite' if elsewhere else 'database'}::" in one["provider"], one["urn"]
+    tagged = [one for one in stack.resources if "tagsAll" in one.get("outputs", {})]
+    assert len(tagged) > 50
+    for one in tagged:
+        mine = {"ManagedBy": "pulumi", "Stack": name_of(stack), "owner": "platform"}
+        assert mine.items() <= one["outputs"]["tagsAll"].items(), one["urn"]
+
+
+def test_outputs_say_where_everything_is(stack: Deployed):
+    topology, outputs = topology_of(name_of(stack)), stack.printed["outputs"]
+    assert outputs["apiUrl"] == topology.hostnames.api_url
+    assert outputs["healthUrl"] == topology.hostnames.health_url
+    assert outputs["statusUrl"] == topology.hostnames.status_url
+    assert outputs["contact"] == topology.settings.contact
+    assert outputs["apiVersion"] == stack.of("WorkerVersion")["api"]["id"]
+    assert outputs["instances"] == {name: one["id"] for name, one in stack.of("Instance").items()}
+    assert outputs["addresses"] == {name: one["privateIp"] for name, one in stack.inputs("Instance").items()}
+    assert set(outputs["buckets"].values()) == {one["name"] for one in stack.inputs("R2Bucket").values()} | {
+        one["bucket"] for one in stack.inputs("Bucket").values()
+    }
+    assert outputs["retentionDays"] == {kept.name: kept.keep_days for kept in topology.retention}
+    assert all(outputs["dsRecords"][domain] for domain in (topology.settings.domain, topology.settings.status_domain))
+    assert outputs["nameServers"]
+    assert outputs["statusNameServers"]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Final, Literal, cast
 
 from sandbox.clouds.extract import Source
@@ -125,11 +125,12 @@ class Schema:
         for section, known in self._documents.items():
             merged[section].update(known)
         path = self._path
-        aside = path.with_name(f"{path.name}.{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_text(json.dumps({"form": FORM, **merged}, separators=(",", ":")), encoding="utf-8")
-            aside.replace(path)
+            # A name of its own for each writer, in whatever process or thread.
+            with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=path.name, delete=False) as aside:
+                aside.write(json.dumps({"form": FORM, **merged}, separators=(",", ":")))
+            Path(aside.name).replace(path)
         except OSError:
             return  # an environment that cannot be written to is merely slower
         self._grown = False

@@ -20,6 +20,7 @@ import ast
 import importlib.util
 import json
 import re
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ class Source:
         return found
 
     def _parameters(self, block: str, folder: Path) -> Document:
-        function = ast.parse(block).body[0]
+        function = _parse(block)
         assert isinstance(function, ast.FunctionDef)
         given = function.args
         annotated = {argument.arg: argument.annotation for argument in (*given.args, *given.kwonlyargs)}
@@ -165,7 +166,9 @@ class Source:
         """The type an annotation means, and whether it allows None."""
         match node:
             case ast.Constant(value=str(text)):
-                return self._type(ast.parse(text, mode="eval").body, folder)
+                expression = _parse(text)
+                assert isinstance(expression, ast.Expr)
+                return self._type(expression.value, folder)
             case ast.Constant(value=None):
                 return "any", True
             case ast.Name(id=name):
@@ -241,8 +244,17 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
+# CPython 3.11 counts the recursion of all threads' parsing in one place, and raises SystemError when two do it at once.
+_PARSING = threading.Lock()
+
+
+def _parse(block: str) -> ast.stmt:
+    with _PARSING:
+        return ast.parse(block).body[0]
+
+
 def _class(block: str) -> ast.ClassDef:
-    tree = ast.parse(block).body[0]
+    tree = _parse(block)
     assert isinstance(tree, ast.ClassDef)
     return tree
 

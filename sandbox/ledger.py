@@ -1,8 +1,8 @@
 """An ordered map on disk that survives being killed at any instruction.
 
 Two files: `NAME.json`, a readable snapshot, and `NAME.journal`, one JSON line per change since. Opening replays the
-journal, closing folds it into a new snapshot (written aside, then renamed) and keeps the previous one as
-`NAME.json.bak`. A journal's last line may be torn by a kill: it was never acknowledged, so it is dropped. Anything else
+journal, closing folds it into a new snapshot (written aside, then renamed) with a copy of its own, `NAME.json.bak`, which
+is what is left when somebody or something damages the snapshot. A journal's last line may be torn by a kill: it was never acknowledged, so it is dropped. Anything else
 that cannot be read is an error that names the file and the last good copy, and nothing is overwritten.
 
 The engine keeps its state in one, the simulated clouds keep their objects in another.
@@ -87,8 +87,13 @@ class Ledger:
                 del self._entries[key]
 
     def replace_all(self, entries: dict[str, Entry]) -> None:
-        """Make `entries` the whole content, and write it out at once."""
+        """Make `entries` the whole content, and write it out at once; the one before is kept as `NAME.json.previous`."""
         with self._lock:
+            if self.path.exists():
+                # A hard link, so that at no instant is there no snapshot under its own name.
+                previous = self.path.with_name(self.path.name + ".previous")
+                previous.unlink(missing_ok=True)
+                previous.hardlink_to(self.path)
             self._entries = dict(entries)
             self._write_snapshot()
 
@@ -111,17 +116,15 @@ class Ledger:
 
     def _write_snapshot(self) -> None:
         text = json.dumps(self._encode(self._entries), indent=2) + "\n"
-        aside = self.path.with_name(self.path.name + ".new")
-        aside.touch(mode=0o600)
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if self.path.exists():
-            # A hard link, then one rename: at no instant is there no snapshot under its own name.
-            self._backup_path.unlink(missing_ok=True)
-            self._backup_path.hardlink_to(self.path)
-        aside.replace(self.path)
+        # The copy is a file of its own, so that whatever damages the one leaves the other.
+        for path in (self.path, self._backup_path):
+            aside = path.with_name(path.name + ".new")
+            aside.touch(mode=0o600)
+            with aside.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
         self._journal.truncate(0)
 
     def _read_snapshot(self) -> dict[str, Entry]:

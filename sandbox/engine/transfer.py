@@ -41,7 +41,7 @@ def import_state(root: Path, stack: str, text: str) -> Path | None:
         existed = workspace.state.exists()
         with workspace.open() as state:
             state.replace(decode(cast(Entry, document)))
-    return workspace.state.with_name(workspace.state.name + ".bak") if existed else None
+    return workspace.state.with_name(workspace.state.name + ".previous") if existed else None
 
 
 def check(document: Any, stack: str, name: str) -> Iterator[str]:

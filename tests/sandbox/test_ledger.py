@@ -91,6 +91,18 @@ def test_a_corrupt_snapshot_is_left_and_the_copy_named(tmp_path: Path) -> None:
         opened(path)
     assert path.read_text() == '{"things": {"a": '
     path.with_name("things.json.bak").rename(path)
+    assert content(path) == [("a", {"n": 2})]
+
+
+def test_the_first_snapshot_has_a_copy_that_damage_does_not_reach(tmp_path: Path) -> None:
+    path = tmp_path / "things.json"
+    with opened(path) as ledger:
+        ledger.put("a", {"n": 1})
+    with path.open("r+") as file:  # in place, as a disk or an editor would
+        file.truncate(5)
+    with pytest.raises(CorruptError, match=r"last good copy is .*things\.json\.bak"):
+        opened(path)
+    path.with_name("things.json.bak").rename(path)
     assert content(path) == [("a", {"n": 1})]
 
 
@@ -126,4 +138,4 @@ def test_replace_all_keeps_what_was_before(tmp_path: Path) -> None:
     with opened(path) as ledger:
         ledger.replace_all({"b": {"n": 2}})
     assert content(path) == [("b", {"n": 2})]
-    assert json.loads(path.with_name("things.json.bak").read_text()) == {"things": {"a": {"n": 1}}}
+    assert json.loads(path.with_name("things.json.previous").read_text()) == {"things": {"a": {"n": 1}}}

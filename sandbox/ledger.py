@@ -1,9 +1,10 @@
 """An ordered map on disk that survives being killed at any instruction.
 
 Two files: `NAME.json`, a readable snapshot, and `NAME.journal`, one JSON line per change since. Opening replays the
-journal, closing folds it into a new snapshot (written aside, then renamed) with a copy of its own, `NAME.json.bak`, which
-is what is left when somebody or something damages the snapshot. A journal's last line may be torn by a kill: it was never acknowledged, so it is dropped. Anything else
-that cannot be read is an error that names the file and the last good copy, and nothing is overwritten.
+journal; closing folds it into a new snapshot, written aside, then renamed, with a copy of its own, `NAME.json.bak`:
+what is left when somebody or something damages the snapshot. A journal's last line may be torn by a kill: it was
+never acknowledged, so it is dropped. Anything else that cannot be read is an error that names the file and the last
+good copy, and nothing is overwritten.
 
 The engine keeps its state in one, the simulated clouds keep their objects in another.
 """
@@ -87,7 +88,7 @@ class Ledger:
                 del self._entries[key]
 
     def replace_all(self, entries: dict[str, Entry]) -> None:
-        """Make `entries` the whole content, and write it out at once; the one before is kept as `NAME.json.previous`."""
+        """Make `entries` the whole content, at once; the one before is kept as `NAME.json.previous`."""
         with self._lock:
             if self.path.exists():
                 # A hard link, so that at no instant is there no snapshot under its own name.

@@ -130,6 +130,11 @@ class Ledger:
 
     def _read_snapshot(self) -> dict[str, Entry]:
         if not self.path.exists():
+            if self._backup_path.exists():
+                raise CorruptError(
+                    f"{self.path} is missing; the last good copy is {self._backup_path}: copy it over to continue from "
+                    "there, or remove the copy, too, to start anew"
+                )
             return {}
         try:
             return self._decode(cast(Entry, json.loads(self.path.read_text(encoding="utf-8"))))

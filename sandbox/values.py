@@ -59,8 +59,8 @@ class UnsupportedValueError(ValueError):
 
 
 def from_struct(struct: struct_pb2.Struct) -> Properties:
-    """Read a protobuf struct, turning wire sentinels and secrets into `UNKNOWN` and `Secret`."""
-    return {key: _from_wire(value) for key, value in struct.fields.items()}
+    """Read a protobuf struct (by key: it keeps no order); wire sentinels and secrets become `UNKNOWN` and `Secret`."""
+    return {key: _from_wire(struct.fields[key]) for key in sorted(struct.fields)}
 
 
 def _from_wire(value: struct_pb2.Value) -> Value:

@@ -150,10 +150,12 @@ class Cloud:
             reason = facts.protected(thing.outputs) if facts.protected else None
             if reason is not None:
                 raise ProviderError(f"{type} {id} cannot be deleted: {reason}")
-            for holder in self._objects.holders(thing, facts):
+            for holder in self._objects.referrers(thing, facts, facts.held_by):
                 raise ProviderError(
                     f"{type} {id} cannot be deleted: {holder.type} {holder.id} still uses it; delete that first"
                 )
+            for part in list(self._objects.referrers(thing, facts, facts.takes_along)):
+                self._objects.remove(part)
             self._objects.remove(thing)
 
     def find_by_urn(self, urn: str, type: str) -> str | None:

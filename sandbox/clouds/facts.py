@@ -118,6 +118,8 @@ class Facts:
     """Outputs, besides the id, by which others refer to it."""
     held_by: tuple[str, ...] = ()
     """Types whose references forbid that it is deleted."""
+    takes_along: tuple[str, ...] = ()
+    """Types whose objects go with the one that they refer to."""
     cidr: Cidr | None = None
     refuses: Callable[[Making], str | None] | None = None
     """Why the cloud, given its other objects, refuses to make or change this one."""

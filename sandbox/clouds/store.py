@@ -258,12 +258,12 @@ class Objects:
         found = self.existing.of_kind(kind, handle) or self.planned.of_kind(kind, handle)
         return [{**thing.outputs, "id": thing.id} for thing in found]
 
-    def holders(self, thing: Thing, facts: Facts) -> Iterator[Thing]:
-        """The objects that must go before this one may be deleted."""
+    def referrers(self, thing: Thing, facts: Facts, types: tuple[str, ...]) -> Iterator[Thing]:
+        """The other objects of these types that refer to this one."""
         for handle in handles(thing, facts):
-            for holder in self.existing.referring(handle):
-                if holder.type in facts.held_by and holder.key != thing.key:
-                    yield holder
+            for referrer in self.existing.referring(handle):
+                if referrer.type in types and referrer.key != thing.key:
+                    yield referrer
 
     def only_planned(self, type: str) -> Thing | None:
         """The one planned object of a type: what an unknown reference to that type must mean."""

@@ -37,9 +37,11 @@ def delete(
             "protected resources would be deleted: " + ", ".join(protected) + "; keep them in the program, or set "
             "protect=False and run `up` first",
         )
+        if not actions.preview:
+            return
     by_key = {f"{resource.urn}::{resource.id}": resource for resource in resources}
     steps = {key: _step(resource, plan) for key, resource in by_key.items()}
-    if actions.preview or protected:
+    if actions.preview:
         return
     keys_of: dict[str, list[str]] = {}
     for key, resource in by_key.items():

@@ -143,10 +143,35 @@ def decode(document: Entry) -> dict[str, Entry]:
     if provider := deployment.get("secrets_providers"):
         entries[SECRETS_KEY] = provider
     for resource in deployment.get("resources") or ():
+        _demand_shape(resource)
         entries[_key_of(resource)] = resource
     for operation in deployment.get("pending_operations") or ():
         entries[OPERATION + operation["resource"]["urn"]] = operation
     return entries
+
+
+_SHAPE: Final[dict[str, type]] = {
+    "urn": str,
+    "type": str,
+    "custom": bool,
+    "id": str,
+    "inputs": dict,
+    "outputs": dict,
+    "parent": str,
+    "provider": str,
+    "dependencies": list,
+    "propertyDependencies": dict,
+    "additionalSecretOutputs": list,
+}
+
+
+def _demand_shape(resource: Entry) -> None:
+    for name in ("urn", "type"):
+        if name not in resource:
+            raise ValueError(f"a resource without {name}")
+    for name, kind in _SHAPE.items():
+        if name in resource and not isinstance(resource[name], kind):
+            raise ValueError(f"{resource['urn']}: {name} is {resource[name]!r:.80}, a {kind.__name__} is expected")
 
 
 def encode(entries: dict[str, Entry]) -> Entry:

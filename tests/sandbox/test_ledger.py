@@ -106,6 +106,16 @@ def test_the_first_snapshot_has_a_copy_that_damage_does_not_reach(tmp_path: Path
     assert content(path) == [("a", {"n": 1})]
 
 
+def test_a_missing_snapshot_whose_copy_is_there_is_no_new_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "things.json"
+    with opened(path) as ledger:
+        ledger.put("a", {"n": 1})
+    path.unlink()
+    with pytest.raises(CorruptError, match=r"things\.json is missing; the last good copy is .*things\.json\.bak"):
+        opened(path)
+    assert not path.exists()
+
+
 def test_a_corrupt_snapshot_without_a_copy(tmp_path: Path) -> None:
     path = tmp_path / "things.json"
     path.write_text("[]")

@@ -119,6 +119,7 @@ TYPES = {
         rules={"name": _NAME, "observability.headSamplingRate": rules.between(0, 1)},
         unique=(("accountId", "name"),),
         known_as=("name",),
+        takes_along=(VERSION,),
     ),
     VERSION: Facts(
         id=UUID,

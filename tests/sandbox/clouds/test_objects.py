@@ -518,3 +518,15 @@ def test_thousands_of_objects_are_no_trouble(aws: Cloud) -> None:
     assert len(made) == 2000
     with pytest.raises(ProviderError, match=r"overlaps 10\.0\.62\.128/28"):
         make(aws, SUBNET, "late", vpcId=vpc, cidrBlock="10.0.62.128/27")
+
+
+def test_a_worker_that_goes_takes_its_versions_along(cloudflare: Cloud) -> None:
+    worker, version = "cloudflare:index/worker:Worker", "cloudflare:index/workerVersion:WorkerVersion"
+    account = "0" * 32
+    one, _ = make(cloudflare, worker, "one", accountId=account, name="one")
+    other, _ = make(cloudflare, worker, "other", accountId=account, name="other")
+    old, _ = make(cloudflare, version, "old", accountId=account, workerId=one)
+    kept, _ = make(cloudflare, version, "kept", accountId=account, workerId=other)
+    cloudflare.delete(urn(worker, "one"), worker, one)
+    assert cloudflare.read(urn(version, "old"), version, old, {}) is None
+    assert cloudflare.read(urn(version, "kept"), version, kept, {}) is not None

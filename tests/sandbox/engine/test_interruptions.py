@@ -6,6 +6,7 @@ import json
 import random
 import signal
 import time
+from typing import Any
 
 import pytest
 
@@ -165,3 +166,18 @@ def test_refresh_finds_exactly_the_drift_and_up_restores_it(stack: Stack) -> Non
     assert "dependencies" not in stack.resources["c"]
     assert stack.up().changed == {"a": "update", "b": "create"}
     assert stack.objects["id-a"]["inputs"]["size"] == 1
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [{"urn": 5}, {"urn": "urn:pulumi:dev::p::t::a"}, {"urn": "urn:pulumi:dev::p::t::a", "type": "t", "inputs": "x"}],
+)
+def test_a_state_of_the_wrong_shape_is_named_and_left(stack: Stack, resource: dict[str, Any]) -> None:
+    stack.up('Thing("a", name="a")')
+    file = stack.folder / "state.json"
+    file.write_text(json.dumps({"version": 3, "deployment": {"resources": [resource]}}))
+    broken = file.read_bytes()
+    refused = stack.run("up", "--json", code=1)
+    assert f"{file} cannot be read" in refused.err
+    assert "Traceback" not in refused.err
+    assert file.read_bytes() == broken

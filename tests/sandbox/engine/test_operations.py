@@ -84,6 +84,7 @@ def test_protected_resources_are_neither_deleted_nor_replaced(stack: Stack) -> N
     assert stack.up("", code=1).document["errors"] == gone.document["errors"]
     refused = stack.run("destroy", "--json", code=1)
     assert "::a" in refused.document["errors"][0]["message"]
+    assert refused.document["summary"]["delete"] == 0
     assert stack.calls == []
     stack.up(program.format(slot="one").replace("True", "False"))
     stack.up("")

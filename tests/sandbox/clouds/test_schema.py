@@ -182,11 +182,9 @@ print(sorted(set(loaded) - {"sandbox.clouds.extract"}))
 
 
 def test_the_sdks_are_never_imported(tmp_path: Path) -> None:
-    for _ in ("cold", "warm"):
-        done = subprocess.run(
-            [sys.executable, "-c", PROBE, str(tmp_path), str(tmp_path)], capture_output=True, text=True, check=True
-        )
+    for store in ("cold", "warm"):  # two empty stores, one cache
+        words = [sys.executable, "-c", PROBE, str(tmp_path / store), str(tmp_path)]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
         made, loaded = done.stdout.splitlines()
         assert made.startswith("vpc-")
         assert loaded == "[]"
-        (tmp_path / "clouds.json").unlink()

@@ -20,7 +20,9 @@ from components.settings import Rotation, Settings
 FIRST_HOST = 16  # AWS keeps the first four addresses; the rest is room for what a zone may need besides
 SLOTS_PER_GROUP = 8
 
-POSTGRES_MAJOR = 17
+POSTGRES_MAJOR = 17  # Debian 13's own
+DATABASE_NAME = "backbuild"
+APPLICATION_ROLE = "application"  # what the API signs in as, through Hyperdrive
 ABANDONED_UPLOAD_DAYS = 7  # parts of an upload that nobody finished; longer than any outage worth waiting for
 
 
@@ -182,19 +184,9 @@ class Hostnames:
     status: str
 
     @property
-    def api_url(self) -> str:
-        """The API's address."""
-        return f"https://{self.api}"
-
-    @property
     def health_url(self) -> str:
         """What the status page and the health check probe."""
         return f"https://{self.api}/health"
-
-    @property
-    def status_url(self) -> str:
-        """The status page's address."""
-        return f"https://{self.status}/"
 
 
 @dataclass(frozen=True)

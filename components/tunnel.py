@@ -10,11 +10,9 @@ import pulumi_cloudflare as cloudflare
 import pulumi_random as random
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from components.topology import Port, Topology
+from components.topology import APPLICATION_ROLE, DATABASE_NAME, Port, Topology
 
 TOKEN_BYTES = 32  # what cloudflared requires at least
-DATABASE = "backbuild"
-APPLICATION_USER = "application"
 # Workers speak through pooled connections; PostgreSQL keeps the rest of its 200 for members, backups and operators.
 HYPERDRIVE_CONNECTIONS = 60
 
@@ -110,8 +108,8 @@ class DatabaseTunnel(ComponentResource):
             origin={
                 "scheme": "postgresql",
                 "host": host,  # without a port: behind Access the tunnel's configuration names it
-                "database": DATABASE,
-                "user": APPLICATION_USER,
+                "database": DATABASE_NAME,
+                "user": APPLICATION_ROLE,
                 "password": args.application_password,
                 "access_client_id": visitor.client_id,
                 "access_client_secret": visitor.client_secret,

@@ -15,15 +15,21 @@ from pathlib import Path
 
 import jinja2
 
-from components.topology import Group, Member, Port, Role, Topology
+from components.topology import (
+    APPLICATION_ROLE,
+    DATABASE_NAME,
+    POSTGRES_MAJOR,
+    Group,
+    Member,
+    Port,
+    Role,
+    Topology,
+)
 from machines import metrics
 
 TEMPLATES = Path(__file__).parent / "templates"
 DATA_DIRECTORY = "/var/lib/backbuild"
-POSTGRES_VERSION = 17  # Debian 13's own
 CITUS_VERSION = "13.0"  # the vendor's first series for PostgreSQL 17
-DATABASE_NAME = "backbuild"
-APPLICATION_ROLE = "application"
 TUNNEL_METRICS_PORT = 20241  # the first that cloudflared itself would try
 
 # Sets of templates by role; a later one may not repeat a path of an earlier one.
@@ -36,7 +42,7 @@ _SETS: dict[Role, tuple[str, ...]] = {
 _EXECUTABLE = ("/usr/local/sbin/", "/usr/local/lib/backbuild/")
 
 _EVERYWHERE = ("awscli", "ca-certificates", "chrony", "curl", "gpg", "jq", "procps", "unattended-upgrades")
-_POSTGRES = (f"postgresql-{POSTGRES_VERSION}", "patroni", "pgbackrest")
+_POSTGRES = (f"postgresql-{POSTGRES_MAJOR}", "patroni", "pgbackrest")
 # By role: what is held back from unattended upgrades, because it is rolled by plan.
 _HELD: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: ("etcd-server", "etcd-client"),
@@ -119,8 +125,8 @@ def _values(topology: Topology, member: Member) -> dict[str, object]:
         "hourly": next(kept for kept in topology.retention if kept.name == "hourly"),
         "database_name": DATABASE_NAME,
         "application_role": APPLICATION_ROLE,
-        "postgres_version": POSTGRES_VERSION,
-        "postgres_data": f"{DATA_DIRECTORY}/postgresql/{POSTGRES_VERSION}",
+        "postgres_version": POSTGRES_MAJOR,
+        "postgres_data": f"{DATA_DIRECTORY}/postgresql/{POSTGRES_MAJOR}",
         "citus_version": CITUS_VERSION,
         "tunnel_metrics_port": TUNNEL_METRICS_PORT,
     }

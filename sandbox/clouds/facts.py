@@ -175,11 +175,6 @@ def value_of(computed: Computed, making: Making) -> Value:
     return computed(making) if callable(computed) else computed
 
 
-def fields_of(template: str) -> set[str]:
-    """The fields that a template mentions."""
-    return set(re.findall(r"\{(\w+)\}", template))
-
-
 @cache
 def _steps(pattern: str) -> tuple[str, ...]:
     return tuple(pattern.replace("[]", ".[]").split("."))

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from components.settings import Tier
-from components.worker import WORKERS
+from components.worker_modules import WORKERS
 from tests.components.project import Deployed
 from tests.components.stacks import topology_of
 

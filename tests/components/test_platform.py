@@ -262,9 +262,9 @@ def test_off_site_means_another_region_and_aws_resources_say_whose_they_are(stac
 
 def test_outputs_say_where_everything_is(stack: Deployed):
     topology, outputs = topology_of(name_of(stack)), stack.printed["outputs"]
-    assert outputs["apiUrl"] == topology.hostnames.api_url
+    assert outputs["apiUrl"] == f"https://{topology.hostnames.api}"
     assert outputs["healthUrl"] == topology.hostnames.health_url
-    assert outputs["statusUrl"] == topology.hostnames.status_url
+    assert outputs["statusUrl"] == f"https://{topology.hostnames.status}/"
     assert outputs["contact"] == topology.settings.contact
     assert outputs["apiVersion"] == stack.of("WorkerVersion")["api"]["id"]
     assert outputs["instances"] == {name: one["id"] for name, one in stack.of("Instance").items()}

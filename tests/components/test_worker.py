@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.settings import Rollout
-from components.worker import WORKERS, Module, fingerprint, modules_of, shares
+from components.worker import shares
+from components.worker_modules import WORKERS, Module, fingerprint, modules_of
 
 STABLE = "01234567-89ab-cdef-0123-456789abcdef"
 MODULES = st.lists(

@@ -1,7 +1,6 @@
 """The real scripts in workerd, driven over a Node host; nothing leaves the loopback."""
 
 import json
-import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,25 +8,13 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-WORKERS = ROOT / "workers"
-
-# The newest date that the installed workerd knows, and what the platform deploys with.
-COMPATIBILITY_DATE = "2026-04-24"
-
-IMPORT = re.compile(r'^(?:import|export)\b[^"]*"(\.[^"]+)"', re.MULTILINE)
+from components.worker_modules import COMPATIBILITY_DATE, WORKERS, modules_of
 
 
 def modules(worker: str) -> list[str]:
-    """Return the paths below workers/ that make up a Worker: its index.js first, then whatever that imports."""
-    found = [f"{worker}/index.js"]
-    for path in found:
-        file = WORKERS / path
-        for target in IMPORT.findall(file.read_text()) if file.suffix == ".js" else []:
-            imported = str((file.parent / target).resolve().relative_to(WORKERS))
-            if imported not in found:
-                found.append(imported)
-    return found
+    """Return the paths below workers/ that are deployed for a Worker: its index.js, which is the main one, first."""
+    main = f"{worker}/index.js"
+    return sorted((module.name for module in modules_of(worker)), key=lambda name: (name != main, name))
 
 
 class Host:

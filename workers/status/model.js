@@ -1,0 +1,83 @@
+/** What the status page knows, as types: rows are mapped to these once, and everything public is made from them. */
+
+/** @import { Probe } from "./probe.js" */
+/** @import { Statement } from "./uptime.js" */
+
+/** @typedef {"none" | "minor" | "major" | "critical"} Impact how much customers notice, in Statuspage's words */
+/** @typedef {"investigating" | "identified" | "monitoring" | "resolved"} IncidentStatus */
+/** @typedef {"scheduled" | "in_progress" | "completed" | "cancelled"} MaintenanceStatus */
+
+/**
+ * @typedef {object} Component
+ * @property {string} id as samples and incidents name it
+ * @property {string} name as people read it
+ * @property {string} [url] asked directly; without it the API's health report speaks for the component
+ */
+
+/**
+ * @typedef {object} Update what was said, once; it never changes
+ * @property {string} id
+ * @property {IncidentStatus | MaintenanceStatus} status from here on
+ * @property {string} body plain text, as written by an operator or by this Worker
+ * @property {Date} at
+ */
+
+/**
+ * @typedef {object} Incident
+ * @property {string} id
+ * @property {string} title plain text
+ * @property {Impact} impact
+ * @property {IncidentStatus} status
+ * @property {string[]} components ids
+ * @property {boolean} automatic opened by the probes, not by an operator
+ * @property {Date} startedAt
+ * @property {Date} updatedAt
+ * @property {Date | null} resolvedAt
+ * @property {Update[]} updates newest first
+ */
+
+/**
+ * @typedef {object} Maintenance
+ * @property {string} id
+ * @property {string} title plain text
+ * @property {MaintenanceStatus} status
+ * @property {string[]} components ids
+ * @property {boolean} emergency begun without the promised notice; its minutes are excused by nothing
+ * @property {Date} announcedAt
+ * @property {Date} startsAt
+ * @property {Date} endsAt
+ * @property {Date} updatedAt
+ * @property {Update[]} updates newest first
+ */
+
+/**
+ * @typedef {object} Day of one component: recorded minutes by state; minutes without a sample are in none of them
+ * @property {number} day since 1970-01-01, UTC
+ * @property {number} ok
+ * @property {number} degraded
+ * @property {number} down
+ * @property {number} unknown
+ */
+
+/**
+ * @typedef {object} History what D1 holds, for the last 90 days, today included
+ * @property {Date | null} since the first minute ever recorded; null while there is none
+ * @property {Date | null} lastSampleAt the latest recorded minute
+ * @property {Record<string, Day[]>} days by component id (and `platform`), oldest first; days without samples are absent
+ * @property {Incident[]} incidents newest first; open ones whatever their age
+ * @property {Maintenance[]} maintenances by start, latest first; upcoming ones whatever their distance
+ * @property {Statement[]} months the SLA's arithmetic, this month first, then the one before
+ */
+
+/**
+ * @typedef {object} Snapshot one moment, whole: what was seen just now and what was recorded
+ * @property {string} platform display name
+ * @property {string} contact e-mail address for questions about availability
+ * @property {string} origin of the status page, `https://…` without a final slash
+ * @property {Date} time of the probe
+ * @property {Component[]} components in the order in which people read them
+ * @property {Probe} probe
+ * @property {History | null} history null when D1 does not answer
+ */
+
+export const HISTORY_DAYS = 90;

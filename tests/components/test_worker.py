@@ -39,9 +39,8 @@ def write(root: Path, **files: str) -> Path:
 
 
 def test_the_table_names_every_worker():
-    assert {path.parent.relative_to(WORKERS).as_posix() for path in WORKERS.glob("[!n]*/**/index.js")} == set(
-        documented()
-    )
+    workers = [path for path in WORKERS.glob("[!n]*/**/index.js") if "export default" in path.read_text()]
+    assert {path.parent.relative_to(WORKERS).as_posix() for path in workers} == set(documented())
 
 
 @pytest.mark.parametrize("folder", sorted(documented()))

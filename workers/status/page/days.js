@@ -1,0 +1,103 @@
+/** Ninety days of a component, as a strip of bars and as words. Pure. */
+
+import { HISTORY_DAYS } from "../model.js";
+import { DAY_MINUTES, percent } from "../uptime.js";
+import { counted, duration, plain } from "./html.js";
+
+/** @import { Day } from "../model.js" */
+
+/** @typedef {"ok" | "degraded" | "down" | "none"} DayState what a day is drawn as; `none`: most of it is not known */
+
+/**
+ * One failing look may be the way there, and no incident is opened for it: so one minute down is amber, two are red,
+ * and one degraded minute is not drawn.
+ */
+const BELIEVED_MINUTES = 2;
+
+/** Of the days with trouble, how many are named; the others are counted. */
+const NAMED_DAYS = 5;
+
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/**
+ * @param {Day | undefined} day undefined when nothing of it was recorded
+ * @param {number} minutes of the day that are over
+ * @returns {DayState} the worst that was seen
+ */
+export function dayState(day, minutes) {
+  if (day === undefined) return "none";
+  if (day.down >= BELIEVED_MINUTES) return "down";
+  if (day.down > 0 || day.degraded >= BELIEVED_MINUTES) return "degraded";
+  return (day.ok + day.degraded) * 2 < minutes ? "none" : "ok";
+}
+
+/**
+ * @param {readonly Day[]} days oldest first; days without samples are absent
+ * @param {Date} now
+ * @returns {string} an SVG of one unit a day, today at its right; states differ in height as well as in colour
+ */
+export function strip(days, now) {
+  const states = lastDays(days, now).map(({ day, minutes }) => dayState(day, minutes));
+  const paths = [...new Set(states)].map((state) => `<path class="${state}" d="${runs(states, state)}"/>`);
+  return `<svg viewBox="0 -6 ${HISTORY_DAYS} 12" preserveAspectRatio="none">${paths.join("")}</svg>`;
+}
+
+/**
+ * @param {readonly DayState[]} states
+ * @param {DayState} drawn
+ * @returns {string} a path along the middle through the days of that state: `M0 0h42m1 0h47`
+ */
+function runs(states, drawn) {
+  let path = "M0 0";
+  for (let from = 0, to = 0; from < states.length; from = to) {
+    for (to = from + 1; states[to] === states[from]; ) to++;
+    if (states[from] === drawn) path += `h${to - from}`;
+    else if (states.indexOf(drawn, from) > 0) path += `m${to - from} 0`;
+  }
+  return path;
+}
+
+/**
+ * @param {readonly Day[]} days
+ * @param {Date} now
+ * @returns {{ figure: string, rest: string }} `99.981 %`, and what it is of, with the days that were bad, latest first
+ */
+export function summary(days, now) {
+  const all = lastDays(days, now);
+  const [down, known] = days.reduce(([a, b], day) => [a + day.down, b + day.down + day.ok + day.degraded], [0, 0]);
+  const share = percent(known - down, known);
+  if (share === null) return { figure: "", rest: "Nothing recorded yet" };
+  const bad = all.flatMap(({ day, minutes }) => {
+    const state = dayState(day, minutes);
+    return day !== undefined && (state === "down" || state === "degraded") ? [day] : [];
+  });
+  const named = bad.reverse().slice(0, NAMED_DAYS).map(trouble);
+  if (bad.length > named.length) named.push(`${bad.length - named.length} more`);
+  const listed = bad.length === 0 ? "" : `; ${counted(bad.length, "day")} with trouble: ${named.join(", ")}`;
+  return { figure: `${plain(share.slice(0, -1))} %`, rest: `of recorded minutes${listed}` };
+}
+
+/**
+ * @param {Day} day
+ * @returns {string} `3 Oct 12 min down`
+ */
+function trouble({ day, down, degraded }) {
+  const date = new Date(day * DAY_MINUTES * 60_000);
+  const what = down > 0 ? `${duration(down)} down` : `${duration(degraded)} degraded`;
+  return `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]} ${what}`;
+}
+
+/**
+ * @param {readonly Day[]} days
+ * @param {Date} now
+ * @returns {{ day: Day | undefined, minutes: number }[]} one a day, oldest first, with how many of its minutes are over
+ */
+function lastDays(days, now) {
+  const minute = Math.floor(now.getTime() / 60_000);
+  const today = Math.floor(minute / DAY_MINUTES);
+  const byNumber = new Map(days.map((day) => [day.day, day]));
+  return Array.from({ length: HISTORY_DAYS }, (_, index) => {
+    const number = today - HISTORY_DAYS + 1 + index;
+    return { day: byNumber.get(number), minutes: number === today ? minute % DAY_MINUTES : DAY_MINUTES };
+  });
+}

@@ -1,0 +1,170 @@
+/** The two documents: what is now, and what was in the last 90 days. Pure. */
+
+import { incidentArticle, maintenanceArticle, pastIncident } from "./announcements.js";
+import { strip, summary } from "./days.js";
+import { headline, openIncidents, running } from "./headline.js";
+import { counted, escaped, stamp } from "./html.js";
+import { live } from "./live.js";
+import { monthArticle } from "./months.js";
+import { STYLE } from "./style.js";
+
+/** @import { ComponentHealth } from "../../lib/health.js" */
+/** @import { Component, History, Snapshot } from "../model.js" */
+/** @import { State } from "./headline.js" */
+
+const RECENT_MILLISECONDS = 14 * 24 * 60 * 60_000;
+
+/** Colours of the tab's icon, which sees no style sheet: between the light and the dark theme's. */
+/** @type {Record<State, string>} */
+const ICON_COLOURS = { ok: "#2a9d5c", degraded: "#d08414", down: "#d93f35", maintenance: "#3b7ddd" };
+
+/** @type {Record<ComponentHealth, string>} */
+const WORDS = { ok: "Operational", degraded: "Degraded", down: "Down", unknown: "Unknown" };
+
+/** Lines and what indents them say nothing to a browser; a comment has a line of its own. */
+const SCRIPT = `(${live})()`.replace(/^\s*((\/\/|\/?\*).*)?\n/gm, "").replace(/^ +/gm, "");
+const CSS = STYLE.replace(/\n\s*/g, "").replace(/\s*([{:;,])\s+/g, "$1");
+
+/**
+ * @param {Snapshot} snapshot
+ * @param {string} nonce that the content security policy gives to style and script
+ * @returns {string} a whole HTML document for `/`
+ */
+export function renderPage(snapshot, nonce) {
+  const { state, text, remarks } = headline(snapshot);
+  const { time, history } = snapshot;
+  const main = `<section id="now" class="${state}">
+<div role="status"><h1>${text}</h1></div>
+${remarks.map((remark) => `<p>${remark}</p>`).join("\n")}
+<p><small>Checked live at <time datetime="${time.toISOString()}">${clock(time)}</time>. This page refreshes every minute.</small></p>
+</section>
+${history === null ? "" : announced(snapshot, history)}
+<h2>Components</h2>
+<ul id="components">
+${snapshot.components.map((component) => componentItem(component, snapshot)).join("\n")}
+</ul>
+${history === null ? "" : past(snapshot, history)}`;
+  return documentOf(snapshot, nonce, { state, title: text, main, refreshes: true });
+}
+
+/**
+ * @param {Snapshot} snapshot
+ * @param {string} nonce that the content security policy gives to style and script
+ * @returns {string} a whole HTML document for `/history`
+ */
+export function renderHistory(snapshot, nonce) {
+  const { history, components } = snapshot;
+  const main =
+    history === null
+      ? "<h1>History</h1>\n<p>The history is unavailable at the moment.</p>"
+      : `<h1>History</h1>
+<p>The last 90 days${history.since === null ? "" : `; recorded since ${stamp(history.since)}`}.</p>
+<h2>Uptime</h2>
+${history.months.map(monthArticle).join("\n") || "<p>No month has been counted yet.</p>"}
+<h2>Incidents</h2>
+${history.incidents.map((incident) => incidentArticle(incident, components, true)).join("\n") || "<p>None.</p>"}
+<h2>Maintenance</h2>
+${history.maintenances.map((maintenance) => maintenanceArticle(maintenance, components, true)).join("\n") || "<p>None.</p>"}`;
+  return documentOf(snapshot, nonce, { state: headline(snapshot).state, title: "History", main, refreshes: false });
+}
+
+/**
+ * @param {Snapshot} snapshot
+ * @param {string} nonce
+ * @param {{ state: State, title: string, main: string, refreshes: boolean }} content `refreshes` without JavaScript too
+ * @returns {string}
+ */
+function documentOf({ platform, contact, time }, nonce, { state, title, main, refreshes }) {
+  const name = escaped(`${platform} status`);
+  const address = escaped(contact);
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${title} – ${name}</title>
+<link rel="icon" href="${icon(state)}">
+<link rel="alternate" type="application/atom+xml" href="/feed.atom">
+${refreshes ? '<noscript><meta http-equiv="refresh" content="60"></noscript>' : ""}
+<style nonce="${nonce}">${CSS}</style>
+<header><a href="/">${name}</a></header>
+<p id="notice" role="status"></p>
+<main data-at="${time.toISOString()}">
+${main}
+</main>
+<footer>
+<p>Questions about availability: <a href="mailto:${address}">${address}</a></p>
+<p><a href="/history">History</a> <a href="/feed.atom">Atom feed</a> <a href="/api/v2/summary.json">JSON</a></p>
+</footer>
+<script nonce="${nonce}">${SCRIPT}</script>
+</html>
+`;
+}
+
+/**
+ * @param {Snapshot} snapshot
+ * @param {History} history
+ * @returns {string} what is going on and what is planned
+ */
+function announced({ components }, { incidents, maintenances }) {
+  const open = openIncidents(incidents);
+  const upcoming = maintenances.filter(({ status }) => status === "scheduled").reverse();
+  const planned = [...running(maintenances), ...upcoming];
+  const parts = [];
+  if (open.length > 0) {
+    parts.push("<h2>Incidents</h2>", ...open.map((incident) => incidentArticle(incident, components, false)));
+  }
+  if (planned.length > 0) {
+    parts.push("<h2>Maintenance</h2>", ...planned.map((plan) => maintenanceArticle(plan, components, false)));
+  }
+  return parts.join("\n");
+}
+
+/**
+ * @param {Component} component
+ * @param {Snapshot} snapshot
+ * @returns {string}
+ */
+function componentItem({ id, name }, { time, probe, history }) {
+  const seen = probe.components[id] ?? "unknown";
+  const maintained = running(history?.maintenances ?? []).some(({ components }) => components.includes(id));
+  const word = maintained ? `Under maintenance${seen === "ok" ? "" : `, ${WORDS[seen].toLowerCase()}`}` : WORDS[seen];
+  const days = history?.days[id] ?? [];
+  const { figure, rest } = summary(days, time);
+  return `<li id="c-${escaped(id)}"><h3>${escaped(name)}</h3> <b class="state ${maintained ? "maintenance" : seen}">${word}</b>${
+    history === null ? "" : `${strip(days, time)}<small><b>${figure}</b> ${rest}</small>`
+  }</li>`;
+}
+
+/**
+ * @param {Snapshot} snapshot
+ * @param {History} history
+ * @returns {string} the months and the incidents of late
+ */
+function past({ components, time }, { months, incidents }) {
+  const recent = incidents.filter(
+    ({ resolvedAt }) => resolvedAt !== null && time.getTime() - resolvedAt.getTime() < RECENT_MILLISECONDS,
+  );
+  return `<h2>Uptime</h2>
+${months.map(monthArticle).join("\n") || "<p>No month has been counted yet.</p>"}
+<h2>Past incidents</h2>
+${recent.map((incident) => pastIncident(incident, components)).join("\n") || "<p>None in the last 14 days.</p>"}
+<p><a href="/history">All ${counted(90, "day")}</a></p>`;
+}
+
+/**
+ * @param {Date} time
+ * @returns {string} to the second
+ */
+function clock(time) {
+  const iso = time.toISOString();
+  return `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
+}
+
+/**
+ * @param {State} state
+ * @returns {string} a `data:` address
+ */
+function icon(state) {
+  const drawing = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="${ICON_COLOURS[state]}"/></svg>`;
+  return `data:image/svg+xml,${encodeURIComponent(drawing)}`;
+}

@@ -47,11 +47,20 @@ class Host:
         """Start a Worker with empty stores; `options` are miniflare's."""
         self.ask("start", modules=modules(worker), compatibilityDate=COMPATIBILITY_DATE, options=options)
 
-    def fetch(self, path: str, method: str = "GET") -> dict[str, Any]:
-        return self.ask("fetch", path=path, method=method)
+    def fetch(self, path: str, method: str = "GET", **options: Any) -> dict[str, Any]:
+        """Ask the Worker; `options`: headers (a dict), body (text), instruction (see harness.js)."""
+        return self.ask("fetch", path=path, method=method, **options)
 
-    def scheduled(self, time: str) -> str:
-        return self.ask("scheduled", time=time)
+    def scheduled(self, time: str, **instruction: Any) -> str:
+        return self.ask("scheduled", time=time, instruction=instruction)
+
+    def together(self, *requests: dict[str, Any]) -> list[Any]:
+        """Do several at once, each a dict of `op` and its parameters."""
+        return self.ask("together", requests=list(requests))
+
+    def emails(self, count: int = 0) -> list[str]:
+        """Take what was sent since the last time, as it went out; waits a moment until there are `count`."""
+        return self.ask("emails", count=count)
 
     def queue(self, *messages: Any) -> dict[str, Any]:
         return self.ask("queue", messages=list(messages))

@@ -3,35 +3,63 @@
  * Requests are {op, ...}; answers {result} or {error}.
  */
 
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const WORKERS = fileURLToPath(new URL("../../workers/", import.meta.url));
-const { Miniflare } = await import(pathToFileURL(`${WORKERS}node_modules/miniflare/dist/src/index.js`).href);
+const { Log, LogLevel, Miniflare } = await import(pathToFileURL(`${WORKERS}node_modules/miniflare/dist/src/index.js`).href);
+
+/** Stands before the Worker and does what a test's `instruction` says: harness.js. */
+const HARNESS = readFileSync(new URL("harness.js", import.meta.url), "utf8");
 
 /** @type {Miniflare | undefined} */
 let running;
+
+/** What `send_email` would have sent: miniflare keeps each message in a file, and logs its name. */
+let emails = [];
+
+class MailLog extends Log {
+  constructor() {
+    super(LogLevel.INFO);
+  }
+
+  logWithLevel(_level, message) {
+    const file = /send_email binding called with the following message:\s+(\S+)/.exec(message)?.[1];
+    if (file !== undefined) emails.push(readFileSync(file, "utf8"));
+  }
+}
 
 const operations = {
   /** `modules` are paths below workers/, the first one being the Worker; `options` are miniflare's own. */
   async start({ modules, compatibilityDate, options }) {
     await running?.dispose();
+    emails = [];
     running = new Miniflare({
       modulesRoot: WORKERS,
-      modules: modules.map((path) => ({
-        type: path.endsWith(".js") ? "ESModule" : "Text",
-        path: `${WORKERS}${path}`,
-      })),
+      modules: [
+        { type: "ESModule", path: `${WORKERS}harness.js`, contents: HARNESS.replace("WORKER", modules[0]) },
+        ...modules.map((path) => ({
+          type: path.endsWith(".js") ? "ESModule" : "Text",
+          path: `${WORKERS}${path}`,
+        })),
+      ],
       compatibilityDate,
       cf: false,
+      log: new MailLog(),
       outboundService: () => new Response("this test has no network", { status: 502 }),
       ...options,
     });
     await running.ready;
   },
 
-  async fetch({ path, method }) {
-    const response = await running.dispatchFetch(`https://worker.example${path}`, { method, redirect: "manual" });
+  async fetch({ path, method, headers, body, instruction }) {
+    const response = await running.dispatchFetch(`https://worker.example${path}`, {
+      method,
+      headers: instruction === undefined ? headers : { ...headers, "x-test": JSON.stringify(instruction) },
+      body,
+      redirect: "manual",
+    });
     return {
       status: response.status,
       headers: Object.fromEntries(response.headers),
@@ -39,10 +67,27 @@ const operations = {
     };
   },
 
-  async scheduled({ time }) {
+  /** The clock shows `time`, unless the instruction says another. */
+  async scheduled({ time, instruction }) {
     const worker = await running.getWorker();
-    const { outcome } = await worker.scheduled({ scheduledTime: new Date(time), cron: "* * * * *" });
+    const cron = JSON.stringify({ clock: time, ...instruction });
+    const { outcome } = await worker.scheduled({ scheduledTime: new Date(time), cron });
     return outcome;
+  },
+
+  /** Does several at once. */
+  async together({ requests }) {
+    return Promise.all(requests.map(({ op, ...parameters }) => operations[op](parameters)));
+  },
+
+  /** Takes what was sent, once there are as many. */
+  async emails({ count }) {
+    for (let waited = 0; emails.length < count && waited < 2_000; waited += 10) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    const taken = emails;
+    emails = [];
+    return taken;
   },
 
   async queue({ messages }) {

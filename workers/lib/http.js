@@ -30,11 +30,19 @@ export function json(body, status = 200, headers = {}) {
 
 /**
  * @param {string} body
- * @param {Record<string, string>} headers must hold the page's `content-security-policy`
+ * @param {string} type
+ * @param {Record<string, string>} headers a page's hold its own `content-security-policy`
  * @returns {Response}
  */
-export function html(body, headers) {
-  return new Response(body, { headers: { ...SHARED_HEADERS, "content-type": "text/html; charset=utf-8", ...headers } });
+export function text(body, type, headers) {
+  return new Response(body, {
+    headers: {
+      ...SHARED_HEADERS,
+      "content-security-policy": NOTHING_LOADS,
+      "content-type": `${type}; charset=utf-8`,
+      ...headers,
+    },
+  });
 }
 
 /** @returns {Response} */

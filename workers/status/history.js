@@ -1,67 +1,149 @@
-/** What was recorded: one sample per component and minute, in D1. */
+/** What D1 holds, read in one round trip. */
 
 import { failureName, logFailure } from "../lib/log.js";
 import { withTimeout } from "../lib/timeout.js";
-import schema from "./migrations/0001_samples.sql";
+import { PLATFORM } from "./components.js";
+import { opened } from "./database.js";
+import { IMPACTS } from "./judge.js";
+import { HISTORY_DAYS } from "./model.js";
+import { countQueries, ENDS, recordedOf, statementOf } from "./months.js";
+import { DAY_MINUTES, MINUTE, minuteOf, monthOf } from "./uptime.js";
 
-/** @import { Probe } from "./probe.js" */
-
-const MINUTE = 60_000;
-const DAY_MINUTES = 24 * 60;
+/** @import { Day, History, Impact, Incident, Maintenance, Update } from "./model.js" */
+/** @import { Agreement } from "./uptime.js" */
 
 /** No longer than the probe beside it may take. */
 const READ_MILLISECONDS = 5_000;
 
-const SHARES = `
-  SELECT component, COUNT(*) AS recorded, SUM(status = 'ok') AS ok
-  FROM samples WHERE minute > ? GROUP BY component`;
+const UPDATES = `(
+  SELECT json_group_array(json_object('id', id, 'status', status, 'body', body, 'at', at) ORDER BY at DESC, id)
+  FROM updates WHERE updates.subject = SUBJECT.id) AS updates`;
+
+const INCIDENTS = `SELECT *, ${UPDATES.replace("SUBJECT", "incidents")} FROM incidents
+  WHERE resolved_at IS NULL OR resolved_at > ? ORDER BY started_at DESC, id`;
+
+const MAINTENANCES = `SELECT *, ${UPDATES.replace("SUBJECT", "maintenances")} FROM maintenances
+  WHERE end_minute > ? ORDER BY start_minute DESC, id`;
+
+/** One row a component: the page needs them all, and rows are what costs. */
+const DAYS = `
+  SELECT component, json_group_array(json_array(day, ok, degraded, down, unknown) ORDER BY day) AS days
+  FROM days WHERE day > ? AND day <= ? GROUP BY component`;
 
 /**
- * @typedef {object} History of the last 24 hours
- * @property {Date | null} since the first minute ever recorded; null while there is none
- * @property {Record<string, { ok: number, recorded: number }>} minutes by component
- */
-
-/**
- * Recording the same minute twice leaves one sample, the later one.
- *
  * @param {D1Database} db
  * @param {Date} time
- * @param {Probe} probe
+ * @param {Agreement} agreement
+ * @returns {Promise<History | null>} null when the history cannot be read
  */
-export async function record(db, time, probe) {
-  const insert = db.prepare("INSERT OR REPLACE INTO samples (minute, component, status) VALUES (?, ?, ?)");
-  const minute = Math.floor(time.getTime() / MINUTE);
-  const samples = Object.entries(probe.components).map(([name, status]) => insert.bind(minute, name, status));
-  // A Worker is deployed before anything else can reach its database, so it makes its own table.
-  await db.batch([db.prepare(schema), ...samples]);
+export async function readHistory(db, time, agreement) {
+  try {
+    return await withTimeout(read(await opened(db), time, agreement), READ_MILLISECONDS);
+  } catch (error) {
+    logFailure("history unavailable", { error: failureName(error) });
+    return null;
+  }
 }
 
 /**
  * @param {D1Database} db
  * @param {Date} time
- * @returns {Promise<History | null>} null when the history cannot be read
+ * @param {Agreement} agreement
+ * @returns {Promise<History>}
  */
-export async function read(db, time) {
-  try {
-    /** @type {D1Result<Record<string, any>>[]} */
-    const [, first, day] = await withTimeout(
-      db.batch([
-        db.prepare(schema),
-        db.prepare("SELECT MIN(minute) AS minute FROM samples"),
-        db.prepare(SHARES).bind(Math.floor(time.getTime() / MINUTE) - DAY_MINUTES),
-      ]),
-      READ_MILLISECONDS,
-    );
-    const minute = first?.results[0]?.minute ?? null;
-    return {
-      since: minute === null ? null : new Date(minute * MINUTE),
-      minutes: Object.fromEntries(
-        day?.results.map(({ component, ok, recorded }) => [component, { ok, recorded }]) ?? [],
-      ),
-    };
-  } catch (error) {
-    logFailure("history unavailable", { error: failureName(error) });
-    return null;
-  }
+async function read(db, time, agreement) {
+  const minute = minuteOf(time);
+  const today = Math.floor(minute / DAY_MINUTES);
+  const months = lastTwoMonths(time);
+  const first = (today - HISTORY_DAYS + 1) * DAY_MINUTES;
+  /** @type {D1Result<Record<string, any>>[]} */
+  const [ends, days, incidents, maintenances, ...counts] = await db.batch([
+    db.prepare(ENDS),
+    db.prepare(DAYS).bind(today - HISTORY_DAYS, today),
+    db.prepare(INCIDENTS).bind(first * MINUTE),
+    db.prepare(MAINTENANCES).bind(first),
+    ...months.flatMap((month) => countQueries(db, month)),
+  ]);
+  const recorded = recordedOf(ends, time);
+  const byComponent = Object.fromEntries(days?.results.map(({ component, days }) => [component, daysOf(days)]) ?? []);
+  const statements = months.map(
+    (month, index) =>
+      recorded &&
+      statementOf(month, recorded, byComponent[PLATFORM] ?? [], counts.slice(index * 2, index * 2 + 2), agreement),
+  );
+  return {
+    since: recorded && new Date(recorded.since * MINUTE),
+    lastSampleAt: recorded && new Date(recorded.last * MINUTE),
+    days: byComponent,
+    incidents: incidents?.results.map(incidentOf) ?? [],
+    maintenances: maintenances?.results.map(maintenanceOf) ?? [],
+    months: statements.filter((statement) => statement !== null),
+  };
+}
+
+/**
+ * @param {Date} time
+ * @returns {string[]} this month and the one before
+ */
+function lastTwoMonths(time) {
+  const before = new Date(Date.UTC(time.getUTCFullYear(), time.getUTCMonth() - 1));
+  return [monthOf(time), monthOf(before)];
+}
+
+/**
+ * @param {string} text JSON rows of numbers
+ * @returns {Day[]}
+ */
+function daysOf(text) {
+  /** @type {[number, number, number, number, number][]} */
+  const rows = JSON.parse(text);
+  return rows.map(([day, ok, degraded, down, unknown]) => ({ day, ok, degraded, down, unknown }));
+}
+
+/**
+ * @param {Record<string, any>} row
+ * @returns {Incident}
+ */
+export function incidentOf(row) {
+  return {
+    id: row.id,
+    title: row.title,
+    impact: /** @type {Impact} */ (IMPACTS[row.impact]),
+    status: row.status,
+    components: JSON.parse(row.components),
+    automatic: row.automatic === 1,
+    startedAt: new Date(row.started_at),
+    updatedAt: new Date(row.updated_at),
+    resolvedAt: row.resolved_at === null ? null : new Date(row.resolved_at),
+    updates: updatesOf(row.updates),
+  };
+}
+
+/**
+ * @param {Record<string, any>} row
+ * @returns {Maintenance}
+ */
+export function maintenanceOf(row) {
+  return {
+    id: row.id,
+    title: row.title,
+    status: row.status,
+    components: JSON.parse(row.components),
+    emergency: row.emergency === 1,
+    announcedAt: new Date(row.announced_at),
+    startsAt: new Date(row.start_minute * MINUTE),
+    endsAt: new Date(row.end_minute * MINUTE),
+    updatedAt: new Date(row.updated_at),
+    updates: updatesOf(row.updates),
+  };
+}
+
+/**
+ * @param {string} text JSON
+ * @returns {Update[]}
+ */
+function updatesOf(text) {
+  /** @type {{ id: string, status: Update["status"], body: string, at: number }[]} */
+  const rows = JSON.parse(text);
+  return rows.map(({ at, ...update }) => ({ ...update, at: new Date(at) }));
 }

@@ -1,80 +1,113 @@
-/** The status Worker: looks at the API from outside, now and every minute, and says what it sees. */
+/** The status Worker: looks at the platform from outside, now and every minute, says what it sees, and tells people. */
 
 import { now } from "../lib/clock.js";
-import { html, json, route } from "../lib/http.js";
-import { read, record } from "./history.js";
-import { render } from "./page.js";
+import { json, notFound, route, text } from "../lib/http.js";
+import { failureName, logFailure } from "../lib/log.js";
+import { catalogue } from "./components.js";
+import { opened } from "./database.js";
+import { readHistory } from "./history.js";
+import { accountOf } from "./months.js";
+import { deliverDue } from "./notify/outbox.js";
+import { renderHistory, renderPage } from "./page/index.js";
 import { probe } from "./probe.js";
+import { tick } from "./tick.js";
 
-/** @import { Health } from "../lib/health.js" */
+/** @import { Env } from "./env.js" */
+/** @import { Snapshot } from "./model.js" */
 
-/**
- * @typedef {object} Env
- * @property {D1Database} DB
- * @property {string} HEALTH_URL of the API's health report
- * @property {string} CONTACT e-mail address for questions about availability
- * @property {string} PLATFORM display name
- * @property {string} [CLOCK] only in tests
- */
+/** A reader waits no longer for the live look; the cron has the time to ask everybody. */
+const VIEW_MILLISECONDS = 5_000;
+const CRON_MILLISECONDS = 30_000;
 
-const REFRESH_SECONDS = 60;
+const MONTH = /^\/sla\/(\d{4}-(?:0[1-9]|1[0-2]))\.json$/;
 
-/** Statuspage's indicators and descriptions, which its clients expect word for word. */
-/** @type {Record<Health, { indicator: string, description: string }>} */
-const STATUSPAGE = {
-  ok: { indicator: "none", description: "All Systems Operational" },
-  degraded: { indicator: "minor", description: "Partially Degraded Service" },
-  down: { indicator: "critical", description: "Major Service Outage" },
-};
+/** Programs of other origins may read what everybody may read. */
+const FOR_ALL = { "access-control-allow-origin": "*" };
 
 /**
  * @param {Env} env
+ * @returns {Promise<Snapshot>}
+ */
+async function look(env) {
+  const time = now(env);
+  const components = catalogue(env.COMPONENTS);
+  const [seen, history] = await Promise.all([
+    probe(env.HEALTH_URL, components, VIEW_MILLISECONDS),
+    readHistory(env.DB, time, env.SLA),
+  ]);
+  return {
+    platform: env.PLATFORM,
+    contact: env.CONTACT,
+    origin: env.STATUS_URL,
+    time,
+    components,
+    probe: seen,
+    history,
+  };
+}
+
+/**
+ * @param {Env} env
+ * @param {(snapshot: Snapshot, nonce: string) => string} render
  * @returns {Promise<Response>}
  */
-async function page(env) {
-  const time = now(env);
-  const [seen, history] = await Promise.all([probe(env.HEALTH_URL), read(env.DB, time)]);
+async function page(env, render) {
   const nonce = crypto.randomUUID();
-  const body = render({ platform: env.PLATFORM, contact: env.CONTACT, nonce, time, probe: seen, history });
-  return html(body, {
+  return text(render(await look(env), nonce), "text/html", {
     "content-security-policy": [
       "default-src 'none'",
+      `script-src 'nonce-${nonce}'`,
       `style-src 'nonce-${nonce}'`,
+      "connect-src 'self'",
       "img-src data:",
       "base-uri 'none'",
       "form-action 'none'",
       "frame-ancestors 'none'",
     ].join("; "),
-    // Reloads without JavaScript.
-    refresh: String(REFRESH_SECONDS),
   });
 }
 
 /**
  * @param {Env} env
- * @param {URL} url
- * @returns {Promise<Response>} Statuspage's `status.json`
+ * @param {string} month
+ * @returns {Promise<Response>}
  */
-async function statusJson(env, url) {
-  const { status } = await probe(env.HEALTH_URL);
-  const page = {
-    id: url.hostname,
-    name: env.PLATFORM,
-    url: url.origin,
-    time_zone: "Etc/UTC",
-    updated_at: now(env).toISOString(),
+async function account(env, month) {
+  const found = await accountOf(await opened(env.DB), month, now(env), env.SLA);
+  return found === null ? notFound() : json(found, 200, FOR_ALL);
+}
+
+/**
+ * @param {Env} env
+ * @param {string} path
+ * @returns {Record<string, () => Promise<Response>>} what is read at which path
+ */
+function pages(env, path) {
+  const month = MONTH.exec(path)?.[1];
+  return {
+    "/": () => page(env, renderPage),
+    "/history": () => page(env, renderHistory),
+    ...(month === undefined ? {} : { [path]: () => account(env, month) }),
   };
-  return json({ page, status: STATUSPAGE[status] }, 200, { "access-control-allow-origin": "*" });
 }
 
 /** @satisfies {ExportedHandler<Env>} */
 export default {
   fetch(request, env) {
-    const url = new URL(request.url);
-    return route(request, { "/": () => page(env), "/api/v2/status.json": () => statusJson(env, url) });
+    const { pathname } = new URL(request.url);
+    return route(request, pages(env, pathname));
   },
 
-  async scheduled(controller, env) {
-    await record(env.DB, new Date(controller.scheduledTime), await probe(env.HEALTH_URL));
+  /** What was owed before is delivered even when this minute cannot be recorded. */
+  async scheduled(_controller, env) {
+    const components = catalogue(env.COMPONENTS);
+    const seen = await probe(env.HEALTH_URL, components, CRON_MILLISECONDS);
+    const db = await opened(env.DB);
+    try {
+      await tick(db, components, seen, now(env));
+    } catch (error) {
+      logFailure("minute not recorded", { error: failureName(error) });
+    }
+    await deliverDue(env, db);
   },
 };

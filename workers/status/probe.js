@@ -1,34 +1,68 @@
-/** One look at the API's health, from outside it. */
+/** One look at everything, from outside it. */
 
 import { COMPONENTS } from "../lib/health.js";
 import { failureName, logFailure } from "../lib/log.js";
 
-/** @import { Component, ComponentHealth, Health, HealthReport } from "../lib/health.js" */
+/** @import { ComponentHealth, Health, HealthReport } from "../lib/health.js" */
+/** @import { Component } from "./model.js" */
 
-/** The report itself takes two seconds at most; the rest is for a slow way there. */
+/** The API's report itself takes two seconds at most; the rest is for a slow way there. */
 const PROBE_MILLISECONDS = 5_000;
 
-/** The API is a component too: its own report cannot say that it is unreachable. */
-/** @typedef {"api" | Component} ProbedComponent */
+/** Workers open six connections at once; this leaves one for the database beside the probe. */
+const SIMULTANEOUS = 5;
 
 /**
  * @typedef {object} Probe
  * @property {boolean} answered whether a health report came back
- * @property {Health} status
- * @property {Record<ProbedComponent, ComponentHealth>} components
+ * @property {Health} status of the platform: what a customer experiences
+ * @property {Record<string, ComponentHealth>} components by id
  */
 
 /**
- * @param {string} url of the health report
+ * Asks the API how it is, and each added component whether it answers.
+ *
+ * @param {string} healthUrl of the API's report
+ * @param {readonly Component[]} components those with a `url` are asked themselves
+ * @param {number} patience milliseconds in all; who has not been asked by then is unknown
  * @returns {Promise<Probe>} never rejects: no answer is an answer
  */
-export async function probe(url) {
+export async function probe(healthUrl, components, patience) {
+  const end = AbortSignal.timeout(patience);
+  const added = components.filter(({ url }) => url !== undefined);
+  /** @type {Record<string, ComponentHealth>} */
+  const states = Object.fromEntries(added.map(({ id }) => [id, "unknown"]));
+  let report = NO_ANSWER;
+  const questions = [
+    async () => {
+      report = await askReport(healthUrl);
+    },
+    ...added.map(({ id, url }) => async () => {
+      states[id] = (await answers(/** @type {string} */ (url))) ? "ok" : "down";
+    }),
+  ];
+  const asking = Array.from({ length: SIMULTANEOUS }, async () => {
+    for (let ask = questions.shift(); ask !== undefined && !end.aborted; ask = questions.shift()) await ask();
+  });
+  await Promise.race([Promise.all(asking), new Promise((resolve) => end.addEventListener("abort", resolve))]);
+  const status = report.status === "ok" && Object.values(states).includes("down") ? "degraded" : report.status;
+  return { ...report, status, components: { ...report.components, ...states } };
+}
+
+/** @type {Probe} */
+const NO_ANSWER = {
+  answered: false,
+  status: "down",
+  components: { api: "down", ...Object.fromEntries(COMPONENTS.map((name) => [name, "unknown"])) },
+};
+
+/**
+ * @param {string} url
+ * @returns {Promise<Probe>}
+ */
+async function askReport(url) {
   try {
-    const response = await fetch(url, {
-      headers: { accept: "application/json" },
-      redirect: "manual",
-      signal: AbortSignal.timeout(PROBE_MILLISECONDS),
-    });
+    const response = await ask(url);
     return read(await response.json(), response.ok);
   } catch (error) {
     logFailure("probe failed", { error: failureName(error) });
@@ -36,12 +70,32 @@ export async function probe(url) {
   }
 }
 
-/** @type {Probe} */
-const NO_ANSWER = {
-  answered: false,
-  status: "down",
-  components: { api: "down", edge: "unknown", database: "unknown", objectStorage: "unknown" },
-};
+/**
+ * @param {string} url
+ * @returns {Promise<boolean>} whether it says that all is well
+ */
+async function answers(url) {
+  try {
+    const response = await ask(url);
+    await response.body?.cancel();
+    return response.ok;
+  } catch (error) {
+    logFailure("probe failed", { error: failureName(error) });
+    return false;
+  }
+}
+
+/**
+ * @param {string} url
+ * @returns {Promise<Response>}
+ */
+function ask(url) {
+  return fetch(url, {
+    headers: { accept: "application/json" },
+    redirect: "manual",
+    signal: AbortSignal.timeout(PROBE_MILLISECONDS),
+  });
+}
 
 /**
  * Takes from a report only what is known here, so that nothing else can reach the page.
@@ -53,7 +107,8 @@ const NO_ANSWER = {
 function read(body, ok) {
   const report = /** @type {Partial<HealthReport> | null} */ (body);
   if (report?.status !== "ok" && report?.status !== "degraded" && report?.status !== "down") return NO_ANSWER;
-  const components = { ...NO_ANSWER.components, api: /** @type {ComponentHealth} */ ("ok") };
+  /** @type {Record<string, ComponentHealth>} */
+  const components = { api: "ok" };
   for (const name of COMPONENTS) components[name] = componentHealth(report.components?.[name]?.status);
   return { answered: true, status: ok ? report.status : "down", components };
 }

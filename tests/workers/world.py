@@ -1,0 +1,143 @@
+"""Everything that the status Worker meets outside: the API's health report, other components, and contacts' webhooks."""
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from .conftest import Host
+
+COMPONENTS = ("edge", "database", "replication", "objectStorage", "backups")
+WEBHOOK_KEY = "the key that webhook secrets are derived from"
+OPERATOR, TOKEN = "ada", "the-operator's-token"
+BINDINGS: dict[str, Any] = {
+    "HEALTH_URL": "http://api.example/health",
+    "STATUS_URL": "https://status.example",
+    "CONTACT": "availability@example.com",
+    "PLATFORM": "Ledger & <Sons>",
+    "SLA": {
+        "target": 99_900,
+        "credits": [{"below": 99_900, "credit": 10}, {"below": 99_000, "credit": 25}, {"below": 95_000, "credit": 50}],
+    },
+    "NOTICE_HOURS": 72,
+    "SENDER": "notifications@status.example",
+    "WEBHOOK_KEY": WEBHOOK_KEY,
+    "OPERATORS": json.dumps({OPERATOR: hashlib.sha256(TOKEN.encode()).hexdigest()}),
+}
+
+
+def report(**changes: str) -> str:
+    """Return a health report in which all is well but for `changes`."""
+    states = {**dict.fromkeys(COMPONENTS, "ok"), **changes}
+    overall = "down" if states["database"] == "down" else "ok" if set(states.values()) == {"ok"} else "degraded"
+    return json.dumps({"status": overall, "components": {name: {"status": state} for name, state in states.items()}})
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A webhook as it arrived."""
+
+    host: str
+    headers: dict[str, str]
+    body: str
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+    @property
+    def event(self) -> dict[str, Any]:
+        return json.loads(self.body)
+
+    def signed_for(self, contact: str) -> bool:
+        """Check the signature as a receiver would that was given its secret."""
+        secret = hmac.digest(WEBHOOK_KEY.encode(), f"webhook:{contact}".encode(), "sha256")
+        signed = f"{self.id}.{self.headers['webhook-timestamp']}.{self.body}"
+        expected = base64.b64encode(hmac.digest(secret, signed.encode(), "sha256")).decode()
+        return hmac.compare_digest(self.headers["webhook-signature"], f"v1,{expected}")
+
+
+@dataclass
+class World:
+    """Plays every host: `api.example` answers with `status` and `body` (None hangs up), all others are webhooks."""
+
+    status: int = 200
+    body: str | None = field(default_factory=report)
+    asked: list[str] = field(default_factory=list[str])
+    hooks: list[Hook] = field(default_factory=list[Hook])
+    answer: Callable[[Hook], int | None] = lambda _hook: 204
+    components: dict[str, int] = field(default_factory=dict[str, int])
+
+    def well(self) -> None:
+        self.status, self.body = 200, report()
+
+    def database_down(self) -> None:
+        self.status, self.body = 503, report(database="down")
+
+    def silent(self) -> None:
+        self.body = None
+
+    @contextmanager
+    def serving(self) -> Generator[str]:
+        """Serve until the context ends; gives HOST:PORT."""
+        world = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                world.asked.append(f"{self.headers['Host']} {self.path}")
+                host = self.headers["Host"]
+                if host in world.components:
+                    self._say(world.components[host], "")
+                elif world.body is None:
+                    self.close_connection = True
+                else:
+                    self._say(world.status, world.body)
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"])).decode()
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                hook = Hook(headers["host"], headers, body)
+                world.hooks.append(hook)
+                status = world.answer(hook)
+                if status is None:
+                    self.close_connection = True
+                else:
+                    self._say(status, "")
+
+            def _say(self, status: int, body: str) -> None:
+                self.send_response(status)
+                self.send_header("content-length", str(len(body.encode())))
+                if 300 <= status < 400:
+                    self.send_header("location", "http://elsewhere.example/")
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+def start_status(host: Host, address: str, **bindings: Any) -> None:
+    """Start the status Worker with empty stores before a world that answers at `address`."""
+    host.start(
+        "status",
+        bindings={**BINDINGS, **bindings},
+        d1Databases=["DB"],
+        email={"send_email": [{"name": "EMAIL"}]},
+        ratelimits={"ADMIN_LIMIT": {"simple": {"limit": 1_000, "period": 60}}},
+        outboundService={"external": {"address": address, "http": {}}},
+    )

@@ -1,0 +1,209 @@
+/**
+ * What is said: each function makes the statements that say one thing, for one transaction. Ids and conditions make
+ * them safe to run twice, or beside each other: it is said once. The outbox is filled by the database (`fan_out`).
+ */
+
+import { MINUTE } from "./uptime.js";
+
+/** @typedef {{ id: string, status: string, body: string }} Word an update's id, what it makes of its subject, its text */
+
+const TOUCHES = (/** @type {string} */ components) =>
+  `EXISTS (SELECT 1 FROM json_each(${components}) AS mine JOIN json_each(components) AS theirs ON mine.value = theirs.value)`;
+
+/**
+ * @param {D1Database} db
+ * @param {{ id: string, title: string, impact: number, components: string[], automatic: boolean, startedAt: Date }} incident
+ *   An automatic one is left out while an open incident or running maintenance speaks of a component of it.
+ * @param {Word} word
+ * @param {Date} time
+ * @returns {D1PreparedStatement[]}
+ */
+export function openIncident(db, incident, word, time) {
+  const components = JSON.stringify(incident.components);
+  return [
+    db
+      .prepare(
+        `INSERT OR IGNORE INTO incidents (id, title, impact, status, components, automatic, started_at, updated_at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT ?6 OR NOT (
+           EXISTS (SELECT 1 FROM incidents WHERE resolved_at IS NULL AND ${TOUCHES("?5")}) OR
+           EXISTS (SELECT 1 FROM maintenances WHERE status = 'in_progress' AND ${TOUCHES("?5")}))`,
+      )
+      .bind(
+        incident.id,
+        incident.title,
+        incident.impact,
+        word.status,
+        components,
+        Number(incident.automatic),
+        incident.startedAt.getTime(),
+        time.getTime(),
+      ),
+    sayOfIncident(db, "incident.opened", incident.id, word, time),
+  ];
+}
+
+/**
+ * Moves an open incident on; `resolved` ends it. Nothing happens when it is over, or the word was said before.
+ *
+ * @param {D1Database} db
+ * @param {string} id
+ * @param {Word} word
+ * @param {Date} time
+ * @param {{ title?: string | undefined, impact?: number | undefined, components?: string[] | undefined }} [changes]
+ * @returns {D1PreparedStatement[]}
+ */
+export function updateIncident(db, id, word, time, { title, impact, components } = {}) {
+  const resolved = word.status === "resolved";
+  return [
+    db
+      .prepare(
+        `UPDATE incidents SET status = ?2, title = COALESCE(?3, title), impact = COALESCE(?4, impact),
+           components = COALESCE(?5, components), updated_at = ?6
+         WHERE id = ?1 AND resolved_at IS NULL AND NOT EXISTS (SELECT 1 FROM updates WHERE id = ?7)`,
+      )
+      .bind(
+        id,
+        word.status,
+        title ?? null,
+        impact ?? null,
+        components === undefined ? null : JSON.stringify(components),
+        time.getTime(),
+        word.id,
+      ),
+    sayOfIncident(db, resolved ? "incident.resolved" : "incident.updated", id, word, time),
+    db
+      .prepare("UPDATE incidents SET resolved_at = MAX(?2, started_at) WHERE id = ?1 AND resolved_at IS NULL AND ?3")
+      .bind(id, time.getTime(), Number(resolved)),
+  ];
+}
+
+/**
+ * Nothing happens when it would overlap other maintenance of a component of it.
+ *
+ * @param {D1Database} db
+ * @param {{ id: string, title: string, components: string[], emergency: boolean, startMinute: number, endMinute: number }} plan
+ * @param {Word} word `in_progress` begins it at once
+ * @param {Date} time
+ * @returns {D1PreparedStatement[]}
+ */
+export function planMaintenance(db, plan, word, time) {
+  const components = JSON.stringify(plan.components);
+  return [
+    db
+      .prepare(
+        `INSERT OR IGNORE INTO maintenances
+           (id, title, status, components, emergency, announced_at, start_minute, end_minute, updated_at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?8, ?6, ?7, ?8 WHERE NOT EXISTS (
+           SELECT 1 FROM maintenances WHERE status IN ('scheduled', 'in_progress')
+           AND start_minute < ?7 AND end_minute > ?6 AND ${TOUCHES("?4")})`,
+      )
+      .bind(
+        plan.id,
+        plan.title,
+        word.status,
+        components,
+        Number(plan.emergency),
+        plan.startMinute,
+        plan.endMinute,
+        time.getTime(),
+      ),
+    sayOfMaintenance(
+      db,
+      word.status === "scheduled" ? "maintenance.scheduled" : "maintenance.started",
+      plan.id,
+      "in_progress,scheduled",
+      word,
+      time,
+    ),
+  ];
+}
+
+/** What maintenance can become, and from what. */
+const MOVES = /** @type {const} */ ({
+  in_progress: { type: "maintenance.started", from: "scheduled" },
+  completed: { type: "maintenance.completed", from: "in_progress" },
+  cancelled: { type: "maintenance.cancelled", from: "scheduled" },
+});
+
+/**
+ * Begins, ends or cancels maintenance; nothing happens when it is not where that begins.
+ *
+ * @param {D1Database} db
+ * @param {string} id
+ * @param {Word & { status: keyof typeof MOVES }} word
+ * @param {Date} time
+ * @returns {D1PreparedStatement[]}
+ */
+export function moveMaintenance(db, id, word, time) {
+  const { type, from } = MOVES[word.status];
+  const minute = Math.ceil(time.getTime() / MINUTE);
+  return [
+    sayOfMaintenance(db, type, id, from, word, time),
+    db
+      .prepare(
+        `UPDATE maintenances SET status = ?2, updated_at = ?3,
+           end_minute = IIF(?2 = 'completed', MAX(start_minute, MIN(end_minute, ?4)), end_minute)
+         WHERE id = ?1 AND status = ?5`,
+      )
+      .bind(id, word.status, time.getTime(), minute, from),
+  ];
+}
+
+/**
+ * Says something about maintenance that is not over.
+ *
+ * @param {D1Database} db
+ * @param {string} id
+ * @param {Omit<Word, "status">} word
+ * @param {Date} time
+ * @returns {D1PreparedStatement[]}
+ */
+export function updateMaintenance(db, id, word, time) {
+  return [
+    db
+      .prepare(
+        `INSERT OR IGNORE INTO updates (id, type, subject, status, impact, components, body, at)
+         SELECT ?2, 'maintenance.updated', id, status, NULL, components, ?3, ?4
+         FROM maintenances WHERE id = ?1 AND status IN ('scheduled', 'in_progress')`,
+      )
+      .bind(id, word.id, word.body, time.getTime()),
+    db.prepare("UPDATE maintenances SET updated_at = ?2 WHERE id = ?1").bind(id, time.getTime()),
+  ];
+}
+
+/**
+ * The word keeps what the incident is at that moment.
+ *
+ * @param {D1Database} db
+ * @param {string} type
+ * @param {string} subject
+ * @param {Word} word
+ * @param {Date} time
+ * @returns {D1PreparedStatement}
+ */
+function sayOfIncident(db, type, subject, word, time) {
+  return db
+    .prepare(
+      `INSERT OR IGNORE INTO updates (id, type, subject, status, impact, components, body, at)
+       SELECT ?1, ?2, id, ?3, impact, components, ?4, ?5 FROM incidents WHERE id = ?6 AND resolved_at IS NULL`,
+    )
+    .bind(word.id, type, word.status, word.body, time.getTime(), subject);
+}
+
+/**
+ * @param {D1Database} db
+ * @param {string} type
+ * @param {string} subject
+ * @param {string} from statuses in which it may be said, separated by commas
+ * @param {Word} word
+ * @param {Date} time
+ * @returns {D1PreparedStatement}
+ */
+function sayOfMaintenance(db, type, subject, from, word, time) {
+  return db
+    .prepare(
+      `INSERT OR IGNORE INTO updates (id, type, subject, status, impact, components, body, at)
+       SELECT ?1, ?2, id, ?3, NULL, components, ?4, ?5 FROM maintenances WHERE id = ?6 AND instr(?7, status) > 0`,
+    )
+    .bind(word.id, type, word.status, word.body, time.getTime(), subject, from);
+}

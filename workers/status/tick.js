@@ -1,0 +1,140 @@
+/** What happens every minute: look, record, judge, say. Delivering what was said is the outbox's (notify/). */
+
+import { moveMaintenance, openIncident, updateIncident } from "./announcements.js";
+import { PLATFORM } from "./components.js";
+import { IMPACTS, judge, LOOK_BACK_MINUTES } from "./judge.js";
+import { MINUTE, minuteOf } from "./uptime.js";
+
+/** @import { Open, Sample, Verdict } from "./judge.js" */
+/** @import { Component } from "./model.js" */
+/** @import { Probe } from "./probe.js" */
+
+/** Raw samples prove a year's statements, and go by whole months: none is left with a part of its proof. */
+const KEEP_MONTHS = 13;
+
+/** @typedef {{ id: string, status: "scheduled" | "in_progress", start_minute: number, end_minute: number }} Due */
+
+/**
+ * Two transactions: what was seen, and what is said of it. Whoever falls between them loses nothing, because the next
+ * minute judges the same samples. A minute that was recorded before is left as it is.
+ *
+ * @param {D1Database} db
+ * @param {readonly Component[]} components
+ * @param {Probe} seen
+ * @param {Date} time
+ */
+export async function tick(db, components, seen, time) {
+  const { samples, incidents, maintenances } = await record(db, seen, time);
+  const words = [
+    ...maintenances.flatMap((maintenance) => onTime(db, maintenance, time)),
+    ...spoken(db, judge(components, samples, incidents), components, time),
+  ];
+  if (words.length > 0) await db.batch(words);
+}
+
+/**
+ * @param {D1Database} db
+ * @param {Probe} seen
+ * @param {Date} time
+ * @returns {Promise<{ samples: Sample[], incidents: Open[], maintenances: Due[] }>} what there is to judge by
+ */
+async function record(db, seen, time) {
+  const minute = minuteOf(time);
+  const insert = db.prepare("INSERT OR IGNORE INTO samples (minute, component, status) VALUES (?, ?, ?)");
+  const states = Object.entries({ [PLATFORM]: seen.status, ...seen.components });
+  const [samples, incidents, maintenances] = /** @type {D1Result<Record<string, any>>[]} */ (
+    await db.batch([
+      ...states.map(([component, status]) => insert.bind(minute, component, status)),
+      db.prepare("DELETE FROM samples WHERE minute < ?").bind(firstKept(time)),
+      db
+        .prepare("SELECT component, minute, status FROM samples WHERE minute > ? AND minute <= ?")
+        .bind(minute - LOOK_BACK_MINUTES, minute),
+      db.prepare("SELECT id, automatic, impact, components FROM incidents WHERE resolved_at IS NULL"),
+      db.prepare(
+        "SELECT id, status, start_minute, end_minute FROM maintenances WHERE status IN ('scheduled', 'in_progress')",
+      ),
+    ])
+  ).slice(-3);
+  return {
+    samples: /** @type {Sample[]} */ (samples?.results ?? []),
+    incidents: (incidents?.results ?? []).map(({ id, automatic, impact, components }) => ({
+      id,
+      automatic: automatic === 1,
+      impact,
+      components: JSON.parse(components),
+    })),
+    maintenances: /** @type {Due[]} */ (maintenances?.results ?? []),
+  };
+}
+
+/**
+ * @param {Date} time
+ * @returns {number} minute
+ */
+function firstKept(time) {
+  return Date.UTC(time.getUTCFullYear(), time.getUTCMonth() - KEEP_MONTHS) / MINUTE;
+}
+
+/**
+ * @param {D1Database} db
+ * @param {Due} maintenance
+ * @param {Date} time
+ * @returns {D1PreparedStatement[]} its beginning, its end, or (when nobody looked in between) both
+ */
+function onTime(db, { id, status, start_minute, end_minute }, time) {
+  const minute = minuteOf(time);
+  /** @type {D1PreparedStatement[]} */
+  const moves = [];
+  if (status === "scheduled" && start_minute <= minute) {
+    const body = `The work has begun. It is planned to end at ${stamp(end_minute)}.`;
+    moves.push(...moveMaintenance(db, id, { id: `${id}-started`, status: "in_progress", body }, time));
+  }
+  if (end_minute <= minute) {
+    const body = "The planned time is over and the work has ended.";
+    moves.push(...moveMaintenance(db, id, { id: `${id}-completed`, status: "completed", body }, time));
+  }
+  return moves;
+}
+
+/**
+ * @param {D1Database} db
+ * @param {Verdict} verdict
+ * @param {readonly Component[]} components
+ * @param {Date} time
+ * @returns {D1PreparedStatement[]}
+ */
+function spoken(db, { open, raise, close }, components, time) {
+  const nameOf = new Map(components.map(({ id, name }) => [id, name]));
+  return [
+    ...close.flatMap(({ id }) =>
+      updateIncident(db, id, { id: `${id}-resolved`, status: "resolved", body: "Our checks pass again." }, time),
+    ),
+    ...raise.flatMap(({ id, impact }) => {
+      const body = "It has become worse: our checks now fail altogether.";
+      return updateIncident(db, id, { id: `${id}-${IMPACTS[impact]}`, status: "investigating", body }, time, {
+        impact,
+      });
+    }),
+    ...open.flatMap(({ component, impact, since }) => {
+      const title = `${nameOf.get(component)} ${impact === 1 ? "is degraded" : "is not available"}`;
+      const body = `Our checks have not passed since ${stamp(since)}. We are looking into it.`;
+      // Whoever else sees this failure makes the same incident of it.
+      const id = `${component}-${since}`;
+      return openIncident(
+        db,
+        { id, title, impact, components: [component], automatic: true, startedAt: new Date(since * MINUTE) },
+        { id: `${id}-opened`, status: "investigating", body },
+        time,
+      );
+    }),
+  ];
+}
+
+/**
+ * @param {number} minute
+ * @returns {string}
+ */
+function stamp(minute) {
+  const iso = new Date(minute * MINUTE).toISOString();
+  return `${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC`;
+}

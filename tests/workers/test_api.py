@@ -3,8 +3,8 @@
 import json
 import time
 
-from .conftest import Host
 from .stubs import Postgres
+from .workerd import Host
 
 AUTHENTICATION_SASL = b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0"
 STARTING_UP = b"E\0\0\0\x10SFATAL\0C57P03\0\0"
@@ -30,11 +30,13 @@ def test_all_is_well(host: Host) -> None:
     report = json.loads(response["body"])
     assert report.pop("version")
     assert report == {
-        "status": "ok",
+        "status": "degraded",
         "components": {
             "edge": {"status": "ok"},
             "database": {"status": "ok", "acceptsConnections": True, "writable": "unknown"},
+            "replication": {"status": "unknown"},
             "objectStorage": {"status": "ok"},
+            "backups": {"status": "unknown"},
         },
         "environment": "staging",
         "time": "2026-11-24T10:00:00.000Z",

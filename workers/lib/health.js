@@ -4,7 +4,7 @@
 /** @typedef {Health | "unknown"} ComponentHealth `unknown`: it could not be determined, which is not an outage */
 
 /** Names of the components in a report, in the order in which people read them. */
-export const COMPONENTS = /** @type {const} */ (["edge", "database", "objectStorage"]);
+export const COMPONENTS = /** @type {const} */ (["edge", "database", "replication", "objectStorage", "backups"]);
 
 /** @typedef {typeof COMPONENTS[number]} Component */
 

@@ -37,7 +37,7 @@ const IMPACTS = {
 export function incidentArticle(incident, components, whole) {
   const { state, text } = IMPACTS[incident.impact];
   return article(incident, state, whole, [
-    `<b class="state ${state}">${text}</b>`,
+    `<b class="${state}">${text}</b>`,
     incident.resolvedAt === null ? STATUSES[incident.status] : "",
     affected(incident.components, components),
     incident.resolvedAt === null
@@ -55,8 +55,8 @@ export function incidentArticle(incident, components, whole) {
 export function maintenanceArticle(maintenance, components, whole) {
   const { status, emergency, startsAt, endsAt } = maintenance;
   return article(maintenance, "maintenance", whole, [
-    emergency ? '<b class="state degraded">Emergency maintenance</b>' : "",
-    `<b class="state ${status === "in_progress" ? "maintenance" : "unknown"}">${STATUSES[status]}</b>`,
+    emergency ? '<b class="degraded">Emergency maintenance</b>' : "",
+    `<b class="${status === "in_progress" ? "maintenance" : "unknown"}">${STATUSES[status]}</b>`,
     affected(maintenance.components, components),
     `${stretch(startsAt, endsAt)} (${lasted(startsAt, endsAt)})`,
   ]);

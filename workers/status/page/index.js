@@ -4,9 +4,8 @@ import { incidentArticle, maintenanceArticle, pastIncident } from "./announcemen
 import { strip, summary } from "./days.js";
 import { headline, openIncidents, running } from "./headline.js";
 import { counted, escaped, stamp } from "./html.js";
-import { live } from "./live.js";
+import { CSS, SCRIPT } from "./inline.js";
 import { monthArticle } from "./months.js";
-import { STYLE } from "./style.js";
 
 /** @import { ComponentHealth } from "../../lib/health.js" */
 /** @import { Component, History, Snapshot } from "../model.js" */
@@ -20,10 +19,6 @@ const ICON_COLOURS = { ok: "#2a9d5c", degraded: "#d08414", down: "#d93f35", main
 
 /** @type {Record<ComponentHealth, string>} */
 const WORDS = { ok: "Operational", degraded: "Degraded", down: "Down", unknown: "Unknown" };
-
-/** Lines and what indents them say nothing to a browser; a comment has a line of its own. */
-const SCRIPT = `(${live})()`.replace(/^\s*((\/\/|\/?\*).*)?\n/gm, "").replace(/^ +/gm, "");
-const CSS = STYLE.replace(/\n\s*/g, "").replace(/\s*([{:;,])\s+/g, "$1");
 
 /**
  * @param {Snapshot} snapshot
@@ -40,7 +35,7 @@ ${remarks.map((remark) => `<p>${remark}</p>`).join("\n")}
 </section>
 ${history === null ? "" : announced(snapshot, history)}
 <h2>Components</h2>
-<ul id="components">
+<ul id="components"><li class="row"><small>90 days ago</small><small>today</small></li>
 ${snapshot.components.map((component) => componentItem(component, snapshot)).join("\n")}
 </ul>
 ${history === null ? "" : past(snapshot, history)}`;
@@ -87,7 +82,7 @@ function documentOf({ platform, contact, time }, nonce, { state, title, main, re
 ${refreshes ? '<noscript><meta http-equiv="refresh" content="60"></noscript>' : ""}
 <style nonce="${nonce}">${CSS}</style>
 <header><a href="/">${name}</a></header>
-<p id="notice" role="status"></p>
+<p id="notice"><b role="status"></b> <i></i></p>
 <main data-at="${time.toISOString()}">
 ${main}
 </main>
@@ -130,7 +125,7 @@ function componentItem({ id, name }, { time, probe, history }) {
   const word = maintained ? `Under maintenance${seen === "ok" ? "" : `, ${WORDS[seen].toLowerCase()}`}` : WORDS[seen];
   const days = history?.days[id] ?? [];
   const { figure, rest } = summary(days, time);
-  return `<li id="c-${escaped(id)}"><h3>${escaped(name)}</h3> <b class="state ${maintained ? "maintenance" : seen}">${word}</b>${
+  return `<li id="c-${escaped(id)}"><h3>${escaped(name)} <b class="${maintained ? "maintenance" : seen}">${word}</b></h3>${
     history === null ? "" : `${strip(days, time)}<small><b>${figure}</b> ${rest}</small>`
   }</li>`;
 }
@@ -165,6 +160,6 @@ function clock(time) {
  * @returns {string} a `data:` address
  */
 function icon(state) {
-  const drawing = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="${ICON_COLOURS[state]}"/></svg>`;
-  return `data:image/svg+xml,${encodeURIComponent(drawing)}`;
+  const drawing = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 2 2'><circle cx='1' cy='1' r='1' fill='${ICON_COLOURS[state]}'/></svg>`;
+  return `data:image/svg+xml,${drawing.replace("#", "%23")}`;
 }

@@ -1,120 +1,101 @@
 /**
  * Keeps the page true while it is open: asks again every minute, changes only what has changed, and says so when it is
- * out of date. The page holds this function's source, so nothing outside of it can be named here.
+ * out of date. The page holds this function's source, so it names nothing outside of itself, and is short.
  */
 export function live() {
+  // Milliseconds.
   const REFRESH = 60_000;
   const RETRY = 15_000;
   const STALE = 150_000;
-  const root = document.documentElement;
-  const main = /** @type {HTMLElement} */ (document.querySelector("main"));
-  const notice = /** @type {HTMLElement} */ (document.querySelector("#notice"));
-  const icon = /** @type {HTMLLinkElement} */ (document.querySelector("link[rel=icon]"));
-  const zoned = new Intl.DateTimeFormat("en-GB", {
-    dateStyle: undefined,
-    hour: "2-digit",
-    minute: "2-digit",
-    timeZoneName: "short",
-  });
-  const dated = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
-  let seen = Date.now();
-  let asked = seen;
-  let failed = false;
-  let asking = false;
 
-  /** @param {ParentNode} page */
-  const localize = (page) => {
+  const [main, said, age, icon] = /** @type {[HTMLElement, HTMLElement, HTMLElement, HTMLLinkElement]} */ (
+    ["main", "#notice b", "#notice i", "link"].map((selector) => document.querySelector(selector))
+  );
+  let seen = Date.now();
+  let due = seen + REFRESH;
+  let failed = false;
+
+  /** Adds the reader's own time, with its day and zone. */
+  const localize = (/** @type {ParentNode} */ page) => {
     for (const element of page.querySelectorAll("time")) {
       const time = new Date(element.dateTime);
-      if (!time.getTimezoneOffset()) continue;
-      const day = time.getDate() === time.getUTCDate() ? "" : `${dated.format(time)}, `;
-      element.title = day + zoned.format(time);
+      const own = { weekday: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+      if (time.getTimezoneOffset()) {
+        element.append(` (${time.toLocaleString("en-GB", /** @type {Intl.DateTimeFormatOptions} */ (own))})`);
+      }
     }
   };
 
   /**
-   * @param {Node} old
-   * @param {Node} fresh
+   * Makes a node like another one. Nodes that are the same stay, and so do focus, selection and what is unfolded:
+   * those with an id are recognised by it, others by their place. (Texts have no id, and nothing below them.)
    */
-  const merge = (old, fresh) => {
+  const merge = (/** @type {Element} */ old, /** @type {Element} */ fresh) => {
     if (old.isEqualNode(fresh)) return;
-    if (!(old instanceof Element && fresh instanceof Element)) {
-      old.nodeValue = fresh.nodeValue;
-      return;
-    }
-    for (const { name } of [...old.attributes]) {
-      if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
-    }
-    for (const { name, value } of fresh.attributes) {
-      if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-    }
-    const ids = new Set(Array.from(fresh.children, ({ id }) => id));
-    for (const child of [...old.children]) if (child.id && !ids.has(child.id)) child.remove();
-    let next = old.firstChild;
-    for (const child of [...fresh.childNodes]) {
-      const id = child instanceof Element && child.id;
-      const match = id
-        ? [...old.children].find((element) => element.id === id)
-        : next?.nodeName === child.nodeName && !(next instanceof Element && next.id) && next;
-      if (match && match === next) {
-        next = next.nextSibling;
-        merge(match, child);
-      } else {
-        if (match) merge(match, child);
-        old.insertBefore(match || child, next);
+    old.nodeValue = fresh.nodeValue;
+    for (const { name, value } of fresh.attributes ?? []) old.setAttribute(name, value);
+    const rest = /** @type {Element[]} */ ([...old.childNodes]);
+    for (const child of /** @type {Element[]} */ ([...fresh.childNodes])) {
+      const place = rest.findIndex(
+        ({ id, nodeName }, index) => nodeName === child.nodeName && id === child.id && (id || !index),
+      );
+      if (place < 0) old.insertBefore(child, rest[0] ?? null);
+      else {
+        for (const gone of rest.splice(0, place)) gone.remove();
+        merge(/** @type {Element} */ (rest.shift()), child);
       }
     }
-    while (next) {
-      const gone = next;
-      next = next.nextSibling;
-      gone.remove();
-    }
+    for (const gone of rest) gone.remove();
   };
 
   const say = () => {
-    const age = Date.now() - seen;
-    const stale = age > STALE;
-    const offline = !navigator.onLine;
-    const old = stale || offline || failed;
-    const minutes = Math.floor(age / 60_000);
-    const why = stale ? "This page is out of date" : offline ? "You are offline" : "This page could not be refreshed";
-    const ago = minutes < 1 ? "less than a minute ago" : `${minutes} minute${minutes > 1 ? "s" : ""} ago`;
-    const text = old ? `${why}: last checked ${main.dataset.at?.slice(11, 19)} UTC (${ago})` : "";
-    if (notice.textContent !== text) notice.textContent = text;
-    root.classList.toggle("old", old);
+    const past = Date.now() - seen;
+    const old = failed || !navigator.onLine || past > STALE;
+    document.documentElement.classList.toggle("old", old);
+    const why =
+      past > STALE
+        ? "This page is out of date"
+        : navigator.onLine
+          ? "This page cannot be refreshed"
+          : "You are offline";
+    const text = old ? `${why}: last checked ${main.dataset.at?.slice(11, 19)} UTC` : "";
+    // It is read aloud whenever it is written; the minutes are not.
+    if (said.textContent !== text) said.textContent = text;
+    const minutes = Math.ceil(past / 60_000);
+    age.textContent = old ? `(${minutes} minute${minutes > 1 ? "s" : ""} ago)` : "";
+    if (old) icon.href = icon.href.replace(/%23\w+/, "%23888");
   };
 
   const refresh = async () => {
-    if (asking) return;
-    asking = true;
-    asked = Date.now();
+    if (due === Infinity) return;
+    due = Infinity;
+    failed = true;
     try {
       const response = await fetch(location.pathname, { cache: "no-store", signal: AbortSignal.timeout(RETRY) });
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       const fresh = page.querySelector("main");
-      // An error, a captive portal or a copy kept by someone is not this page, newer.
-      if (!response.ok || !((fresh?.dataset.at ?? "") > (main.dataset.at ?? ""))) throw 0;
-      localize(page);
-      merge(main, /** @type {HTMLElement} */ (fresh));
-      document.title = page.title;
-      icon.href = page.querySelector("link")?.href ?? "";
-      seen = Date.now();
-      failed = false;
+      // Neither an error nor a captive portal's page, nor a copy that somebody kept.
+      if (response.ok && fresh?.dataset.at && fresh.dataset.at > `${main.dataset.at}`) {
+        localize(page);
+        merge(main, fresh);
+        document.title = page.title;
+        icon.href = page.querySelector("link")?.href ?? "";
+        seen = Date.now();
+        failed = false;
+      }
     } catch {
-      failed = true;
+      // Said below.
     }
-    asking = false;
+    due = Date.now() + (failed ? RETRY : REFRESH);
     say();
   };
 
-  const tick = () => {
-    if (Date.now() - asked >= (failed ? RETRY : REFRESH)) refresh();
-    say();
-  };
   localize(document);
-  setInterval(tick, 1_000);
-  addEventListener("online", refresh);
+  setInterval(() => {
+    if (Date.now() >= due) refresh();
+    say();
+  }, 1_000);
   addEventListener("offline", say);
-  addEventListener("pageshow", tick);
-  document.addEventListener("visibilitychange", tick);
+  addEventListener("online", refresh);
+  addEventListener("visibilitychange", refresh);
 }

@@ -32,7 +32,7 @@ export function monthArticle({ month, complete, minutes, uptimePercent, atLeastP
   if (minutes.excused > 0) {
     sentences.push(`${counted(minutes.excused, "minute")} of announced maintenance do not count.`);
   }
-  const target = `Target ${plain(promise.targetPercent)} %${promise.met === null ? "" : `: <b class="state ${state}">${promise.met ? "met" : "missed"}${complete ? "" : " so far"}</b>`}`;
+  const target = `Target ${plain(promise.targetPercent)} %${promise.met === null ? "" : `: <b class="${state}">${promise.met ? "met" : "missed"}${complete ? "" : " so far"}</b>`}`;
   return `<article id="m-${month}"><h3>${name}${complete ? "" : " so far"}</h3>
 <p class="figure">${figure}</p>
 <p>${target}. ${sentences.join(" ")} <a href="/sla/${month}.json">How ${name} was counted</a></p>

@@ -1,86 +1,12 @@
-"""The real scripts in workerd, driven over a Node host; nothing leaves the loopback."""
+"""The real scripts in workerd."""
 
-import json
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from components.worker_modules import COMPATIBILITY_DATE, WORKERS, modules_of
-
-
-def modules(worker: str) -> list[str]:
-    """Return the paths below workers/ that are deployed for a Worker: its index.js, which is the main one, first."""
-    main = f"{worker}/index.js"
-    return sorted((module.name for module in modules_of(worker)), key=lambda name: (name != main, name))
-
-
-class Host:
-    """One Node process that runs one Worker at a time."""
-
-    def __init__(self) -> None:
-        if not (WORKERS / "node_modules").is_dir():
-            pytest.fail("the Workers' tools are not installed in workers/node_modules: run `make test`", pytrace=False)
-        self.process = subprocess.Popen(
-            ["node", str(Path(__file__).with_name("host.mjs"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-
-    def ask(self, op: str, **parameters: Any) -> Any:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"op": op, **parameters}) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        assert line, "the Node host ended"
-        answer = json.loads(line)
-        if "error" in answer:
-            raise RuntimeError(answer["error"])
-        return answer["result"]
-
-    def start(self, worker: str, **options: Any) -> None:
-        """Start a Worker with empty stores; `options` are miniflare's."""
-        self.ask("start", modules=modules(worker), compatibilityDate=COMPATIBILITY_DATE, options=options)
-
-    def fetch(self, path: str, method: str = "GET", **options: Any) -> dict[str, Any]:
-        """Ask the Worker; `options`: headers (a dict), body (text), instruction (see harness.js)."""
-        return self.ask("fetch", path=path, method=method, **options)
-
-    def scheduled(self, time: str, **instruction: Any) -> str:
-        return self.ask("scheduled", time=time, instruction=instruction)
-
-    def together(self, *requests: dict[str, Any]) -> list[Any]:
-        """Do several at once, each a dict of `op` and its parameters."""
-        return self.ask("together", requests=list(requests))
-
-    def emails(self, count: int = 0) -> list[str]:
-        """Take what was sent since the last time, as it went out; waits a moment until there are `count`."""
-        return self.ask("emails", count=count)
-
-    def queue(self, *messages: Any) -> dict[str, Any]:
-        return self.ask("queue", messages=list(messages))
-
-    def sql(self, statement: str) -> list[dict[str, Any]]:
-        return self.ask("sql", statement=statement)
-
-    def put(self, bucket: str, key: str, text: str = "bytes", **options: Any) -> None:
-        self.ask("put", bucket=bucket, key=key, text=text, options=options)
-
-    def get(self, bucket: str, key: str) -> dict[str, Any] | None:
-        return self.ask("get", bucket=bucket, key=key)
-
-    def delete(self, bucket: str, key: str) -> None:
-        self.ask("delete", bucket=bucket, key=key)
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(timeout=10)
+from .status_fixtures import Status
+from .workerd import Host
+from .world import World, start_status
 
 
 @pytest.fixture(scope="session")
@@ -88,3 +14,12 @@ def host() -> Iterator[Host]:
     host = Host()
     yield host
     host.close()
+
+
+@pytest.fixture
+def status(host: Host) -> Iterator[Status]:
+    """The status Worker with empty stores, before a world in which all is well."""
+    world = World()
+    with world.serving() as address:
+        start_status(host, address)
+        yield Status(host, world)

@@ -67,10 +67,9 @@ const operations = {
     };
   },
 
-  /** The clock shows `time`, unless the instruction says another. */
   async scheduled({ time, instruction }) {
     const worker = await running.getWorker();
-    const cron = JSON.stringify({ clock: time, ...instruction });
+    const cron = JSON.stringify(instruction ?? {});
     const { outcome } = await worker.scheduled({ scheduledTime: new Date(time), cron });
     return outcome;
   },

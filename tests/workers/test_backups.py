@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Host
+from .workerd import Host
 
 AT = "2026-11-24T10:00:00.000Z"
 BUCKETS = ["PRIMARY", "REPLICA"]

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from .conftest import WORKERS, modules
+from .workerd import WORKERS, modules
 
 
 @pytest.mark.parametrize("tool", [["tsc"], ["tsc", "-p", "tsconfig.browser.json"], ["biome", "ci"]])

@@ -1,4 +1,4 @@
-"""Everything that the status Worker meets outside: the API's health report, other components, and contacts' webhooks."""
+"""What the status Worker meets outside: the API's health report, other components, and contacts' webhooks."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from .conftest import Host
+from .workerd import Host
 
 COMPONENTS = ("edge", "database", "replication", "objectStorage", "backups")
 WEBHOOK_KEY = "the key that webhook secrets are derived from"
@@ -113,6 +113,7 @@ class World:
             def _say(self, status: int, body: str) -> None:
                 self.send_response(status)
                 self.send_header("content-length", str(len(body.encode())))
+                self.send_header("connection", "close")  # or the next request may meet the connection as it closes
                 if 300 <= status < 400:
                     self.send_header("location", "http://elsewhere.example/")
                 self.end_headers()

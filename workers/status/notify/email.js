@@ -34,7 +34,7 @@ export async function sendEmail(env, { id, address, notice }) {
   const raw = [
     `Message-ID: <${id}@${host}>`,
     `Date: ${notice.at.toUTCString().replace("GMT", "+0000")}`,
-    `From: ${encodedWords(`${env.PLATFORM} status`)} <${env.SENDER}>`,
+    `From: ${encodedWords(`${env.PLATFORM} status`)}\r\n <${env.SENDER}>`,
     `To: <${address}>`,
     `Reply-To: <${env.CONTACT}>`,
     `Subject: ${encodedWords(subjectOf(notice))}`,

@@ -1,0 +1,62 @@
+"""The status Worker before a played world, with a clock that a test sets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from .workerd import Host
+from .world import World
+
+START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+MINUTE = int(START.timestamp()) // 60
+
+
+@dataclass
+class Status:
+    """Drives the Worker; `minute` counts from START."""
+
+    host: Host
+    world: World
+
+    def cron(self, minute: float, **instruction: Any) -> None:
+        """Call the Worker as its cron does, at a minute."""
+        assert self.host.scheduled(at(minute), **{"clock": at(minute), **instruction}) == "ok"
+
+    def crons(self, minutes: range) -> None:
+        for minute in minutes:
+            self.cron(minute)
+
+    def get(self, path: str, minute: float = 0.5, **instruction: Any) -> dict[str, Any]:
+        return self.host.fetch(path, instruction={"clock": at(minute), **instruction})
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        return [tuple(row.values()) for row in self.host.sql(statement)]
+
+    def contact(self, name: str, address: str, *, components: list[str] | None = None, minimum: int = 0) -> None:
+        """Enter a contact; its id is its name, and an address with `://` is a webhook's."""
+        channel = "webhook" if "://" in address else "email"
+        wanted = "NULL" if components is None else f"'{json.dumps(components)}'"
+        self.host.sql(
+            f"INSERT INTO contacts VALUES ('{name}', '{name}', '{channel}', '{address}', {wanted}, {minimum}, 0)"
+        )
+
+    def incident(self, name: str, *components: str, impact: int = 2) -> None:
+        """Open an incident as an operator does."""
+        self.host.sql(
+            f"INSERT INTO incidents VALUES ('{name}', '{name}', {impact}, 'identified', '{json.dumps(components)}', 0, "
+            f"{MINUTE * 60_000}, {MINUTE * 60_000}, NULL)"
+        )
+
+    def maintenance(self, name: str, start: int, end: int, *components: str, emergency: bool = False) -> None:
+        """Plan maintenance, from and to a minute."""
+        self.host.sql(
+            f"INSERT INTO maintenances VALUES ('{name}', '{name}', 'scheduled', '{json.dumps(components)}', "
+            f"{int(emergency)}, 0, {MINUTE + start}, {MINUTE + end}, 0)"
+        )
+
+
+def at(minute: float) -> str:
+    return (START + timedelta(minutes=minute)).isoformat().replace("+00:00", "Z")

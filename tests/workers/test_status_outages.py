@@ -1,0 +1,14 @@
+"""A small run of random outages; `make outages` is the long one."""
+
+import pytest
+
+from .outages import run
+from .workerd import Host
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_nothing_is_lost_nothing_doubled_and_every_minute_adds_up(host: Host, seed: int) -> None:
+    result = run(host, outages=12, seed=seed)
+    assert result.problems == []
+    assert result.falls > 0
+    assert result.deliveries > 50

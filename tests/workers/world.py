@@ -122,14 +122,20 @@ class World:
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
+        server = _Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
         try:
             yield f"127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a Worker that falls leaves its connections, and that is part of the game."""
 
 
 def start_status(host: Host, address: str, **bindings: Any) -> None:

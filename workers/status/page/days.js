@@ -45,14 +45,16 @@ export function strip(days, now) {
 /**
  * @param {readonly DayState[]} states
  * @param {DayState} drawn
- * @returns {string} a path along the middle through the days of that state: `M0 0h42m1 0h47`
+ * @returns {string} a path along the middle, through the days of that state: `M0 0h42m1 0h47`
  */
 function runs(states, drawn) {
-  let path = "M0 0";
-  for (let from = 0, to = 0; from < states.length; from = to) {
-    for (to = from + 1; states[to] === states[from]; ) to++;
-    if (states[from] === drawn) path += `h${to - from}`;
-    else if (states.indexOf(drawn, from) > 0) path += `m${to - from} 0`;
+  let path = "";
+  let drawnTo = 0;
+  for (let from = states.indexOf(drawn); from >= 0; from = states.indexOf(drawn, drawnTo)) {
+    const end = states.findIndex((state, day) => day > from && state !== drawn);
+    const to = end < 0 ? states.length : end;
+    path += path === "" ? `M${from} 0h${to - from}` : `m${from - drawnTo} 0h${to - from}`;
+    drawnTo = to;
   }
   return path;
 }

@@ -31,7 +31,7 @@ export function renderPage(snapshot, nonce) {
   const main = `<section id="now" class="${state}">
 <div role="status"><h1>${text}</h1></div>
 ${remarks.map((remark) => `<p>${remark}</p>`).join("\n")}
-<p><small>Checked live at <time datetime="${time.toISOString()}">${clock(time)}</time>. This page refreshes every minute.</small></p>
+<p><small>Checked live at <time datetime="${time.toISOString()}">${clock(time)}</time>, and again every minute.</small></p>
 </section>
 ${history === null ? "" : announced(snapshot, history)}
 <h2>Components</h2>
@@ -81,8 +81,8 @@ function documentOf({ platform, contact, time }, nonce, { state, title, main, re
 <link rel="alternate" type="application/atom+xml" href="/feed.atom">
 ${refreshes ? '<noscript><meta http-equiv="refresh" content="60"></noscript>' : ""}
 <style nonce="${nonce}">${CSS}</style>
-<header><a href="/">${name}</a></header>
-<p id="notice"><b role="status"></b> <i></i></p>
+<header><a href="/">${name}</a>
+<p id="notice"><b role="status"></b> <i></i></p></header>
 <main data-at="${time.toISOString()}">
 ${main}
 </main>
@@ -125,7 +125,7 @@ function componentItem({ id, name }, { time, probe, history }) {
   const word = maintained ? `Under maintenance${seen === "ok" ? "" : `, ${WORDS[seen].toLowerCase()}`}` : WORDS[seen];
   const days = history?.days[id] ?? [];
   const { figure, rest } = summary(days, time);
-  return `<li id="c-${escaped(id)}"><h3>${escaped(name)} <b class="${maintained ? "maintenance" : seen}">${word}</b></h3>${
+  return `<li><h3>${escaped(name)} <b class="${maintained ? "maintenance" : seen}">${word}</b></h3>${
     history === null ? "" : `${strip(days, time)}<small><b>${figure}</b> ${rest}</small>`
   }</li>`;
 }

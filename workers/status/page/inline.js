@@ -3,11 +3,10 @@
 import { live } from "./live.js";
 import { STYLE } from "./style.js";
 
-export const CSS = STYLE.replace(/\s*([{};,>]|:(?= )|$)\s*/g, "$1").replaceAll(";}", "}");
+export const CSS = STYLE.trim().replace(/\s*([{};,>]|:(?= ))\s*/g, "$1").replaceAll(";}", "}");
 
-/** Comments and indents; a line's end goes where it surely ends nothing. */
+/** Comments go, and the space around marks; strings, templates and patterns stay as they are. */
 export const SCRIPT = `(${live})()`
-  .replace(/\/\*.*?\*\/ ?/gs, "")
+  .replace(/\/\*.*?\*\//gs, "")
   .replace(/^ *\/\/.*$/gm, "")
-  .replace(/\s*\n\s*/g, "\n")
-  .replace(/(?<=[{(,;])\n|\n(?=[})])/g, "");
+  .replace(/"[^"]*"|`[^`]*`|\/\S+\/|\s*([=<>?:&|,;{}()])\s*/g, (found, mark) => mark ?? found);

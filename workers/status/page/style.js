@@ -34,11 +34,11 @@ export const STYLE = `
   --shape: inset(35% 0);
 }
 body { max-width: 43rem; margin: auto; padding: 2rem 3vw; }
-h1 { margin: 0; font-size: 1.75rem; line-height: 1.2; }
+h1, h3, p, ul { margin: 0; }
+h1 { font-size: 1.75rem; line-height: 1.2; }
 h2 { margin: 2.5rem 0 .75rem; font-size: 1.125rem; }
-h3, p, ul { margin: 0; padding: 0; font-size: 1rem; }
+h3 { font-size: 1rem; }
 a { color: light-dark(#1a56b0, #8ab8ff); }
-:focus-visible { outline: 3px solid; outline-offset: 2px; }
 small { color: var(--quiet); }
 section, article, main > ul, .old #notice {
   margin: .75rem 0;
@@ -48,13 +48,12 @@ section, article, main > ul, .old #notice {
   background: var(--card);
 }
 section {
-  margin: 1.5rem 0;
   padding-block: 1.75rem;
   border-color: var(--state);
   background: color-mix(in srgb, var(--state) 9%, var(--card));
 }
 article[class] { border-left: .375rem solid var(--state); }
-ul { list-style: none; }
+ul { padding: 0; list-style: none; }
 li { padding: .875rem 0; }
 li + li { border-top: 1px solid var(--line); }
 li p { white-space: pre-line; }

@@ -1,0 +1,79 @@
+"""A headless Chromium that reads the status page: the Worker itself answers every request, at a test's minute."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+from .status_fixtures import START, Status
+from .workerd import WORKERS
+
+SITE = "https://status.example"
+AXE = WORKERS / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@contextmanager
+def chromium() -> Generator[Browser]:
+    """Debian's, so that nothing is downloaded. Its own sandbox cannot be had as root, as which tests may run."""
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
+        yield browser
+        browser.close()
+
+
+def refuse(route: Route) -> None:
+    """Do as a network does behind which nobody answers."""
+    route.abort("connectionrefused")
+
+
+@dataclass
+class Site:
+    """The status page as a browser meets it: the Worker's answers at `minute`, unless `trouble` answers instead."""
+
+    browser: Browser
+    status: Status
+    minute: float = 0.5
+    broken: list[str] = field(default_factory=list[str])
+    trouble: Callable[[Route], None] | None = None
+    asked: list[str] = field(default_factory=list[str])
+    complaints: list[str] = field(default_factory=list[str])
+    """What the browser's console says: errors of the script, and what the content security policy forbids."""
+
+    def open(self, path: str = "/", **context: Any) -> Page:
+        """Open a page whose clock stands at START and goes on with the time that passes."""
+        options = {"viewport": {"width": 900, "height": 700}, **context}
+        page = self.browser.new_context(**options).new_page()
+        page.set_default_timeout(5_000)
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.context.route("**/*", self._answer)
+        page.clock.install(time=START)
+        page.goto(f"{SITE}{path}")
+        return page
+
+    def _answer(self, route: Route) -> None:
+        path = route.request.url.removeprefix(SITE)
+        self.asked.append(path)
+        if self.trouble is not None:
+            self.trouble(route)
+            return
+        answer = self.status.get(path, self.minute, broken=self.broken)
+        route.fulfill(status=answer["status"], headers=answer["headers"], body=answer["body"])
+
+
+def pass_a_minute(page: Page) -> None:
+    """Let the page's next refresh come due."""
+    page.clock.run_for(61_000)
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds against the page as it is shown: rule, and the element."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("async () => (await axe.run()).violations")
+    return [f"{rule['id']}: {node['html']} {json.dumps(node['any'])}" for rule in found for node in rule["nodes"]]

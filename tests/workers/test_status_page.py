@@ -1,0 +1,421 @@
+"""The status page as people meet it: in a browser, with and without JavaScript, when all is well and when it is not."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from .browser import SITE, Site, chromium, pass_a_minute, refuse, violations
+from .page_fixtures import days, incident
+from .status_fixtures import MINUTE, Status
+from .workerd import Host
+from .world import World, start_status
+
+DARK: dict[str, Any] = {"color_scheme": "dark"}
+PHONE: dict[str, Any] = {"viewport": {"width": 320, "height": 640}}
+HOSTILE = """<b onclick="x">&amp; "quoted" 'single'</b>"""
+LONG = "antidisestablishmentarianism" * 12
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def world(host: Host) -> Iterator[World]:
+    """What is around the status Worker, which is started once: a browser's tests are slow enough."""
+    world = World()
+    with world.serving() as address:
+        start_status(host, address)
+        yield world
+
+
+@pytest.fixture
+def site(browser: Browser, host: Host, world: World) -> Iterator[Site]:
+    """A page of which one minute was recorded, and of which the browser has nothing to complain."""
+    status = Status(host, world)
+    world.well()
+    status.cron(0)
+    for table in ("samples", "days", "incidents", "maintenances", "updates"):
+        host.sql(f"DELETE FROM {table}")
+    status.cron(0)
+    site = Site(browser, status)
+    yield site
+    for context in browser.contexts:
+        context.close()
+    assert site.complaints == []
+
+
+def component(page: Page, name: str) -> Any:
+    return page.locator("#components li").filter(has=page.get_by_role("heading", name=re.compile(f"^{name} [A-Z]")))
+
+
+def notice(page: Page) -> Any:
+    return page.locator("#notice")
+
+
+# What it says
+
+
+def test_says_what_is_seen_now_in_words(site: Site) -> None:
+    page = site.open()
+    expect(page).to_have_title("All systems operational \N{EN DASH} Ledger & <Sons> status")
+    expect(page.get_by_role("heading", level=1)).to_have_text("All systems operational")
+    for name in ("API", "Edge", "Database", "Database replication", "Object storage", "Backups"):
+        expect(component(page, name).get_by_role("heading")).to_have_text(f"{name} Operational")
+    expect(page.get_by_role("main")).to_contain_text("Checked live at 2026-11-24 10:00:30 UTC")
+    expect(page.get_by_role("link", name="availability@example.com")).to_have_attribute(
+        "href", "mailto:availability@example.com"
+    )
+    for path in ("/history", "/feed.atom", "/api/v2/summary.json", "/sla/2026-11.json"):
+        assert page.locator(f'a[href="{path}"]').count() > 0, path
+
+
+def test_an_outage_turns_the_page_at_once_and_nothing_unseen_is_claimed(site: Site) -> None:
+    site.status.world.database_down()
+    page = site.open()
+    expect(page.get_by_role("heading", level=1)).to_have_text("The platform is not available")
+    expect(page.locator("#now")).to_have_class("down")
+    expect(component(page, "Database")).to_contain_text("Down")
+    expect(component(page, "API")).to_contain_text("Operational")
+    site.status.world.silent()
+    page.reload()
+    expect(page.locator("#now")).to_have_class("down")
+    expect(page.locator("#now")).to_contain_text("The API did not answer the check with a health report.")
+    expect(component(page, "API")).to_contain_text("Down")
+    expect(component(page, "Database")).to_contain_text("Unknown")
+
+
+def test_an_open_incident_is_said_first_whatever_the_look_says(site: Site) -> None:
+    incident(site.status, "i1", "We are looking.", "Found it.", components=("api", "database"))
+    page = site.open()
+    article = page.locator("#i1")
+    expect(article).to_contain_text("affects API, Database")
+    expect(article).to_contain_text("since 2026-11-24 09:00 UTC")
+    assert article.locator("li p").all_text_contents() == ["Found it.", "We are looking."]
+    for impact, state, words in (
+        (3, "down", "Critical incident in progress"),
+        (2, "down", "Major incident in progress"),
+        (1, "degraded", "Minor incident in progress"),
+        (0, "ok", "All systems operational"),
+    ):
+        site.status.host.sql(f"UPDATE incidents SET impact = {impact}")
+        page.reload()
+        expect(page.get_by_role("heading", level=1)).to_have_text(words)
+        expect(page.locator("#now")).to_have_class(state)
+
+
+def test_maintenance_is_announced_with_its_hours_and_its_components(site: Site) -> None:
+    site.status.maintenance("m1", 0, 90, "database", emergency=True)
+    site.status.maintenance("m2", 3 * 1440, 3 * 1440 + 60, "api")
+    site.status.cron(1)
+    site.minute = 1.5
+    page = site.open()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Emergency maintenance in progress")
+    expect(component(page, "Database").get_by_role("heading")).to_have_text("Database Under maintenance")
+    expect(component(page, "API").get_by_role("heading")).to_have_text("API Operational")
+    expect(page.locator("#m1")).to_contain_text("Emergency maintenance")
+    expect(page.locator("#m1")).to_contain_text("2026-11-24 10:00 \N{EN DASH} 11:30 UTC (1 h 30 min)")
+    expect(page.locator("#m2")).to_contain_text("Scheduled")
+    expect(page.locator("#m2")).to_contain_text("2026-11-27 10:00 \N{EN DASH} 11:00 UTC (1 h)")
+    site.status.world.database_down()
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("The platform is not available")
+    expect(page.locator("#now")).to_contain_text("Emergency maintenance in progress.")
+    expect(component(page, "Database").get_by_role("heading")).to_have_text("Database Under maintenance, down")
+
+
+def test_ninety_days_are_drawn_and_said(site: Site) -> None:
+    bad = {10: {"down": 12}, 30: {"degraded": 7}, 31: {"degraded": 1}, 40: {"down": 1}, 50: {"unknown": 1000}}
+    days(site.status, "database", trouble=bad, count=80)
+    page = site.open()
+    row = component(page, "Database")
+    assert {path.get_attribute("class"): path.get_attribute("d") for path in row.locator("path").all()} == {
+        "none": "M0 0h10m29 0h1m49 0h1",
+        "ok": "M10 0h29m1 0h9m1 0h9m1 0h19m1 0h9",
+        "degraded": "M49 0h1m9 0h1",
+        "down": "M79 0h1",
+    }
+    known = 79 * 1440 + 1 - 1000
+    percent = int(1e5 * (known - 13) / known) / 1000
+    expect(row.locator("small")).to_have_text(
+        f"{percent} % of recorded minutes; 3 days with trouble: "
+        "14 Nov 12 min down, 25 Oct 7 min degraded, 15 Oct 1 min down"
+    )
+
+
+def test_a_figure_is_cut_and_never_rounded_up(site: Site) -> None:
+    days(site.status, "api", trouble={3: {"down": 1}})
+    days(site.status, "edge")
+    page = site.open()
+    expect(component(page, "API").locator("small b")).to_have_text("99.999 %")
+    expect(component(page, "Edge").locator("small b")).to_have_text("100 %")
+
+
+def test_the_months_figure_says_what_is_left_and_what_is_not_known(site: Site) -> None:
+    days(site.status, "platform", trouble={4: {"down": 12}, 5: {"unknown": 8}, 40: {"down": 120}}, count=60)
+    site.status.host.sql(f"INSERT INTO samples SELECT {MINUTE - 59 * 1440}, component, status FROM samples")
+    page = site.open()
+    november, october = page.locator("#m-2026-11"), page.locator("#m-2026-10")
+    expect(november.get_by_role("heading")).to_have_text("November 2026 so far")
+    expect(november).to_contain_text("Target 99.9 %: met so far. Of the 43.2 minutes that may be down, 31.2 are left.")
+    expect(november).to_contain_text("minutes are not known; were all of them down, uptime would be 9")
+    expect(october).to_contain_text("99.7311 %")
+    expect(october).to_contain_text("missed")
+    expect(october).to_contain_text("Customers are credited 10 % of the month\N{RIGHT SINGLE QUOTATION MARK}s fee.")
+
+
+def test_late_recording_is_said_with_its_time(site: Site) -> None:
+    site.minute = 5
+    page = site.open()
+    expect(page.locator("#now")).not_to_contain_text("late")
+    site.minute = 6
+    page.reload()
+    expect(page.locator("#now")).to_contain_text("Recording is late: the last recorded minute is 2026-11-24 10:00 UTC.")
+
+
+def test_without_its_database_the_page_says_what_it_sees(site: Site) -> None:
+    site.broken = ["DB"]
+    page = site.open()
+    expect(page.locator("#now")).to_contain_text("All systems operational")
+    expect(page.locator("#now")).to_contain_text("The history is unavailable at the moment")
+    expect(component(page, "Database").get_by_role("heading")).to_have_text("Database Operational")
+    assert page.locator("#components svg").count() == 0
+    page.goto(f"{SITE}/history")
+    expect(page.get_by_role("main")).to_contain_text("The history is unavailable at the moment")
+
+
+def test_past_incidents_are_folded_and_the_history_has_them_all(site: Site) -> None:
+    incident(site.status, "of-late", "Over.", resolved=MINUTE - 1440)
+    incident(site.status, "long-ago", "Long over.", resolved=MINUTE - 30 * 1440)
+    page = site.open()
+    expect(page.locator("#of-late summary")).to_have_text(
+        "of-late Major impact · 2026-11-23 09:18 \N{EN DASH} 10:00 UTC (42 min)"
+    )
+    expect(page.get_by_text("Over.", exact=True)).to_be_hidden()
+    page.locator("#of-late summary").click()
+    expect(page.get_by_text("Over.", exact=True)).to_be_visible()
+    assert page.locator("#long-ago").count() == 0
+    page.goto(f"{SITE}/history#long-ago")
+    expect(page.locator("#long-ago")).to_contain_text("Long over.")
+    expect(page.locator("#of-late")).to_contain_text("Over.")
+    expect(page.locator("#m-2026-11").get_by_role("link")).to_have_attribute("href", "/sla/2026-11.json")
+
+
+def test_an_incidents_text_stays_text_and_keeps_its_lines(site: Site) -> None:
+    incident(site.status, "i1", f"{HOSTILE}\nsecond line\u202e", title=f"{HOSTILE} שלום")
+    for path in ("/", "/history"):
+        article = site.open(path).locator("#i1")
+        expect(article.get_by_role("heading")).to_have_text(f"{HOSTILE} שלום")
+        assert article.locator("li p").text_content() == f"{HOSTILE}\nsecond line\u202e"
+        lines = article.locator("li p").evaluate(
+            "p => p.getBoundingClientRect().height / parseFloat(getComputedStyle(p).lineHeight)"
+        )
+        assert round(lines) == 2
+        assert article.locator("[onclick]").count() == 0
+
+
+# How it reads
+
+
+def test_reads_without_javascript(site: Site) -> None:
+    incident(site.status, "i1", "We are looking.")
+    page = site.open(java_script_enabled=False)
+    meta = page.locator("head meta[http-equiv=refresh]")
+    expect(meta).to_have_attribute("content", "60")
+    for words in ("Major incident in progress", "We are looking.", "Checked live at 2026-11-24 10:00:30 UTC"):
+        expect(page.get_by_text(words).first).to_be_visible()
+    page.goto(f"{SITE}/history")
+    expect(page.get_by_text("We are looking.")).to_be_visible()
+    assert meta.count() == 0
+
+
+@pytest.mark.parametrize("path", ["/", "/history"])
+@pytest.mark.parametrize("state", ["well", "outage", "maintenance", "no database", "out of date"])
+def test_axe_finds_nothing(site: Site, path: str, state: str) -> None:
+    days(site.status, "database", trouble={10: {"down": 12}, 20: {"unknown": 1440}}, count=80)
+    incident(site.status, "past", "Over.", resolved=MINUTE - 1440)
+    if state == "outage":
+        incident(site.status, "i1", "One.", "Two.", "Three.", "Four.")
+        site.status.world.silent()
+    elif state == "maintenance":
+        site.status.maintenance("m1", 0, 90, "database", emergency=True)
+        site.status.cron(1)
+    elif state == "no database":
+        site.broken = ["DB"]
+    page = site.open(path)
+    if state == "out of date":
+        page.context.set_offline(True)
+        page.clock.fast_forward(160_000)
+        expect(notice(page)).to_contain_text("out of date")
+    assert violations(page) == []
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 320, "height": 640})
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("path", ["/", "/history"])
+def test_a_phone_never_scrolls_sideways(site: Site, path: str) -> None:
+    days(site.status, "database", trouble={10: {"down": 12}})
+    incident(site.status, "i1", LONG, title=LONG)
+    incident(site.status, "past", LONG, title=LONG, resolved=MINUTE - 1440)
+    page = site.open(path, **PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
+def test_follows_the_readers_light_and_dark(site: Site) -> None:
+    ground = "getComputedStyle(document.documentElement).backgroundColor"
+    light, dark = site.open().evaluate(ground), site.open(**DARK).evaluate(ground)
+    assert [sum(map(int, re.findall(r"\d+", colour))) > 382 for colour in (light, dark)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("zone", "added"), [("Etc/UTC", ""), ("Asia/Tokyo", " (Wed, 00:30 GMT+9)"), ("Europe/Berlin", " (Tue, 16:30 CET)")]
+)
+def test_adds_the_readers_own_time_where_it_differs(site: Site, zone: str, added: str) -> None:
+    site.status.maintenance("m1", 330, 390, "database")
+    page = site.open(timezone_id=zone)
+    expect(page.locator("#m1 time").first).to_have_text(f"2026-11-24 15:30{added}")
+
+
+# How it keeps itself true
+
+
+def marked(page: Page) -> None:
+    """Remember every node of the page, and what is done to its live regions."""
+    page.evaluate(
+        """() => {
+          for (const element of document.querySelectorAll("*")) element.seen = true;
+          window.announced = [];
+          const watch = new MutationObserver(() => announced.push(document.querySelector("h1").textContent));
+          const heard = document.querySelector("main [role=status]");
+          watch.observe(heard, { subtree: true, childList: true, characterData: true });
+        }"""
+    )
+
+
+def unseen(page: Page) -> list[str]:
+    """Which elements were not there when the page was marked."""
+    return page.evaluate("[...document.querySelectorAll('*')].filter(e => !e.seen).map(e => e.localName)")
+
+
+def test_a_refresh_touches_only_what_has_changed(site: Site) -> None:
+    incident(site.status, "of-late", "Over.", resolved=MINUTE - 1440)
+    days(site.status, "database")
+    page = site.open()
+    page.locator("#of-late summary").click()
+    page.locator('a[href="/history"]').first.focus()
+    page.evaluate(
+        """() => { getSelection().selectAllChildren(document.querySelector("#of-late p")); scrollTo(0, 400); }"""
+    )
+    marked(page)
+    site.minute = 1.5
+    pass_a_minute(page)
+    expect(page.locator("#now")).to_contain_text("10:01:30 UTC")
+    assert unseen(page) == []
+    assert page.evaluate("announced") == []
+    incident(site.status, "i1", "We are looking.", components=("edge",))
+    site.status.world.database_down()
+    site.minute = 2.5
+    pass_a_minute(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text("The platform is not available")
+    expect(page).to_have_title("The platform is not available \N{EN DASH} Ledger & <Sons> status")
+    assert "%23d93f35" in (page.locator("link[rel=icon]").get_attribute("href") or "")
+    expect(component(page, "Database").get_by_role("heading")).to_have_text("Database Down")
+    assert page.evaluate("announced") == ["The platform is not available"]
+    assert set(unseen(page)) <= {"h2", "article", "h3", "p", "small", "b", "time", "ul", "li"}
+    assert page.evaluate("document.querySelector('#components').seen && document.querySelector('#of-late').seen")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "/history"
+    assert page.evaluate("getSelection().toString()") == "affects API"
+    expect(page.get_by_text("Over.", exact=True)).to_be_visible()
+    site.status.world.well()
+    site.status.host.sql(f"UPDATE incidents SET status = 'resolved', resolved_at = {(MINUTE + 3) * 60_000}")
+    site.minute = 3.5
+    pass_a_minute(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text("All systems operational")
+    assert page.evaluate("document.querySelector('#components').seen && document.querySelector('#of-late').seen")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "/history"
+
+
+def test_scroll_stays_where_the_reader_is(site: Site) -> None:
+    days(site.status, "database", trouble={10: {"down": 12}})
+    page = site.open()
+    page.evaluate("scrollTo(0, 400)")
+    site.minute = 1.5
+    pass_a_minute(page)
+    expect(page.locator("#now")).to_contain_text("10:01:30 UTC")
+    assert page.evaluate("scrollY") == 400
+
+
+def grey(page: Page) -> bool:
+    """Whether nothing in the page looks green any more, the tab's icon included."""
+    filtered = page.evaluate("getComputedStyle(document.querySelector('main')).filter")
+    return filtered == "grayscale(1)" and "%23888" in (page.locator("link[rel=icon]").get_attribute("href") or "")
+
+
+def test_a_stale_page_says_so_and_recovers(site: Site) -> None:
+    page = site.open()
+    expect(notice(page)).to_have_text("")
+    assert not grey(page)
+    site.trouble = refuse
+    page.clock.fast_forward(175_000)
+    expect(notice(page)).to_have_text("This page is out of date: last checked 10:00:30 UTC (3 minutes ago)")
+    expect(page.get_by_role("status").filter(has_text="out of date")).to_be_visible()
+    assert grey(page)
+    site.trouble, site.minute = None, 5.5
+    page.clock.run_for(16_000)
+    expect(notice(page)).to_have_text("")
+    expect(page.locator("#now")).to_contain_text("10:05:30 UTC")
+    assert not grey(page)
+    site.complaints.clear()  # the refused connection
+
+
+def test_a_page_without_network_says_so_and_recovers_at_once(site: Site) -> None:
+    page = site.open()
+    page.context.set_offline(True)
+    expect(notice(page)).to_have_text("You are offline: last checked 10:00:30 UTC (1 minute ago)")
+    assert grey(page)
+    site.minute = 1.5
+    page.context.set_offline(False)
+    expect(notice(page)).to_have_text("")
+    expect(page.locator("#now")).to_contain_text("10:01:30 UTC")
+    assert not grey(page)
+
+
+def error(route: Route) -> None:
+    route.fulfill(status=503, content_type="text/html", body="<main data-at='2027'>Try later.</main>")
+
+
+def portal(route: Route) -> None:
+    route.fulfill(status=200, content_type="text/html", body="<main><h1>Log in to this network</h1></main>")
+
+
+@pytest.mark.parametrize("trouble", [error, portal, refuse, None])
+def test_what_is_not_the_page_anew_is_not_taken_for_it(site: Site, trouble: Any) -> None:
+    """With None, the answer is a copy that somebody kept: the page as it was."""
+    page = site.open()
+    marked(page)
+    site.trouble = trouble
+    pass_a_minute(page)
+    expect(notice(page)).to_contain_text("This page cannot be refreshed: last checked 10:00:30 UTC")
+    expect(page.get_by_role("heading", level=1)).to_have_text("All systems operational")
+    assert unseen(page) == []
+    assert grey(page)
+    site.trouble, site.minute = None, 1.5
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(notice(page)).to_have_text("")
+    site.complaints.clear()  # what was refused
+
+
+def test_a_page_that_comes_back_into_view_is_refreshed_at_once(site: Site) -> None:
+    page = site.open()
+    site.minute = 1.5
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))")
+    expect(page.locator("#now")).to_contain_text("10:01:30 UTC")
+    assert site.asked == ["/", "/"]

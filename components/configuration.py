@@ -21,6 +21,8 @@ from components.settings import Settings, Tier
 NAMESPACE = "backbuild"
 DAYS_A_MONTH = 31  # the longest month: a monthly backup is never dropped early
 DAYS_A_YEAR = 366
+# What the status page speaks of by itself (workers/status/components.js).
+STATUS_COMPONENTS = ("api", "edge", "database", "replication", "objectStorage", "backups", "platform")
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -226,6 +228,35 @@ def _status_page_is_independent(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _credits_grow(settings: Settings) -> Iterator[Problem]:
+    tiers = [(100.0, 0), *((credit.below_percent, credit.credit_percent) for credit in settings.uptime.credits)]
+    for index, ((limit, credit), (lower, more)) in enumerate(pairwise(tiers)):
+        if index and (lower >= limit or more <= credit):
+            yield Problem(
+                f"uptime.credits[{index}]",
+                f"{more} % below {lower} % after {credit} % below {limit} %; allowed: a lower limit, a higher credit",
+            )
+
+
+def _credits_begin_at_the_target(settings: Settings) -> Iterator[Problem]:
+    target, first = settings.uptime.target_percent, settings.uptime.credits[:1]
+    if first and first[0].below_percent > target:
+        yield Problem(
+            "uptime.credits[0].belowPercent",
+            f"{first[0].below_percent} credits a month that meets the target; allowed: at most {target}",
+        )
+
+
+def _added_components_are_new(settings: Settings) -> Iterator[Problem]:
+    known: set[str] = set(STATUS_COMPONENTS)
+    for index, added in enumerate(settings.status.components):
+        if added.id in known:
+            yield Problem(
+                f"status.components[{index}].id", f"{added.id} is there already; taken: {', '.join(sorted(known))}"
+            )
+        known.add(added.id)
+
+
 CROSS_CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _production_is_redundant,
     _production_is_protected,
@@ -236,4 +267,7 @@ CROSS_CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _offsite_is_elsewhere,
     _partial_rollout_names_the_rest,
     _status_page_is_independent,
+    _credits_grow,
+    _credits_begin_at_the_target,
+    _added_components_are_new,
 )

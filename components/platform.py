@@ -70,6 +70,7 @@ class Platform(ComponentResource):
             "apiVersion": api.version_id,
             "healthUrl": topology.hostnames.health_url,
             "statusUrl": status.url,
+            "statusTokens": status.operator_tokens,
             "contact": settings.contact,
             "nameServers": zone.name_servers,
             "statusNameServers": status_zone.name_servers,

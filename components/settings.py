@@ -211,6 +211,53 @@ class Backups(_Section):
     full_hour_utc: Annotated[int, Field(ge=0, le=23)] = 1
 
 
+def _thousandths(percent: float) -> float:
+    if abs(round(percent * 1000) - percent * 1000) > 1e-6:
+        raise ValueError(f"{percent} has more than three decimals; allowed: a percentage such as 99.95")
+    return percent
+
+
+def _each_once(operators: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(operators)) != len(operators):
+        raise ValueError(f"the same name stands twice: {', '.join(operators)}")
+    return operators
+
+
+Percent = Annotated[float, Field(gt=0, le=100), AfterValidator(_thousandths)]
+
+
+class Credit(_Section):
+    """What a month costs the provider whose uptime lies below a limit: a share of the month's fee."""
+
+    below_percent: Percent
+    credit_percent: Annotated[int, Field(ge=1, le=100)]
+
+
+class Uptime(_Section):
+    """The monthly uptime that is promised, and the credits for a month that misses it."""
+
+    target_percent: Percent = 99.9
+    credits: tuple[Credit, ...] = tuple(
+        Credit.model_validate({"belowPercent": below, "creditPercent": credit})
+        for below, credit in ((99.9, 10), (99.0, 25), (95.0, 50))
+    )
+
+
+class AddedComponent(_Section):
+    """Something beside the API that the status page asks every minute: 2xx says that it is well."""
+
+    id: Label
+    name: Annotated[str, Field(min_length=1, max_length=40)]
+    url: HttpsUrl
+
+
+class Status(_Section):
+    """The status page: who may speak on it, and what it shows beside the API and what stands behind that."""
+
+    operators: Annotated[tuple[Label, ...], AfterValidator(_each_once)] = ()
+    components: Annotated[tuple[AddedComponent, ...], Field(max_length=14)] = ()  # with its own six, twenty
+
+
 class Maintenance(_Section):
     """The weekly window for routine work, and the notice customers get of disruptive work."""
 
@@ -243,4 +290,6 @@ class Settings(_Section):
     database: Database
     backups: Backups
     maintenance: Maintenance
+    uptime: Uptime = Uptime()
+    status: Status = Status()
     alarms: Alarms

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi_cloudflare as cloudflare
+import pulumi_random as random
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
+from components.settings import Settings, Uptime
 from components.topology import Topology
-from components.worker import EdgeWorker, EdgeWorkerArgs
+from components.worker import Binding, EdgeWorker, EdgeWorkerArgs
 
 PLATFORM_NAME = "Backbuild"
+TOKEN_LENGTH = 40  # of 62 letters and digits: 238 bits, so that their plain SHA-256 gives nothing away
+ADMIN_CALLS_A_MINUTE = 60  # by address, at one location: ample for a person, nothing for who tries tokens
 
 
 @dataclass(frozen=True)
@@ -22,18 +30,21 @@ class StatusPageArgs:
 
 
 class StatusPage(ComponentResource):
-    """`backbuild:index:StatusPage`: the public status page.
+    """`backbuild:index:StatusPage`: the public status page, and who is told of what stands on it.
 
-    Makes: a D1 database for its samples; the `EdgeWorker`, run every minute; and its custom domain.
+    Makes: a D1 database; a token for each operator; the key that webhooks are signed with; the domain that e-mail is
+    sent from; the `EdgeWorker`, run every minute; and its custom domain.
     """
 
     url: Output[str]
     """Where everybody looks."""
+    operator_tokens: Output[dict[str, str]]
+    """Operator to token; secret."""
 
     def __init__(self, name: str, args: StatusPageArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:StatusPage", name, {}, opts)
         topology, hostnames, settings = args.topology, args.topology.hostnames, args.topology.settings
-        account = settings.edge.account_id
+        account, own = settings.edge.account_id, ResourceOptions(parent=self)
         history = cloudflare.D1Database(
             name,
             account_id=account,
@@ -41,6 +52,22 @@ class StatusPage(ComponentResource):
             read_replication={"mode": "auto"},  # the page reads near its reader, and outlives the primary's location
             opts=ResourceOptions(parent=self, protect=settings.protect),
         )
+        self.operator_tokens = Output.all(
+            **{
+                operator: random.RandomPassword(
+                    f"{name}-operator-{operator}", length=TOKEN_LENGTH, special=False, opts=own
+                ).result
+                for operator in settings.status.operators
+            }
+        )
+        # Every webhook contact's secret follows from it: losing it makes each of them enter a new one.
+        webhook_key = random.RandomPassword(
+            f"{name}-webhook-key",
+            length=TOKEN_LENGTH,
+            special=False,
+            opts=ResourceOptions(parent=self, protect=settings.protect),
+        )
+        cloudflare.EmailSendingSubdomain(name, zone_id=args.zone_id, name=hostnames.notifications, opts=own)
         worker = EdgeWorker(
             name,
             EdgeWorkerArgs(
@@ -50,9 +77,21 @@ class StatusPage(ComponentResource):
                 schedules=[topology.schedules.probe],
                 bindings=[
                     {"name": "DB", "type": "d1", "id": history.id},
-                    {"name": "HEALTH_URL", "type": "plain_text", "text": hostnames.health_url},
-                    {"name": "CONTACT", "type": "plain_text", "text": settings.contact},
-                    {"name": "PLATFORM", "type": "plain_text", "text": PLATFORM_NAME},
+                    *_texts(topology),
+                    *_documents(settings),
+                    {
+                        "name": "EMAIL",
+                        "type": "send_email",
+                        "allowed_sender_addresses": [f"status@{hostnames.notifications}"],
+                    },
+                    {"name": "OPERATORS", "type": "secret_text", "text": self.operator_tokens.apply(digests)},
+                    {"name": "WEBHOOK_KEY", "type": "secret_text", "text": webhook_key.result},
+                    {
+                        "name": "ADMIN_LIMIT",
+                        "type": "ratelimit",
+                        "namespace_id": str(zlib.crc32(topology.prefix.encode())),  # a number of the account's choosing
+                        "simple": {"limit": ADMIN_CALLS_A_MINUTE, "period": 60},
+                    },
                 ],
             ),
             ResourceOptions(parent=self),
@@ -63,7 +102,47 @@ class StatusPage(ComponentResource):
             zone_id=args.zone_id,
             hostname=hostnames.status,
             service=worker.script_name,
-            opts=ResourceOptions(parent=self),
+            opts=own,
         )
         self.url = domain.hostname.apply(lambda host: f"https://{host}/")
         self.register_outputs({"url": self.url})
+
+
+def digests(tokens: Mapping[str, str]) -> str:
+    """What the Worker knows of the tokens: JSON, operator to SHA-256 in hexadecimal."""
+    return json.dumps({operator: hashlib.sha256(token.encode()).hexdigest() for operator, token in tokens.items()})
+
+
+def agreement(uptime: Uptime) -> dict[str, object]:
+    """The promise as the Worker counts it: percentages in thousandths."""
+    return {
+        "target": _thousandths(uptime.target_percent),
+        "credits": [
+            {"below": _thousandths(credit.below_percent), "credit": credit.credit_percent} for credit in uptime.credits
+        ],
+    }
+
+
+def _thousandths(percent: float) -> int:
+    return round(percent * 1000)
+
+
+def _texts(topology: Topology) -> list[Binding]:
+    hostnames = topology.hostnames
+    texts = {
+        "HEALTH_URL": hostnames.health_url,
+        "STATUS_URL": f"https://{hostnames.status}",
+        "CONTACT": topology.settings.contact,
+        "PLATFORM": PLATFORM_NAME,
+        "SENDER": f"status@{hostnames.notifications}",
+    }
+    return [{"name": name, "type": "plain_text", "text": text} for name, text in texts.items()]
+
+
+def _documents(settings: Settings) -> list[Binding]:
+    documents = {
+        "COMPONENTS": [component.model_dump() for component in settings.status.components],
+        "SLA": agreement(settings.uptime),
+        "NOTICE_HOURS": settings.maintenance.notice_hours,
+    }
+    return [{"name": name, "type": "json", "json": json.dumps(document)} for name, document in documents.items()]

@@ -182,6 +182,7 @@ class Hostnames:
     database: str
     status_domain: str
     status: str
+    notifications: str  # what contacts' e-mails are sent from
 
     @property
     def health_url(self) -> str:
@@ -311,6 +312,7 @@ class Topology:
             database=f"database.{domain}",
             status_domain=status_domain,
             status=status_domain,
+            notifications=f"notify.{status_domain}",
         )
 
     @cached_property

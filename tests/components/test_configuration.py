@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
-from components.configuration import ConfigurationError, load
+from components.configuration import STATUS_COMPONENTS, ConfigurationError, load
 from components.settings import Tier
+from components.worker_modules import WORKERS
 from tests.components.project import Project
 from tests.components.stacks import REMOVED, problems_of, settings_of, texts
 
@@ -144,6 +146,39 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "alarms.webhooks[0]",
         "without credentials",
     ),
+    "a target above everything": ("prod", {"uptime.targetPercent": 100.1}, "uptime.targetPercent", "equal to 100"),
+    "a target too fine to count": ("prod", {"uptime.targetPercent": 99.9999}, "uptime.targetPercent", "such as 99.95"),
+    "a credit for a month that meets the target": (
+        "prod",
+        {"uptime.targetPercent": 99.5},
+        "uptime.credits[0].belowPercent",
+        "at most 99.5",
+    ),
+    "credits that shrink": (
+        "prod",
+        {"uptime.credits": [{"belowPercent": 99.9, "creditPercent": 25}, {"belowPercent": 99, "creditPercent": 10}]},
+        "uptime.credits[1]",
+        "a lower limit, a higher credit",
+    ),
+    "an operator twice": ("prod", {"status.operators": ["ada", "ada"]}, "status.operators", "twice: ada, ada"),
+    "a component that is there": (
+        "prod",
+        {"status.components": [{"id": "edge", "name": "Edge", "url": "https://a.io/"}]},
+        "status.components[0].id",
+        "taken: api, backups",
+    ),
+    "a component in the clear": (
+        "prod",
+        {"status.components": [{"id": "console", "name": "Console", "url": "http://a.io/"}]},
+        "status.components[0].url",
+        "an https:// address",
+    ),
+    "too many components": (
+        "prod",
+        {"status.components": [{"id": f"c{n}", "name": "C", "url": "https://a.io/"} for n in range(15)]},
+        "status.components",
+        "at most 14",
+    ),
     "disk alarm too late": ("prod", {"alarms.diskUsedPercent": 96}, "alarms.diskUsedPercent", "equal to 95"),
     "partial rollout of nothing else": (
         "prod",
@@ -257,3 +292,9 @@ def test_bad_configuration_ends_a_preview_before_anything_is_registered(project:
         assert f"\n  backbuild:{key}: " in error["message"]
     assert "(Pulumi.bad.yaml) has 3 problems" in error["message"]
     assert not (project.home / "bad" / "state.json").exists()
+
+
+def test_the_status_pages_own_components_are_known():
+    source = (WORKERS / "status" / "components.js").read_text()
+    own = re.findall(r'\{ id: "(\w+)"', source) + re.findall(r'PLATFORM = "(\w+)"', source)
+    assert sorted(own) == sorted(STATUS_COMPONENTS)

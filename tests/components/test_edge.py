@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 
 import pytest
 
 from components.settings import Tier
+from components.status_page import digests
 from components.worker_modules import WORKERS
 from tests.components.project import Deployed
 from tests.components.stacks import topology_of
@@ -58,6 +60,33 @@ def test_bindings_name_what_was_made(prod: Deployed):
     secrets = {name for name, one in bound["backups-replicate"].items() if one["type"] == "secret_text"}
     assert secrets == {"OFFSITE_ACCESS_KEY_ID", "OFFSITE_SECRET_ACCESS_KEY"}
     assert all("ciphertext" in bound["backups-replicate"][name]["text"] for name in secrets)
+
+
+def test_the_status_page_knows_its_promise_and_can_reach_people(prod: Deployed):
+    bound = {binding["name"]: binding for binding in prod.inputs("WorkerVersion")["status"]["bindings"]}
+    assert json.loads(bound["SLA"]["json"]) == {
+        "target": 99_900,
+        "credits": [{"below": 99_900, "credit": 10}, {"below": 99_000, "credit": 25}, {"below": 95_000, "credit": 50}],
+    }
+    assert json.loads(bound["NOTICE_HOURS"]["json"]) == 72
+    assert bound["STATUS_URL"]["text"] == "https://backbuild-status.net"
+    sending = prod.inputs("EmailSendingSubdomain")["status"]
+    assert sending["zoneId"] == prod.of("Zone")["status-zone"]["id"]
+    assert bound["EMAIL"]["allowedSenderAddresses"] == [bound["SENDER"]["text"]] == [f"status@{sending['name']}"]
+    assert bound["ADMIN_LIMIT"]["simple"] == {"limit": 60, "period": 60}
+
+
+def test_operators_tokens_reach_the_worker_as_digests_only():
+    tokens = {"ada": "token-one", "bob": "token-two"}
+    known = json.loads(digests(tokens))
+    assert known == {name: hashlib.sha256(token.encode()).hexdigest() for name, token in tokens.items()}
+
+
+def test_secrets_of_the_status_page_are_secrets(prod: Deployed):
+    bound = {binding["name"]: binding for binding in prod.inputs("WorkerVersion")["status"]["bindings"]}
+    for name in ("OPERATORS", "WEBHOOK_KEY"):
+        assert bound[name]["type"] == "secret_text"
+        assert "ciphertext" in bound[name]["text"]
 
 
 @pytest.mark.parametrize("zone", ["zone", "status-zone"])

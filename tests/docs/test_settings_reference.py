@@ -32,6 +32,13 @@ def documented() -> dict[str, str]:
     return dict(re.findall(r"^\| `([\w.]+)` \|.*\| ([^|]+) \|$", text, re.MULTILINE))
 
 
+def plain(default: Any) -> Any:
+    """A default as the table writes it: sections of a list by their values."""
+    if isinstance(default, tuple):
+        return [list(item.model_dump().values()) if isinstance(item, BaseModel) else item for item in default]
+    return default
+
+
 def test_every_setting_is_documented_with_its_default() -> None:
     schema = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
     # A scalar's default stands in the project's schema; the empty text and the empty section say that it must be set.
@@ -44,5 +51,5 @@ def test_every_setting_is_documented_with_its_default() -> None:
         if default is ...:
             assert said == "required", key
         else:
-            expected = "none" if default is None else default
+            expected = "none" if default is None else plain(default)
             assert said == (expected if isinstance(expected, str) else json.dumps(expected)), key

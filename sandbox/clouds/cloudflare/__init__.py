@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sandbox.clouds import rules
 from sandbox.clouds.cloudflare import access, functions, storage, workers, zones
 from sandbox.clouds.facts import Package
@@ -23,4 +25,5 @@ PACKAGE = Package(
     rules={"accountId": _HEX32, "zoneId": _HEX32, "account.id": _HEX32},
     config_rules={"apiToken": rules.text(r"[\w-]{40,}", "an API token of at least 40 letters, digits, _ and -")},
     replaces=("accountId", "zoneId"),
+    foreign=re.compile(r"^\d{1,10}$"),  # counters of rate limits: numbers that whoever binds them chooses
 )

@@ -26,10 +26,12 @@ _NAME = rules.text(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", "1 to 63 lower-case
 _NEEDED = {
     "d1": ("id", "databaseId"),
     "hyperdrive": ("id",),
+    "json": ("json",),
     "kv_namespace": ("namespaceId",),
     "plain_text": ("text",),
     "queue": ("queueName",),
     "r2_bucket": ("bucketName",),
+    "ratelimit": ("namespaceId",),
     "secret_text": ("text",),
     "service": ("service",),
 }
@@ -44,6 +46,7 @@ _RULES: dict[str, Rule] = {
     "compatibilityDate": rules.day,
     "bindings": rules.distinct("name"),
     "bindings[].name": rules.text(r"[A-Za-z_$][\w$]*", "a JavaScript identifier"),
+    "bindings[].simple.period": rules.one_of(10, 60),
     "limits.cpuMs": rules.between(10, 300_000, "milliseconds"),
 }
 

@@ -276,6 +276,21 @@ TYPES = {
         unique=(("zoneId", "name"),),
         known_as=(),
     ),
+    "cloudflare:index/emailSendingSubdomain:EmailSendingSubdomain": Facts(
+        # The zone's own DNS gets the records that mail needs; see …/api/resources/email_sending/.
+        computed={
+            "created": EPOCH,
+            "modified": EPOCH,
+            "dkimSelector": "cf-bounce",
+            "enabled": True,
+            "returnPathDomain": "cf-bounce.{name}",
+            "tag": "{hex32}",
+        },
+        replaces=("name",),
+        rules={"name": HOSTNAME},
+        unique=(("zoneId", "name"),),
+        known_as=(),
+    ),
     "cloudflare:index/hostnameTlsSetting:HostnameTlsSetting": Facts(
         id="{settingId}",
         computed={"status": "active", "createdAt": EPOCH, "updatedAt": EPOCH},

@@ -4,7 +4,8 @@
  * - `clock`: what time it is (ISO 8601);
  * - `fall`: { at, after }: the Worker ends at its step number `at` (from 0), before or after that step takes effect, and
  *   does nothing more: as when its machine dies. Steps are calls of D1 and e-mails;
- * - `broken`: names of bindings that fail.
+ * - `broken`: names of bindings that fail;
+ * - `silent`: names of bindings that never answer.
  */
 
 import worker from "./WORKER";
@@ -50,13 +51,16 @@ function databaseOf(real, steps) {
 
 const fails = new Proxy({}, { get: () => () => Promise.reject(new Error("broken by the test")) });
 
-function changed(env, { clock, fall, broken = [] } = {}) {
+const hangs = new Proxy({}, { get: () => () => new Promise(() => {}) });
+
+function changed(env, { clock, fall, broken = [], silent = [] } = {}) {
   const steps = new Steps(fall);
   const result = { ...env };
   if (clock !== undefined) result.CLOCK = clock;
   if (env.DB !== undefined) result.DB = databaseOf(env.DB, steps);
   if (env.EMAIL !== undefined) result.EMAIL = { send: (message) => steps.take(() => env.EMAIL.send(message)) };
   for (const name of broken) result[name] = name === "DB" ? { prepare: () => ({ bind: () => ({}) }), batch: fails.batch } : fails;
+  for (const name of silent) result[name] = hangs;
   return result;
 }
 

@@ -31,8 +31,11 @@ class MailLog extends Log {
 }
 
 const operations = {
-  /** `modules` are paths below workers/, the first one being the Worker; `options` are miniflare's own. */
-  async start({ modules, compatibilityDate, options }) {
+  /**
+   * `modules` are paths below workers/, the first one being the Worker; `added` are texts by path, as if they lay there;
+   * `options` are miniflare's own.
+   */
+  async start({ modules, added = {}, compatibilityDate, options }) {
     await running?.dispose();
     emails = [];
     running = new Miniflare({
@@ -43,6 +46,7 @@ const operations = {
           type: path.endsWith(".js") ? "ESModule" : "Text",
           path: `${WORKERS}${path}`,
         })),
+        ...Object.entries(added).map(([path, contents]) => ({ type: "ESModule", path: `${WORKERS}${path}`, contents })),
       ],
       compatibilityDate,
       cf: false,

@@ -1,53 +1,67 @@
-"""What the Workers talk to, played on the loopback: an API behind HTTP, and a PostgreSQL server's first words."""
+"""A PostgreSQL server's part of the conversation, played on the loopback: whatever a real one cannot be made to say."""
 
 import socket
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 
 
-class Api:
-    """Answers every request with the same status and body, or hangs up when there is no body."""
+def message(kind: bytes, body: bytes) -> bytes:
+    """Return a message of the protocol: its type, its length, its body."""
+    return kind + (len(body) + 4).to_bytes(4, "big") + body
 
-    def __init__(self) -> None:
-        self.status = 200
-        self.body: str | None = None
-        self.asked: list[str] = []
 
-    @contextmanager
-    def serving(self) -> Generator[str]:
-        """Serve until the context ends; gives HOST:PORT."""
-        api = self
+def authentication(asked: int, details: bytes = b"") -> bytes:
+    """Return a request to authenticate; 0 asks for nothing more."""
+    return message(b"R", asked.to_bytes(4, "big") + details)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                api.asked.append(f"{self.headers['Host']} {self.path}")
-                if api.body is None:
-                    self.close_connection = True
-                    return
-                self.send_response(api.status)
-                self.send_header("content-length", str(len(api.body.encode())))
-                self.end_headers()
-                self.wfile.write(api.body.encode())
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
+def ready() -> bytes:
+    """Return what ends every answer."""
+    return message(b"Z", b"I")
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-        try:
-            yield f"127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            server.server_close()
+
+def complete(tag: str) -> bytes:
+    """Return what ends a statement's answer."""
+    return message(b"C", tag.encode() + b"\0")
+
+
+def row_description(*columns: str) -> bytes:
+    """Return the columns that the next rows have, all of type text."""
+    fields = b"".join(name.encode() + b"\0" + bytes(6) + b"\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0" for name in columns)
+    return message(b"T", len(columns).to_bytes(2, "big") + fields)
+
+
+def row(*values: str | None) -> bytes:
+    """Return one row; None is NULL."""
+    fields = b"".join(
+        b"\xff\xff\xff\xff" if value is None else len(value.encode()).to_bytes(4, "big") + value.encode()
+        for value in values
+    )
+    return message(b"D", len(values).to_bytes(2, "big") + fields)
+
+
+def error(sql_state: str) -> bytes:
+    """Return a refusal with more to say than anybody should read."""
+    return message(b"E", f"SFATAL\0C{sql_state}\0Mpassword of operator at 10.20.30.40 is wrong\0\0".encode())
+
+
+def answer(**values: str | None) -> bytes:
+    """Return the whole answer to a query of one row."""
+    return row_description(*values) + row(*values.values()) + complete("SELECT 1") + ready()
+
+
+WELCOME = authentication(0) + ready()
+HEALTHY = answer(writable="t", standbys="2", synchronous_standbys="2", lag_bytes="0")
+REPLICATED = answer(worker_groups_replicated="t")
+WELL = (WELCOME, HEALTHY, REPLICATED)
 
 
 class Postgres:
-    """Reads one message from each connection and answers with `reply`; `None` never answers."""
+    """Says the next of `lines` after each message of a client, hangs up after the last."""
 
-    def __init__(self, reply: bytes | None) -> None:
-        self.reply = reply
+    def __init__(self, lines: Sequence[bytes]) -> None:
+        self.lines = lines
         self.received: list[bytes] = []
 
     @contextmanager
@@ -60,16 +74,23 @@ class Postgres:
         finally:
             listener.close()
 
+    def play(self, connection: socket.socket) -> None:
+        """Have one conversation."""
+        for line in self.lines:
+            heard = connection.recv(4096)
+            if not heard:
+                return
+            self.received.append(heard)
+            connection.sendall(line)
+
     def _accept(self, listener: socket.socket) -> None:
-        held: list[socket.socket] = []
         while True:
             try:
                 connection, _ = listener.accept()
             except OSError:  # the listener was closed
                 return
-            self.received.append(connection.recv(1024))
-            if self.reply is None:
-                held.append(connection)
-            else:
-                connection.sendall(self.reply)
-                connection.close()
+            threading.Thread(target=self._converse, args=[connection], daemon=True).start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        with connection, suppress(ConnectionError):  # the client may have had enough
+            self.play(connection)

@@ -1,100 +1,209 @@
 """GET /health: what is known, in time, and nothing else."""
 
+import base64
 import json
+import socket
 import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from .stubs import Postgres
+import pytest
+
+from .stubs import HEALTHY, REPLICATED, WELCOME, WELL, Postgres, answer, authentication, complete, error, message, ready
 from .workerd import Host
 
-AUTHENTICATION_SASL = b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0"
-STARTING_UP = b"E\0\0\0\x10SFATAL\0C57P03\0\0"
-BINDINGS = {"ENVIRONMENT": "staging", "CLOCK": "2026-11-24T10:00:00.000Z"}
+STANZAS = ("coordinator", "worker-1")
+SCRAM = authentication(10, b"SCRAM-SHA-256\0\0")
 
 
-def start(host: Host, database: str | None, **changes: object) -> None:
-    options = {
-        "bindings": BINDINGS,
-        "r2Buckets": ["BACKUPS"],
-        "versionMetadata": "VERSION",
-        "hyperdrives": {"HYPERDRIVE": database} if database else {},
-    }
-    host.start("api", **{**options, **changes})
+def start(host: Host, database: str | None, stanzas: Sequence[str] = STANZAS) -> None:
+    """Start the API with fresh backups."""
+    host.start(
+        "api",
+        bindings={"ENVIRONMENT": "staging", "STANZAS": list(stanzas)},
+        r2Buckets=["BACKUPS"],
+        versionMetadata="VERSION",
+        hyperdrives={"HYPERDRIVE": database} if database else {},
+    )
+    indices = [f"hourly/backup/{name}/backup.info" for name in stanzas]
+    host.together(*({"op": "put", "bucket": "BACKUPS", "key": key, "text": "[backup]"} for key in indices))
+
+
+def later(**span: float) -> str:
+    """Return a time from now on, for the clock; stored objects carry workerd's own."""
+    return (datetime.now(UTC) + timedelta(**span)).isoformat()
+
+
+def components(response: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(response["body"])["components"]
 
 
 def test_all_is_well(host: Host) -> None:
-    server = Postgres(AUTHENTICATION_SASL)
+    server = Postgres(WELL)
     with server.serving() as database:
         start(host, database)
-        response = host.fetch("/health")
+        response = host.fetch("/health", instruction={"clock": later(minutes=75)})
     assert response["status"] == 200
     report = json.loads(response["body"])
     assert report.pop("version")
+    assert report.pop("time")
     assert report == {
-        "status": "degraded",
+        "status": "ok",
         "components": {
             "edge": {"status": "ok"},
-            "database": {"status": "ok", "acceptsConnections": True, "writable": "unknown"},
-            "replication": {"status": "unknown"},
+            "database": {"status": "ok", "writable": True},
+            "replication": {
+                "status": "ok",
+                "standbys": 2,
+                "synchronousStandbys": 2,
+                "lagBytes": 0,
+                "workerGroupsReplicated": True,
+            },
             "objectStorage": {"status": "ok"},
-            "backups": {"status": "unknown"},
+            "backups": {"status": "ok", "ageMinutes": 75},
         },
         "environment": "staging",
-        "time": "2026-11-24T10:00:00.000Z",
     }
-    length = len(server.received[0]).to_bytes(4, "big")
-    assert server.received[0] == length + b"\0\x03\0\0user\0operator\0database\0ledger\0\0"
+    assert server.received[0][4:] == b"\0\x03\0\0user\0operator\0database\0ledger\0\0"
     assert response["headers"]["cache-control"] == "no-store"
     assert response["headers"]["x-content-type-options"] == "nosniff"
     assert response["headers"]["content-security-policy"].startswith("default-src 'none'")
 
 
-def test_a_server_that_refuses_is_down(host: Host) -> None:
-    with Postgres(STARTING_UP).serving() as database:
+REFUSALS = {
+    "starting up": [error("57P03")],
+    "wrong password": [authentication(3), error("28P01")],
+    "no way to authenticate": [authentication(7)],
+    "a mechanism that nobody knows": [authentication(10, b"SCRAM-SHA-1\0\0")],
+    "a nonce of its own": [SCRAM, authentication(11, b"r=x,s=AAAA,i=4096")],
+    "no database behind Hyperdrive": [WELCOME, error("58000") + ready()],
+    "disk full": [WELCOME, error("53100") + ready()],
+    "statement timeout": [WELCOME, error("57014") + ready()],
+    "read-only": [WELCOME, answer(writable="f", standbys=None, synchronous_standbys=None, lag_bytes=None)],
+    "in recovery, without the function": [WELCOME, error("42883") + ready(), answer(pg_is_in_recovery="t")],
+    "no row": [WELCOME, complete("SELECT 0") + ready()],
+    "an answer without an end": [WELCOME, HEALTHY[:-3]],
+    "garbage": [b"HTTP/1.1 400 Bad Request\r\n\r\n"],
+    "an endless message": [message(b"R", b"")[:1] + b"\x7f\xff\xff\xff"],
+    "nothing": [b""],
+}
+
+
+@pytest.mark.parametrize("lines", REFUSALS.values(), ids=REFUSALS)
+def test_a_database_that_takes_no_write_is_down_and_says_nothing(host: Host, lines: list[bytes]) -> None:
+    with Postgres(lines).serving() as database:
         start(host, database)
         response = host.fetch("/health")
     assert response["status"] == 503
-    report = json.loads(response["body"])
-    assert report["status"] == "down"
-    assert report["components"]["database"] == {"status": "down", "acceptsConnections": False, "writable": "unknown"}
-    assert report["components"]["objectStorage"] == {"status": "ok"}
-
-
-def test_a_server_that_hangs_up_is_down_and_not_named(host: Host) -> None:
-    with Postgres(b"").serving() as database:
-        start(host, database)
-        response = host.fetch("/health")
-    assert response["status"] == 503
-    for secret in ("127.0.0.1", database.split(":")[-1], "pass-phrase", "operator", "ledger", "Error", ".js"):
+    assert json.loads(response["body"])["status"] == "down"
+    said = components(response)
+    assert said["database"] == {"status": "down", "writable": False}
+    assert said["replication"]["status"] == "unknown"
+    assert said["objectStorage"] == {"status": "ok"}
+    secrets = ("127.0.0.1", database.split(":")[-1], "pass-phrase", "operator", "10.20.30.40", "rror", ".js", "BACKUPS")
+    for secret in (*secrets, *STANZAS):
         assert secret not in response["body"]
 
 
-def test_a_server_that_hangs_does_not_hang_the_report(host: Host) -> None:
-    with Postgres(None).serving() as database:
+@pytest.mark.parametrize("state", ["42883", "3F000", "42501"])
+def test_a_database_without_the_functions_is_well_as_far_as_is_known(host: Host, state: str) -> None:
+    with Postgres([WELCOME, error(state) + ready(), answer(pg_is_in_recovery="f")]).serving() as database:
+        start(host, database)
+        response = host.fetch("/health")
+    assert response["status"] == 200
+    assert json.loads(response["body"])["status"] == "degraded"
+    assert components(response)["database"] == {"status": "ok", "writable": "unknown"}
+    assert components(response)["replication"]["status"] == "unknown"
+
+
+def test_what_the_worker_groups_are_never_hides_that_the_database_is_writable(host: Host) -> None:
+    for groups in (error("57014") + ready(), b"", b"garbage that ends", answer(worker_groups_replicated=None)):
+        with Postgres([WELCOME, HEALTHY, groups]).serving() as database:
+            start(host, database)
+            response = host.fetch("/health")
+        assert response["status"] == 200
+        assert components(response)["database"] == {"status": "ok", "writable": True}
+        assert components(response)["replication"]["status"] == "unknown"
+        assert components(response)["replication"]["synchronousStandbys"] == 2
+
+
+class Falling(Postgres):
+    """Falls silent after its lines."""
+
+    def play(self, connection: socket.socket) -> None:
+        super().play(connection)
+        connection.recv(4096)
+
+
+@pytest.mark.parametrize("words", [0, 1, 2])
+def test_nothing_that_hangs_hangs_the_report(host: Host, words: int) -> None:
+    """Every dependency at once, and the database at every step of the conversation."""
+    with Falling(WELL[:words]).serving() as database:
         start(host, database)
         began = time.monotonic()
-        response = host.fetch("/health")
+        response = host.fetch("/health", instruction={"silent": ["BACKUPS"]})
         took = time.monotonic() - began
-    assert response["status"] == 503
     assert took < 2
+    assert response["status"] == (503 if words < 2 else 200)  # the last question is only of the worker groups
+    assert components(response)["objectStorage"] == {"status": "down"}
+    assert components(response)["backups"] == {"status": "unknown", "ageMinutes": "unknown"}
+
+
+class Impostor(Postgres):
+    """Lets anybody in who plays SCRAM with it: it does not know the password, and makes up its own proof."""
+
+    def play(self, connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(SCRAM)
+        nonce = connection.recv(4096).split(b"r=")[1]
+        connection.sendall(authentication(11, b"r=" + nonce + b"mine,s=c2FsdA==,i=4096"))
+        connection.recv(4096)
+        connection.sendall(authentication(12, b"v=" + base64.b64encode(bytes(32))) + WELCOME)
+        for line in (HEALTHY, REPLICATED):
+            connection.recv(4096)
+            connection.sendall(line)
+
+
+def test_a_server_that_does_not_know_the_password_is_not_the_database(host: Host) -> None:
+    with Impostor([]).serving() as database:
+        start(host, database)
+        assert components(host.fetch("/health"))["database"] == {"status": "down", "writable": False}
 
 
 def test_without_a_way_to_the_database_its_state_is_unknown(host: Host) -> None:
     start(host, None)
     response = host.fetch("/health")
     assert response["status"] == 200
-    report = json.loads(response["body"])
-    assert report["status"] == "degraded"
-    assert report["components"]["database"]["status"] == "unknown"
+    assert json.loads(response["body"])["status"] == "degraded"
+    assert components(response)["database"] == {"status": "unknown", "writable": "unknown"}
 
 
 def test_storage_that_fails_degrades(host: Host) -> None:
-    with Postgres(AUTHENTICATION_SASL).serving() as database:
-        start(host, database, r2Buckets=[])
-        response = host.fetch("/health")
+    with Postgres(WELL).serving() as database:
+        start(host, database)
+        response = host.fetch("/health", instruction={"broken": ["BACKUPS"]})
     assert response["status"] == 200
-    report = json.loads(response["body"])
-    assert report["status"] == "degraded"
-    assert report["components"]["objectStorage"] == {"status": "down"}
+    assert json.loads(response["body"])["status"] == "degraded"
+    assert components(response)["objectStorage"] == {"status": "down"}
+    assert components(response)["backups"] == {"status": "unknown", "ageMinutes": "unknown"}
+
+
+def test_the_oldest_of_65_stanzas_counts(host: Host) -> None:
+    start(host, None, ["coordinator", *(f"worker-{number}" for number in range(1, 65))])
+    fresh = host.fetch("/health", instruction={"clock": later(minutes=75)})
+    assert components(fresh)["backups"] == {"status": "ok", "ageMinutes": 75}
+    stale = host.fetch("/health", instruction={"clock": later(minutes=76)})
+    assert components(stale)["backups"] == {"status": "degraded", "ageMinutes": 76}
+    assert stale["status"] == 200
+    host.delete("BACKUPS", "hourly/backup/worker-64/backup.info")
+    missing = host.fetch("/health")
+    assert components(missing)["backups"] == {"status": "degraded", "ageMinutes": "unknown"}
+
+
+def test_without_stanzas_backups_are_unknown(host: Host) -> None:
+    start(host, None, [])
+    assert components(host.fetch("/health"))["backups"] == {"status": "unknown", "ageMinutes": "unknown"}
 
 
 def test_only_reads_of_known_paths(host: Host) -> None:

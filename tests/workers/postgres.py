@@ -1,0 +1,191 @@
+"""A real PostgreSQL server on the loopback, made ready by what the machines run, and a standby that streams from it."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from components.topology import APPLICATION_ROLE, DATABASE_NAME
+from tests.machines.stacks import contents, member, stack
+
+PASSWORD = "pass-phrase with spaces, an ünläut & a 'quote'"
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "fsync": "off",
+    "shared_buffers": "16MB",
+    "password_encryption": "scram-sha-256",
+    "wal_receiver_status_interval": "1",
+    "autovacuum": "off",
+}
+
+
+def programs() -> Path:
+    """Return the folder of the newest installed server's programs."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    if not found:
+        pytest.fail("PostgreSQL is not installed: run `make test`", pytrace=False)
+    return found[-1]
+
+
+def unprivileged() -> dict[str, Any]:
+    """Return options of a process that the server agrees to run in: it refuses root."""
+    if os.getuid() != 0:
+        return {}
+    account = pwd.getpwnam("postgres")
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def run(*command: str | Path, **options: Any) -> str:
+    """Run as the server's owner, in a folder that it may enter."""
+    done = subprocess.run(
+        command, **unprivileged(), cwd="/", text=True, timeout=30, capture_output=True, check=False, **options
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@dataclass
+class Server:
+    """One server; its socket and its data lie in `folder`."""
+
+    folder: Path
+    name: str
+    port: int = 0
+    process: subprocess.Popen[Any] | None = field(default=None)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / self.name
+
+    def start(self) -> None:
+        """Return as soon as it takes connections."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", self.port))
+            self.port = free.getsockname()[1]
+        settings = {**SETTINGS, "port": str(self.port), "unix_socket_directories": str(self.folder)}
+        self.process = subprocess.Popen(
+            [programs() / "postgres", "-D", self.data, *(f"--{name}={value}" for name, value in settings.items())],
+            **unprivileged(),
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=(self.folder / f"{self.name}.log").open("wb"),
+        )
+        try:
+            self.wait_for("SELECT true")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End it at once, also while it is frozen."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait(timeout=10)
+            self.process = None
+
+    def sql(self, statement: str, database: str = DATABASE_NAME) -> str:
+        """Return the rows as text."""
+        arguments = ("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--command", statement)
+        return run(programs() / "psql", "--dbname", self.local(database), *arguments).strip()
+
+    def local(self, database: str) -> str:
+        """The superuser's way in."""
+        return f"host={self.folder} port={self.port} user=postgres dbname={database}"
+
+    def url(self, user: str = APPLICATION_ROLE, password: str = PASSWORD, database: str = DATABASE_NAME) -> str:
+        """A client's way in, over TCP with a password."""
+        return f"postgres://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
+
+    def wait_for(self, condition: str, database: str = "postgres") -> None:
+        """Wait until an SQL condition holds, ten seconds at most."""
+        for _ in range(200):
+            try:
+                if self.sql(condition, database) == "t":
+                    return
+            except AssertionError:
+                pass
+            time.sleep(0.05)
+        pytest.fail(f"never true: {condition}\n{(self.folder / f'{self.name}.log').read_text()}")
+
+
+@dataclass
+class Pair:
+    """A leader that the machines' own script has made ready, and a standby."""
+
+    leader: Server
+    standby: Server
+
+    def commits_wait_for(self, names: str) -> None:
+        """Set which standbys a commit waits for; none when empty."""
+        self.leader.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+        self.leader.sql("SELECT pg_reload_conf()")
+
+    def stream(self) -> None:
+        """Have the standby stream, and what was written arrive there."""
+        if self.standby.process is None:
+            self.standby.start()
+        caught_up = "state = 'streaming' AND replay_lsn = pg_current_wal_lsn()"
+        self.leader.wait_for(f"SELECT count(*) = 1 FROM pg_stat_replication WHERE {caught_up}")
+
+
+@contextmanager
+def running() -> Generator[Pair]:
+    """Start both; they end, and their files go, with the context."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path may have 107 bytes
+    if os.getuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+    pair = Pair(Server(folder, "leader"), Server(folder, "standby"))
+    try:
+        superuser = ("--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256")
+        run(
+            programs() / "initdb",
+            *superuser,
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--pgdata",
+            pair.leader.data,
+        )
+        pair.leader.start()
+        bootstrap(pair.leader)
+        run(
+            programs() / "pg_basebackup",
+            *("--dbname", pair.leader.local("postgres"), "--pgdata", pair.standby.data),
+            *("--checkpoint=fast", "--write-recovery-conf", "--no-sync"),
+        )
+        pair.standby.start()
+        yield pair
+    finally:
+        pair.standby.stop()
+        pair.leader.stop()
+        shutil.rmtree(folder)
+
+
+def bootstrap(server: Server) -> None:
+    """Run the script that Patroni runs, as it is on a machine but for where its files lie."""
+    topology = stack("prod")
+    files = contents(topology, member(topology, "coordinator-0"))
+    script = files["/usr/local/lib/backbuild/post-bootstrap"]
+    for path, text in {
+        "/run/backbuild/secrets/application": PASSWORD,
+        "/etc/backbuild/health.sql": files["/etc/backbuild/health.sql"],
+    }.items():
+        assert path in script
+        copy = server.folder / Path(path).name
+        copy.write_text(text)
+        script = script.replace(path, str(copy))
+    environment = {**os.environ, "PATH": f"{programs()}:{os.environ['PATH']}"}
+    run("sh", "-s", server.local("postgres"), input=script, env=environment)

@@ -1,0 +1,176 @@
+/** Messages of PostgreSQL's protocol, version 3.0, as bytes: a type, a length, a body; numbers in network order. */
+
+const PROTOCOL_VERSION = 3 << 16;
+
+/** Answers to a health check are a few hundred bytes; whoever announces more is no PostgreSQL, or not ours. */
+const LONGEST_MESSAGE = 64 * 1024;
+
+/** @typedef {{ type: string, body: Uint8Array }} Message */
+
+/** What was read is not PostgreSQL's protocol, or not the part of it that is spoken here. */
+export class ProtocolError extends Error {
+  name = "ProtocolError";
+}
+
+/**
+ * Names and values that begin a connection; the only message without a type.
+ *
+ * @param {string} user
+ * @param {string} database
+ * @returns {Uint8Array}
+ */
+export function startupMessage(user, database) {
+  const parameters = new TextEncoder().encode(`user\0${user}\0database\0${database}\0\0`);
+  return withLength(join(int32(PROTOCOL_VERSION), parameters));
+}
+
+/**
+ * @param {string} sql one statement or several, which are then one transaction
+ * @returns {Uint8Array}
+ */
+export function queryMessage(sql) {
+  return frontendMessage("Q", cString(sql));
+}
+
+/**
+ * @param {string} password as asked for: clear or hashed
+ * @returns {Uint8Array}
+ */
+export function passwordMessage(password) {
+  return frontendMessage("p", cString(password));
+}
+
+/**
+ * @param {string} mechanism
+ * @param {string} text the client's first
+ * @returns {Uint8Array}
+ */
+export function saslInitialResponse(mechanism, text) {
+  const response = new TextEncoder().encode(text);
+  return frontendMessage("p", join(cString(mechanism), int32(response.length), response));
+}
+
+/**
+ * @param {string} text
+ * @returns {Uint8Array}
+ */
+export function saslResponse(text) {
+  return frontendMessage("p", new TextEncoder().encode(text));
+}
+
+/** Cuts a stream of bytes, however it was split on its way, into messages. */
+export class MessageReader {
+  #reader;
+  #read = new Uint8Array(0);
+
+  /** @param {ReadableStream<Uint8Array>} stream */
+  constructor(stream) {
+    this.#reader = stream.getReader();
+  }
+
+  /**
+   * @returns {Promise<Message>} the next one, whole
+   * @throws {ProtocolError} when it is too long or too short, or the stream ends before it does
+   */
+  async next() {
+    for (;;) {
+      const message = this.#take();
+      if (message !== null) return message;
+      const { value, done } = await this.#reader.read();
+      if (done) throw new ProtocolError("the server hung up");
+      this.#read = join(this.#read, value);
+    }
+  }
+
+  /** @returns {Message | null} null while it is not whole */
+  #take() {
+    if (this.#read.length < 5) return null;
+    const length = viewOf(this.#read).getInt32(1);
+    if (length < 4 || length > LONGEST_MESSAGE) throw new ProtocolError("a message of an impossible length");
+    if (this.#read.length < 1 + length) return null;
+    const message = { type: String.fromCharCode(Number(this.#read[0])), body: this.#read.slice(5, 1 + length) };
+    this.#read = this.#read.slice(1 + length);
+    return message;
+  }
+}
+
+/** Reads a message's body from its beginning to its end. */
+export class Fields {
+  #body;
+  #at = 0;
+
+  /** @param {Uint8Array} body */
+  constructor(body) {
+    this.#body = body;
+  }
+
+  int16() {
+    return viewOf(this.bytes(2)).getInt16(0);
+  }
+
+  int32() {
+    return viewOf(this.bytes(4)).getInt32(0);
+  }
+
+  /** @param {number} [length] of what is wanted; everything that is left unless told */
+  bytes(length = this.#body.length - this.#at) {
+    const end = this.#at + length;
+    if (length < 0 || end > this.#body.length) throw new ProtocolError("a message that ends too early");
+    const taken = this.#body.subarray(this.#at, end);
+    this.#at = end;
+    return taken;
+  }
+
+  /** @param {number} [length] as `bytes` */
+  text(length) {
+    return new TextDecoder().decode(this.bytes(length));
+  }
+
+  /** Text that ends with a NUL. */
+  string() {
+    const text = this.text(this.#body.indexOf(0, this.#at) - this.#at);
+    this.#at += 1;
+    return text;
+  }
+}
+
+/**
+ * @param {string} type
+ * @param {Uint8Array} body
+ */
+function frontendMessage(type, body) {
+  return join(new TextEncoder().encode(type), withLength(body));
+}
+
+/** @param {Uint8Array} body */
+function withLength(body) {
+  return join(int32(body.length + 4), body);
+}
+
+/** @param {number} value */
+function int32(value) {
+  const bytes = new Uint8Array(4);
+  viewOf(bytes).setInt32(0, value);
+  return bytes;
+}
+
+/** @param {string} text */
+function cString(text) {
+  return new TextEncoder().encode(`${text}\0`);
+}
+
+/** @param {Uint8Array} bytes */
+function viewOf(bytes) {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** @param {Uint8Array[]} parts */
+function join(...parts) {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CODE := __main__.py components machines sandbox benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview test lint format picture benchmark requirements clean
+.PHONY: help up preview test lint format picture benchmark outages requirements clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,9 +42,13 @@ format: $(DEVELOPMENT) $(WORKERS) ## Put the code into its usual form
 picture: $(RUNTIME) ## Draw the production platform: docs/platform.svg
 	$(PYTHON) -m sandbox graph --stack prod --out docs/platform.svg
 
-benchmark: $(RUNTIME) ## Measure what the platform costs, as ratios within one run
+benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure what the platform costs, as ratios within one run
 	$(PYTHON) -m benchmarks.preview
 	$(PYTHON) -m benchmarks.scale
+	$(PYTHON) -m benchmarks.status_page
+
+outages: $(DEVELOPMENT) $(WORKERS) ## A thousand random outages: is everybody told once, does every minute add up?
+	$(PYTHON) -m tests.workers.outages --outages 1000
 
 requirements: $(RUNTIME) ## Compile requirements*.txt anew from requirements*.in
 	@for file in requirements requirements-dev requirements-bootstrap; do \

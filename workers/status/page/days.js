@@ -34,12 +34,13 @@ export function dayState(day, minutes) {
 /**
  * @param {readonly Day[]} days oldest first; days without samples are absent
  * @param {Date} now
- * @returns {string} an SVG of one unit a day, today at its right; states differ in height as well as in colour
+ * @returns {string} an SVG of one unit a day, today at its right; states differ in height as well as in colour. What it
+ *   shows, `summary` says in words beside it.
  */
 export function strip(days, now) {
   const states = lastDays(days, now).map(({ day, minutes }) => dayState(day, minutes));
   const paths = [...new Set(states)].map((state) => `<path class="${state}" d="${runs(states, state)}"/>`);
-  return `<svg viewBox="0 -6 ${HISTORY_DAYS} 12" preserveAspectRatio="none">${paths.join("")}</svg>`;
+  return `<svg viewBox="0 -6 ${HISTORY_DAYS} 12" preserveAspectRatio="none" aria-hidden="true">${paths.join("")}</svg>`;
 }
 
 /**
@@ -65,18 +66,21 @@ function runs(states, drawn) {
  * @returns {{ figure: string, rest: string }} `99.981 %`, and what it is of, with the days that were bad, latest first
  */
 export function summary(days, now) {
-  const all = lastDays(days, now);
   const [down, known] = days.reduce(([a, b], day) => [a + day.down, b + day.down + day.ok + day.degraded], [0, 0]);
   const share = percent(known - down, known);
   if (share === null) return { figure: "", rest: "Nothing recorded yet" };
-  const bad = all.flatMap(({ day, minutes }) => {
-    const state = dayState(day, minutes);
-    return day !== undefined && (state === "down" || state === "degraded") ? [day] : [];
-  });
+
+  const all = lastDays(days, now).map(({ day, minutes }) => ({ day, state: dayState(day, minutes) }));
+  const bad = all.flatMap(({ day, state }) => (day && (state === "down" || state === "degraded") ? [day] : []));
+  const dark = all.filter(({ state }) => state === "none").length;
   const named = bad.reverse().slice(0, NAMED_DAYS).map(trouble);
   if (bad.length > named.length) named.push(`${bad.length - named.length} more`);
-  const listed = bad.length === 0 ? "" : `; ${counted(bad.length, "day")} with trouble: ${named.join(", ")}`;
-  return { figure: `${plain(share.slice(0, -1))} %`, rest: `of recorded minutes${listed}` };
+  const rest = [
+    "of recorded minutes",
+    ...(bad.length > 0 ? [`${counted(bad.length, "day")} with trouble: ${named.join(", ")}`] : []),
+    ...(dark > 0 ? [`${counted(dark, "day")} mostly unrecorded`] : []),
+  ];
+  return { figure: `${plain(share.slice(0, -1))} %`, rest: rest.join("; ") };
 }
 
 /**

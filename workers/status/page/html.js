@@ -23,9 +23,9 @@ export function stamp(time) {
  * @returns {string} both ends; the day is said once when it is the same
  */
 export function stretch(from, to) {
-  const [start, end] = [from.toISOString(), to.toISOString()];
-  const day = start.slice(0, 10) === end.slice(0, 10) ? "" : `${end.slice(0, 10)} `;
-  return `<time datetime="${start.slice(0, 16)}Z">${start.slice(0, 10)} ${start.slice(11, 16)}</time> – <time datetime="${end.slice(0, 16)}Z">${day}${end.slice(11, 16)} UTC</time>`;
+  const sameDay = from.toISOString().slice(0, 10) === to.toISOString().slice(0, 10);
+  const end = sameDay ? stamp(to).replace(/>\S+ /, ">") : stamp(to);
+  return `${stamp(from)} – ${end}`;
 }
 
 /**

@@ -3,7 +3,7 @@
 import { incidentArticle, maintenanceArticle, pastIncident } from "./announcements.js";
 import { strip, summary } from "./days.js";
 import { headline, openIncidents, running } from "./headline.js";
-import { counted, escaped, stamp } from "./html.js";
+import { escaped, stamp } from "./html.js";
 import { CSS, SCRIPT } from "./inline.js";
 import { monthArticle } from "./months.js";
 
@@ -35,7 +35,8 @@ ${remarks.map((remark) => `<p>${remark}</p>`).join("\n")}
 </section>
 ${history === null ? "" : announced(snapshot, history)}
 <h2>Components</h2>
-<ul id="components"><li class="row"><small>90 days ago</small><small>today</small></li>
+<ul id="components">
+${history === null ? "" : '<li class="row"><small>90 days ago</small><small>today</small></li>'}
 ${snapshot.components.map((component) => componentItem(component, snapshot)).join("\n")}
 </ul>
 ${history === null ? "" : past(snapshot, history)}`;
@@ -143,7 +144,7 @@ function past({ components, time }, { months, incidents }) {
 ${months.map(monthArticle).join("\n") || "<p>No month has been counted yet.</p>"}
 <h2>Past incidents</h2>
 ${recent.map((incident) => pastIncident(incident, components)).join("\n") || "<p>None in the last 14 days.</p>"}
-<p><a href="/history">All ${counted(90, "day")}</a></p>`;
+<p><a href="/history">All of the last 90 days</a></p>`;
 }
 
 /**

@@ -3,7 +3,9 @@
 import { live } from "./live.js";
 import { STYLE } from "./style.js";
 
-export const CSS = STYLE.trim().replace(/\s*([{};,>]|:(?= ))\s*/g, "$1").replaceAll(";}", "}");
+export const CSS = STYLE.trim()
+  .replace(/\s*([{};,>]|:(?= ))\s*/g, "$1")
+  .replaceAll(";}", "}");
 
 /** Comments go, and the space around marks; strings, templates and patterns stay as they are. */
 export const SCRIPT = `(${live})()`

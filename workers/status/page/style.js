@@ -34,13 +34,16 @@ export const STYLE = `
   --shape: inset(35% 0);
 }
 body { max-width: 43rem; margin: auto; padding: 2rem 3vw; }
-h1, h3, p, ul { margin: 0; }
-h1 { font-size: 1.75rem; line-height: 1.2; }
+h3, p, ul { margin: 0; }
+h1 { margin: .5rem 0; font-size: 1.75rem; line-height: 1.2; }
 h2 { margin: 2.5rem 0 .75rem; font-size: 1.125rem; }
 h3 { font-size: 1rem; }
+header { font-weight: 600; }
+footer { margin-top: 2.5rem; }
+footer a { margin-right: 1rem; }
 a { color: light-dark(#1a56b0, #8ab8ff); }
 small { color: var(--quiet); }
-section, article, main > ul, .old #notice {
+section, article, details, main > ul, .old #notice {
   margin: .75rem 0;
   padding: 1rem min(28px, 5%);
   border: 1px solid var(--line);
@@ -48,10 +51,10 @@ section, article, main > ul, .old #notice {
   background: var(--card);
 }
 section {
-  padding-block: 1.75rem;
   border-color: var(--state);
   background: color-mix(in srgb, var(--state) 9%, var(--card));
 }
+article details { padding: 0; border: 0; }
 article[class] { border-left: .375rem solid var(--state); }
 ul { padding: 0; list-style: none; }
 li { padding: .875rem 0; }
@@ -59,7 +62,7 @@ li + li { border-top: 1px solid var(--line); }
 li p { white-space: pre-line; }
 li h3, .row { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1rem; }
 b[class] { color: var(--state); }
-b[class]::before, h1::before {
+b[class]::before, section h1::before {
   content: "";
   display: inline-block;
   width: .75em;
@@ -75,5 +78,7 @@ path.degraded { stroke-width: 10; }
 path.down { stroke-width: 12; }
 path.none { stroke-width: 2; }
 .figure { font-size: 2rem; font-weight: 600; }
+.old #notice { background: light-dark(#1a1f26, #e8ebef); color: var(--card); }
 .old main { filter: grayscale(1); }
+.old h1 { color: var(--quiet); }
 `;

@@ -1,0 +1,80 @@
+"""The page's headline over every mixture of what is seen and what is said: it is never better than either."""
+
+import itertools
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from .workerd import WORKERS
+
+AT = "2026-11-24T10:00:30Z"
+SCRIPT = """
+import { headline } from "./status/page/headline.js";
+const dated = (key, value) => (/(At|time)$/.test(key) && value !== null ? new Date(value) : value);
+const snapshots = JSON.parse(await new Response(process.stdin).text(), dated);
+console.log(JSON.stringify(snapshots.map(headline)));
+"""
+
+
+def headlines(snapshots: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    command = ["node", "--input-type=module", "--eval", SCRIPT]
+    run = subprocess.run(command, cwd=WORKERS, input=json.dumps(snapshots), capture_output=True, text=True, check=True)
+    return json.loads(run.stdout)
+
+
+def snapshot(
+    seen: str, component: str, impacts: tuple[str, ...], maintained: str | None, *, known: bool
+) -> dict[str, Any]:
+    history = {
+        "lastSampleAt": AT,
+        "incidents": [{"status": "identified", "impact": impact, "startedAt": AT} for impact in impacts],
+        "maintenances": [{"status": "in_progress", "emergency": False, "components": [maintained]}]
+        if maintained
+        else [],
+    }
+    return {
+        "time": AT,
+        "components": [{"id": "api", "name": "API"}, {"id": "database", "name": "Database"}],
+        "probe": {"answered": True, "status": seen, "components": {"api": "ok", "database": component}},
+        "history": history if known else None,
+    }
+
+
+@pytest.mark.usefixtures("host")  # it makes sure that the tools are there
+def test_the_headline_is_never_better_than_what_is_known() -> None:
+    incidents = [(), ("none",), ("minor",), ("minor", "critical"), ("major", "none")]
+    cases = list(
+        itertools.product(
+            ["ok", "degraded", "down"],
+            ["ok", "degraded", "down", "unknown"],
+            incidents,
+            [None, "api", "database"],
+            [True, False],
+        )
+    )
+    found = headlines(
+        [snapshot(seen, state, impacts, plan, known=known) for seen, state, impacts, plan, known in cases]
+    )
+    for (seen, state, impacts, plan, known), line in zip(cases, found, strict=True):
+        said = set(impacts) if known else set()
+        excused = plan if known else None
+        if seen == "down" or said & {"critical", "major"}:
+            expected = "down"
+        elif "minor" in said or (state != "ok" and excused != "database") or (seen != "ok" and excused is None):
+            expected = "degraded"
+        else:
+            expected = "maintenance" if excused else "ok"
+        assert line["state"] == expected, (seen, state, impacts, plan, known)
+        assert any("history is unavailable" in remark for remark in line["remarks"]) is not known
+        if excused and expected != "maintenance":
+            assert "Maintenance in progress." in line["remarks"]
+
+
+def test_a_component_that_was_not_looked_at_is_not_said_to_work() -> None:
+    unseen = snapshot("ok", "ok", (), None, known=True)
+    del unseen["probe"]["components"]["database"]
+    [line] = headlines([unseen])
+    assert (line["state"], line["text"]) == ("degraded", "Not everything is confirmed to work")
+    assert line["remarks"] == ["Database: unknown."]

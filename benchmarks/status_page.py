@@ -29,7 +29,7 @@ def fill(status: Status, components: list[str]) -> int:
     minutes = DAYS * 24 * 60 - MINUTE % (24 * 60)
     for number, component in enumerate(components):
         status.host.sql(
-            f"WITH RECURSIVE m(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM m WHERE i < {minutes}) "
+            f"WITH RECURSIVE m(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM m WHERE i < {minutes}) "  # noqa: S608 (our own)
             f"INSERT OR IGNORE INTO samples SELECT {MINUTE} - i, '{component}', "
             f"iif((i * 7919 + {number * 977}) % 20011 < 3, 'down', 'ok') FROM m"
         )

@@ -46,6 +46,7 @@ function databaseOf(real, steps) {
   return {
     prepare: (sql) => statementOf(real.prepare(sql), steps),
     batch: (statements) => steps.take(() => real.batch(statements.map((statement) => statement.real))),
+    withSession: (constraint) => databaseOf(real.withSession(constraint), steps),
   };
 }
 
@@ -59,7 +60,7 @@ function changed(env, { clock, fall, broken = [], silent = [] } = {}) {
   if (clock !== undefined) result.CLOCK = clock;
   if (env.DB !== undefined) result.DB = databaseOf(env.DB, steps);
   if (env.EMAIL !== undefined) result.EMAIL = { send: (message) => steps.take(() => env.EMAIL.send(message)) };
-  for (const name of broken) result[name] = name === "DB" ? { prepare: () => ({ bind: () => ({}) }), batch: fails.batch } : fails;
+  for (const name of broken) result[name] = name === "DB" ? { prepare: () => ({ bind: () => ({}) }), batch: fails.batch, withSession: () => result.DB } : fails;
   for (const name of silent) result[name] = hangs;
   return result;
 }

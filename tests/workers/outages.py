@@ -147,7 +147,7 @@ class Run:
         """Write down who must hear of it, by the rules and not by the Worker's tables."""
         for contact, (_, wanted, least) in CONTACTS.items():
             if (wanted is None or component in wanted) and (impact is None or impact >= least):
-                self.expected |= {f"{update}.{contact}" for update in updates}
+                self.expected |= {f"{update}_{contact}" for update in updates}
 
     def drain(self) -> None:
         """Let time pass until nothing is owed."""
@@ -159,7 +159,7 @@ class Run:
             self.calm(1)
 
     def problems(self, letters: Counter[str]) -> list[str]:
-        states = self.status.rows("SELECT update_id || '.' || contact, state FROM deliveries")
+        states = self.status.rows("SELECT update_id || '_' || contact, state FROM deliveries")
         recorded = Counter(name for name, _ in states)
         arrived = self.arrived + letters
         return [

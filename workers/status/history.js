@@ -38,7 +38,7 @@ const DAYS = `
  */
 export async function readHistory(db, time, agreement) {
   try {
-    return await withTimeout(read(await opened(db), time, agreement), READ_MILLISECONDS);
+    return await withTimeout(readOrOpen(db, time, agreement), READ_MILLISECONDS);
   } catch (error) {
     logFailure("history unavailable", { error: failureName(error) });
     return null;
@@ -46,7 +46,24 @@ export async function readHistory(db, time, agreement) {
 }
 
 /**
+ * Any replica may answer: the page reads near its reader, and when the primary is away. Only a database without its
+ * tables needs that one.
+ *
  * @param {D1Database} db
+ * @param {Date} time
+ * @param {Agreement} agreement
+ * @returns {Promise<History>}
+ */
+async function readOrOpen(db, time, agreement) {
+  try {
+    return await read(db.withSession("first-unconstrained"), time, agreement);
+  } catch {
+    return read((await opened(db)).withSession("first-primary"), time, agreement);
+  }
+}
+
+/**
+ * @param {D1DatabaseSession} db
  * @param {Date} time
  * @param {Agreement} agreement
  * @returns {Promise<History>}

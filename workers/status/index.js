@@ -101,10 +101,12 @@ export default {
   /** What was owed before is delivered even when this minute cannot be recorded. */
   async scheduled(_controller, env) {
     const components = catalogue(env.COMPONENTS);
+    // The minute in which the look began: one that takes long is not the next minute's.
+    const time = now(env);
     const seen = await probe(env.HEALTH_URL, components, CRON_MILLISECONDS);
     const db = await opened(env.DB);
     try {
-      await tick(db, components, seen, now(env));
+      await tick(db, components, seen, time);
     } catch (error) {
       logFailure("minute not recorded", { error: failureName(error) });
     }

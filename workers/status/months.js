@@ -34,9 +34,9 @@ const RUNS = `
   GROUP BY status, run ORDER BY minute`;
 
 /**
- * The statements whose results `countMinutes` takes, for one month.
+ * The statements whose results `statementOf` takes, for one month.
  *
- * @param {D1Database} db
+ * @param {D1Database | D1DatabaseSession} db
  * @param {string} month `2026-11`
  * @returns {D1PreparedStatement[]}
  */

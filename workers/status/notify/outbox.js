@@ -109,7 +109,7 @@ async function take(db, time) {
 async function deliver(env, db, row) {
   /** @type {Delivery} */
   const delivery = {
-    id: `${row.update_id}.${row.contact}`,
+    id: `${row.update_id}_${row.contact}`, // without a full stop, which separates the parts that are signed
     contact: row.contact,
     address: row.address,
     notice: noticeOf(row),

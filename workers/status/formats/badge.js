@@ -1,0 +1,88 @@
+/** What others show of this page: a badge in SVG 1.1 (https://www.w3.org/TR/SVG11/), to be used as an image. Pure. */
+
+import { headline, openIncidents, running } from "../page/headline.js";
+import { xml } from "./xml.js";
+
+/** @import { Snapshot } from "../model.js" */
+
+/**
+ * White on each of the fills has a contrast of 4.5:1 or more, and a light edge tells them from a dark page. The shapes,
+ * 10 units wide and high, are those of the page: colour is not the only sign.
+ */
+const WORDS = /** @type {const} */ ({
+  operational: { fill: "#14713c", shape: "M1.2 5.4 4 8.2 8.8 2.2" },
+  degraded: { fill: "#8a5300", shape: "M5 1.2 9.2 8.8H.8Z" },
+  outage: { fill: "#b3261e", shape: "M1.5 1.5l7 7m0-7l-7 7" },
+  maintenance: { fill: "#1a56b0", shape: "M5 .8 9.2 5 5 9.2.8 5Z" },
+  unknown: { fill: "#566070", shape: "M1 5H9" },
+});
+
+const LABEL = "status";
+const LABEL_FILL = "#3a424d";
+
+/** Units: a badge is 20 high. */
+const PADDING = 7;
+const SHAPE = 10;
+const GAP = 5;
+
+/** Widths in Verdana at size 11, about; the other letters have 6.8. */
+/** @type {[string, number][]} */
+const LETTERS = [
+  ["fijlrt", 4.3],
+  ["cks", 5.8],
+  ["mw", 10],
+];
+
+/**
+ * @param {Snapshot} snapshot
+ * @returns {string} a whole SVG document
+ */
+export function badge(snapshot) {
+  const word = wordOf(snapshot);
+  const { fill, shape } = WORDS[word];
+  const title = xml(`${snapshot.platform} status: ${word}`);
+  const [label, value] = [widthOf(LABEL), widthOf(word)];
+  const divide = PADDING + label + PADDING;
+  const start = divide + PADDING;
+  const width = start + SHAPE + GAP + value + PADDING;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="20" viewBox="0 0 ${width} 20" role="img" aria-label="${title}">
+<title>${title}</title>
+<rect width="${width}" height="20" rx="4" fill="${LABEL_FILL}"/>
+<path d="M${divide} 0H${width - 4}a4 4 0 0 1 4 4V16a4 4 0 0 1-4 4H${divide}Z" fill="${fill}"/>
+<rect x=".5" y=".5" width="${width - 1}" height="19" rx="3.5" fill="none" stroke="#fff" stroke-opacity=".25"/>
+<path d="${shape}" transform="translate(${start} 5)" fill="none" stroke="#fff" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"/>
+<g fill="#fff" font-family="Verdana,DejaVu Sans,system-ui,sans-serif" font-size="11">
+<text x="${PADDING}" y="14" textLength="${label}">${LABEL}</text>
+<text x="${start + SHAPE + GAP}" y="14" textLength="${value}">${word}</text>
+</g>
+</svg>
+`;
+}
+
+/**
+ * @param {Snapshot} snapshot
+ * @returns {keyof typeof WORDS} the headline in a word; `unknown` when nothing is known to be wrong, but something is not
+ *   known to work
+ */
+function wordOf(snapshot) {
+  const { state } = headline(snapshot);
+  if (state === "ok") return "operational";
+  if (state === "down") return "outage";
+  if (state === "maintenance") return "maintenance";
+  const { components, probe, history } = snapshot;
+  const maintained = running(history?.maintenances ?? []).flatMap((maintenance) => maintenance.components);
+  const wrong =
+    probe.status !== "ok" ||
+    openIncidents(history?.incidents ?? []).some(({ impact }) => impact !== "none") ||
+    components.some(({ id }) => !maintained.includes(id) && ["degraded", "down"].includes(probe.components[id] ?? ""));
+  return wrong ? "degraded" : "unknown";
+}
+
+/**
+ * @param {string} text in small letters
+ * @returns {number} units that it takes; a reader's font is spaced to fit
+ */
+function widthOf(text) {
+  const widths = [...text].map((letter) => LETTERS.find(([letters]) => letters.includes(letter))?.[1] ?? 6.8);
+  return Math.round(widths.reduce((sum, width) => sum + width, 0));
+}

@@ -1,0 +1,247 @@
+/**
+ * What programs read: the public API v2 of Atlassian Statuspage (`https://PAGE/api`), field for field, so that clients
+ * written for it can read this page. Its words for the whole are those of
+ * https://support.atlassian.com/statuspage/docs/top-level-status-and-incident-impact-calculations/. Pure.
+ *
+ * Two differences. Every body says in `history_available` whether D1 answered: without it there is the live check, and
+ * no incident or maintenance is known. And what is not asked again by a change is dated by the look at it: `updated_at`
+ * of the page and of components is when they were seen to be so.
+ */
+
+import { headline, openIncidents, running } from "../page/headline.js";
+
+/** @import { ComponentHealth } from "../../lib/health.js" */
+/** @import { Component, Impact, Incident, IncidentStatus, Maintenance, MaintenanceStatus, Snapshot } from "../model.js" */
+
+/** Statuspage's, from best to worst, but for `under_maintenance`, which is neither. */
+const SEVERITIES = /** @type {const} */ (["operational", "degraded_performance", "partial_outage", "major_outage"]);
+
+/** @typedef {typeof SEVERITIES[number] | "under_maintenance"} ComponentStatus */
+
+/** Statuspage has no word for `unknown`. The mildest that does not claim that all is well is taken for it. */
+/** @type {Record<ComponentHealth, typeof SEVERITIES[number]>} */
+const SEEN = {
+  ok: "operational",
+  unknown: "degraded_performance",
+  degraded: "degraded_performance",
+  down: "major_outage",
+};
+
+/** What an open incident says of each component that it affects. */
+/** @type {Record<Impact, typeof SEVERITIES[number]>} */
+const DECLARED = {
+  none: "operational",
+  minor: "degraded_performance",
+  major: "partial_outage",
+  critical: "major_outage",
+};
+
+/**
+ * @param {Snapshot} snapshot
+ * @returns {Record<string, () => object>} the body of each file below `/api/v2/`, by its name
+ */
+export function statuspage(snapshot) {
+  const { history } = snapshot;
+  const incidents = history?.incidents ?? [];
+  const maintenances = (history?.maintenances ?? []).filter(({ status }) => status !== "cancelled");
+  const unresolved = openIncidents(incidents);
+  const active = running(maintenances);
+  // The next one first.
+  const upcoming = maintenances.filter(({ status }) => status === "scheduled").reverse();
+
+  const page = pageOf(snapshot);
+  const status = statusOf(snapshot);
+  const components = snapshot.components.map((component) => componentOf(component, snapshot));
+  const told = (/** @type {Incident[]} */ some) => some.map((incident) => incidentOf(incident, snapshot));
+  const planned = (/** @type {Maintenance[]} */ some) => some.map((plan) => maintenanceOf(plan, snapshot));
+  const file = (/** @type {() => object} */ content) => () => ({
+    page,
+    ...content(),
+    history_available: history !== null,
+  });
+  return {
+    "summary.json": file(() => ({
+      components,
+      incidents: told(unresolved),
+      scheduled_maintenances: planned([...active, ...upcoming]),
+      status,
+    })),
+    "status.json": file(() => ({ status })),
+    "components.json": file(() => ({ components })),
+    "incidents.json": file(() => ({ incidents: told(incidents) })),
+    "incidents/unresolved.json": file(() => ({ incidents: told(unresolved) })),
+    "scheduled-maintenances.json": file(() => ({ scheduled_maintenances: planned(maintenances) })),
+    "scheduled-maintenances/upcoming.json": file(() => ({ scheduled_maintenances: planned(upcoming) })),
+    "scheduled-maintenances/active.json": file(() => ({ scheduled_maintenances: planned(active) })),
+  };
+}
+
+/**
+ * @param {Snapshot} snapshot
+ * @returns {object}
+ */
+function pageOf({ origin, platform, time }) {
+  return { id: pageId(origin), name: platform, url: origin, time_zone: "Etc/UTC", updated_at: time.toISOString() };
+}
+
+/**
+ * @param {string} origin
+ * @returns {string} a host name is what this page has for an id
+ */
+function pageId(origin) {
+  return new URL(origin).hostname;
+}
+
+/**
+ * The page's headline in Statuspage's words, and so never `none` while something is not seen to work, or an incident of
+ * any impact is open.
+ *
+ * @param {Snapshot} snapshot
+ * @returns {{ indicator: Impact | "maintenance", description: string }}
+ */
+function statusOf(snapshot) {
+  const { state } = headline(snapshot);
+  if (state === "ok") return { indicator: "none", description: "All Systems Operational" };
+  if (state === "maintenance") return { indicator: "maintenance", description: "Service Under Maintenance" };
+  if (state === "degraded") {
+    const outage = snapshot.components.some(({ id }) => statusOfComponent(id, snapshot).endsWith("_outage"));
+    return { indicator: "minor", description: outage ? "Minor Service Outage" : "Partially Degraded Service" };
+  }
+  const critical = openIncidents(snapshot.history?.incidents ?? []).some(({ impact }) => impact === "critical");
+  return snapshot.probe.status === "down" || critical
+    ? { indicator: "critical", description: "Major System Outage" }
+    : { indicator: "major", description: "Partial System Outage" };
+}
+
+/**
+ * An open incident of any impact outranks maintenance, because people were told that something is wrong: then it is the
+ * worse of what is said and what is seen. Otherwise maintenance in progress explains whatever is seen.
+ *
+ * @param {string} id
+ * @param {Snapshot} snapshot
+ * @returns {ComponentStatus}
+ */
+function statusOfComponent(id, { probe, history }) {
+  const said = openIncidents(history?.incidents ?? [])
+    .filter(({ components, impact }) => components.includes(id) && impact !== "none")
+    .map(({ impact }) => DECLARED[impact]);
+  const maintained = running(history?.maintenances ?? []).some(({ components }) => components.includes(id));
+  if (maintained && said.length === 0) return "under_maintenance";
+  const words = [...said, SEEN[probe.components[id] ?? "unknown"]];
+  return SEVERITIES.findLast((severity) => words.includes(severity)) ?? "degraded_performance";
+}
+
+/**
+ * @param {Component} component
+ * @param {Snapshot} snapshot
+ * @returns {object} dated by the first minute on record, as long as that is known
+ */
+function componentOf({ id, name }, snapshot) {
+  const { components, origin, time, history } = snapshot;
+  const since = history?.since ?? null;
+  return {
+    id,
+    name,
+    status: statusOfComponent(id, snapshot),
+    created_at: (since ?? time).toISOString(),
+    updated_at: time.toISOString(),
+    position: components.findIndex((component) => component.id === id) + 1,
+    description: null,
+    showcase: true,
+    start_date: since?.toISOString().slice(0, 10) ?? null,
+    group_id: null,
+    page_id: pageId(origin),
+    group: false,
+    only_show_if_degraded: false,
+  };
+}
+
+/**
+ * @param {Incident} incident
+ * @param {Snapshot} snapshot
+ * @returns {object}
+ */
+function incidentOf(incident, snapshot) {
+  const { status, impact, startedAt, resolvedAt, updates } = incident;
+  const monitored = updates.findLast(({ status }) => status === "monitoring");
+  return announcement(incident, snapshot, {
+    status,
+    impact,
+    created_at: (updates.at(-1)?.at ?? startedAt).toISOString(),
+    monitoring_at: monitored?.at.toISOString() ?? null,
+    resolved_at: resolvedAt?.toISOString() ?? null,
+    started_at: startedAt.toISOString(),
+  });
+}
+
+/**
+ * @param {Maintenance} maintenance
+ * @param {Snapshot} snapshot
+ * @returns {object}
+ */
+function maintenanceOf(maintenance, snapshot) {
+  const { status, announcedAt, startsAt, endsAt } = maintenance;
+  return {
+    ...announcement(maintenance, snapshot, {
+      status,
+      impact: "maintenance",
+      created_at: announcedAt.toISOString(),
+      monitoring_at: null,
+      resolved_at: status === "completed" ? endsAt.toISOString() : null,
+      started_at: startsAt.toISOString(),
+    }),
+    scheduled_for: startsAt.toISOString(),
+    scheduled_until: endsAt.toISOString(),
+  };
+}
+
+/**
+ * @param {Incident | Maintenance} subject
+ * @param {Snapshot} snapshot
+ * @param {{ status: string, impact: Impact | "maintenance" } & Record<string, unknown>} facts
+ * @returns {object} what incidents and maintenance have in common; components that are no longer watched are left out
+ */
+function announcement({ id, title, updatedAt, components, updates }, snapshot, facts) {
+  const affected = snapshot.components.filter((component) => components.includes(component.id));
+  return {
+    id,
+    name: title,
+    ...facts,
+    updated_at: updatedAt.toISOString(),
+    shortlink: `${snapshot.origin}/history#${id}`,
+    page_id: pageId(snapshot.origin),
+    incident_updates: updates.map(({ id: update, status, body, at }, index) => {
+      const before = updates[index + 1]?.status;
+      return {
+        id: update,
+        status,
+        body,
+        incident_id: id,
+        created_at: at.toISOString(),
+        updated_at: at.toISOString(),
+        display_at: at.toISOString(),
+        affected_components: affected.map(({ id, name }) => ({
+          code: id,
+          name,
+          old_status: before === undefined ? "operational" : declared(before, facts.impact),
+          new_status: declared(status, facts.impact),
+        })),
+        deliver_notifications: true,
+        custom_tweet: null,
+        tweet_id: null,
+      };
+    }),
+    components: affected.map((component) => componentOf(component, snapshot)),
+  };
+}
+
+/**
+ * @param {IncidentStatus | MaintenanceStatus} status that an update gave to its subject
+ * @param {Impact | "maintenance"} impact of the subject as it is now: updates do not keep what it was
+ * @returns {ComponentStatus} what that says of the components concerned
+ */
+function declared(status, impact) {
+  if (status === "in_progress") return "under_maintenance";
+  if (status === "resolved" || impact === "maintenance") return "operational";
+  return DECLARED[impact];
+}

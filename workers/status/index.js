@@ -5,6 +5,9 @@ import { json, notFound, route, text } from "../lib/http.js";
 import { failureName, logFailure } from "../lib/log.js";
 import { catalogue } from "./components.js";
 import { opened } from "./database.js";
+import { atom } from "./formats/atom.js";
+import { badge } from "./formats/badge.js";
+import { statuspage } from "./formats/statuspage.js";
 import { readHistory } from "./history.js";
 import { accountOf } from "./months.js";
 import { deliverDue } from "./notify/outbox.js";
@@ -20,6 +23,8 @@ const VIEW_MILLISECONDS = 5_000;
 const CRON_MILLISECONDS = 30_000;
 
 const MONTH = /^\/sla\/(\d{4}-(?:0[1-9]|1[0-2]))\.json$/;
+
+const PROGRAMS = "/api/v2/";
 
 /** Programs of other origins may read what everybody may read. */
 const FOR_ALL = { "access-control-allow-origin": "*" };
@@ -79,6 +84,17 @@ async function account(env, month) {
 
 /**
  * @param {Env} env
+ * @param {string} file below `/api/v2/`
+ * @returns {Promise<Response>}
+ */
+async function program(env, file) {
+  const bodies = statuspage(await look(env));
+  const body = Object.hasOwn(bodies, file) ? bodies[file] : undefined;
+  return body === undefined ? notFound() : json(body(), 200, FOR_ALL);
+}
+
+/**
+ * @param {Env} env
  * @param {string} path
  * @returns {Record<string, () => Promise<Response>>} what is read at which path
  */
@@ -87,6 +103,9 @@ function pages(env, path) {
   return {
     "/": () => page(env, renderPage),
     "/history": () => page(env, renderHistory),
+    "/feed.atom": async () => text(atom(await look(env)), "application/atom+xml", FOR_ALL),
+    "/badge.svg": async () => text(badge(await look(env)), "image/svg+xml", FOR_ALL),
+    ...(path.startsWith(PROGRAMS) ? { [path]: () => program(env, path.slice(PROGRAMS.length)) } : {}),
     ...(month === undefined ? {} : { [path]: () => account(env, month) }),
   };
 }

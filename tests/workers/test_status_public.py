@@ -1,0 +1,130 @@
+"""What everybody may read: it gives nothing away, and lives without everything behind it."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from .status_fixtures import Status, at
+from .world import BINDINGS, TOKEN, WEBHOOK_KEY, report
+
+MONTHS = ["/sla/2026-11.json", "/sla/2026-10.json", "/sla/1970-01.json", "/sla/2026-13.json", "/sla/2026-11"]
+FILES = [
+    "summary",
+    "status",
+    "components",
+    "incidents",
+    "incidents/unresolved",
+    "scheduled-maintenances",
+    "scheduled-maintenances/upcoming",
+    "scheduled-maintenances/active",
+    "constructor",
+    "../admin/contacts",
+]
+PATHS = [
+    "/",
+    "/history",
+    "/feed.atom",
+    "/badge.svg",
+    *MONTHS,
+    *(f"/api/v2/{file}.json" for file in FILES),
+    "/admin/contacts",
+    "/admin/audit",
+    "/admin/nothing",
+    "/nothing",
+    "/%00",
+    "//",
+    "/api/v2/",
+    "/?x=<script>alert(1)</script>",
+]
+# What must not show: people, secrets, where things are asked, and what errors look like from inside.
+SECRETS = [
+    "ann@customer.example",
+    "customer.example",
+    "hook.example",
+    "secret-path",
+    TOKEN,
+    WEBHOOK_KEY,
+    BINDINGS["OPERATORS"],
+    *json.loads(BINDINGS["OPERATORS"]).values(),
+    "api.example",
+    "10.20.0.7",
+    "notifications@",
+    "D1_ERROR",
+    "SQLITE",
+    "broken by the test",
+    "taken_by",
+    "    at ",
+    ".js:",
+]
+
+
+@pytest.fixture
+def told(status: Status) -> Status:
+    """An outage, maintenance and contacts have left their traces everywhere."""
+    status.cron(0)
+    status.contact("ann", "ann@customer.example")
+    status.contact("hook", "https://hook.example/secret-path")
+    status.maintenance("upgrade", 6, 60, "objectStorage")
+    status.world.answer = lambda _hook: 500
+    # A report that says more than it should.
+    leaky = {
+        "status": "down",
+        "components": {"database": {"status": "down", "host": "10.20.0.7"}},
+        "error": "at x.js:1",
+    }
+    status.world.status, status.world.body = 503, json.dumps(leaky)
+    status.crons(range(1, 8))
+    return status
+
+
+def everything(response: dict[str, Any]) -> str:
+    return f"{response['headers']}\n{response['body']}"
+
+
+@pytest.mark.parametrize("broken", [[], ["DB"], ["ADMIN_LIMIT"]])
+@pytest.mark.parametrize("path", PATHS)
+def test_no_response_gives_anything_away(told: Status, path: str, broken: list[str]) -> None:
+    for method in ("GET", "HEAD", "POST", "OPTIONS", "DELETE"):
+        response = told.host.fetch(path, method, instruction={"clock": at(7.5), "broken": broken})
+        seen = everything(response)
+        assert [secret for secret in SECRETS if secret in seen] == []
+        assert "<script>alert" not in seen
+        assert response["headers"]["cache-control"] == "no-store"
+        assert response["headers"]["x-content-type-options"] == "nosniff"
+        assert response["status"] in (200, 401, 404, 405, 429, 500)
+
+
+def test_everything_public_answers_while_the_platform_is_down(told: Status) -> None:
+    told.world.silent()
+    for path in ("/", "/history", "/feed.atom", "/badge.svg", "/api/v2/summary.json", "/sla/2026-11.json"):
+        assert told.get(path, 8)["status"] == 200, path
+
+
+def test_without_its_database_the_page_shows_the_live_look_and_says_what_is_missing(told: Status) -> None:
+    told.world.well()
+    page = told.get("/", 8, broken=["DB"])
+    assert page["status"] == 200
+    text = re.sub(r"\s+", " ", re.sub(r"<(style|script)[^>]*>.*?</\1>|<[^>]*>", " ", page["body"], flags=re.DOTALL))
+    assert "istory is unavailable" in text
+    assert "Operational" in text
+    told.world.database_down()
+    summary = json.loads(told.get("/api/v2/summary.json", 8, broken=["DB"])["body"])
+    assert summary["status"]["indicator"] == "critical"
+    assert summary["history_available"] is False
+
+
+def test_only_the_health_report_and_receivers_are_ever_asked(told: Status) -> None:
+    for path in PATHS:
+        told.get(path, 8)
+    assert set(told.world.asked) == {"api.example /health"}
+
+
+def test_a_view_is_red_at_once(status: Status) -> None:
+    status.cron(0)
+    assert "All systems operational" in status.get("/")["body"]
+    status.world.status, status.world.body = 503, report(database="down")
+    body = status.get("/", 0.6)["body"]
+    assert "All systems operational" not in body
+    assert json.loads(status.get("/api/v2/status.json", 0.6)["body"])["status"]["indicator"] == "critical"

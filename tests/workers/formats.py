@@ -1,0 +1,129 @@
+"""What the formats' modules make of snapshots, and snapshots to ask them with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+from xml.etree import ElementTree
+
+from .workerd import WORKERS
+
+NOW = "2026-11-24T10:00:30.000Z"
+SVG = "{http://www.w3.org/2000/svg}"
+SINCE = "2026-09-01T00:00:00.000Z"
+SCRIPT = """
+import { createInterface } from "node:readline";
+import { atom } from "./status/formats/atom.js";
+import { badge } from "./status/formats/badge.js";
+import { statuspage } from "./status/formats/statuspage.js";
+const files = (snapshot) =>
+  Object.fromEntries(Object.entries(statuspage(snapshot)).map(([name, body]) => [name, body()]));
+const formats = { atom, badge, statuspage: files };
+const dated = (key, value) => (/^(at|time|since|.*At)$/.test(key) && value !== null ? new Date(value) : value);
+for await (const line of createInterface({ input: process.stdin })) {
+  const { format, snapshot } = JSON.parse(line, dated);
+  process.stdout.write(`${JSON.stringify(formats[format](snapshot))}\\n`);
+}
+"""
+
+
+class Formats:
+    """One Node process that says what the modules make of snapshots."""
+
+    def __init__(self) -> None:
+        command = ["node", "--input-type=module", "--eval", SCRIPT]
+        self.process = subprocess.Popen(
+            command, cwd=WORKERS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+
+    def _ask(self, format: str, snapshot: dict[str, Any]) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"format": format, "snapshot": snapshot}) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def statuspage(self, snapshot: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        return self._ask("statuspage", snapshot)
+
+    def atom(self, snapshot: dict[str, Any]) -> ElementTree.Element:
+        return ElementTree.fromstring(self._ask("atom", snapshot).encode())
+
+    def badge(self, snapshot: dict[str, Any]) -> ElementTree.Element:
+        return ElementTree.fromstring(self._ask("badge", snapshot).encode())
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=10)
+
+
+def update(id: str, status: str, at: str, body: str = "A word.") -> dict[str, Any]:
+    return {"id": id, "status": status, "body": body, "at": at}
+
+
+def incident(id: str = "i1", **changes: Any) -> dict[str, Any]:
+    """Return an open incident of the database, on which one update was made."""
+    return {
+        "id": id,
+        "title": "The database is slow",
+        "impact": "major",
+        "status": "monitoring",
+        "components": ["database"],
+        "automatic": False,
+        "startedAt": "2026-11-24T09:00:00.000Z",
+        "updatedAt": "2026-11-24T09:40:00.000Z",
+        "resolvedAt": None,
+        "updates": [
+            update(f"{id}-3", "monitoring", "2026-11-24T09:40:00.000Z"),
+            update(f"{id}-2", "monitoring", "2026-11-24T09:30:00.000Z"),
+            update(f"{id}-1", "investigating", "2026-11-24T09:05:00.000Z"),
+        ],
+        **changes,
+    }
+
+
+def maintenance(id: str = "m1", status: str = "scheduled", **changes: Any) -> dict[str, Any]:
+    return {
+        "id": id,
+        "title": "New database version",
+        "status": status,
+        "components": ["database"],
+        "emergency": False,
+        "announcedAt": "2026-11-20T08:00:00.000Z",
+        "startsAt": "2026-11-24T10:00:00.000Z",
+        "endsAt": "2026-11-24T11:00:00.000Z",
+        "updatedAt": "2026-11-24T10:00:00.000Z",
+        "updates": [update(f"{id}-1", "scheduled", "2026-11-20T08:00:00.000Z")],
+        **changes,
+    }
+
+
+def snapshot(
+    *incidents: dict[str, Any],
+    maintenances: tuple[dict[str, Any], ...] = (),
+    seen: str = "ok",
+    database: str = "ok",
+    known: bool = True,
+    **changes: Any,
+) -> dict[str, Any]:
+    """Return what is known at NOW; `seen` is the platform's state, `known` whether there is a history."""
+    history: dict[str, Any] = {
+        "since": SINCE,
+        "lastSampleAt": NOW,
+        "days": {},
+        "incidents": incidents,
+        "maintenances": maintenances,
+        "months": [],
+    }
+    return {
+        "platform": "Ledger & <Sons>",
+        "contact": "availability@example.com",
+        "origin": "https://status.example",
+        "time": NOW,
+        "components": [{"id": "api", "name": "API"}, {"id": "database", "name": "Database"}],
+        "probe": {"answered": True, "status": seen, "components": {"api": "ok", "database": database}},
+        "history": history if known else None,
+        **changes,
+    }

@@ -1,0 +1,376 @@
+"""What programs read of the status page: Statuspage's API v2 and the badge, as functions of snapshots; then what the
+Worker serves of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+from xml.etree import ElementTree
+
+import pytest
+
+from .formats import NOW, SVG, Formats, incident, maintenance, snapshot, update
+from .page_fixtures import incident as enter_incident
+from .status_fixtures import MINUTE, Status
+
+
+@pytest.fixture(scope="module")
+def formats() -> Iterator[Formats]:
+    formats = Formats()
+    yield formats
+    formats.close()
+
+
+# Statuspage's fields: a type, a set of words, a tuple of alternatives, [what each item is], or an object's every field
+
+
+class Time:
+    """ISO 8601 in UTC, with milliseconds."""
+
+
+COMPONENT_STATUS = {"operational", "degraded_performance", "partial_outage", "major_outage", "under_maintenance"}
+INCIDENT_STATUS = {"investigating", "identified", "monitoring", "resolved"}
+MAINTENANCE_STATUS = {"scheduled", "in_progress", "verifying", "completed"}
+PAGE = {"id": str, "name": str, "url": str, "time_zone": {"Etc/UTC"}, "updated_at": Time}
+STATUS = {"indicator": {"none", "minor", "major", "critical", "maintenance"}, "description": str}
+COMPONENT = {
+    "id": str,
+    "name": str,
+    "status": COMPONENT_STATUS,
+    "created_at": Time,
+    "updated_at": Time,
+    "position": int,
+    "description": {None},
+    "showcase": bool,
+    "start_date": (str, {None}),
+    "group_id": {None},
+    "page_id": str,
+    "group": {False},
+    "only_show_if_degraded": {False},
+}
+UPDATE = {
+    "id": str,
+    "status": INCIDENT_STATUS | MAINTENANCE_STATUS,
+    "body": str,
+    "incident_id": str,
+    "created_at": Time,
+    "updated_at": Time,
+    "display_at": Time,
+    "affected_components": [
+        {"code": str, "name": str, "old_status": COMPONENT_STATUS, "new_status": COMPONENT_STATUS},
+    ],
+    "deliver_notifications": bool,
+    "custom_tweet": {None},
+    "tweet_id": {None},
+}
+INCIDENT = {
+    "id": str,
+    "name": str,
+    "status": INCIDENT_STATUS,
+    "created_at": Time,
+    "updated_at": Time,
+    "monitoring_at": (Time, {None}),
+    "resolved_at": (Time, {None}),
+    "impact": {"none", "minor", "major", "critical"},
+    "shortlink": str,
+    "started_at": Time,
+    "page_id": str,
+    "incident_updates": [UPDATE],
+    "components": [COMPONENT],
+}
+MAINTENANCE = {
+    **INCIDENT,
+    "status": MAINTENANCE_STATUS,
+    "impact": {"maintenance"},
+    "scheduled_for": Time,
+    "scheduled_until": Time,
+}
+OWN = {"page": PAGE, "history_available": bool}
+INCIDENTS = {**OWN, "incidents": [INCIDENT]}
+MAINTENANCES = {**OWN, "scheduled_maintenances": [MAINTENANCE]}
+FILES = {
+    "summary.json": {**INCIDENTS, **MAINTENANCES, "components": [COMPONENT], "status": STATUS},
+    "status.json": {**OWN, "status": STATUS},
+    "components.json": {**OWN, "components": [COMPONENT]},
+    "incidents.json": INCIDENTS,
+    "incidents/unresolved.json": INCIDENTS,
+    "scheduled-maintenances.json": MAINTENANCES,
+    "scheduled-maintenances/upcoming.json": MAINTENANCES,
+    "scheduled-maintenances/active.json": MAINTENANCES,
+}
+
+
+def faults(value: Any, shape: Any, path: str = "") -> list[str]:
+    """Return where a value is not of a shape."""
+    if isinstance(shape, dict):
+        fields = cast("dict[str, Any]", shape)
+        if not isinstance(value, dict) or value.keys() != fields.keys():
+            return [f"{path}: {value}"]
+        return [fault for key, inner in fields.items() for fault in faults(value[key], inner, f"{path}.{key}")]
+    if isinstance(shape, list):
+        (item,) = cast("list[Any]", shape)
+        return [fault for number, one in enumerate(value) for fault in faults(one, item, f"{path}[{number}]")]
+    if isinstance(shape, tuple):
+        alternatives = cast("tuple[Any, ...]", shape)
+        return [] if any(not faults(value, one) for one in alternatives) else [f"{path}: {value}"]
+    if shape is Time:
+        right = isinstance(value, str) and re.fullmatch(r"[\d-]{10}T[\d:]{8}\.\d{3}Z", value)
+    else:
+        right = value in shape if isinstance(shape, set) else type(value) is shape
+    return [] if right else [f"{path}: {value}"]
+
+
+FULL = snapshot(
+    incident(),
+    incident("i0", status="resolved", resolvedAt="2026-11-20T10:00:00.000Z", impact="none", components=["api", "gone"]),
+    maintenances=(
+        maintenance("m4", startsAt="2026-12-24T10:00:00.000Z"),
+        maintenance("m3", startsAt="2026-12-01T10:00:00.000Z"),
+        maintenance("m2", "cancelled"),
+        maintenance("m1", "in_progress"),
+        maintenance("m0", "completed"),
+    ),
+)
+
+
+@pytest.mark.parametrize("world", [FULL, snapshot(), snapshot(known=False, seen="down", database="unknown")])
+def test_every_body_has_the_fields_that_clients_expect(formats: Formats, world: dict[str, Any]) -> None:
+    bodies = formats.statuspage(world)
+    assert {name: faults(body, FILES.get(name)) for name, body in bodies.items()} == {name: [] for name in FILES}
+
+
+def test_each_list_holds_what_its_name_says(formats: Formats) -> None:
+    bodies = formats.statuspage(FULL)
+    lists = {
+        name: [one["id"] for key in ("incidents", "scheduled_maintenances") for one in body.get(key, [])]
+        for name, body in bodies.items()
+    }
+    assert lists == {
+        "summary.json": ["i1", "m1", "m3", "m4"],
+        "status.json": [],
+        "components.json": [],
+        "incidents.json": ["i1", "i0"],
+        "incidents/unresolved.json": ["i1"],
+        "scheduled-maintenances.json": ["m4", "m3", "m1", "m0"],
+        "scheduled-maintenances/upcoming.json": ["m3", "m4"],
+        "scheduled-maintenances/active.json": ["m1"],
+    }
+
+
+def test_an_incident_is_told_as_it_went(formats: Formats) -> None:
+    bodies = formats.statuspage(snapshot(incident(), seen="degraded", database="degraded"))
+    (told,) = bodies["incidents.json"]["incidents"]
+    assert told["created_at"] == "2026-11-24T09:05:00.000Z"
+    assert told["started_at"] == "2026-11-24T09:00:00.000Z"
+    assert told["monitoring_at"] == "2026-11-24T09:30:00.000Z"
+    assert told["shortlink"] == "https://status.example/history#i1"
+    assert told["page_id"] == bodies["incidents.json"]["page"]["id"] == "status.example"
+    assert [one["id"] for one in told["incident_updates"]] == ["i1-3", "i1-2", "i1-1"]
+    assert told["incident_updates"][2]["affected_components"] == [
+        {"code": "database", "name": "Database", "old_status": "operational", "new_status": "partial_outage"}
+    ]
+    assert [(one["id"], one["position"], one["status"]) for one in told["components"]] == [
+        ("database", 2, "partial_outage")
+    ]
+
+
+def test_what_maintenance_does_to_its_components_is_told_with_each_update(formats: Formats) -> None:
+    moves = [update(status, status, NOW) for status in ("completed", "in_progress", "scheduled")]
+    bodies = formats.statuspage(snapshot(maintenances=(maintenance(status="completed", updates=moves),)))
+    (told,) = bodies["scheduled-maintenances.json"]["scheduled_maintenances"]
+    affected = [one["affected_components"][0] for one in told["incident_updates"]]
+    assert [(one["old_status"], one["new_status"]) for one in affected] == [
+        ("under_maintenance", "operational"),
+        ("operational", "under_maintenance"),
+        ("operational", "operational"),
+    ]
+    assert told["resolved_at"] == told["scheduled_until"]
+
+
+@pytest.mark.parametrize(
+    ("database", "impact", "maintained", "status"),
+    [
+        ("ok", None, False, "operational"),
+        ("ok", "none", False, "operational"),
+        ("ok", "minor", False, "degraded_performance"),
+        ("ok", "critical", False, "major_outage"),
+        ("degraded", "major", False, "partial_outage"),
+        ("down", "minor", False, "major_outage"),
+        ("unknown", None, False, "degraded_performance"),
+        ("down", "none", True, "under_maintenance"),
+        ("ok", None, True, "under_maintenance"),
+        ("ok", "major", True, "partial_outage"),
+    ],
+)
+def test_a_component_is_what_is_seen_and_said_of_it(
+    formats: Formats, database: str, impact: str | None, maintained: bool, status: str
+) -> None:
+    incidents = [incident(impact=impact)] if impact else []
+    plans = (maintenance(status="in_progress"),) if maintained else ()
+    bodies = formats.statuspage(snapshot(*incidents, maintenances=plans, database=database))
+    assert [one["status"] for one in bodies["components.json"]["components"]] == ["operational", status]
+
+
+@pytest.mark.parametrize(
+    ("world", "indicator", "description", "word"),
+    [
+        (snapshot(), "none", "All Systems Operational", "operational"),
+        (snapshot(incident(impact="none")), "none", "All Systems Operational", "operational"),
+        (snapshot(incident(impact="minor")), "minor", "Partially Degraded Service", "degraded"),
+        (snapshot(incident(impact="major")), "major", "Partial System Outage", "outage"),
+        (snapshot(incident(impact="critical")), "critical", "Major System Outage", "outage"),
+        (snapshot(seen="down", database="down"), "critical", "Major System Outage", "outage"),
+        (snapshot(seen="degraded", database="degraded"), "minor", "Partially Degraded Service", "degraded"),
+        (snapshot(seen="degraded", database="down"), "minor", "Minor Service Outage", "degraded"),
+        (snapshot(seen="degraded"), "minor", "Partially Degraded Service", "degraded"),
+        (snapshot(database="unknown"), "minor", "Partially Degraded Service", "unknown"),
+        (snapshot(known=False), "none", "All Systems Operational", "operational"),
+        (
+            snapshot(maintenances=(maintenance(status="in_progress"),), database="down"),
+            "maintenance",
+            "Service Under Maintenance",
+            "maintenance",
+        ),
+        (snapshot(maintenances=(maintenance(),)), "none", "All Systems Operational", "operational"),
+    ],
+)
+def test_the_whole_is_said_in_statuspages_words_and_on_the_badge(
+    formats: Formats, world: dict[str, Any], indicator: str, description: str, word: str
+) -> None:
+    status = {"indicator": indicator, "description": description}
+    assert formats.statuspage(world)["status.json"]["status"] == status
+    drawing = formats.badge(world)
+    assert drawing.findtext(f"{SVG}title") == drawing.get("aria-label") == f"Ledger & <Sons> status: {word}"
+    assert [text.text for text in drawing.iter(f"{SVG}text")] == ["status", word]
+
+
+def test_all_is_well_only_when_everything_is_seen_and_said_to_be(formats: Formats) -> None:
+    impacts = [(), *([one] for one in ("none", "minor", "major", "critical"))]
+    for seen, database, some, maintained, known in itertools.product(
+        ("ok", "degraded", "down"), ("ok", "degraded", "down", "unknown"), impacts, (False, True), (False, True)
+    ):
+        plans = (maintenance(status="in_progress"),) if maintained else ()
+        world = snapshot(
+            *(incident(impact=impact) for impact in some),
+            maintenances=plans,
+            seen=seen,
+            database=database,
+            known=known,
+        )
+        summary = formats.statuspage(world)["summary.json"]
+        words = {component["status"] for component in summary["components"]}
+        well = seen == "ok" and database == "ok" and not (known and (maintained or set(some) - {"none"}))
+        assert (summary["status"]["indicator"] == "none") == well
+        if well:
+            assert words == {"operational"}
+        if summary["status"]["indicator"] == "maintenance":
+            assert words == {"operational", "under_maintenance"}
+        (word,) = [text.text for text in formats.badge(world).iter(f"{SVG}text")][1:]
+        assert (word == "operational") == well
+
+
+def test_the_badge_can_be_read_by_everybody(formats: Formats) -> None:
+    fills: set[str] = set()
+    for world in (
+        snapshot(),
+        snapshot(database="unknown"),
+        snapshot(incident(impact="minor")),
+        snapshot(seen="down"),
+        snapshot(maintenances=(maintenance(status="in_progress"),)),
+    ):
+        drawing = formats.badge(world)
+        assert drawing.get("role") == "img"
+        assert drawing[0].tag == f"{SVG}title"
+        texts = list(drawing.iter(f"{SVG}text"))
+        ends = [float(text.get("x", "")) + float(text.get("textLength", "")) for text in texts]
+        assert ends[0] < float(texts[1].get("x", ""))
+        assert ends[1] < float(drawing.get("width", ""))
+        assert len({path.get("d") for path in drawing.iter(f"{SVG}path")}) == 2
+        fills |= {one.get("fill", "") for one in drawing if one.get("fill", "none") not in ("none", "#fff")}
+    assert len(fills) == 6
+    assert {fill: contrast_to_white(fill) >= 4.5 for fill in fills} == dict.fromkeys(fills, True)
+
+
+def contrast_to_white(colour: str) -> float:
+    """Return the ratio that WCAG 2 defines."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
+
+
+# What the Worker serves
+
+CONTENT_TYPES = {
+    **{f"/api/v2/{file}": "application/json; charset=utf-8" for file in FILES},
+    "/feed.atom": "application/atom+xml; charset=utf-8",
+    "/badge.svg": "image/svg+xml; charset=utf-8",
+}
+
+
+def test_everybody_may_read_them_and_nobody_stores_them(status: Status) -> None:
+    status.cron(0)
+    for path, content_type in CONTENT_TYPES.items():
+        answer = status.get(path)
+        assert answer["status"] == 200, path
+        headers = answer["headers"]
+        assert headers["content-type"] == content_type
+        assert headers["access-control-allow-origin"] == "*"
+        assert headers["cache-control"] == "no-store"
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+        head = status.host.fetch(path, "HEAD", instruction={"clock": NOW})
+        assert (head["status"], head["body"], head["headers"]["content-type"]) == (200, "", content_type)
+        assert status.host.fetch(path, "POST", body="{}")["status"] == 405
+    for path in ("", "summary", "toString", "__proto__", "incidents.json/"):
+        assert status.get(f"/api/v2/{path}")["status"] == 404, path
+
+
+def test_what_d1_holds_is_served_in_every_format(status: Status) -> None:
+    status.cron(0)
+    title = "</title> ]]> \N{COLLISION SYMBOL} \N{HEBREW LETTER ALEF}"
+    enter_incident(status, "i1", "First.", "Second\nline.", title=title, components=("database",))
+    enter_incident(status, "i0", resolved=MINUTE - 1440)
+    status.maintenance("m1", 600, 660, "api")
+    bodies = {file: json.loads(status.get(f"/api/v2/{file}")["body"]) for file in FILES}
+    assert {name: faults(body, FILES[name]) for name, body in bodies.items()} == {name: [] for name in FILES}
+    summary = bodies["summary.json"]
+    assert summary["status"] == {"indicator": "major", "description": "Partial System Outage"}
+    assert summary["components"][2]["status"] == "partial_outage"
+    assert [one["name"] for one in summary["incidents"]] == [title]
+    assert [one["body"] for one in summary["incidents"][0]["incident_updates"]] == ["Second\nline.", "First."]
+    assert [one["id"] for one in summary["scheduled_maintenances"]] == ["m1"]
+    assert [one["id"] for one in bodies["incidents.json"]["incidents"]] == ["i1", "i0"]
+    feed = ElementTree.fromstring(status.get("/feed.atom")["body"].encode())
+    titles = [entry.findtext("{*}title") for entry in feed.iter("{http://www.w3.org/2005/Atom}entry")]
+    assert sorted(map(str, titles)) == sorted([title, "i0", "m1"])
+    assert "outage" in status.get("/badge.svg")["body"]
+
+
+def test_without_d1_they_tell_what_the_live_check_sees_and_say_so(status: Status) -> None:
+    status.cron(0)
+    enter_incident(status, "i1", "First.")
+    status.world.database_down()
+    summary = json.loads(status.get("/api/v2/summary.json", broken=["DB"])["body"])
+    assert faults(summary, FILES["summary.json"]) == []
+    assert summary["history_available"] is False
+    assert summary["incidents"] == summary["scheduled_maintenances"] == []
+    assert summary["status"] == {"indicator": "critical", "description": "Major System Outage"}
+    assert {one["id"]: one["status"] for one in summary["components"]}["database"] == "major_outage"
+    assert json.loads(status.get("/api/v2/summary.json")["body"])["history_available"] is True
+    feed = status.get("/feed.atom", broken=["DB"])
+    assert feed["status"] == 200
+    assert "The history is unavailable at the moment." in feed["body"]
+    assert "<entry>" not in feed["body"]
+    assert "outage" in status.get("/badge.svg", broken=["DB"])["body"]
+
+
+def test_when_the_api_does_not_answer_they_claim_nothing_else(status: Status) -> None:
+    status.cron(0)
+    status.world.silent()
+    summary = json.loads(status.get("/api/v2/summary.json")["body"])
+    assert summary["status"]["indicator"] == "critical"
+    words = {one["id"]: one["status"] for one in summary["components"]}
+    assert words.pop("api") == "major_outage"
+    assert set(words.values()) == {"degraded_performance"}

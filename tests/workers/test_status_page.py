@@ -363,14 +363,23 @@ def test_a_stale_page_says_so_and_recovers(site: Site) -> None:
     page = site.open()
     expect(notice(page)).to_have_text("")
     assert not grey(page)
+    page.evaluate(
+        """() => {
+          window.announced = [];
+          const heard = document.querySelector("header [role=status]");
+          new MutationObserver(() => announced.push(heard.textContent)).observe(heard, { childList: true });
+        }"""
+    )
     site.trouble = refuse
     page.clock.fast_forward(175_000)
     expect(notice(page)).to_have_text("This page is out of date: last checked 10:00:30 UTC (3 minutes ago)")
     expect(page.get_by_role("status").filter(has_text="out of date")).to_be_visible()
     assert grey(page)
+    page.clock.run_for(5_000)
     site.trouble, site.minute = None, 5.5
     page.clock.run_for(16_000)
     expect(notice(page)).to_have_text("")
+    assert page.evaluate("announced") == ["This page is out of date: last checked 10:00:30 UTC", ""]
     expect(page.locator("#now")).to_contain_text("10:05:30 UTC")
     assert not grey(page)
     site.complaints.clear()  # the refused connection

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from components.topology import Topology
-from components.worker import EdgeWorker, EdgeWorkerArgs
+from components.worker import Binding, EdgeWorker, EdgeWorkerArgs
+from components.worker_modules import application_of
 
 PROBE_SECONDS = 60
 PROBE_TIMEOUT_SECONDS = 5  # the health report promises an answer within 2
@@ -26,8 +28,8 @@ class ApiArgs:
 class Api(ComponentResource):
     """`backbuild:index:Api`: the API Worker and its ways in.
 
-    Makes: the `EdgeWorker`, rolled out as far as the settings say; its custom domain; a route for the domain's `/api/`;
-    and a health check that asks `/health` from several regions.
+    Makes: the `EdgeWorker`, with the operator's script in it, rolled out as far as the settings say; its custom domain;
+    a route for the domain's `/api/`; and a health check that asks `/health` from several regions.
     """
 
     url: Output[str]
@@ -42,12 +44,18 @@ class Api(ComponentResource):
         topology, hostnames = args.topology, args.topology.hostnames
         account = topology.settings.edge.account_id
         own = ResourceOptions(parent=self)
+        script = topology.settings.api.script
+        application = application_of(script) if script is not None else None
+        loaded: list[Binding] = (
+            [{"name": "APPLICATION", "type": "plain_text", "text": f"../{application.main}"}] if application else []
+        )
         worker = EdgeWorker(
             name,
             EdgeWorkerArgs(
                 account_id=account,
                 script_name=f"{topology.prefix}-api",
                 folder="api",
+                added=application.modules if application else (),
                 rollout=topology.settings.api.rollout,
                 bindings=[
                     {"name": "HYPERDRIVE", "type": "hyperdrive", "id": args.hyperdrive_id},
@@ -57,8 +65,14 @@ class Api(ComponentResource):
                         "bucket_name": topology.buckets.primary,
                         "jurisdiction": topology.buckets.primary_jurisdiction,
                     },
+                    {
+                        "name": "STANZAS",
+                        "type": "json",
+                        "json": json.dumps([group.name for group in topology.database_groups]),
+                    },
                     {"name": "VERSION", "type": "version_metadata"},
                     {"name": "ENVIRONMENT", "type": "plain_text", "text": topology.settings.tier.value},
+                    *loaded,
                 ],
             ),
             ResourceOptions(parent=self),

@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from components.settings import Settings, Tier
+from components.worker_modules import ModuleError, application_of
 
 NAMESPACE = "backbuild"
 DAYS_A_MONTH = 31  # the longest month: a monthly backup is never dropped early
@@ -220,6 +221,14 @@ def _partial_rollout_names_the_rest(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _script_can_be_uploaded(settings: Settings) -> Iterator[Problem]:
+    if settings.api.script is not None:
+        try:
+            application_of(settings.api.script)
+        except ModuleError as error:
+            yield Problem("api.script", f"{error}; allowed: a folder in the project that holds index.js")
+
+
 def _status_page_is_independent(settings: Settings) -> Iterator[Problem]:
     if settings.status_domain == settings.domain or settings.status_domain.endswith(f".{settings.domain}"):
         yield Problem(
@@ -266,6 +275,7 @@ CROSS_CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _replica_is_elsewhere,
     _offsite_is_elsewhere,
     _partial_rollout_names_the_rest,
+    _script_can_be_uploaded,
     _status_page_is_independent,
     _credits_grow,
     _credits_begin_at_the_target,

@@ -127,9 +127,10 @@ class Rollout(_Section):
 
 
 class Api(_Section):
-    """The API Worker."""
+    """The API Worker, and the folder of the operator's own script that answers behind it."""
 
     hostname: Label = "api"
+    script: str | None = None
     rollout: Rollout = Rollout()
 
 

@@ -10,18 +10,22 @@ import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from components.settings import Rollout
-from components.worker_modules import COMPATIBILITY_DATE, fingerprint, modules_of
+from components.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, Module, fingerprint, modules_of
 
 Binding = cloudflare.WorkerVersionBindingArgsDict
 
 
 @dataclass(frozen=True)
 class EdgeWorkerArgs:
-    """A Worker: its name at Cloudflare, its folder below `workers/`, what it is bound to and when it runs."""
+    """A Worker: its name at Cloudflare, its folder below `workers/`, what it is bound to and when it runs.
+
+    `added` are modules from elsewhere, that the folder's own load at run time.
+    """
 
     account_id: str
     script_name: str
     folder: str
+    added: Sequence[Module] = ()
     bindings: Sequence[Binding] = ()
     schedules: Sequence[str] = ()
     rollout: Rollout = field(default_factory=Rollout)
@@ -42,7 +46,7 @@ class EdgeWorker(ComponentResource):
     def __init__(self, name: str, args: EdgeWorkerArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:EdgeWorker", name, {}, opts)
         own = ResourceOptions(parent=self)
-        modules = modules_of(args.folder)
+        modules = (*modules_of(args.folder), *args.added)
         worker = cloudflare.Worker(
             name,
             account_id=args.account_id,
@@ -70,6 +74,7 @@ class EdgeWorker(ComponentResource):
             ],
             bindings=list(args.bindings),
             compatibility_date=COMPATIBILITY_DATE,
+            compatibility_flags=list(COMPATIBILITY_FLAGS),
             annotations={"workers_tag": fingerprint(modules)},
             # A version never changes, so any change is a new one; the old one stays at the edge to roll back to.
             opts=ResourceOptions(parent=self, replace_on_changes=["*"], retain_on_delete=True),

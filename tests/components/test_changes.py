@@ -14,6 +14,8 @@ RULES = {f"{kind}::{copy}" for kind in ("R2BucketLock", "R2BucketLifecycle") for
     "BucketLifecycleConfiguration::vault-offsite"
 }
 """What keeps backups in all three copies."""
+API = {"WorkerVersion::api", "WorkersDeployment::api"}
+"""A new version of the API, and its rollout."""
 METRICS = ("Healthy", "DataDiskUsedPercent", "ReplicationLagBytes")
 
 
@@ -69,8 +71,8 @@ def test_production_gives_up_no_volume(project: Project, prod: Deployed):
 
 @pytest.mark.usefixtures("staging")
 def test_a_worker_group_comes_and_goes_alone(project: Project):
-    """But for the rules that keep its backups: they name it."""
+    """But for the rules that keep its backups, and the API, which tells of their age: they name it."""
     project.configure("staging", {"database.workers.groups": 2})
-    assert changes(project.up("staging")) == {"create": everything_of("worker-2", 2), "update": RULES}
+    assert changes(project.up("staging")) == {"create": everything_of("worker-2", 2), "update": RULES, "replace": API}
     project.configure("staging")
-    assert changes(project.up("staging")) == {"delete": everything_of("worker-2", 2), "update": RULES}
+    assert changes(project.up("staging")) == {"delete": everything_of("worker-2", 2), "update": RULES, "replace": API}

@@ -188,6 +188,9 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
     ),
     "rollout to nobody": ("prod", {"api.rollout.percentage": 0}, "api.rollout.percentage", "equal to 1"),
     "no version": ("prod", {"api.rollout.stableVersion": "v1"}, "api.rollout.stableVersion", "a UUID"),
+    "no script": ("prod", {"api.script": "none"}, "api.script", "there is no module none/index.js; allowed: a folder"),
+    "script outside": ("prod", {"api.script": "../shop"}, "api.script", "outside the folder"),
+    "script that is no text": ("prod", {"api.script": 7}, "api.script", "valid string"),
     "status page in the domain": (
         "prod",
         {"statusDomain": "status.backbuild.ai"},

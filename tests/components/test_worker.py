@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from components.settings import Rollout
 from components.worker import shares
-from components.worker_modules import WORKERS, Module, fingerprint, modules_of
+from components.worker_modules import WORKERS, Module, ModuleError, application_of, fingerprint, modules_of
 
 STABLE = "01234567-89ab-cdef-0123-456789abcdef"
 MODULES = st.lists(
@@ -47,6 +47,9 @@ def test_imports_are_followed_however_they_are_written(tmp_path: Path):
   b } from "./a.js";
 import "../lib/effect.js";
 export { c } from '../lib/c.js';
+import{a as d}from"./d.js";import*as e from"./e.json";
+export const note = "x"
+export { f } from "./f.mjs"
 """,
         w__a_js="""import * as back from "./index.js";
 // import "./comment.js";
@@ -56,18 +59,73 @@ import { x } from "cloudflare:workers";
         lib__c_js="export const c = 1;\n",
         lib__unused_js="export const d = 1;\n",
     )
-    assert [module.name for module in modules_of("w", root)] == ["lib/c.js", "lib/effect.js", "w/a.js", "w/index.js"]
+    (root / "w" / "d.js").write_bytes(b"export const a = 1;\n")
+    (root / "w" / "e.json").write_bytes(b'{"import": "./none.js"}')
+    (root / "w" / "f.mjs").write_bytes(b'import "../lib/c.js";\n')
+    names = [module.name for module in modules_of("w", root)]
+    assert names == ["lib/c.js", "lib/effect.js", "w/a.js", "w/d.js", "w/e.json", "w/f.mjs", "w/index.js"]
 
 
 def test_an_import_of_nothing_names_its_importer(tmp_path: Path):
     root = write(tmp_path, w__index_js='import "./a.js";\n', w__a_js='import { b } from "../lib/b.js";\n')
-    with pytest.raises(FileNotFoundError, match=r"w/a\.js: there is no module lib/b\.js"):
+    with pytest.raises(ModuleError, match=r"w/a\.js: there is no module lib/b\.js"):
         modules_of("w", root)
 
 
 def test_a_folder_without_a_worker_is_named(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"w: there is no module w/index\.js"):
+    with pytest.raises(ModuleError, match=r"w: there is no module w/index\.js"):
         modules_of("w", tmp_path)
+
+
+def test_an_operators_script_lies_beside_the_workers_own_modules(tmp_path: Path):
+    root = write(tmp_path, shop__api__index_js='import "../stock.js";\n', shop__stock_js="", shop__other_js="")
+    for script in ("shop/api", "./shop/api/", "shop/../shop/api"):
+        application = application_of(script, root)
+        assert application.main == "application/shop/api/index.js"
+        assert [module.name for module in application.modules] == [
+            "application/shop/api/index.js",
+            "application/shop/stock.js",
+        ]
+    own = {module.name.split("/")[0] for folder in ("api", "status") for module in modules_of(folder)}
+    assert "application" not in own
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('import "../../outside.js";', r"shop/index\.js: outside\.js would lie outside"),
+        ('import "./link.js";', r"shop/index\.js: link\.js would lie outside"),
+        ('import "./none.js";', r"shop/index\.js: there is no module shop/none\.js"),
+        ('import "./folder";', r"shop/index\.js: there is no module shop/folder"),
+        ('import "./types.ts";', r"shop/index\.js: shop/types\.ts is no module; allowed: \.js"),
+        ('import pg from "pg";', r"shop/index\.js: nothing brings pg along; remedy: bundle"),
+        ('import fs from "node:fs";', r"nothing brings node:fs along"),
+        ('const a = 1;import b from"pg"', r"nothing brings pg along"),
+    ],
+)
+def test_a_script_that_cannot_be_uploaded_is_refused(tmp_path: Path, text: str, said: str):
+    (tmp_path / "outside.js").touch()
+    project = tmp_path / "project"
+    (project / "shop" / "folder").mkdir(parents=True)
+    (project / "shop" / "types.ts").touch()
+    (project / "shop" / "link.js").symlink_to(tmp_path / "outside.js")
+    (project / "shop" / "index.js").write_text(f"{text}\n")
+    with pytest.raises(ModuleError, match=said):
+        application_of("shop", project)
+
+
+@pytest.mark.parametrize("script", ["none", "..", "../project", "/etc", ""])
+def test_a_folder_that_is_no_script_is_refused(tmp_path: Path, script: str):
+    (tmp_path / "index.js").touch()
+    (tmp_path / "project").mkdir()
+    with pytest.raises(ModuleError, match=r"there is no module (none/)?index\.js|would lie outside"):
+        application_of(script, tmp_path / "project")
+
+
+def test_a_script_that_is_no_text_is_refused(tmp_path: Path):
+    (tmp_path / "index.js").write_bytes(b"\xff\xfe")
+    with pytest.raises(ModuleError, match=r"index\.js is not UTF-8"):
+        application_of(".", tmp_path)
 
 
 @given(MODULES, st.data())

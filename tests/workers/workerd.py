@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.worker_modules import COMPATIBILITY_DATE, WORKERS, modules_of
+from components.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, WORKERS, modules_of
 
 
 def modules(worker: str) -> list[str]:
@@ -44,6 +44,7 @@ class Host:
 
     def start(self, worker: str, **options: Any) -> None:
         """Start a Worker with empty stores; `options` are miniflare's."""
+        options = {"compatibilityFlags": list(COMPATIBILITY_FLAGS), **options}
         self.ask("start", modules=modules(worker), compatibilityDate=COMPATIBILITY_DATE, options=options)
 
     def fetch(self, path: str, method: str = "GET", **options: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ export async function application(script, request, env, context) {
   try {
     const { default: handler } = await import(script);
     const response = await handler.fetch(request, { HYPERDRIVE, VERSION, ENVIRONMENT }, context);
-    if (!(response instanceof Response)) throw new TypeError("not a response");
+    if (!(response instanceof Response) || response.bodyUsed) throw new TypeError("not a response to send");
     return response;
   } catch (error) {
     logFailure("application failed", { error: failureName(error) });

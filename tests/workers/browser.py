@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -77,3 +78,35 @@ def violations(page: Page) -> list[str]:
     page.evaluate(AXE.read_text())
     found = page.evaluate("async () => (await axe.run()).violations")
     return [f"{rule['id']}: {node['html']} {json.dumps(node['any'])}" for rule in found for node in rule["nodes"]]
+
+
+def component(page: Page, name: str) -> Any:
+    return page.locator("#components li").filter(has=page.get_by_role("heading", name=re.compile(f"^{name} [A-Z]")))
+
+
+def notice(page: Page) -> Any:
+    return page.locator("#notice")
+
+
+def marked(page: Page) -> None:
+    """Remember every node of the page, and what is done to its live regions."""
+    page.evaluate(
+        """() => {
+          for (const element of document.querySelectorAll("*")) element.seen = true;
+          window.announced = [];
+          const watch = new MutationObserver(() => announced.push(document.querySelector("h1").textContent));
+          const heard = document.querySelector("main [role=status]");
+          watch.observe(heard, { subtree: true, childList: true, characterData: true });
+        }"""
+    )
+
+
+def unseen(page: Page) -> list[str]:
+    """Which elements were not there when the page was marked."""
+    return page.evaluate("[...document.querySelectorAll('*')].filter(e => !e.seen).map(e => e.localName)")
+
+
+def grey(page: Page) -> bool:
+    """Whether nothing in the page looks green any more, the tab's icon included."""
+    filtered = page.evaluate("getComputedStyle(document.querySelector('main')).filter")
+    return filtered == "grayscale(1)" and "%23888" in (page.locator("link[rel=icon]").get_attribute("href") or "")

@@ -5,9 +5,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Route, expect
 
-from .browser import SITE, Site, chromium, pass_a_minute, refuse, violations
+from .browser import (
+    SITE,
+    Site,
+    chromium,
+    component,
+    grey,
+    marked,
+    notice,
+    pass_a_minute,
+    refuse,
+    unseen,
+    violations,
+)
 from .page_fixtures import days, incident
 from .status_fixtures import MINUTE, Status
 from .workerd import Host
@@ -48,14 +60,6 @@ def site(browser: Browser, host: Host, world: World) -> Iterator[Site]:
     for context in browser.contexts:
         context.close()
     assert site.complaints == []
-
-
-def component(page: Page, name: str) -> Any:
-    return page.locator("#components li").filter(has=page.get_by_role("heading", name=re.compile(f"^{name} [A-Z]")))
-
-
-def notice(page: Page) -> Any:
-    return page.locator("#notice")
 
 
 # What it says
@@ -287,24 +291,6 @@ def test_adds_the_readers_own_time_where_it_differs(site: Site, zone: str, added
 # How it keeps itself true
 
 
-def marked(page: Page) -> None:
-    """Remember every node of the page, and what is done to its live regions."""
-    page.evaluate(
-        """() => {
-          for (const element of document.querySelectorAll("*")) element.seen = true;
-          window.announced = [];
-          const watch = new MutationObserver(() => announced.push(document.querySelector("h1").textContent));
-          const heard = document.querySelector("main [role=status]");
-          watch.observe(heard, { subtree: true, childList: true, characterData: true });
-        }"""
-    )
-
-
-def unseen(page: Page) -> list[str]:
-    """Which elements were not there when the page was marked."""
-    return page.evaluate("[...document.querySelectorAll('*')].filter(e => !e.seen).map(e => e.localName)")
-
-
 def test_a_refresh_touches_only_what_has_changed(site: Site) -> None:
     incident(site.status, "of-late", "Over.", resolved=MINUTE - 1440)
     days(site.status, "database")
@@ -320,6 +306,7 @@ def test_a_refresh_touches_only_what_has_changed(site: Site) -> None:
     expect(page.locator("#now")).to_contain_text("10:01:30 UTC")
     assert unseen(page) == []
     assert page.evaluate("announced") == []
+    assert page.evaluate("scrollY") == 400
     incident(site.status, "i1", "We are looking.", components=("edge",))
     site.status.world.database_down()
     site.minute = 2.5
@@ -341,22 +328,6 @@ def test_a_refresh_touches_only_what_has_changed(site: Site) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("All systems operational")
     assert page.evaluate("document.querySelector('#components').seen && document.querySelector('#of-late').seen")
     assert page.evaluate("document.activeElement.getAttribute('href')") == "/history"
-
-
-def test_scroll_stays_where_the_reader_is(site: Site) -> None:
-    days(site.status, "database", trouble={10: {"down": 12}})
-    page = site.open()
-    page.evaluate("scrollTo(0, 400)")
-    site.minute = 1.5
-    pass_a_minute(page)
-    expect(page.locator("#now")).to_contain_text("10:01:30 UTC")
-    assert page.evaluate("scrollY") == 400
-
-
-def grey(page: Page) -> bool:
-    """Whether nothing in the page looks green any more, the tab's icon included."""
-    filtered = page.evaluate("getComputedStyle(document.querySelector('main')).filter")
-    return filtered == "grayscale(1)" and "%23888" in (page.locator("link[rel=icon]").get_attribute("href") or "")
 
 
 def test_a_stale_page_says_so_and_recovers(site: Site) -> None:

@@ -25,8 +25,6 @@ from .status_fixtures import MINUTE, Status
 from .workerd import Host
 from .world import World, start_status
 
-DARK: dict[str, Any] = {"color_scheme": "dark"}
-PHONE: dict[str, Any] = {"viewport": {"width": 320, "height": 640}}
 HOSTILE = """<b onclick="x">&amp; "quoted" 'single'</b>"""
 LONG = "antidisestablishmentarianism" * 12
 
@@ -267,7 +265,7 @@ def test_a_phone_never_scrolls_sideways(site: Site, path: str) -> None:
     days(site.status, "database", trouble={10: {"down": 12}})
     incident(site.status, "i1", LONG, title=LONG)
     incident(site.status, "past", LONG, title=LONG, resolved=MINUTE - 1440)
-    page = site.open(path, **PHONE)
+    page = site.open(path, viewport={"width": 320, "height": 640})
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     page.evaluate("document.documentElement.style.fontSize = '200%'")
     assert page.evaluate("document.documentElement.scrollWidth") == 320
@@ -275,7 +273,7 @@ def test_a_phone_never_scrolls_sideways(site: Site, path: str) -> None:
 
 def test_follows_the_readers_light_and_dark(site: Site) -> None:
     ground = "getComputedStyle(document.documentElement).backgroundColor"
-    light, dark = site.open().evaluate(ground), site.open(**DARK).evaluate(ground)
+    light, dark = site.open().evaluate(ground), site.open(color_scheme="dark").evaluate(ground)
     assert [sum(map(int, re.findall(r"\d+", colour))) > 382 for colour in (light, dark)] == [True, False]
 
 

@@ -234,6 +234,15 @@ def test_a_component_is_what_is_seen_and_said_of_it(
             "Service Under Maintenance",
             "maintenance",
         ),
+        (
+            snapshot(
+                maintenances=(maintenance(status="in_progress"),),
+                probe={"answered": True, "status": "ok", "components": {"api": "unknown", "database": "down"}},
+            ),
+            "minor",
+            "Partially Degraded Service",
+            "unknown",
+        ),
         (snapshot(maintenances=(maintenance(),)), "none", "All Systems Operational", "operational"),
     ],
 )

@@ -109,7 +109,7 @@ function entryElement({ id, kind, title, published, updated, facts, updates }, o
 <updated>${updated.toISOString()}</updated>
 <link rel="alternate" type="text/html" href="${xml(`${origin}/history#${id}`)}"/>
 <category term="${kind}"/>
-<content type="html">${xml(story.join("\n"))}</content>
+<content type="html">${xml(story.join(""))}</content>
 </entry>
 `;
 }

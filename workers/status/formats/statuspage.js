@@ -3,9 +3,9 @@
  * written for it can read this page. Its words for the whole are those of
  * https://support.atlassian.com/statuspage/docs/top-level-status-and-incident-impact-calculations/. Pure.
  *
- * Two differences. Every body says in `history_available` whether D1 answered: without it there is the live check, and
- * no incident or maintenance is known. And what is not asked again by a change is dated by the look at it: `updated_at`
- * of the page and of components is when they were seen to be so.
+ * Two differences. `history_available`, in every body, tells whether D1 answered: without it there is only the live
+ * check, and incidents and maintenance are empty because they are not known. And `updated_at` of the page and of its
+ * components is when they were looked at, not when they last changed, which a look does not tell.
  */
 
 import { headline, openIncidents, running } from "../page/headline.js";

@@ -3,9 +3,11 @@
 import base64
 import json
 import socket
+import subprocess
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,6 +201,19 @@ def test_the_oldest_of_65_stanzas_counts(host: Host) -> None:
     host.delete("BACKUPS", "hourly/backup/worker-64/backup.info")
     missing = host.fetch("/health")
     assert components(missing)["backups"] == {"status": "degraded", "ageMinutes": "unknown"}
+
+
+@pytest.mark.parametrize(("stanzas", "milliseconds", "status"), [(65, 50, "ok"), (20, 200, "ok"), (65, 500, "unknown")])
+def test_backups_leave_connections_to_the_others_and_end_in_time(
+    host: Host, stanzas: int, milliseconds: int, status: str
+) -> None:
+    """A Worker has six; a bucket too slow for so many stanzas leaves their backups unknown."""
+    assert host.process.poll() is None  # Node.js is there
+    command = ["node", str(Path(__file__).with_name("backups_at_once.mjs")), str(stanzas), str(milliseconds)]
+    outcome = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=20).stdout)
+    assert outcome["health"]["status"] == status
+    assert outcome["most"] == 4
+    assert outcome["took"] < 2_000
 
 
 def test_without_stanzas_backups_are_unknown(host: Host) -> None:

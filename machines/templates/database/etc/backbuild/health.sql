@@ -1,4 +1,6 @@
 -- What the API's health report asks the database. Run in its database, by a superuser, as often as you like.
+SET citus.enable_ddl_propagation = off; -- each group makes its own, and without Citus nobody reads this
+
 CREATE SCHEMA IF NOT EXISTS backbuild;
 
 CREATE TABLE IF NOT EXISTS backbuild.heartbeat (

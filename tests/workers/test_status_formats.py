@@ -221,8 +221,8 @@ def test_a_component_is_what_is_seen_and_said_of_it(
         (snapshot(incident(impact="none")), "none", "All Systems Operational", "operational"),
         (snapshot(incident(impact="minor")), "minor", "Partially Degraded Service", "degraded"),
         (snapshot(incident(impact="major")), "major", "Partial System Outage", "outage"),
-        (snapshot(incident(impact="critical")), "critical", "Major System Outage", "outage"),
-        (snapshot(seen="down", database="down"), "critical", "Major System Outage", "outage"),
+        (snapshot(incident(impact="critical")), "critical", "Major Service Outage", "outage"),
+        (snapshot(seen="down", database="down"), "critical", "Major Service Outage", "outage"),
         (snapshot(seen="degraded", database="degraded"), "minor", "Partially Degraded Service", "degraded"),
         (snapshot(seen="degraded", database="down"), "minor", "Minor Service Outage", "degraded"),
         (snapshot(seen="degraded"), "minor", "Partially Degraded Service", "degraded"),
@@ -365,7 +365,7 @@ def test_without_d1_they_tell_what_the_live_check_sees_and_say_so(status: Status
     assert faults(summary, FILES["summary.json"]) == []
     assert summary["history_available"] is False
     assert summary["incidents"] == summary["scheduled_maintenances"] == []
-    assert summary["status"] == {"indicator": "critical", "description": "Major System Outage"}
+    assert summary["status"] == {"indicator": "critical", "description": "Major Service Outage"}
     assert {one["id"]: one["status"] for one in summary["components"]}["database"] == "major_outage"
     assert json.loads(status.get("/api/v2/summary.json")["body"])["history_available"] is True
     feed = status.get("/feed.atom", broken=["DB"])

@@ -109,7 +109,7 @@ function statusOf(snapshot) {
   }
   const critical = openIncidents(snapshot.history?.incidents ?? []).some(({ impact }) => impact === "critical");
   return snapshot.probe.status === "down" || critical
-    ? { indicator: "critical", description: "Major System Outage" }
+    ? { indicator: "critical", description: "Major Service Outage" }
     : { indicator: "major", description: "Partial System Outage" };
 }
 

@@ -14,8 +14,11 @@ import { counted, duration, plain } from "./html.js";
  */
 const BELIEVED_MINUTES = 2;
 
-/** Of the days with trouble, how many are named; the others are counted. */
-const NAMED_DAYS = 5;
+/** of the bad days, how many are named; the others are counted. */
+const NAMED_DAYS = 3;
+
+/** In this order, one over the other. */
+const DRAWN = /** @type {const} */ (["none", "ok", "degraded", "down"]);
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -39,7 +42,11 @@ export function dayState(day, minutes) {
  */
 export function strip(days, now) {
   const states = lastDays(days, now).map(({ day, minutes }) => dayState(day, minutes));
-  const paths = [...new Set(states)].map((state) => `<path class="${state}" d="${runs(states, state)}"/>`);
+  // Trouble is drawn over the days that are known: their run is seldom broken, and strips look alike to a compressor.
+  const known = states.map((state) => (state === "none" ? state : "ok"));
+  const paths = DRAWN.map((state) => [state, runs(state === "ok" ? known : states, state)])
+    .filter(([, path]) => path !== "")
+    .map(([state, path]) => `<path class="${state}" d="${path}"/>`);
   return `<svg viewBox="0 -6 ${HISTORY_DAYS} 12" preserveAspectRatio="none" aria-hidden="true">${paths.join("")}</svg>`;
 }
 
@@ -76,8 +83,8 @@ export function summary(days, now) {
   const named = bad.reverse().slice(0, NAMED_DAYS).map(trouble);
   if (bad.length > named.length) named.push(`${bad.length - named.length} more`);
   const rest = [
-    "of recorded minutes",
-    ...(bad.length > 0 ? [`${counted(bad.length, "day")} with trouble: ${named.join(", ")}`] : []),
+    "of known minutes",
+    ...(bad.length > 0 ? [`${counted(bad.length, "bad day")}: ${named.join(", ")}`] : []),
     ...(dark > 0 ? [`${counted(dark, "day")} mostly unrecorded`] : []),
   ];
   return { figure: `${plain(share.slice(0, -1))} %`, rest: rest.join("; ") };

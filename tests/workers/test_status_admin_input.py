@@ -1,0 +1,379 @@
+"""What the admin API refuses: strangers, bad input and too many calls. Nothing of it does anything."""
+
+import base64
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from .operators import (
+    BEARER,
+    EMAIL,
+    HOUR,
+    INCIDENT,
+    PLAN,
+    UPDATE,
+    WEBHOOK,
+    ask,
+    made,
+    nothing_happened,
+    post,
+    problems,
+    request,
+)
+from .status_fixtures import Status, at
+from .workerd import Host
+from .world import OPERATOR, TOKEN, World, start_status
+
+
+@pytest.fixture(scope="module")
+def quiet(host: Host) -> Iterator[Status]:
+    """A Worker that a module's tests share: what they ask for changes nothing."""
+    world = World()
+    with world.serving() as address:
+        start_status(host, address)
+        shared = Status(host, world)
+        shared.cron(0)
+        yield shared
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        f"Bearer {TOKEN[:-1]}",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN} {TOKEN}",
+        f"Bearer {TOKEN.upper()}",
+        f"Basic {base64.b64encode(f'{OPERATOR}:{TOKEN}'.encode()).decode()}",
+        TOKEN,
+        f"Bearer {hashlib.sha256(TOKEN.encode()).hexdigest()}",
+        "Bearer tök\u00e9n",
+        f"Bearer {'x' * 8_000}",
+        "Bearer null",
+        "Bearer __proto__",
+    ],
+)
+def test_without_an_operators_token_nothing_is_answered(quiet: Status, authorization: str) -> None:
+    for path in ("incidents", "audit", "elsewhere"):
+        answer = quiet.host.fetch(f"/admin/{path}", headers={"authorization": authorization})
+        assert (answer["status"], answer["headers"]["www-authenticate"]) == (401, "Bearer")
+        assert json.loads(answer["body"]) == {"error": "an operator's token is needed"}
+
+
+def test_without_a_header_nothing_is_answered_either(quiet: Status) -> None:
+    answer = quiet.host.fetch("/admin/incidents", "POST", body=json.dumps(INCIDENT))
+    assert answer["status"] == 401
+    assert nothing_happened(quiet)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "code"),
+    [
+        ("{}", {"content_type": "text/plain"}, 415),
+        ("{}", {"content_type": "application/jsonp"}, 415),
+        ("{}", {"content_type": ""}, 415),
+        ("", {}, 400),
+        ("{", {}, 400),
+        ('{"title": NaN}', {}, 400),
+        ("[" * 16_000, {}, 400),
+        ('{"title": "' + "x" * 16_400 + '"}', {}, 413),
+        ("x" * 40_000, {}, 413),
+    ],
+)
+def test_what_cannot_be_read_is_refused(quiet: Status, body: str, headers: dict[str, str], code: int) -> None:
+    assert post(quiet, "incidents", body, **headers)[0] == code
+    assert nothing_happened(quiet)
+
+
+@pytest.mark.parametrize("body", ["[]", "null", "7", '"text"', "true"])
+def test_json_that_is_no_object_is_refused(quiet: Status, body: str) -> None:
+    assert problems(quiet, "incidents", body) == {"": "must be an object"}
+
+
+@pytest.mark.parametrize("size", [16_384, 16_385])
+def test_the_limit_of_a_body_is_exact(quiet: Status, size: int) -> None:
+    body = '{"title": ""}'.ljust(size)
+    assert post(quiet, "incidents", body)[0] == (422 if size == 16_384 else 413)
+
+
+def test_every_problem_is_named_at_once(quiet: Status) -> None:
+    found = problems(
+        quiet,
+        "incidents",
+        {"title": 7, "impact": "huge", "components": ["database", "moon"], "status": "resolved", "colour": "red"},
+    )
+    assert found == {
+        "colour": "is not known; known are title, impact, components, status, body",
+        "title": "must be a text",
+        "impact": "must be one of none, minor, major, critical",
+        "components": '"moon" is not known; known are api, edge, database, replication, objectStorage, backups',
+        "status": "must be one of investigating, identified, monitoring",
+        "body": "is missing",
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("title", "x" * 201, "has 201 characters; at most 200 are allowed"),
+        ("title", "  ", "must not be empty"),
+        ("title", None, "must be a text"),
+        ("title", ["x"], "must be a text"),
+        ("title", "one\ntwo", "must be one line, without control characters"),
+        ("title", "one\u2028two", "must be one line, without control characters"),
+        ("title", "nul\0", "must not hold control characters"),
+        ("title", "half \ud83d", "must be whole Unicode characters"),
+        ("body", "x" * 5_001, "has 5001 characters; at most 5000 are allowed"),
+        ("body", "bell\a", "must not hold control characters"),
+        ("body", 1e400, "must be a text"),
+        ("impact", 2, "must be one of none, minor, major, critical"),
+        ("impact", "toString", "must be one of none, minor, major, critical"),
+        ("components", "database", "must be a list of api, edge, database, replication, objectStorage, backups"),
+        ("components", ["database", "database"], "names one twice"),
+        ("components", [["database"]], '["database"] is not known'),
+        ("components", {"0": "database", "length": 1}, "must be a list of"),
+        ("__proto__", {"title": "x"}, "is not known"),
+        ("constructor", "x", "is not known"),
+    ],
+)
+def test_a_bad_field_is_named(quiet: Status, field: str, value: Any, problem: str) -> None:
+    body = json.dumps({**INCIDENT, field: value}).replace("Infinity", "1e400")
+    (named,) = problems(quiet, "incidents", body).items()
+    assert named[0] == field
+    assert named[1].startswith(problem)
+    assert nothing_happened(quiet)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2026-12-01T02:00",
+        "2026-12-01",
+        "2026-12-01 02:00Z",
+        "2026-12-01T02:00:30Z",
+        "2026-12-01T24:00Z",
+        "2026-12-01T02:60Z",
+        "2026-12-01T02:00+15:00",
+        "+002026-12-01T02:00Z",
+        "tomorrow",
+        "",
+        1_796_090_400_000,
+        10**30,
+        None,
+        ["2026-12-01T02:00Z"],
+    ],
+)
+def test_a_time_needs_its_zone_and_whole_minutes(quiet: Status, time: Any) -> None:
+    (named,) = problems(quiet, "maintenances", {**PLAN, "startsAt": time}).items()
+    assert named == ("startsAt", "must be a whole minute with its zone, such as 2026-12-01T02:00Z")
+
+
+@pytest.mark.parametrize("time", ["2026-11-31T02:00Z", "2027-02-29T00:00Z", "2026-13-01T02:00Z", "2026-12-00T02:00Z"])
+def test_a_date_must_be_in_the_calendar(quiet: Status, time: str) -> None:
+    assert problems(quiet, "maintenances", {**PLAN, "startsAt": time}) == {"startsAt": "is no date of the calendar"}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "problem"),
+    [
+        ({"startsAt": at(72 * HOUR - 1)}, "startsAt", "must be at least 72 hours ahead"),
+        ({"startsAt": at(-1), "endsAt": at(60)}, "startsAt", "must be at least 72 hours ahead"),
+        ({"startsAt": at(-16), "endsAt": at(60), "emergency": True}, "startsAt", "must not lie more than 15 minutes"),
+        ({"startsAt": at(-15), "endsAt": at(0), "emergency": True}, "endsAt", "must lie ahead"),
+        ({"startsAt": "2036-11-24T10:00Z", "endsAt": "2036-11-24T11:00Z"}, "startsAt", "must not lie more than 366"),
+        ({"endsAt": at(72 * HOUR)}, "endsAt", "must be after startsAt"),
+        ({"endsAt": at(72 * HOUR + 7 * 24 * HOUR + 1)}, "endsAt", "must be at most 7 days after"),
+        ({"emergency": "yes"}, "emergency", "must be true or false"),
+        ({"components": []}, "components", "must name at least one"),
+    ],
+)
+def test_bad_plans_are_refused(quiet: Status, change: dict[str, Any], field: str, problem: str) -> None:
+    found = problems(quiet, "maintenances", {**PLAN, **change})
+    assert found[field].startswith(problem)
+    assert nothing_happened(quiet)
+
+
+def test_too_little_notice_names_the_way_out(quiet: Status) -> None:
+    found = problems(quiet, "maintenances", {**PLAN, "startsAt": at(60), "title": ""})
+    assert "emergency: true" in found["startsAt"]
+    assert found["title"] == "must not be empty"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://hook.example/",
+        "hook.example",
+        "ftp://hook.example/",
+        "javascript:alert(1)",
+        "https://ann:secret@hook.example/",
+        "https://ann@hook.example/",
+        "https://127.0.0.1/",
+        "https://2130706433/",
+        "https://0x7f.1/",
+        "https://0177.0.0.1/",
+        "https://[::1]/",
+        "https://[::ffff:7f00:1]/",
+        "https://10.0.0.1./",
+        "https://localhost/",
+        "https://LOCALHOST./",
+        "https://a.localhost/",
+        "https://metadata.google.internal/",
+        "https://printer.local/",
+        "https://printer.local./",
+        "https://intranet/",
+        "https://hook.example/#fragment",
+        "https://hook .example/",
+        "https:///",
+        "https://" + "a" * 2_000 + ".example/",
+    ],
+)
+def test_webhooks_lead_to_public_https_hosts(quiet: Status, address: str) -> None:
+    assert list(problems(quiet, "contacts", {**WEBHOOK, "address": address})) == ["address"]
+    assert nothing_happened(quiet)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ann",
+        "ann@",
+        "@customer.example",
+        "ann@localhost",
+        "ann@customer.example, eve@evil.example",
+        "Ann <ann@customer.example>",
+        "ann@customer.example\r\nBcc: eve@evil.example",
+        "ann@customer.example\n",
+        '"ann"@customer.example',
+        "ann@[127.0.0.1]",
+        "ann@127.0.0.1",
+        "ann@-customer.example",
+        "ann@cust omer.example",
+        "ann@@customer.example",
+        "änn@customer.example",
+        "a" * 65 + "@customer.example",
+        "ann@" + "a." * 130 + "example",
+        7,
+    ],
+)
+def test_email_addresses_are_plain(quiet: Status, address: Any) -> None:
+    assert list(problems(quiet, "contacts", {**EMAIL, "address": address})) == ["address"]
+    assert nothing_happened(quiet)
+
+
+def test_contacts_name_known_components_and_impacts(quiet: Status) -> None:
+    found = problems(quiet, "contacts", {**EMAIL, "components": [], "minimum": "huge", "channel": "sms"})
+    assert list(found) == ["channel", "components", "minimum"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "", 404),
+        ("GET", "nothing", 404),
+        ("GET", "incidents/", 404),
+        ("PUT", "incidents", 405),
+        ("HEAD", "incidents", 405),
+        ("DELETE", "incidents", 405),
+        ("GET", "contacts/one", 405),
+        ("POST", "audit", 405),
+        ("POST", "incidents/one'; DROP TABLE incidents; --/updates", 404),
+        ("POST", "incidents/%27%20OR%201=1/updates", 404),
+        ("POST", "incidents/unknown/updates", 404),
+        ("POST", "maintenances/unknown/updates", 404),
+        ("DELETE", "contacts/unknown", 404),
+        ("DELETE", "contacts/x'%20OR%20'1'='1", 404),
+    ],
+)
+def test_what_is_not_there(quiet: Status, method: str, path: str, code: int) -> None:
+    body = UPDATE if "incidents/" in path else {"body": "x"}
+    answer = quiet.host.fetch(**request(method, path, body if method == "POST" else None))
+    assert answer["status"] == code
+    assert nothing_happened(quiet)
+    if code == 405:
+        assert "allow" in answer["headers"]
+
+
+@pytest.mark.parametrize("name", ["1", "x' OR '1'='1", "0" * 36, f"{uuid.uuid4()}x"])
+def test_an_idempotency_key_is_a_uuid(quiet: Status, name: str) -> None:
+    assert problems(quiet, "incidents", INCIDENT, key=name) == {"idempotency-key": "must be a UUID"}
+
+
+@pytest.mark.parametrize("query", ["", "?state=", "?state=delivered", "?state=dead' OR '1'='1"])
+def test_deliveries_are_asked_for_by_state(quiet: Status, query: str) -> None:
+    assert ask(quiet, "GET", f"deliveries{query}")[0] == 422
+
+
+@pytest.mark.parametrize("before", ["x", "-1", "0", "1e3", "9" * 17, "1;"])
+def test_audit_pages_are_asked_for_by_id(quiet: Status, before: str) -> None:
+    assert ask(quiet, "GET", f"audit?before={before}")[0] == 422
+
+
+# What is broken gives nothing away.
+
+
+@pytest.mark.parametrize(
+    "operators",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '"x"',
+        json.dumps({"ada": "short"}),
+        json.dumps({"ada": None}),
+        json.dumps({"ada": "g" * 64}),
+    ],
+)
+def test_malformed_operators_are_nobodys_way_in(host: Host, operators: str) -> None:
+    start_status(host, "127.0.0.1:1", OPERATORS=operators)
+    answer = host.fetch("/admin/incidents", headers=BEARER)
+    assert (answer["status"], json.loads(answer["body"])) == (500, {"error": "internal error"})
+
+
+def test_any_of_the_operators_may_call_and_is_named(host: Host) -> None:
+    names = ["ada", "bob", "__proto__", "constructor", "zoe"]
+    operators = {name: hashlib.sha256(f"token of {name}".replace(" ", "-").encode()).hexdigest() for name in names}
+    start_status(host, "127.0.0.1:1", OPERATORS=json.dumps(operators))
+    status = Status(host, World())
+    for name in names:
+        made(status, "incidents", INCIDENT, authorization=f"bearer token-of-{name}")
+    assert [row for (row,) in status.rows("SELECT operator FROM audit ORDER BY id")] == names
+
+
+def test_without_operators_nobody_may_call(host: Host) -> None:
+    start_status(host, "127.0.0.1:1", OPERATORS="{}")
+    assert host.fetch("/admin/incidents", headers=BEARER)["status"] == 401
+
+
+def test_whoever_calls_too_often_waits_and_others_do_not(host: Host) -> None:
+    host.start(
+        "status",
+        bindings={"OPERATORS": json.dumps({OPERATOR: hashlib.sha256(TOKEN.encode()).hexdigest()})},
+        d1Databases=["DB"],
+        ratelimits={"ADMIN_LIMIT": {"simple": {"limit": 3, "period": 60}}},
+    )
+
+    def code(address: str, token: str) -> int:
+        headers = {"authorization": f"Bearer {token}", "cf-connecting-ip": address}
+        answer = host.fetch("/admin/incidents", headers=headers)
+        assert answer["status"] != 429 or answer["headers"]["retry-after"] == "60"
+        return answer["status"]
+
+    assert [code("192.0.2.1", "guess") for _ in range(5)] == [401, 401, 401, 429, 429]
+    assert code("192.0.2.1", TOKEN) == 429
+    assert code("192.0.2.2", TOKEN) == 200
+
+
+def test_a_database_that_is_away_is_said_without_detail(status: Status) -> None:
+    for method, body in (("GET", None), ("POST", INCIDENT)):
+        sent = request(method, "incidents", body)
+        sent["instruction"]["broken"] = ["DB"]
+        answer = status.host.fetch(**sent)
+        assert (answer["status"], json.loads(answer["body"])) == (500, {"error": "internal error"})

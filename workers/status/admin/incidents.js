@@ -1,0 +1,100 @@
+/** What operators say of incidents. */
+
+import { json } from "../../lib/http.js";
+import { openIncident, updateIncident } from "../announcements.js";
+import { IMPACTS } from "../judge.js";
+import { carryOut } from "./actions.js";
+import { usable } from "./body.js";
+import { Refusal } from "./refusal.js";
+import { readIncident, readIncidentUpdate } from "./requests.js";
+
+/** @import { Call } from "./actions.js" */
+
+const LISTED = 100;
+
+/**
+ * @param {D1Database} db
+ * @returns {Promise<Response>} open ones first, then the latest
+ */
+export async function listIncidents(db) {
+  const { results } = await db
+    .prepare("SELECT * FROM incidents ORDER BY resolved_at IS NOT NULL, started_at DESC, id LIMIT ?")
+    .bind(LISTED)
+    .all();
+  return json({
+    incidents: results.map((row) => ({
+      id: row.id,
+      title: row.title,
+      status: row.status,
+      impact: IMPACTS[Number(row.impact)],
+      components: JSON.parse(String(row.components)),
+      automatic: row.automatic === 1,
+      startedAt: new Date(Number(row.started_at)),
+      updatedAt: new Date(Number(row.updated_at)),
+      resolvedAt: row.resolved_at === null ? null : new Date(Number(row.resolved_at)),
+    })),
+  });
+}
+
+/**
+ * @param {Call} call
+ * @param {unknown} given
+ * @param {readonly string[]} components ids that there are
+ * @returns {Promise<Response>}
+ */
+export async function declareIncident(call, given, components) {
+  const incident = usable(readIncident(given, components));
+  const { title, impact, status, body } = incident;
+  const word = `${call.key}-opened`;
+  const at = await carryOut(call, {
+    name: "incident.declare",
+    subject: call.key,
+    details: incident,
+    statements: openIncident(
+      call.db,
+      {
+        id: call.key,
+        title,
+        impact: IMPACTS.indexOf(impact),
+        components: incident.components,
+        automatic: false,
+        startedAt: call.time,
+      },
+      { id: word, status, body },
+      call.time,
+    ),
+    word,
+    refusal: async () => new Refusal(409, "this idempotency-key was another call's"),
+  });
+  return json({ id: call.key, update: word, at }, 201);
+}
+
+/**
+ * @param {Call} call
+ * @param {string} id
+ * @param {unknown} given
+ * @param {readonly string[]} components ids that there are
+ * @returns {Promise<Response>}
+ */
+export async function sayOfIncident(call, id, given, components) {
+  const update = usable(readIncidentUpdate(given, components));
+  const { status, body, title, impact } = update;
+  const at = await carryOut(call, {
+    name: "incident.update",
+    subject: id,
+    details: update,
+    statements: updateIncident(call.db, id, { id: call.key, status, body }, call.time, {
+      title,
+      impact: impact && IMPACTS.indexOf(impact),
+      components: update.components,
+    }),
+    word: call.key,
+    refusal: async () => {
+      const row = await call.db.prepare("SELECT resolved_at FROM incidents WHERE id = ?").bind(id).first();
+      return row === null
+        ? new Refusal(404, `there is no incident ${id}`)
+        : new Refusal(409, `incident ${id} is resolved since ${new Date(Number(row.resolved_at)).toISOString()}`);
+    },
+  });
+  return json({ id, update: call.key, at }, 201);
+}

@@ -1,0 +1,118 @@
+/** The operators' side of the status page: JSON in and out, below `/admin/`. */
+
+import { now } from "../../lib/clock.js";
+import { json, notFound } from "../../lib/http.js";
+import { failureName, logFailure } from "../../lib/log.js";
+import { catalogue } from "../components.js";
+import { opened } from "../database.js";
+import { listAudit } from "./audit.js";
+import { authenticated } from "./authentication.js";
+import { keyOf, readJson } from "./body.js";
+import { addContact, listContacts, removeContact } from "./contacts.js";
+import { listDeliveries, retryDelivery } from "./deliveries.js";
+import { declareIncident, listIncidents, sayOfIncident } from "./incidents.js";
+import { announceMaintenance, listMaintenances, sayOfMaintenance } from "./maintenances.js";
+import { Refusal } from "./refusal.js";
+
+/** @import { Env } from "../env.js" */
+/** @import { Call } from "./actions.js" */
+
+/**
+ * @typedef {object} Asked
+ * @property {Env} env
+ * @property {D1Database} db
+ * @property {string} id in the path; empty where there is none
+ * @property {URLSearchParams} query
+ * @property {string[]} components ids that there are
+ * @property {() => Call} call
+ * @property {() => Promise<unknown>} body JSON
+ */
+
+/** @typedef {(asked: Asked) => Promise<Response>} Handler */
+
+/** @type {{ path: RegExp, methods: Record<string, Handler> }[]} */
+const ROUTES = [
+  {
+    path: /^\/admin\/incidents$/,
+    methods: {
+      GET: ({ db }) => listIncidents(db),
+      POST: async ({ call, body, components }) => declareIncident(call(), await body(), components),
+    },
+  },
+  {
+    path: /^\/admin\/incidents\/([\w-]+)\/updates$/,
+    methods: { POST: async ({ call, id, body, components }) => sayOfIncident(call(), id, await body(), components) },
+  },
+  {
+    path: /^\/admin\/maintenances$/,
+    methods: {
+      GET: ({ db }) => listMaintenances(db),
+      POST: async ({ call, body, components, env }) =>
+        announceMaintenance(call(), await body(), components, env.NOTICE_HOURS),
+    },
+  },
+  {
+    path: /^\/admin\/maintenances\/([\w-]+)\/updates$/,
+    methods: { POST: async ({ call, id, body }) => sayOfMaintenance(call(), id, await body()) },
+  },
+  {
+    path: /^\/admin\/contacts$/,
+    methods: {
+      GET: ({ db }) => listContacts(db),
+      POST: async ({ call, body, components, env }) => addContact(call(), await body(), components, env.WEBHOOK_KEY),
+    },
+  },
+  {
+    path: /^\/admin\/contacts\/([\w-]+)$/,
+    methods: { DELETE: ({ call, id }) => removeContact(call(), id) },
+  },
+  { path: /^\/admin\/deliveries$/, methods: { GET: ({ db, query }) => listDeliveries(db, query) } },
+  {
+    path: /^\/admin\/deliveries\/retry$/,
+    methods: { POST: async ({ call, body }) => retryDelivery(call(), await body()) },
+  },
+  { path: /^\/admin\/audit$/, methods: { GET: ({ db, query }) => listAudit(db, query) } },
+];
+
+/**
+ * @param {Request} request
+ * @param {Env} env
+ * @returns {Promise<Response>}
+ */
+export async function admin(request, env) {
+  try {
+    return await answer(request, env);
+  } catch (error) {
+    if (error instanceof Refusal) return error.response();
+    logFailure("operator's call failed", { error: failureName(error) });
+    return json({ error: "internal error" }, 500);
+  }
+}
+
+/**
+ * Nobody but an operator learns which paths there are.
+ *
+ * @param {Request} request
+ * @param {Env} env
+ * @returns {Promise<Response>}
+ */
+async function answer(request, env) {
+  const operator = await authenticated(request, env);
+  const { pathname, searchParams } = new URL(request.url);
+  const route = ROUTES.find(({ path }) => path.test(pathname));
+  if (route === undefined) return notFound();
+  const handler = Object.hasOwn(route.methods, request.method) ? route.methods[request.method] : undefined;
+  if (handler === undefined) {
+    throw new Refusal(405, "method not allowed", {}, { allow: Object.keys(route.methods).join(", ") });
+  }
+  const db = await opened(env.DB);
+  return handler({
+    env,
+    db,
+    id: route.path.exec(pathname)?.[1] ?? "",
+    query: searchParams,
+    components: catalogue(env.COMPONENTS).map(({ id }) => id),
+    call: () => ({ db, operator, key: keyOf(request), time: now(env) }),
+    body: () => readJson(request),
+  });
+}

@@ -1,0 +1,116 @@
+/** What operators plan, and say of it. */
+
+import { json } from "../../lib/http.js";
+import { moveMaintenance, planMaintenance, updateMaintenance } from "../announcements.js";
+import { MINUTE, minuteOf } from "../uptime.js";
+import { carryOut } from "./actions.js";
+import { unusable, usable } from "./body.js";
+import { Refusal } from "./refusal.js";
+import { readMaintenance, readMaintenanceUpdate, timeProblems } from "./requests.js";
+
+/** @import { Call } from "./actions.js" */
+
+const LISTED = 100;
+
+/**
+ * @param {D1Database} db
+ * @returns {Promise<Response>} the latest to begin first
+ */
+export async function listMaintenances(db) {
+  const { results } = await db
+    .prepare("SELECT * FROM maintenances ORDER BY start_minute DESC, id LIMIT ?")
+    .bind(LISTED)
+    .all();
+  return json({
+    maintenances: results.map((row) => ({
+      id: row.id,
+      title: row.title,
+      status: row.status,
+      components: JSON.parse(String(row.components)),
+      emergency: row.emergency === 1,
+      announcedAt: new Date(Number(row.announced_at)),
+      startsAt: new Date(Number(row.start_minute) * MINUTE),
+      endsAt: new Date(Number(row.end_minute) * MINUTE),
+      updatedAt: new Date(Number(row.updated_at)),
+    })),
+  });
+}
+
+/**
+ * @param {Call} call
+ * @param {unknown} given
+ * @param {readonly string[]} components ids that there are
+ * @param {number} noticeHours
+ * @returns {Promise<Response>}
+ */
+export async function announceMaintenance(call, given, components, noticeHours) {
+  const read = readMaintenance(given, components);
+  const problems = timeProblems(read.value, noticeHours, call.time);
+  if (read.problems.length > 0) throw unusable([...read.problems, ...problems]);
+  const plan = read.value;
+  const { startsAt, endsAt, emergency, title, body } = plan;
+  const begun = startsAt <= minuteOf(call.time);
+  const word = `${call.key}-announced`;
+  const at = await carryOut(call, {
+    name: "maintenance.plan",
+    subject: call.key,
+    details: { ...plan, startsAt: new Date(startsAt * MINUTE), endsAt: new Date(endsAt * MINUTE) },
+    statements: planMaintenance(
+      call.db,
+      { id: call.key, title, components: plan.components, emergency, startMinute: startsAt, endMinute: endsAt },
+      { id: word, status: begun ? "in_progress" : "scheduled", body },
+      call.time,
+    ),
+    word,
+    problems,
+    refusal: () => overlap(call.db, plan),
+  });
+  return json({ id: call.key, update: word, at }, 201);
+}
+
+/**
+ * @param {D1Database} db
+ * @param {{ startsAt: number, endsAt: number, components: string[] }} plan
+ * @returns {Promise<Refusal>}
+ */
+async function overlap(db, { startsAt, endsAt, components }) {
+  const { results } = await db
+    .prepare(
+      `SELECT id, title, components FROM maintenances
+       WHERE status IN ('scheduled', 'in_progress') AND start_minute < ?2 AND end_minute > ?1 ORDER BY start_minute, id`,
+    )
+    .bind(startsAt, endsAt)
+    .all();
+  const conflicts = results
+    .filter((row) => JSON.parse(String(row.components)).some((/** @type {string} */ id) => components.includes(id)))
+    .map(({ id, title }) => ({ id, title }));
+  return new Refusal(409, "it overlaps other maintenance of the same components", { conflicts });
+}
+
+/**
+ * @param {Call} call
+ * @param {string} id
+ * @param {unknown} given
+ * @returns {Promise<Response>}
+ */
+export async function sayOfMaintenance(call, id, given) {
+  const update = usable(readMaintenanceUpdate(given));
+  const { status, body } = update;
+  const at = await carryOut(call, {
+    name: "maintenance.update",
+    subject: id,
+    details: update,
+    statements:
+      status === undefined
+        ? updateMaintenance(call.db, id, { id: call.key, body }, call.time)
+        : moveMaintenance(call.db, id, { id: call.key, status, body }, call.time),
+    word: call.key,
+    refusal: async () => {
+      const row = await call.db.prepare("SELECT status FROM maintenances WHERE id = ?").bind(id).first();
+      if (row === null) return new Refusal(404, `there is no maintenance ${id}`);
+      const wanted = status === undefined ? "nothing more is said of it" : `it cannot become ${status} from there`;
+      return new Refusal(409, `maintenance ${id} is ${row.status}; ${wanted}`);
+    },
+  });
+  return json({ id, update: call.key, at }, 201);
+}

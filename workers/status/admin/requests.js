@@ -1,0 +1,129 @@
+/** What operators may ask for. Pure: JSON in, values or every problem out. */
+
+import { IMPACTS } from "../judge.js";
+import { MINUTE, minuteOf } from "../uptime.js";
+import { addressOf } from "./addresses.js";
+import { checked, line, minute, notEmpty, nullable, oneOf, optional, someOf, text, yesOrNo } from "./checks.js";
+
+/** @import { Problem } from "./checks.js" */
+
+const TITLE = 200;
+const BODY = 5_000;
+
+const HOUR_MINUTES = 60;
+const DAY_MINUTES = 24 * HOUR_MINUTES;
+
+/** An emergency is often declared by somebody whose hands are already in it. */
+const PAST_MINUTES = 15;
+/** Beyond these a time is more likely misspelt than meant. */
+const LONGEST_DAYS = 7;
+const FARTHEST_DAYS = 366;
+
+const OPEN = /** @type {const} */ (["investigating", "identified", "monitoring"]);
+
+/**
+ * @param {unknown} given
+ * @param {readonly string[]} components ids
+ */
+export function readIncident(given, components) {
+  return checked(given, {
+    title: line(TITLE),
+    impact: oneOf(IMPACTS),
+    components: optional(someOf(components), []),
+    status: optional(oneOf(OPEN), OPEN[0]),
+    body: text(BODY),
+  });
+}
+
+/**
+ * @param {unknown} given
+ * @param {readonly string[]} components ids
+ */
+export function readIncidentUpdate(given, components) {
+  return checked(given, {
+    status: oneOf(/** @type {const} */ ([...OPEN, "resolved"])),
+    body: text(BODY),
+    title: optional(line(TITLE), undefined),
+    impact: optional(oneOf(IMPACTS), undefined),
+    components: optional(someOf(components), undefined),
+  });
+}
+
+/**
+ * @param {unknown} given
+ * @param {readonly string[]} components ids
+ */
+export function readMaintenance(given, components) {
+  return checked(given, {
+    title: line(TITLE),
+    body: text(BODY),
+    components: notEmpty(someOf(components)),
+    startsAt: minute,
+    endsAt: minute,
+    emergency: optional(yesOrNo, false),
+  });
+}
+
+/**
+ * @param {{ startsAt?: number, endsAt?: number, emergency?: boolean }} plan minutes; what could not be read is absent
+ * @param {number} noticeHours that were promised
+ * @param {Date} time
+ * @returns {Problem[]} with its times, as of now
+ */
+export function timeProblems({ startsAt, endsAt, emergency = false }, noticeHours, time) {
+  const now = minuteOf(time);
+  /** @type {Problem[]} */
+  const problems = [];
+  if (startsAt !== undefined) {
+    if (!emergency && startsAt * MINUTE < time.getTime() + noticeHours * HOUR_MINUTES * MINUTE) {
+      const problem = `must be at least ${noticeHours} hours ahead, as was promised; with less notice it is an emergency (emergency: true), which excuses no minute`;
+      problems.push({ field: "startsAt", problem });
+    } else if (startsAt < now - PAST_MINUTES) {
+      problems.push({ field: "startsAt", problem: `must not lie more than ${PAST_MINUTES} minutes back` });
+    } else if (startsAt > now + FARTHEST_DAYS * DAY_MINUTES) {
+      problems.push({ field: "startsAt", problem: `must not lie more than ${FARTHEST_DAYS} days ahead` });
+    }
+  }
+  if (endsAt !== undefined && endsAt <= now) problems.push({ field: "endsAt", problem: "must lie ahead" });
+  if (startsAt !== undefined && endsAt !== undefined) {
+    if (endsAt <= startsAt) problems.push({ field: "endsAt", problem: "must be after startsAt" });
+    if (endsAt > startsAt + LONGEST_DAYS * DAY_MINUTES) {
+      problems.push({ field: "endsAt", problem: `must be at most ${LONGEST_DAYS} days after startsAt` });
+    }
+  }
+  return problems;
+}
+
+/** @param {unknown} given */
+export function readMaintenanceUpdate(given) {
+  return checked(given, {
+    body: text(BODY),
+    status: optional(oneOf(/** @type {const} */ (["in_progress", "completed", "cancelled"])), undefined),
+  });
+}
+
+/**
+ * @param {unknown} given
+ * @param {readonly string[]} components ids
+ */
+export function readContact(given, components) {
+  const read = checked(given, {
+    name: line(TITLE),
+    channel: oneOf(/** @type {const} */ (["email", "webhook"])),
+    address: line(BODY),
+    components: optional(nullable(notEmpty(someOf(components))), null),
+    minimum: optional(oneOf(IMPACTS), /** @type {const} */ ("major")),
+  });
+  const { channel, address } = /** @type {Partial<typeof read.value>} */ (read.value);
+  if (channel !== undefined && address !== undefined) {
+    const result = addressOf(channel, address);
+    if ("value" in result) read.value.address = result.value;
+    else read.problems.push({ field: "address", problem: result.problem });
+  }
+  return read;
+}
+
+/** @param {unknown} given */
+export function readRetry(given) {
+  return checked(given, { update: line(TITLE), contact: line(TITLE) });
+}

@@ -167,7 +167,9 @@ export function updateMaintenance(db, id, word, time) {
          FROM maintenances WHERE id = ?1 AND status IN ('scheduled', 'in_progress')`,
       )
       .bind(id, word.id, word.body, time.getTime()),
-    db.prepare("UPDATE maintenances SET updated_at = ?2 WHERE id = ?1").bind(id, time.getTime()),
+    db
+      .prepare("UPDATE maintenances SET updated_at = ?2 WHERE id = ?1 AND status IN ('scheduled', 'in_progress')")
+      .bind(id, time.getTime()),
   ];
 }
 

@@ -71,6 +71,16 @@ def test_it_becomes_worse_and_that_is_said_once(status: Status) -> None:
     assert said(status) == [(name, "incident.opened"), (name, "incident.updated")]
 
 
+def test_two_looks_that_differ_are_believed_as_the_milder_one(status: Status) -> None:
+    status.world.body = report(database="degraded")
+    status.cron(0)
+    status.world.database_down()
+    status.cron(1)
+    assert incidents(status) == [(f"database-{MINUTE}", "investigating", 1)]
+    status.cron(2)
+    assert incidents(status) == [(f"database-{MINUTE}", "investigating", 3)]
+
+
 def test_a_flap_neither_opens_nor_closes(status: Status) -> None:
     for minute in range(0, 10, 2):
         status.world.database_down()

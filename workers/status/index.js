@@ -3,6 +3,7 @@
 import { now } from "../lib/clock.js";
 import { json, notFound, route, text } from "../lib/http.js";
 import { failureName, logFailure } from "../lib/log.js";
+import { admin } from "./admin/index.js";
 import { catalogue } from "./components.js";
 import { opened } from "./database.js";
 import { atom } from "./formats/atom.js";
@@ -114,7 +115,7 @@ function pages(env, path) {
 export default {
   fetch(request, env) {
     const { pathname } = new URL(request.url);
-    return route(request, pages(env, pathname));
+    return pathname.startsWith("/admin/") ? admin(request, env) : route(request, pages(env, pathname));
   },
 
   /** What was owed before is delivered even when this minute cannot be recorded. */

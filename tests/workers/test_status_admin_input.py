@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -300,7 +299,7 @@ def test_what_is_not_there(quiet: Status, method: str, path: str, code: int) -> 
         assert "allow" in answer["headers"]
 
 
-@pytest.mark.parametrize("name", ["1", "x' OR '1'='1", "0" * 36, f"{uuid.uuid4()}x"])
+@pytest.mark.parametrize("name", ["1", "x' OR '1'='1", "0" * 36, "211c0d3b-740b-4bc0-9ea0-046ed60366dfx"])
 def test_an_idempotency_key_is_a_uuid(quiet: Status, name: str) -> None:
     assert problems(quiet, "incidents", INCIDENT, key=name) == {"idempotency-key": "must be a UUID"}
 

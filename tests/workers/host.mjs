@@ -33,7 +33,7 @@ class MailLog extends Log {
 const operations = {
   /**
    * `modules` are paths below workers/, the first one being the Worker; `added` are texts by path, as if they lay there;
-   * `options` are miniflare's own.
+   * `options` are miniflare's own. Answers with the address at which it listens.
    */
   async start({ modules, added = {}, compatibilityDate, options }) {
     await running?.dispose();
@@ -54,7 +54,7 @@ const operations = {
       outboundService: () => new Response("this test has no network", { status: 502 }),
       ...options,
     });
-    await running.ready;
+    return String(await running.ready);
   },
 
   async fetch({ path, method, headers, body, instruction }) {

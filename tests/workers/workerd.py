@@ -42,10 +42,10 @@ class Host:
             raise RuntimeError(answer["error"])
         return answer["result"]
 
-    def start(self, worker: str, **options: Any) -> None:
-        """Start a Worker with empty stores; `options` are miniflare's."""
+    def start(self, worker: str, **options: Any) -> str:
+        """Start a Worker with empty stores, and return its address; `options` are miniflare's."""
         options = {"compatibilityFlags": list(COMPATIBILITY_FLAGS), **options}
-        self.ask("start", modules=modules(worker), compatibilityDate=COMPATIBILITY_DATE, options=options)
+        return self.ask("start", modules=modules(worker), compatibilityDate=COMPATIBILITY_DATE, options=options)
 
     def fetch(self, path: str, method: str = "GET", **options: Any) -> dict[str, Any]:
         """Ask the Worker; `options`: headers (a dict), body (text), instruction (see harness.js)."""

@@ -138,9 +138,9 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: a Worker that falls leaves its connections, and that is part of the game."""
 
 
-def start_status(host: Host, address: str, **bindings: Any) -> None:
-    """Start the status Worker with empty stores before a world that answers at `address`."""
-    host.start(
+def start_status(host: Host, address: str, **bindings: Any) -> str:
+    """Start the status Worker with empty stores before a world that answers at `address`; returns its own address."""
+    return host.start(
         "status",
         bindings={**BINDINGS, **bindings},
         d1Databases=["DB"],

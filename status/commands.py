@@ -1,0 +1,190 @@
+"""What each command does between the command line and the page: ask, then show it to a person or a machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from status import report, uptime
+from status.client import PATIENCE_SECONDS, client_of
+from status.errors import InputError, StatusError
+
+TOLD = "contacts are told within a minute"
+
+
+def sla(options: argparse.Namespace) -> int:
+    """`sla`."""
+    account = uptime.parse(_read(options.account), options.account)
+    differences = uptime.differences(account)
+    if options.json:
+        print(json.dumps(report.document(account, differences)))
+    else:
+        report.show(Console(highlight=False), account, differences)
+    return 1 if differences else 0
+
+
+def _read(place: str) -> str:
+    if place.startswith(("https://", "http://")):
+        try:
+            answer = httpx.get(place, timeout=PATIENCE_SECONDS)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise StatusError(f"{place} cannot be fetched: {type(error).__name__}") from None
+        if not answer.is_success:
+            raise StatusError(f"{place} answers {answer.status_code}; a month without a sample has no account")
+        return answer.text
+    try:
+        return Path(place).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{place} cannot be read: {error}") from None
+
+
+def declare_incident(options: argparse.Namespace) -> int:
+    """`incidents declare`."""
+    body = {
+        "title": options.title,
+        "impact": options.impact,
+        "components": options.components,
+        "status": options.status,
+        "body": options.body,
+    }
+    answer = client_of(options.url).post("incidents", body)
+    return _said(options, answer, f"Incident {answer['id']} is open; {TOLD}.")
+
+
+def update_incident(options: argparse.Namespace) -> int:
+    """`incidents update`."""
+    body = {
+        "status": options.status,
+        "body": options.body,
+        "title": options.title,
+        "impact": options.impact,
+        "components": options.components,
+    }
+    answer = client_of(options.url).post(f"incidents/{_id(options.id)}/updates", body)
+    return _said(options, answer, f"Said; {TOLD}.")
+
+
+def resolve_incident(options: argparse.Namespace) -> int:
+    """`incidents resolve`."""
+    body = {"status": "resolved", "body": options.body}
+    answer = client_of(options.url).post(f"incidents/{_id(options.id)}/updates", body)
+    return _said(options, answer, f"Incident {answer['id']} is resolved; {TOLD}.")
+
+
+def list_incidents(options: argparse.Namespace) -> int:
+    """`incidents list`."""
+    answer = client_of(options.url).get("incidents")
+    return _listed(options, answer, "incidents", ("id", "status", "impact", "title", "components", "startedAt"))
+
+
+def plan_maintenance(options: argparse.Namespace) -> int:
+    """`maintenance plan`."""
+    body = {
+        "title": options.title,
+        "body": options.body,
+        "components": options.components,
+        "startsAt": options.starts,
+        "endsAt": options.ends,
+        "emergency": options.emergency,
+    }
+    answer = client_of(options.url).post("maintenances", body)
+    return _said(options, answer, f"Maintenance {answer['id']} is announced; {TOLD}.")
+
+
+def say_of_maintenance(options: argparse.Namespace) -> int:
+    """`maintenance begin`, `complete`, `cancel` and `update`."""
+    body = {"body": options.body, "status": options.status}
+    answer = client_of(options.url).post(f"maintenances/{_id(options.id)}/updates", body)
+    return _said(options, answer, f"Said; {TOLD}.")
+
+
+def list_maintenance(options: argparse.Namespace) -> int:
+    """`maintenance list`."""
+    answer = client_of(options.url).get("maintenances")
+    columns = ("id", "status", "emergency", "title", "components", "startsAt", "endsAt")
+    return _listed(options, answer, "maintenances", columns)
+
+
+def add_contact(options: argparse.Namespace) -> int:
+    """`contacts add`."""
+    body = {
+        "name": options.name,
+        "channel": "email" if options.webhook is None else "webhook",
+        "address": options.email if options.webhook is None else options.webhook,
+        "components": options.components,
+        "minimum": options.minimum,
+    }
+    answer = client_of(options.url).post("contacts", body)
+    secret = f"\nIts signing secret, shown this once: {answer['secret']}" if "secret" in answer else ""
+    return _said(options, answer, f"Contact {answer['id']} is told from now on.{secret}")
+
+
+def remove_contact(options: argparse.Namespace) -> int:
+    """`contacts remove`."""
+    answer = client_of(options.url).delete(f"contacts/{_id(options.id)}")
+    return _said(options, answer, f"Contact {answer['id']} is told no more.")
+
+
+def list_contacts(options: argparse.Namespace) -> int:
+    """`contacts list`."""
+    answer = client_of(options.url).get("contacts")
+    return _listed(options, answer, "contacts", ("id", "name", "channel", "address", "components", "minimum"))
+
+
+def list_deliveries(options: argparse.Namespace) -> int:
+    """`deliveries list`."""
+    answer = client_of(options.url).get("deliveries", state=options.state)
+    return _listed(options, answer, "deliveries", ("update", "contact", "name", "type", "attempts", "failure"))
+
+
+def retry_delivery(options: argparse.Namespace) -> int:
+    """`deliveries retry`."""
+    answer = client_of(options.url).post("deliveries/retry", {"update": options.update, "contact": options.contact})
+    return _said(options, answer, "It is sent again within a minute.")
+
+
+def audit(options: argparse.Namespace) -> int:
+    """`audit`."""
+    query = {} if options.before is None else {"before": options.before}
+    answer = client_of(options.url).get("audit", **query)
+    return _listed(options, answer, "entries", ("id", "at", "operator", "action", "subject"))
+
+
+def _id(given: str) -> str:
+    """An id as it may stand in a path; raises `InputError`."""
+    if not given.replace("-", "").replace("_", "").isalnum() or not given.isascii():
+        raise InputError(f"{given} is no id; remedy: take one from `list`")
+    return given
+
+
+def _said(options: argparse.Namespace, answer: dict[str, Any], text: str) -> int:
+    print(json.dumps(answer) if options.json else text)
+    return 0
+
+
+def _listed(options: argparse.Namespace, answer: dict[str, Any], key: str, columns: Iterable[str]) -> int:
+    """Print rows; ids stay whole however narrow the terminal is."""
+    if options.json:
+        print(json.dumps(answer))
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=column in ("id", "update", "contact"), overflow="fold")
+    for row in answer[key]:
+        table.add_row(*(Text(_cell(row[column])) for column in columns))
+    Console(highlight=False).print(table if answer[key] else "none")
+    return 0
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, cast("list[object]", value)))
+    return "" if value is None else str(value)

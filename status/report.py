@@ -1,0 +1,78 @@
+"""A month's arithmetic, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from status.uptime import Account, Agreement, Difference, Statement, bounds, decimal, figures, stamp, state
+
+
+def document(account: Account, differences: Sequence[Difference]) -> dict[str, object]:
+    """The result as JSON takes it."""
+    return {
+        "matches": not differences,
+        "recomputed": figures(state(account)),
+        "differences": [
+            {"figure": one.figure, "published": one.published, "recomputed": one.recomputed} for one in differences
+        ],
+    }
+
+
+def show(console: Console, account: Account, differences: Sequence[Difference]) -> None:
+    """Print how each figure comes about, and whether the page says the same."""
+    recomputed = state(account)
+    console.print(_heading(account), style="bold")
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for row in _rows(account, recomputed):
+        table.add_row(*map(Text, row))
+    console.print(table)
+    if not differences:
+        console.print("matches: every figure of the statement follows from the minutes", style="green")
+    for one in differences:
+        console.print(
+            Text(
+                f"differs: {one.figure} is published as {one.published}; the minutes say {one.recomputed}", style="red"
+            )
+        )
+
+
+def _heading(account: Account) -> str:
+    span = account.statement
+    return f"{account.month}{'' if span.complete else ' so far'}: {stamp(span.from_)} to {stamp(span.to)}"
+
+
+def _rows(account: Account, statement: Statement) -> list[tuple[str, str, str]]:
+    minutes = statement.minutes
+    known = minutes.up + minutes.down
+    whole = bounds(account.month)[1] - statement.from_
+    return [
+        ("up", f"{minutes.up} min", "sampled ok or degraded"),
+        ("down", f"{minutes.down} min", "sampled down, outside of announced maintenance"),
+        ("unknown", f"{minutes.unknown} min", "without a sample"),
+        ("excused", f"{minutes.excused} min", "not up, within announced maintenance"),
+        ("uptime", _shown(statement.uptime), f"{minutes.up} / ({minutes.up} + {minutes.down})"),
+        ("at least", _shown(statement.at_least), f"{minutes.up} / ({known} + {minutes.unknown})"),
+        ("target", f"{statement.target} %", _met(statement)),
+        ("budget", f"{statement.budget} min", f"({whole} - {minutes.excused}) x (100 % - {statement.target} %)"),
+        ("left", f"{statement.left} min", f"{statement.budget} - {minutes.down}"),
+        ("credit", f"{statement.credit} %", _steps(account.agreement)),
+    ]
+
+
+def _shown(percent: str | None) -> str:
+    return "unknown" if percent is None else f"{percent} %"
+
+
+def _met(statement: Statement) -> str:
+    return "nothing is known yet" if statement.met is None else "met" if statement.met else "missed"
+
+
+def _steps(agreement: Agreement) -> str:
+    return ", ".join(f"{one.credit} % below {decimal(one.below, 3)} %" for one in agreement.credits)

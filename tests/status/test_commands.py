@@ -1,0 +1,288 @@
+"""The command line does with the real Worker what it says, and says what went wrong and what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workers.operators import HOUR
+from tests.workers.status_fixtures import MINUTE, Status, at
+from tests.workers.world import TOKEN
+
+from .conftest import Run
+
+DECLARE = ["incidents", "declare", "--title", "Slow <b>logins</b>", "--impact", "minor", "--body", "We are looking."]
+PLAN = ["maintenance", "plan", "--title", "Upgrade", "--component", "database", "--body", "Ten minutes."]
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def id_in(text: str) -> str:
+    (found,) = set(UUID.findall(text))
+    return found
+
+
+def test_an_incident_from_beginning_to_end(page: Status, run: Run) -> None:
+    declared = run(*DECLARE, "--component", "database", "--component", "edge")
+    assert (declared.code, declared.err) == (0, "")
+    name = id_in(declared.out)
+    assert declared.out == f"Incident {name} is open; contacts are told within a minute.\n"
+    listed = run("incidents", "list")
+    assert all(text in listed.out for text in (name, "investigating", "minor", "Slow <b>logins</b>", "database, edge"))
+    assert run("incidents", "update", name, "--status", "monitoring", "--impact", "major", "--body", "Fixed.").code == 0
+    assert run("incidents", "resolve", name, "--body", "Over.").code == 0
+    again = run("incidents", "resolve", name, "--body", "Over.")
+    assert (again.code, again.out) == (1, "")
+    assert f"answers 409: incident {name} is resolved since 2026-11-24T10:00:00.000Z" in again.err
+    assert page.rows("SELECT status, impact FROM incidents") == [("resolved", 2)]
+    assert page.rows("SELECT body FROM updates ORDER BY type") == [("We are looking.",), ("Over.",), ("Fixed.",)]
+    assert run("audit").out.count("incident.") == 3
+
+
+def test_maintenance_from_beginning_to_end(page: Status, run: Run) -> None:
+    times = ["--starts", "2026-11-28T03:00+01:00", "--ends", "2026-11-28T02:30Z"]
+    name = id_in(run(*PLAN, *times).out)
+    overlapping = run(*PLAN, *times)
+    assert overlapping.code == 1
+    assert overlapping.err.endswith(f"it overlaps other maintenance of the same components\n  {name}: Upgrade\n")
+    assert page.rows(f"SELECT start_minute - {MINUTE} FROM maintenances") == [(88 * HOUR,)]
+    for command in ("update", "begin", "complete"):
+        assert run("maintenance", command, name, "--body", f"{command}.").code == 0
+    assert run("maintenance", "cancel", name, "--body", "No.").code == 1
+    assert page.rows("SELECT status FROM maintenances") == [("completed",)]
+    assert "completed" in run("maintenance", "list").out
+
+
+def test_too_little_notice_is_an_emergency_or_nothing(page: Status, run: Run) -> None:
+    times = ["--starts", at(5), "--ends", at(30)]
+    refused = run(*PLAN, *times)
+    assert refused.code == 2
+    assert "startsAt must be at least 72 hours ahead" in refused.err
+    assert page.rows("SELECT 1 FROM maintenances") == []
+    assert run(*PLAN, *times, "--emergency").code == 0
+
+
+def test_contacts_and_what_they_are_owed(page: Status, run: Run) -> None:
+    page.world.answer = lambda _hook: 410
+    added = run("contacts", "add", "--name", "Bot", "--webhook", "https://hook.example/in", "--minimum", "none")
+    assert "whsec_" in added.out
+    name = id_in(added.out)
+    run("contacts", "add", "--name", "Ann", "--email", "ann@customer.example", "--component", "backups")
+    listed = run("contacts", "list").out
+    assert "whsec_" not in listed
+    assert "https://hook.example/in" in listed
+    assert "ann@customer.example" in listed
+    update = json.loads(run(*DECLARE, "--component", "database", "--json").out)["update"]
+    page.cron(0, clock=at(0))
+    dead = json.loads(run("deliveries", "list", "--json").out)["deliveries"]
+    assert [(one["update"], one["contact"], one["failure"]) for one in dead] == [(update, name, "Refused")]
+    assert run("deliveries", "retry", update, name).code == 0
+    assert update in run("deliveries", "list", "--state", "pending").out
+    assert run("deliveries", "list").out == "none\n"
+    assert run("contacts", "remove", name).code == 0
+    assert run("contacts", "remove", name).code == 1
+    assert page.rows("SELECT state FROM deliveries") == [("cancelled",)]
+
+
+def test_json_is_one_object_and_nothing_else(page: Status, run: Run) -> None:
+    assert page.rows("SELECT 1") == [(1,)]
+    for arguments in (DECLARE, ["incidents", "list"], ["audit"], ["contacts", "remove", "unknown"]):
+        assert isinstance(json.loads(run(*arguments, "--json").out), dict)
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [
+        ("2026-12-01T02:00", "2026-12-01T02:00 has no zone; if it is UTC, write 2026-12-01T02:00Z"),
+        ("2026-12-01", "has no zone"),
+        ("2026-12-01T02:00:01Z", "is not a whole minute"),
+        ("tomorrow", "tomorrow is not a time; write 2026-12-01T02:00Z"),
+        ("2026-13-01T00:00Z", "is not a time"),
+        ("", "is not a time"),
+    ],
+)
+def test_a_time_without_its_zone_is_nobodys_guess(run: Run, time: str, message: str) -> None:
+    ran = run(*PLAN, "--starts", time, "--ends", "2026-12-01T03:00Z")
+    assert ran.code == 2
+    assert message in ran.err
+
+
+def test_every_problem_is_shown(page: Status, run: Run) -> None:
+    ran = run("incidents", "declare", "--title", "x" * 201, "--impact", "minor", "--component", "moon", "--body", " ")
+    assert ran.code == 2
+    assert "title has 201 characters; at most 200 are allowed" in ran.err
+    assert 'components "moon" is not known' in ran.err
+    assert "body must not be empty" in ran.err
+    assert page.rows("SELECT name FROM sqlite_master WHERE name = 'incidents'") == [("incidents",)]
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "message"),
+    [
+        ({"STATUS_TOKEN": ""}, 2, "STATUS_TOKEN is not set"),
+        ({"STATUS_TOKEN": "two words"}, 2, "STATUS_TOKEN holds characters that no token has"),
+        ({"STATUS_TOKEN": "t\u00f6ken-of-mine"}, 2, "STATUS_TOKEN holds characters that no token has"),
+        ({"STATUS_TOKEN": "wrong-token-of-mine"}, 1, "does not know the token in STATUS_TOKEN; remedy: "),
+        ({"STATUS_URL": ""}, 2, "Give --url or set STATUS_URL"),
+        ({"STATUS_URL": "http://status.example"}, 2, "is not an https:// address"),
+        ({"STATUS_URL": "https://ann@status.example"}, 2, "is not an https:// address"),
+        ({"STATUS_URL": "https://status.example/page"}, 2, "is not an https:// address"),
+        ({"STATUS_URL": "status.example"}, 2, "is not an https:// address"),
+        ({"STATUS_URL": "http://127.0.0.1:1"}, 1, "http://127.0.0.1:1 does not answer"),
+    ],
+)
+@pytest.mark.usefixtures("page")
+def test_what_is_missing_is_named_and_tokens_are_not_shown(
+    run: Run, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], code: int, message: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    ran = run(*DECLARE)
+    assert ran.code == code
+    assert message in ran.err
+    assert TOKEN not in ran.out + ran.err
+    assert "of-mine" not in ran.out + ran.err
+
+
+def test_an_id_is_no_path(page: Status, run: Run) -> None:
+    for name in ("../audit", "a/b", "x?y", "", "é"):
+        assert run("incidents", "resolve", name, "--body", "x").code == 2
+        assert run("contacts", "remove", name).code == 2
+    assert page.rows("SELECT 1") == [(1,)]
+
+
+@contextmanager
+def losing(url: str, lost: int) -> Iterator[tuple[str, list[bytes]]]:
+    """A way to the Worker that loses the first answers: the request arrives, and the connection ends."""
+    host, port = re.findall(r"http://([\d.]+):(\d+)", url)[0]
+    listener = socket.create_server(("127.0.0.1", 0))
+    requests: list[bytes] = []
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, socket.create_connection((host, int(port))) as worker:
+                connection.settimeout(0.3)
+                request = b""
+                try:
+                    while chunk := connection.recv(65_536):
+                        request += chunk
+                except TimeoutError:
+                    pass
+                requests.append(request)
+                worker.sendall(request.replace(b"Connection: keep-alive", b"Connection: close"))
+                answer = b""
+                while chunk := worker.recv(65_536):
+                    answer += chunk
+                if len(requests) > lost:
+                    connection.sendall(answer)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", requests
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(timeout=5)
+
+
+@pytest.mark.parametrize(("lost", "code"), [(1, 0), (2, 1)])
+def test_a_lost_answer_is_asked_for_once_more_and_the_work_is_done_once(
+    page: Status, run: Run, lost: int, code: int
+) -> None:
+    with losing(os.environ["STATUS_URL"], lost) as (url, requests):
+        ran = run(*DECLARE, "--url", url)
+    assert ran.code == code, ran
+    assert len(requests) == 2
+    assert requests[0] == requests[1]
+    assert page.rows("SELECT COUNT(*) FROM incidents") == [(1,)]
+    assert page.rows("SELECT COUNT(*) FROM audit") == [(1,)]
+    if code:
+        assert "It may have been done or not; remedy: look with `list` or `audit`" in ran.err
+    else:
+        assert page.rows("SELECT id FROM incidents") == [(id_in(ran.out),)]
+
+
+# The account of a month, as the real Worker serves it.
+
+
+def seed(page: Status) -> None:
+    """November so far: the 20th has an hour down, of which 20 minutes are announced; 7 minutes without a sample."""
+    day = MINUTE - MINUTE % 1440 - 4 * 1440  # the 20th, since that is where recording began
+    page.host.sql(
+        f"WITH RECURSIVE m(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM m WHERE i < {MINUTE - day - 1}) "
+        f"INSERT INTO samples SELECT {day} + i, 'platform', "
+        "iif(i >= 300 AND i < 360, 'down', iif(i < 30, 'degraded', 'ok')) FROM m WHERE i NOT BETWEEN 500 AND 506"
+    )
+    for name, components, emergency, start, end in (
+        ("excuses", '["database"]', 0, 310, 330),
+        ("emergency", '["database"]', 1, 330, 360),
+        ("elsewhere", '["backups"]', 0, 330, 360),
+    ):
+        page.host.sql(
+            f"INSERT INTO maintenances VALUES ('{name}', '{name}', 'completed', '{components}', {emergency}, 0, "
+            f"{day + start}, {day + end}, 0)"
+        )
+
+
+def test_the_account_that_is_served_is_the_one_that_is_recomputed(page: Status, run: Run, tmp_path: Path) -> None:
+    page.cron(0, clock=at(0))  # makes the tables, and a sample of this minute
+    seed(page)
+    url = f"{os.environ['STATUS_URL']}sla/2026-11.json"
+    ran = run("sla", url)
+    assert ran.code == 0, ran.out
+    assert "matches" in ran.out
+    answer: dict[str, Any] = json.loads(run("sla", url, "--json").out)
+    assert answer["matches"]
+    recomputed = answer["recomputed"]
+    minutes = {name: recomputed[f"minutes.{name}"] for name in ("up", "down", "unknown", "excused")}
+    assert minutes == {"up": 4 * 1440 + 601 - 67, "down": 40, "unknown": 7, "excused": 20}
+    assert (recomputed["uptimePercent"], recomputed["atLeastPercent"]) == ("99.3684", "99.2587")
+    served = json.loads(page.host.fetch("/sla/2026-11.json")["body"])
+    assert served["statement"]["uptimePercent"] == recomputed["uptimePercent"]
+    html = page.host.fetch("/")["body"]
+    article = html[html.index('<article id="m-2026-11">') :].split("</article>")[0]
+    assert "99.3684 %" in article
+    assert "99.2587 %" in article
+    assert f"overspent by {recomputed['leftMinutes'].removeprefix('-')}" in article
+    assert f"credited {recomputed['creditPercent']} %" in article
+    served["statement"]["minutes"]["down"] = 39
+    (tmp_path / "november.json").write_text(json.dumps(served))
+    ran = run("sla", str(tmp_path / "november.json"))
+    assert ran.code == 1
+    assert ran.out.endswith("differs: minutes.down is published as 39; the minutes say 40\n")
+
+
+def test_what_is_no_account_ends_with_two(page: Status, run: Run, tmp_path: Path) -> None:
+    page.cron(0, clock=at(0))
+    (tmp_path / "page.json").write_text('{"month": "2026-11"}')
+    ran = run("sla", str(tmp_path / "page.json"))
+    assert ran.code == 2
+    assert "page.json: agreement: Field required" in ran.err
+    assert run("sla", str(tmp_path / "nothing.json")).code == 2
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    assert run("sla", str(tmp_path / "bytes")).code == 2
+    page_url = os.environ["STATUS_URL"]
+    assert run("sla", page_url).code == 2
+    assert "answers 404" in run("sla", f"{page_url}sla/2020-01.json").err
+    assert run("sla", "http://127.0.0.1:1/").code == 1
+
+
+def test_it_is_a_program() -> None:
+    ran = subprocess.run([sys.executable, "-m", "status"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert "usage: python -m status" in ran.stderr

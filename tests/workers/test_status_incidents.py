@@ -168,3 +168,10 @@ def test_a_clock_that_goes_back_does_no_harm(status: Status) -> None:
     status.crons(range(62, 64))
     assert incidents(status) == [(f"database-{MINUTE + 60}", "resolved", 3)]
     assert status.rows("SELECT resolved_at >= started_at FROM incidents") == [(1,)]
+
+
+def test_what_a_wrong_clock_recorded_ahead_does_not_outvote_the_present(status: Status) -> None:
+    status.crons(range(60, 63))
+    status.world.database_down()
+    status.crons(range(52, 54))
+    assert incidents(status) == [(f"database-{MINUTE + 52}", "investigating", 3)]

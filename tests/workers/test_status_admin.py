@@ -271,6 +271,33 @@ def test_a_key_is_one_calls(status: Status) -> None:
     assert status.rows("SELECT COUNT(*) FROM audit") == [(1,)]
 
 
+def test_of_calls_at_once_with_one_key_one_is_done_and_whole(status: Status) -> None:
+    status.cron(0)
+    first, second = (
+        made(status, "maintenances", {**PLAN, "components": [name]})["id"] for name in ("edge", "database")
+    )
+    calls = [
+        ("incidents", INCIDENT),
+        ("maintenances", {**PLAN, "components": ["backups"]}),
+        ("contacts", EMAIL),
+        (f"maintenances/{first}/updates", {"status": "in_progress", "body": "Now."}),
+        (f"maintenances/{second}/updates", {"status": "in_progress", "body": "Now."}),
+    ]
+    for _ in range(5):
+        name, before = key(), whole(status)
+        requests = [{"op": "fetch", **request("POST", path, body, key=name)} for path, body in calls]
+        answers = status.host.together(*requests)
+        assert sorted(answer["status"] for answer in answers) == [201] + [409] * 4
+        (done,) = (path for (path, _), answer in zip(calls, answers, strict=True) if answer["status"] == 201)
+        changed = [after != rows for after, rows in zip(whole(status), before, strict=True)]
+        assert changed == {
+            "incidents": [True, False, True, False],
+            "maintenances": [False, True, True, False],
+            "contacts": [False, False, False, True],
+        }.get(done, [False, True, True, False])
+        calls.append(calls.pop(0))  # another one comes first
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_a_worker_that_falls_leaves_a_whole_action_or_none(status: Status, *, after: bool) -> None:
     status.cron(0)

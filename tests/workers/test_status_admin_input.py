@@ -2,9 +2,11 @@
 
 import base64
 import hashlib
+import http.client
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -314,7 +316,19 @@ def test_audit_pages_are_asked_for_by_id(quiet: Status, before: str) -> None:
     assert ask(quiet, "GET", f"audit?before={before}")[0] == 422
 
 
-# What is broken gives nothing away.
+# What needs a Worker of its own.
+
+
+def test_a_body_of_unknown_length_is_read_no_further_than_allowed(host: Host) -> None:
+    address = urlsplit(start_status(host, "127.0.0.1:1"))
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=10)
+    for chunks, code in (([b" " * 4_096] * 4, 400), ([b" " * 4_096] * 4 + [b" "], 413)):
+        headers = {**BEARER, "content-type": "application/json"}
+        connection.request("POST", "/admin/incidents", iter(chunks), headers, encode_chunked=True)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == code
+        connection.close()
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,8 @@ import { Refusal } from "./refusal.js";
  * @property {() => Promise<Refusal>} refusal why it had no effect
  */
 
-const AUDIT = `INSERT INTO audit (at, operator, action, subject, details) SELECT ?1, ?2, ?3, ?4, ?5`;
-
-const SAID =
-  "EXISTS (SELECT 1 FROM updates WHERE id = ?6) AND NOT EXISTS (SELECT 1 FROM audit WHERE details ->> 'key' = ?7)";
+/** The key stands there once: an action whose key another one has is undone as a whole. */
+const AUDIT = "INSERT INTO audit (at, operator, action, subject, details) SELECT ?1, ?2, ?3, ?4, ?5";
 
 /**
  * @param {Call} call
@@ -39,46 +37,71 @@ const SAID =
  * @throws {Refusal} when it does not
  */
 export async function carryOut(call, action) {
+  const { problems = [] } = action;
+  if (problems.length === 0 && (await takesEffect(call, action))) return call.time.toISOString();
   const before = await doneBefore(call, action);
   if (before !== null) return before;
-  if (action.problems !== undefined && action.problems.length > 0) throw unusable(action.problems);
-  const results = await call.db.batch([...action.statements, entry(call, action)]);
-  if (results.at(-1)?.meta.changes === 1) return call.time.toISOString();
-  // The same call may have come twice at once.
-  const beside = await doneBefore(call, action);
-  if (beside !== null) return beside;
+  if (problems.length > 0) throw unusable(problems);
   throw await action.refusal();
 }
 
 /**
  * @param {Call} call
  * @param {Action} action
- * @returns {D1PreparedStatement} the last one of its transaction
+ * @returns {Promise<boolean>}
  */
-function entry({ db, operator, key, time }, { name, subject, details, word }) {
-  const values = [time.getTime(), operator, name, subject, JSON.stringify({ key, ...details })];
-  return word === undefined
-    ? db.prepare(`${AUDIT} WHERE changes() > 0`).bind(...values)
-    : db.prepare(`${AUDIT} WHERE ${SAID}`).bind(...values, word, key);
+async function takesEffect(call, action) {
+  const { db, operator, key, time } = call;
+  const { name, subject, word } = action;
+  const values = [time.getTime(), operator, name, subject, detailsOf(call, action)];
+  const entry =
+    word === undefined
+      ? db.prepare(`${AUDIT} WHERE changes() > 0`).bind(...values)
+      : db.prepare(`${AUDIT} WHERE EXISTS (SELECT 1 FROM updates WHERE id = ?6)`).bind(...values, word);
+  try {
+    const results = await db.batch([...action.statements, entry]);
+    return results.at(-1)?.meta.changes === 1;
+  } catch (error) {
+    if ((await entryOf(db, key)) === null) throw error;
+    return false;
+  }
 }
 
 /**
  * @param {Call} call
  * @param {Action} action
- * @returns {Promise<string | null>} ISO 8601
- * @throws {Refusal} 409 when the key was another action's
+ * @returns {Promise<string | null>} ISO 8601: when this very call took effect
+ * @throws {Refusal} 409 when the key was another call's
  */
-async function doneBefore({ db, operator, key }, { name, subject, details }) {
-  const row = await db
+async function doneBefore(call, action) {
+  const entry = await entryOf(call.db, call.key);
+  if (entry === null) return null;
+  const same =
+    entry.operator === call.operator &&
+    entry.action === action.name &&
+    entry.subject === action.subject &&
+    entry.details === detailsOf(call, action);
+  if (!same) throw new Refusal(409, "this idempotency-key was another call's");
+  return new Date(Number(entry.at)).toISOString();
+}
+
+/**
+ * @param {D1Database} db
+ * @param {string} key
+ * @returns {Promise<Record<string, unknown> | null>} its row of the audit log
+ */
+function entryOf(db, key) {
+  return db
     .prepare("SELECT at, operator, action, subject, details FROM audit WHERE details ->> 'key' = ?")
     .bind(key)
     .first();
-  if (row === null) return null;
-  const same =
-    row.operator === operator &&
-    row.action === name &&
-    row.subject === subject &&
-    row.details === JSON.stringify({ key, ...details });
-  if (!same) throw new Refusal(409, "this idempotency-key was another call's");
-  return new Date(Number(row.at)).toISOString();
+}
+
+/**
+ * @param {Call} call
+ * @param {Action} action
+ * @returns {string} JSON
+ */
+function detailsOf({ key }, { details }) {
+  return JSON.stringify({ key, ...details });
 }

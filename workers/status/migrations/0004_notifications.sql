@@ -56,6 +56,9 @@ CREATE TABLE IF NOT EXISTS audit (
   details TEXT NOT NULL CHECK (json_valid(details))
 );
 
+-- A call's key is there once: the same call again is known by it.
+CREATE UNIQUE INDEX IF NOT EXISTS audit_by_key ON audit (details ->> 'key');
+
 -- What was done stays written.
 CREATE TRIGGER IF NOT EXISTS audit_keeps BEFORE UPDATE ON audit
 BEGIN

@@ -49,7 +49,7 @@ class Client:
         if response is None or response.is_server_error:
             response = self._try(request)
         if response is None:
-            raise StatusError(f"{self.url} does not answer. {_unsure(method)}")
+            raise StatusError(f"{self.url} does not answer; {_unsure(method)}")
         return self._answer(method, response)
 
     def _try(self, request: httpx.Request) -> httpx.Response | None:
@@ -64,8 +64,9 @@ class Client:
         try:
             answer = _JSON.validate_json(response.content)
         except ValidationError:
+            remedy = "remedy: check that --url or STATUS_URL is the status page's"
             raise StatusError(
-                f"{self.url} answers {code} and no JSON; remedy: check that --url or STATUS_URL is the status page's"
+                f"{self.url} answers {code} and no JSON; {_unsure(method) if response.is_server_error else remedy}"
             ) from None
         if response.is_success:
             return answer
@@ -78,7 +79,7 @@ class Client:
             problems = [f"{problem['field'] or 'the body'} {problem['problem']}" for problem in answer["problems"]]
             raise InputError("; ".join(problems))
         conflicts = "".join(f"\n  {one['id']}: {one['title']}" for one in answer.get("conflicts", []))
-        unsure = f". {_unsure(method)}" if response.is_server_error else ""
+        unsure = f"; {_unsure(method)}" if response.is_server_error else ""
         raise StatusError(f"{self.url} answers {code}: {answer.get('error')}{unsure}{conflicts}")
 
 
@@ -122,5 +123,5 @@ def _unsure(method: str) -> str:
     return (
         "remedy: try again later"
         if method == "GET"
-        else "It may have been done or not; remedy: look with `list` or `audit` before you repeat it"
+        else "it may have been done or not; remedy: look with `list` or `audit` before you repeat it"
     )

@@ -162,8 +162,8 @@ def test_an_id_is_no_path(page: Status, run: Run) -> None:
 
 
 @contextmanager
-def losing(url: str, lost: int) -> Iterator[tuple[str, list[bytes]]]:
-    """A way to the Worker that loses the first answers: the request arrives, and the connection ends."""
+def losing(url: str, lost: int, instead: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """A way to the Worker that loses the first answers: the request arrives, and something else comes back."""
     host, port = re.findall(r"http://([\d.]+):(\d+)", url)[0]
     listener = socket.create_server(("127.0.0.1", 0))
     requests: list[bytes] = []
@@ -187,8 +187,7 @@ def losing(url: str, lost: int) -> Iterator[tuple[str, list[bytes]]]:
                 answer = b""
                 while chunk := worker.recv(65_536):
                     answer += chunk
-                if len(requests) > lost:
-                    connection.sendall(answer)
+                connection.sendall(answer if len(requests) > lost else instead)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -200,11 +199,15 @@ def losing(url: str, lost: int) -> Iterator[tuple[str, list[bytes]]]:
         thread.join(timeout=5)
 
 
+BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>"
+
+
+@pytest.mark.parametrize("instead", [b"", b"HTTP/1.1 201 Cre", BAD_GATEWAY])
 @pytest.mark.parametrize(("lost", "code"), [(1, 0), (2, 1)])
 def test_a_lost_answer_is_asked_for_once_more_and_the_work_is_done_once(
-    page: Status, run: Run, lost: int, code: int
+    page: Status, run: Run, lost: int, code: int, instead: bytes
 ) -> None:
-    with losing(os.environ["STATUS_URL"], lost) as (url, requests):
+    with losing(os.environ["STATUS_URL"], lost, instead) as (url, requests):
         ran = run(*DECLARE, "--url", url)
     assert ran.code == code, ran
     assert len(requests) == 2
@@ -212,7 +215,7 @@ def test_a_lost_answer_is_asked_for_once_more_and_the_work_is_done_once(
     assert page.rows("SELECT COUNT(*) FROM incidents") == [(1,)]
     assert page.rows("SELECT COUNT(*) FROM audit") == [(1,)]
     if code:
-        assert "It may have been done or not; remedy: look with `list` or `audit`" in ran.err
+        assert "it may have been done or not; remedy: look with `list` or `audit`" in ran.err
     else:
         assert page.rows("SELECT id FROM incidents") == [(id_in(ran.out),)]
 

@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CODE := __main__.py components machines sandbox status benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview test lint format picture benchmark outages requirements clean
+.PHONY: help up preview test lint format picture benchmark page outages requirements clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure what the platform costs, as rati
 	$(PYTHON) -m benchmarks.preview
 	$(PYTHON) -m benchmarks.scale
 	$(PYTHON) -m benchmarks.status_page
+
+page: $(DEVELOPMENT) $(WORKERS) ## The status page at http://127.0.0.1:8787/, to look at and to break
+	@$(PYTHON) -m tests.workers.look
 
 outages: $(DEVELOPMENT) $(WORKERS) ## A thousand random outages: is everybody told once, does every minute add up?
 	$(PYTHON) -m tests.workers.outages --outages 1000

@@ -138,10 +138,11 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: a Worker that falls leaves its connections, and that is part of the game."""
 
 
-def start_status(host: Host, address: str, **bindings: Any) -> str:
+def start_status(host: Host, address: str, *, port: int = 0, **bindings: Any) -> str:
     """Start the status Worker with empty stores before a world that answers at `address`; returns its own address."""
     return host.start(
         "status",
+        port=port,
         bindings={**BINDINGS, **bindings},
         d1Databases=["DB"],
         email={"send_email": [{"name": "EMAIL"}]},

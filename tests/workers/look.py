@@ -1,0 +1,77 @@
+"""The status page on this machine, to look at and to break: `make page`.
+
+The real Worker in workerd with 90 days behind it, called by its cron every minute of the real clock. Each line that is
+entered changes the world before it: `down` (the database), `degraded` (its replication), `silent` (no health report),
+`well`.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+from .workerd import Host
+from .world import COMPONENTS, World, report, start_status
+
+PORT = 8787
+DAYS = 90
+
+
+def fill(host: Host, now: datetime) -> None:
+    """Store 90 days in which little happened, an incident that was, and maintenance to come."""
+    minute, minutes = int(now.timestamp()) // 60, DAYS * 24 * 60
+    for number, component in enumerate(("platform", "api", *COMPONENTS)):
+        bad = "'degraded'" if component == "replication" else "'down'"
+        host.sql(
+            f"WITH RECURSIVE m(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM m WHERE i < {minutes}) "
+            f"INSERT OR IGNORE INTO samples SELECT {minute} - i, '{component}', "
+            f"iif(i / 9 % 9973 = {1500 + number * 700}, {bad}, 'ok') FROM m"
+        )
+    began = int((now - timedelta(days=5)).timestamp() * 1_000)
+    host.sql(
+        f"INSERT INTO incidents VALUES ('past', 'Edge is not available', 3, 'resolved', '[\"edge\"]', 1, {began}, "
+        f"{began + 900_000}, {began + 900_000})"
+    )
+    words = [("investigating", 120_000, "We are looking into it."), ("resolved", 900_000, "Our checks pass again.")]
+    for status, later, body in words:
+        host.sql(
+            f"INSERT INTO updates VALUES ('past-{status}', 'incident.updated', 'past', '{status}', 3, '[\"edge\"]', "
+            f"'{body}', {began + later})"
+        )
+    start = minute + 3 * 24 * 60
+    host.sql(
+        f"INSERT INTO maintenances VALUES ('next', 'Storage controllers are replaced', 'scheduled', "
+        f"'[\"objectStorage\"]', 0, {minute * 60_000}, {start}, {start + 120}, {minute * 60_000})"
+    )
+
+
+def change(world: World, word: str) -> None:
+    """Change the world as the word says."""
+    states = {"down": (503, report(database="down")), "degraded": (200, report(replication="degraded"))}
+    world.status, world.body = states.get(word, (200, None if word == "silent" else report()))
+
+
+def main() -> None:
+    world, host = World(), Host()
+    with world.serving() as address:
+        start_status(host, address, port=PORT, STATUS_URL=f"http://127.0.0.1:{PORT}")
+        host.scheduled(datetime.now(UTC).isoformat())
+        fill(host, datetime.now(UTC))
+        print(f"http://127.0.0.1:{PORT}/ \N{EN DASH} enter down, degraded, silent or well; Ctrl-C ends it", flush=True)
+        try:
+            while True:
+                minute = time.time() // 60
+                while time.time() // 60 == minute:
+                    if select.select([sys.stdin], [], [], 1)[0]:
+                        change(world, sys.stdin.readline().strip())
+                host.scheduled(datetime.now(UTC).isoformat())
+                print(json.dumps(host.sql("SELECT id, status FROM incidents WHERE id <> 'past'")), flush=True)
+        except KeyboardInterrupt:
+            host.close()
+
+
+if __name__ == "__main__":
+    main()

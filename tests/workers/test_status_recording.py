@@ -127,3 +127,17 @@ def test_two_calls_of_one_minute_at_once_are_one(status: Status) -> None:
     )
     assert status.rows("SELECT COUNT(*) FROM samples") == [(len(IDS),)]
     assert status.rows("SELECT SUM(ok) FROM days") == [(len(IDS),)]
+
+
+def test_a_month_that_is_final_stays_as_it_was_when_older_samples_go(status: Status) -> None:
+    """It began with minutes that nobody saw: those are unknown, whether or not the month before is still there."""
+    october, november = -24 * 24 * 60 - 600, -23 * 24 * 60 - 600 + 45
+    status.cron(october)
+    status.cron(november)
+    status.cron(0)
+    before = status.get("/sla/2026-11.json", 1)["body"]
+    assert json.loads(before)["statement"]["from"] == "2026-11-01T00:00:00.000Z"
+    assert status.get("/sla/2026-10.json", 1)["status"] == 200
+    status.host.sql(f"DELETE FROM samples WHERE minute < {MINUTE + november}")
+    assert status.get("/sla/2026-11.json", 1)["body"] == before
+    assert status.get("/sla/2026-10.json", 1)["status"] == 404

@@ -72,7 +72,7 @@ export function statementOf(month, { since, horizon }, days, [inWindows, windows
  * @param {string} month `2026-11`
  * @param {Date} time
  * @param {Agreement} agreement
- * @returns {Promise<object | null>} the published account; null when nothing of the month was recorded
+ * @returns {Promise<object | null>} the published account; null when nothing of the month is recorded
  */
 export async function accountOf(db, month, time, agreement) {
   const { from, end } = boundsOf(month);
@@ -94,8 +94,10 @@ export async function accountOf(db, month, time, agreement) {
     ...countQueries(db, month),
   ]);
   const recorded = recordedOf(ends, time);
-  const account = recorded && statementOf(month, recorded, /** @type {any} */ (days?.results ?? []), counts, agreement);
-  if (!account) return null;
+  // Without its samples, a month's account would prove nothing.
+  if (recorded === null || end <= recorded.kept) return null;
+  const account = statementOf(month, recorded, /** @type {any} */ (days?.results ?? []), counts, agreement);
+  if (account === null) return null;
   return {
     month,
     agreement,
@@ -119,18 +121,22 @@ export async function accountOf(db, month, time, agreement) {
   };
 }
 
-/** The first and the last minute ever recorded. */
-export const ENDS = "SELECT (SELECT MIN(minute) FROM samples) AS first, (SELECT MAX(minute) FROM samples) AS last";
+/** The first and the last minute whose sample is there, and the first day on which any was: days outlive samples. */
+export const ENDS = `SELECT (SELECT MIN(minute) FROM samples) AS first, (SELECT MAX(minute) FROM samples) AS last,
+  (SELECT MIN(day) FROM days) AS day`;
 
 /**
  * @param {D1Result<Record<string, any>> | undefined} ends result of `ENDS`
  * @param {Date} time
- * @returns {{ since: number, last: number, horizon: number } | null} null before the first sample. A minute is counted
- *   when it is over, or recorded.
+ * @returns {{ since: number, kept: number, last: number, horizon: number } | null} null before the first sample;
+ *   `since`: the first minute ever, or the first day's where its sample is gone; `kept`: the first whose sample is there.
+ *   A minute is counted when it is over, or recorded.
  */
 export function recordedOf(ends, time) {
-  const { first = null, last = null } = ends?.results[0] ?? {};
-  return first === null ? null : { since: first, last, horizon: Math.max(minuteOf(time), last + 1) };
+  const { first: kept = null, last = null, day = null } = ends?.results[0] ?? {};
+  if (kept === null) return null;
+  const since = day < Math.floor(kept / DAY_MINUTES) ? day * DAY_MINUTES : kept;
+  return { since, kept, last, horizon: Math.max(minuteOf(time), last + 1) };
 }
 
 /**

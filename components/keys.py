@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from dataclasses import dataclass
 
 import pulumi_aws as aws
 import pulumi_random as random
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pulumi import ComponentResource, InvokeOutputOptions, Output, ResourceOptions
 
 from components.policy_documents import policy
@@ -13,6 +16,9 @@ from components.topology import Topology
 
 PASSWORD_LENGTH = 40  # of 62 letters and digits: 238 bits; no punctuation, so that no file needs quoting
 PASSWORDS = ("superuser", "replication", "rewind", "application", "backup_cipher")
+# What the keys are made of that sign backup manifests: the first signs, and the others are still believed. To rotate,
+# put a new name in front; take the last one away when nothing that it signed is kept any more.
+MANIFEST_KEYS = ("manifest",)
 DELETION_DAYS = 30  # the longest AWS grants: with the key go the volumes and every secret
 
 
@@ -24,12 +30,18 @@ class KeysArgs:
 
 
 class Keys(ComponentResource):
-    """`backbuild:index:Keys`: one KMS key with its alias, and a random password for each of `PASSWORDS`."""
+    """`backbuild:index:Keys`: one KMS key with its alias, and a random password for each of `PASSWORDS` and
+    `MANIFEST_KEYS`.
+    """
 
     key_arn: Output[str]
     """The key that encrypts volumes, secrets and alarms."""
     passwords: dict[str, Output[str]]
     """Field of `topology.SecretNames` to password; secret."""
+    manifest_keys: Output[str]
+    """What machines sign backup manifests with, a line each of `MANIFEST_KEYS`; secret."""
+    manifest_public_keys: Output[list[str]]
+    """What everybody verifies them with: base64, in the same order."""
 
     def __init__(self, name: str, args: KeysArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:Keys", name, {}, opts)
@@ -48,13 +60,23 @@ class Keys(ComponentResource):
             name, name=f"alias/{topology.prefix}", target_key_id=key.key_id, opts=ResourceOptions(parent=self)
         )
         self.key_arn = key.arn
-        self.passwords = {
+        generated = {
             password: random.RandomPassword(
                 f"{name}-{password.replace('_', '-')}", length=PASSWORD_LENGTH, special=False, opts=data
             ).result
-            for password in PASSWORDS
+            for password in (*PASSWORDS, *MANIFEST_KEYS)
         }
+        self.passwords = {password: generated[password] for password in PASSWORDS}
+        signing = Output.all(*(generated[key] for key in MANIFEST_KEYS))
+        self.manifest_keys = signing.apply("\n".join)
+        self.manifest_public_keys = Output.unsecret(signing.apply(lambda keys: [public_key(key) for key in keys]))
         self.register_outputs({"keyArn": self.key_arn})
+
+
+def public_key(password: str) -> str:
+    """The Ed25519 public key, base64, of the pair that a password is the source of: its SHA-256 is the seed."""
+    key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(password.encode()).digest())
+    return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
 def _key_policy(account: str) -> str:

@@ -11,7 +11,7 @@ from pulumi import ComponentResource, Output, ResourceOptions
 from components.policy_documents import assumed_by, policy
 from components.topology import Role, Topology
 
-_DATABASE = ("superuser", "replication", "rewind", "application", "backup_cipher", "backup_storage")
+_DATABASE = ("superuser", "replication", "rewind", "application", "backup_cipher", "backup_storage", "manifest_keys")
 READABLE: Mapping[Role, tuple[str, ...]] = {
     Role.CONSENSUS: (),
     Role.COORDINATOR: _DATABASE,

@@ -56,6 +56,7 @@ class Platform(ComponentResource):
         secrets = {
             **keys.passwords,
             "backup_storage": _storage_secret(vault.machine_keys),
+            "manifest_keys": keys.manifest_keys,
             "tunnel_token": tunnel.token,
         }
         access = MachineAccess("access", MachineAccessArgs(topology, keys.key_arn, secrets), own)
@@ -83,6 +84,7 @@ class Platform(ComponentResource):
                 "offsite": topology.buckets.offsite,
             },
             "retentionDays": {kept.name: kept.keep_days for kept in topology.retention},
+            "manifestPublicKeys": keys.manifest_public_keys,
             "runbooks": RUNBOOKS,
         }
         self.register_outputs({})

@@ -170,6 +170,7 @@ class SecretNames:
     application: str
     backup_cipher: str  # encrypts backups before they leave the machine
     backup_storage: str  # JSON: accessKeyId and secretAccessKey of the primary bucket
+    manifest_keys: str  # a line each; sign what a backup stored
     tunnel_token: str
 
 
@@ -299,6 +300,7 @@ class Topology:
             application=f"{self.prefix}/database/application",
             backup_cipher=f"{self.prefix}/backups/cipher",
             backup_storage=f"{self.prefix}/backups/storage",
+            manifest_keys=f"{self.prefix}/backups/manifest-keys",
             tunnel_token=f"{self.prefix}/gateways/tunnel-token",
         )
 

@@ -1,7 +1,8 @@
 """Which files a member boots with: the templates of its role, rendered from the topology.
 
 A template stands in `templates/<set>/` at the path that its file has on the machine, so that the folder reads like the
-machine. Scripts are executable by where they stand. No file ever holds a secret: machines fetch those at boot.
+machine. Scripts are executable by where they stand, Python's modules are not. No file ever holds a secret: machines
+fetch those at boot.
 
 A member's files depend on its own group, on the consensus members and on the zones, but never on how many worker
 groups there are: growing the platform must not replace the machines that are there.
@@ -43,6 +44,7 @@ _EXECUTABLE = ("/usr/local/sbin/", "/usr/local/lib/backbuild/")
 
 _EVERYWHERE = ("awscli", "ca-certificates", "chrony", "curl", "gpg", "jq", "procps", "unattended-upgrades")
 _POSTGRES = (f"postgresql-{POSTGRES_MAJOR}", "patroni", "pgbackrest")
+_TOOLS = ("openssl", "python3-boto3", "python3-cryptography")
 # By role: what is held back from unattended upgrades, because it is rolled by plan.
 _HELD: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: ("etcd-server", "etcd-client"),
@@ -53,8 +55,8 @@ _HELD: dict[Role, tuple[str, ...]] = {
 # By role: what is installed besides, and does get security fixes by itself.
 _BESIDES: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: (),
-    Role.COORDINATOR: ("openssl",),
-    Role.WORKER: ("openssl",),
+    Role.COORDINATOR: _TOOLS,
+    Role.WORKER: _TOOLS,
     Role.GATEWAY: ("haproxy",),
 }
 _DATABASE_SERVICES = ("patroni.service", "backbuild-backup-full.timer", "backbuild-backup-incr.timer")
@@ -94,7 +96,7 @@ def files_for(topology: Topology, member: Member) -> tuple[File, ...]:
 
 def _file(template: str, values: dict[str, object]) -> File:
     path = "/" + template.partition("/")[2]
-    mode = "0755" if path.startswith(_EXECUTABLE) else "0644"
+    mode = "0755" if path.startswith(_EXECUTABLE) and not path.endswith(".py") else "0644"
     return File(path=path, content=environment().get_template(template).render(values), mode=mode, owner="root:root")
 
 
@@ -145,6 +147,7 @@ def _secrets(topology: Topology, group: Group) -> tuple[_Secret, ...]:
         "application": names.application,
         "backup-cipher": names.backup_cipher,
         "backup-storage": names.backup_storage,
+        "manifest-keys": names.manifest_keys,
     }
     return tuple(_Secret(name, file, "postgres") for file, name in by_file.items())
 

@@ -207,4 +207,4 @@ def test_names_of_two_stacks_never_meet():
         mine, theirs = (vars(getattr(one, kind)) for one in (prod, staging))
         for name in set(mine) - {"primary_jurisdiction", "replica_jurisdiction", "offsite_region", "primary_endpoint"}:
             assert mine[name] != theirs[name]
-    assert len(set(vars(prod.secrets).values())) == 7
+    assert len(set(vars(prod.secrets).values())) == 8

@@ -101,6 +101,7 @@ def test_no_file_gives_a_secret_a_value():
     }
     assert given == {
         "scram-sha-256",  # how passwords are stored
+        'keys["secretAccessKey"],',  # as it was fetched
         '"backbuild-prod"',  # etcd's cluster token is a name, not a secret
         '"',  # the list of the secrets' names, on the lines below
         '"aws secretsmanager get-secret-value --query SecretString --output text --secret-id"',

@@ -1,0 +1,266 @@
+"""A bucket with a pgBackRest repository in it, and the manifest's producer as a machine has it, run against it.
+
+`python -m tests.machines.manifests --objects 3000 --kib 256` measures the producer on a full backup of that size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import re
+import resource
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import boto3
+from botocore.config import Config
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.models import s3_backends
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.machines.stacks import contents, member, stack
+
+BUCKET = "backbuild-staging-backups"
+GROUP = "worker-1"
+FIRST = datetime.combine(datetime.now(UTC) - timedelta(days=3), datetime.min.time(), UTC) + timedelta(seconds=5405)
+HOUR = 3600
+KEY = "0123456789abcdefghijABCDEFGHIJ0123456789"  # as long as the generated ones
+
+Fault = Callable[[str, str], str | None]
+"""Method and path of a request to what befalls it: `403`, `503`, `cut` (in the middle of its body) or nothing."""
+
+
+class Quiet(WSGIRequestHandler):
+    """Keeps connections, and its words to itself."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log(self, *_: Any) -> None:
+        pass
+
+
+class S3:
+    """Moto's S3 over HTTP; `fault` decides what goes wrong on the way."""
+
+    def __init__(self) -> None:
+        self.fault: Fault = lambda _method, _path: None
+        self.requests: list[tuple[str, str]] = []
+        self._application = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Quiet)
+        self.address = f"127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.client: Any = boto3.client(
+            "s3",
+            endpoint_url=f"http://{self.address}",
+            region_name="us-east-1",
+            aws_access_key_id="id",
+            aws_secret_access_key="secret",
+            config=Config(s3={"addressing_style": "path"}),
+        )
+        self.client.create_bucket(Bucket=BUCKET)
+
+    def _answer(self, environ: dict[str, Any], start: Any) -> Any:
+        method, path = environ["REQUEST_METHOD"], unquote(environ["PATH_INFO"]).removeprefix(f"/{BUCKET}/")
+        self.requests.append((method, path))
+        fault = self.fault(method, path)
+        if fault in ("403", "503"):
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start(f"{fault} No", [("Content-Length", "0")])
+            return [b""]
+        if fault == "cut":
+            body = b"".join(self._application(environ, start))
+            return [body[: len(body) // 2]]  # and the connection ends before what was announced
+        return self._application(environ, start)
+
+    def put(self, key: str, body: bytes, at: datetime | None = None) -> None:
+        """Store an object, dated as the store would have at that time."""
+        self.client.put_object(Bucket=BUCKET, Key=key, Body=body)
+        if at is not None:
+            s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[BUCKET].keys[key].last_modified = at.replace(tzinfo=None)
+
+    def get(self, key: str) -> bytes:
+        return self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+
+    def delete(self, key: str) -> None:
+        self.client.delete_object(Bucket=BUCKET, Key=key)
+
+    def keys(self, prefix: str) -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        return [one["Key"] for page in pages for one in page.get("Contents", ())]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Repository:
+    """A group's repository as pgBackRest leaves it, and what `pgbackrest info` says of it."""
+
+    def __init__(self, s3: S3, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
+        self.s3 = s3
+        self.backups: list[dict[str, Any]] = []
+        self._random = random
+        self._segment = 0
+        s3.put(f"hourly/archive/{GROUP}/archive.info", b"archive", FIRST)
+
+    def backup(self, at: float, files: int = 3, size: int = 100, wal: int = 2) -> str:
+        """One more run, `at` seconds after the first, the first one full; returns its label."""
+        started = datetime.fromtimestamp(FIRST.timestamp() + at, UTC)
+        stamp = started.strftime("%Y%m%d-%H%M%S")
+        full = next((one["label"] for one in reversed(self.backups) if one["type"] == "full"), None)
+        if full is None or at % (24 * HOUR) == 0:
+            label, kind, prior, reference = f"{stamp}F", "full", None, None
+        else:
+            label, kind, prior = f"{full}_{stamp}I", "incr", self.backups[-1]["label"]
+            reference = sorted({full, prior})
+        archived = [self.archive(at) for _ in range(wal)]
+        folder = f"hourly/backup/{GROUP}/{label}"
+        for number in range(files):
+            self.s3.put(f"{folder}/bundle/{number + 1}", self._random(size), started)
+        for name in ("backup.manifest", "backup.manifest.copy"):
+            self.s3.put(f"{folder}/{name}", f"manifest of {label}".encode(), started)
+        self.s3.put(f"hourly/backup/{GROUP}/backup.history/{label[:4]}/{label}.manifest.zst", label.encode(), started)
+        for name in ("backup.info", "backup.info.copy"):
+            self.s3.put(f"hourly/backup/{GROUP}/{name}", f"index up to {label}".encode(), started)
+        times = {"start": int(started.timestamp()), "stop": int(started.timestamp()) + 60}
+        self.backups.append(
+            {
+                "archive": {"start": archived[0], "stop": archived[-1]},
+                "backrest": {"format": 5, "version": "2.55.1"},
+                "database": {"id": 1, "repo-key": 1},
+                "error": False,
+                "info": {"delta": size, "repository": {"delta": size}, "size": size},
+                "label": label,
+                "lsn": {"start": "0/2000028", "stop": "0/2000100"},
+                "prior": prior,
+                "reference": reference,
+                "timestamp": times,
+                "type": kind,
+            }
+        )
+        return label
+
+    def archive(self, at: float) -> str:
+        """One more WAL segment; returns its name. The first is the last but two of its log."""
+        number = 0xFD + self._segment
+        self._segment += 1
+        name = f"00000001{number >> 8:08X}{number & 0xFF:08X}"
+        body = self._random(64)
+        key = f"hourly/archive/{GROUP}/17-1/{name[:16]}/{name}-{hashlib.sha1(body).hexdigest()}.zst"
+        self.s3.put(key, body, datetime.fromtimestamp(FIRST.timestamp() + at, UTC))
+        return name
+
+    @property
+    def information(self) -> str:
+        return json.dumps([{"archive": [], "backup": self.backups, "name": GROUP, "status": {"code": 0}}])
+
+
+class Machine:
+    """The producer with its files in a folder; only paths, address and pauses are others than there."""
+
+    def __init__(self, folder: Path, s3: S3, keys: str = KEY) -> None:
+        self.folder = folder
+        topology = stack("staging")
+        files = contents(topology, member(topology, f"{GROUP}-0"))
+        program = files["/usr/local/lib/backbuild/manifest.py"]
+        settings = files["/etc/pgbackrest/pgbackrest.conf"]
+        for there, here in (
+            ("/etc/pgbackrest/pgbackrest.conf", str(folder / "pgbackrest.conf")),
+            ("/run/backbuild/secrets", str(folder / "secrets")),
+            ("https://", "http://"),
+            ("(1, 2, 4, 8, 16)  # seconds", "(0, 0, 0, 0)"),
+        ):
+            assert there in program
+            program = program.replace(there, here)
+        self.write("manifest.py", program)
+        self.write("pgbackrest.conf", settings.replace(topology.buckets.primary_endpoint, s3.address))
+        self.write("secrets/backup-storage", json.dumps({"accessKeyId": "id", "secretAccessKey": "a-secret-key"}))
+        self.write("secrets/manifest-keys", keys)
+        self.write("bin/pgbackrest", f"#!/bin/sh\n[ $1 = --stanza={GROUP} ] && cat {folder}/information\n")
+        (folder / "bin/pgbackrest").chmod(0o755)
+        self.environment = {"PATH": f"{folder}/bin:{os.environ['PATH']}", "HOME": str(folder)}
+
+    def write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def start(self, repository: Repository) -> subprocess.Popen[str]:
+        self.write("information", repository.information)
+        return subprocess.Popen(
+            [sys.executable, str(self.folder / "manifest.py"), GROUP],
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(self, repository: Repository) -> tuple[int, str]:
+        """Run it to its end; returns its exit code and what it says."""
+        process = self.start(repository)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out + err
+
+
+def opened(envelope: bytes) -> dict[str, Any]:
+    """What a manifest says, unverified."""
+    return json.loads(base64.b64decode(json.loads(envelope)["payload"]))
+
+
+def place(label: str) -> str:
+    """Where a run's manifest is."""
+    return f"manifests/{GROUP}/{label}.json"
+
+
+@contextmanager
+def serving() -> Iterator[S3]:
+    s3 = S3()
+    yield s3
+    s3.close()
+
+
+def measure(objects: int, kib: int) -> None:
+    """Print what the producer takes for a full backup of so many objects of so many KiB."""
+    body = secrets.token_bytes(kib * 1024)
+    with serving() as s3, tempfile.TemporaryDirectory() as folder:
+        repository = Repository(s3, lambda size: body[:size])
+        repository.backup(0, files=objects, size=len(body))
+        began, peak = time.monotonic(), 0
+        process = Machine(Path(folder), s3).start(repository)
+        while process.poll() is None:
+            peak = max(peak, peak_kib(process.pid))
+            time.sleep(0.02)
+        seconds = time.monotonic() - began
+        print(*process.communicate())
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    mib, cpu = objects * kib / 1024, used.ru_utime + used.ru_stime
+    print(f"{seconds:.1f} s: {objects / seconds:.0f} objects/s, {mib / seconds:.0f} MiB/s")
+    print(f"of these {cpu:.1f} s of processor time, {mib / cpu:.0f} MiB/s; peak memory {peak / 1024:.0f} MiB")
+
+
+def peak_kib(pid: int) -> int:
+    """The most memory that a running process has had, 0 when it is gone."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) if found else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--objects", type=int, default=3000)
+    parser.add_argument("--kib", type=int, default=256)
+    options = parser.parse_args()
+    measure(options.objects, options.kib)

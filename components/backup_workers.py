@@ -59,7 +59,7 @@ class BackupWorkers(ComponentResource):
         ]
         plan: dict[str, tuple[list[Binding], list[str]]] = {
             "replicate": ([*copies, *offsite], []),
-            "verify": ([*copies, runs], [schedules.verify]),
+            "verify": ([*copies, *offsite, runs], [schedules.verify]),
             "age-out": ([*copies, runs], [schedules.age_out]),
             "watch": ([*copies, runs], [schedules.watch]),
         }

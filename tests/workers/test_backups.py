@@ -2,15 +2,22 @@
 
 import hashlib
 import json
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from .offsite import Offsite
 from .workerd import Host
 
 AT = "2026-11-24T10:00:00.000Z"
 BUCKETS = ["PRIMARY", "REPLICA"]
+SIGNED = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/\d{8}/eu-north-1/s3/aws4_request, "
+    r"SignedHeaders=host;[\w;-]+, Signature=[0-9a-f]{64}"
+)
 LABEL = "20261123-000000F"
 SEGMENT = "0000000100000000000000A1-" + "ab" * 20 + ".zst"
 
@@ -28,10 +35,39 @@ def retried(result: dict[str, Any]) -> list[str]:
     return [message["msgId"] for message in result["retryMessages"]]
 
 
+@pytest.fixture(scope="module")
+def offsite() -> Iterator[Offsite]:
+    offsite = Offsite()
+    yield offsite
+    offsite.close()
+
+
 class TestReplicate:
     @pytest.fixture(autouse=True)
-    def _running(self, host: Host) -> None:
-        host.start("backups/replicate", r2Buckets=BUCKETS)
+    def _running(self, host: Host, offsite: Offsite) -> None:
+        offsite.empty()
+        host.start("backups/replicate", r2Buckets=BUCKETS, **offsite.options)
+
+    def test_goes_off_site_with_its_checksum(self, host: Host, offsite: Offsite) -> None:
+        known, unknown = b"wal", b"x" * 100_000
+        host.put("PRIMARY", "hourly/a b+c!('*)/ü", "wal", sha256=hashlib.sha256(known).hexdigest())
+        host.put("PRIMARY", "multipart", unknown.decode())
+        assert host.queue(event("hourly/a b+c!('*)/ü"), event("multipart"))["explicitAcks"] == ["0", "1"]
+        assert offsite.get("hourly/a b+c!('*)/ü") == (known, hashlib.sha256(known).hexdigest())
+        assert offsite.get("multipart") == (unknown, hashlib.sha256(unknown).hexdigest())
+        assert all(SIGNED.fullmatch(request) for request in offsite.authorizations)
+
+    def test_one_store_that_fails_holds_up_no_other_and_is_tried_again(self, host: Host, offsite: Offsite) -> None:
+        host.put("PRIMARY", "a", "one")
+        offsite.fail = True
+        assert retried(host.queue(event("a"))) == ["0"]
+        copy = host.get("REPLICA", "a")
+        assert copy is not None
+        assert copy["text"] == "one"
+        offsite.fail = False
+        assert host.queue(event("a"))["explicitAcks"] == ["0"]
+        assert offsite.get("a")[0] == b"one"
+        assert host.get("REPLICA", "a") == copy
 
     def test_copies_with_the_checksum_the_source_has(self, host: Host) -> None:
         sha256 = hashlib.sha256(b"wal").hexdigest()
@@ -86,18 +122,21 @@ class TestReplicate:
 
 class TestVerify:
     @pytest.fixture(autouse=True)
-    def _running(self, host: Host) -> None:
-        host.start("backups/verify", r2Buckets=BUCKETS, d1Databases=["DB"])
+    def _running(self, host: Host, offsite: Offsite) -> None:
+        offsite.empty()
+        host.start("backups/verify", r2Buckets=BUCKETS, d1Databases=["DB"], **offsite.options)
 
-    def test_counts_what_is_missing_and_what_differs(self, host: Host) -> None:
+    def test_counts_what_is_missing_and_what_differs(self, host: Host, offsite: Offsite) -> None:
         sha256 = hashlib.sha256(b"bytes").hexdigest()
         for key in ("same", "missing", "different", "shorter"):
             host.put("PRIMARY", key, sha256=sha256)
         host.put("REPLICA", "same", sha256=sha256)
         host.put("REPLICA", "different", "bytez")
         host.put("REPLICA", "shorter", "byte")
+        for key in ("same", "missing", "different"):
+            offsite.put(key, b"bytes")
         assert host.scheduled(AT) == "ok"
-        expected = {"checked": 4, "missing": 1, "different": 2, "continueAfter": None}
+        expected = {"checked": 4, "missing": 2, "different": 2, "continueAfter": None}
         assert last_run(host, "verify") == ("alarm", expected)
 
     def test_goes_on_where_it_stopped_and_then_begins_anew(self, host: Host) -> None:
@@ -106,7 +145,7 @@ class TestVerify:
         host.scheduled("2026-11-24T10:00:00Z")
         assert last_run(host, "verify")[1] == {
             "checked": 200,
-            "missing": 200,
+            "missing": 400,
             "different": 0,
             "continueAfter": "199",
         }
@@ -116,7 +155,7 @@ class TestVerify:
         assert last_run(host, "verify")[1]["checked"] == 200
 
     def test_a_store_that_fails_is_a_failed_run(self, host: Host) -> None:
-        host.start("backups/verify", r2Buckets=["PRIMARY"], d1Databases=["DB"])
+        host.start("backups/verify", r2Buckets=["PRIMARY"], d1Databases=["DB"], bindings={})
         host.put("PRIMARY", "a")
         host.scheduled(AT)
         assert last_run(host, "verify") == ("failed", {"error": "TypeError"})

@@ -1,14 +1,11 @@
-/** Copies each new backup object to the replica bucket, told by the primary bucket's event notifications. */
+/** Copies each new backup object to the replica and off-site, told by the primary bucket's event notifications. */
 
 import { notFound } from "../../lib/http.js";
 import { failureName, logFailure } from "../../lib/log.js";
-import { isCopy, SOURCE_ETAG } from "../copies.js";
+import { isCopy } from "../copies.js";
+import { copiesOf, exactly, sha256Of } from "../stores.js";
 
-/**
- * @typedef {object} Env
- * @property {R2Bucket} PRIMARY
- * @property {R2Bucket} REPLICA
- */
+/** @import { Env } from "../stores.js" */
 
 /** @typedef {{ action: string, object: { key: string } }} BucketEvent the part of an R2 event notification used here */
 
@@ -24,18 +21,20 @@ const RETRY_SECONDS = 30;
  * @param {string} key
  */
 async function replicate(env, key) {
-  const source = await env.PRIMARY.get(key);
+  const source = await env.PRIMARY.head(key);
   if (source === null) return;
-  const copy = await env.REPLICA.head(key);
-  if (copy !== null && isCopy(source, copy)) {
-    await source.body.cancel();
-    return;
-  }
-  await env.REPLICA.put(key, source.body, {
-    sha256: source.checksums.sha256,
-    httpMetadata: source.httpMetadata,
-    customMetadata: { ...source.customMetadata, [SOURCE_ETAG]: source.etag },
-  });
+  /** @type {Promise<string> | undefined} */
+  let sha256;
+  // Each with a stream of its own: one that fails takes nothing from the other, and the next attempt finds it done.
+  const written = await Promise.allSettled(
+    copiesOf(env).map(async (store) => {
+      if (isCopy(source, await store.head(key))) return;
+      sha256 ??= sha256Of(env.PRIMARY, source);
+      await store.put(key, await exactly(env.PRIMARY, source), await sha256);
+    }),
+  );
+  const failed = written.find((outcome) => outcome.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
 }
 
 /** @satisfies {ExportedHandler<Env, BucketEvent>} */
@@ -43,7 +42,7 @@ export default {
   fetch: notFound,
 
   async queue(batch, env) {
-    // One after another: a stream each of up to 5 GiB leaves no room for two.
+    // One after another: an object is two streams by itself.
     for (const message of batch.messages) {
       try {
         // Deletions do not spread: the replica ages by its own rules.

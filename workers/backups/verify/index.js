@@ -1,19 +1,16 @@
-/** Compares the replica with the primary, a page of objects at a time, by what the stores know about them. */
+/** Compares both copies with the primary, a page of objects at a time, by what the stores know about them. */
 
 import { notFound } from "../../lib/http.js";
 import { isCopy } from "../copies.js";
 import { lastDetail, recordRun } from "../runs.js";
+import { copiesOf } from "../stores.js";
 
 /** @import { Result } from "../runs.js" */
+/** @import { Env as Stores } from "../stores.js" */
 
-/**
- * @typedef {object} Env
- * @property {R2Bucket} PRIMARY
- * @property {R2Bucket} REPLICA
- * @property {D1Database} DB
- */
+/** @typedef {Stores & { DB: D1Database }} Env */
 
-/** Two calls an object stay well below the 1,000 that an invocation may make. */
+/** Three calls an object stay well below the 1,000 that an invocation may make. */
 const PAGE = 200;
 
 /**
@@ -25,11 +22,14 @@ async function verifyPage(env) {
   const page = await env.PRIMARY.list({ limit: PAGE, startAfter: previous?.continueAfter ?? undefined });
   const counts = { checked: 0, missing: 0, different: 0 };
   for (const { key } of page.objects) {
-    const [source, copy] = await Promise.all([env.PRIMARY.head(key), env.REPLICA.head(key)]);
+    const [source, ...copies] = await Promise.all([
+      env.PRIMARY.head(key),
+      ...copiesOf(env).map((store) => store.head(key)),
+    ]);
     if (source === null) continue; // deleted since it was listed
     counts.checked += 1;
-    if (copy === null) counts.missing += 1;
-    else if (!isCopy(source, copy)) counts.different += 1;
+    counts.missing += copies.filter((copy) => copy === null).length;
+    counts.different += copies.filter((copy) => copy !== null && !isCopy(source, copy)).length;
   }
   const continueAfter = page.truncated ? page.objects.at(-1)?.key : null;
   return {

@@ -1,0 +1,106 @@
+/** Requests to Amazon S3, signed with Signature Version 4: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html */
+
+import { base64 } from "./base64.js";
+
+/** @typedef {{ accessKeyId: string, secretAccessKey: string }} Keys */
+/** @typedef {{ region: string, bucket: string } & Keys} Place */
+
+/** SHA-256 of nothing: the body of every request but a `PUT`. */
+const EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/**
+ * @param {Place} place
+ * @param {"GET" | "HEAD" | "PUT" | "DELETE"} method
+ * @param {string} key of the object
+ * @param {Date} time S3 refuses what is signed more than a quarter of an hour off
+ * @param {{ body?: ReadableStream, sha256?: string, headers?: Record<string, string>, signal?: AbortSignal }} [request]
+ *   `sha256`: of the body, in hexadecimal; S3 refuses a body that does not match
+ * @returns {Promise<Response>}
+ */
+export async function requestS3(place, method, key, time, { body, sha256 = EMPTY, headers = {}, signal } = {}) {
+  const host = `${place.bucket}.s3.${place.region}.amazonaws.com`;
+  const path = `/${key.split("/").map(encoded).join("/")}`;
+  const stamp = time.toISOString().replace(/[-:]|\.\d+/g, "");
+  /** @type {Record<string, string>} */
+  const signed = { ...headers, host, "x-amz-content-sha256": sha256, "x-amz-date": stamp };
+  const authorization = await authorize(place, { method, path, headers: signed, sha256, stamp });
+  const { host: _, ...sent } = signed;
+  return fetch(`https://${host}${path}`, {
+    method,
+    headers: { ...sent, authorization },
+    redirect: "manual",
+    ...(body === undefined ? {} : { body }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+/**
+ * @param {Place} place
+ * @param {{ method: string, path: string, headers: Record<string, string>, sha256: string, stamp: string }} request
+ *   `headers` in lower case
+ * @returns {Promise<string>} the header
+ */
+export async function authorize({ region, accessKeyId, secretAccessKey }, { method, path, headers, sha256, stamp }) {
+  const names = Object.keys(headers).sort();
+  const canonical = [
+    method,
+    path,
+    "", // no query
+    ...names.map((name) => `${name}:${headers[name]?.trim()}`),
+    "",
+    names.join(";"),
+    sha256,
+  ].join("\n");
+  const day = stamp.slice(0, 8);
+  const scope = `${day}/${region}/s3/aws4_request`;
+  const digest = hex(await crypto.subtle.digest("SHA-256", bytes(canonical)));
+  let key = bytes(`AWS4${secretAccessKey}`);
+  for (const part of [day, region, "s3", "aws4_request"]) key = await hmac(key, part);
+  const signature = hex(await hmac(key, ["AWS4-HMAC-SHA256", stamp, scope, digest].join("\n")));
+  return `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, SignedHeaders=${names.join(";")}, Signature=${signature}`;
+}
+
+/**
+ * @param {string} sha256 hexadecimal
+ * @returns {string} base64, as S3's checksum headers have it
+ */
+export function checksumOf(sha256) {
+  return base64(Uint8Array.from(sha256.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16)));
+}
+
+/**
+ * @param {ArrayBuffer | Uint8Array} content
+ * @returns {string}
+ */
+export function hex(content) {
+  return Array.from(new Uint8Array(content), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * @param {string} segment of a path
+ * @returns {string} encoded as S3 does: everything but letters, digits and `-._~`
+ */
+function encoded(segment) {
+  return encodeURIComponent(segment).replace(
+    /[!'()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}
+
+/**
+ * @param {Uint8Array} secret
+ * @param {string} content
+ * @returns {Promise<Uint8Array>}
+ */
+async function hmac(secret, content) {
+  const key = await crypto.subtle.importKey("raw", secret, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  return new Uint8Array(await crypto.subtle.sign("HMAC", key, bytes(content)));
+}
+
+/**
+ * @param {string} text
+ * @returns {Uint8Array}
+ */
+function bytes(text) {
+  return new TextEncoder().encode(text);
+}

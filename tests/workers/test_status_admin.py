@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from .operators import EMAIL, HOUR, INCIDENT, PLAN, UPDATE, WEBHOOK, ask, key, made, post, problems, request
-from .status_fixtures import Status, at
+from .status_fixtures import MINUTE, Status, at
 from .world import OPERATOR, TOKEN, WEBHOOK_KEY
 
 # Incidents.
@@ -117,6 +117,37 @@ def test_overlapping_maintenance_is_refused_and_named(status: Status) -> None:
     made(status, f"maintenances/{name}/updates", {"status": "cancelled", "body": "Not then."})
     made(status, "maintenances", {**beside, "components": ["database"]})
     assert len(status.rows("SELECT 1 FROM audit WHERE action = 'maintenance.plan'")) == 4
+
+
+def test_maintenance_that_was_begun_early_overlaps_from_then_on(status: Status) -> None:
+    name = made(status, "maintenances", PLAN)["id"]
+    made(status, f"maintenances/{name}/updates", {"status": "in_progress", "body": "Early."}, minute=10)
+    beside = {**PLAN, "emergency": True, "startsAt": at(20), "endsAt": at(40)}
+    code, answer = post(status, "maintenances", beside, minute=20)
+    assert (code, answer["conflicts"]) == (409, [{"id": name, "title": "Upgrade"}])
+    made(status, "maintenances", {**beside, "components": ["backups"]}, minute=20)
+    made(status, "maintenances", {**PLAN, "startsAt": at(74 * HOUR), "endsAt": at(75 * HOUR)}, minute=20)
+    made(status, f"maintenances/{name}/updates", {"status": "completed", "body": "Done."}, minute=30)
+    ended = f"SELECT status, start_minute - {MINUTE}, end_minute - {MINUTE} FROM maintenances WHERE id = '{name}'"
+    assert status.rows(ended) == [("completed", 72 * HOUR, 72 * HOUR)]
+    made(status, "maintenances", beside, minute=30)
+
+
+def test_maintenance_does_not_begin_early_over_another(status: Status) -> None:
+    later = made(status, "maintenances", PLAN)["id"]
+    before = {**PLAN, "title": "Repair", "emergency": True, "startsAt": at(20), "endsAt": at(40)}
+    sooner = made(status, "maintenances", {**before, "components": ["edge", "backups"]})["id"]
+    path, begin = f"maintenances/{later}/updates", {"status": "in_progress", "body": "Early."}
+    for minute in (10, 30):
+        code, answer = post(status, path, begin, minute=minute)
+        assert code == 409
+        assert answer == {
+            "error": "it overlaps other maintenance of the same components",
+            "conflicts": [{"id": sooner, "title": "Repair"}],
+        }
+        status.cron(20)
+    made(status, path, begin, minute=40)
+    assert len(status.rows("SELECT 1 FROM audit WHERE action = 'maintenance.update'")) == 1
 
 
 def test_of_plans_at_once_one_wins(status: Status) -> None:

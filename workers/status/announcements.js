@@ -3,7 +3,7 @@
  * them safe to run twice, or beside each other: it is said once. The outbox is filled by the database (`fan_out`).
  */
 
-import { MINUTE } from "./uptime.js";
+import { MINUTE, minuteOf } from "./uptime.js";
 
 /** @typedef {{ id: string, status: string, body: string }} Word an update's id, what it makes of its subject, its text */
 
@@ -78,7 +78,7 @@ export function updateIncident(db, id, word, time, { title, impact, components }
 }
 
 /**
- * Nothing happens when it would overlap other maintenance of a component of it.
+ * Nothing happens when it would overlap other maintenance of a component of it. What runs may have begun before its time.
  *
  * @param {D1Database} db
  * @param {{ id: string, title: string, components: string[], emergency: boolean, startMinute: number, endMinute: number }} plan
@@ -95,7 +95,7 @@ export function planMaintenance(db, plan, word, time) {
            (id, title, status, components, emergency, announced_at, start_minute, end_minute, updated_at)
          SELECT ?1, ?2, ?3, ?4, ?5, ?8, ?6, ?7, ?8 WHERE NOT EXISTS (
            SELECT 1 FROM maintenances WHERE status IN ('scheduled', 'in_progress')
-           AND start_minute < ?7 AND end_minute > ?6 AND ${TOUCHES("?4")})`,
+           AND (status = 'in_progress' OR start_minute < ?7) AND end_minute > ?6 AND ${TOUCHES("?4")})`,
       )
       .bind(
         plan.id,
@@ -126,7 +126,8 @@ const MOVES = /** @type {const} */ ({
 });
 
 /**
- * Begins, ends or cancels maintenance; nothing happens when it is not where that begins.
+ * Begins, ends or cancels maintenance; nothing happens when it is not where that begins, or when it would begin before
+ * its time and overlap other maintenance of a component of it.
  *
  * @param {D1Database} db
  * @param {string} id
@@ -143,9 +144,9 @@ export function moveMaintenance(db, id, word, time) {
       .prepare(
         `UPDATE maintenances SET status = ?2, updated_at = ?3,
            end_minute = IIF(?2 = 'completed', MAX(start_minute, MIN(end_minute, ?4)), end_minute)
-         WHERE id = ?1 AND status = ?5`,
+         WHERE id = ?1 AND status = ?5 AND EXISTS (SELECT 1 FROM updates WHERE id = ?6)`,
       )
-      .bind(id, word.status, time.getTime(), minute, from),
+      .bind(id, word.status, time.getTime(), minute, from, word.id),
   ];
 }
 
@@ -205,7 +206,12 @@ function sayOfMaintenance(db, type, subject, from, word, time) {
   return db
     .prepare(
       `INSERT OR IGNORE INTO updates (id, type, subject, status, impact, components, body, at)
-       SELECT ?1, ?2, id, ?3, NULL, components, ?4, ?5 FROM maintenances WHERE id = ?6 AND instr(?7, status) > 0`,
+       SELECT ?1, ?2, id, ?3, NULL, components, ?4, ?5 FROM maintenances
+       WHERE id = ?6 AND instr(?7, status) > 0 AND NOT (
+         ?3 = 'in_progress' AND ?8 < start_minute AND EXISTS (
+           SELECT 1 FROM maintenances AS others WHERE others.id <> ?6 AND others.status IN ('scheduled', 'in_progress')
+           AND others.start_minute < maintenances.end_minute AND others.end_minute > ?8
+           AND ${TOUCHES("maintenances.components")}))`,
     )
-    .bind(word.id, type, word.status, word.body, time.getTime(), subject, from);
+    .bind(word.id, type, word.status, word.body, time.getTime(), subject, from, minuteOf(time));
 }

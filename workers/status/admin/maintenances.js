@@ -63,27 +63,28 @@ export async function announceMaintenance(call, given, components, noticeHours) 
     ),
     word,
     problems,
-    refusal: () => overlap(call.db, plan),
+    refusal: () => overlap(call.db, { id: call.key, ...plan }),
   });
   return json({ id: call.key, update: word, at }, 201);
 }
 
 /**
  * @param {D1Database} db
- * @param {{ startsAt: number, endsAt: number, components: string[] }} plan
- * @returns {Promise<Refusal>}
+ * @param {{ id: string, startsAt: number, endsAt: number, components: string[] }} plan
+ * @returns {Promise<Refusal>} that names what it overlaps; what runs may have begun before its time
  */
-async function overlap(db, { startsAt, endsAt, components }) {
+async function overlap(db, { id, startsAt, endsAt, components }) {
   const { results } = await db
     .prepare(
       `SELECT id, title, components FROM maintenances
-       WHERE status IN ('scheduled', 'in_progress') AND start_minute < ?2 AND end_minute > ?1 ORDER BY start_minute, id`,
+       WHERE id <> ?3 AND status IN ('scheduled', 'in_progress') AND (status = 'in_progress' OR start_minute < ?2)
+       AND end_minute > ?1 ORDER BY start_minute, id`,
     )
-    .bind(startsAt, endsAt)
+    .bind(startsAt, endsAt, id)
     .all();
   const conflicts = results
-    .filter((row) => JSON.parse(String(row.components)).some((/** @type {string} */ id) => components.includes(id)))
-    .map(({ id, title }) => ({ id, title }));
+    .filter((row) => JSON.parse(String(row.components)).some((/** @type {string} */ one) => components.includes(one)))
+    .map((row) => ({ id: row.id, title: row.title }));
   return new Refusal(409, "it overlaps other maintenance of the same components", { conflicts });
 }
 
@@ -106,8 +107,15 @@ export async function sayOfMaintenance(call, id, given) {
         : moveMaintenance(call.db, id, { id: call.key, status, body }, call.time),
     word: call.key,
     refusal: async () => {
-      const row = await call.db.prepare("SELECT status FROM maintenances WHERE id = ?").bind(id).first();
+      const row = await call.db
+        .prepare("SELECT status, components, end_minute FROM maintenances WHERE id = ?")
+        .bind(id)
+        .first();
       if (row === null) return new Refusal(404, `there is no maintenance ${id}`);
+      if (row.status === "scheduled" && status === "in_progress") {
+        const components = JSON.parse(String(row.components));
+        return overlap(call.db, { id, startsAt: minuteOf(call.time), endsAt: Number(row.end_minute), components });
+      }
       const wanted = status === undefined ? "nothing more is said of it" : `it cannot become ${status} from there`;
       return new Refusal(409, `maintenance ${id} is ${row.status}; ${wanted}`);
     },

@@ -187,7 +187,31 @@ def test_what_maintenance_does_to_its_components_is_told_with_each_update(format
         ("operational", "under_maintenance"),
         ("operational", "operational"),
     ]
-    assert told["resolved_at"] == told["scheduled_until"]
+    assert told["resolved_at"] == NOW
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "started", "resolved"),
+    [
+        ("scheduled", [], "11:00", None),
+        ("in_progress", [("in_progress", "09:30")], "09:30", None),
+        ("in_progress", [("in_progress", "11:01")], "11:00", None),
+        ("completed", [("completed", "10:00"), ("in_progress", "09:30")], "09:30", "10:00"),
+        ("completed", [("completed", "12:05"), ("in_progress", "11:00")], "11:00", "12:00"),
+    ],
+)
+def test_maintenance_is_dated_by_what_happened(
+    formats: Formats, status: str, words: list[tuple[str, str]], started: str, resolved: str | None
+) -> None:
+    def day(time: str) -> str:
+        return f"2026-11-24T{time}:00.000Z"
+
+    plan = maintenance(status=status, startsAt=day("11:00"), endsAt=day("12:00"))
+    plan["updates"] = [*(update(word, word, day(time)) for word, time in words), *plan["updates"]]
+    bodies = formats.statuspage(snapshot(maintenances=(plan,)))
+    (told,) = bodies["scheduled-maintenances.json"]["scheduled_maintenances"]
+    assert (told["started_at"], told["resolved_at"]) == (day(started), resolved and day(resolved))
+    assert (told["scheduled_for"], told["scheduled_until"]) == (day("11:00"), day("12:00"))
 
 
 @pytest.mark.parametrize(
@@ -227,7 +251,14 @@ def test_a_component_is_what_is_seen_and_said_of_it(
         (snapshot(seen="degraded", database="down"), "minor", "Minor Service Outage", "degraded"),
         (snapshot(seen="degraded"), "minor", "Partially Degraded Service", "degraded"),
         (snapshot(database="unknown"), "minor", "Partially Degraded Service", "unknown"),
-        (snapshot(known=False), "none", "All Systems Operational", "operational"),
+        (snapshot(known=False), "minor", "Partially Degraded Service", "unknown"),
+        (
+            snapshot(known=False, database="degraded", seen="degraded"),
+            "minor",
+            "Partially Degraded Service",
+            "degraded",
+        ),
+        (snapshot(known=False, database="down", seen="down"), "critical", "Major Service Outage", "outage"),
         (
             snapshot(maintenances=(maintenance(status="in_progress"),), database="down"),
             "maintenance",
@@ -271,7 +302,7 @@ def test_all_is_well_only_when_everything_is_seen_and_said_to_be(formats: Format
         )
         summary = formats.statuspage(world)["summary.json"]
         words = {component["status"] for component in summary["components"]}
-        well = seen == "ok" and database == "ok" and not (known and (maintained or set(some) - {"none"}))
+        well = known and seen == "ok" and database == "ok" and not (maintained or set(some) - {"none"})
         assert (summary["status"]["indicator"] == "none") == well
         if well:
             assert words == {"operational"}

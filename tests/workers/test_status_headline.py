@@ -12,7 +12,7 @@ from .workerd import WORKERS
 AT = "2026-11-24T10:00:30Z"
 SCRIPT = """
 import { headline } from "./status/page/headline.js";
-const dated = (key, value) => (/(At|time)$/.test(key) && value !== null ? new Date(value) : value);
+const dated = (key, value) => (/^at$|(At|time)$/.test(key) && value !== null ? new Date(value) : value);
 const snapshots = JSON.parse(await new Response(process.stdin).text(), dated);
 console.log(JSON.stringify(snapshots.map(headline)));
 """
@@ -24,15 +24,20 @@ def headlines(snapshots: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return json.loads(run.stdout)
 
 
+def maintenance(component: str, starts: str = "2026-11-24T09:30:00Z", ends: str = "2026-11-24T10:30:00Z") -> Any:
+    times = {"startsAt": starts, "endsAt": ends}
+    return {"status": "in_progress", "emergency": False, "components": [component], "updates": [], **times}
+
+
 def snapshot(
     seen: str, component: str, impacts: tuple[str, ...], maintained: str | None, *, known: bool
 ) -> dict[str, Any]:
     history = {
         "lastSampleAt": AT,
-        "incidents": [{"status": "identified", "impact": impact, "startedAt": AT} for impact in impacts],
-        "maintenances": [{"status": "in_progress", "emergency": False, "components": [maintained]}]
-        if maintained
-        else [],
+        "incidents": [
+            {"status": "identified", "impact": impact, "startedAt": AT, "components": []} for impact in impacts
+        ],
+        "maintenances": [maintenance(maintained)] if maintained else [],
     }
     return {
         "time": AT,
@@ -62,12 +67,20 @@ def test_the_headline_is_never_better_than_what_is_known() -> None:
         excused = plan if known else None
         if seen == "down" or said & {"critical", "major"}:
             expected = "down"
-        elif "minor" in said or (state != "ok" and excused != "database") or (seen != "ok" and excused is None):
+        elif (
+            not known
+            or "minor" in said
+            or (state != "ok" and excused != "database")
+            or (seen != "ok" and excused is None)
+        ):
             expected = "degraded"
         else:
             expected = "maintenance" if excused else "ok"
         assert line["state"] == expected, (seen, state, impacts, plan, known)
-        assert any("history is unavailable" in remark for remark in line["remarks"]) is not known
+        unread = "history is unavailable at the moment: incidents and maintenance cannot be read."
+        well = seen == state == "ok"
+        assert (f"All checks pass right now, but the {unread}" in line["remarks"]) is (not known and well)
+        assert (f"The {unread}" in line["remarks"]) is (not known and not well)
         if excused and expected != "maintenance":
             assert "Maintenance in progress." in line["remarks"]
 
@@ -78,3 +91,27 @@ def test_a_component_that_was_not_looked_at_is_not_said_to_work() -> None:
     [line] = headlines([unseen])
     assert (line["state"], line["text"]) == ("degraded", "Not everything is confirmed to work")
     assert line["remarks"] == ["Database: unknown."]
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends", "begun", "state"),
+    [
+        ("10:00", "11:00", None, "maintenance"),
+        ("10:00", "10:00:30", None, "degraded"),  # over, and nothing ran that would have said so
+        ("09:00", "10:00", None, "degraded"),
+        ("10:10", "11:00", None, "degraded"),
+        ("10:10", "11:00", "09:50", "maintenance"),  # begun before its time
+        ("10:10", "11:00", "10:05", "degraded"),
+    ],
+)
+def test_maintenance_explains_nothing_before_it_begins_and_after_its_end(
+    starts: str, ends: str, begun: str | None, state: str
+) -> None:
+    moment = snapshot("ok", "down", (), None, known=True)
+    plan = maintenance("database", f"2026-11-24T{starts}Z", f"2026-11-24T{ends}Z")
+    if begun:
+        words = [{"status": "in_progress", "at": "2026-11-24T10:00:10Z"}] if begun == "09:50" else []
+        plan["updates"] = [*words, {"status": "in_progress", "at": f"2026-11-24T{begun}Z"}]
+    moment["history"]["maintenances"] = [plan]
+    [line] = headlines([moment])
+    assert line["state"] == state

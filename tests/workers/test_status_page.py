@@ -111,6 +111,34 @@ def test_an_open_incident_is_said_first_whatever_the_look_says(site: Site) -> No
         expect(page.locator("#now")).to_have_class(state)
 
 
+def test_a_component_is_never_green_while_an_incident_of_it_is_open(site: Site) -> None:
+    incident(site.status, "i1", "We are looking.", impact=3, components=("database",))
+    page = site.open()
+    state = component(page, "Database").locator("h3 b")
+    for impact, looks, word in (
+        (3, "down", "Operational in our checks; incident open"),
+        (2, "partial", "Operational in our checks; incident open"),
+        (1, "degraded", "Operational in our checks; incident open"),
+        (0, "ok", "Operational"),
+    ):
+        site.status.host.sql(f"UPDATE incidents SET impact = {impact}")
+        page.reload()
+        expect(state).to_have_text(word)
+        expect(state).to_have_class(looks)
+        expect(component(page, "API").locator("h3 b")).to_have_class("ok")
+    site.status.host.sql("UPDATE incidents SET impact = 1")
+    site.status.world.database_down()
+    page.reload()
+    expect(state).to_have_text("Down; incident open")
+    expect(state).to_have_class("down")
+    site.status.maintenance("m1", 0, 90, "database")
+    site.status.cron(1)
+    site.minute = 1.5
+    page.reload()
+    expect(state).to_have_text("Under maintenance, down; incident open")
+    expect(state).to_have_class("down")
+
+
 def test_maintenance_is_announced_with_its_hours_and_its_components(site: Site) -> None:
     site.status.maintenance("m1", 0, 90, "database", emergency=True)
     site.status.maintenance("m2", 3 * 1440, 3 * 1440 + 60, "api")
@@ -183,8 +211,12 @@ def test_late_recording_is_said_with_its_time(site: Site) -> None:
 def test_without_its_database_the_page_says_what_it_sees(site: Site) -> None:
     site.broken = ["DB"]
     page = site.open()
-    expect(page.locator("#now")).to_contain_text("All systems operational")
-    expect(page.locator("#now")).to_contain_text("The history is unavailable at the moment")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Not everything is confirmed to work")
+    expect(page.locator("#now")).to_have_class("degraded")
+    expect(page.locator("#now")).to_contain_text(
+        "All checks pass right now, but the history is unavailable at the moment: "
+        "incidents and maintenance cannot be read."
+    )
     expect(component(page, "Database").get_by_role("heading")).to_have_text("Database Operational")
     assert page.locator("#components svg").count() == 0
     page.goto(f"{SITE}/history")

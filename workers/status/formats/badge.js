@@ -1,6 +1,7 @@
 /** What others show of this page: a badge in SVG 1.1 (https://www.w3.org/TR/SVG11/), to be used as an image. Pure. */
 
-import { headline, openIncidents, running } from "../page/headline.js";
+import { headline } from "../page/headline.js";
+import { componentState, openIncidents } from "../page/state.js";
 import { xml } from "./xml.js";
 
 /** @import { Snapshot } from "../model.js" */
@@ -70,11 +71,10 @@ function wordOf(snapshot) {
   if (state === "down") return "outage";
   if (state === "maintenance") return "maintenance";
   const { components, probe, history } = snapshot;
-  const maintained = running(history?.maintenances ?? []).flatMap((maintenance) => maintenance.components);
   const wrong =
     probe.status !== "ok" ||
     openIncidents(history?.incidents ?? []).some(({ impact }) => impact !== "none") ||
-    components.some(({ id }) => !maintained.includes(id) && ["degraded", "down"].includes(probe.components[id] ?? ""));
+    components.some(({ id }) => ["degraded", "partial", "down"].includes(componentState(id, snapshot).state));
   return wrong ? "degraded" : "unknown";
 }
 

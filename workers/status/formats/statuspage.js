@@ -8,27 +8,27 @@
  * components is when they were looked at, not when they last changed, which a look does not tell.
  */
 
-import { headline, openIncidents, running } from "../page/headline.js";
+import { headline } from "../page/headline.js";
+import { begunAt, componentState, endedAt, openIncidents, running } from "../page/state.js";
 
-/** @import { ComponentHealth } from "../../lib/health.js" */
 /** @import { Component, Impact, Incident, IncidentStatus, Maintenance, MaintenanceStatus, Snapshot } from "../model.js" */
+/** @import { ComponentState } from "../page/state.js" */
 
-/** Statuspage's, from best to worst, but for `under_maintenance`, which is neither. */
-const SEVERITIES = /** @type {const} */ (["operational", "degraded_performance", "partial_outage", "major_outage"]);
-
-/** @typedef {typeof SEVERITIES[number] | "under_maintenance"} ComponentStatus */
+/** @typedef {"operational" | "degraded_performance" | "partial_outage" | "major_outage" | "under_maintenance"} ComponentStatus */
 
 /** Statuspage has no word for `unknown`. The mildest that does not claim that all is well is taken for it. */
-/** @type {Record<ComponentHealth, typeof SEVERITIES[number]>} */
-const SEEN = {
+/** @type {Record<ComponentState["state"], ComponentStatus>} */
+const STATUSES = {
   ok: "operational",
   unknown: "degraded_performance",
   degraded: "degraded_performance",
+  partial: "partial_outage",
   down: "major_outage",
+  maintenance: "under_maintenance",
 };
 
-/** What an open incident says of each component that it affects. */
-/** @type {Record<Impact, typeof SEVERITIES[number]>} */
+/** What an incident says of each component that it affects. */
+/** @type {Record<Impact, ComponentStatus>} */
 const DECLARED = {
   none: "operational",
   minor: "degraded_performance",
@@ -45,7 +45,7 @@ export function statuspage(snapshot) {
   const incidents = history?.incidents ?? [];
   const maintenances = (history?.maintenances ?? []).filter(({ status }) => status !== "cancelled");
   const unresolved = openIncidents(incidents);
-  const active = running(maintenances);
+  const active = running(maintenances, snapshot.time);
   // The next one first.
   const upcoming = maintenances.filter(({ status }) => status === "scheduled").reverse();
 
@@ -93,8 +93,8 @@ function pageId(origin) {
 }
 
 /**
- * The page's headline in Statuspage's words, and so never `none` while something is not seen to work, or an incident of
- * any impact is open.
+ * The page's headline in Statuspage's words, and so never `none` while something is not seen to work, an incident of any
+ * impact is open, or it cannot be read whether one is.
  *
  * @param {Snapshot} snapshot
  * @returns {{ indicator: Impact | "maintenance", description: string }}
@@ -104,31 +104,15 @@ function statusOf(snapshot) {
   if (state === "ok") return { indicator: "none", description: "All Systems Operational" };
   if (state === "maintenance") return { indicator: "maintenance", description: "Service Under Maintenance" };
   if (state === "degraded") {
-    const outage = snapshot.components.some(({ id }) => statusOfComponent(id, snapshot).endsWith("_outage"));
+    const outage = snapshot.components.some(({ id }) =>
+      ["partial", "down"].includes(componentState(id, snapshot).state),
+    );
     return { indicator: "minor", description: outage ? "Minor Service Outage" : "Partially Degraded Service" };
   }
   const critical = openIncidents(snapshot.history?.incidents ?? []).some(({ impact }) => impact === "critical");
   return snapshot.probe.status === "down" || critical
     ? { indicator: "critical", description: "Major Service Outage" }
     : { indicator: "major", description: "Partial System Outage" };
-}
-
-/**
- * An open incident of any impact outranks maintenance, because people were told that something is wrong: then it is the
- * worse of what is said and what is seen. Otherwise maintenance in progress explains whatever is seen.
- *
- * @param {string} id
- * @param {Snapshot} snapshot
- * @returns {ComponentStatus}
- */
-function statusOfComponent(id, { probe, history }) {
-  const said = openIncidents(history?.incidents ?? [])
-    .filter(({ components, impact }) => components.includes(id) && impact !== "none")
-    .map(({ impact }) => DECLARED[impact]);
-  const maintained = running(history?.maintenances ?? []).some(({ components }) => components.includes(id));
-  if (maintained && said.length === 0) return "under_maintenance";
-  const words = [...said, SEEN[probe.components[id] ?? "unknown"]];
-  return SEVERITIES.findLast((severity) => words.includes(severity)) ?? "degraded_performance";
 }
 
 /**
@@ -142,7 +126,7 @@ function componentOf({ id, name }, snapshot) {
   return {
     id,
     name,
-    status: statusOfComponent(id, snapshot),
+    status: STATUSES[componentState(id, snapshot).state],
     created_at: (since ?? time).toISOString(),
     updated_at: time.toISOString(),
     position: components.findIndex((component) => component.id === id) + 1,
@@ -181,14 +165,15 @@ function incidentOf(incident, snapshot) {
  */
 function maintenanceOf(maintenance, snapshot) {
   const { status, announcedAt, startsAt, endsAt } = maintenance;
+  const begun = status === "in_progress" || status === "completed";
   return {
     ...announcement(maintenance, snapshot, {
       status,
       impact: "maintenance",
       created_at: announcedAt.toISOString(),
       monitoring_at: null,
-      resolved_at: status === "completed" ? endsAt.toISOString() : null,
-      started_at: startsAt.toISOString(),
+      resolved_at: status === "completed" ? endedAt(maintenance).toISOString() : null,
+      started_at: (begun ? begunAt(maintenance) : startsAt).toISOString(),
     }),
     scheduled_for: startsAt.toISOString(),
     scheduled_until: endsAt.toISOString(),

@@ -1,9 +1,10 @@
 /** What the page says first: one state and the words for it, never better than what is known. Pure. */
 
 import { escaped, stamp } from "./html.js";
+import { openIncidents, running } from "./state.js";
 
 /** @import { ComponentHealth, Health } from "../../lib/health.js" */
-/** @import { Impact, Incident, Maintenance, Snapshot } from "../model.js" */
+/** @import { Impact, Maintenance, Snapshot } from "../model.js" */
 
 /** @typedef {Health | "maintenance"} State in which a reader finds the platform */
 
@@ -33,7 +34,7 @@ const WORDS = { ok: "operational", degraded: "degraded", down: "down", unknown: 
  * @returns {Headline}
  */
 export function headline({ time, probe, components, history }) {
-  const maintenances = running(history?.maintenances ?? []);
+  const maintenances = running(history?.maintenances ?? [], time);
   const maintained = maintenances.flatMap(({ components }) => components);
   const maintenance = maintenances.find(({ emergency }) => emergency) ?? maintenances[0];
   const impacts = openIncidents(history?.incidents ?? []).map(({ impact }) => impact);
@@ -44,7 +45,7 @@ export function headline({ time, probe, components, history }) {
   const unexplained =
     amiss.some(({ id }) => !maintained.includes(id)) || (probe.status !== "ok" && maintenance === undefined);
 
-  const verdict = judged(probe.status, incident, maintenance, unexplained);
+  const verdict = judged(probe.status, incident, maintenance, unexplained || history === null);
   const remarks = [];
   if (!probe.answered) remarks.push("The API did not answer the check with a health report.");
   else if (amiss.length > 0) {
@@ -52,7 +53,8 @@ export function headline({ time, probe, components, history }) {
   }
   if (maintenance !== undefined && verdict.state !== "maintenance") remarks.push(`${maintenanceText(maintenance)}.`);
   if (history === null) {
-    remarks.push("The history is unavailable at the moment: this is what the live check alone has seen.");
+    const seen = probe.status === "ok" && amiss.length === 0 ? "All checks pass right now, but the" : "The";
+    remarks.push(`${seen} history is unavailable at the moment: incidents and maintenance cannot be read.`);
   } else if (history.lastSampleAt === null) {
     remarks.push("No minute has been recorded yet.");
   } else if (time.getTime() - history.lastSampleAt.getTime() > LATE_MILLISECONDS) {
@@ -65,13 +67,14 @@ export function headline({ time, probe, components, history }) {
  * @param {Health} seen by the live check
  * @param {{ state: State, text: string } | undefined} incident the gravest open one
  * @param {Maintenance | undefined} maintenance in progress
- * @param {boolean} unexplained whether something is not seen to work, and no maintenance says why
+ * @param {boolean} unconfirmed whether something is not seen to work and no maintenance says why, or it cannot be read
+ *   what people were told
  * @returns {{ state: State, text: string }}
  */
-function judged(seen, incident, maintenance, unexplained) {
+function judged(seen, incident, maintenance, unconfirmed) {
   if (seen === "down") return { state: "down", text: "The platform is not available" };
   if (incident !== undefined) return incident;
-  if (unexplained) return { state: "degraded", text: "Not everything is confirmed to work" };
+  if (unconfirmed) return { state: "degraded", text: "Not everything is confirmed to work" };
   if (maintenance !== undefined) return { state: "maintenance", text: maintenanceText(maintenance) };
   return { state: "ok", text: "All systems operational" };
 }
@@ -82,20 +85,4 @@ function judged(seen, incident, maintenance, unexplained) {
  */
 function maintenanceText({ emergency }) {
   return `${emergency ? "Emergency maintenance" : "Maintenance"} in progress`;
-}
-
-/**
- * @param {readonly Incident[]} incidents
- * @returns {Incident[]} those that are open, in the order given
- */
-export function openIncidents(incidents) {
-  return incidents.filter(({ status }) => status !== "resolved");
-}
-
-/**
- * @param {readonly Maintenance[]} maintenances
- * @returns {Maintenance[]} those in progress
- */
-export function running(maintenances) {
-  return maintenances.filter(({ status }) => status === "in_progress");
 }

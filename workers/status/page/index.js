@@ -2,14 +2,16 @@
 
 import { incidentArticle, maintenanceArticle, pastIncident } from "./announcements.js";
 import { strip, summary } from "./days.js";
-import { headline, openIncidents, running } from "./headline.js";
+import { headline } from "./headline.js";
 import { escaped, stamp } from "./html.js";
 import { CSS, SCRIPT } from "./inline.js";
 import { monthArticle } from "./months.js";
+import { componentState, openIncidents, running } from "./state.js";
 
 /** @import { ComponentHealth } from "../../lib/health.js" */
 /** @import { Component, History, Snapshot } from "../model.js" */
 /** @import { State } from "./headline.js" */
+/** @import { ComponentState } from "./state.js" */
 
 const RECENT_MILLISECONDS = 14 * 24 * 60 * 60_000;
 
@@ -101,10 +103,10 @@ ${main}
  * @param {History} history
  * @returns {string} what is going on and what is planned
  */
-function announced({ components }, { incidents, maintenances }) {
+function announced({ components, time }, { incidents, maintenances }) {
   const open = openIncidents(incidents);
   const upcoming = maintenances.filter(({ status }) => status === "scheduled").reverse();
-  const planned = [...running(maintenances), ...upcoming];
+  const planned = [...running(maintenances, time), ...upcoming];
   const parts = [];
   if (open.length > 0) {
     parts.push("<h2>Incidents</h2>", ...open.map((incident) => incidentArticle(incident, components, false)));
@@ -120,15 +122,27 @@ function announced({ components }, { incidents, maintenances }) {
  * @param {Snapshot} snapshot
  * @returns {string}
  */
-function componentItem({ id, name }, { time, probe, history }) {
-  const seen = probe.components[id] ?? "unknown";
-  const maintained = running(history?.maintenances ?? []).some(({ components }) => components.includes(id));
-  const word = maintained ? `Under maintenance${seen === "ok" ? "" : `, ${WORDS[seen].toLowerCase()}`}` : WORDS[seen];
+function componentItem({ id, name }, snapshot) {
+  const { time, history } = snapshot;
+  const state = componentState(id, snapshot);
   const days = history?.days[id] ?? [];
   const { figure, rest } = summary(days, time);
-  return `<li><h3>${escaped(name)} <b class="${maintained ? "maintenance" : seen}">${word}</b></h3>${
+  return `<li><h3>${escaped(name)} <b class="${state.state}">${wordsOf(state)}</b></h3>${
     history === null ? "" : `${strip(days, time)}<small><b>${figure}</b> ${rest}</small>`
   }</li>`;
+}
+
+/**
+ * @param {ComponentState} state
+ * @returns {string} `Operational in our checks; incident open`: what is seen never hides what is said
+ */
+function wordsOf({ seen, incident, maintained }) {
+  if (maintained) {
+    const parts = ["Under maintenance", ...(seen === "ok" ? [] : [WORDS[seen].toLowerCase()])];
+    return `${parts.join(", ")}${incident ? "; incident open" : ""}`;
+  }
+  if (!incident) return WORDS[seen];
+  return `${WORDS[seen]}${seen === "ok" ? " in our checks" : ""}; incident open`;
 }
 
 /**

@@ -21,7 +21,7 @@ export const STYLE = `
   --state: light-dark(#8a5300, #f0b35a);
   --shape: polygon(50% 0, 100% 100%, 0 100%);
 }
-.down {
+.down, .partial {
   --state: light-dark(#b3261e, #ff8f86);
   --shape: polygon(20% 0, 50% 30%, 80% 0, 100% 20%, 70% 50%, 100% 80%, 80% 100%, 50% 70%, 20% 100%, 0 80%, 30% 50%, 0 20%);
 }

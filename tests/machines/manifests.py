@@ -25,19 +25,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import boto3
-from botocore.config import Config
+import jsonschema
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import s3_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from tests.machines.stacks import contents, member, stack
+from tests.machines.stacks import ROOT, contents, member, stack
 
 BUCKET = "backbuild-staging-backups"
 GROUP = "worker-1"
 FIRST = datetime.combine(datetime.now(UTC) - timedelta(days=3), datetime.min.time(), UTC) + timedelta(seconds=5405)
 HOUR = 3600
+SCHEMA = json.loads((ROOT / "docs/schemas/backup-manifest.json").read_text())
+REMEDY = re.compile(r"^manifest: .+; remedy: .+$", re.MULTILINE)
+SECRET_KEY = "a-secret-key"
 KEY = "0123456789abcdefghijABCDEFGHIJ0123456789"  # as long as the generated ones
 
 Fault = Callable[[str, str], str | None]
@@ -63,15 +65,8 @@ class S3:
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Quiet)
         self.address = f"127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.client: Any = boto3.client(
-            "s3",
-            endpoint_url=f"http://{self.address}",
-            region_name="us-east-1",
-            aws_access_key_id="id",
-            aws_secret_access_key="secret",
-            config=Config(s3={"addressing_style": "path"}),
-        )
-        self.client.create_bucket(Bucket=BUCKET)
+        self._backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+        self._backend.create_bucket(BUCKET, "us-east-1")
 
     def _answer(self, environ: dict[str, Any], start: Any) -> Any:
         method, path = environ["REQUEST_METHOD"], unquote(environ["PATH_INFO"]).removeprefix(f"/{BUCKET}/")
@@ -88,19 +83,18 @@ class S3:
 
     def put(self, key: str, body: bytes, at: datetime | None = None) -> None:
         """Store an object, dated as the store would have at that time."""
-        self.client.put_object(Bucket=BUCKET, Key=key, Body=body)
+        stored = self._backend.put_object(BUCKET, key, body)
         if at is not None:
-            s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[BUCKET].keys[key].last_modified = at.replace(tzinfo=None)
+            stored.last_modified = at.replace(tzinfo=None)
 
     def get(self, key: str) -> bytes:
-        return self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        return self._backend.get_object(BUCKET, key).value
 
     def delete(self, key: str) -> None:
-        self.client.delete_object(Bucket=BUCKET, Key=key)
+        self._backend.delete_object(BUCKET, key)
 
     def keys(self, prefix: str) -> list[str]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-        return [one["Key"] for page in pages for one in page.get("Contents", ())]
+        return sorted(key for key in self._backend.buckets[BUCKET].keys if key.startswith(prefix))
 
     def close(self) -> None:
         self._server.shutdown()
@@ -113,6 +107,7 @@ class Repository:
     def __init__(self, s3: S3, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
         self.s3 = s3
         self.backups: list[dict[str, Any]] = []
+        self.first = int(FIRST.timestamp())
         self._random = random
         self._segment = 0
         s3.put(f"hourly/archive/{GROUP}/archive.info", b"archive", FIRST)
@@ -188,7 +183,7 @@ class Machine:
             program = program.replace(there, here)
         self.write("manifest.py", program)
         self.write("pgbackrest.conf", settings.replace(topology.buckets.primary_endpoint, s3.address))
-        self.write("secrets/backup-storage", json.dumps({"accessKeyId": "id", "secretAccessKey": "a-secret-key"}))
+        self.write("secrets/backup-storage", json.dumps({"accessKeyId": "id", "secretAccessKey": SECRET_KEY}))
         self.write("secrets/manifest-keys", keys)
         self.write("bin/pgbackrest", f"#!/bin/sh\n[ $1 = --stanza={GROUP} ] && cat {folder}/information\n")
         (folder / "bin/pgbackrest").chmod(0o755)
@@ -215,6 +210,20 @@ class Machine:
         out, err = process.communicate(timeout=120)
         return process.returncode, out + err
 
+    def done(self, repository: Repository) -> str:
+        code, said = self.run(repository)
+        assert code == 0, said
+        return said
+
+    def refused(self, repository: Repository) -> str:
+        """What it says when it refuses, without showing any secret."""
+        code, said = self.run(repository)
+        assert code == 1, said
+        assert REMEDY.search(said), said
+        assert "Traceback" not in said
+        assert not any(secret in said for secret in (KEY, SECRET_KEY))
+        return said
+
 
 def opened(envelope: bytes) -> dict[str, Any]:
     """What a manifest says, unverified."""
@@ -224,6 +233,27 @@ def opened(envelope: bytes) -> dict[str, Any]:
 def place(label: str) -> str:
     """Where a run's manifest is."""
     return f"manifests/{GROUP}/{label}.json"
+
+
+def manifests(s3: S3) -> dict[str, dict[str, Any]]:
+    """Every manifest by its run, each as its schema wants it, and true to what is stored."""
+    keys = [key for key in s3.keys(f"manifests/{GROUP}/") if key.endswith(".json")]
+    found = {key.rpartition("/")[2][:-5]: opened(s3.get(key)) for key in keys}
+    for run, manifest in found.items():
+        jsonschema.validate(manifest, SCHEMA, format_checker=jsonschema.FormatChecker())
+        assert manifest["run"] == run
+        listed = [one["key"] for one in manifest["objects"]]
+        assert listed == sorted(set(listed))
+        for one in manifest["objects"]:
+            body = s3.get(one["key"])
+            assert (len(body), hashlib.sha256(body).hexdigest()) == (one["size"], one["sha256"])
+    return found
+
+
+def tampered(envelope: bytes, **changes: Any) -> bytes:
+    fields = json.loads(envelope)
+    payload = json.dumps({**opened(envelope), **changes}).encode()
+    return json.dumps({**fields, "payload": base64.b64encode(payload).decode()}).encode()
 
 
 @contextmanager
@@ -239,11 +269,9 @@ def measure(objects: int, kib: int) -> None:
     with serving() as s3, tempfile.TemporaryDirectory() as folder:
         repository = Repository(s3, lambda size: body[:size])
         repository.backup(0, files=objects, size=len(body))
-        began, peak = time.monotonic(), 0
+        began = time.monotonic()
         process = Machine(Path(folder), s3).start(repository)
-        while process.poll() is None:
-            peak = max(peak, peak_kib(process.pid))
-            time.sleep(0.02)
+        peak = peak_of(process)
         seconds = time.monotonic() - began
         print(*process.communicate())
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -252,8 +280,16 @@ def measure(objects: int, kib: int) -> None:
     print(f"of these {cpu:.1f} s of processor time, {mib / cpu:.0f} MiB/s; peak memory {peak / 1024:.0f} MiB")
 
 
-def peak_kib(pid: int) -> int:
-    """The most memory that a running process has had, 0 when it is gone."""
+def peak_of(process: subprocess.Popen[str]) -> int:
+    """Wait for a process, and return how much memory it had at most, in KiB."""
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, _peak_kib(process.pid))
+        time.sleep(0.01)
+    return peak
+
+
+def _peak_kib(pid: int) -> int:
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) if found else 0
 

@@ -1,0 +1,274 @@
+"""The producer of backup manifests: a real process against a real S3 over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import subprocess
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.keys import public_key
+from tests.machines.manifests import (
+    GROUP,
+    HOUR,
+    KEY,
+    S3,
+    Machine,
+    Repository,
+    manifests,
+    opened,
+    peak_of,
+    place,
+    tampered,
+)
+from tests.machines.stacks import ROOT, contents, member, stack
+
+CHANGING = ("backup.info", "backup.info.copy", "archive.info", "archive.info.copy")
+
+
+def keys_of(manifest: dict[str, Any], kind: str) -> set[str]:
+    return {one["key"] for one in manifest["objects"] if one["kind"] == kind}
+
+
+def stored(s3: S3) -> set[str]:
+    """What manifests must list: all that never changes, and the copies of what does."""
+    everything = {*s3.keys("hourly/"), *s3.keys(f"manifests/{GROUP}/")}
+    changing = {key for key in everything if key.startswith("hourly/") and key.endswith(CHANGING)}
+    return {key for key in everything - changing if not key.endswith(".json")}
+
+
+def test_thousands_of_objects_of_a_full_backup_are_all_in_its_manifest(
+    machine: Machine, repository: Repository, s3: S3
+):
+    label = repository.backup(0, files=3_000, wal=1_100)
+    process = machine.start(repository)
+    peak = peak_of(process)
+    assert process.returncode == 0, process.communicate()
+    (manifest,) = manifests(s3).values()
+    assert keys_of(manifest, "backup") | keys_of(manifest, "wal") | keys_of(manifest, "index") == stored(s3)
+    assert len(manifest["objects"]) == 3_000 + 3 + 1_100 + 2
+    assert (manifest["kind"], manifest["dependsOn"], manifest["previous"]) == ("full", [], None)
+    assert manifest["wal"] == {"first": "0000000100000000000000FD", "last": "000000010000000500000048"}
+    assert manifest["finishedAt"] > manifest["startedAt"]
+    assert s3.requests[-2:] == [("PUT", place(label)), ("GET", place(label))]  # written last, and read back
+    assert peak < 100 * 1024
+
+
+def test_a_large_object_is_never_in_memory(machine: Machine, repository: Repository, s3: S3):
+    repository.backup(0, files=4, size=64 << 20)
+    process = machine.start(repository)
+    peak = peak_of(process)
+    assert process.returncode == 0
+    assert sum(one["size"] for one in manifests(s3).popitem()[1]["objects"]) > 4 * (64 << 20)
+    assert 0 < peak < 120 * 1024  # four of these at once, each larger than half of that
+
+
+def test_increments_list_what_is_new_and_name_what_they_need(machine: Machine, repository: Repository, s3: S3):
+    labels: list[str] = []
+    for hour in range(4):
+        labels.append(repository.backup(hour * HOUR))
+        machine.done(repository)
+        for minute in range(5, 60, 11):
+            repository.archive(hour * HOUR + minute * 60)
+    found = manifests(s3)
+    assert list(found) == labels
+    full, first, second, third = found.values()
+    assert [full["kind"], first["kind"]] == ["full", "incremental"]
+    assert first["dependsOn"] == [labels[0]]
+    assert third["dependsOn"] == [labels[0], labels[2]]
+    for before, after in pairwise(labels):
+        envelope = s3.get(place(before))
+        assert found[after]["previous"] == {"run": before, "sha256": hashlib.sha256(envelope).hexdigest()}
+    listed = [one["key"] for manifest in found.values() for one in manifest["objects"]]
+    newest = max(keys_of(third, "wal"))
+    not_yet = {key for key in s3.keys(f"hourly/archive/{GROUP}/17-1/") if key > newest}
+    assert sorted(listed) == sorted(stored(s3) - not_yet)  # each once
+    assert len(not_yet) == 5
+    assert len(keys_of(second, "wal")) == 7
+    for label in labels:
+        assert s3.get(f"manifests/{GROUP}/{label}/backup.info") == f"index up to {label}".encode()
+
+
+def test_wal_whose_upload_took_long_is_not_left_out(machine: Machine, repository: Repository, s3: S3):
+    repository.backup(0)
+    machine.done(repository)
+    late = repository.archive(-10 * 60)  # dated before that run began, and listed after it ended
+    repository.backup(HOUR)
+    machine.done(repository)
+    assert any(late in key for key in keys_of(list(manifests(s3).values())[1], "wal"))
+
+
+def test_again_changes_nothing(machine: Machine, repository: Repository, s3: S3):
+    label = repository.backup(0)
+    machine.done(repository)
+    before = s3.get(place(label))
+    s3.requests.clear()
+    assert machine.done(repository) == ""
+    assert {method for method, _ in s3.requests} == {"GET"}
+    assert s3.get(place(label)) == before
+
+
+def test_runs_that_were_left_without_one_get_theirs_in_order(machine: Machine, repository: Repository, s3: S3):
+    labels = [repository.backup(hour * HOUR) for hour in (0, 1, 2)]
+    machine.done(repository)
+    found = manifests(s3)
+    assert [found[label]["previous"] and found[label]["previous"]["run"] for label in labels] == [None, *labels[:2]]
+
+
+def test_the_first_one_of_all_is_the_newest_full_backups(machine: Machine, repository: Repository, s3: S3):
+    old = [repository.backup(hour * HOUR) for hour in (0, 1)]
+    new = [repository.backup(hour * HOUR) for hour in (24, 25)]
+    for key in s3.keys(f"hourly/backup/{GROUP}/{old[0]}"):  # aged out; the index still names it
+        s3.delete(key)
+    machine.done(repository)
+    assert list(manifests(s3)) == new
+
+
+def contents_of(s3: S3) -> dict[str, list[tuple[str, str, str]]]:
+    """What the manifests say of objects, without the times of the copies that they made themselves."""
+    return {
+        run: [(one["key"], one["sha256"], one["kind"]) for one in manifest["objects"]]
+        for run, manifest in manifests(s3).items()
+    }
+
+
+def forget(s3: S3) -> None:
+    for key in s3.keys("manifests/"):
+        s3.delete(key)
+
+
+def test_killed_at_any_request_it_goes_on_from_there(machine: Machine, repository: Repository, s3: S3):
+    for hour in (0, 1):
+        repository.backup(hour * HOUR, files=5)
+    s3.requests.clear()
+    machine.done(repository)
+    methods = [method for method, _ in s3.requests]
+    whole = contents_of(s3)
+    writes = [number for number, method in enumerate(methods) if method == "PUT"]
+    assert len(writes) == 6  # two indexes and a manifest each
+    for deadly in {*writes, *(number + 1 for number in writes), *random.Random(11).sample(range(len(methods)), 3)}:
+        forget(s3)
+        s3.requests.clear()
+        process = machine.start(repository)
+
+        def kill(_method: str, _path: str, process: subprocess.Popen[str] = process, deadly: int = deadly) -> None:
+            if len(s3.requests) == deadly + 1:
+                process.kill()
+                process.wait()
+
+        s3.fault = kill
+        process.communicate(timeout=60)
+        assert process.returncode == -9
+        s3.fault = lambda _method, _path: None
+        machine.done(repository)
+        assert contents_of(s3) == whole, deadly
+
+
+def test_killed_at_any_time_it_goes_on_from_there(machine: Machine, repository: Repository, s3: S3):
+    chance = random.Random(13)
+    for hour in (0, 1, 2):
+        repository.backup(hour * HOUR, files=100)
+    machine.done(repository)
+    whole = contents_of(s3)
+    forget(s3)
+    for _ in range(8):
+        process = machine.start(repository)
+        time.sleep(chance.uniform(0.2, 1.5))
+        process.kill()
+        process.communicate()
+    machine.done(repository)
+    assert contents_of(s3) == whole
+
+
+def test_a_store_that_often_fails_is_asked_again(machine: Machine, repository: Repository, s3: S3):
+    repository.backup(0, files=20)
+    machine.done(repository)
+    whole = contents_of(s3)
+    forget(s3)
+    chance, befallen = random.Random(17), []
+
+    def fault(method: str, path: str) -> str | None:
+        if befallen[-2:] == [path, path] or chance.random() > 0.3:  # never thrice in a row
+            return None
+        befallen.append(path)
+        return chance.choice(["503", "cut"]) if method == "GET" and path.startswith("hourly/") else "503"
+
+    s3.fault = fault
+    machine.done(repository)
+    assert len(befallen) > 10
+    s3.fault = lambda _method, _path: None
+    assert contents_of(s3) == whole
+
+
+def test_of_two_leaders_the_faster_ones_counts(tmp_path: Path, machine: Machine, repository: Repository, s3: S3):
+    labels = [repository.backup(hour * HOUR) for hour in (0, 1)]
+    theirs: list[bytes] = []
+
+    def fault(method: str, path: str) -> None:
+        if method == "PUT" and path == place(labels[0]):
+            s3.fault = lambda _method, _path: None
+            Machine(tmp_path / "other", s3).done(repository)
+            s3.delete(place(labels[1]))
+            theirs.append(s3.get(path))
+
+    s3.fault = fault
+    machine.done(repository)
+    assert s3.get(place(labels[0])) == theirs[0]
+    assert manifests(s3)[labels[1]]["previous"]["sha256"] == hashlib.sha256(theirs[0]).hexdigest()
+
+
+@pytest.mark.parametrize(("leads", "backup", "steps"), [(1, 0, 0), (0, 1, 2), (0, 0, 3)])
+def test_a_backup_is_signed_for_once_it_has_succeeded(tmp_path: Path, leads: int, backup: int, steps: int):
+    topology = stack("staging")
+    script = contents(topology, member(topology, f"{GROUP}-0"))["/usr/local/sbin/backbuild-backup"]
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "known").write_text(f"GROUP={GROUP} MEMBER=m ADDRESS=a DATA={tmp_path}\n")
+    log = tmp_path / "log"
+    log.touch()
+    locked = f'flock -n {tmp_path}/spool/backup.lock true && exit 9; echo "$@" >> {log}'
+    for name, body in {
+        "curl": f"exit {leads}",
+        "pgbackrest": f'{locked}; case "$*" in *" backup") exit {backup};; esac',
+        "python3": locked,
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    run = subprocess.run(
+        ["sh", "-s", "incr"],
+        input=script.replace("/etc/default/backbuild", f"{tmp_path}/known"),
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        text=True,
+        check=False,
+    )
+    assert run.returncode == backup
+    assert (
+        log.read_text().splitlines()
+        == [
+            f"--stanza={GROUP} stanza-create",
+            f"--stanza={GROUP} --type=incr backup",
+            f"/usr/local/lib/backbuild/manifest.py {GROUP}",
+        ][:steps]
+    )
+
+
+def test_anybody_can_verify_one_as_documented(machine: Machine, repository: Repository, s3: S3):
+    label = repository.backup(0)
+    machine.done(repository)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/backup-manifest.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    envelope = s3.get(place(label))
+    assert names["verified"](envelope, [public_key("another"), public_key(KEY)]) == opened(envelope)
+    for wrong, keys in (
+        (envelope, [public_key("another")]),
+        (tampered(envelope, group="worker-2"), [public_key(KEY)]),
+    ):
+        with pytest.raises(ValueError, match="not signed"):
+            names["verified"](wrong, keys)

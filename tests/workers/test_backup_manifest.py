@@ -1,0 +1,291 @@
+"""What machines sign, the Workers read; nothing else is believed, and why not is named."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from .backup_manifests import KEY, PASSWORD, RUN, Reader, manifest_of, object_of, sealed
+from .workerd import WORKERS
+
+SCHEMA = json.loads((Path(WORKERS).parent / "docs/schemas/backup-manifest.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker())
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    reader = Reader()
+    yield reader
+    reader.close()
+
+
+def refused(reader: Reader, *envelopes: bytes, **options: Any) -> set[str]:
+    """The reasons; every one of them must be refused by name."""
+    answers = reader.read(*envelopes, **options)
+    assert {answer.get("name") for answer in answers} == {"ManifestRefused"}, answers
+    return {answer["reason"] for answer in answers}
+
+
+FULL = manifest_of(
+    run=RUN[:16],
+    kind="full",
+    previous=None,
+    dependsOn=[],
+    objects=[object_of(f"hourly/backup/worker-1/{RUN[:16]}/pg_data/a b+%2e ü\U0001f600.zst")],
+)
+
+
+def test_what_a_machine_signs_is_read_as_it_was_signed(reader: Reader) -> None:
+    assert reader.read(sealed(manifest_of())) == [{"manifest": manifest_of()}]
+    assert reader.read(sealed(FULL), key=f"manifests/worker-1/{RUN[:16]}.json") == [{"manifest": FULL}]
+    for manifest in (manifest_of(), FULL):
+        VALIDATOR.validate(manifest)
+
+
+def test_any_of_the_keys_will_do_and_no_other(reader: Reader) -> None:
+    assert reader.read(sealed(manifest_of(), "old"), keys=("new", "old")) == [{"manifest": manifest_of()}]
+    assert refused(reader, sealed(manifest_of(), "stranger")) == {"key"}
+    assert refused(reader, sealed(manifest_of()), keys=()) == {"key"}
+
+
+def test_a_manifest_is_believed_in_its_own_place_alone(reader: Reader) -> None:
+    for key in (KEY.replace("worker-1", "worker-2"), f"manifests/worker-1/{RUN[:16]}.json", f"/{KEY}", RUN):
+        assert refused(reader, sealed(manifest_of()), key=key) == {"place"}
+
+
+def test_no_byte_can_be_changed(reader: Reader) -> None:
+    """Every byte of the envelope, each of its bits."""
+    envelope = sealed(manifest_of())
+    changed = [
+        envelope[:place] + bytes([envelope[place] ^ 1 << bit]) + envelope[place + 1 :]
+        for place in range(len(envelope))
+        for bit in range(8)
+    ]
+    assert refused(reader, *changed) == {"envelope", "key", "signature"}
+
+
+@given(st.data())
+@settings(max_examples=50, deadline=None)
+def test_no_piece_can_be_changed(reader: Reader, data: st.DataObject) -> None:
+    envelope = sealed(manifest_of())
+    begin = data.draw(st.integers(0, len(envelope)))
+    end = data.draw(st.integers(begin, len(envelope)))
+    piece = data.draw(st.binary(max_size=20).filter(lambda piece: piece.strip() != envelope[begin:end].strip()))
+    outside = begin == len(envelope) or end == 0
+    if not (outside and piece.strip() == b""):  # white space around it changes nothing that is said
+        assert refused(reader, envelope[:begin] + piece + envelope[end:]) <= {"envelope", "key", "signature"}
+
+
+def with_fields(**changes: Any) -> bytes:
+    return json.dumps({**json.loads(sealed(manifest_of())), **changes}).encode()
+
+
+ENVELOPE = json.loads(sealed(manifest_of()))
+SIGNATURE = ENVELOPE["signatures"][0]
+ENVELOPES = {
+    "nothing": b"",
+    "not UTF-8": b'{"payload": "\xff"}',
+    "a byte order mark": b"\xef\xbb\xbf" + sealed(manifest_of()),
+    "null": b"null",
+    "a list": b"[]",
+    "the payload alone": json.dumps(manifest_of()).encode(),
+    "another type": with_fields(payloadType="application/json"),
+    "a field more": with_fields(more=1),
+    "no signature": with_fields(signatures=[]),
+    "two signatures": with_fields(signatures=[SIGNATURE, SIGNATURE]),
+    "a signature that is a text": with_fields(signatures=[SIGNATURE["sig"]]),
+    "signatures that are an object": with_fields(signatures={"0": SIGNATURE, "length": 1}),
+    "a number as the key's id": with_fields(signatures=[{**SIGNATURE, "keyid": 1}]),
+    "base64 with white space": with_fields(payload=ENVELOPE["payload"][:4] + "\n" + ENVELOPE["payload"][4:]),
+    "base64 of other alphabets": with_fields(signatures=[{**SIGNATURE, "sig": "-_" * 44}]),
+    "base64 without its end": with_fields(signatures=[{**SIGNATURE, "sig": SIGNATURE["sig"].rstrip("=")}]),
+}
+
+
+@pytest.mark.parametrize("what", ENVELOPES)
+def test_what_is_no_envelope_is_refused(reader: Reader, what: str) -> None:
+    assert refused(reader, ENVELOPES[what]) == {"envelope"}
+
+
+@pytest.mark.parametrize("size", [0, 63, 65])
+def test_a_signature_has_64_bytes(reader: Reader, size: int) -> None:
+    signature = {**SIGNATURE, "sig": base64.b64encode(bytes(size)).decode()}
+    assert refused(reader, with_fields(signatures=[signature])) == {"signature"}
+
+
+def test_other_versions_are_refused_as_such(reader: Reader) -> None:
+    for version in (0, 2, "1", None):
+        assert refused(reader, sealed(manifest_of(version=version))) == {"version"}
+    assert refused(reader, sealed({"version": 2, "unlike": "this one"})) == {"version"}
+
+
+BACKUP = f"hourly/backup/worker-1/{RUN}"
+KEYS = {
+    "a way up": f"{BACKUP}/../x",
+    "a way up at the end": f"{BACKUP}/..",
+    "here": f"{BACKUP}/./x",
+    "two slashes": f"{BACKUP}//x",
+    "a slash first": f"/{BACKUP}/x",
+    "a slash last": f"{BACKUP}/x/",
+    "a control character": f"{BACKUP}/a\nb",
+    "another control character": f"{BACKUP}/a\x9fb",
+    "no text": 7,
+    "too long": f"{BACKUP}/{'x' * 1024}",
+    "too long in UTF-8": f"{BACKUP}/{'ü' * 500}",
+    "half a character": f"{BACKUP}/\ud800",
+    "another class": f"daily/backup/worker-1/{RUN}/x",
+    "no class": "x",
+    "nothing": "",
+    "another group": f"hourly/backup/worker-2/{RUN}/x",
+    "a group that begins alike": f"hourly/backup/worker-11/{RUN}/x",
+    "another kind's place": "hourly/archive/worker-1/x",
+    "another run's index": "manifests/worker-1/20261124-013005F/backup.info",
+    "the place alone": "hourly/backup/worker-1/",
+}
+OBJECTS: dict[str, Any] = {
+    "one field less": {"key": f"{BACKUP}/x"},
+    "one field more": object_of(more=1),
+    "null": None,
+    "a list": [],
+    **{f"key: {what}": object_of(key) for what, key in KEYS.items()},
+    **{f"size {size}": object_of(size=size) for size in (-1, 1.5, "5", None, 5 * 2**40 + 1, 1e300, True)},
+    **{f"sha256 {hash}": object_of(sha256=hash) for hash in ("", "ab" * 31, "AB" * 32, "xy" * 32, "ab" * 32 + "\n", 0)},
+    **{f"kind {kind}": object_of(kind=kind) for kind in ("full", "", None, "toString", "__proto__")},
+}
+TIMES = (
+    "",
+    "2026-11-24",
+    "2026-11-24T02:30:05",
+    "2026-11-24T02:30:05+00:00",
+    "2026-13-24T02:30:05Z",
+    "2026-02-30T02:30:05Z",
+    "2026-11-24T24:00:00Z",
+    "2026-11-24T02:60:05Z",
+    "2026-11-24T02:30:05Z\n",
+    0,
+    None,
+)
+CONTENTS: dict[str, Any] = {
+    "null": None,
+    "a list": [],
+    "a field less": {key: value for key, value in manifest_of().items() if key != "wal"},
+    "a field more": manifest_of(more=1),
+    **{f"object: {what}": manifest_of(objects=[one]) for what, one in OBJECTS.items()},
+    **{f"objects {objects}": manifest_of(objects=objects) for objects in ([], {}, None, "x")},
+    "a key twice": manifest_of(objects=[object_of(), object_of(size=6)]),
+    **{f"group {group}": manifest_of(group=group) for group in ("", "..", "a/b", "A", "a_b", "x" * 64, None, 1)},
+    **{
+        f"run {run}": manifest_of(run=run)
+        for run in ("", "..", RUN[:-1], RUN + "\n", RUN + "/x", "20261124-013005I", f"../{RUN}", None)
+    },
+    **{f"kind {kind}": manifest_of(kind=kind) for kind in ("full", "differential", None)},
+    **{f"{field} {time}": manifest_of(**{field: time}) for time in TIMES for field in ("startedAt", "finishedAt")},
+    **{f"storedAt {time}": manifest_of(objects=[object_of(storedAt=time)]) for time in TIMES},
+    "it ends before it begins": manifest_of(finishedAt="2026-11-24T02:30:04Z"),
+    "no full one that it needs": manifest_of(dependsOn=[]),
+    "another full one first": manifest_of(dependsOn=["20261123-013005F"]),
+    "itself": manifest_of(dependsOn=[RUN[:16], RUN]),
+    "one twice": manifest_of(dependsOn=[RUN[:16], RUN[:16]]),
+    "no list": manifest_of(dependsOn=RUN[:16]),
+    "a full one that needs another": manifest_of(run=RUN[:16], kind="full", dependsOn=["20261123-013005F"]),
+    **{
+        f"previous {previous}": manifest_of(previous=previous)
+        for previous in (
+            RUN[:16],
+            {},
+            {"run": RUN[:16]},
+            {"run": RUN[:16], "sha256": "x"},
+            {"run": RUN, "sha256": "cd" * 32},
+            {"run": "..", "sha256": "cd" * 32},
+            {"run": "20261124-030005F", "sha256": "cd" * 32},
+        )
+    },
+    **{
+        f"wal {wal}": manifest_of(wal=wal)
+        for wal in (
+            None,
+            {"first": "0" * 24},
+            {"first": "0" * 24, "last": "x"},
+            {"first": "F" * 24, "last": "F" * 23 + "E"},
+            {"first": "00000001" + "0" * 16, "last": "00000002" + "0" * 16},
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("what", CONTENTS)
+def test_what_is_signed_but_not_as_the_format_has_it_is_refused(reader: Reader, what: str) -> None:
+    assert refused(reader, sealed(CONTENTS[what]), key=KEY) == {"content"}
+
+
+BEYOND_A_SCHEMA = {
+    "a key twice",
+    "it ends before it begins",
+    "no full one that it needs",
+    "another full one first",
+    "itself",
+    "a full one that needs another",
+    "kind full",
+    *(
+        what
+        for what in CONTENTS
+        if what.startswith(("previous {'run': '2", "wal {'first': 'F", "wal {'first': '00000001"))
+    ),
+    *(what for what in CONTENTS if what.endswith("\n")),  # for Python, what comes before a line's end is at the end
+    *(
+        f"object: key: {what}"
+        for what in (
+            "another group",
+            "a group that begins alike",
+            "another kind's place",
+            "another run's index",
+            "half a character",
+            "too long in UTF-8",
+        )
+    ),
+}
+
+
+def test_the_schema_refuses_all_that_a_schema_can() -> None:
+    taken = {what for what, manifest in CONTENTS.items() if VALIDATOR.is_valid(manifest)}
+    dates = {what for what in taken if "edAt 2026" in what}  # whether a calendar has it
+    assert taken - dates <= BEYOND_A_SCHEMA
+
+
+def test_more_objects_than_are_taken(reader: Reader) -> None:
+    objects = [object_of(f"{BACKUP}/{number:06}") for number in range(100_001)]
+    assert refused(reader, sealed(manifest_of(objects=objects))) <= {"content", "envelope"}
+    assert "manifest" in reader.read(sealed(manifest_of(objects=objects[1:])))[0]
+
+
+def test_more_bytes_than_are_taken(reader: Reader) -> None:
+    assert refused(reader, b" " * (32 * 2**20 + 1)) == {"envelope"}
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_whatever_is_signed_is_refused_by_name(reader: Reader, value: Any) -> None:
+    fields = [*manifest_of()]
+    changed = [sealed(manifest_of(**{field: value})) for field in fields if manifest_of()[field] != value]
+    refused_or_read = reader.read(sealed(value), *changed)
+    assert {answer.get("name", "read") for answer in refused_or_read} <= {"ManifestRefused", "read"}
+    assert "manifest" not in refused_or_read[0]
+
+
+def test_no_refusal_shows_what_was_read(reader: Reader) -> None:
+    (answer,) = reader.read(sealed(manifest_of(group="../secret")))
+    assert answer["message"] == "not as the format has it: group"
+    assert PASSWORD not in str(reader.read(b"{"))

@@ -122,7 +122,7 @@ def test_every_problem_is_shown(page: Status, run: Run) -> None:
     assert ran.code == 2
     assert "title has 201 characters; at most 200 are allowed" in ran.err
     assert 'components "moon" is not known' in ran.err
-    assert "body must not be empty" in ran.err
+    assert "body must hold a visible character" in ran.err
     assert page.rows("SELECT name FROM sqlite_master WHERE name = 'incidents'") == [("incidents",)]
 
 

@@ -59,6 +59,12 @@ def test_texts_stay_as_they_are_given(status: Status) -> None:
     assert "<script>alert" not in status.get("/history")["body"]
 
 
+@pytest.mark.parametrize("text", ["7", "!", "+", "\u6771", "\U0001f525", "\u0627\u200f", "\u200be\u0301"])
+def test_one_visible_character_is_a_text(status: Status, text: str) -> None:
+    made(status, "incidents", {**INCIDENT, "title": text, "body": text})
+    assert status.rows("SELECT title, body FROM incidents, updates") == [(text, text)]
+
+
 def test_limits_count_characters_and_duplicate_keys_are_checked_as_they_are_used(status: Status) -> None:
     made(status, "incidents", {**INCIDENT, "title": "\U0001f525" * 200, "components": []})
     twice = json.dumps(INCIDENT).replace('"impact": "minor"', '"impact": "minor", "impact": 7')

@@ -123,7 +123,16 @@ def test_every_problem_is_named_at_once(quiet: Status) -> None:
     ("field", "value", "problem"),
     [
         ("title", "x" * 201, "has 201 characters; at most 200 are allowed"),
-        ("title", "  ", "must not be empty"),
+        ("title", "", "must hold a visible character"),
+        *(
+            (field, text, "must hold a visible character")
+            for field in ("title", "body")
+            for text in ("  ", "\u00ad", "\u115f", "\u200b", "\u202e", "\u2800", "\u3164", "\ufe0f", "\u200b \u3164")
+        ),
+        *(
+            ("title", f"Paid {mark}lluf", "must not turn the direction of writing (U+202A to U+202E, U+2066 to U+2069)")
+            for mark in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+        ),
         ("title", None, "must be a text"),
         ("title", ["x"], "must be a text"),
         ("title", "one\ntwo", "must be one line, without control characters"),
@@ -203,7 +212,7 @@ def test_bad_plans_are_refused(quiet: Status, change: dict[str, Any], field: str
 def test_too_little_notice_names_the_way_out(quiet: Status) -> None:
     found = problems(quiet, "maintenances", {**PLAN, "startsAt": at(60), "title": ""})
     assert "emergency: true" in found["startsAt"]
-    assert found["title"] == "must not be empty"
+    assert found["title"] == "must hold a visible character"
 
 
 @pytest.mark.parametrize(
@@ -265,6 +274,12 @@ def test_webhooks_lead_to_public_https_hosts(quiet: Status, address: str) -> Non
 )
 def test_email_addresses_are_plain(quiet: Status, address: Any) -> None:
     assert list(problems(quiet, "contacts", {**EMAIL, "address": address})) == ["address"]
+    assert nothing_happened(quiet)
+
+
+@pytest.mark.parametrize("name", ["\u3164", "Ann \u202enoB"])
+def test_contacts_names_are_seen_as_they_are(quiet: Status, name: str) -> None:
+    assert list(problems(quiet, "contacts", {**EMAIL, "name": name})) == ["name"]
     assert nothing_happened(quiet)
 
 

@@ -4,7 +4,13 @@
 /** @template T @typedef {{ value: T } | { problem: string }} Checked */
 /** @template T @typedef {(given: unknown) => Checked<T>} Check */
 
-/** Nothing that is drawn as nothing, or that ends a line or a text for some reader. */
+/** Some letters and symbols are drawn as nothing: those that Unicode lets be ignored, and Braille's blank. */
+const VISIBLE = /(?![\p{Default_Ignorable_Code_Point}\u2800])[\p{L}\p{N}\p{P}\p{S}]/u;
+
+/** They would turn what stands beside the line, too. */
+const DIRECTION = /[\u202a-\u202e\u2066-\u2069]/;
+
+/** What ends a line or a text for some reader. */
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
 const CONTROL_BUT_LINES = /[^\P{Cc}\n\r\t]/u;
 
@@ -63,9 +69,11 @@ export function nullable(check) {
 export function line(limit) {
   return (given) => {
     const result = text(limit)(given);
-    if ("value" in result && CONTROL.test(result.value))
-      return { problem: "must be one line, without control characters" };
-    return result;
+    if ("problem" in result) return result;
+    if (CONTROL.test(result.value)) return { problem: "must be one line, without control characters" };
+    return DIRECTION.test(result.value)
+      ? { problem: "must not turn the direction of writing (U+202A to U+202E, U+2066 to U+2069)" }
+      : result;
   };
 }
 
@@ -76,7 +84,7 @@ export function line(limit) {
 export function text(limit) {
   return (given) => {
     if (typeof given !== "string") return { problem: "must be a text" };
-    if (given.trim() === "") return { problem: "must not be empty" };
+    if (!VISIBLE.test(given)) return { problem: "must hold a visible character" };
     if (!given.isWellFormed()) return { problem: "must be whole Unicode characters" };
     if (CONTROL_BUT_LINES.test(given)) return { problem: "must not hold control characters" };
     const length = [...given].length;

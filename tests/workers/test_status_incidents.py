@@ -1,5 +1,7 @@
 """When probes open, raise and close incidents, and when they hold their tongue."""
 
+import pytest
+
 from .status_fixtures import MINUTE, Status, at
 from .world import report
 
@@ -81,13 +83,25 @@ def test_two_looks_that_differ_are_believed_as_the_milder_one(status: Status) ->
     assert incidents(status) == [(f"database-{MINUTE}", "investigating", 3)]
 
 
-def test_a_flap_neither_opens_nor_closes(status: Status) -> None:
-    for minute in range(0, 10, 2):
+def test_what_comes_and_goes_is_an_incident_at_the_third_time_and_ends_with_two_looks_that_pass(status: Status) -> None:
+    for minute in range(0, 4, 2):
         status.world.database_down()
         status.cron(minute)
         status.world.well()
         status.cron(minute + 1)
     assert incidents(status) == []
+    status.world.database_down()
+    status.cron(4)
+    assert incidents(status) == [(f"database-{MINUTE + 4}", "investigating", 3)]
+    assert "again and again" in status.rows("SELECT body FROM updates")[0][0]
+    status.world.well()
+    status.cron(5)
+    status.world.database_down()
+    status.cron(6)
+    assert [state for _, state, _ in incidents(status)] == ["investigating"]
+    status.world.well()
+    status.crons(range(7, 9))
+    assert [state for _, state, _ in incidents(status)] == ["resolved"]
 
 
 def test_looks_that_lie_far_apart_are_not_two_in_a_row(status: Status) -> None:
@@ -170,8 +184,55 @@ def test_a_clock_that_goes_back_does_no_harm(status: Status) -> None:
     assert status.rows("SELECT resolved_at >= started_at FROM incidents") == [(1,)]
 
 
-def test_what_a_wrong_clock_recorded_ahead_does_not_outvote_the_present(status: Status) -> None:
-    status.crons(range(60, 63))
+@pytest.mark.parametrize("wrong", [-2, 11, 24 * 60, 400 * 24 * 60])
+def test_a_clock_that_the_schedule_contradicts_records_nothing(status: Status, wrong: int) -> None:
+    status.cron(0)
+    status.host.scheduled(at(1), clock=at(1 + wrong))
+    assert status.rows("SELECT DISTINCT minute FROM samples") == [(MINUTE,)]
+
+
+def test_a_call_that_comes_after_later_ones_says_nothing(status: Status) -> None:
+    status.cron(0)
+    status.cron(1)
     status.world.database_down()
-    status.crons(range(52, 54))
-    assert incidents(status) == [(f"database-{MINUTE + 52}", "investigating", 3)]
+    status.crons(range(2, 4))
+    status.world.well()
+    status.crons(range(2))
+    assert said(status) == [(f"database-{MINUTE + 2}", "incident.opened")]
+
+
+def test_what_an_operator_corrects_closes_only_when_all_of_it_is_well(status: Status) -> None:
+    status.world.database_down()
+    status.crons(range(2))
+    status.host.sql('UPDATE incidents SET components = \'["database", "replication"]\'')
+    status.crons(range(2, 4))
+    assert [state for _, state, _ in incidents(status)] == ["investigating"]
+    status.world.well()
+    status.crons(range(4, 6))
+    assert [state for _, state, _ in incidents(status)] == ["resolved"]
+
+
+def test_what_an_operator_sets_lower_is_raised_only_by_what_is_worse_than_before(status: Status) -> None:
+    status.world.body = report(database="degraded")
+    status.crons(range(2))
+    status.host.sql("UPDATE incidents SET impact = 0")
+    status.crons(range(2, 4))
+    assert [impact for _, _, impact in incidents(status)] == [0]
+    status.world.database_down()
+    status.crons(range(4, 6))
+    assert [impact for _, _, impact in incidents(status)] == [3]
+    status.host.sql("UPDATE incidents SET impact = 1")
+    status.crons(range(6, 9))
+    assert [impact for _, _, impact in incidents(status)] == [1]
+    assert [kind for _, kind in said(status)] == ["incident.opened", "incident.updated"]
+
+
+@pytest.mark.parametrize("name", ["aaa", "zzz"])
+def test_an_operators_incident_beside_it_does_not_hold_an_automatic_one_open(status: Status, name: str) -> None:
+    status.world.database_down()
+    status.crons(range(2))
+    status.incident(name, "database")
+    status.world.well()
+    status.crons(range(2, 4))
+    assert (f"database-{MINUTE}", "resolved", 3) in incidents(status)
+    assert (name, "identified", 2) in incidents(status)

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from .status_fixtures import Status, at
+from .status_fixtures import MINUTE, Status, at
 from .world import Hook, report
 
 HOOK = "https://hook.example/status"
@@ -147,6 +147,7 @@ def test_what_is_not_acknowledged_is_tried_again_less_and_less_often_and_ends_as
 ) -> None:
     watched.contact("hook", HOOK)
     watched.world.answer = lambda _hook: answer
+    watched.world.components["elsewhere.example"] = 200  # where a redirect leads to
     outage(watched, range(1, 3))
     tried = [2.0]
     for _ in range(20):
@@ -175,7 +176,7 @@ def test_a_receiver_that_is_gone_is_not_asked_again(watched: Status) -> None:
     assert len(watched.world.hooks) == 1
 
 
-def test_a_receiver_that_recovers_hears_everything(watched: Status) -> None:
+def test_a_receiver_that_recovers_hears_everything_in_its_order(watched: Status) -> None:
     watched.contact("hook", HOOK)
     watched.world.answer = lambda _hook: 503
     outage(watched, range(1, 3))
@@ -183,8 +184,43 @@ def test_a_receiver_that_recovers_hears_everything(watched: Status) -> None:
     watched.crons(range(3, 5))
     watched.world.answer = lambda _hook: 204
     watched.cron(60)
-    kinds = [hook.event["type"] for hook in watched.world.hooks if hook.headers["webhook-timestamp"] == "1795518000"]
-    assert sorted(kinds) == ["incident.opened", "incident.resolved"]
+    heard = [hook.event["type"] for hook in watched.world.hooks if hook.headers["webhook-timestamp"] == "1795518000"]
+    assert heard == ["incident.opened", "incident.resolved"]
+
+
+def test_maintenance_that_nobody_watched_is_told_of_in_its_order(watched: Status) -> None:
+    watched.contact("hook", HOOK)
+    watched.maintenance("upgrade", 2, 4, "database")
+    watched.crons(range(30, 32))
+    assert [hook.event["type"] for hook in watched.world.hooks] == ["maintenance.started", "maintenance.completed"]
+
+
+def test_who_failed_lately_comes_last(watched: Status) -> None:
+    for number in range(9):
+        watched.contact(f"bad-{number}", "https://bad.example/")
+    watched.contact("zoe", HOOK)
+    watched.world.answer = lambda hook: 500 if hook.host == "bad.example" else 204
+    outage(watched, range(1, 3))
+    watched.world.well()
+    watched.crons(range(3, 5))
+    watched.world.hooks.clear()
+    outage(watched, range(15, 17))
+    opened = [hook.host for hook in watched.world.hooks if hook.id.startswith(f"database-{MINUTE + 15}-opened")]
+    assert len(opened) == 10
+    assert "hook.example" in opened[:3]  # three are sent at once
+
+
+def test_mail_that_hangs_holds_up_no_webhook(watched: Status) -> None:
+    for name in "abc":
+        watched.contact(name, ANN)
+    watched.contact("hook", HOOK)
+    watched.world.database_down()
+    watched.cron(1)
+    watched.cron(2, silent=["EMAIL"])
+    assert [hook.event["type"] for hook in watched.world.hooks] == ["incident.opened"]
+    assert watched.rows("SELECT contact, failure FROM deliveries WHERE state = 'pending'") == [
+        (name, "TimedOut") for name in "abc"
+    ]
 
 
 def test_one_receiver_that_fails_holds_up_no_other(watched: Status) -> None:

@@ -141,3 +141,19 @@ def test_a_month_that_is_final_stays_as_it_was_when_older_samples_go(status: Sta
     status.host.sql(f"DELETE FROM samples WHERE minute < {MINUTE + november}")
     assert status.get("/sla/2026-11.json", 1)["body"] == before
     assert status.get("/sla/2026-10.json", 1)["status"] == 404
+
+
+def test_a_minute_counts_once_it_is_recorded(status: Status) -> None:
+    status.cron(0)
+    statement = json.loads(status.get("/sla/2026-11.json", 0.5)["body"])["statement"]
+    assert (statement["to"], statement["minutes"]["up"]) == (at(1).replace("Z", ".000Z"), 1)
+
+
+def test_no_more_are_asked_at_once_than_a_worker_may(host: Host) -> None:
+    world = World(components={f"c{number}.example": 200 for number in range(14)}, pause=0.1)
+    added = [{"id": name.split(".")[0], "name": name, "url": f"http://{name}/"} for name in world.components]
+    with world.serving() as address:
+        start_status(host, address, COMPONENTS=added)
+        Status(host, world).cron(0)
+    assert len(world.asked) == 15
+    assert 2 <= world.busiest <= 5

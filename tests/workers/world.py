@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -73,6 +74,9 @@ class World:
     hooks: list[Hook] = field(default_factory=list[Hook])
     answer: Callable[[Hook], int | None] = lambda _hook: 204
     components: dict[str, int] = field(default_factory=dict[str, int])
+    pause: float = 0  # seconds before each answer to a question
+    busy: int = 0
+    busiest: int = 0  # questions at once
 
     def well(self) -> None:
         self.status, self.body = 200, report()
@@ -91,6 +95,10 @@ class World:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 world.asked.append(f"{self.headers['Host']} {self.path}")
+                world.busy += 1
+                world.busiest = max(world.busiest, world.busy)
+                time.sleep(world.pause)
+                world.busy -= 1
                 host = self.headers["Host"]
                 if host in world.components:
                     self._say(world.components[host], "")

@@ -11,15 +11,27 @@ export const IMPACTS = /** @type {const} */ (["none", "minor", "major", "critica
 /** A failure or a recovery is believed when two looks in a row agree: one may be the way there. */
 export const LOOKS = 2;
 
+/** What comes and goes is believed, too: the third failing look within `LOOK_BACK_MINUTES`. */
+const FLAPS = 3;
+
 /** Looks that lie further apart than this are not "in a row": something was off in between. */
 export const LOOK_BACK_MINUTES = 15;
 
 /** @typedef {{ component: string, minute: number, status: ComponentHealth }} Sample */
-/** @typedef {{ id: string, automatic: boolean, impact: number, components: string[] }} Open */
+
+/**
+ * @typedef {object} Open incident
+ * @property {string} id
+ * @property {boolean} automatic
+ * @property {number} impact as it stands on the page
+ * @property {number} seen the worst that probes have said of it
+ * @property {string[]} components
+ */
 
 /**
  * @typedef {object} Verdict
- * @property {{ component: string, impact: number, since: number }[]} open `since`: the first failing look's minute
+ * @property {{ component: string, impact: number, since: number, flapping: boolean }[]} open `since`: the minute of the
+ *   first failing look in a row
  * @property {{ id: string, impact: number }[]} raise
  * @property {{ id: string }[]} close
  */
@@ -31,40 +43,47 @@ export const LOOK_BACK_MINUTES = 15;
  * @returns {Verdict}
  */
 export function judge(components, samples, incidents) {
-  /** @type {Verdict} */
-  const verdict = { open: [], raise: [], close: [] };
-  for (const { id: component } of components) {
-    const { impact, since } = confirmed(component, samples);
-    const incident = incidents.find((open) => open.components.includes(component));
-    if (impact === null) continue;
-    if (impact === 0) {
-      // What an operator declared, an operator resolves.
-      if (incident?.automatic) verdict.close.push({ id: incident.id });
-    } else if (incident === undefined) {
-      verdict.open.push({ component, impact, since });
-    } else if (incident.automatic && impact > incident.impact) {
-      verdict.raise.push({ id: incident.id, impact });
-    }
-  }
-  return verdict;
+  const beliefs = new Map(components.map(({ id }) => [id, believed(id, samples)]));
+  const impactOn = (/** @type {string} */ component) => beliefs.get(component)?.impact ?? null;
+  // What an operator declared, an operator raises and resolves.
+  const automatic = incidents.filter((incident) => incident.automatic);
+  return {
+    open: [...beliefs].flatMap(([component, { impact, ...failure }]) =>
+      impact === null || impact === 0 || incidents.some((incident) => incident.components.includes(component))
+        ? []
+        : [{ component, impact, ...failure }],
+    ),
+    // An operator who has set it lower knows why: only what probes have not said yet raises it.
+    raise: automatic.flatMap(({ id, impact, seen, components: affected }) => {
+      const worst = Math.max(...affected.map((component) => impactOn(component) ?? 0));
+      return worst > Math.max(impact, seen) ? [{ id, impact: worst }] : [];
+    }),
+    close: automatic.filter((incident) => incident.components.every((component) => impactOn(component) === 0)),
+  };
 }
 
 /**
  * @param {string} component
  * @param {readonly Sample[]} samples
- * @returns {{ impact: number | null, since: number }} the milder of the last two known looks when neither was well; 0
- *   when both were; null when they disagree or are not there. `unknown` says nothing either way.
+ * @returns {{ impact: number | null, since: number, flapping: boolean }} 0 when the last two known looks were well, the
+ *   milder of them when neither was, null when there is nothing to believe. `unknown` says nothing either way.
  */
-function confirmed(component, samples) {
+function believed(component, samples) {
   const looks = samples
     .filter((sample) => sample.component === component && sample.status !== "unknown")
     .sort((a, b) => b.minute - a.minute)
-    .slice(0, LOOKS);
-  const impacts = looks.map(({ status }) => impactOf(component, status));
-  const since = looks.at(-1)?.minute ?? 0;
-  if (impacts.length < LOOKS) return { impact: null, since };
-  if (impacts.every((impact) => impact === 0)) return { impact: 0, since };
-  return { impact: impacts.includes(0) ? null : Math.min(...impacts), since };
+    .map(({ minute, status }) => ({ minute, impact: impactOf(component, status) }));
+  const last = looks.slice(0, LOOKS);
+  const failing = looks.filter(({ impact }) => impact > 0);
+  const impacts = last.map(({ impact }) => impact);
+  const since = last.at(-1)?.minute ?? 0;
+  if (last.length === LOOKS && !impacts.includes(0)) return { impact: Math.min(...impacts), since, flapping: false };
+  if (last.length === LOOKS && impacts.every((impact) => impact === 0)) return { impact: 0, since, flapping: false };
+  const [newest] = looks;
+  if (newest !== undefined && newest.impact > 0 && failing.length >= FLAPS) {
+    return { impact: Math.min(...failing.map(({ impact }) => impact)), since: newest.minute, flapping: true };
+  }
+  return { impact: null, since, flapping: false };
 }
 
 /**

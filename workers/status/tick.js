@@ -12,6 +12,12 @@ import { MINUTE, minuteOf } from "./uptime.js";
 /** Raw samples prove a year's statements, and go by whole months: none is left with a part of its proof. */
 const KEEP_MONTHS = 13;
 
+/** The probes' own words are named by their incident; an operator's are not. */
+const OPEN = `
+  SELECT id, automatic, impact, components, (
+    SELECT MAX(impact) FROM updates WHERE updates.subject = incidents.id AND updates.id LIKE incidents.id || '-%'
+  ) AS seen FROM incidents WHERE resolved_at IS NULL`;
+
 /** @typedef {{ id: string, status: "scheduled" | "in_progress", start_minute: number, end_minute: number }} Due */
 
 /**
@@ -24,7 +30,9 @@ const KEEP_MONTHS = 13;
  * @param {Date} time
  */
 export async function tick(db, components, seen, time) {
-  const { samples, incidents, maintenances } = await record(db, seen, time);
+  const { samples, incidents, maintenances, newest } = await record(db, seen, time);
+  // A call that comes after later ones has nothing to add to what they said.
+  if (minuteOf(time) < newest) return;
   const words = [
     ...maintenances.flatMap((maintenance) => onTime(db, maintenance, time)),
     ...spoken(db, judge(components, samples, incidents), components, time),
@@ -36,34 +44,38 @@ export async function tick(db, components, seen, time) {
  * @param {D1Database} db
  * @param {Probe} seen
  * @param {Date} time
- * @returns {Promise<{ samples: Sample[], incidents: Open[], maintenances: Due[] }>} what there is to judge by
+ * @returns {Promise<{ samples: Sample[], incidents: Open[], maintenances: Due[], newest: number }>} what there is to judge
+ *   by, and the newest minute that is recorded
  */
 async function record(db, seen, time) {
   const minute = minuteOf(time);
   const insert = db.prepare("INSERT OR IGNORE INTO samples (minute, component, status) VALUES (?, ?, ?)");
   const states = Object.entries({ [PLATFORM]: seen.status, ...seen.components });
-  const [samples, incidents, maintenances] = /** @type {D1Result<Record<string, any>>[]} */ (
+  const [samples, incidents, maintenances, ends] = /** @type {D1Result<Record<string, any>>[]} */ (
     await db.batch([
       ...states.map(([component, status]) => insert.bind(minute, component, status)),
       db.prepare("DELETE FROM samples WHERE minute < ?").bind(firstKept(time)),
       db
         .prepare("SELECT component, minute, status FROM samples WHERE minute > ? AND minute <= ?")
         .bind(minute - LOOK_BACK_MINUTES, minute),
-      db.prepare("SELECT id, automatic, impact, components FROM incidents WHERE resolved_at IS NULL"),
+      db.prepare(OPEN),
       db.prepare(
         "SELECT id, status, start_minute, end_minute FROM maintenances WHERE status IN ('scheduled', 'in_progress')",
       ),
+      db.prepare("SELECT MAX(minute) AS newest FROM samples"),
     ])
-  ).slice(-3);
+  ).slice(-4);
   return {
     samples: /** @type {Sample[]} */ (samples?.results ?? []),
-    incidents: (incidents?.results ?? []).map(({ id, automatic, impact, components }) => ({
+    incidents: (incidents?.results ?? []).map(({ id, automatic, impact, seen, components }) => ({
       id,
       automatic: automatic === 1,
       impact,
+      seen: seen ?? 0,
       components: JSON.parse(components),
     })),
     maintenances: /** @type {Due[]} */ (maintenances?.results ?? []),
+    newest: ends?.results[0]?.newest,
   };
 }
 
@@ -90,8 +102,10 @@ function onTime(db, { id, status, start_minute, end_minute }, time) {
     moves.push(...moveMaintenance(db, id, { id: `${id}-started`, status: "in_progress", body }, time));
   }
   if (end_minute <= minute) {
-    const body = "The planned time is over and the work has ended.";
-    moves.push(...moveMaintenance(db, id, { id: `${id}-completed`, status: "completed", body }, time));
+    const body = "The planned time is over.";
+    // Said after its beginning, also when both are said now.
+    const later = new Date(time.getTime() + moves.length);
+    moves.push(...moveMaintenance(db, id, { id: `${id}-completed`, status: "completed", body }, later));
   }
   return moves;
 }
@@ -115,9 +129,12 @@ function spoken(db, { open, raise, close }, components, time) {
         impact,
       });
     }),
-    ...open.flatMap(({ component, impact, since }) => {
+    ...open.flatMap(({ component, impact, since, flapping }) => {
       const title = `${nameOf.get(component)} ${impact === 1 ? "is degraded" : "is not available"}`;
-      const body = `Our checks have not passed since ${stamp(since)}. We are looking into it.`;
+      const failing = flapping
+        ? "Our checks fail again and again."
+        : `Our checks have not passed since ${stamp(since)}.`;
+      const body = `${failing} We are looking into it.`;
       // Whoever else sees this failure makes the same incident of it.
       const id = `${component}-${since}`;
       return openIncident(

@@ -43,7 +43,7 @@ BEGIN
     )
   ) OR EXISTS (
     SELECT 1 FROM deliveries JOIN updates ON updates.id = deliveries.update_id
-    WHERE deliveries.contact = contacts.id AND deliveries.state <> 'cancelled' AND updates.subject = NEW.subject
+    WHERE deliveries.contact = contacts.id AND updates.subject = NEW.subject
   );
 END;
 

@@ -2,10 +2,13 @@
 
 import { EmailMessage } from "cloudflare:email";
 import { base64 } from "../../lib/base64.js";
+import { withTimeout } from "../../lib/timeout.js";
 import { catalogue } from "../components.js";
 
 /** @import { Env } from "../env.js" */
 /** @import { Delivery, Notice } from "./outbox.js" */
+
+const PATIENCE_MILLISECONDS = 5_000;
 
 /** RFC 2045 wants lines of base64 no longer than this. */
 const LINE = 76;
@@ -46,7 +49,7 @@ export async function sendEmail(env, { id, address, notice }) {
     ...linesOf(base64(bytesOf(textOf(env, notice)))),
     "",
   ].join("\r\n");
-  await env.EMAIL.send(new EmailMessage(env.SENDER, address, raw));
+  await withTimeout(env.EMAIL.send(new EmailMessage(env.SENDER, address, raw)), PATIENCE_MILLISECONDS);
 }
 
 /**

@@ -16,24 +16,39 @@ import { Refused, sendWebhook } from "./webhook.js";
 
 const TAKEN_AT_ONCE = 20;
 
-/** Workers open six connections at once; one is the database's. */
-const SIMULTANEOUS = 5;
+/** By channel, apart from each other: one that hangs must not hold up the other. Workers open six connections at once. */
+const SIMULTANEOUS = { webhook: 3, email: 2 };
 
-/** Four rounds of ten seconds' patience (webhook.js), and then some: nobody takes what is still being sent. */
+/** Ten sendings one after the other of five seconds' patience each, and then some: nobody takes what is being sent. */
 const LEASE = 2 * MINUTE;
 
-/** 40 × (20 settled + 1 taken) statements stay below the 1,000 that one invocation may run. */
-const ROUNDS = 40;
+/** 2 × 20 × (20 settled + 1 taken) statements stay below the 1,000 that one invocation may run. */
+const ROUNDS = 20;
+
+const DAY = 24 * 60 * MINUTE;
 
 /** How long after which failure: as the Standard Webhooks specification suggests, three days in all. */
 const DELAYS = [1, 5, 30, 120, 300, 600, 840, 1_200, 1_440].map((minutes) => minutes * MINUTE);
 
-/** First attempts go first: one that hangs must not hold up those that were never tried. */
+/**
+ * A contact is told of a subject in the order in which it was said. First attempts go first, and those to whom nothing
+ * failed lately: one that hangs must not hold up the others.
+ */
 const TAKE = `
   UPDATE deliveries SET taken_by = ?1, attempts = attempts + 1, due_at = ?2 + ${LEASE}
   WHERE (update_id, contact) IN (
-    SELECT update_id, contact FROM deliveries WHERE state = 'pending' AND due_at <= ?2
-    ORDER BY attempts, due_at, update_id, contact LIMIT ${TAKEN_AT_ONCE})`;
+    SELECT update_id, contact FROM deliveries AS due
+    JOIN contacts ON contacts.id = due.contact AND contacts.channel = ?3
+    JOIN updates ON updates.id = due.update_id
+    WHERE due.state = 'pending' AND due.due_at <= ?2 AND NOT EXISTS (
+      SELECT 1 FROM deliveries AS earlier JOIN updates AS before ON before.id = earlier.update_id
+      WHERE earlier.contact = due.contact AND earlier.state = 'pending'
+        AND before.subject = updates.subject AND (before.at, before.id) < (updates.at, updates.id))
+    ORDER BY due.attempts, EXISTS (
+      SELECT 1 FROM deliveries AS other
+      WHERE other.contact = due.contact AND other.failure IS NOT NULL
+        AND (other.state = 'pending' OR (other.state = 'dead' AND other.settled_at > ?2 - ${DAY}))
+    ), due.due_at, due.update_id, due.contact LIMIT ${TAKEN_AT_ONCE})`;
 
 const TAKEN = `
   SELECT deliveries.update_id, deliveries.contact, deliveries.attempts, contacts.channel, contacts.address,
@@ -75,12 +90,21 @@ const TAKEN = `
  * @param {D1Database} db
  */
 export async function deliverDue(env, db) {
+  await Promise.all([deliverBy(env, db, "webhook"), deliverBy(env, db, "email")]);
+}
+
+/**
+ * @param {Env} env
+ * @param {D1Database} db
+ * @param {keyof typeof SIMULTANEOUS} channel
+ */
+async function deliverBy(env, db, channel) {
   for (let round = 0; round < ROUNDS; round += 1) {
-    const taken = await take(db, now(env));
+    const taken = await take(db, channel, now(env));
     if (taken.length === 0) return;
     const waiting = [...taken];
     await Promise.all(
-      Array.from({ length: SIMULTANEOUS }, async () => {
+      Array.from({ length: SIMULTANEOUS[channel] }, async () => {
         for (let row = waiting.shift(); row !== undefined; row = waiting.shift()) await deliver(env, db, row);
       }),
     );
@@ -89,13 +113,14 @@ export async function deliverDue(env, db) {
 
 /**
  * @param {D1Database} db
+ * @param {keyof typeof SIMULTANEOUS} channel
  * @param {Date} time
  * @returns {Promise<Record<string, any>[]>}
  */
-async function take(db, time) {
+async function take(db, channel, time) {
   const taker = crypto.randomUUID();
   const [, taken] = await db.batch([
-    db.prepare(TAKE).bind(taker, time.getTime()),
+    db.prepare(TAKE).bind(taker, time.getTime(), channel),
     /** @type {D1PreparedStatement} */ (db.prepare(TAKEN).bind(taker)),
   ]);
   return /** @type {Record<string, any>[]} */ (taken?.results ?? []);

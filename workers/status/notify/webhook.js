@@ -10,7 +10,7 @@ import { now } from "../../lib/clock.js";
 /** @import { Delivery } from "./outbox.js" */
 
 /** A receiver acknowledges first and works later. */
-const PATIENCE_MILLISECONDS = 10_000;
+const PATIENCE_MILLISECONDS = 5_000;
 
 const GONE = 410;
 

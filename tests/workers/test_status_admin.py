@@ -66,7 +66,10 @@ def test_one_visible_character_is_a_text(status: Status, text: str) -> None:
 
 
 def test_limits_count_characters_and_duplicate_keys_are_checked_as_they_are_used(status: Status) -> None:
-    made(status, "incidents", {**INCIDENT, "title": "\U0001f525" * 200, "components": []})
+    longest = {**INCIDENT, "title": "\U0001f525" * 200, "body": "\U0001f525" * 5_000, "components": []}
+    assert len(json.dumps(longest)) > 12 * 5_200  # every character is escaped, as two times \uXXXX
+    made(status, "incidents", longest)
+    assert status.rows("SELECT body FROM updates") == [(longest["body"],)]
     twice = json.dumps(INCIDENT).replace('"impact": "minor"', '"impact": "minor", "impact": 7')
     assert list(problems(status, "incidents", twice)) == ["impact"]
     made(status, "incidents", twice.replace("7", '"critical"'))

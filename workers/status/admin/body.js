@@ -4,7 +4,8 @@ import { Refusal } from "./refusal.js";
 
 /** @import { Problem } from "./checks.js" */
 
-const LIMIT_BYTES = 16 * 1_024;
+/** Room for the longest text and title, each character escaped as two times \uXXXX. */
+const LIMIT_BYTES = 64 * 1_024;
 
 const JSON_TYPE = /^application\/json *(;|$)/i;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

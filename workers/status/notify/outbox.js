@@ -30,6 +30,10 @@ const DAY = 24 * 60 * MINUTE;
 /** How long after which failure: as the Standard Webhooks specification suggests, three days in all. */
 const DELAYS = [1, 5, 30, 120, 300, 600, 840, 1_200, 1_440].map((minutes) => minutes * MINUTE);
 
+const FAILED_LATELY = (/** @type {string} */ contact) => `EXISTS (
+  SELECT 1 FROM deliveries AS other WHERE other.contact = ${contact} AND other.failure IS NOT NULL
+  AND (other.state = 'pending' OR (other.state = 'dead' AND other.settled_at > ?2 - ${DAY})))`;
+
 /**
  * A contact is told of a subject in the order in which it was said. First attempts go first, and those to whom nothing
  * failed lately: one that hangs must not hold up the others.
@@ -44,11 +48,8 @@ const TAKE = `
       SELECT 1 FROM deliveries AS earlier JOIN updates AS before ON before.id = earlier.update_id
       WHERE earlier.contact = due.contact AND earlier.state = 'pending'
         AND before.subject = updates.subject AND (before.at, before.id) < (updates.at, updates.id))
-    ORDER BY due.attempts, EXISTS (
-      SELECT 1 FROM deliveries AS other
-      WHERE other.contact = due.contact AND other.failure IS NOT NULL
-        AND (other.state = 'pending' OR (other.state = 'dead' AND other.settled_at > ?2 - ${DAY}))
-    ), due.due_at, due.update_id, due.contact LIMIT ${TAKEN_AT_ONCE})`;
+    ORDER BY due.attempts, ${FAILED_LATELY("due.contact")}, due.due_at, due.update_id, due.contact
+    LIMIT ${TAKEN_AT_ONCE})`;
 
 const TAKEN = `
   SELECT deliveries.update_id, deliveries.contact, deliveries.attempts, contacts.channel, contacts.address,
@@ -60,7 +61,8 @@ const TAKEN = `
   JOIN contacts ON contacts.id = deliveries.contact
   LEFT JOIN incidents ON incidents.id = updates.subject
   LEFT JOIN maintenances ON maintenances.id = updates.subject
-  WHERE deliveries.taken_by = ? AND deliveries.state = 'pending' ORDER BY updates.at`;
+  WHERE deliveries.taken_by = ?1 AND deliveries.state = 'pending'
+  ORDER BY deliveries.attempts, ${FAILED_LATELY("deliveries.contact")}, updates.at`;
 
 /**
  * @typedef {object} Notice what a contact is told
@@ -121,7 +123,7 @@ async function take(db, channel, time) {
   const taker = crypto.randomUUID();
   const [, taken] = await db.batch([
     db.prepare(TAKE).bind(taker, time.getTime(), channel),
-    /** @type {D1PreparedStatement} */ (db.prepare(TAKEN).bind(taker)),
+    /** @type {D1PreparedStatement} */ (db.prepare(TAKEN).bind(taker, time.getTime())),
   ]);
   return /** @type {Record<string, any>[]} */ (taken?.results ?? []);
 }

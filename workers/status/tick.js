@@ -3,6 +3,7 @@
 import { moveMaintenance, openIncident, updateIncident } from "./announcements.js";
 import { PLATFORM } from "./components.js";
 import { IMPACTS, judge, LOOK_BACK_MINUTES } from "./judge.js";
+import { stamp } from "./times.js";
 import { MINUTE, minuteOf } from "./uptime.js";
 
 /** @import { Open, Sample, Verdict } from "./judge.js" */
@@ -98,7 +99,7 @@ function onTime(db, { id, status, start_minute, end_minute }, time) {
   /** @type {D1PreparedStatement[]} */
   const moves = [];
   if (status === "scheduled" && start_minute <= minute) {
-    const body = `The work has begun. It is planned to end at ${stamp(end_minute)}.`;
+    const body = `The work has begun. It is planned to end at ${stamp(new Date(end_minute * MINUTE))}.`;
     moves.push(...moveMaintenance(db, id, { id: `${id}-started`, status: "in_progress", body }, time));
   }
   if (end_minute <= minute) {
@@ -133,7 +134,7 @@ function spoken(db, { open, raise, close }, components, time) {
       const title = `${nameOf.get(component)} ${impact === 1 ? "is degraded" : "is not available"}`;
       const failing = flapping
         ? "Our checks fail again and again."
-        : `Our checks have not passed since ${stamp(since)}.`;
+        : `Our checks have not passed since ${stamp(new Date(since * MINUTE))}.`;
       const body = `${failing} We are looking into it.`;
       // Whoever else sees this failure makes the same incident of it.
       const id = `${component}-${since}`;
@@ -145,13 +146,4 @@ function spoken(db, { open, raise, close }, components, time) {
       );
     }),
   ];
-}
-
-/**
- * @param {number} minute
- * @returns {string}
- */
-function stamp(minute) {
-  const iso = new Date(minute * MINUTE).toISOString();
-  return `${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC`;
 }

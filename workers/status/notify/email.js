@@ -4,6 +4,7 @@ import { EmailMessage } from "cloudflare:email";
 import { base64 } from "../../lib/base64.js";
 import { withTimeout } from "../../lib/timeout.js";
 import { catalogue } from "../components.js";
+import { stamp } from "../times.js";
 
 /** @import { Env } from "../env.js" */
 /** @import { Delivery, Notice } from "./outbox.js" */
@@ -121,13 +122,4 @@ function linesOf(text) {
  */
 function bytesOf(text) {
   return new TextEncoder().encode(text);
-}
-
-/**
- * @param {Date} time
- * @returns {string}
- */
-function stamp(time) {
-  const iso = time.toISOString();
-  return `${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC`;
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 
 from components.keys import public_key
 from tests.machines.manifests import (
@@ -270,5 +271,5 @@ def test_anybody_can_verify_one_as_documented(machine: Machine, repository: Repo
         (envelope, [public_key("another")]),
         (tampered(envelope, group="worker-2"), [public_key(KEY)]),
     ):
-        with pytest.raises(ValueError, match="not signed"):
+        with pytest.raises((ValueError, InvalidSignature)):
             names["verified"](wrong, keys)

@@ -50,6 +50,14 @@ def test_an_object_that_is_not_what_was_listed_any_more(machine: Machine, reposi
     assert manifests(s3) == {}
 
 
+def test_a_run_of_too_many_objects(machine: Machine, repository: Repository, s3: S3):
+    repository.backup(0, files=20)
+    program = (machine.folder / "manifest.py").read_text()
+    machine.write("manifest.py", program.replace("16 << 20", "2 << 10"))
+    assert "has 27 objects, too many" in machine.refused(repository)
+    assert manifests(s3) == {}
+
+
 def test_a_run_whose_objects_are_gone(machine: Machine, repository: Repository, s3: S3):
     label = repository.backup(0)
     s3.delete(f"hourly/backup/{GROUP}/{label}/backup.manifest")

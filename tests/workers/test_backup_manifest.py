@@ -260,14 +260,10 @@ def test_the_schema_refuses_all_that_a_schema_can() -> None:
     assert taken - dates <= BEYOND_A_SCHEMA
 
 
-def test_more_objects_than_are_taken(reader: Reader) -> None:
-    objects = [object_of(f"{BACKUP}/{number:06}") for number in range(100_001)]
-    assert refused(reader, sealed(manifest_of(objects=objects))) <= {"content", "envelope"}
-    assert "manifest" in reader.read(sealed(manifest_of(objects=objects[1:])))[0]
-
-
 def test_more_bytes_than_are_taken(reader: Reader) -> None:
-    assert refused(reader, b" " * (32 * 2**20 + 1)) == {"envelope"}
+    objects = [object_of(f"{BACKUP}/{number:06}") for number in range(100_000)]
+    assert refused(reader, sealed(manifest_of(objects=objects))) == {"envelope"}
+    assert "manifest" in reader.read(sealed(manifest_of(objects=objects[:50_000])))[0]
 
 
 @given(

@@ -2,10 +2,8 @@
 
 const PAYLOAD_TYPE = "application/vnd.backbuild.backup-manifest+json";
 
-/** An envelope of so many bytes, and what is read from it, fits into a Worker's memory; `MOST_OBJECTS` do in it. */
-export const LIMIT_BYTES = 32 * 1_024 * 1_024;
-
-const MOST_OBJECTS = 100_000;
+/** An envelope of so many bytes, and what is made of it, fits into a Worker's memory. */
+export const LIMIT_BYTES = 16 * 1_024 * 1_024;
 
 /** The most that S3 takes in one object, in bytes. */
 const LARGEST_OBJECT = 5 * 1_024 ** 4;
@@ -158,7 +156,7 @@ function checked(given) {
   must(previous === null || isPrevious(previous, run), "previous");
   must(isDependencies(dependsOn, run), "dependsOn");
   must(isWal(wal), "wal");
-  must(Array.isArray(objects) && objects.length > 0 && objects.length <= MOST_OBJECTS, "objects");
+  must(Array.isArray(objects) && objects.length > 0, "objects");
   for (const [index, object] of objects.entries()) checkObject(object, `objects[${index}]`, manifest);
   must(new Set(objects.map(({ key }) => key)).size === objects.length, "objects: a key stands there twice");
   return manifest;

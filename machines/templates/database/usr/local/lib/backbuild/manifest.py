@@ -30,7 +30,7 @@ CONFIGURATION = Path("/etc/pgbackrest/pgbackrest.conf")
 SECRETS = Path("/run/backbuild/secrets")
 TYPE = "application/vnd.backbuild.backup-manifest+json"
 LABEL = re.compile(r"\d{8}-\d{6}F(_\d{8}-\d{6}[DI])?")
-MOST_OBJECTS = 100_000  # no reader takes more
+MOST_BYTES = 16 << 20  # no reader takes a larger envelope
 CLOCK_TOLERANCE = timedelta(hours=1)
 UPLOAD_TIME = timedelta(minutes=15)  # an object may bear the time at which its upload began
 AT_ONCE = 4
@@ -215,7 +215,10 @@ class Group:
                 continue
             objects = self._objects(run, previous["objects"] if previous else [])
             manifest = {"version": 1, "group": self._name, **run, "previous": reference, "objects": objects}
-            self._store.create(self._key(label), self._keys.seal(manifest))
+            envelope = self._keys.seal(manifest)
+            if len(envelope) > MOST_BYTES:
+                raise RefusedError(f"{label} has {len(objects)} objects, too many; remedy: see docs/backup-manifest.md")
+            self._store.create(self._key(label), envelope)
             previous, reference = self._read(label)  # another leader's, if that was faster
             made.add(label)
             print(f"{self._key(label)}: {len(previous['objects'])} objects", flush=True)
@@ -244,8 +247,6 @@ class Group:
             raise _changed(f"{self._backup}{label}/backup.manifest")
         kinds = {"backup": backup, "wal": self._wal(run, backup, before), "index": self._indexes(label)}
         found = sorted(((one, kind) for kind, those in kinds.items() for one in those), key=lambda pair: pair[0]["Key"])
-        if len(found) > MOST_OBJECTS:
-            raise RefusedError(f"{label} has {len(found)} objects; remedy: raise MOST_OBJECTS, here and in readers")
         hashes = self._hashes([one for one, _ in found])
         return [
             {

@@ -97,7 +97,7 @@ class Keys:
             (signature,) = fields["signatures"]
             key = self._keys[signature["keyid"]].public_key()
             key.verify(base64.b64decode(signature["sig"]), _signed(payload))
-        except (KeyError, TypeError, InvalidSignature) as error:
+        except (ValueError, KeyError, TypeError, InvalidSignature) as error:
             raise ValueError("not signed with our keys") from error
         return json.loads(payload)
 

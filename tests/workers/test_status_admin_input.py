@@ -239,6 +239,11 @@ def test_too_little_notice_names_the_way_out(quiet: Status) -> None:
         "https://printer.local./",
         "https://intranet/",
         "https://hook.example/#fragment",
+        "https://hook.example:22/",
+        "https://hook.example:80/",
+        "https://hook.example:4443/",
+        "https://status.example",
+        "https://STATUS.example./admin/incidents",
         "https://hook .example/",
         "https:///",
         "https://" + "a" * 2_000 + ".example/",
@@ -267,6 +272,11 @@ def test_webhooks_lead_to_public_https_hosts(quiet: Status, address: str) -> Non
         "ann@cust omer.example",
         "ann@@customer.example",
         "änn@customer.example",
+        "..@customer.example",
+        ".ann@customer.example",
+        "ann.@customer.example",
+        "ann..bee@customer.example",
+        "ann@192.168.100.10",
         "a" * 65 + "@customer.example",
         "ann@" + "a." * 130 + "example",
         7,
@@ -332,6 +342,20 @@ def test_audit_pages_are_asked_for_by_id(quiet: Status, before: str) -> None:
 
 
 # What needs a Worker of its own.
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        {**EMAIL, "address": "a.n-n.o'neil+status@mail.customer-2.example"},
+        {**EMAIL, "address": "a" * 64 + "@customer.example"},
+        {**WEBHOOK, "address": "https://hook.example:443/in?of=status.example"},
+        {**WEBHOOK, "address": "https://other.status.example:443/"},
+    ],
+)
+def test_other_addresses_are_taken(status: Status, contact: dict[str, Any]) -> None:
+    made(status, "contacts", contact)
+    assert status.rows("SELECT address FROM contacts") == [(contact["address"].replace(":443", ""),)]
 
 
 def test_a_body_of_unknown_length_is_read_no_further_than_allowed(host: Host) -> None:

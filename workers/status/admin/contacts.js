@@ -10,6 +10,7 @@ import { usable } from "./body.js";
 import { Refusal } from "./refusal.js";
 import { readContact } from "./requests.js";
 
+/** @import { Env } from "../env.js" */
 /** @import { Call } from "./actions.js" */
 
 /**
@@ -35,11 +36,11 @@ export async function listContacts(db) {
  * @param {Call} call
  * @param {unknown} given
  * @param {readonly string[]} components ids that there are
- * @param {string} webhookKey
+ * @param {Pick<Env, "STATUS_URL" | "WEBHOOK_KEY">} env
  * @returns {Promise<Response>} for a webhook with its signing secret, as the Standard Webhooks specification writes it
  */
-export async function addContact(call, given, components, webhookKey) {
-  const { address, ...contact } = usable(readContact(given, components));
+export async function addContact(call, given, components, env) {
+  const { address, ...contact } = usable(readContact(given, components, env.STATUS_URL));
   const { name, channel, minimum } = contact;
   const at = await carryOut(call, {
     name: "contact.add",
@@ -61,7 +62,7 @@ export async function addContact(call, given, components, webhookKey) {
     ],
     refusal: async () => new Refusal(409, "this idempotency-key was another call's"),
   });
-  const secret = channel === "webhook" ? { secret: await written(webhookKey, call.key) } : {};
+  const secret = channel === "webhook" ? { secret: await written(env.WEBHOOK_KEY, call.key) } : {};
   return json({ id: call.key, at, ...secret }, 201);
 }
 

@@ -59,7 +59,7 @@ const ROUTES = [
     path: /^\/admin\/contacts$/,
     methods: {
       GET: ({ db }) => listContacts(db),
-      POST: async ({ call, body, components, env }) => addContact(call(), await body(), components, env.WEBHOOK_KEY),
+      POST: async ({ call, body, components, env }) => addContact(call(), await body(), components, env),
     },
   },
   {

@@ -105,8 +105,9 @@ export function readMaintenanceUpdate(given) {
 /**
  * @param {unknown} given
  * @param {readonly string[]} components ids
+ * @param {string} page address of the status page
  */
-export function readContact(given, components) {
+export function readContact(given, components, page) {
   const read = checked(given, {
     name: line(TITLE),
     channel: oneOf(/** @type {const} */ (["email", "webhook"])),
@@ -116,7 +117,7 @@ export function readContact(given, components) {
   });
   const { channel, address } = /** @type {Partial<typeof read.value>} */ (read.value);
   if (channel !== undefined && address !== undefined) {
-    const result = addressOf(channel, address);
+    const result = addressOf(channel, address, page);
     if ("value" in result) read.value.address = result.value;
     else read.problems.push({ field: "address", problem: result.problem });
   }

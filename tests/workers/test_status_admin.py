@@ -201,6 +201,20 @@ def test_contacts_are_added_listed_and_removed_and_what_they_were_owed_is_cancel
         assert secret_text not in log
 
 
+@pytest.mark.parametrize(
+    "contact",
+    [
+        {**EMAIL, "address": "a.n-n.o'neil+status@mail.customer-2.example"},
+        {**EMAIL, "address": "a" * 64 + "@customer.example"},
+        {**WEBHOOK, "address": "https://hook.example:443/in?of=status.example"},
+        {**WEBHOOK, "address": "https://other.status.example:443/"},
+    ],
+)
+def test_other_addresses_are_taken(status: Status, contact: dict[str, Any]) -> None:
+    made(status, "contacts", contact)
+    assert status.rows("SELECT address FROM contacts") == [(contact["address"].replace(":443", ""),)]
+
+
 def test_an_added_contact_is_told(status: Status) -> None:
     contact = made(status, "contacts", {**WEBHOOK, "minimum": "minor"})["id"]
     made(status, "incidents", INCIDENT)

@@ -1,0 +1,86 @@
+"""Who may call the admin API and how often, each time before a Worker of its own."""
+
+import hashlib
+import http.client
+import json
+from urllib.parse import urlsplit
+
+import pytest
+
+from .operators import BEARER, INCIDENT, made, request
+from .status_fixtures import Status
+from .workerd import Host
+from .world import OPERATOR, TOKEN, World, start_status
+
+
+def test_a_body_of_unknown_length_is_read_no_further_than_allowed(host: Host) -> None:
+    address = urlsplit(start_status(host, "127.0.0.1:1"))
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=10)
+    for chunks, code in (([b" " * 4_096] * 16, 400), ([b" " * 4_096] * 16 + [b" "], 413)):
+        headers = {**BEARER, "content-type": "application/json"}
+        connection.request("POST", "/admin/incidents", iter(chunks), headers, encode_chunked=True)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == code
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "operators",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '"x"',
+        json.dumps({"ada": "short"}),
+        json.dumps({"ada": None}),
+        json.dumps({"ada": "g" * 64}),
+    ],
+)
+def test_malformed_operators_are_nobodys_way_in(host: Host, operators: str) -> None:
+    start_status(host, "127.0.0.1:1", OPERATORS=operators)
+    answer = host.fetch("/admin/incidents", headers=BEARER)
+    assert (answer["status"], json.loads(answer["body"])) == (500, {"error": "internal error"})
+
+
+def test_any_of_the_operators_may_call_and_is_named(host: Host) -> None:
+    names = ["ada", "bob", "__proto__", "constructor", "zoe"]
+    operators = {name: hashlib.sha256(f"token of {name}".replace(" ", "-").encode()).hexdigest() for name in names}
+    start_status(host, "127.0.0.1:1", OPERATORS=json.dumps(operators))
+    status = Status(host, World())
+    for name in names:
+        made(status, "incidents", INCIDENT, authorization=f"bearer token-of-{name}")
+    assert [row for (row,) in status.rows("SELECT operator FROM audit ORDER BY id")] == names
+
+
+def test_without_operators_nobody_may_call(host: Host) -> None:
+    start_status(host, "127.0.0.1:1", OPERATORS="{}")
+    assert host.fetch("/admin/incidents", headers=BEARER)["status"] == 401
+
+
+def test_whoever_calls_too_often_waits_and_others_do_not(host: Host) -> None:
+    host.start(
+        "status",
+        bindings={"OPERATORS": json.dumps({OPERATOR: hashlib.sha256(TOKEN.encode()).hexdigest()})},
+        d1Databases=["DB"],
+        ratelimits={"ADMIN_LIMIT": {"simple": {"limit": 3, "period": 60}}},
+    )
+
+    def code(address: str, token: str) -> int:
+        headers = {"authorization": f"Bearer {token}", "cf-connecting-ip": address}
+        answer = host.fetch("/admin/incidents", headers=headers)
+        assert answer["status"] != 429 or answer["headers"]["retry-after"] == "60"
+        return answer["status"]
+
+    assert [code("192.0.2.1", "guess") for _ in range(5)] == [401, 401, 401, 429, 429]
+    assert code("192.0.2.1", TOKEN) == 429
+    assert code("192.0.2.2", TOKEN) == 200
+
+
+def test_a_database_that_is_away_is_said_without_detail(status: Status) -> None:
+    for method, body in (("GET", None), ("POST", INCIDENT)):
+        sent = request(method, "incidents", body)
+        sent["instruction"]["broken"] = ["DB"]
+        answer = status.host.fetch(**sent)
+        assert (answer["status"], json.loads(answer["body"])) == (500, {"error": "internal error"})

@@ -13,10 +13,12 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CODE := __main__.py components machines sandbox status benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview test lint format picture benchmark page outages requirements clean
+.PHONY: help install up preview test lint format picture benchmark page outages requirements clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(RUNTIME) ## Install what the programs need, and nothing else
 
 up: $(RUNTIME) ## Plan the staging platform (or STACK=prod) and bring it up in the sandbox
 	@$(PYTHON) -m sandbox up --stack $(STACK)

@@ -61,12 +61,17 @@ def main() -> None:
         host.scheduled(datetime.now(UTC).isoformat())
         fill(host, datetime.now(UTC))
         print(f"http://127.0.0.1:{PORT}/ \N{EN DASH} enter down, degraded, silent or well; Ctrl-C ends it", flush=True)
+        inputs = [sys.stdin]
         try:
             while True:
                 minute = time.time() // 60
                 while time.time() // 60 == minute:
-                    if select.select([sys.stdin], [], [], 1)[0]:
-                        change(world, sys.stdin.readline().strip())
+                    if select.select(inputs, [], [], 1)[0]:
+                        line = sys.stdin.readline()
+                        if line:
+                            change(world, line.strip())
+                        else:
+                            inputs.clear()  # at its end it would be ready for ever
                 host.scheduled(datetime.now(UTC).isoformat())
                 print(json.dumps(host.sql("SELECT id, status FROM incidents WHERE id <> 'past'")), flush=True)
         except KeyboardInterrupt:

@@ -58,10 +58,21 @@ def test_a_run_of_too_many_objects(machine: Machine, repository: Repository, s3:
     assert manifests(s3) == {}
 
 
-def test_a_run_whose_objects_are_gone(machine: Machine, repository: Repository, s3: S3):
-    label = repository.backup(0)
-    s3.delete(f"hourly/backup/{GROUP}/{label}/backup.manifest")
-    assert "backup.manifest vanished" in machine.refused(repository)
+def test_a_run_whose_objects_are_gone_holds_up_none_that_can_do_without(
+    machine: Machine, repository: Repository, s3: S3
+):
+    first = repository.backup(0)
+    machine.done(repository)
+    gone = repository.backup(HOUR)
+    s3.delete(f"hourly/backup/{GROUP}/{gone}/backup.manifest")
+    upon_it = repository.backup(2 * HOUR)
+    said = machine.refused(repository)
+    assert f"{gone}/backup.manifest vanished" in said
+    assert f"{upon_it} needs {gone}, of which there is no manifest" in said
+    full = repository.backup(24 * HOUR)
+    machine.refused(repository)
+    assert list(manifests(s3)) == [first, full]
+    machine.done(repository)
 
 
 def test_a_run_whose_wal_is_not_archived(machine: Machine, repository: Repository, s3: S3):

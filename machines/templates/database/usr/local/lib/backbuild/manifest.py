@@ -207,21 +207,27 @@ class Group:
             label = run["run"]
             if begun(label) < since or label in made:
                 continue
-            if absent := [needed for needed in run["dependsOn"] if needed not in made]:
-                yield (
-                    f"{label} needs {', '.join(absent)}, of which there is no manifest; remedy: bring "
-                    f"{self._manifests} back from the replica, or make a full backup, which needs no other"
-                )
-                continue
-            objects = self._objects(run, previous["objects"] if previous else [])
-            manifest = {"version": 1, "group": self._name, **run, "previous": reference, "objects": objects}
-            envelope = self._keys.seal(manifest)
-            if len(envelope) > MOST_BYTES:
-                raise RefusedError(f"{label} has {len(objects)} objects, too many; remedy: see docs/backup-manifest.md")
-            self._store.create(self._key(label), envelope)
-            previous, reference = self._read(label)  # another leader's, if that was faster
-            made.add(label)
-            print(f"{self._key(label)}: {len(previous['objects'])} objects", flush=True)
+            try:
+                if absent := [needed for needed in run["dependsOn"] if needed not in made]:
+                    raise RefusedError(
+                        f"{label} needs {', '.join(absent)}, of which there is no manifest; remedy: bring "
+                        f"{self._manifests} back from the replica, or make a full backup, which needs no other"
+                    )
+                previous, reference = self._write(run, previous, reference)
+            except RefusedError as refused:  # the others may do without it
+                yield str(refused)
+            else:
+                made.add(label)
+                print(f"{self._key(label)}: {len(previous['objects'])} objects", flush=True)
+
+    def _write(self, run: Json, previous: Json | None, reference: Json | None) -> tuple[Json, Json]:
+        objects = self._objects(run, previous["objects"] if previous else [])
+        manifest = {"version": 1, "group": self._name, **run, "previous": reference, "objects": objects}
+        envelope = self._keys.seal(manifest)
+        if len(envelope) > MOST_BYTES:
+            raise RefusedError(f"{run['run']} has {len(objects)} objects, too many; remedy: split the group")
+        self._store.create(self._key(run["run"]), envelope)
+        return self._read(run["run"])  # another leader's, if that was faster
 
     def _key(self, label: str) -> str:
         return f"{self._manifests}{label}.json"

@@ -50,6 +50,13 @@ def test_an_incident_is_declared_updated_and_resolved(status: Status) -> None:
     assert log == [(OPERATOR, action, name) for action in ("incident.declare", "incident.update", "incident.update")]
 
 
+def test_open_incidents_are_listed_first(status: Status) -> None:
+    names = [made(status, "incidents", INCIDENT, minute=minute)["id"] for minute in range(3)]
+    made(status, f"incidents/{names[2]}/updates", {"status": "resolved", "body": "Over."}, minute=4)
+    listed = ask(status, "GET", "incidents")[1]["incidents"]
+    assert [incident["id"] for incident in listed] == [names[1], names[0], names[2]]
+
+
 def test_texts_stay_as_they_are_given(status: Status) -> None:
     title = "<script>alert('1')</script> & \"quotes\"; DROP TABLE incidents; -- ?1 \U0001f525"
     body = "First line\n\tsecond \u202e\u0627\r\nthird" + "\u00e9" * 4_900
@@ -238,6 +245,7 @@ def test_dead_letters_are_listed_and_sent_again(status: Status) -> None:
     code, answer = post(status, "deliveries/retry", retry, minute=2)
     assert (code, answer) == (409, {"error": "the delivery is pending, not dead"})
     status.cron(3)
+    ask(status, "DELETE", f"contacts/{contact}")  # what was delivered stays so
     assert [hook.id for hook in status.world.hooks] == [f"{update}_{contact}"] * 2
     assert status.rows("SELECT state, attempts FROM deliveries") == [("delivered", 1)]
     assert post(status, "deliveries/retry", {**retry, "contact": "nobody"})[0] == 404

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .operators import BEARER, INCIDENT, made, request
+from .operators import BEARER, INCIDENT, key, made, post, request
 from .status_fixtures import Status
 from .workerd import Host
 from .world import OPERATOR, TOKEN, World, start_status
@@ -23,6 +23,15 @@ def test_a_body_of_unknown_length_is_read_no_further_than_allowed(host: Host) ->
         answer.read()
         assert answer.status == code
         connection.close()
+
+
+def test_a_body_that_is_not_utf8_is_refused(host: Host) -> None:
+    address = urlsplit(start_status(host, "127.0.0.1:1"))
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=10)
+    body = json.dumps({**INCIDENT, "title": "caf?"}).encode().replace(b"?", b"\xe9")
+    connection.request("POST", "/admin/incidents", body, {**BEARER, "content-type": "application/json"})
+    assert connection.getresponse().status == 400
+    connection.close()
 
 
 @pytest.mark.parametrize(
@@ -52,6 +61,10 @@ def test_any_of_the_operators_may_call_and_is_named(host: Host) -> None:
     for name in names:
         made(status, "incidents", INCIDENT, authorization=f"bearer token-of-{name}")
     assert [row for (row,) in status.rows("SELECT operator FROM audit ORDER BY id")] == names
+    name = key()
+    made(status, "incidents", INCIDENT, key=name, authorization="Bearer token-of-ada")
+    code, answer = post(status, "incidents", INCIDENT, key=name, authorization="Bearer token-of-bob")
+    assert (code, answer) == (409, {"error": "this idempotency-key was another call's"})
 
 
 def test_without_operators_nobody_may_call(host: Host) -> None:

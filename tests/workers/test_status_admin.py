@@ -153,6 +153,7 @@ def test_maintenance_does_not_begin_early_over_another(status: Status) -> None:
     later = made(status, "maintenances", PLAN)["id"]
     before = {**PLAN, "title": "Repair", "emergency": True, "startsAt": at(20), "endsAt": at(40)}
     sooner = made(status, "maintenances", {**before, "components": ["edge", "backups"]})["id"]
+    made(status, "maintenances", {**PLAN, "startsAt": PLAN["endsAt"], "endsAt": at(75 * HOUR)})
     path, begin = f"maintenances/{later}/updates", {"status": "in_progress", "body": "Early."}
     for minute in (10, 30):
         code, answer = post(status, path, begin, minute=minute)
@@ -164,6 +165,14 @@ def test_maintenance_does_not_begin_early_over_another(status: Status) -> None:
         status.cron(20)
     made(status, path, begin, minute=40)
     assert len(status.rows("SELECT 1 FROM audit WHERE action = 'maintenance.update'")) == 1
+
+
+def test_at_its_time_maintenance_begins_whatever_runs(status: Status) -> None:
+    status.cron(0)
+    status.maintenance("longer", 1, 60, "backups")
+    status.maintenance("shorter", 2, 30, "backups")
+    status.crons(range(1, 4))
+    assert status.rows("SELECT id, status FROM maintenances") == [("longer", "in_progress"), ("shorter", "in_progress")]
 
 
 def test_of_plans_at_once_one_wins(status: Status) -> None:

@@ -54,17 +54,20 @@ def flow(index: Index) -> Iterator[Edge]:
 
 
 def merged(boxes: list[Box], edges: list[Edge]) -> Iterator[Box]:
-    """Boxes with the same connections as one, which lists them; its key is that of the first."""
-    alike: dict[tuple[tuple[str, str], ...], list[Box]] = {}
+    """Boxes whose connections another has too, with that one: a box that lists them, under the other's key."""
+    links = {box.key: {(edge.target, edge.label) for edge in edges if edge.source == box.key} for box in boxes}
+    alike: dict[str, list[Box]] = {}
     for box in boxes:
-        links = sorted((edge.target, edge.label) for edge in edges if edge.source == box.key)
-        alike.setdefault(tuple(links), []).append(box)
-    for same in alike.values():
+        most = max(
+            (other.key for other in boxes if links[box.key] <= links[other.key]), key=lambda key: len(links[key])
+        )
+        alike.setdefault(most, []).append(box)
+    for key, same in alike.items():
         if len(same) == 1:
             yield same[0]
         else:
             lines = tuple(" · ".join([box.title, *box.lines[:1]]) for box in same)
-            yield Box(same[0].key, f"{len(same)} Workers", _common([box.title for box in same]), lines)
+            yield Box(key, f"{len(same)} Workers", _common([box.title for box in same]), lines)
 
 
 def _common(titles: list[str]) -> str:

@@ -81,7 +81,7 @@ def test_json_that_is_no_object_is_refused(quiet: Status, body: str) -> None:
     assert problems(quiet, "incidents", body) == {"": "must be an object"}
 
 
-@pytest.mark.parametrize("size", [65_536, 65_537])
+@pytest.mark.parametrize("size", [65_536, 65_537, 3_000_000])
 def test_the_limit_of_a_body_is_exact(quiet: Status, size: int) -> None:
     body = '{"title": ""}'.ljust(size)
     assert post(quiet, "incidents", body)[0] == (422 if size == 65_536 else 413)

@@ -4,6 +4,9 @@ import { Refusal } from "./refusal.js";
 
 /** @import { Problem } from "./checks.js" */
 
+/** What is beyond the limit is read and dropped: whoever is still sending hears no answer. */
+const DROPPED_BYTES = 4 * 1_024 * 1_024;
+
 /** Room for the longest text and title, each character escaped as two times \uXXXX. */
 const LIMIT_BYTES = 64 * 1_024;
 
@@ -37,10 +40,11 @@ async function readBytes(request) {
   const bytes = new Uint8Array(LIMIT_BYTES);
   let size = 0;
   for await (const chunk of request.body ?? []) {
-    if (size + chunk.length > LIMIT_BYTES) throw new Refusal(413, `the body is larger than ${LIMIT_BYTES} bytes`);
-    bytes.set(chunk, size);
+    if (size + chunk.length <= LIMIT_BYTES) bytes.set(chunk, size);
     size += chunk.length;
+    if (size > DROPPED_BYTES) break;
   }
+  if (size > LIMIT_BYTES) throw new Refusal(413, `the body is larger than ${LIMIT_BYTES} bytes`);
   return bytes.subarray(0, size);
 }
 

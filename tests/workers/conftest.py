@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser
 
+from .browser import Site, chromium
 from .status_fixtures import Status
 from .workerd import Host
 from .world import World, start_status
@@ -23,3 +25,34 @@ def status(host: Host) -> Iterator[Status]:
     with world.serving() as address:
         start_status(host, address)
         yield Status(host, world)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def world(host: Host) -> Iterator[World]:
+    """What is around the status Worker, which is started once: a browser's tests are slow enough."""
+    world = World()
+    with world.serving() as address:
+        start_status(host, address)
+        yield world
+
+
+@pytest.fixture
+def site(browser: Browser, host: Host, world: World) -> Iterator[Site]:
+    """A page of which one minute was recorded, and of which the browser has nothing to complain."""
+    status = Status(host, world)
+    world.well()
+    status.cron(0)
+    for table in ("samples", "days", "incidents", "maintenances", "updates"):
+        host.sql(f"DELETE FROM {table}")
+    status.cron(0)
+    site = Site(browser, status)
+    yield site
+    for context in browser.contexts:
+        context.close()
+    assert site.complaints == []

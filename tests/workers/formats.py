@@ -72,6 +72,7 @@ def incident(id: str = "i1", **changes: Any) -> dict[str, Any]:
         "status": "monitoring",
         "components": ["database"],
         "automatic": False,
+        "announcedAt": "2026-11-24T09:05:00.000Z",
         "startedAt": "2026-11-24T09:00:00.000Z",
         "updatedAt": "2026-11-24T09:40:00.000Z",
         "resolvedAt": None,
@@ -100,6 +101,11 @@ def maintenance(id: str = "m1", status: str = "scheduled", **changes: Any) -> di
     }
 
 
+def counted(subject: dict[str, Any]) -> dict[str, Any]:
+    """Return an incident or maintenance that knows how many updates it has: those that are given, unless it says so."""
+    return {"updatesTotal": len(subject["updates"]), **subject}
+
+
 def snapshot(
     *incidents: dict[str, Any],
     maintenances: tuple[dict[str, Any], ...] = (),
@@ -113,8 +119,10 @@ def snapshot(
         "since": SINCE,
         "lastSampleAt": NOW,
         "days": {},
-        "incidents": incidents,
-        "maintenances": maintenances,
+        "incidents": [counted(one) for one in incidents],
+        "incidentsTotal": len(incidents),
+        "maintenances": [counted(one) for one in maintenances],
+        "maintenancesTotal": len(maintenances),
         "months": [],
     }
     return {

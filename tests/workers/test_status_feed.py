@@ -104,7 +104,7 @@ def test_each_entry_tells_the_whole_story_and_the_latest_word_comes_first(format
     assert one_text(resolved, "updated") == "2026-11-24T09:30:00.000Z"
     assert Text(one_text(resolved, "content")).text.split("\n") == [
         "",
-        "Major impact · affects Database · 2026-11-24 09:00 UTC \N{EN DASH} 2026-11-24 09:30 UTC",
+        "Major impact · affects Database · 2026-11-24 09:00 UTC \N{EN DASH} 09:30 UTC (30 min)",
         "Resolved 2026-11-24 09:30 UTC",
         "Fixed.",
         "Thank you.",
@@ -113,9 +113,24 @@ def test_each_entry_tells_the_whole_story_and_the_latest_word_comes_first(format
     ]
     facts = {name: Text(one_text(entry, "content")).text.split("\n")[1] for name, entry in entries(feed).items()}
     assert facts["i1"] == "No impact · affects API, gone · since 2026-11-24 09:00 UTC"
-    hours = "affects Database · 2026-11-24 10:00 UTC \N{EN DASH} 2026-11-24 11:00 UTC"
-    assert facts["m1"] == f"Emergency maintenance · in progress · {hours}"
-    assert facts["m2"] == f"Maintenance · cancelled · {hours}"
+    assert facts["m1"] == (
+        "Emergency maintenance · in progress · affects Database · "
+        "since 2026-11-24 10:00 UTC, planned until 2026-11-24 11:00 UTC"
+    )
+    hours = "2026-11-24 10:00 UTC \N{EN DASH} 11:00 UTC (1 h)"
+    assert facts["m2"] == f"Maintenance · cancelled · affects Database · {hours}"
+
+
+def test_what_is_not_shown_is_counted(formats: Formats) -> None:
+    world = snapshot(
+        incident("i1", updatesTotal=7), *(incident(f"o{n}") for n in range(60)), maintenances=(maintenance(),)
+    )
+    world["history"]["incidentsTotal"] = 500
+    feed = formats.atom(world)
+    assert_atom(feed)
+    assert len(entries(feed)) == 51
+    assert one_text(feed, "subtitle") == "Incidents and maintenance; 450 more not shown"
+    assert Text(one_text(entries(feed)["i1"], "content")).text.endswith("\n4 earlier updates not shown.")
 
 
 def test_an_entry_keeps_its_id_whatever_is_said_later(formats: Formats) -> None:

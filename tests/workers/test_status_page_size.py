@@ -1,48 +1,89 @@
-"""How small the status page is."""
+"""How small the status page is, whatever has happened and however much was said."""
+
+from __future__ import annotations
 
 import gzip
+import re
+import time
+from typing import Any
 
-from .page_fixtures import days, incident
+from .page_fixtures import announcements, days, incident
 from .status_fixtures import MINUTE, Status
 from .workerd import Host
-from .world import World, start_status
+from .world import COMPONENTS, World, start_status
+
+BYTES, COMPRESSED = 15 * 1024, 4 * 1024
 
 
-def test_twenty_components_and_ninety_days_stay_small(host: Host) -> None:
+def page_of(status: Status, path: str = "/") -> str:
+    body: str = status.get(path)["body"]
+    if path == "/":
+        assert len(body.encode()) <= BYTES
+        assert len(gzip.compress(body.encode())) <= COMPRESSED
+    return body
+
+
+def test_twenty_components_with_many_bad_days_and_a_bad_day_today_stay_small(host: Host) -> None:
     names = (
         "Console Webhooks Sign-in Search Reports Exports Imports Billing Invoices Payments E-mail Audit Files Sandbox"
-    )
-    added = [{"id": name.lower(), "name": name, "url": f"http://{name.lower()}.example/up"} for name in names.split()]
-    world = World(components={f"{name.lower()}.example": 200 for name in names.split()})
+    ).split(" ")
+    added = [{"id": name.lower(), "name": name, "url": f"http://{name.lower()}.example/up"} for name in names]
+    world = World(components={f"{name.lower()}.example": 200 for name in names})
     with world.serving() as address:
         start_status(host, address, COMPONENTS=added)
         status = Status(host, world)
         status.cron(0)
-        everything = [
-            "api",
-            "edge",
-            "database",
-            "replication",
-            "objectStorage",
-            "backups",
-            *(one["id"] for one in added),
-        ]
+        everything = ["api", *COMPONENTS, *(one["id"] for one in added)]
         assert len(everything) == 20
         for number, name in enumerate(everything):
-            trouble = {5 + 13 * number % 80: {"down": 3 + number}} if number % 2 else {}
-            days(status, name, trouble={**trouble, **({61: {"degraded": 9}} if number % 5 == 0 else {})})
+            bad: dict[int, dict[str, Any]] = {
+                ago: {"down": 1 + (ago + number) % 3} for ago in range(2 + number % 5, 90, 5)
+            }
+            days(status, name, trouble=bad)
         host.sql("UPDATE days SET ok = 600 WHERE ok = 1")  # of today, by ten o'clock
         days(status, "platform", trouble={4: {"down": 12}, 40: {"down": 120}})
         status.host.sql(f"INSERT INTO samples SELECT {MINUTE - 89 * 1440}, component, status FROM samples")
-        incident(
-            status,
-            "0b0f6a52-1d5c-4a0e-8a6e-3f0d8a3c2b11",
-            "Queries take longer than usual since 09:00 UTC. We are looking for the cause.",
-            "An index was dropped by mistake. It is being rebuilt.\nWrites are not affected.",
-            title="Slow queries on the EU database",
-            components=("database", "api"),
-        )
-        page = status.get("/")["body"].encode()
-    assert page.count(b"<svg ") == 21  # and the tab's icon
-    assert len(page) <= 15_000
-    assert len(gzip.compress(page)) <= 4_096
+        announcements(status)
+        page = page_of(status)
+    assert page.count("<svg ") == 21  # and the tab's icon
+    assert page.count("<article") == 4
+    assert page.count(" bad days") == 20
+
+
+def test_what_is_read_and_shown_is_bounded(status: Status) -> None:
+    """500 incidents of long texts, then one of which more is said than a row of D1 can hold."""
+    status.cron(0)
+    status.host.sql(
+        f"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 499) INSERT INTO incidents "
+        f"SELECT 'past-' || i, '{'T' * 200}', i % 4, 'resolved', '[\"database\"]', 0, t, t, t + 60000 "
+        f"FROM (SELECT i, ({MINUTE} - (i + 1) * 240) * 60000 AS t FROM n)"
+    )
+    status.host.sql(
+        "INSERT INTO updates SELECT id || '-1', 'incident.opened', id, 'investigating', impact, components, "
+        f"'{'word ' * 999}', started_at FROM incidents"
+    )
+    assert page_of(status).count("<li><a href") == 5
+    history = page_of(status, "/history")
+    assert history.count("<article") == 51  # and a month
+    assert "450 more not shown." in history
+    assert "450 more not shown" in page_of(status, "/feed.atom")
+
+    for number in range(4):
+        incident(status, f"open-{number}", *(["\u6570" * 5_000] * 250), impact=3, components=("edge",))
+    page = page_of(status)
+    assert "Critical incident in progress" in page
+    assert page.count("<article") == 4
+    assert page.count("249 earlier updates") == 3
+    assert "1 more" in page
+    history = page_of(status, "/history")
+    assert history.count("230 earlier updates not shown.") == 4
+    assert len(re.findall('<article id="?open', history)) == 4
+
+
+def test_a_view_answers_while_the_database_hangs(status: Status) -> None:
+    status.cron(0)
+    for path in ("/", "/badge.svg", "/api/v2/status.json"):
+        begun = time.monotonic()
+        answer = status.get(path, silent=["DB"])
+        assert (answer["status"], time.monotonic() - begun < 6) == (200, True), path
+    assert "history is unavailable" in status.get("/", silent=["DB"])["body"]

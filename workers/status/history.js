@@ -5,7 +5,7 @@ import { withTimeout } from "../lib/timeout.js";
 import { PLATFORM } from "./components.js";
 import { opened } from "./database.js";
 import { IMPACTS } from "./judge.js";
-import { HISTORY_DAYS } from "./model.js";
+import { HISTORY_DAYS, LISTED, LISTED_UPDATES } from "./model.js";
 import { countQueries, ENDS, recordedOf, statementOf } from "./months.js";
 import { DAY_MINUTES, MINUTE, minuteOf, monthOf } from "./uptime.js";
 
@@ -15,15 +15,37 @@ import { DAY_MINUTES, MINUTE, minuteOf, monthOf } from "./uptime.js";
 /** No longer than the probe beside it may take. */
 const READ_MILLISECONDS = 5_000;
 
-const UPDATES = `(
-  SELECT json_group_array(json_object('id', id, 'status', status, 'body', body, 'at', at) ORDER BY at DESC, id)
-  FROM updates WHERE updates.subject = SUBJECT.id) AS updates`;
+/**
+ * Bounded, so that no single subject makes a row that D1 cannot hold, and not everything that was ever said is read.
+ *
+ * @param {"incidents" | "maintenances"} table
+ * @param {string} open condition of what is read however much there is
+ * @param {string} recent condition
+ * @param {string} latest column by which the latest come first
+ * @returns {string}
+ */
+const announcements = (table, open, recent, latest) => `
+  WITH subjects AS (
+    SELECT *, ${open} AS open, COUNT(*) OVER () AS total,
+      ROW_NUMBER() OVER (ORDER BY ${open} DESC, ${latest} DESC, id) AS place
+    FROM ${table} WHERE ${open} OR ${recent})
+  SELECT *,
+    (SELECT COUNT(*) FROM updates WHERE subject = subjects.id) AS updates_total,
+    (SELECT MIN(at) FROM updates WHERE subject = subjects.id) AS first_at,
+    CASE WHEN place > ${LISTED} THEN '[]' ELSE (
+      SELECT json_group_array(json_object('id', id, 'status', status, 'body', body, 'at', at) ORDER BY at DESC, id)
+      FROM (SELECT * FROM updates WHERE subject = subjects.id ORDER BY at DESC, id LIMIT ${LISTED_UPDATES})
+    ) END AS updates
+  FROM subjects WHERE open OR place <= ${LISTED} ORDER BY ${latest} DESC, id`;
 
-const INCIDENTS = `SELECT *, ${UPDATES.replace("SUBJECT", "incidents")} FROM incidents
-  WHERE resolved_at IS NULL OR resolved_at > ? ORDER BY started_at DESC, id`;
+const INCIDENTS = announcements("incidents", "resolved_at IS NULL", "resolved_at > ?", "started_at");
 
-const MAINTENANCES = `SELECT *, ${UPDATES.replace("SUBJECT", "maintenances")} FROM maintenances
-  WHERE end_minute > ? ORDER BY start_minute DESC, id`;
+const MAINTENANCES = announcements(
+  "maintenances",
+  "status IN ('scheduled', 'in_progress')",
+  "end_minute > ?",
+  "start_minute",
+);
 
 /** One row a component: the page needs them all, and rows are what costs. */
 const DAYS = `
@@ -93,7 +115,9 @@ async function read(db, time, agreement) {
     lastSampleAt: recorded && new Date(recorded.last * MINUTE),
     days: byComponent,
     incidents: incidents?.results.map(incidentOf) ?? [],
+    incidentsTotal: incidents?.results[0]?.total ?? 0,
     maintenances: maintenances?.results.map(maintenanceOf) ?? [],
+    maintenancesTotal: maintenances?.results[0]?.total ?? 0,
     months: statements.filter((statement) => statement !== null),
   };
 }
@@ -121,7 +145,7 @@ function daysOf(text) {
  * @param {Record<string, any>} row
  * @returns {Incident}
  */
-export function incidentOf(row) {
+function incidentOf(row) {
   return {
     id: row.id,
     title: row.title,
@@ -129,10 +153,12 @@ export function incidentOf(row) {
     status: row.status,
     components: JSON.parse(row.components),
     automatic: row.automatic === 1,
+    announcedAt: new Date(row.first_at ?? row.started_at),
     startedAt: new Date(row.started_at),
     updatedAt: new Date(row.updated_at),
     resolvedAt: row.resolved_at === null ? null : new Date(row.resolved_at),
     updates: updatesOf(row.updates),
+    updatesTotal: row.updates_total,
   };
 }
 
@@ -140,7 +166,7 @@ export function incidentOf(row) {
  * @param {Record<string, any>} row
  * @returns {Maintenance}
  */
-export function maintenanceOf(row) {
+function maintenanceOf(row) {
   return {
     id: row.id,
     title: row.title,
@@ -152,6 +178,7 @@ export function maintenanceOf(row) {
     endsAt: new Date(row.end_minute * MINUTE),
     updatedAt: new Date(row.updated_at),
     updates: updatesOf(row.updates),
+    updatesTotal: row.updates_total,
   };
 }
 

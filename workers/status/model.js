@@ -30,10 +30,12 @@
  * @property {IncidentStatus} status
  * @property {string[]} components ids
  * @property {boolean} automatic opened by the probes, not by an operator
+ * @property {Date} announcedAt the first word's time
  * @property {Date} startedAt
  * @property {Date} updatedAt
  * @property {Date | null} resolvedAt
- * @property {Update[]} updates newest first
+ * @property {Update[]} updates newest first, the latest `LISTED_UPDATES`
+ * @property {number} updatesTotal how many there are
  */
 
 /**
@@ -47,7 +49,8 @@
  * @property {Date} startsAt
  * @property {Date} endsAt
  * @property {Date} updatedAt
- * @property {Update[]} updates newest first
+ * @property {Update[]} updates newest first, the latest `LISTED_UPDATES`
+ * @property {number} updatesTotal how many there are
  */
 
 /**
@@ -64,8 +67,10 @@
  * @property {Date | null} since the first minute ever recorded; null while there is none
  * @property {Date | null} lastSampleAt the latest recorded minute
  * @property {Record<string, Day[]>} days by component id (and `platform`), oldest first; days without samples are absent
- * @property {Incident[]} incidents newest first; open ones whatever their age
- * @property {Maintenance[]} maintenances by start, latest first; upcoming ones whatever their distance
+ * @property {Incident[]} incidents newest first, the latest `LISTED` and whatever is open; only `LISTED` have updates
+ * @property {number} incidentsTotal how many there are
+ * @property {Maintenance[]} maintenances by start, latest first, in the same way with what is not over
+ * @property {number} maintenancesTotal how many there are
  * @property {Statement[]} months the SLA's arithmetic, this month first, then the one before
  */
 
@@ -81,3 +86,7 @@
  */
 
 export const HISTORY_DAYS = 90;
+
+/** Whatever was said, only so much of it is read and shown at once. */
+export const LISTED = 50;
+export const LISTED_UPDATES = 20;

@@ -1,6 +1,8 @@
 /** What feed readers follow: Atom 1.0 (RFC 4287), ids as RFC 4151's `tag:` addresses. Pure. */
 
-import { escaped, stamp } from "../page/html.js";
+import { LISTED } from "../model.js";
+import { affected, incidentTimes, maintenanceTimes } from "../page/announcements.js";
+import { counted, escaped, stamp } from "../page/html.js";
 import { xml } from "./xml.js";
 
 /** @import { Incident, Maintenance, Snapshot, Update } from "../model.js" */
@@ -12,8 +14,9 @@ import { xml } from "./xml.js";
  * @property {string} title
  * @property {Date} published
  * @property {Date} updated
- * @property {string[]} facts HTML
+ * @property {string[]} facts HTML; empty ones are left out
  * @property {Update[]} updates newest first
+ * @property {number} updatesTotal
  */
 
 /**
@@ -25,11 +28,15 @@ import { xml } from "./xml.js";
 export function atom(snapshot) {
   const { platform, contact, origin, time, history } = snapshot;
   const entries = [
-    ...(history?.incidents ?? []).map((incident) => incidentEntry(incident, snapshot)),
-    ...(history?.maintenances ?? []).map((maintenance) => maintenanceEntry(maintenance, snapshot)),
+    ...(history?.incidents ?? []).slice(0, LISTED).map((incident) => incidentEntry(incident, snapshot)),
+    ...(history?.maintenances ?? []).slice(0, LISTED).map((maintenance) => maintenanceEntry(maintenance, snapshot)),
   ].sort((a, b) => b.updated.getTime() - a.updated.getTime());
   const updated = entries[0]?.updated ?? history?.since ?? time;
-  const remark = history === null ? "The history is unavailable at the moment." : "Incidents and maintenance";
+  const hidden = (history?.incidentsTotal ?? 0) + (history?.maintenancesTotal ?? 0) - entries.length;
+  const remark =
+    history === null
+      ? "The history is unavailable at the moment."
+      : `Incidents and maintenance${hidden > 0 ? `; ${hidden} more not shown` : ""}`;
   return `<?xml version="1.0" encoding="utf-8"?>
 <feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en">
 <id>${xml(`${origin}/feed.atom`)}</id>
@@ -48,19 +55,17 @@ ${entries.map((entry) => entryElement(entry, origin)).join("")}</feed>
  * @param {Snapshot} snapshot
  * @returns {Entry}
  */
-function incidentEntry({ id, title, impact, components, startedAt, resolvedAt, updatedAt, updates }, snapshot) {
+function incidentEntry(incident, snapshot) {
   return {
-    id,
+    ...incident,
     kind: "incident",
-    title,
-    published: updates.at(-1)?.at ?? startedAt,
-    updated: updatedAt,
+    published: incident.announcedAt,
+    updated: incident.updatedAt,
     facts: [
-      impact === "none" ? "No impact" : `${spoken(impact)} impact`,
-      ...affected(components, snapshot),
-      resolvedAt === null ? `since ${stamp(startedAt)}` : `${stamp(startedAt)} – ${stamp(resolvedAt)}`,
+      incident.impact === "none" ? "No impact" : `${spoken(incident.impact)} impact`,
+      affected(incident.components, snapshot.components),
+      incidentTimes(incident),
     ],
-    updates,
   };
 }
 
@@ -70,20 +75,17 @@ function incidentEntry({ id, title, impact, components, startedAt, resolvedAt, u
  * @returns {Entry}
  */
 function maintenanceEntry(maintenance, snapshot) {
-  const { id, title, status, components, emergency, announcedAt, startsAt, endsAt, updatedAt, updates } = maintenance;
   return {
-    id,
+    ...maintenance,
     kind: "maintenance",
-    title,
-    published: announcedAt,
-    updated: updatedAt,
+    published: maintenance.announcedAt,
+    updated: maintenance.updatedAt,
     facts: [
-      emergency ? "Emergency maintenance" : "Maintenance",
-      spoken(status).toLowerCase(),
-      ...affected(components, snapshot),
-      `${stamp(startsAt)} – ${stamp(endsAt)}`,
+      maintenance.emergency ? "Emergency maintenance" : "Maintenance",
+      spoken(maintenance.status).toLowerCase(),
+      affected(maintenance.components, snapshot.components),
+      maintenanceTimes(maintenance),
     ],
-    updates,
   };
 }
 
@@ -92,15 +94,18 @@ function maintenanceEntry(maintenance, snapshot) {
  * @param {string} origin
  * @returns {string}
  */
-function entryElement({ id, kind, title, published, updated, facts, updates }, origin) {
+function entryElement({ id, kind, title, published, updated, facts, updates, updatesTotal }, origin) {
   // The day is that of the first word, which no later word changes.
   const tag = `tag:${new URL(origin).hostname},${published.toISOString().slice(0, 10)}:${kind}/${id}`;
   const story = [
-    `<p><small>${facts.join(" · ")}</small></p>`,
+    `<p><small>${facts.filter((fact) => fact !== "").join(" · ")}</small></p>`,
     ...updates.map(
       ({ status, body, at }) =>
         `<p dir="auto"><b>${spoken(status)}</b> <small>${stamp(at)}</small><br>${escaped(body).replaceAll("\n", "<br>")}</p>`,
     ),
+    ...(updatesTotal > updates.length
+      ? [`<p>${counted(updatesTotal - updates.length, "earlier update")} not shown.</p>`]
+      : []),
   ];
   return `<entry>
 <id>${xml(tag)}</id>
@@ -112,16 +117,6 @@ function entryElement({ id, kind, title, published, updated, facts, updates }, o
 <content type="html">${xml(story.join(""))}</content>
 </entry>
 `;
-}
-
-/**
- * @param {readonly string[]} ids
- * @param {Snapshot} snapshot
- * @returns {string[]} HTML: one fact, or none
- */
-function affected(ids, { components }) {
-  const names = ids.map((id) => escaped(components.find((component) => component.id === id)?.name ?? id));
-  return names.length === 0 ? [] : [`affects ${names.join(", ")}`];
 }
 
 /**

@@ -146,12 +146,12 @@ function componentOf({ id, name }, snapshot) {
  * @returns {object}
  */
 function incidentOf(incident, snapshot) {
-  const { status, impact, startedAt, resolvedAt, updates } = incident;
+  const { status, impact, announcedAt, startedAt, resolvedAt, updates } = incident;
   const monitored = updates.findLast(({ status }) => status === "monitoring");
   return announcement(incident, snapshot, {
     status,
     impact,
-    created_at: (updates.at(-1)?.at ?? startedAt).toISOString(),
+    created_at: announcedAt.toISOString(),
     monitoring_at: monitored?.at.toISOString() ?? null,
     resolved_at: resolvedAt?.toISOString() ?? null,
     started_at: startedAt.toISOString(),

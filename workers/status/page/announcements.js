@@ -2,11 +2,21 @@
 
 import { MINUTE } from "../uptime.js";
 import { counted, duration, escaped, stamp, stretch } from "./html.js";
+import { begunAt, endedAt } from "./state.js";
 
-/** @import { Component, Impact, Incident, IncidentStatus, Maintenance, MaintenanceStatus, Update } from "../model.js" */
+/** @import { Component, Impact, Incident, IncidentStatus, Maintenance, MaintenanceStatus } from "../model.js" */
 
-/** More than the latest updates are folded away on the first page. */
-const SHOWN_UPDATES = 3;
+/**
+ * @typedef {object} Extent how much of an announcement is shown
+ * @property {number} updates the latest
+ * @property {number} characters of each text
+ */
+
+/** @type {Extent} */
+const WHOLE = { updates: Number.POSITIVE_INFINITY, characters: Number.POSITIVE_INFINITY };
+
+/** Of a title where its announcement is only named. */
+const NAME_CHARACTERS = 80;
 
 /** @type {Record<IncidentStatus | MaintenanceStatus, string>} */
 const STATUSES = {
@@ -31,78 +41,103 @@ const IMPACTS = {
 /**
  * @param {Incident} incident
  * @param {readonly Component[]} components
- * @param {boolean} whole whether all updates are unfolded
+ * @param {Extent} [extent]
  * @returns {string}
  */
-export function incidentArticle(incident, components, whole) {
+export function incidentArticle(incident, components, extent = WHOLE) {
   const { state, text } = IMPACTS[incident.impact];
-  return article(incident, state, whole, [
-    `<b class="${state}">${text}</b>`,
+  return article(incident, state, extent, [
+    `<b class=${state}>${text}</b>`,
     incident.resolvedAt === null ? STATUSES[incident.status] : "",
     affected(incident.components, components),
-    incident.resolvedAt === null
-      ? `since ${stamp(incident.startedAt)}`
-      : `${stretch(incident.startedAt, incident.resolvedAt)} (${lasted(incident.startedAt, incident.resolvedAt)})`,
+    incidentTimes(incident),
   ]);
 }
 
 /**
  * @param {Maintenance} maintenance
  * @param {readonly Component[]} components
- * @param {boolean} whole whether all updates are unfolded
+ * @param {Extent} [extent]
  * @returns {string}
  */
-export function maintenanceArticle(maintenance, components, whole) {
-  const { status, emergency, startsAt, endsAt } = maintenance;
-  return article(maintenance, "maintenance", whole, [
-    emergency ? '<b class="degraded">Emergency maintenance</b>' : "",
-    `<b class="${status === "in_progress" ? "maintenance" : "unknown"}">${STATUSES[status]}</b>`,
+export function maintenanceArticle(maintenance, components, extent = WHOLE) {
+  const { status, emergency } = maintenance;
+  return article(maintenance, "maintenance", extent, [
+    emergency ? "<b class=degraded>Emergency maintenance</b>" : "",
+    `<b class=${status === "in_progress" ? "maintenance" : "unknown"}>${STATUSES[status]}</b>`,
     affected(maintenance.components, components),
-    `${stretch(startsAt, endsAt)} (${lasted(startsAt, endsAt)})`,
+    maintenanceTimes(maintenance),
   ]);
 }
 
 /**
  * @param {Incident} incident that is over
- * @param {readonly Component[]} components
- * @returns {string} folded
+ * @returns {string} its name, its start and how long it took; the history has the rest
  */
-export function pastIncident(incident, components) {
-  const { id, title, startedAt, resolvedAt, impact, updates } = incident;
-  const end = resolvedAt ?? startedAt;
-  return `<details id="${escaped(id)}"><summary><b dir="auto">${escaped(title)}</b> <small>${IMPACTS[impact].text} · ${stretch(startedAt, end)} (${lasted(startedAt, end)})</small></summary>
-<p><small>${affected(incident.components, components)}</small></p>
-${updateList(updates)}
-</details>`;
+export function pastIncident(incident) {
+  const { id, title, impact, startedAt, resolvedAt } = incident;
+  const minutes = ((resolvedAt ?? startedAt).getTime() - startedAt.getTime()) / MINUTE;
+  return `<li><a href="/history#${escaped(id)}" dir=auto>${escaped(cut(title, NAME_CHARACTERS))}</a>
+<p><small>${IMPACTS[impact].text} · ${stamp(startedAt)} (${duration(minutes)})</small>`;
 }
 
 /**
- * @param {{ id: string, title: string, updates: Update[] }} subject
+ * @param {Incident} incident
+ * @returns {string} HTML
+ */
+export function incidentTimes({ startedAt, resolvedAt }) {
+  return resolvedAt === null ? `since ${stamp(startedAt)}` : lasting(startedAt, resolvedAt);
+}
+
+/**
+ * @param {Maintenance} maintenance
+ * @returns {string} HTML: what happened, as far as it has, and what is planned
+ */
+export function maintenanceTimes(maintenance) {
+  const { status, startsAt, endsAt } = maintenance;
+  if (status === "in_progress") return `since ${stamp(begunAt(maintenance))}, planned until ${stamp(endsAt)}`;
+  if (status === "completed") return lasting(begunAt(maintenance), endedAt(maintenance));
+  return lasting(startsAt, endsAt);
+}
+
+/**
+ * @param {Pick<Incident | Maintenance, "id" | "title" | "updates" | "updatesTotal">} subject
  * @param {string} state
- * @param {boolean} whole
+ * @param {Extent} extent
  * @param {string[]} facts HTML; empty ones are left out
  * @returns {string}
  */
-function article({ id, title, updates }, state, whole, facts) {
-  const shown = whole ? updates.length : SHOWN_UPDATES;
-  const earlier = updates.slice(shown);
-  const folded = `<details><summary>${counted(earlier.length, "earlier update")}</summary>${updateList(earlier)}</details>`;
-  return `<article id="${escaped(id)}" class="${state}"><h3 dir="auto">${escaped(title)}</h3>
-<p><small>${facts.filter((fact) => fact !== "").join(" · ")}</small></p>
-${updateList(updates.slice(0, shown))}${earlier.length > 0 ? folded : ""}
-</article>`;
+function article({ id, title, updates, updatesTotal }, state, extent, facts) {
+  const shown = updates.slice(0, extent.updates);
+  const name = cut(title, extent.characters);
+  const items = shown.map(
+    ({ id, status, body, at }) =>
+      `<li id="${escaped(id)}"><b>${STATUSES[status]}</b> <small>${stamp(at)}</small><p dir=auto>${escaped(cut(body, extent.characters))}`,
+  );
+  const parts = [
+    `<article id="${escaped(id)}" class=${state}><h3 dir=auto>${escaped(name)}</h3>`,
+    `<p><small>${facts.filter((fact) => fact !== "").join(" · ")}</small>`,
+    ...(items.length > 0 ? [`<ul>${items.join("")}</ul>`] : []),
+  ];
+  const hidden = updatesTotal - shown.length;
+  const isCut = name !== title || shown.some(({ body }) => cut(body, extent.characters) !== body);
+  const rest = hidden > 0 ? counted(hidden, "earlier update") : "The whole text";
+  if (extent === WHOLE && hidden > 0) parts.push(`<p>${rest} not shown.</p>`);
+  else if (hidden > 0 || isCut) parts.push(`<p><a href="/history#${escaped(id)}">${rest}</a></p>`);
+  return `${parts.join("\n")}</article>`;
 }
 
 /**
- * @param {readonly Update[]} updates
- * @returns {string}
+ * @param {string} text
+ * @param {number} characters
+ * @returns {string} at most that much of it, and no half of a character
  */
-function updateList(updates) {
-  const items = updates.map(
-    ({ id, status, body, at }) =>
-      `<li id="${escaped(id)}"><b>${STATUSES[status]}</b> <small>${stamp(at)}</small><p dir="auto">${escaped(body)}</p></li>`,
-  );
-  return items.length === 0 ? "" : `<ul>${items.join("\n")}</ul>`;
+function cut(text, characters) {
+  if (text.length <= characters) return text;
+  return `${text
+    .slice(0, characters)
+    .replace(/[\ud800-\udbff]$/, "")
+    .trimEnd()}…`;
 }
 
 /**
@@ -110,7 +145,7 @@ function updateList(updates) {
  * @param {readonly Component[]} components
  * @returns {string} HTML: their names, or the id of one that is no longer watched
  */
-function affected(ids, components) {
+export function affected(ids, components) {
   const names = ids.map((id) => escaped(components.find((component) => component.id === id)?.name ?? id));
   return names.length === 0 ? "" : `affects ${names.join(", ")}`;
 }
@@ -118,8 +153,8 @@ function affected(ids, components) {
 /**
  * @param {Date} from
  * @param {Date} to
- * @returns {string}
+ * @returns {string} both ends, and how long that is
  */
-function lasted(from, to) {
-  return duration((to.getTime() - from.getTime()) / MINUTE);
+function lasting(from, to) {
+  return `${stretch(from, to)} (${duration((to.getTime() - from.getTime()) / MINUTE)})`;
 }

@@ -6,7 +6,11 @@ import { counted, duration, plain } from "./html.js";
 
 /** @import { Day } from "../model.js" */
 
-/** @typedef {"ok" | "degraded" | "down" | "none"} DayState what a day is drawn as; `none`: most of it is not known */
+/**
+ * What a day is drawn as; `none`: most of it is not known, `gaps`: more of it is not than may be by chance
+ *
+ * @typedef {"ok" | "degraded" | "down" | "gaps" | "none"} DayState
+ */
 
 /**
  * One failing look may be the way there, and no incident is opened for it: so one minute down is amber, two are red,
@@ -14,11 +18,11 @@ import { counted, duration, plain } from "./html.js";
  */
 const BELIEVED_MINUTES = 2;
 
-/** of the bad days, how many are named; the others are counted. */
+/** More bad days than these are only counted: a list of them would say less than the strip. */
 const NAMED_DAYS = 3;
 
 /** In this order, one over the other. */
-const DRAWN = /** @type {const} */ (["none", "ok", "degraded", "down"]);
+const DRAWN = /** @type {const} */ (["none", "gaps", "ok", "degraded", "down"]);
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -31,7 +35,9 @@ export function dayState(day, minutes) {
   if (day === undefined) return "none";
   if (day.down >= BELIEVED_MINUTES) return "down";
   if (day.down > 0 || day.degraded >= BELIEVED_MINUTES) return "degraded";
-  return (day.ok + day.degraded) * 2 < minutes ? "none" : "ok";
+  const known = (day.ok + day.degraded) / minutes;
+  if (known < 0.5) return "none";
+  return known < 0.95 ? "gaps" : "ok";
 }
 
 /**
@@ -43,11 +49,11 @@ export function dayState(day, minutes) {
 export function strip(days, now) {
   const states = lastDays(days, now).map(({ day, minutes }) => dayState(day, minutes));
   // Trouble is drawn over the days that are known: their run is seldom broken, and strips look alike to a compressor.
-  const known = states.map((state) => (state === "none" ? state : "ok"));
+  const known = states.map((state) => (state === "none" || state === "gaps" ? state : "ok"));
   const paths = DRAWN.map((state) => [state, runs(state === "ok" ? known : states, state)])
     .filter(([, path]) => path !== "")
-    .map(([state, path]) => `<path class="${state}" d="${path}"/>`);
-  return `<svg viewBox="0 -6 ${HISTORY_DAYS} 12" preserveAspectRatio="none" aria-hidden="true">${paths.join("")}</svg>`;
+    .map(([state, path]) => `<path${state === "ok" ? "" : ` class=${state}`} d="${path}"/>`);
+  return `<svg viewBox="0 -6 ${HISTORY_DAYS} 12" preserveAspectRatio=none role=none>${paths.join("")}</svg>`;
 }
 
 /**
@@ -70,24 +76,23 @@ function runs(states, drawn) {
 /**
  * @param {readonly Day[]} days
  * @param {Date} now
- * @returns {{ figure: string, rest: string }} `99.981 %`, and what it is of, with the days that were bad, latest first
+ * @returns {{ figure: string, rest: string }} `99.981 %` of known minutes, and what was bad or is not known
  */
 export function summary(days, now) {
   const [down, known] = days.reduce(([a, b], day) => [a + day.down, b + day.down + day.ok + day.degraded], [0, 0]);
   const share = percent(known - down, known);
   if (share === null) return { figure: "", rest: "Nothing recorded yet" };
 
-  const all = lastDays(days, now).map(({ day, minutes }) => ({ day, state: dayState(day, minutes) }));
+  const all = lastDays(days, now).map((one) => ({ ...one, state: dayState(one.day, one.minutes) }));
+  const over = all.reduce((sum, { minutes }) => sum + minutes, 0);
   const bad = all.flatMap(({ day, state }) => (day && (state === "down" || state === "degraded") ? [day] : []));
-  const dark = all.filter(({ state }) => state === "none").length;
-  const named = bad.reverse().slice(0, NAMED_DAYS).map(trouble);
-  if (bad.length > named.length) named.push(`${bad.length - named.length} more`);
-  const rest = [
-    "of known minutes",
-    ...(bad.length > 0 ? [`${counted(bad.length, "bad day")}: ${named.join(", ")}`] : []),
-    ...(dark > 0 ? [`${counted(dark, "day")} mostly unrecorded`] : []),
+  const dark = all.some(({ state }) => state === "none" || state === "gaps");
+  const named = bad.length > NAMED_DAYS ? "" : `: ${bad.reverse().map(trouble).join(", ")}`;
+  const parts = [
+    ...(bad.length > 0 ? [`${counted(bad.length, "bad day")}${named}`] : []),
+    ...(dark ? [`${duration(over - known)} unknown`] : []),
   ];
-  return { figure: `${plain(share.slice(0, -1))} %`, rest: rest.join("; ") };
+  return { figure: `${plain(share.slice(0, -1))} %`, rest: parts.join("; ") };
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The two documents: what is now, and what was in the last 90 days. Pure. */
 
+import { LISTED } from "../model.js";
 import { incidentArticle, maintenanceArticle, pastIncident } from "./announcements.js";
 import { strip, summary } from "./days.js";
 import { headline } from "./headline.js";
@@ -10,10 +11,17 @@ import { componentState, openIncidents, running } from "./state.js";
 
 /** @import { ComponentHealth } from "../../lib/health.js" */
 /** @import { Component, History, Snapshot } from "../model.js" */
+/** @import { Extent } from "./announcements.js" */
 /** @import { State } from "./headline.js" */
 /** @import { ComponentState } from "./state.js" */
 
 const RECENT_MILLISECONDS = 14 * 24 * 60 * 60_000;
+
+/** What the first page shows at most, so that it stays small whatever was said: the history has the rest. */
+const SHOWN_PAST = 5;
+const SHOWN_ARTICLES = 3;
+const SHOWN_UPDATES = 3;
+const SHOWN_CHARACTERS = 300;
 
 /** Colours of the tab's icon, which sees no style sheet: between the light and the dark theme's. */
 /** @type {Record<State, string>} */
@@ -30,15 +38,15 @@ const WORDS = { ok: "Operational", degraded: "Degraded", down: "Down", unknown: 
 export function renderPage(snapshot, nonce) {
   const { state, text, remarks } = headline(snapshot);
   const { time, history } = snapshot;
-  const main = `<section id="now" class="${state}">
-<div role="status"><h1>${text}</h1></div>
+  const main = `<section id=now class=${state}>
+<div role=status><h1>${text}</h1></div>
 ${remarks.map((remark) => `<p>${remark}</p>`).join("\n")}
 <p><small>Checked live at <time datetime="${time.toISOString()}">${clock(time)}</time>, and again every minute.</small></p>
 </section>
 ${history === null ? "" : announced(snapshot, history)}
 <h2>Components</h2>
-<ul id="components">
-${history === null ? "" : '<li class="row"><small>90 days ago</small><small>today</small></li>'}
+<ul id=components>
+${history === null ? "" : "<li class=row><small>90 days ago</small><small>up, of known minutes</small><small>today</small></li>"}
 ${snapshot.components.map((component) => componentItem(component, snapshot)).join("\n")}
 </ul>
 ${history === null ? "" : past(snapshot, history)}`;
@@ -60,10 +68,24 @@ export function renderHistory(snapshot, nonce) {
 <h2>Uptime</h2>
 ${history.months.map(monthArticle).join("\n") || "<p>No month has been counted yet.</p>"}
 <h2>Incidents</h2>
-${history.incidents.map((incident) => incidentArticle(incident, components, true)).join("\n") || "<p>None.</p>"}
+${listed(history.incidents, history.incidentsTotal, (incident) => incidentArticle(incident, components))}
 <h2>Maintenance</h2>
-${history.maintenances.map((maintenance) => maintenanceArticle(maintenance, components, true)).join("\n") || "<p>None.</p>"}`;
+${listed(history.maintenances, history.maintenancesTotal, (plan) => maintenanceArticle(plan, components))}`;
   return documentOf(snapshot, nonce, { state: headline(snapshot).state, title: "History", main, refreshes: false });
+}
+
+/**
+ * @template T
+ * @param {readonly T[]} items latest first
+ * @param {number} total that there are
+ * @param {(item: T) => string} render
+ * @returns {string}
+ */
+function listed(items, total, render) {
+  if (total === 0) return "<p>None.</p>";
+  const shown = items.slice(0, LISTED);
+  const more = total > shown.length ? [`<p>${total - shown.length} more not shown.</p>`] : [];
+  return [...shown.map(render), ...more].join("\n");
 }
 
 /**
@@ -76,22 +98,22 @@ function documentOf({ platform, contact, time }, nonce, { state, title, main, re
   const name = escaped(`${platform} status`);
   const address = escaped(contact);
   return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
+<html lang=en>
+<meta charset=utf-8>
+<meta name=viewport content=width=device-width>
 <title>${title} – ${name}</title>
-<link rel="icon" href="${icon(state)}">
-<link rel="alternate" type="application/atom+xml" href="/feed.atom">
-${refreshes ? '<noscript><meta http-equiv="refresh" content="60"></noscript>' : ""}
+<link rel=icon href="${icon(state)}">
+<link rel=alternate type=application/atom+xml href=/feed.atom>
+${refreshes ? "<noscript><meta http-equiv=refresh content=60></noscript>" : ""}
 <style nonce="${nonce}">${CSS}</style>
-<header><a href="/">${name}</a>
-<p id="notice"><b role="status"></b> <i></i></p></header>
+<header><a href=/>${name}</a>
+<p id=notice><b role=status></b> <i></i></p></header>
 <main data-at="${time.toISOString()}">
 ${main}
 </main>
 <footer>
 <p>Questions about availability: <a href="mailto:${address}">${address}</a></p>
-<p><a href="/history">History</a> <a href="/feed.atom">Atom feed</a> <a href="/api/v2/summary.json">JSON</a></p>
+<p><a href=/history>History</a> <a href=/feed.atom>Atom feed</a> <a href=/api/v2/summary.json>JSON</a></p>
 </footer>
 <script nonce="${nonce}">${SCRIPT}</script>
 </html>
@@ -107,14 +129,28 @@ function announced({ components, time }, { incidents, maintenances }) {
   const open = openIncidents(incidents);
   const upcoming = maintenances.filter(({ status }) => status === "scheduled").reverse();
   const planned = [...running(maintenances, time), ...upcoming];
-  const parts = [];
-  if (open.length > 0) {
-    parts.push("<h2>Incidents</h2>", ...open.map((incident) => incidentArticle(incident, components, false)));
-  }
-  if (planned.length > 0) {
-    parts.push("<h2>Maintenance</h2>", ...planned.map((plan) => maintenanceArticle(plan, components, false)));
-  }
-  return parts.join("\n");
+  return [
+    ...section("Incidents", open, (incident, extent) => incidentArticle(incident, components, extent)),
+    ...section("Maintenance", planned, (plan, extent) => maintenanceArticle(plan, components, extent)),
+  ].join("\n");
+}
+
+/**
+ * @template T
+ * @param {string} title
+ * @param {readonly T[]} items
+ * @param {(item: T, extent: Extent) => string} render
+ * @returns {string[]} HTML: the first of them, which share what room there is
+ */
+function section(title, items, render) {
+  if (items.length === 0) return [];
+  const extent = { updates: Math.ceil(SHOWN_UPDATES / items.length), characters: SHOWN_CHARACTERS };
+  const more = items.length - SHOWN_ARTICLES;
+  return [
+    `<h2>${title}</h2>`,
+    ...items.slice(0, SHOWN_ARTICLES).map((item) => render(item, extent)),
+    ...(more > 0 ? [`<p><a href=/history>${more} more</a></p>`] : []),
+  ];
 }
 
 /**
@@ -127,9 +163,9 @@ function componentItem({ id, name }, snapshot) {
   const state = componentState(id, snapshot);
   const days = history?.days[id] ?? [];
   const { figure, rest } = summary(days, time);
-  return `<li><h3>${escaped(name)} <b class="${state.state}">${wordsOf(state)}</b></h3>${
+  return `<li><h3>${escaped(name)} <b class=${state.state}>${wordsOf(state)}</b></h3>${
     history === null ? "" : `${strip(days, time)}<small><b>${figure}</b> ${rest}</small>`
-  }</li>`;
+  }`;
 }
 
 /**
@@ -150,15 +186,16 @@ function wordsOf({ seen, incident, maintained }) {
  * @param {History} history
  * @returns {string} the months and the incidents of late
  */
-function past({ components, time }, { months, incidents }) {
+function past({ time }, { months, incidents }) {
   const recent = incidents.filter(
     ({ resolvedAt }) => resolvedAt !== null && time.getTime() - resolvedAt.getTime() < RECENT_MILLISECONDS,
   );
+  const list = `<ul>${recent.slice(0, SHOWN_PAST).map(pastIncident).join("\n")}</ul>`;
   return `<h2>Uptime</h2>
 ${months.map(monthArticle).join("\n") || "<p>No month has been counted yet.</p>"}
 <h2>Past incidents</h2>
-${recent.map((incident) => pastIncident(incident, components)).join("\n") || "<p>None in the last 14 days.</p>"}
-<p><a href="/history">All of the last 90 days</a></p>`;
+${recent.length > 0 ? list : "<p>None in the last 14 days.</p>"}
+<p><a href=/history>All of the last 90 days</a></p>`;
 }
 
 /**
@@ -175,6 +212,6 @@ function clock(time) {
  * @returns {string} a `data:` address
  */
 function icon(state) {
-  const drawing = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 2 2'><circle cx='1' cy='1' r='1' fill='${ICON_COLOURS[state]}'/></svg>`;
+  const drawing = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='-1 -1 2 2'><circle r='1' fill='${ICON_COLOURS[state]}'/></svg>`;
   return `data:image/svg+xml,${drawing.replace("#", "%23")}`;
 }

@@ -15,13 +15,13 @@ export function live() {
   let due = seen + REFRESH;
   let failed = false;
 
-  /** Adds the reader's own time, with its day and zone. */
+  /** Adds the reader's own time, with its day and zone: `(Wed, 00:30 GMT+0900)`. */
   const localize = (/** @type {ParentNode} */ page) => {
     for (const element of page.querySelectorAll("time")) {
       const time = new Date(element.dateTime);
-      const own = { weekday: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+      const own = `${time}`;
       if (time.getTimezoneOffset()) {
-        element.append(` (${time.toLocaleString("en-GB", /** @type {Intl.DateTimeFormatOptions} */ (own))})`);
+        element.append(` (${own.slice(0, 3)}, ${own.slice(16, 21)} ${own.slice(25, 33)})`);
       }
     }
   };
@@ -33,6 +33,7 @@ export function live() {
   const merge = (/** @type {Element} */ old, /** @type {Element} */ fresh) => {
     if (old.isEqualNode(fresh)) return;
     old.nodeValue = fresh.nodeValue;
+    for (const { name } of [...(old.attributes ?? [])]) old.removeAttribute(name);
     for (const { name, value } of fresh.attributes ?? []) old.setAttribute(name, value);
     const rest = /** @type {Element[]} */ ([...old.childNodes]);
     for (const child of /** @type {Element[]} */ ([...fresh.childNodes])) {
@@ -50,26 +51,27 @@ export function live() {
 
   const say = () => {
     const past = Date.now() - seen;
-    const old = failed || !navigator.onLine || past > STALE;
+    // A clock that went back tells nothing of how old the page is.
+    const late = past < 0 || past > STALE;
+    const old = late || failed || !navigator.onLine;
     document.body.classList.toggle("old", old);
-    const why =
-      past > STALE
-        ? "This page is out of date"
-        : navigator.onLine
-          ? "This page cannot be refreshed"
-          : "You are offline";
+    const why = late
+      ? "This page is out of date"
+      : navigator.onLine
+        ? "This page cannot be refreshed"
+        : "You are offline";
     const text = old ? `${why}: last checked ${main.dataset.at?.slice(11, 19)} UTC` : "";
     // It is read aloud whenever it is written; the minutes are not.
     if (said.textContent !== text) said.textContent = text;
     const minutes = Math.ceil(past / 60_000);
-    age.textContent = old ? `(${minutes} minute${minutes > 1 ? "s" : ""} ago)` : "";
+    age.textContent = old && minutes > 0 ? `(${minutes} min ago)` : "";
     if (old) icon.href = icon.href.replace(/%23\w+/, "%23888");
   };
 
   const refresh = async () => {
     if (due === Infinity) return;
     due = Infinity;
-    failed = true;
+    let fresher = false;
     try {
       const response = await fetch("", { cache: "no-store", signal: AbortSignal.timeout(RETRY) });
       // A style of another answer's nonce would be complained of.
@@ -83,18 +85,19 @@ export function live() {
         document.title = page.title;
         icon.href = page.querySelector("link")?.href ?? "";
         seen = Date.now();
-        failed = false;
+        fresher = true;
       }
     } catch {
       // Said below.
     }
+    failed = !fresher;
     due = Date.now() + (failed ? RETRY : REFRESH);
     say();
   };
 
   localize(document);
   setInterval(() => {
-    if (Date.now() >= due) refresh();
+    if (Date.now() >= due || Date.now() < seen) refresh();
     say();
   }, 1_000);
   addEventListener("offline", say);

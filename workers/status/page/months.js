@@ -18,11 +18,7 @@ export function monthArticle({ month, complete, minutes, uptimePercent, atLeastP
   const figure = uptimePercent === null ? "No minute known" : `${plain(uptimePercent)} %`;
   const sentences = [budget(promise)];
   if (promise.met === false) {
-    sentences.push(
-      promise.creditPercent > 0
-        ? `Customers are credited ${promise.creditPercent} % of the month’s fee.`
-        : "No credit is due.",
-    );
+    sentences.push(credit(promise.creditPercent, complete));
   }
   if (minutes.unknown > 0) {
     sentences.push(
@@ -32,11 +28,22 @@ export function monthArticle({ month, complete, minutes, uptimePercent, atLeastP
   if (minutes.excused > 0) {
     sentences.push(`${counted(minutes.excused, "minute")} of announced maintenance do not count.`);
   }
-  const target = `Target ${plain(promise.targetPercent)} %${promise.met === null ? "" : `: <b class="${state}">${promise.met ? "met" : "missed"}${complete ? "" : " so far"}</b>`}`;
-  return `<article id="m-${month}"><h3>${name}${complete ? "" : " so far"}</h3>
-<p class="figure">${figure}</p>
-<p>${target}. ${sentences.join(" ")} <a href="/sla/${month}.json">How ${name} was counted</a></p>
+  const target = `Target ${plain(promise.targetPercent)} %${promise.met === null ? "" : `: <b class=${state}>${promise.met ? "met" : "missed"}${complete ? "" : " so far"}</b>`}`;
+  return `<article id=m-${month}><h3>${name}${complete ? "" : " so far"}</h3>
+<p class=figure>${figure}</p>
+<p>${target}. ${sentences.join(" ")} <a href=/sla/${month}.json>How ${name} was counted</a></p>
 </article>`;
+}
+
+/**
+ * @param {number} percent of the month's fee
+ * @param {boolean} complete whether the month is over: until then, nothing is owed yet
+ * @returns {string}
+ */
+function credit(percent, complete) {
+  if (percent === 0) return complete ? "No credit is due." : "No credit would be due, if the month ended now.";
+  const what = `credited ${percent} % of the month’s fee`;
+  return complete ? `Customers are ${what}.` : `Customers would be ${what}, if the month ended now.`;
 }
 
 /**

@@ -5,13 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from .browser import (
-    SITE,
-    Site,
-    component,
-    notice,
-    violations,
-)
+from .browser import SITE, Site, component, notice, violations
 from .page_fixtures import days, incident
 from .status_fixtures import MINUTE
 
@@ -133,7 +127,7 @@ def test_ninety_days_are_drawn_and_said(site: Site) -> None:
     known = 79 * 1440 + 1 - 1000 - 73 - 72
     percent = int(1e5 * (known - 13) / known) / 1000
     expect(row.locator("small")).to_have_text(
-        f"{percent} % 3 bad days: 14 Nov 12 min down, 25 Oct 7 min degraded, 15 Oct 1 min down; 11 d 5 h unknown"
+        f"{percent} %; 3 bad days: 14 Nov 12 min down, 25 Oct 7 min degraded, 15 Oct 1 min down; 11 d 5 h unknown"
     )
 
 
@@ -141,7 +135,7 @@ def test_a_day_of_which_half_is_not_known_is_not_drawn_as_known(site: Site) -> N
     days(site.status, "api", trouble={ago: {"unknown": 710} for ago in range(1, 90)})
     row = component(site.open(), "API")
     assert [path.get_attribute("class") for path in row.locator("path").all()] == ["none", "gaps"]
-    expect(row.locator("small")).to_contain_text("100 % 44 d 7 h unknown")
+    expect(row.locator("small")).to_contain_text("100 %; 44 d 7 h unknown")
 
 
 def test_many_bad_days_are_counted(site: Site) -> None:
@@ -149,7 +143,7 @@ def test_many_bad_days_are_counted(site: Site) -> None:
     days(site.status, "edge")
     site.status.host.sql("UPDATE days SET ok = 600 WHERE ok = 1")  # of today, by ten o'clock
     page = site.open()
-    assert (component(page, "API").locator("small").text_content() or "").endswith(" % 4 bad days")
+    assert (component(page, "API").locator("small").text_content() or "").endswith(" %; 4 bad days")
     expect(component(page, "Edge").locator("small")).to_have_text("100 %")
 
 

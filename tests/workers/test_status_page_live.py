@@ -48,6 +48,15 @@ def test_a_refresh_touches_only_what_has_changed(site: Site) -> None:
     assert page.evaluate("document.activeElement.getAttribute('href')") == "/history"
 
 
+def test_a_refresh_takes_away_what_the_page_no_longer_has(site: Site) -> None:
+    page = site.open()
+    page.evaluate("document.querySelector('#now').setAttribute('hidden', '')")
+    site.minute = 1.5
+    pass_a_minute(page)
+    expect(page.locator("#now")).to_contain_text("10:01:30 UTC")
+    expect(page.locator("#now")).to_be_visible()
+
+
 def test_a_stale_page_says_so_and_recovers(site: Site) -> None:
     page = site.open()
     expect(notice(page)).to_have_text("")

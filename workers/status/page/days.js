@@ -92,7 +92,7 @@ export function summary(days, now) {
     ...(bad.length > 0 ? [`${counted(bad.length, "bad day")}${named}`] : []),
     ...(dark ? [`${duration(over - known)} unknown`] : []),
   ];
-  return { figure: `${plain(share.slice(0, -1))} %`, rest: parts.join("; ") };
+  return { figure: `${plain(share.slice(0, -1))} %`, rest: parts.map((part) => `; ${part}`).join("") };
 }
 
 /**

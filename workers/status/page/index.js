@@ -164,7 +164,7 @@ function componentItem({ id, name }, snapshot) {
   const days = history?.days[id] ?? [];
   const { figure, rest } = summary(days, time);
   return `<li><h3>${escaped(name)} <b class=${state.state}>${wordsOf(state)}</b></h3>${
-    history === null ? "" : `${strip(days, time)}<small><b>${figure}</b> ${rest}</small>`
+    history === null ? "" : `${strip(days, time)}<small><b>${figure}</b>${rest}</small>`
   }`;
 }
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from .formats import NOW, SVG, Formats, incident, maintenance, snapshot, update
+from .formats import FILES, NOW, SVG, Formats, faults, incident, maintenance, snapshot, update
 from .page_fixtures import incident as enter_incident
 from .status_fixtures import MINUTE, Status
 
@@ -22,105 +21,6 @@ def formats() -> Iterator[Formats]:
     formats = Formats()
     yield formats
     formats.close()
-
-
-# Statuspage's fields: a type, a set of words, a tuple of alternatives, [what each item is], or an object's every field
-
-
-class Time:
-    """ISO 8601 in UTC, with milliseconds."""
-
-
-COMPONENT_STATUS = {"operational", "degraded_performance", "partial_outage", "major_outage", "under_maintenance"}
-INCIDENT_STATUS = {"investigating", "identified", "monitoring", "resolved"}
-MAINTENANCE_STATUS = {"scheduled", "in_progress", "verifying", "completed"}
-PAGE = {"id": str, "name": str, "url": str, "time_zone": {"Etc/UTC"}, "updated_at": Time}
-STATUS = {"indicator": {"none", "minor", "major", "critical", "maintenance"}, "description": str}
-COMPONENT = {
-    "id": str,
-    "name": str,
-    "status": COMPONENT_STATUS,
-    "created_at": Time,
-    "updated_at": Time,
-    "position": int,
-    "description": {None},
-    "showcase": bool,
-    "start_date": (str, {None}),
-    "group_id": {None},
-    "page_id": str,
-    "group": {False},
-    "only_show_if_degraded": {False},
-}
-UPDATE = {
-    "id": str,
-    "status": INCIDENT_STATUS | MAINTENANCE_STATUS,
-    "body": str,
-    "incident_id": str,
-    "created_at": Time,
-    "updated_at": Time,
-    "display_at": Time,
-    "affected_components": [
-        {"code": str, "name": str, "old_status": COMPONENT_STATUS, "new_status": COMPONENT_STATUS},
-    ],
-    "deliver_notifications": bool,
-    "custom_tweet": {None},
-    "tweet_id": {None},
-}
-INCIDENT = {
-    "id": str,
-    "name": str,
-    "status": INCIDENT_STATUS,
-    "created_at": Time,
-    "updated_at": Time,
-    "monitoring_at": (Time, {None}),
-    "resolved_at": (Time, {None}),
-    "impact": {"none", "minor", "major", "critical"},
-    "shortlink": str,
-    "started_at": Time,
-    "page_id": str,
-    "incident_updates": [UPDATE],
-    "components": [COMPONENT],
-}
-MAINTENANCE = {
-    **INCIDENT,
-    "status": MAINTENANCE_STATUS,
-    "impact": {"maintenance"},
-    "scheduled_for": Time,
-    "scheduled_until": Time,
-}
-OWN = {"page": PAGE, "history_available": bool}
-INCIDENTS = {**OWN, "incidents": [INCIDENT]}
-MAINTENANCES = {**OWN, "scheduled_maintenances": [MAINTENANCE]}
-FILES = {
-    "summary.json": {**INCIDENTS, **MAINTENANCES, "components": [COMPONENT], "status": STATUS},
-    "status.json": {**OWN, "status": STATUS},
-    "components.json": {**OWN, "components": [COMPONENT]},
-    "incidents.json": INCIDENTS,
-    "incidents/unresolved.json": INCIDENTS,
-    "scheduled-maintenances.json": MAINTENANCES,
-    "scheduled-maintenances/upcoming.json": MAINTENANCES,
-    "scheduled-maintenances/active.json": MAINTENANCES,
-}
-
-
-def faults(value: Any, shape: Any, path: str = "") -> list[str]:
-    """Return where a value is not of a shape."""
-    if isinstance(shape, dict):
-        fields = cast("dict[str, Any]", shape)
-        if not isinstance(value, dict) or value.keys() != fields.keys():
-            return [f"{path}: {value}"]
-        return [fault for key, inner in fields.items() for fault in faults(value[key], inner, f"{path}.{key}")]
-    if isinstance(shape, list):
-        (item,) = cast("list[Any]", shape)
-        return [fault for number, one in enumerate(value) for fault in faults(one, item, f"{path}[{number}]")]
-    if isinstance(shape, tuple):
-        alternatives = cast("tuple[Any, ...]", shape)
-        return [] if any(not faults(value, one) for one in alternatives) else [f"{path}: {value}"]
-    if shape is Time:
-        right = isinstance(value, str) and re.fullmatch(r"[\d-]{10}T[\d:]{8}\.\d{3}Z", value)
-    else:
-        right = value in shape if isinstance(shape, set) else type(value) is shape
-    return [] if right else [f"{path}: {value}"]
 
 
 FULL = snapshot(

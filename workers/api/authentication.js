@@ -1,6 +1,6 @@
 /** Proving to a PostgreSQL server who we are, in each way that it may ask for: RFC 5802 and 7677 for SCRAM. */
 
-import { base64 } from "../lib/base64.js";
+import { base64, hex, hmac, utf8 } from "../lib/bytes.js";
 import { Fields, ProtocolError, passwordMessage, saslInitialResponse, saslResponse } from "./messages.js";
 
 const SCRAM = "SCRAM-SHA-256";
@@ -41,8 +41,8 @@ export async function authenticate({ user, password }, receive, send) {
  * @param {Uint8Array} salt
  */
 async function md5Response(user, password, salt) {
-  const inner = hexadecimal(await digest("MD5", encode(password + user)));
-  return `md5${hexadecimal(await digest("MD5", new Uint8Array([...encode(inner), ...salt])))}`;
+  const inner = hex(await digest("MD5", utf8(password + user)));
+  return `md5${hex(await digest("MD5", new Uint8Array([...utf8(inner), ...salt])))}`;
 }
 
 /**
@@ -102,19 +102,10 @@ function attributes(text) {
  */
 async function saltedPassword(password, salt, iterations) {
   // NFKC is the part of SASLprep that changes a password which may be used at all.
-  const key = await crypto.subtle.importKey("raw", encode(password.normalize("NFKC")), "PBKDF2", false, ["deriveBits"]);
+  const key = await crypto.subtle.importKey("raw", utf8(password.normalize("NFKC")), "PBKDF2", false, ["deriveBits"]);
   return new Uint8Array(
     await crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-256", salt, iterations }, key, 256),
   );
-}
-
-/**
- * @param {Uint8Array} key
- * @param {string} text
- */
-async function hmac(key, text) {
-  const imported = await crypto.subtle.importKey("raw", key, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
-  return new Uint8Array(await crypto.subtle.sign("HMAC", imported, encode(text)));
 }
 
 /**
@@ -126,16 +117,6 @@ async function digest(algorithm, bytes) {
 }
 
 /** @param {string} text */
-function encode(text) {
-  return new TextEncoder().encode(text);
-}
-
-/** @param {string} text */
 function unbase64(text) {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-}
-
-/** @param {Uint8Array} bytes */
-function hexadecimal(bytes) {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,5 +1,7 @@
 /** Messages of PostgreSQL's protocol, version 3.0, as bytes: a type, a length, a body; numbers in network order. */
 
+import { utf8 } from "../lib/bytes.js";
+
 const PROTOCOL_VERSION = 3 << 16;
 
 /** Answers to a health check are a few hundred bytes; whoever announces more is no PostgreSQL, or not ours. */
@@ -20,7 +22,7 @@ export class ProtocolError extends Error {
  * @returns {Uint8Array}
  */
 export function startupMessage(user, database) {
-  const parameters = new TextEncoder().encode(`user\0${user}\0database\0${database}\0\0`);
+  const parameters = utf8(`user\0${user}\0database\0${database}\0\0`);
   return withLength(join(int32(PROTOCOL_VERSION), parameters));
 }
 
@@ -46,7 +48,7 @@ export function passwordMessage(password) {
  * @returns {Uint8Array}
  */
 export function saslInitialResponse(mechanism, text) {
-  const response = new TextEncoder().encode(text);
+  const response = utf8(text);
   return frontendMessage("p", join(cString(mechanism), int32(response.length), response));
 }
 
@@ -55,7 +57,7 @@ export function saslInitialResponse(mechanism, text) {
  * @returns {Uint8Array}
  */
 export function saslResponse(text) {
-  return frontendMessage("p", new TextEncoder().encode(text));
+  return frontendMessage("p", utf8(text));
 }
 
 /** Cuts a stream of bytes, however it was split on its way, into messages. */
@@ -139,7 +141,7 @@ export class Fields {
  * @param {Uint8Array} body
  */
 function frontendMessage(type, body) {
-  return join(new TextEncoder().encode(type), withLength(body));
+  return join(utf8(type), withLength(body));
 }
 
 /** @param {Uint8Array} body */
@@ -156,7 +158,7 @@ function int32(value) {
 
 /** @param {string} text */
 function cString(text) {
-  return new TextEncoder().encode(`${text}\0`);
+  return utf8(`${text}\0`);
 }
 
 /** @param {Uint8Array} bytes */

@@ -1,5 +1,7 @@
 /** Reads the manifest of a backup run as docs/backup-manifest.md defines it, and believes nothing that is not. Pure. */
 
+import { hex, utf8 } from "../lib/bytes.js";
+
 const PAYLOAD_TYPE = "application/vnd.backbuild.backup-manifest+json";
 
 /** An envelope of so many bytes, and what is made of it, fits into a Worker's memory. */
@@ -130,7 +132,7 @@ async function verified(bytes, keys) {
  * @returns {Uint8Array}
  */
 function preAuthentication(payload) {
-  const head = new TextEncoder().encode(`DSSEv1 ${PAYLOAD_TYPE.length} ${PAYLOAD_TYPE} ${payload.length} `);
+  const head = utf8(`DSSEv1 ${PAYLOAD_TYPE.length} ${PAYLOAD_TYPE} ${payload.length} `);
   const bytes = new Uint8Array(head.length + payload.length);
   bytes.set(head);
   bytes.set(payload, head.length);
@@ -189,7 +191,7 @@ function checkObject(object, where, { group, run }) {
  */
 function isKey(key) {
   if (typeof key !== "string" || !key.isWellFormed() || CONTROL.test(key)) return false;
-  if (new TextEncoder().encode(key).length > LONGEST_KEY) return false;
+  if (utf8(key).length > LONGEST_KEY) return false;
   return key.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 }
 
@@ -300,12 +302,4 @@ function decode(text) {
   } catch {
     return null;
   }
-}
-
-/**
- * @param {ArrayBuffer} bytes
- * @returns {string}
- */
-function hex(bytes) {
-  return [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,7 +1,8 @@
 /** The places that copies are kept in, alike to whoever copies: an R2 bucket in another jurisdiction, and S3 off-site. */
 
+import { hex } from "../lib/bytes.js";
 import { now } from "../lib/clock.js";
-import { checksumOf, hex, requestS3 } from "../lib/s3.js";
+import { checksumOf, requestS3 } from "../lib/s3.js";
 import { SOURCE_ETAG } from "./copies.js";
 
 /** @import { Place } from "../lib/s3.js" */

@@ -1,6 +1,6 @@
 /** Requests to Amazon S3, signed with Signature Version 4: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html */
 
-import { base64 } from "./base64.js";
+import { base64, hex, hmac, unhex, utf8 } from "./bytes.js";
 
 /** @typedef {{ accessKeyId: string, secretAccessKey: string }} Keys */
 /** @typedef {{ region: string, bucket: string } & Keys} Place */
@@ -53,8 +53,8 @@ export async function authorize({ region, accessKeyId, secretAccessKey }, { meth
   ].join("\n");
   const day = stamp.slice(0, 8);
   const scope = `${day}/${region}/s3/aws4_request`;
-  const digest = hex(await crypto.subtle.digest("SHA-256", bytes(canonical)));
-  let key = bytes(`AWS4${secretAccessKey}`);
+  const digest = hex(await crypto.subtle.digest("SHA-256", utf8(canonical)));
+  let key = utf8(`AWS4${secretAccessKey}`);
   for (const part of [day, region, "s3", "aws4_request"]) key = await hmac(key, part);
   const signature = hex(await hmac(key, ["AWS4-HMAC-SHA256", stamp, scope, digest].join("\n")));
   return `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, SignedHeaders=${names.join(";")}, Signature=${signature}`;
@@ -65,15 +65,7 @@ export async function authorize({ region, accessKeyId, secretAccessKey }, { meth
  * @returns {string} base64, as S3's checksum headers have it
  */
 export function checksumOf(sha256) {
-  return base64(Uint8Array.from(sha256.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16)));
-}
-
-/**
- * @param {ArrayBuffer | Uint8Array} content
- * @returns {string}
- */
-export function hex(content) {
-  return Array.from(new Uint8Array(content), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return base64(unhex(sha256));
 }
 
 /**
@@ -85,22 +77,4 @@ function encoded(segment) {
     /[!'()*]/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
   );
-}
-
-/**
- * @param {Uint8Array} secret
- * @param {string} content
- * @returns {Promise<Uint8Array>}
- */
-async function hmac(secret, content) {
-  const key = await crypto.subtle.importKey("raw", secret, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
-  return new Uint8Array(await crypto.subtle.sign("HMAC", key, bytes(content)));
-}
-
-/**
- * @param {string} text
- * @returns {Uint8Array}
- */
-function bytes(text) {
-  return new TextEncoder().encode(text);
 }

@@ -1,5 +1,6 @@
 /** Who calls: an operator by a bearer token, of which this Worker knows the SHA-256 alone. */
 
+import { unhex, utf8 } from "../../lib/bytes.js";
 import { Refusal } from "./refusal.js";
 
 /** @import { Env } from "../env.js" */
@@ -39,7 +40,7 @@ export async function authenticated(request, env) {
  * @returns {Promise<string | undefined>}
  */
 async function holderOf(token, operators) {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
+  const digest = await crypto.subtle.digest("SHA-256", utf8(token));
   /** @type {string | undefined} */
   let holder;
   for (const [operator, expected] of operators) {
@@ -68,5 +69,5 @@ function operatorsOf(text) {
  */
 function bytesOf(digest) {
   if (typeof digest !== "string" || !SHA256.test(digest)) throw new TypeError("OPERATORS holds what is no SHA-256");
-  return Uint8Array.from({ length: 32 }, (_, index) => Number.parseInt(digest.slice(index * 2, index * 2 + 2), 16));
+  return unhex(digest);
 }

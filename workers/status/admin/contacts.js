@@ -1,6 +1,6 @@
 /** Who is told. */
 
-import { base64 } from "../../lib/base64.js";
+import { base64 } from "../../lib/bytes.js";
 import { json } from "../../lib/http.js";
 import { IMPACTS } from "../judge.js";
 import { secretOf } from "../notify/webhook.js";

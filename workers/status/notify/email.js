@@ -1,7 +1,7 @@
 /** E-mail through the `send_email` binding: plain text, and a Message-ID that is the delivery's own. */
 
 import { EmailMessage } from "cloudflare:email";
-import { base64 } from "../../lib/base64.js";
+import { base64, utf8 } from "../../lib/bytes.js";
 import { withTimeout } from "../../lib/timeout.js";
 import { catalogue } from "../components.js";
 import { stamp } from "../times.js";
@@ -47,7 +47,7 @@ export async function sendEmail(env, { id, address, notice }) {
     "Content-Type: text/plain; charset=utf-8",
     "Content-Transfer-Encoding: base64",
     "",
-    ...linesOf(base64(bytesOf(textOf(env, notice)))),
+    ...linesOf(base64(utf8(textOf(env, notice)))),
     "",
   ].join("\r\n");
   await withTimeout(env.EMAIL.send(new EmailMessage(env.SENDER, address, raw)), PATIENCE_MILLISECONDS);
@@ -102,10 +102,10 @@ function encodedWords(text) {
   /** @type {string[]} */
   const words = [""];
   for (const character of text) {
-    if (bytesOf(words.at(-1) + character).length > WORD_BYTES) words.push("");
+    if (utf8(words.at(-1) + character).length > WORD_BYTES) words.push("");
     words.push(words.pop() + character);
   }
-  return words.map((word) => `=?utf-8?B?${base64(bytesOf(word))}?=`).join("\r\n ");
+  return words.map((word) => `=?utf-8?B?${base64(utf8(word))}?=`).join("\r\n ");
 }
 
 /**
@@ -114,12 +114,4 @@ function encodedWords(text) {
  */
 function linesOf(text) {
   return text.match(new RegExp(`.{1,${LINE}}`, "g")) ?? [];
-}
-
-/**
- * @param {string} text
- * @returns {Uint8Array}
- */
-function bytesOf(text) {
-  return new TextEncoder().encode(text);
 }

@@ -3,7 +3,7 @@
  * `webhook-signature` (`v1,` and the base64 of HMAC-SHA-256 over `id.timestamp.body`).
  */
 
-import { base64 } from "../../lib/base64.js";
+import { base64, hmac, utf8 } from "../../lib/bytes.js";
 import { now } from "../../lib/clock.js";
 
 /** @import { Env } from "../env.js" */
@@ -39,6 +39,7 @@ export async function sendWebhook(env, { id, contact, address, notice }) {
     timestamp: notice.at.toISOString(),
     data: { ...notice, url: `${env.STATUS_URL}/history#${notice.subject}` },
   });
+  const secret = await secretOf(env.WEBHOOK_KEY, contact);
   const timestamp = String(Math.floor(now(env).getTime() / 1_000));
   const response = await fetch(address, {
     method: "POST",
@@ -46,7 +47,7 @@ export async function sendWebhook(env, { id, contact, address, notice }) {
       "content-type": "application/json",
       "webhook-id": id,
       "webhook-timestamp": timestamp,
-      "webhook-signature": `v1,${await sign(await secretOf(env.WEBHOOK_KEY, contact), `${id}.${timestamp}.${body}`)}`,
+      "webhook-signature": `v1,${base64(await hmac(secret, `${id}.${timestamp}.${body}`))}`,
     },
     body,
     // Where it leads to was not what the contact entered.
@@ -65,33 +66,6 @@ export async function sendWebhook(env, { id, contact, address, notice }) {
  * @param {string} contact id
  * @returns {Promise<Uint8Array>} 32 bytes
  */
-export async function secretOf(key, contact) {
-  return new Uint8Array(await hmac(encoded(key), encoded(`webhook:${contact}`)));
-}
-
-/**
- * @param {Uint8Array} secret
- * @param {string} content
- * @returns {Promise<string>} base64
- */
-async function sign(secret, content) {
-  return base64(new Uint8Array(await hmac(secret, encoded(content))));
-}
-
-/**
- * @param {Uint8Array} secret
- * @param {Uint8Array} content
- * @returns {Promise<ArrayBuffer>}
- */
-async function hmac(secret, content) {
-  const key = await crypto.subtle.importKey("raw", secret, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
-  return crypto.subtle.sign("HMAC", key, content);
-}
-
-/**
- * @param {string} text
- * @returns {Uint8Array}
- */
-function encoded(text) {
-  return new TextEncoder().encode(text);
+export function secretOf(key, contact) {
+  return hmac(utf8(key), `webhook:${contact}`);
 }

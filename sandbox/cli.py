@@ -56,8 +56,10 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--diff", action="store_true", help="show the properties of what is created, too")
         return added
 
-    running("preview", commands.preview, "show what `up` would do")
+    preview = running("preview", commands.preview, "show what `up` would do")
     up = running("up", commands.up, "bring the stack to what the program declares")
+    for judged in (preview, up):
+        judged.add_argument("--skip-policies", action="store_true", help="do not run the packs below policies/")
     up.add_argument("--skip-preview", action="store_true", help="do not plan first")
     up.add_argument("--yes", action="store_true", help="accepted for likeness with pulumi; the sandbox never asks")
     running("refresh", commands.refresh, "record every object as the clouds have it now")

@@ -30,7 +30,9 @@ def preview(options: argparse.Namespace) -> int:
     """`preview`."""
     display = Display(options, "Previewing update")
     with display:
-        result = operations.preview(_root(options), options.stack, clouds(), display)
+        result = operations.preview(
+            _root(options), options.stack, clouds(), display, policies=not options.skip_policies
+        )
     return _show(options, display, result, planned=True)
 
 
@@ -39,7 +41,9 @@ def up(options: argparse.Namespace) -> int:
     display = Display(options, "Updating")
     planned = None if options.skip_preview else display.planned
     with display:
-        result = operations.up(_root(options), options.stack, clouds(), display, planned=planned)
+        result = operations.up(
+            _root(options), options.stack, clouds(), display, planned=planned, policies=not options.skip_policies
+        )
     return _show(options, display, result)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.engine import project
+from sandbox.engine.analyzers import Analyzers, packs_of
 from sandbox.engine.errors import InputError
 from sandbox.engine.host import Program
 from sandbox.engine.plan import Plan
@@ -29,10 +30,10 @@ class Result:
     resources: Sequence[Resource] = ()
 
 
-def preview(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Result:
-    """Plan what `up` would do; nothing is locked or written."""
+def preview(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher, *, policies: bool = False) -> Result:
+    """Plan what `up` would do; nothing is locked or written. With `policies`, the project's packs judge the plan."""
     settings = project.load(root, stack)
-    return _run(settings, find(root, stack), clouds, watcher, planning=True)
+    return _run(settings, find(root, stack), clouds, watcher, planning=True, policies=policies)
 
 
 def up(
@@ -43,42 +44,75 @@ def up(
     *,
     planned: Callable[[Plan], None] | None,
     command: str = "up",
+    policies: bool = False,
 ) -> Result:
-    """Bring the stack to what the program declares; `planned`, if given, is shown the plan first."""
+    """Bring the stack to what the program declares; `planned`, if given, is shown the plan first.
+
+    With `policies`, the project's packs judge the plan before the first step, and the stack after the last one.
+    """
     settings = project.load(root, stack)
     workspace = find(root, stack)
     with workspace.locked(command):
         if planned is not None:
-            result = _run(settings, workspace, clouds, watcher, planning=True)
+            result = _run(settings, workspace, clouds, watcher, planning=True, policies=policies)
             planned(result.plan)
             if result.code:
                 return result
-        return _run(settings, workspace, clouds, watcher, planning=False)
+        return _run(settings, workspace, clouds, watcher, planning=False, policies=policies)
 
 
-def _run(settings: Project, workspace: Workspace, clouds: OpenClouds, watcher: Watcher, *, planning: bool) -> Result:
+def _run(
+    settings: Project,
+    workspace: Workspace,
+    clouds: OpenClouds,
+    watcher: Watcher,
+    *,
+    planning: bool,
+    policies: bool,
+) -> Result:
     program = Program(settings)
+    packs = Analyzers(settings, planning, packs_of(settings.root) if policies else [])
     try:
-        # These take a third of a second to load; the program's process loads the SDK meanwhile.
-        from sandbox.engine import monitor  # noqa: PLC0415
-        from sandbox.engine.deployment import Deployment  # noqa: PLC0415
-        from sandbox.engine.settle import settle  # noqa: PLC0415
-
-        with workspace.open(readonly=planning) as state, clouds(workspace.store, readonly=planning) as opened:
-            deployment = Deployment(
-                settings.stack, settings.name, settings.config, state, opened, watcher, preview=planning
-            )
-            state.unlock()
-            settle(state, deployment.providers, watcher)
-            with interruptible(deployment.stopping, watcher):
-                with monitor.serve(deployment, watcher) as address:
-                    code = program.run(address, watcher, preview=planning)
-                    deployment.drain()
-                if code == 0 and not deployment.stopping.is_set():
-                    deployment.finish()
-            return Result(deployment.plan, _exit_code(deployment, code), deployment.resources)
+        with packs:
+            return _deploy(settings, workspace, clouds, watcher, program, packs, planning=planning)
     finally:
         program.stop()
+
+
+def _deploy(
+    settings: Project,
+    workspace: Workspace,
+    clouds: OpenClouds,
+    watcher: Watcher,
+    program: Program,
+    packs: Analyzers,
+    *,
+    planning: bool,
+) -> Result:
+    # These take a third of a second to load; the program's process loads the SDK meanwhile.
+    from sandbox.engine import monitor  # noqa: PLC0415
+    from sandbox.engine.deployment import Deployment  # noqa: PLC0415
+    from sandbox.engine.settle import settle  # noqa: PLC0415
+
+    with workspace.open(readonly=planning) as state, clouds(workspace.store, readonly=planning) as opened:
+        deployment = Deployment(
+            settings.stack, settings.name, settings.config, state, opened, watcher, preview=planning
+        )
+        state.unlock()
+        settle(state, deployment.providers, watcher)
+        if not planning:
+            packs.configure()  # whoever gave it something unusable hears so before the first step
+        with interruptible(deployment.stopping, watcher):
+            with monitor.serve(deployment, watcher) as address:
+                code = program.run(address, watcher, preview=planning)
+                deployment.drain()
+            if code == 0 and not deployment.stopping.is_set():
+                deployment.finish()
+            if code == 0 and not deployment.plan.errors and not deployment.stopping.is_set():
+                if planning:
+                    packs.configure()  # by now they have loaded
+                deployment.plan.judge(packs.analyze(deployment.resources))
+        return Result(deployment.plan, _exit_code(deployment, code), deployment.resources)
 
 
 def _exit_code(deployment: Any, code: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from sandbox.provider import Change
@@ -33,6 +33,17 @@ class Step:
     inputs: Properties = field(default_factory=dict[str, Any])
 
 
+@dataclass(frozen=True)
+class Violation:
+    """What a policy pack has found; nothing goes on while a `mandatory` one stands."""
+
+    pack: str
+    rule: str
+    mandatory: bool
+    urn: str
+    message: str
+
+
 class Plan:
     """The steps in the order they were decided, the stack's outputs, and what went wrong."""
 
@@ -40,6 +51,7 @@ class Plan:
         self.steps: dict[str, Step] = {}
         self.outputs: Properties = {}
         self.errors: list[tuple[str, str]] = []
+        self.violations: list[Violation] = []
         self._lock: threading.Lock = threading.Lock()
 
     def add(self, step: Step) -> None:
@@ -52,6 +64,13 @@ class Plan:
         with self._lock:
             if (urn, message) not in self.errors:
                 self.errors.append((urn, message))
+
+    def judge(self, violations: list[Violation]) -> None:
+        """Note what policy packs found; what is mandatory is an error of the run."""
+        self.violations = violations
+        for one in violations:
+            if one.mandatory:
+                self.fail(one.urn, f"{one.pack}: {one.rule}: {one.message}")
 
     def summary(self) -> dict[str, int]:
         """How many resources have each operation; reads are counted only where there are some."""
@@ -72,6 +91,8 @@ class Plan:
             for step in self.steps.values()
         ]
         result: dict[str, Any] = {"steps": steps, "summary": self.summary(), "outputs": redact(self.outputs)}
+        if self.violations:
+            result["policies"] = [asdict(one) for one in self.violations]
         if self.errors:
             result["errors"] = [{"urn": urn, "message": message} for urn, message in self.errors]
         return result

@@ -1,0 +1,299 @@
+"""A stack's resources as rules see them: typed, indexed, and honest about what nobody knows yet.
+
+A property is JSON with one addition: `Unknown`, for what only an update will tell, or what is secret. Reading one
+raises `Undetermined`, which no rule catches: what cannot be known is never taken for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import Final, TypeAlias
+
+STACK: Final = "pulumi:pulumi:Stack"
+
+
+class Unknown(Enum):
+    """Why a value cannot be read."""
+
+    LATER = "is known only after `up`"
+    SECRET = "is secret"  # noqa: S105 (says so, holds none)
+
+
+Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | Unknown | None"
+
+_IDENTITIES: Final = ("id", "arn", "name", "bucket", "queueId", "queueName", "scriptName")
+
+
+class Undetermined(Exception):  # noqa: N818 (not an error: an answer)
+    """A rule met a value that it cannot know."""
+
+    def __init__(self, urn: str, path: str, reason: str) -> None:
+        super().__init__(f"{path} {reason}")
+        self.urn: str = urn
+        self.path: str = path
+
+
+class Node:
+    """A mapping inside a resource that knows its place, so that whatever is wrong there can be named."""
+
+    def __init__(self, urn: str, path: str, properties: Mapping[str, Value]) -> None:
+        self.urn: str = urn
+        self.path: str = path
+        self.properties: Mapping[str, Value] = properties
+
+    def read(self, path: str) -> Value:
+        """What stands at a dotted path, None where nothing does."""
+        first, *deeper = path.split(".")
+        value = self.properties.get(first)
+        walked = f"{self.path}.{first}" if self.path else first
+        for step in deeper:
+            if not isinstance(value, dict):
+                break
+            value = value.get(step)
+            walked = f"{walked}.{step}"
+        else:
+            deeper = []
+        if isinstance(value, Unknown):
+            raise Undetermined(self.urn, walked, value.value)
+        return None if deeper else value
+
+    def known(self, path: str) -> bool:
+        """Whether something stands at a path and can be read."""
+        try:
+            return self.read(path) is not None
+        except Undetermined:
+            return False
+
+    def text(self, path: str) -> str:
+        """A text; empty where there is none."""
+        value = self.read(path)
+        return "" if value is None else str(self._demand(path, value, str))
+
+    def number(self, path: str) -> float | None:
+        """A number, None where there is none; some clouds write theirs as text."""
+        value = self.read(path)
+        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+            return value
+        try:
+            return float(str(value))
+        except ValueError:
+            raise self._unexpected(path, value, "a number") from None
+
+    def flag(self, path: str) -> bool:
+        """True or false; what is absent is not true."""
+        value = self.read(path)
+        return value is not None and bool(self._demand(path, value, bool))
+
+    def words(self, path: str) -> list[str]:
+        """A list of texts; empty where there is none."""
+        return [str(self._demand(f"{path}[{index}]", one, str)) for index, one in enumerate(self._listed(path))]
+
+    def items(self, path: str) -> list[Node]:
+        """A list of mappings; empty where there is none."""
+        found: list[Node] = []
+        for index, one in enumerate(self._listed(path)):
+            place = f"{self.path}.{path}[{index}]" if self.path else f"{path}[{index}]"
+            if isinstance(one, Unknown):
+                raise Undetermined(self.urn, place, one.value)
+            if not isinstance(one, dict):
+                raise self._unexpected(f"{path}[{index}]", one, "a mapping")
+            found.append(Node(self.urn, place, one))
+        return found
+
+    def _listed(self, path: str) -> list[Value]:
+        value = self.read(path)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self._unexpected(path, value, "a list")
+        return value
+
+    def _demand(self, path: str, value: Value, kind: type) -> Value:
+        if isinstance(value, Unknown):
+            raise Undetermined(self.urn, f"{self.path}.{path}" if self.path else path, value.value)
+        if not isinstance(value, kind):
+            raise self._unexpected(path, value, {str: "a text", bool: "true or false"}[kind])
+        return value
+
+    def _unexpected(self, path: str, value: Value, expected: str) -> Undetermined:
+        return Undetermined(
+            self.urn, f"{self.path}.{path}" if self.path else path, f"is {value!r:.60}, {expected} is expected"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderOf:
+    """The provider of a resource, and the region it is configured for."""
+
+    urn: str
+    region: str
+
+
+class Resource(Node):
+    """One resource: its identity, its properties, and what it depends on."""
+
+    def __init__(
+        self,
+        urn: str,
+        type: str,
+        properties: Mapping[str, Value],
+        *,
+        parent: str = "",
+        protect: bool = False,
+        dependencies: Iterable[str] = (),
+        property_dependencies: Mapping[str, Iterable[str]] | None = None,
+        provider: ProviderOf | None = None,
+    ) -> None:
+        super().__init__(urn, "", properties)
+        self.type: str = type
+        self.name: str = urn.rpartition("::")[2]
+        self.parent: str = parent
+        self.protect: bool = protect
+        self.dependencies: frozenset[str] = frozenset(dependencies)
+        self.property_dependencies: dict[str, tuple[str, ...]] = {
+            key: tuple(needs) for key, needs in (property_dependencies or {}).items()
+        }
+        self.provider: ProviderOf | None = provider
+
+    @property
+    def label(self) -> str:
+        """`Instance worker-1-0`: how a person tells it apart."""
+        return f"{self.type.rpartition(':')[2]} {self.name}"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Every URN that must exist before this one, its parent apart."""
+        return self.dependencies.union(*self.property_dependencies.values())
+
+    @property
+    def region(self) -> str:
+        """Where its provider makes it: its own `region`, else its provider's."""
+        if self.known("region"):
+            return self.text("region")
+        if self.provider is not None and self.provider.region:
+            return self.provider.region
+        raise Undetermined(self.urn, "region", "is known neither from the resource nor from its provider")
+
+    @property
+    def identities(self) -> frozenset[str]:
+        """What other resources may name it by."""
+        found = (self.properties.get(key) for key in _IDENTITIES)
+        return frozenset(value for value in found if isinstance(value, str) and value)
+
+
+@dataclass
+class Graph:
+    """All resources of one stack."""
+
+    resources: list[Resource]
+    _by_urn: dict[str, Resource] = field(init=False, repr=False)
+    _by_type: dict[str, list[Resource]] = field(init=False, repr=False)
+    _by_identity: dict[tuple[str, str], list[Resource]] = field(init=False, repr=False)
+    views: dict[object, object] = field(init=False, repr=False, default_factory=dict[object, object])
+    """What rules have made of the graph and share (`views.py`)."""
+
+    def __post_init__(self) -> None:
+        self._by_urn = {one.urn: one for one in self.resources}
+        self._by_type = {}
+        self._by_identity = {}
+        for one in self.resources:
+            self._by_type.setdefault(one.type, []).append(one)
+            for identity in one.identities:
+                self._by_identity.setdefault((one.type, identity), []).append(one)
+
+    def of(self, *types: str) -> list[Resource]:
+        """Every resource of these types."""
+        return [one for type in types for one in self._by_type.get(type, ())]
+
+    def get(self, urn: str) -> Resource | None:
+        """The resource of a URN."""
+        return self._by_urn.get(urn)
+
+    @cached_property
+    def stack(self) -> Resource:
+        """The stack itself: what rules about the whole are about."""
+        found = self.of(STACK)
+        if found:
+            return found[0]
+        first = self.resources[0].urn if self.resources else "urn:pulumi:none::none::none::none"
+        prefix = "::".join(first.split("::")[:2])
+        return Resource(f"{prefix}::{STACK}::{prefix.rpartition('::')[2]}", STACK, {})
+
+    @property
+    def name(self) -> str:
+        """The stack's name."""
+        return self.stack.urn.split("::")[0].rpartition(":")[2]
+
+    def targets(self, resource: Resource, path: str, *types: str) -> list[Resource]:
+        """The resources of these types that a property refers to: by its value where that is known, else by dependency.
+
+        An unknown value that depends on nothing is undetermined; a known one that names nothing here refers to nothing
+        here.
+        """
+        top = path.split(".", maxsplit=1)[0]
+        depends = [one for urn in resource.property_dependencies.get(top, ()) if (one := self.get(urn)) is not None]
+        named = [one for one in depends if one.type in types]
+        values = list(_leaves(_at(resource.properties, path.split("."))))
+        found: list[Resource] = []
+        for value in values:
+            if isinstance(value, str):
+                matches = [one for type in types for one in self._by_identity.get((type, value), ())]
+                found += [one for one in named if one in matches] or matches or _plausible(named, value)
+            elif value is Unknown.LATER and not depends:
+                raise Undetermined(resource.urn, path, value.value)
+            elif isinstance(value, Unknown):
+                found += named
+        return list(dict.fromkeys(found))
+
+    def target(self, resource: Resource, path: str, *types: str) -> Resource | None:
+        """The one resource that a property refers to; None where it names nothing here."""
+        found = self.targets(resource, path, *types)
+        if len(found) > 1:
+            names = ", ".join(sorted(one.name for one in found))
+            raise Undetermined(resource.urn, path, f"may be any of {names}")
+        return found[0] if found else None
+
+    def referring(self, target: Resource, type: str, path: str) -> list[Resource]:
+        """The resources of a type whose property refers to `target`."""
+        index = self._referring_index(target.type, type, path)
+        return index.get(target.urn, [])
+
+    def _referring_index(self, target_type: str, type: str, path: str) -> dict[str, list[Resource]]:
+        key = ("referring", target_type, type, path)
+        found = self.views.get(key)
+        if not isinstance(found, dict):
+            found = dict[str, list[Resource]]()
+            for one in self.of(type):
+                for target in self.targets(one, path, target_type):
+                    found.setdefault(target.urn, []).append(one)
+            self.views[key] = found
+        return found  # pyright: ignore[reportUnknownVariableType] (this method alone writes the key)
+
+
+def _at(value: Value | Mapping[str, Value], steps: list[str]) -> Value:
+    for step in steps:
+        if isinstance(value, Unknown):
+            return value
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(step)
+    return value  # pyright: ignore[reportReturnType] (at least one step)
+
+
+def _leaves(value: Value) -> Iterator[Value]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _plausible(named: list[Resource], value: str) -> list[Resource]:
+    """Of what a property depends on, what the known value may stand for: not what is known by other names alone."""
+    return [one for one in named if "id" not in one.properties or value in one.identities]

@@ -1,0 +1,30 @@
+"""The packs: which rules each has. Importing this module defines every rule."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Final
+
+from policies.rule import REGISTRY, Rule
+
+VERSION: Final = "1.0.0"
+REDUNDANCY: Final = "redundancy"
+RETENTION: Final = "retention"
+PACKS: Final = {
+    REDUNDANCY: "The loss of any one machine, zone or edge location is handled without anybody's action",
+    RETENTION: "Backups are made, verified, kept apart and kept as long as the rotation says",
+}
+
+for _module in sorted((Path(__file__).parent / "rules").glob("[a-z]*.py")):
+    importlib.import_module(f"policies.rules.{_module.stem}")
+
+
+def rules_of(pack: str) -> list[Rule]:
+    """The rules of a pack."""
+    return REGISTRY.of(pack)
+
+
+def all_rules() -> list[Rule]:
+    """The rules of all packs, pack after pack."""
+    return [rule for pack in PACKS for rule in rules_of(pack)]

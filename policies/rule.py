@@ -1,0 +1,155 @@
+"""What a rule is: a pure function over the graph with everything a reviewer asks about it, and where it is registered.
+
+A rule judges one subject at a time (a machine, a group, a bucket, the stack) and answers None when it is well, or what
+is wrong and what was expected. It raises `NotApplicable` where it has nothing to say; a value that it cannot know ends
+it with `Undetermined`, which is an answer of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Any, Protocol, TypeVar
+
+from policies.graph import Graph, Undetermined
+
+
+class Severity(StrEnum):
+    """How bad it is when the rule does not hold."""
+
+    CRITICAL = "critical"  # data or the service is lost with the first failure
+    HIGH = "high"  # a promise does not hold
+    MEDIUM = "medium"  # a promise holds, and nobody would notice when it no longer does
+
+
+class Outcome(Enum):
+    """What a rule found."""
+
+    PASS = "pass"  # noqa: S105 (the outcome, not a password)
+    FAIL = "fail"
+    NOT_APPLICABLE = "not applicable"
+    UNDETERMINED = "undetermined"
+
+
+class NotApplicable(Exception):  # noqa: N818 (not an error: an answer)
+    """The rule has nothing to say about this subject; the text says why."""
+
+
+class Subject(Protocol):
+    """What a rule judges: something with a URN and a name for people."""
+
+    @property
+    def urn(self) -> str:
+        """The resource that a verdict is filed under."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one rule found about one subject."""
+
+    rule: Rule
+    urn: str
+    label: str
+    outcome: Outcome
+    message: str = ""
+
+
+Controls = Mapping[str, tuple[str, ...]]
+"""Framework to its controls."""
+Judge = Callable[[Graph, Any], str | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A rule with its metadata; `over` lists what it judges."""
+
+    id: str
+    pack: str
+    severity: Severity
+    title: str
+    rationale: str
+    remedy: str
+    promises: tuple[str, ...]
+    controls: Controls
+    over: Callable[[Graph], Iterable[Subject]] = field(repr=False)
+    judge: Judge = field(repr=False)
+    optional: bool = False
+
+    def verdicts(self, graph: Graph) -> list[Verdict]:
+        """The rule's verdict on each subject. Nothing to judge where there must be something is a failure."""
+        try:
+            subjects = list(self.over(graph))
+        except Undetermined as unknown:
+            return [Verdict(self, unknown.urn, _label(graph, unknown.urn), Outcome.UNDETERMINED, str(unknown))]
+        if not subjects:
+            outcome = Outcome.NOT_APPLICABLE if self.optional else Outcome.FAIL
+            return [Verdict(self, graph.stack.urn, graph.stack.label, outcome, f"the stack has no {self._subjects}")]
+        return [self._verdict(graph, subject) for subject in subjects]
+
+    def _verdict(self, graph: Graph, subject: Subject) -> Verdict:
+        try:
+            wrong = self.judge(graph, subject)
+        except NotApplicable as reason:
+            return Verdict(self, subject.urn, subject.label, Outcome.NOT_APPLICABLE, str(reason))
+        except Undetermined as unknown:
+            place = "" if unknown.urn == subject.urn else f"{_label(graph, unknown.urn)}: "
+            return Verdict(self, subject.urn, subject.label, Outcome.UNDETERMINED, f"{place}{unknown}")
+        return Verdict(self, subject.urn, subject.label, Outcome.FAIL if wrong else Outcome.PASS, wrong or "")
+
+    @property
+    def _subjects(self) -> str:
+        text = (self.over.__doc__ or "subject").strip().splitlines()[0].rstrip(".")
+        return text[0].lower() + text[1:] if text[1:2].islower() else text
+
+
+def _label(graph: Graph, urn: str) -> str:
+    found = graph.get(urn)
+    return found.label if found is not None else urn.rpartition("::")[2]
+
+
+class Registry:
+    """The rules of all packs, in the order of their definition."""
+
+    def __init__(self) -> None:
+        self.rules: dict[str, Rule] = {}
+
+    def of(self, pack: str) -> list[Rule]:
+        """The rules of one pack."""
+        return [rule for rule in self.rules.values() if rule.pack == pack]
+
+
+REGISTRY = Registry()
+_Judge = TypeVar("_Judge", bound=Judge)
+
+
+def define(
+    pack: str,
+    id: str,
+    severity: Severity,
+    title: str,
+    *,
+    over: Callable[[Graph], Iterable[Subject]],
+    promises: tuple[str, ...],
+    controls: Controls,
+    remedy: str,
+    optional: bool = False,
+) -> Callable[[_Judge], _Judge]:
+    """Register the function below as a rule; its docstring is the rationale."""
+
+    def register(judge: _Judge) -> _Judge:
+        if id in REGISTRY.rules:
+            raise ValueError(f"the rule {id} is defined twice; give one of the two another id")
+        rationale = " ".join((judge.__doc__ or "").split())
+        REGISTRY.rules[id] = Rule(
+            id, pack, severity, title, rationale, remedy, promises, controls, over, judge, optional
+        )
+        return judge
+
+    return register

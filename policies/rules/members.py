@@ -1,0 +1,230 @@
+"""Redundancy: members over zones, and what is left without a node or a whole zone, computed from what stands where."""
+
+from __future__ import annotations
+
+import re
+
+from policies.controls import REDUNDANCY
+from policies.graph import Graph, Undetermined
+from policies.rule import Severity, define
+from policies.views.machines import (
+    ENVIRONMENT,
+    ETCD,
+    PATRONI,
+    Group,
+    Machine,
+    by_zone,
+    consensus,
+    database_groups,
+    gateways,
+    groups,
+    machines,
+    zone_of,
+)
+
+PEER = re.compile(r"(?P<name>[^=,]+)=https?://(?P<address>[0-9.]+):\d+")
+
+
+@define(
+    "redundancy",
+    "members-over-zones",
+    Severity.CRITICAL,
+    "The members of a group stand in as many zones as there are",
+    over=groups,
+    promises=("RED-2",),
+    controls=REDUNDANCY,
+    remedy="give each member a subnet of another zone (components/topology.py places consecutive members apart)",
+)
+def members_over_zones(graph: Graph, group: Group) -> str | None:
+    """A zone is what fails as a whole: power, cooling, network. Members that share one fail together."""
+    available = {zone_of(graph, machine) for machine in machines(graph)}
+    taken = by_zone(graph, group.members)
+    possible = min(len(group.members), max(len(available), 2))
+    if len(taken) < possible:
+        stands = "; ".join(f"{zone}: {', '.join(sorted(names))}" for zone, names in sorted(taken.items()))
+        return f"{len(group.members)} members stand in {len(taken)} zones and could in {possible} ({stands})"
+    return None
+
+
+@define(
+    "redundancy",
+    "quorum-survives-a-node",
+    Severity.CRITICAL,
+    "Consensus keeps its majority without any one member",
+    over=consensus,
+    promises=("RED-2", "RED-3"),
+    controls=REDUNDANCY,
+    remedy="declare an odd number of consensus members, at least three (database.consensus.members)",
+)
+def quorum_survives_node(_: Graph, group: Group) -> str | None:
+    """Who leads is decided by a majority of the voters that etcd was told of, running or not."""
+    voters, running = _voters(group), len(group.members)
+    majority = voters // 2 + 1
+    if running - 1 < majority:
+        return f"{running} of {voters} voters run; without one, {running - 1} are left, and a majority is {majority}"
+    if voters % 2 == 0:
+        return f"{voters} voters survive no more losses than {voters - 1} do, and tie where those would not"
+    return None
+
+
+@define(
+    "redundancy",
+    "quorum-survives-a-zone",
+    Severity.CRITICAL,
+    "Consensus keeps its majority without any one zone",
+    over=consensus,
+    promises=("RED-2", "RED-3"),
+    controls=REDUNDANCY,
+    remedy="place the consensus members so that no zone holds as many as the majority can spare",
+)
+def quorum_survives_zone(graph: Graph, group: Group) -> str | None:
+    """As above, for the loss of everything in one zone at once."""
+    majority = _voters(group) // 2 + 1
+    for zone, names in by_zone(graph, group.members).items():
+        left = len(group.members) - len(names)
+        if left < majority:
+            return f"without {zone} ({', '.join(sorted(names))}) {left} voters are left, and a majority is {majority}"
+    return None
+
+
+@define(
+    "redundancy",
+    "consensus-knows-its-voters",
+    Severity.CRITICAL,
+    "Every consensus member was told of exactly the members there are",
+    over=consensus,
+    promises=("RED-3",),
+    controls=REDUNDANCY,
+    remedy="render ETCD_INITIAL_CLUSTER from the group's own members (machines/templates/consensus)",
+)
+def consensus_knows_voters(_: Graph, group: Group) -> str | None:
+    """A voter that does not exist counts against the majority for ever; one that is not listed never votes."""
+    there = {machine.name: machine.address for machine in group.members}
+    for machine in group.members:
+        told = _told(machine)
+        if told != there:
+            strange = sorted({*told.items()} ^ {*there.items()})
+            return f"{machine.name} was told otherwise about {', '.join(f'{name}={where}' for name, where in strange)}"
+    return None
+
+
+@define(
+    "redundancy",
+    "database-asks-every-voter",
+    Severity.HIGH,
+    "Every database member can reach its lease through any consensus member",
+    over=database_groups,
+    promises=("RED-2", "RED-3"),
+    controls=REDUNDANCY,
+    remedy="render etcd3.hosts from all consensus members (machines/templates/database/etc/backbuild/patroni.yml)",
+)
+def database_asks_every_voter(graph: Graph, group: Group) -> str | None:
+    """A leader that knows one consensus member only loses its lease with that member."""
+    there = {machine.address for voters in consensus(graph) for machine in voters.members}
+    for machine in group.members:
+        hosts = {host.rpartition(":")[0] for host in machine.patroni.words("etcd3.hosts")}
+        if hosts != there:
+            return f"{machine.name}: {PATRONI}: etcd3.hosts differs in {', '.join(sorted(hosts ^ there))}"
+    return None
+
+
+@define(
+    "redundancy",
+    "group-survives-a-node",
+    Severity.CRITICAL,
+    "A database group takes writes without any one member, and has lost nothing",
+    over=database_groups,
+    promises=("RED-2", "RED-3"),
+    controls=REDUNDANCY,
+    remedy="add a member to the group (database.coordinator.members, database.workers.members)",
+)
+def group_survives_node(_: Graph, group: Group) -> str | None:
+    """The leader and one disk beside it at least hold every commit; in strict mode a commit waits for the second."""
+    return _loss(group, "any one member", 1)
+
+
+@define(
+    "redundancy",
+    "group-survives-a-zone",
+    Severity.CRITICAL,
+    "A database group takes writes without any one zone, and has lost nothing",
+    over=database_groups,
+    promises=("RED-2", "RED-3"),
+    controls=REDUNDANCY,
+    remedy="place the members so that no zone holds more of them than commits wait for",
+)
+def group_survives_zone(graph: Graph, group: Group) -> str | None:
+    """A zone with the leader and the one standby that confirmed a commit takes both copies of it along."""
+    for zone, names in by_zone(graph, group.members).items():
+        wrong = _loss(group, f"{zone} ({', '.join(sorted(names))})", len(names))
+        if wrong:
+            return wrong
+    return None
+
+
+@define(
+    "redundancy",
+    "gateways-survive-a-zone",
+    Severity.CRITICAL,
+    "A gateway is left without any one zone, and so a connector of the tunnel",
+    over=gateways,
+    promises=("RED-2",),
+    controls=REDUNDANCY,
+    remedy="declare two gateways at least, in two zones (database.gateways.members)",
+)
+def gateways_survive_zone(graph: Graph, group: Group) -> str | None:
+    """Every query passes a gateway."""
+    zones = by_zone(graph, group.members)
+    if len(zones) < 2:
+        return f"{len(group.members)} gateways stand in {', '.join(zones)} alone"
+    return None
+
+
+@define(
+    "redundancy",
+    "tags-tell-the-truth",
+    Severity.HIGH,
+    "A machine's tags say what its own files say",
+    over=machines,
+    promises=("RED-2", "MNT-1"),
+    controls=REDUNDANCY,
+    remedy="tag an instance with the Group and Role that its user data is rendered for",
+)
+def tags_tell_the_truth(_: Graph, machine: Machine) -> str | None:
+    """Maintenance finds machines by their tags, and so do these rules; a wrong one hides a machine from both."""
+    for tag, name, tagged in (("Group", "GROUP", machine.group), ("Role", "ROLE", machine.role)):
+        own = machine.figure(ENVIRONMENT, name)
+        if own != tagged:
+            return f"the tag {tag} is {tagged!r}, and {ENVIRONMENT} says {own!r}"
+    platform, stack = machine.instance.text("tags.Platform"), machine.figure(ENVIRONMENT, "STACK")
+    if platform != stack:
+        return f"the tag Platform is {platform!r}, and {ENVIRONMENT} says {stack!r}"
+    return None
+
+
+def _loss(group: Group, lost: str, count: int) -> str | None:
+    """What is wrong when `count` members of a group go at once."""
+    settings = group.members[0].dcs
+    confirming = int(settings.number("synchronous_node_count") or 1)
+    if count > confirming:
+        return (
+            f"without {lost} both copies of a commit may be gone: {confirming} standby confirms it, {count} members go"
+        )
+    needed = 1 + (confirming if settings.flag("synchronous_mode_strict") else 0)
+    left = len(group.members) - count
+    if left < needed:
+        return f"without {lost} {left} of {len(group.members)} members are left, and a commit needs {needed}"
+    return None
+
+
+def _voters(group: Group) -> int:
+    return max(len(_told(machine)) for machine in group.members)
+
+
+def _told(machine: Machine) -> dict[str, str]:
+    """Name to address of the voters that a consensus member was told of."""
+    cluster = machine.figure(ETCD, "ETCD_INITIAL_CLUSTER")
+    found = {match["name"]: match["address"] for match in PEER.finditer(cluster)}
+    if not found:
+        raise Undetermined(machine.urn, f"{ETCD}: ETCD_INITIAL_CLUSTER", "lists no member")
+    return found

@@ -1,0 +1,178 @@
+"""Redundancy: ways in and out that no single zone can close."""
+
+from __future__ import annotations
+
+from policies.controls import FAILOVER, REDUNDANCY
+from policies.graph import Graph, Resource
+from policies.rule import Severity, Subject, define
+from policies.views.machines import CONSENSUS, COORDINATOR, GATEWAY, SUBNET, WORKER, machines, zone_of
+
+ASSOCIATION = "aws:ec2/routeTableAssociation:RouteTableAssociation"
+TABLE = "aws:ec2/routeTable:RouteTable"
+ROUTE = "aws:ec2/route:Route"
+NAT = "aws:ec2/natGateway:NatGateway"
+ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
+SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+TUNNEL = "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared"
+TUNNEL_CONFIG = "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig"
+HYPERDRIVE = "cloudflare:index/hyperdriveConfig:HyperdriveConfig"
+
+# Who must reach whom, or there is no quorum, no replication, no failover: role, role, ports.
+PATHS = (
+    (CONSENSUS, CONSENSUS, (2379, 2380)),
+    (COORDINATOR, CONSENSUS, (2379,)),
+    (WORKER, CONSENSUS, (2379,)),
+    (COORDINATOR, COORDINATOR, (5432, 8008)),
+    (COORDINATOR, WORKER, (5432, 8008)),
+    (WORKER, COORDINATOR, (5432, 8008)),
+    (WORKER, WORKER, (5432, 8008)),
+    (GATEWAY, COORDINATOR, (5432, 8008)),
+)
+
+
+def data_subnets(graph: Graph) -> list[Resource]:
+    """Subnets in which machines stand."""
+    found = (graph.target(machine.instance, "subnetId", SUBNET) for machine in machines(graph))
+    return list(dict.fromkeys(subnet for subnet in found if subnet is not None))
+
+
+def tunnels(graph: Graph) -> list[Resource]:
+    """Tunnels."""
+    return graph.of(TUNNEL)
+
+
+def hyperdrives(graph: Graph) -> list[Resource]:
+    """Hyperdrive configurations."""
+    return graph.of(HYPERDRIVE)
+
+
+def interface_endpoints(graph: Graph) -> list[Resource]:
+    """Interface endpoints."""
+    return [one for one in graph.of(ENDPOINT) if one.text("vpcEndpointType") == "Interface"]
+
+
+def whole(graph: Graph) -> list[Subject]:
+    """Stack."""
+    return [graph.stack]
+
+
+@define(
+    "redundancy",
+    "nat-in-each-zone",
+    Severity.HIGH,
+    "Machines leave their zone through a NAT gateway of that zone",
+    over=data_subnets,
+    promises=("RED-2",),
+    controls=REDUNDANCY,
+    remedy="route each data subnet to the NAT gateway in its own zone (components/network.py)",
+)
+def nat_in_each_zone(graph: Graph, subnet: Resource) -> str | None:
+    """A zone that leaves through another one's gateway loses its backups and its tunnel with that zone."""
+    zone = subnet.text("availabilityZone")
+    tables = [
+        table
+        for association in graph.referring(subnet, ASSOCIATION, "subnetId")
+        if (table := graph.target(association, "routeTableId", TABLE)) is not None
+    ]
+    routes = [
+        route
+        for table in tables
+        for route in graph.referring(table, ROUTE, "routeTableId")
+        if route.text("destinationCidrBlock") == "0.0.0.0/0"
+    ]
+    gateways = [gateway for route in routes for gateway in graph.targets(route, "natGatewayId", NAT)]
+    if not gateways:
+        return f"its default route leads to no NAT gateway, so that nothing in {zone} gets out"
+    for gateway in gateways:
+        home = graph.target(gateway, "subnetId", SUBNET)
+        where = home.text("availabilityZone") if home is not None else "nowhere known"
+        if where != zone:
+            return f"it stands in {zone} and leaves through {gateway.name} in {where}"
+        if graph.target(gateway, "allocationId", "aws:ec2/eip:Eip") is None:
+            return f"its NAT gateway {gateway.name} has no address of its own"
+    return None
+
+
+@define(
+    "redundancy",
+    "endpoints-in-each-zone",
+    Severity.HIGH,
+    "What machines call in AWS answers in every zone that they stand in",
+    over=interface_endpoints,
+    promises=("RED-2",),
+    controls=REDUNDANCY,
+    remedy="give each interface endpoint a subnet in every zone (components/network.py)",
+)
+def endpoints_in_each_zone(graph: Graph, endpoint: Resource) -> str | None:
+    """Secrets, keys, metrics and health gates pass these."""
+    needed = {zone_of(graph, machine) for machine in machines(graph)}
+    have = {subnet.text("availabilityZone") for subnet in graph.targets(endpoint, "subnetIds", SUBNET)}
+    if missing := sorted(needed - have):
+        return f"it has no address in {', '.join(missing)}"
+    return None
+
+
+@define(
+    "redundancy",
+    "members-reach-each-other",
+    Severity.CRITICAL,
+    "Whoever must speak for quorum, replication and failover is admitted",
+    over=whole,
+    promises=("RED-2", "RED-3"),
+    controls=FAILOVER,
+    remedy="restore the rule in ADMITTED (components/topology.py)",
+)
+def members_reach_each_other(graph: Graph, _: Resource) -> str | None:
+    """A standby that cannot reach the leader protects nothing, however many there are."""
+    groups: dict[str, set[str]] = {}
+    for machine in machines(graph):
+        found = graph.targets(machine.instance, "vpcSecurityGroupIds", SECURITY_GROUP)
+        groups.setdefault(machine.role, set()).update(group.urn for group in found)
+    admitted: set[tuple[str, str, int]] = set()
+    for rule in graph.of(INGRESS):
+        target = graph.target(rule, "securityGroupId", SECURITY_GROUP)
+        source = graph.target(rule, "referencedSecurityGroupId", SECURITY_GROUP)
+        first, last = rule.number("fromPort"), rule.number("toPort")
+        if target is not None and source is not None and first is not None and last is not None:
+            ports = {port for _, _, needed in PATHS for port in needed if first <= port <= last}
+            admitted.update((source.urn, target.urn, port) for port in ports)
+    for source, target, ports in PATHS:
+        for port in ports:
+            if not any((a, b, port) in admitted for a in groups.get(source, ()) for b in groups.get(target, ())):
+                return f"{source} machines are not admitted by {target} machines on port {port}"
+    return None
+
+
+@define(
+    "redundancy",
+    "tunnel-leads-to-the-gateways",
+    Severity.HIGH,
+    "The edge reaches the database through whichever gateway is there",
+    over=tunnels,
+    promises=("RED-2", "RED-3"),
+    controls=FAILOVER,
+    remedy="keep the tunnel's ingress at tcp://localhost:5432, each gateway's own HAProxy (components/tunnel.py)",
+)
+def tunnel_leads_to_gateways(graph: Graph, tunnel: Resource) -> str | None:
+    """An ingress that names one machine would end with it; `localhost` is whichever connector took the connection."""
+    configs = graph.referring(tunnel, TUNNEL_CONFIG, "tunnelId")
+    services = [one.text("service") for config in configs for one in config.items("config.ingresses")]
+    if "tcp://localhost:5432" not in services:
+        return f"no ingress leads to tcp://localhost:5432 (there are: {', '.join(services) or 'none'})"
+    return None
+
+
+@define(
+    "redundancy",
+    "nothing-stale-after-failover",
+    Severity.HIGH,
+    "No answer of the database is cached at the edge",
+    over=hyperdrives,
+    promises=("RED-3",),
+    controls=FAILOVER,
+    remedy="set caching.disabled of the Hyperdrive configuration (components/tunnel.py)",
+)
+def nothing_stale(_: Graph, hyperdrive: Resource) -> str | None:
+    """A cached answer outlives the failover that made it wrong."""
+    return None if hyperdrive.flag("caching.disabled") else "caching.disabled is not true"

@@ -1,0 +1,159 @@
+"""Redundancy: what holds data cannot be deleted by a slip, and lies on disks that fit its machine."""
+
+from __future__ import annotations
+
+from policies.controls import AT_REST, KEYS, REDUNDANCY
+from policies.graph import Graph, Resource
+from policies.promises import number
+from policies.rule import Severity, define
+from policies.views.machines import ATTACHMENT, VOLUME, Machine, data_machines, machines, zone_of
+
+STORED = "aws:secretsmanager/secret:Secret"
+STORED_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
+GENERATED = "random:index/randomPassword:RandomPassword"
+KEY = "aws:kms/key:Key"
+TOPIC = "aws:sns/topic:Topic"
+HOLDS_DATA = (
+    VOLUME,
+    "cloudflare:index/r2Bucket:R2Bucket",
+    "cloudflare:index/d1Database:D1Database",
+    "cloudflare:index/zone:Zone",
+    "aws:s3/bucket:Bucket",
+    KEY,
+)
+
+
+def precious(graph: Graph) -> list[Resource]:
+    """Resources that hold data."""
+    kept = [
+        password
+        for version in graph.of(STORED_VERSION)
+        for password in graph.targets(version, "secretString", GENERATED)
+    ]
+    return [*graph.of(*HOLDS_DATA), *dict.fromkeys(kept)]
+
+
+@define(
+    "redundancy",
+    "data-is-protected",
+    Severity.HIGH,
+    "What holds data, or opens it, cannot be deleted or replaced by an update",
+    over=precious,
+    promises=("RED-4", "BAK-3", "RED-5"),
+    controls=REDUNDANCY,
+    remedy="set `protect: true` for the stack; the component passes it on (protect=True)",
+)
+def data_protected(_: Graph, resource: Resource) -> str | None:
+    """A renamed resource is a deleted one to the engine; protection makes it ask."""
+    return None if resource.protect else "it is not protected"
+
+
+@define(
+    "redundancy",
+    "data-on-its-own-volume",
+    Severity.HIGH,
+    "Data lies on a volume that outlives its machine, in the machine's own zone",
+    over=data_machines,
+    promises=("RED-2", "MNT-1"),
+    controls=REDUNDANCY,
+    remedy="restore the member's volume and attachment (NodeGroup in components/citus.py)",
+)
+def data_on_own_volume(graph: Graph, machine: Machine) -> str | None:
+    """A member whose data goes with the instance copies everything anew at each replacement."""
+    attachments = graph.referring(machine.instance, ATTACHMENT, "instanceId")
+    if not attachments:
+        return "no volume is attached to it"
+    volume = graph.target(attachments[0], "volumeId", VOLUME)
+    if volume is None:
+        return f"{attachments[0].name} attaches no volume of this stack"
+    zone = zone_of(graph, machine)
+    if volume.text("availabilityZone") != zone:
+        return f"{volume.name} lies in {volume.text('availabilityZone')}, and the machine stands in {zone}"
+    return None
+
+
+def volumes(graph: Graph) -> list[Resource]:
+    """Volumes."""
+    return graph.of(VOLUME)
+
+
+@define(
+    "retention",
+    "volumes-are-encrypted",
+    Severity.HIGH,
+    "Data volumes are encrypted with the platform's own key",
+    over=volumes,
+    promises=("BAK-3",),
+    controls=AT_REST,
+    remedy="set encrypted and kms_key_id of the volume (components/citus.py)",
+)
+def volumes_encrypted(graph: Graph, volume: Resource) -> str | None:
+    """What is backed up encrypted must not lie open where it comes from."""
+    if not volume.flag("encrypted"):
+        return "encrypted is not true"
+    return None if graph.targets(volume, "kmsKeyId", KEY) else "it is not encrypted with a key of this stack"
+
+
+@define(
+    "retention",
+    "root-disks-are-encrypted",
+    Severity.MEDIUM,
+    "Machines' own disks are encrypted",
+    over=machines,
+    promises=("BAK-3",),
+    controls=AT_REST,
+    remedy="set root_block_device.encrypted (components/citus.py)",
+)
+def root_encrypted(_: Graph, machine: Machine) -> str | None:
+    """Core dumps and journals lie there."""
+    return None if machine.instance.flag("rootBlockDevice.encrypted") else "rootBlockDevice.encrypted is not true"
+
+
+def keys(graph: Graph) -> list[Resource]:
+    """Encryption keys."""
+    return graph.of(KEY)
+
+
+@define(
+    "retention",
+    "keys-outlive-mistakes",
+    Severity.CRITICAL,
+    "A key that is deleted by mistake can be had back for as long as AWS grants, and rotates",
+    over=keys,
+    promises=("BAK-3", "REC-3"),
+    controls=KEYS,
+    remedy="set deletion_window_in_days to 30 and enable_key_rotation",
+)
+def keys_outlive(_: Graph, key: Resource) -> str | None:
+    """With the key goes everything that it encrypted, in every copy."""
+    days, least = key.number("deletionWindowInDays") or 0, number("BAK-3", "key_window_days")
+    if days < least:
+        return f"deletionWindowInDays is {days:g}; {least:g} are expected"
+    if key.read("isEnabled") is False:
+        return "it is disabled"
+    return None if key.flag("enableKeyRotation") else "enableKeyRotation is not true"
+
+
+def secrets(graph: Graph) -> list[Resource]:
+    """Secrets that machines fetch."""
+    return graph.of(STORED)
+
+
+@define(
+    "retention",
+    "secrets-outlive-mistakes",
+    Severity.HIGH,
+    "A secret that is deleted by mistake can be had back",
+    over=secrets,
+    promises=("BAK-3", "REC-3"),
+    controls=KEYS,
+    remedy="set recovery_window_in_days to 7 at least (components/machine_access.py)",
+)
+def secrets_outlive(graph: Graph, secret: Resource) -> str | None:
+    """Without the cipher's pass phrase no backup can be read; without the others no machine starts."""
+    days, least = secret.number("recoveryWindowInDays"), number("BAK-3", "secret_window_days")
+    if days is not None and days < least:
+        return f"recoveryWindowInDays is {days:g}; {least:g} at least are expected"
+    if not graph.referring(secret, STORED_VERSION, "secretId"):
+        return "it has no value"
+    return None

@@ -1,0 +1,202 @@
+"""Redundancy: how commits are replicated and who takes over, as the machines' own files say."""
+
+from __future__ import annotations
+
+import re
+
+from policies.controls import FAILOVER
+from policies.graph import Graph
+from policies.promises import number
+from policies.rule import Severity, define
+from policies.views.machines import (
+    ENVIRONMENT,
+    HAPROXY,
+    PATRONI,
+    UNITS,
+    Machine,
+    consensus_machines,
+    coordinators,
+    database_machines,
+    gateway_machines,
+)
+
+SYNCHRONOUS = ("quorum", "on", "True")  # YAML's bare `on` is True
+SERVER = re.compile(r"^\s*server \S+ (?P<address>[0-9.]+):(?P<port>\d+) check port (?P<check>\d+)", re.MULTILINE)
+
+
+@define(
+    "redundancy",
+    "commits-are-synchronous",
+    Severity.CRITICAL,
+    "A commit is confirmed by a second machine's disk",
+    over=database_machines,
+    promises=("RED-2", "RED-3"),
+    controls=FAILOVER,
+    remedy="set bootstrap.dcs.synchronous_mode to quorum in machines/templates/database/etc/backbuild/patroni.yml",
+)
+def commits_are_synchronous(_: Graph, machine: Machine) -> str | None:
+    """With asynchronous replication, what the lost leader confirmed last is lost with it."""
+    mode = machine.dcs.read("synchronous_mode")
+    if str(mode) not in SYNCHRONOUS:
+        return f"{PATRONI}: synchronous_mode is {mode!r}; quorum is expected"
+    for place in (machine.dcs, machine.patroni):
+        level = place.read("postgresql.parameters.synchronous_commit")
+        if level is not None and str(level) not in {"on", "True", "remote_apply"}:
+            return f"{PATRONI}: synchronous_commit is {level!r}: it does not wait for the standby's disk"
+    return None
+
+
+@define(
+    "redundancy",
+    "commits-wait-in-groups-of-three",
+    Severity.HIGH,
+    "Where a standby can be spared, a commit rather waits than being on one disk",
+    over=database_machines,
+    promises=("RED-3",),
+    controls=FAILOVER,
+    remedy="set synchronous_mode_strict for groups of three and more (Group.strict in components/topology.py)",
+)
+def commits_wait(graph: Graph, machine: Machine) -> str | None:
+    """Without strict mode the last standby's absence turns every commit into one that the leader's loss takes away."""
+    size = sum(1 for other in database_machines(graph) if other.group == machine.group)
+    if size >= 3 and not machine.dcs.flag("synchronous_mode_strict"):
+        return f"{PATRONI}: synchronous_mode_strict is not true in a group of {size}"
+    return None
+
+
+@define(
+    "redundancy",
+    "failsafe-mode",
+    Severity.HIGH,
+    "The loss of consensus alone does not stop writes",
+    over=database_machines,
+    promises=("RED-2", "RED-3"),
+    controls=FAILOVER,
+    remedy="set bootstrap.dcs.failsafe_mode to true in patroni.yml",
+)
+def failsafe_mode(_: Graph, machine: Machine) -> str | None:
+    """In failsafe mode a leader whose lease cannot be renewed goes on while all its members confirm it."""
+    if not machine.dcs.flag("failsafe_mode"):
+        return f"{PATRONI}: failsafe_mode is not true: the loss of etcd's quorum would stop all writes"
+    return None
+
+
+@define(
+    "redundancy",
+    "lease-arithmetic",
+    Severity.HIGH,
+    "A slow consensus does not cost the leadership, and a lost leader is noticed in time",
+    over=database_machines,
+    promises=("RED-3",),
+    controls=FAILOVER,
+    remedy="keep loop_wait + 2 * retry_timeout <= ttl, and ttl within RED-3's figure (promises.toml)",
+)
+def lease_arithmetic(_: Graph, machine: Machine) -> str | None:
+    """Patroni's own condition, and the promise: the lease is how long nobody takes over."""
+    figures = {name: machine.dcs.number(name) for name in ("ttl", "loop_wait", "retry_timeout")}
+    missing = [name for name, figure in figures.items() if figure is None]
+    if missing:
+        return f"{PATRONI}: {missing[0]} is not set"
+    ttl, loop, retry = (figure or 0 for figure in figures.values())
+    if loop + 2 * retry > ttl:
+        return f"{PATRONI}: loop_wait {loop:g} + 2 * retry_timeout {retry:g} = {loop + 2 * retry:g} s > ttl {ttl:g} s"
+    if ttl > (most := number("RED-3", "lease_seconds")):
+        return f"{PATRONI}: ttl is {ttl:g} s; nobody takes over for so long, and RED-3 allows {most:g} s"
+    return None
+
+
+@define(
+    "redundancy",
+    "lost-leaders-rejoin",
+    Severity.MEDIUM,
+    "A member that led comes back by itself, and what it misses is kept for it",
+    over=database_machines,
+    promises=("RED-2",),
+    controls=FAILOVER,
+    remedy="set use_pg_rewind, use_slots and check_timeline in patroni.yml",
+)
+def lost_leaders_rejoin(_: Graph, machine: Machine) -> str | None:
+    """A group that lost one member is whole again only when that one, or its successor, stands by."""
+    for name in ("postgresql.use_pg_rewind", "postgresql.use_slots", "check_timeline"):
+        if not machine.dcs.flag(name):
+            return f"{PATRONI}: {name} is not true"
+    return None
+
+
+@define(
+    "redundancy",
+    "failover-needs-nobody",
+    Severity.CRITICAL,
+    "Failover is not paused, and every member may lead",
+    over=database_machines,
+    promises=("RED-3", "REC-2"),
+    controls=FAILOVER,
+    remedy="remove `pause`, and the tags nofailover and nosync, from patroni.yml; enable patroni.service",
+)
+def failover_needs_nobody(_: Graph, machine: Machine) -> str | None:
+    """A paused group, or one whose standbys may not be promoted, waits for a person."""
+    if machine.dcs.flag("pause"):
+        return f"{PATRONI}: pause is true"
+    for tag in ("nofailover", "nosync"):
+        if machine.patroni.flag(f"tags.{tag}"):
+            return f"{PATRONI}: tags.{tag} is true"
+    if (machine.dcs.number("failover_priority") or 1) < 1:
+        return f"{PATRONI}: failover_priority is 0"
+    if "patroni.service" not in machine.services:
+        return f"{ENVIRONMENT}: SERVICES does not enable patroni.service"
+    return None
+
+
+@define(
+    "redundancy",
+    "consensus-starts",
+    Severity.CRITICAL,
+    "etcd starts with the machine, and starts again whenever it ends",
+    over=consensus_machines,
+    promises=("RED-2", "RED-3"),
+    controls=FAILOVER,
+    remedy="enable etcd.service in machines/files.py and keep Restart=always in its drop-in",
+)
+def consensus_starts(_: Graph, machine: Machine) -> str | None:
+    """A voter that does not come back after a reboot is a voter lost."""
+    if "etcd.service" not in machine.services:
+        return f"{ENVIRONMENT}: SERVICES does not enable etcd.service"
+    drop_in = f"{UNITS}/etcd.service.d/backbuild.conf"
+    if machine.figure(drop_in, "Restart") != "always":
+        return f"{drop_in}: Restart is not always"
+    return None
+
+
+@define(
+    "redundancy",
+    "gateways-follow-the-leader",
+    Severity.CRITICAL,
+    "Every gateway knows every coordinator member and sends writes to whoever leads",
+    over=gateway_machines,
+    promises=("RED-2", "RED-3"),
+    controls=FAILOVER,
+    remedy="render each coordinator member into both backends of machines/templates/gateway/etc/haproxy/haproxy.cfg",
+)
+def gateways_follow_leader(graph: Graph, machine: Machine) -> str | None:
+    """A gateway that knows one member only ends with it; one that asks nobody writes to a standby."""
+    text = machine.file(HAPROXY)
+    there = {member.address for group in coordinators(graph) for member in group.members}
+    sections = {name: _section(text, f"backend {name}") for name in ("leader", "standbys")}
+    for name, section in sections.items():
+        listed = {match["address"] for match in SERVER.finditer(section)}
+        if listed != there:
+            return (
+                f"{HAPROXY}: backend {name} differs from the coordinator group in {', '.join(sorted(listed ^ there))}"
+            )
+    if "uri /primary" not in sections["leader"] or "expect status 200" not in sections["leader"]:
+        return f"{HAPROXY}: backend leader does not ask Patroni who leads (/primary)"
+    if "on-marked-down shutdown-sessions" not in text:
+        return f"{HAPROXY}: sessions to a leader that stepped down are not cut (on-marked-down shutdown-sessions)"
+    missing = [name for name in ("haproxy.service", "backbuild-tunnel.service") if name not in machine.services]
+    return f"{ENVIRONMENT}: SERVICES does not enable {missing[0]}" if missing else None
+
+
+def _section(text: str, head: str) -> str:
+    """The lines of one section of HAProxy's configuration."""
+    found = re.search(rf"^{re.escape(head)}\n((?:[ \t].*\n|\n)*)", text, re.MULTILINE)
+    return found[1] if found else ""

@@ -1,0 +1,275 @@
+"""Redundancy: change goes through the members one by one, each behind the health of the one before."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from policies.controls import CHANGE, DISCLOSURE, REDUNDANCY
+from policies.graph import Graph, Resource
+from policies.promises import number
+from policies.rule import NotApplicable, Severity, define
+from policies.views.edge import Worker, status_workers
+from policies.views.machines import (
+    ATTACHMENT,
+    CONSENSUS,
+    COORDINATOR,
+    DATABASE,
+    GATEWAY,
+    KEEPS_DATA,
+    Group,
+    Machine,
+    gates_of,
+    groups,
+    machines,
+)
+
+WINDOW = "aws:ssm/maintenanceWindow:MaintenanceWindow"
+TARGET = "aws:ssm/maintenanceWindowTarget:MaintenanceWindowTarget"
+TASK = "aws:ssm/maintenanceWindowTask:MaintenanceWindowTask"
+BASELINE = "aws:ssm/patchBaseline:PatchBaseline"
+HEALTHY = "/usr/local/sbin/backbuild-healthy"
+# Rolled by plan through the gates; a patch run that took them along would restart every member.
+HELD = ("postgresql", "patroni", "etcd", "haproxy")
+
+
+@define(
+    "redundancy",
+    "gate-waits-for-health",
+    Severity.HIGH,
+    "Each machine has a health gate that waits until it is well",
+    over=machines,
+    promises=("MNT-1", "RED-2"),
+    controls=CHANGE,
+    remedy="keep the association that runs backbuild-healthy on each new instance (components/citus.py)",
+)
+def gate_waits(graph: Graph, machine: Machine) -> str | None:
+    """Without waiting for the one before, a rollout takes all members of a group down within minutes."""
+    gates = gates_of(graph, machine)
+    if not gates:
+        return "it has no health gate"
+    gate = gates[0]
+    if not (gate.number("waitForSuccessTimeoutSeconds") or 0):
+        return f"its gate {gate.name} does not wait for its own success"
+    command = gate.text("parameters.commands")
+    if HEALTHY not in command or "--wait" not in command:
+        return f"its gate {gate.name} runs {command!r} and not {HEALTHY} --wait"
+    return None
+
+
+@define(
+    "redundancy",
+    "gate-follows-the-volume",
+    Severity.MEDIUM,
+    "A gate looks when the machine has its data volume",
+    over=machines,
+    promises=("MNT-1",),
+    controls=CHANGE,
+    remedy="let the gate depend on the volume's attachment (components/citus.py)",
+)
+def gate_follows_volume(graph: Graph, machine: Machine) -> str | None:
+    """A gate that looks before would fail a rollout that is well, or pass one that is not."""
+    if machine.role not in KEEPS_DATA:
+        raise NotApplicable("it keeps no data")
+    attachments = {one.urn for one in graph.referring(machine.instance, ATTACHMENT, "instanceId")}
+    gates = gates_of(graph, machine)
+    if not gates:
+        return "it has no health gate"
+    return None if attachments & gates[0].needs else f"its gate {gates[0].name} does not wait for the attachment"
+
+
+@define(
+    "redundancy",
+    "gates-chain-members",
+    Severity.HIGH,
+    "Of a group, one member changes at a time",
+    over=groups,
+    promises=("MNT-1", "RED-2"),
+    controls=CHANGE,
+    remedy="let each member's instance depend on the gate of the one before it (NodeGroup in components/citus.py)",
+)
+def gates_chain_members(graph: Graph, group: Group) -> str | None:
+    """The engine changes side by side whatever does not depend on each other."""
+    gates = {member.name: {gate.urn for gate in gates_of(graph, member)} for member in group.members}
+    waits = {
+        member.name: {name for name, urns in gates.items() if urns & member.instance.needs} for member in group.members
+    }
+    free = [name for name, others in waits.items() if not others]
+    if len(free) > 1:
+        return f"{', '.join(sorted(free))} wait for no other member: they would change at once"
+    followed: dict[str, list[str]] = {}
+    for name, others in waits.items():
+        for other in others:
+            followed.setdefault(other, []).append(name)
+    for other, names in followed.items():
+        if len(names) > 1:
+            return f"{', '.join(sorted(names))} all wait for {other} alone: they would change at once"
+    return None
+
+
+@define(
+    "redundancy",
+    "gates-chain-groups",
+    Severity.HIGH,
+    "Groups come up in order: consensus, then databases, then gateways",
+    over=groups,
+    promises=("MNT-1", "RED-3"),
+    controls=CHANGE,
+    remedy="hand the gate of the group before to the next one (CitusCluster in components/citus.py)",
+)
+def gates_chain_groups(graph: Graph, group: Group) -> str | None:
+    """A change that replaces everything must not take consensus and the databases that ask it down together."""
+    before = {**dict.fromkeys(DATABASE, CONSENSUS), GATEWAY: COORDINATOR}.get(group.role)
+    if before is None:
+        raise NotApplicable("nothing comes before it")
+    needed = [one for one in groups(graph) if one.role == before]
+    first = [member for member in group.members if not any(_follows(graph, member, other) for other in group.members)]
+    for member in first:
+        for other in needed:
+            if not any(_follows(graph, member, last) for last in other.members):
+                return f"{member.name} waits for no gate of group {other.name}"
+    return None
+
+
+def _follows(graph: Graph, member: Machine, other: Machine) -> bool:
+    return any(gate.urn in member.instance.needs for gate in gates_of(graph, other))
+
+
+def event_rules(graph: Graph) -> list[Resource]:
+    """Rules for events."""
+    return graph.of("aws:cloudwatch/eventRule:EventRule")
+
+
+@define(
+    "redundancy",
+    "failed-gates-alarm",
+    Severity.MEDIUM,
+    "Somebody is told when a machine did not become healthy in time",
+    over=event_rules,
+    promises=("MNT-1", "RED-2"),
+    controls=CHANGE,
+    remedy="keep the EventBridge rule for failed associations and its target (components/alarms.py)",
+)
+def failed_gates_alarm(graph: Graph, rule: Resource) -> str | None:
+    """The update has stopped there; the next failure would be one too many."""
+    pattern = cast("dict[str, Any]", json.loads(rule.text("eventPattern") or "{}"))
+    detail = cast("dict[str, Any]", pattern.get("detail") or {})
+    if pattern.get("source") != ["aws.ssm"] or "Failed" not in detail.get("status", []):
+        return "its pattern does not match associations that failed"
+    targets = graph.referring(rule, "aws:cloudwatch/eventTarget:EventTarget", "rule")
+    if not any(graph.targets(target, "arn", "aws:sns/topic:Topic") for target in targets):
+        return "it has no target that tells anybody"
+    return None
+
+
+@define(
+    "redundancy",
+    "termination-is-refused",
+    Severity.MEDIUM,
+    "Nobody terminates a machine by a slip, and broken hardware is left by itself",
+    over=machines,
+    promises=("RED-2",),
+    controls=REDUNDANCY,
+    remedy="set disable_api_termination and maintenance_options.auto_recovery of the instance (components/citus.py)",
+)
+def termination_refused(_: Graph, machine: Machine) -> str | None:
+    """A second member lost while one is away is a group lost."""
+    if not machine.instance.flag("disableApiTermination"):
+        return "disableApiTermination is not true"
+    if machine.instance.text("maintenanceOptions.autoRecovery") == "disabled":
+        return "maintenanceOptions.autoRecovery is disabled"
+    return None
+
+
+def tasks(graph: Graph) -> list[Resource]:
+    """Maintenance tasks that patch."""
+    return [task for task in graph.of(TASK) if task.text("taskArn") == "AWS-RunPatchBaseline"]
+
+
+@define(
+    "redundancy",
+    "maintenance-rolls",
+    Severity.HIGH,
+    "Patches go to one machine at a time and stop at the first error",
+    over=tasks,
+    promises=("MNT-1",),
+    controls=CHANGE,
+    remedy="keep max_concurrency at 1 and max_errors at 0 (components/maintenance.py)",
+)
+def maintenance_rolls(graph: Graph, task: Resource) -> str | None:
+    """Two machines that restart together may be two of the same group."""
+    if task.text("maxConcurrency") != "1":
+        return f"maxConcurrency is {task.text('maxConcurrency') or 'not set'}; 1 is expected"
+    if task.text("maxErrors") != "0":
+        return f"maxErrors is {task.text('maxErrors') or 'not set'}; 0 is expected"
+    window = graph.target(task, "windowId", WINDOW)
+    if window is None or not window.text("schedule"):
+        return "it belongs to no scheduled window"
+    if window.read("enabled") is False:
+        return f"its window {window.name} is not enabled"
+    return None
+
+
+@define(
+    "redundancy",
+    "maintenance-finds-every-machine",
+    Severity.MEDIUM,
+    "Every machine is patched",
+    over=machines,
+    promises=("MNT-1",),
+    controls=CHANGE,
+    remedy="let the window's target select the tag that every instance has (components/maintenance.py)",
+)
+def maintenance_finds(graph: Graph, machine: Machine) -> str | None:
+    """What is not patched by plan is one day restarted without one."""
+    for target in graph.of(TARGET):
+        for chosen in target.items("targets"):
+            key, values = chosen.text("key"), chosen.words("values")
+            if key.startswith("tag:") and machine.instance.text(f"tags.{key.removeprefix('tag:')}") in values:
+                return None
+    return "no target of a maintenance window selects it"
+
+
+def baselines(graph: Graph) -> list[Resource]:
+    """Patch baselines."""
+    return graph.of(BASELINE)
+
+
+@define(
+    "redundancy",
+    "patches-hold-the-database-back",
+    Severity.HIGH,
+    "What is rolled through the gates is no patch run's business",
+    over=baselines,
+    promises=("MNT-1",),
+    controls=CHANGE,
+    remedy="list it in HELD_PACKAGES (components/maintenance.py)",
+)
+def patches_hold_back(_: Graph, baseline: Resource) -> str | None:
+    """A patch run that upgrades PostgreSQL restarts the leader, in every group it comes to."""
+    held = baseline.words("rejectedPatches")
+    missing = [name for name in HELD if not any(pattern.startswith(name) for pattern in held)]
+    if missing:
+        return f"rejectedPatches does not hold back {', '.join(missing)}"
+    if baseline.text("rejectedPatchesAction") != "BLOCK":
+        return "rejectedPatchesAction is not BLOCK: as a dependency they would still be installed"
+    return None
+
+
+@define(
+    "redundancy",
+    "disruption-is-announced",
+    Severity.MEDIUM,
+    "Disruptive maintenance is announced as long ahead as promised",
+    over=status_workers,
+    promises=("MNT-2",),
+    controls=DISCLOSURE,
+    remedy="set maintenance.noticeHours to at least MNT-2's figure (promises.toml)",
+)
+def disruption_announced(_: Graph, worker: Worker) -> str | None:
+    """The status page refuses to announce later than this."""
+    notice = worker.document("NOTICE_HOURS")
+    least = number("MNT-2", "notice_hours")
+    if not isinstance(notice, int | float) or notice < least:
+        return f"NOTICE_HOURS is {notice}; {least:g} at least are promised"
+    return None

@@ -1,0 +1,162 @@
+"""Retention: backups are verified, watched, aged out, and now and then restored."""
+
+from __future__ import annotations
+
+from policies.controls import MONITORING, RETENTION, TESTING
+from policies.graph import Graph, Resource
+from policies.promises import number
+from policies.rule import Severity, Subject, define
+from policies.views.edge import CRON, D1, SCRIPT, Worker, in_folder
+from policies.views.machines import database_groups
+from policies.views.vault import offsite_copies, primaries, r2_copies
+
+TASK = "aws:ssm/maintenanceWindowTask:MaintenanceWindowTask"
+
+
+def verifiers(graph: Graph) -> list[Worker]:
+    """Worker that verifies."""
+    return in_folder(graph, "backups/verify")
+
+
+def watchers(graph: Graph) -> list[Worker]:
+    """Worker that watches."""
+    return in_folder(graph, "backups/watch")
+
+
+def agers(graph: Graph) -> list[Worker]:
+    """Worker that ages out."""
+    return in_folder(graph, "backups/age-out")
+
+
+def whole(graph: Graph) -> list[Subject]:
+    """Stack."""
+    return [graph.stack]
+
+
+def _runs(worker: Worker, most_seconds: float) -> str | None:
+    """What is wrong with a Worker that must run so often, and remember what it found."""
+    gap = worker.gap_seconds
+    if gap is None:
+        return "it never runs by itself"
+    if gap > most_seconds:
+        return f"it runs every {gap:g} s at the longest; {most_seconds:g} s at most are expected"
+    return None
+
+
+def _remembers(graph: Graph, worker: Worker) -> str | None:
+    return None if graph.targets(worker.version, "bindings", D1) else "it has no database to remember what it found"
+
+
+@define(
+    "retention",
+    "verification-is-scheduled",
+    Severity.CRITICAL,
+    "Every copy is verified by a Worker that runs by itself and remembers what it found",
+    over=verifiers,
+    promises=("BAK-2",),
+    controls=TESTING,
+    remedy="restore the cron trigger and bindings of backups/verify (components/backup_workers.py)",
+)
+def verification_scheduled(graph: Graph, worker: Worker) -> str | None:
+    """A backup that was never read again is a hope."""
+    wrong = _runs(worker, number("BAK-2", "verify_minutes") * 60) or _remembers(graph, worker)
+    if wrong:
+        return wrong
+    looked_at = {one.text("bucketName") for one in worker.bindings.values() if one.text("type") == "r2_bucket"}
+    looked_at.add(worker.text("OFFSITE_BUCKET"))
+    unseen = [copy for copy in (*r2_copies(graph), *offsite_copies(graph)) if copy.name not in looked_at]
+    return f"it does not look at {unseen[0].bucket.name}" if unseen else None
+
+
+@define(
+    "retention",
+    "watchdog-within-the-recovery-point",
+    Severity.CRITICAL,
+    "A gap in the backups is noticed well within the recovery point",
+    over=watchers,
+    promises=("REC-4", "BAK-1", "BAK-4"),
+    controls=MONITORING,
+    remedy="restore the cron trigger and bindings of backups/watch (components/backup_workers.py)",
+)
+def watchdog(graph: Graph, worker: Worker) -> str | None:
+    """What is noticed later than the recovery point allows is noticed too late."""
+    wrong = _runs(worker, number("REC-4", "watch_seconds")) or _remembers(graph, worker)
+    if wrong:
+        return wrong
+    names = {one.text("bucketName") for one in worker.bindings.values() if one.text("type") == "r2_bucket"}
+    missing = [copy for copy in primaries(graph) if copy.name not in names]
+    if missing:
+        return f"it does not look at {missing[0].bucket.name}"
+    return None
+
+
+@define(
+    "retention",
+    "age-out-is-scheduled",
+    Severity.HIGH,
+    "What has aged out is deleted within a day, in every copy",
+    over=agers,
+    promises=("BAK-6",),
+    controls=RETENTION,
+    remedy="restore the cron trigger and bindings of backups/age-out (components/backup_workers.py)",
+)
+def age_out_scheduled(graph: Graph, worker: Worker) -> str | None:
+    """The documented schedule is this one."""
+    wrong = _runs(worker, number("BAK-6", "age_out_hours") * 3600) or _remembers(graph, worker)
+    if wrong:
+        return wrong
+    names = {one.text("bucketName") for one in worker.bindings.values() if one.text("type") == "r2_bucket"}
+    missing = [copy for copy in r2_copies(graph) if copy.name not in names]
+    return f"it does not look at {missing[0].bucket.name}" if missing else None
+
+
+@define(
+    "retention",
+    "every-group-is-looked-after",
+    Severity.HIGH,
+    "Workers and API know every group that is backed up",
+    over=whole,
+    promises=("BAK-1", "BAK-4"),
+    controls=MONITORING,
+    remedy="bind STANZAS and GROUPS from topology.database_groups",
+)
+def every_group(graph: Graph, _: Resource) -> str | None:
+    """A group that nobody was told of can stop being backed up without anybody noticing."""
+    groups = {group.name for group in database_groups(graph)}
+    told = 0
+    for folder in ("api", "backups/watch", "backups/verify", "backups/age-out", "backups/replicate"):
+        for worker in in_folder(graph, folder):
+            for binding in ("STANZAS", "GROUPS"):
+                known = worker.names(binding)
+                if known is None:
+                    continue
+                told += 1
+                if missing := sorted(groups - known):
+                    return f"{worker.label} is not told of {', '.join(missing)} ({binding})"
+    return None if told else "no Worker is told which groups are backed up"
+
+
+@define(
+    "retention",
+    "restore-drill-is-scheduled",
+    Severity.HIGH,
+    "A restore is tried by itself, as often as promised",
+    over=whole,
+    promises=("REC-5", "BAK-2"),
+    controls=TESTING,
+    remedy="declare a Worker below drills/ with a cron trigger, or a maintenance task that runs backbuild-drill",
+)
+def restore_drill(graph: Graph, _: Resource) -> str | None:
+    """Only a restore proves a backup."""
+    most = number("REC-5", "drill_days") * 86_400
+    scripts = {script.text("name") for script in graph.of(SCRIPT)}
+    for trigger in graph.of(CRON):
+        if "drill" in trigger.name and trigger.text("scriptName") in scripts:
+            for worker in in_folder(graph, "drills/restore"):
+                if worker.gap_seconds is not None and worker.gap_seconds <= most:
+                    return None
+    for task in graph.of(TASK):
+        command = task.read("taskInvocationParameters.runCommandParameters.parameters")
+        if "backbuild-drill" in str(command):
+            return None
+    return "nothing in this stack restores a backup by itself"

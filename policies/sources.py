@@ -1,0 +1,214 @@
+"""Where graphs come from: an exported state, or what an engine asks an analyzer to judge."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from google.protobuf import struct_pb2
+
+from policies.errors import InputError
+from policies.graph import Graph, ProviderOf, Resource, Unknown, Value
+
+SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (a public marker)
+# How Pulumi writes what it does not know yet, by type: sdk/go/common/resource/plugin/rpc.go.
+UNKNOWNS: Final = frozenset(
+    {
+        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+        "030794c1-ac77-496b-92df-f27374a8bd58",
+        "e48ece36-62e2-4504-bad9-02848725956a",
+        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
+    }
+)
+
+
+# What a resource must look like: the kind of each part that is read, and whether it must be there.
+SHAPE: Final = {
+    "urn": (str, True),
+    "type": (str, True),
+    "inputs": (dict, False),
+    "outputs": (dict, False),
+    "dependencies": (list, False),
+    "propertyDependencies": (dict, False),
+    "parent": (str, False),
+    "provider": (str, False),
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A graph, and what identifies the state it was made of."""
+
+    graph: Graph
+    sha256: str
+    source: str
+
+
+def from_file(path: Path) -> Judged:
+    """The graph of a file that `pulumi stack export` (or the sandbox's `export`) wrote."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error}; name a file that `pulumi stack export` wrote") from error
+    return from_export(content, str(path))
+
+
+def from_export(content: bytes, source: str) -> Judged:
+    """The same from its bytes; `source` names them in errors."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise InputError(f"{source}{line}: not JSON ({error}); give it what `pulumi stack export` wrote") from error
+    entries = _resources(document, source)
+    regions = {entry["urn"]: _region(entry) for entry in entries if entry["type"].startswith("pulumi:providers:")}
+    resources = [_from_entry(entry, regions) for entry in entries if not entry.get("delete")]
+    return Judged(Graph(resources), hashlib.sha256(content).hexdigest(), source)
+
+
+def _resources(document: Any, source: str) -> list[dict[str, Any]]:
+    top = _demand(document, dict, "the document", source)
+    if top.get("version") != 3:
+        raise _wrong(source, "version", f"{top.get('version')!r:.40}, 3 is expected")
+    deployment = _demand(top.get("deployment"), dict, "deployment", source)
+    entries = _demand(deployment.get("resources") or [], list, "deployment.resources", source)
+    if not entries:
+        raise _wrong(source, "deployment.resources", "empty: there is nothing to judge")
+    for index, entry in enumerate(entries):
+        place = f"deployment.resources[{index}]"
+        _demand(entry, dict, place, source)
+        for key, (kind, needed) in SHAPE.items():
+            if needed or entry.get(key) is not None:
+                _demand(entry.get(key), kind, f"{place}.{key}", source)
+    return entries
+
+
+def _demand(value: Any, kind: type, place: str, source: str) -> Any:
+    if not isinstance(value, kind):
+        words = {dict: "an object", list: "a list", str: "a text"}
+        raise _wrong(source, place, f"{value!r:.40}, {words[kind]} is expected")
+    return value  # pyright: ignore[reportUnknownVariableType] (JSON of unknown shape)
+
+
+def _wrong(source: str, place: str, what: str) -> InputError:
+    return InputError(f"{source}: {place}: {what}; give it what `pulumi stack export` wrote")
+
+
+def _from_entry(entry: dict[str, Any], regions: Mapping[str, str]) -> Resource:
+    properties = {**entry.get("inputs", {}), **entry.get("outputs", {})}
+    if entry.get("id"):
+        properties.setdefault("id", entry["id"])
+    provider = str(entry.get("provider") or "").rpartition("::")[0]
+    needs = cast("dict[str, list[str] | None]", entry.get("propertyDependencies") or {})
+    return Resource(
+        entry["urn"],
+        entry["type"],
+        {key: _value(value) for key, value in properties.items()},
+        parent=entry.get("parent") or "",
+        protect=bool(entry.get("protect")),
+        dependencies=entry.get("dependencies") or (),
+        property_dependencies={key: urns or () for key, urns in needs.items()},
+        provider=ProviderOf(provider, regions.get(provider, "")) if provider else None,
+    )
+
+
+def _region(entry: dict[str, Any]) -> str:
+    region = {**entry.get("inputs", {}), **entry.get("outputs", {})}.get("region")
+    return region if isinstance(region, str) and region not in UNKNOWNS else ""
+
+
+def _value(value: Any) -> Value:
+    if isinstance(value, str):
+        return Unknown.LATER if value in UNKNOWNS else value
+    if isinstance(value, list):
+        return [_value(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return _signed(fields) if SIGNATURE in fields else {key: _value(item) for key, item in fields.items()}
+    return value
+
+
+def _signed(fields: dict[str, Any]) -> Value:
+    """A secret: hidden, but for the structure around what is hidden in it. An asset is not read either."""
+    if fields[SIGNATURE] != SECRET:
+        return Unknown.LATER
+    inner = fields.get("value")
+    if "plaintext" in fields:
+        try:
+            inner = json.loads(fields["plaintext"])
+        except (TypeError, ValueError):
+            return Unknown.SECRET
+    return hidden(inner)
+
+
+def hidden(value: Any) -> Value:
+    """A secret value with every leaf hidden: lists and mappings can be walked, nothing can be read."""
+    if isinstance(value, list):
+        return [hidden(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict) and SIGNATURE not in value:
+        return {key: hidden(item) for key, item in cast("dict[str, Any]", value).items()}
+    return Unknown.SECRET
+
+
+# -- the same from an engine
+
+
+def from_request(resources: Any) -> Graph:
+    """The graph of an `AnalyzeStackRequest`'s resources."""
+    return Graph([_from_message(one) for one in resources])
+
+
+def _from_message(message: Any) -> Resource:
+    region = message.provider.properties.fields["region"].string_value if message.HasField("provider") else ""
+    return Resource(
+        message.urn,
+        message.type,
+        _from_struct(message.properties),
+        parent=message.parent,
+        protect=message.options.protect,
+        dependencies=message.dependencies,
+        property_dependencies={key: needs.urns for key, needs in message.propertyDependencies.items()},
+        provider=ProviderOf(message.provider.urn, "" if region in UNKNOWNS else region)
+        if message.HasField("provider")
+        else None,
+    )
+
+
+def _from_struct(struct: struct_pb2.Struct) -> dict[str, Value]:
+    return {key: _from_wire(value) for key, value in struct.fields.items()}
+
+
+def _from_wire(value: struct_pb2.Value) -> Value:
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return Unknown.LATER if value.string_value in UNKNOWNS else value.string_value
+    if kind == "struct_value":
+        fields = value.struct_value.fields
+        return _from_signed(fields) if SIGNATURE in fields else _from_struct(value.struct_value)
+    if kind == "list_value":
+        return [_from_wire(item) for item in value.list_value.values]
+    if kind == "number_value":
+        return int(value.number_value) if value.number_value.is_integer() else value.number_value
+    return value.bool_value if kind == "bool_value" else None
+
+
+def _from_signed(fields: Mapping[str, struct_pb2.Value]) -> Value:
+    if fields[SIGNATURE].string_value != SECRET:
+        return Unknown.LATER
+    return _hide(_from_wire(fields["value"]))
+
+
+def _hide(value: Value) -> Value:
+    if isinstance(value, list):
+        return [_hide(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _hide(item) for key, item in value.items()}
+    return value if value is Unknown.LATER else Unknown.SECRET

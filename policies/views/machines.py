@@ -1,0 +1,256 @@
+"""Machines: instances with the files that they boot with, and the groups in which they stand in for each other."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, Final, cast
+
+import yaml
+
+from policies.graph import Graph, Node, Resource, Undetermined
+from policies.views.shared import once
+
+INSTANCE: Final = "aws:ec2/instance:Instance"
+SUBNET: Final = "aws:ec2/subnet:Subnet"
+GATE: Final = "aws:ssm/association:Association"
+VOLUME: Final = "aws:ebs/volume:Volume"
+ATTACHMENT: Final = "aws:ec2/volumeAttachment:VolumeAttachment"
+
+CONSENSUS: Final = "consensus"
+COORDINATOR: Final = "coordinator"
+WORKER: Final = "worker"
+GATEWAY: Final = "gateway"
+DATABASE: Final = (COORDINATOR, WORKER)
+KEEPS_DATA: Final = (CONSENSUS, *DATABASE)
+
+ENVIRONMENT: Final = "/etc/default/backbuild"
+PATRONI: Final = "/etc/backbuild/patroni.yml"
+ETCD: Final = "/etc/default/etcd"
+HAPROXY: Final = "/etc/haproxy/haproxy.cfg"
+PGBACKREST: Final = "/etc/pgbackrest/pgbackrest.conf"
+UNITS: Final = "/etc/systemd/system"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One instance; `group` and `role` are its tags, the rest is read from its user data when it is asked for."""
+
+    instance: Resource
+    group: str
+    role: str
+
+    @property
+    def urn(self) -> str:
+        """The instance's."""
+        return self.instance.urn
+
+    @property
+    def label(self) -> str:
+        """`machine worker-1-0`."""
+        return f"machine {self.name}"
+
+    @property
+    def name(self) -> str:
+        """The member's name."""
+        return self.instance.name
+
+    @property
+    def address(self) -> str:
+        """Its fixed address."""
+        address = self.instance.text("privateIp")
+        if not address:
+            raise Undetermined(self.urn, "privateIp", "is not fixed")
+        return address
+
+    @cached_property
+    def files(self) -> Mapping[str, str]:
+        """Path to content of everything that it boots with."""
+        encoded = self.instance.text("userDataBase64")
+        try:
+            return files_of(encoded)
+        except ValueError as error:
+            raise Undetermined(self.urn, "userDataBase64", f"cannot be read: {error}") from None
+
+    def file(self, path: str) -> str:
+        """One file; an absent one is undetermined, since who asks depends on it."""
+        if path not in self.files:
+            raise Undetermined(self.urn, path, "is not among the machine's files")
+        return self.files[path]
+
+    @cached_property
+    def patroni(self) -> Node:
+        """What Patroni is told."""
+        return self._node(PATRONI, _yaml(self.file(PATRONI)))
+
+    @property
+    def dcs(self) -> Node:
+        """What Patroni applies to the whole group."""
+        return self._node(f"{PATRONI}: bootstrap.dcs", self.patroni.read("bootstrap.dcs"))
+
+    def assignments(self, path: str) -> Mapping[str, str]:
+        """`NAME=value` lines of a file: a shell's, systemd's or pgBackRest's; the last of a name counts."""
+        return _assignments(self.file(path))
+
+    def figure(self, path: str, name: str) -> str:
+        """One of them; an absent one is undetermined."""
+        values = self.assignments(path)
+        if name not in values:
+            raise Undetermined(self.urn, f"{path}: {name}", "is not set")
+        return values[name]
+
+    @property
+    def services(self) -> list[str]:
+        """The units that are enabled when it is installed."""
+        return self.figure(ENVIRONMENT, "SERVICES").split()
+
+    def _node(self, path: str, value: object) -> Node:
+        if not isinstance(value, dict):
+            raise Undetermined(self.urn, path, "is not a mapping")
+        return Node(self.urn, path, cast("dict[str, Any]", value))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Machines that stand in for each other."""
+
+    name: str
+    role: str
+    members: tuple[Machine, ...]
+
+    @property
+    def urn(self) -> str:
+        """The component that the members are made by, or the first member."""
+        return self.members[0].instance.parent or self.members[0].urn
+
+    @property
+    def label(self) -> str:
+        """`group worker-1`."""
+        return f"group {self.name}"
+
+
+@once
+def machines(graph: Graph) -> list[Machine]:
+    """Machines."""
+    found: list[Machine] = []
+    for instance in graph.of(INSTANCE):
+        group, role = instance.text("tags.Group"), instance.text("tags.Role")
+        if not group or not role:
+            raise Undetermined(instance.urn, "tags", "do not say its Group and Role")
+        found.append(Machine(instance, group, role))
+    return found
+
+
+@once
+def groups(graph: Graph) -> list[Group]:
+    """Groups of machines."""
+    by_name: dict[str, list[Machine]] = {}
+    for machine in machines(graph):
+        by_name.setdefault(machine.group, []).append(machine)
+    return [Group(name, members[0].role, tuple(members)) for name, members in by_name.items()]
+
+
+def consensus(graph: Graph) -> list[Group]:
+    """Consensus group."""
+    return [group for group in groups(graph) if group.role == CONSENSUS]
+
+
+def database_groups(graph: Graph) -> list[Group]:
+    """Database groups."""
+    return [group for group in groups(graph) if group.role in DATABASE]
+
+
+def coordinators(graph: Graph) -> list[Group]:
+    """Coordinator group."""
+    return [group for group in groups(graph) if group.role == COORDINATOR]
+
+
+def gateways(graph: Graph) -> list[Group]:
+    """Gateway group."""
+    return [group for group in groups(graph) if group.role == GATEWAY]
+
+
+def database_machines(graph: Graph) -> list[Machine]:
+    """Database machines."""
+    return [machine for machine in machines(graph) if machine.role in DATABASE]
+
+
+def consensus_machines(graph: Graph) -> list[Machine]:
+    """Consensus machines."""
+    return [machine for machine in machines(graph) if machine.role == CONSENSUS]
+
+
+def gateway_machines(graph: Graph) -> list[Machine]:
+    """Gateway machines."""
+    return [machine for machine in machines(graph) if machine.role == GATEWAY]
+
+
+def data_machines(graph: Graph) -> list[Machine]:
+    """Machines that keep data."""
+    return [machine for machine in machines(graph) if machine.role in KEEPS_DATA]
+
+
+def zone_of(graph: Graph, machine: Machine) -> str:
+    """The availability zone that a machine stands in: its subnet's."""
+    subnet = graph.target(machine.instance, "subnetId", SUBNET)
+    zone = subnet.text("availabilityZone") if subnet is not None else machine.instance.text("availabilityZone")
+    if not zone:
+        raise Undetermined(machine.urn, "subnetId", "leads to no subnet whose zone is known")
+    return zone
+
+
+def by_zone(graph: Graph, members: tuple[Machine, ...]) -> dict[str, list[str]]:
+    """Zone to the names of the members in it."""
+    zones: dict[str, list[str]] = {}
+    for member in members:
+        zones.setdefault(zone_of(graph, member), []).append(member.name)
+    return zones
+
+
+def gates_of(graph: Graph, machine: Machine) -> list[Resource]:
+    """The health gates that wait for a machine."""
+    return graph.referring(machine.instance, GATE, "targets")
+
+
+@cache
+def files_of(encoded: str) -> Mapping[str, str]:
+    """The files of base64 user data, compressed or not; `ValueError` says what is wrong with it."""
+    if not encoded:
+        raise ValueError("there is none")
+    try:
+        content = base64.b64decode(encoded, validate=True)
+        text = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        document = yaml.load(text, yaml.CSafeLoader)
+    except (binascii.Error, OSError, EOFError, zlib.error, yaml.YAMLError) as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+    written = cast("dict[str, Any]", document).get("write_files") if isinstance(document, dict) else None
+    if not isinstance(written, list):
+        raise ValueError("no cloud-config that writes files")
+    return {str(file["path"]): str(file.get("content", "")) for file in cast("list[dict[str, Any]]", written)}
+
+
+@cache
+def _yaml(text: str) -> object:
+    try:
+        return yaml.load(text, yaml.CSafeLoader)
+    except yaml.YAMLError:
+        return None
+
+
+@cache
+def _assignments(text: str) -> Mapping[str, str]:
+    found = re.findall(r"^(?:export )?([A-Za-z][A-Za-z0-9_-]*)=(.*)$", text, re.MULTILINE)
+    return {name: value.strip().strip("\"'") for name, value in found}
+
+
+def duration_seconds(text: str) -> float | None:
+    """A duration as PostgreSQL and systemd write it (`60s`, `5min`, `1h`, a bare number of seconds)."""
+    units = {"": 1.0, "ms": 0.001, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip())
+    return float(found[1]) * units[found[2]] if found and found[2] in units else None

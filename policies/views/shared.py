@@ -1,0 +1,29 @@
+"""How a view is made once for each graph and shared by every rule that looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar, cast
+
+from policies.graph import Graph, Undetermined
+
+T = TypeVar("T")
+
+
+def once(view: Callable[[Graph], T]) -> Callable[[Graph], T]:
+    """Compute a view of a graph at its first use; one that is undetermined stays so."""
+
+    @wraps(view)
+    def look(graph: Graph) -> T:
+        if view not in graph.views:
+            try:
+                graph.views[view] = view(graph)
+            except Undetermined as unknown:
+                graph.views[view] = unknown
+        found = graph.views[view]
+        if isinstance(found, Undetermined):
+            raise found.with_traceback(None)
+        return cast(T, found)
+
+    return look

@@ -1,0 +1,51 @@
+"""A stack's resources as the `Analyzer` protocol has them: each with what it is, or in a preview will be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pulumi.runtime.proto import analyzer_pb2
+
+from sandbox.engine import urns
+from sandbox.engine.state import Resource
+from sandbox.values import UNKNOWN, Properties, to_struct
+
+
+def to_request(resources: Sequence[Resource]) -> analyzer_pb2.AnalyzeStackRequest:
+    """The request that judges them all. Like Pulumi's engine, it gives a resource's outputs."""
+    providers = {one.urn: one for one in resources if urns.is_provider(one.type)}
+    request = analyzer_pb2.AnalyzeStackRequest()
+    for one in resources:
+        message = request.resources.add(
+            urn=one.urn,
+            type=one.type,
+            name=one.urn.rpartition("::")[2],
+            properties=to_struct(properties_of(one)),
+            parent=one.parent,
+            dependencies=one.dependencies,
+        )
+        message.options.protect = one.protect
+        message.options.ignoreChanges.extend(one.ignore_changes)
+        message.options.additionalSecretOutputs.extend(one.additional_secret_outputs)
+        message.options.parent = one.parent
+        for key, needs in one.property_dependencies.items():
+            if needs:
+                message.propertyDependencies[key].urns.extend(needs)
+        provider = providers.get(urns.split_reference(one.provider)[0]) if one.provider else None
+        if provider is not None:
+            _fill(message.provider, provider)
+    return request
+
+
+def _fill(message: Any, provider: Resource) -> None:
+    message.urn, message.type = provider.urn, provider.type
+    message.name = provider.urn.rpartition("::")[2]
+    message.properties.CopyFrom(to_struct({k: v for k, v in provider.inputs.items() if k != "__internal"}))
+
+
+def properties_of(resource: Resource) -> Properties:
+    """A resource's outputs with its id among them, as the clouds' own providers give it."""
+    if not resource.custom or urns.is_provider(resource.type):
+        return resource.outputs
+    return {"id": resource.id or UNKNOWN, **resource.outputs}

@@ -1,0 +1,199 @@
+"""Policy packs: each a process that serves Pulumi's `Analyzer` protocol, started while the program loads.
+
+A project's packs are the folders `policies/*/` that hold a `PulumiPolicy.yaml`; the stack's configuration of a pack, if
+there is one, is `STACK.json` beside it, in the form that `pulumi --policy-pack-config` takes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, cast
+
+from sandbox.engine.errors import EngineError, InputError
+from sandbox.engine.plan import Violation
+from sandbox.engine.project import Project
+from sandbox.engine.state import Resource
+
+START_SECONDS: Final = 60.0  # a cold start without compiled modules takes ten
+FOLDER: Final = "policies"
+MANIFEST: Final = "PulumiPolicy.yaml"
+LEVELS: Final = ("advisory", "mandatory", "disabled")
+
+
+def packs_of(root: Path) -> list[Path]:
+    """The folders of a project's packs."""
+    return sorted(manifest.parent for manifest in (root / FOLDER).glob(f"*/{MANIFEST}"))
+
+
+@dataclass
+class Analyzers:
+    """The packs of one run. They load in the background from the beginning; `configure` waits for them."""
+
+    project: Project
+    preview: bool
+    packs: Sequence[Path]
+
+    def __enter__(self) -> Self:
+        self._processes: list[subprocess.Popen[str]] = [self._start(pack) for pack in self.packs]
+        self._stubs: list[Any] = []
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.communicate()
+
+    def _start(self, pack: Path) -> subprocess.Popen[str]:
+        environment = os.environ | {
+            "PULUMI_PROJECT": self.project.name,
+            "PULUMI_STACK": self.project.stack,
+            "PULUMI_DRY_RUN": "true" if self.preview else "false",
+            "PULUMI_CONFIG": json.dumps(self.project.config),
+        }
+        return subprocess.Popen(
+            # No engine answers at this address: packs need none.
+            [sys.executable, "-u", "-m", "pulumi.policy", "127.0.0.1:1", str(pack)],
+            cwd=pack,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def configure(self) -> None:
+        """Connect to each pack and tell it how strict the stack is; what it refuses is an `InputError`."""
+        import grpc  # noqa: PLC0415 (loaded while the program loads its own)
+        from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc  # noqa: PLC0415
+
+        sizes = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        for pack, process in zip(self.packs, self._processes, strict=True):
+            channel = grpc.insecure_channel(f"127.0.0.1:{_port(pack, process)}", options=sizes)
+            stub: Any = analyzer_pb2_grpc.AnalyzerStub(channel)
+            file = pack / f"{self.project.stack}.json"
+            try:
+                stub.ConfigureStack(
+                    analyzer_pb2.AnalyzerStackConfigureRequest(
+                        stack=self.project.stack, project=self.project.name, dry_run=self.preview
+                    )
+                )
+                stub.Configure(_configuration(file, stub))
+            except grpc.RpcError as error:
+                raise _refused(pack, error) from None
+            self._stubs.append(stub)
+
+    def analyze(self, resources: Sequence[Resource]) -> list[Violation]:
+        """What the packs find in the whole stack; they look at it side by side."""
+        import grpc  # noqa: PLC0415
+
+        from sandbox.engine.analysis import to_request  # noqa: PLC0415
+
+        request = to_request(resources)
+        pending = [
+            (pack, stub.AnalyzeStack.future(request)) for pack, stub in zip(self.packs, self._stubs, strict=True)
+        ]
+        found: list[Violation] = []
+        for pack, answer in pending:
+            try:
+                found += _violations(answer.result().diagnostics)
+            except grpc.RpcError as error:
+                raise _refused(pack, error) from None
+        return found
+
+
+def _port(pack: Path, process: subprocess.Popen[str]) -> int:
+    """The port that a pack prints; a pack that ends or says nothing instead is an error with what it complained of."""
+    stream = process.stdout
+    assert stream is not None
+    deadline = time.monotonic() + START_SECONDS
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        ready = selector.select(max(0.0, deadline - time.monotonic()))
+    line = stream.readline().strip() if ready else ""
+    if line.isdecimal():
+        return int(line)
+    process.kill()
+    _, complaint = process.communicate()
+    reason = complaint.strip().splitlines()[-1] if complaint.strip() else line or "it said nothing"
+    raise EngineError(f"the policy pack {pack} did not start: {reason}; correct it, or use --skip-policies")
+
+
+def _configuration(file: Path, stub: Any) -> Any:
+    """The stack's file as the protocol has it, `all` spelt out for every rule of the pack."""
+    from google.protobuf import empty_pb2, json_format  # noqa: PLC0415
+    from pulumi.runtime.proto import analyzer_pb2  # noqa: PLC0415
+
+    request = analyzer_pb2.ConfigureAnalyzerRequest()
+    given = _read(file)
+    if not given:
+        return request
+    default = given.pop("all", {})
+    known = [policy.name for policy in stub.GetAnalyzerInfo(empty_pb2.Empty()).policies]
+    for rule in dict.fromkeys([*known, *given]):
+        entry = {**_entry(file, "all", default), **_entry(file, rule, given.get(rule, {}))}
+        configured = request.policyConfig[rule]
+        level = str(entry.pop("enforcementLevel", "mandatory"))
+        configured.enforcementLevel = analyzer_pb2.EnforcementLevel.Value(level.upper())
+        json_format.ParseDict(entry, configured.properties)
+    return request
+
+
+def _entry(file: Path, rule: str, value: object) -> dict[str, Any]:
+    entry: object = {"enforcementLevel": value} if isinstance(value, str) else value
+    if not isinstance(entry, dict):
+        raise InputError(f"{file}: {rule}: {value!r:.40}; a level or an object is expected")
+    level = cast("dict[str, Any]", entry).get("enforcementLevel", "mandatory")
+    if level not in LEVELS:
+        raise InputError(f"{file}: {rule}.enforcementLevel: {level!r:.40}; one of {', '.join(LEVELS)} is expected")
+    return dict(cast("dict[str, Any]", entry))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{file}:{error.lineno}: {error.msg}; correct the JSON") from None
+    if not isinstance(document, dict):
+        raise InputError(f"{file}:1: an object of rules is expected")
+    return cast("dict[str, Any]", document)
+
+
+def _refused(pack: Path, error: Any) -> EngineError:
+    """A pack's refusal of what it was given is the operator's to correct; anything else is the pack's own."""
+    import grpc  # noqa: PLC0415
+
+    if error.code() == grpc.StatusCode.INVALID_ARGUMENT:
+        return InputError(error.details())
+    return EngineError(f"the policy pack {pack} failed: {error.details()}; correct it, or use --skip-policies")
+
+
+def _violations(diagnostics: Iterable[Any]) -> list[Violation]:
+    from pulumi.runtime.proto import analyzer_pb2  # noqa: PLC0415
+
+    return [
+        Violation(
+            pack=one.policyPackName,
+            rule=one.policyName,
+            mandatory=one.enforcementLevel == analyzer_pb2.MANDATORY,
+            urn=one.urn,
+            message=one.message,
+        )
+        for one in diagnostics
+    ]

@@ -1,8 +1,8 @@
 /** What a contact is told by e-mail: plain text, and a Message-ID that is the delivery's own. */
 
 import { sendMail } from "../../lib/mail.js";
+import { stamp } from "../../lib/times.js";
 import { catalogue } from "../components.js";
-import { stamp } from "../times.js";
 
 /** @import { Env } from "../env.js" */
 /** @import { Delivery, Notice } from "./outbox.js" */

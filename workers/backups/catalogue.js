@@ -47,8 +47,12 @@ export async function readManifests(env, db, time, groups) {
   const total = { read: 0, refused: 0, failed: 0 };
   for (const group of groups ?? (await groupsOf(env))) {
     try {
-      for (const run of await unknownRuns(env, db, group)) {
-        total[(await readOne(env, db, keys, `manifests/${group}/${run}.json`, time)) ? "read" : "refused"] += 1;
+      const unknown = (await unknownRuns(env, db, group)).map((run) => `manifests/${group}/${run}.json`);
+      await db.prepare(CLOSE_GONE).bind(time.toISOString(), `manifests/${group}/`, JSON.stringify(unknown)).run();
+      for (const key of unknown) {
+        const doubt = await readOne(env, db, keys, key, time);
+        total[doubt === null ? "read" : "refused"] += 1;
+        if (doubt !== null) await open(db, { ...doubt, store: "primary", key }, time).run();
       }
     } catch (error) {
       // One group's trouble is not the others'.
@@ -58,6 +62,12 @@ export async function readManifests(env, db, time, groups) {
   }
   return total;
 }
+
+/** Whoever took away a manifest that was not believed has answered what was said of it. */
+const CLOSE_GONE = `
+  UPDATE findings SET closed_at = ?1, outcome = 'gone'
+  WHERE closed_at IS NULL AND kind IN ('refused', 'clock') AND instr(key, ?2) = 1
+    AND key NOT IN (SELECT value FROM json_each(?3))`;
 
 /**
  * @param {Env} env
@@ -98,7 +108,7 @@ async function unknownRuns(env, db, group) {
  * @param {ReadonlyMap<string, CryptoKey>} keys
  * @param {string} key
  * @param {Date} time
- * @returns {Promise<boolean>} whether it is known now
+ * @returns {Promise<{ kind: "refused" | "clock", detail: string } | null>} null when it is known now, otherwise why not
  */
 export async function readOne(env, db, keys, key, time) {
   /** @type {ManifestRefused | undefined} */
@@ -109,28 +119,21 @@ export async function readOne(env, db, keys, key, time) {
       if (bytes === null) continue;
       const manifest = await readManifest(bytes, keys, key);
       if (Date.parse(manifest.finishedAt) > time.getTime() + CLOCK_MILLISECONDS) {
-        const detail = `it ends at ${manifest.finishedAt}, in the future: not counted until then. Check the clocks of the group's machines (chronyc tracking)`;
-        await open(db, { kind: "clock", store: store.name, key, detail }, time).run();
-        return false;
+        const detail = `it ends at ${manifest.finishedAt}, in the future, and is not counted until then. Check the clocks of the group's machines (chronyc tracking)`;
+        return { kind: "clock", detail };
       }
-      await record(
-        db,
-        manifest,
-        { key, size: bytes.length, sha256: hex(await crypto.subtle.digest("SHA-256", bytes)) },
-        time,
-      );
-      return true;
+      const sha256 = hex(await crypto.subtle.digest("SHA-256", bytes));
+      await record(db, manifest, { key, size: bytes.length, sha256 }, time);
+      return null;
     } catch (error) {
       // Another copy may be believed; where a store fails, so that nobody knows, the next look decides.
       if (!(error instanceof ManifestRefused)) throw error;
       refusal ??= error;
     }
   }
-  if (refusal !== undefined) {
-    const detail = `${refusal.reason}: ${refusal.message}. Nothing that it lists counts as a backup; find out who wrote it, and take it away`;
-    await open(db, { kind: "refused", store: "primary", key, detail }, time).run();
-  }
-  return false;
+  const why = refusal === undefined ? "it is not there any more" : `${refusal.reason}: ${refusal.message}`;
+  const detail = `${why}. Nothing that it lists counts as a backup; find out who wrote it, and take it away`;
+  return { kind: "refused", detail };
 }
 
 /**

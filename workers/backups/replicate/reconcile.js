@@ -119,16 +119,24 @@ export function joined(lists) {
 }
 
 /**
+ * @typedef {object} Known of a listed object
+ * @property {string} key
+ * @property {string | null} due_at when it is to go
+ * @property {string | null} replica_at when its bytes were last found right there
+ * @property {string | null} offsite_at
+ */
+
+/**
  * @param {D1Database} db
  * @param {Row[]} rows
- * @returns {Promise<Map<string, string | null>>} those that manifests list, and when they are to go
+ * @returns {Promise<Map<string, Known>>} those that manifests list
  */
 async function listedOf(db, rows) {
   const { results } = await db
-    .prepare("SELECT key, due_at FROM objects WHERE key IN (SELECT value FROM json_each(?))")
+    .prepare("SELECT key, due_at, replica_at, offsite_at FROM objects WHERE key IN (SELECT value FROM json_each(?))")
     .bind(JSON.stringify(rows.map(({ key }) => key)))
     .run();
-  return new Map(results.map(({ key, due_at }) => [String(key), /** @type {string | null} */ (due_at)]));
+  return new Map(results.map((row) => [String(row.key), /** @type {Known} */ (/** @type {unknown} */ (row))]));
 }
 
 /**
@@ -136,32 +144,53 @@ async function listedOf(db, rows) {
  * @param {D1Database} db
  * @param {Date} time
  * @param {Row} row
- * @param {string | null | undefined} due undefined: no manifest lists it
+ * @param {Known | undefined} known undefined: no manifest lists it
  * @param {Progress} progress
  */
-async function compare(env, db, time, { key, at }, due, progress) {
-  const [source, ...copies] = at;
+async function compare(env, db, time, { key, at }, known, progress) {
+  const [source, replica, offsite] = at;
   // Age-out is at it.
-  if (typeof due === "string" && due <= time.toISOString()) return;
+  if (known?.due_at != null && known.due_at <= time.toISOString()) return;
   if (source === undefined) {
-    await onlyInCopies(env, db, time, key, at, due !== undefined, progress);
+    await onlyInCopies(env, db, time, key, at, known !== undefined, progress);
     return;
   }
   const age = time.getTime() - source.uploaded.getTime();
-  if (due === undefined && age > UNLISTED_MILLISECONDS && !REWRITTEN.test(key) && manifestAt(key) === null) {
+  if (known === undefined && age > UNLISTED_MILLISECONDS && !REWRITTEN.test(key) && manifestAt(key) === null) {
     progress.unlisted += 1;
     const detail = `stored at ${source.uploaded.toISOString()}, and no manifest lists it; a run that failed leaves such things, and they expire`;
     await open(db, { kind: "unlisted", store: "primary", key, detail }, time).run();
   }
-  if (age <= ON_ITS_WAY || copies.every((copy) => copy?.size === source.size)) return;
+  const behind = [
+    ...(replica?.size === source.size ? [] : [{ store: "replica", was: known?.replica_at }]),
+    ...(offsite?.size === source.size ? [] : [{ store: "offsite", was: known?.offsite_at }]),
+  ];
+  if (age <= ON_ITS_WAY || behind.length === 0) return;
+  if (behind.some(({ was }) => was != null)) {
+    await verifySoon(db, key, time);
+    return;
+  }
   if (!(await replicate(env, db, key, time))) return;
   progress.copied += 1;
-  const store = copies[0]?.size === source.size ? "offsite" : "replica";
   const detail = "no event brought it there; it was found by comparing lists";
   await db.batch([
-    open(db, { kind: "missed", store, key, detail }, time),
+    ...behind.map(({ store }) => open(db, { kind: "missed", store, key, detail }, time)),
     close(db, { kinds: ["missed"], key }, "copied", time),
   ]);
+}
+
+/**
+ * What was right there once is verify's to judge, and to repair.
+ *
+ * @param {D1Database} db
+ * @param {string} key
+ * @param {Date} time
+ */
+async function verifySoon(db, key, time) {
+  await db
+    .prepare("UPDATE objects SET check_after = MIN(check_after, ?2) WHERE key = ?1")
+    .bind(key, time.toISOString())
+    .run();
 }
 
 /**
@@ -175,16 +204,14 @@ async function compare(env, db, time, { key, at }, due, progress) {
  */
 async function onlyInCopies(env, db, time, key, at, isListed, progress) {
   if (isListed) {
-    // The primary has lost it: verify proves the copies, and brings it back from one.
-    await db
-      .prepare("UPDATE objects SET check_after = MIN(check_after, ?2) WHERE key = ?1")
-      .bind(key, time.toISOString())
-      .run();
+    await verifySoon(db, key, time);
     return;
   }
-  if (manifestAt(key) !== null && (await readOne(env, db, await importKeys(env.MANIFEST_KEYS), key, time))) return;
+  const isManifest = manifestAt(key) !== null;
+  const doubt = isManifest ? await readOne(env, db, await importKeys(env.MANIFEST_KEYS), key, time) : undefined;
+  if (doubt === null) return;
   progress.extra += 1;
-  const detail = "neither the primary nor any manifest has it; it expires by the bucket's rule";
+  const detail = doubt?.detail ?? "neither the primary nor any manifest has it; it expires by the bucket's rule";
   const stores = storesOf(env).filter((_, index) => at[index] !== undefined);
   await db.batch(stores.map(({ name }) => open(db, { kind: "extra", store: name, key, detail }, time)));
 }

@@ -10,7 +10,7 @@ DEVELOPMENT := .venv/.installed-development
 WORKERS := workers/node_modules/.installed
 # Node.js and npm come pinned with the development packages: the ones that Debian 12 ships are too old for workerd's host.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-CODE := __main__.py components machines policies sandbox status benchmarks tests
+CODE := __main__.py components machines policies sandbox status backups console benchmarks tests
 
 .DEFAULT_GOAL := help
 .PHONY: help install up preview test lint format picture benchmark page outages requirements clean

@@ -18,11 +18,12 @@ PROBE_TIMEOUT_SECONDS = 5  # the health report promises an answer within 2
 
 @dataclass(frozen=True)
 class ApiArgs:
-    """The shape to declare, the zone it answers in, and the way to the database."""
+    """The shape to declare, the zone it answers in, the way to the database, and who knows how backups are."""
 
     topology: Topology
     zone_id: Input[str]
     hyperdrive_id: Input[str]
+    backup_report: Input[str]
 
 
 class Api(ComponentResource):
@@ -65,6 +66,7 @@ class Api(ComponentResource):
                         "bucket_name": topology.buckets.primary,
                         "jurisdiction": topology.buckets.primary_jurisdiction,
                     },
+                    {"name": "BACKUP_REPORT", "type": "service", "service": args.backup_report},
                     {
                         "name": "STANZAS",
                         "type": "json",

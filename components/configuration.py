@@ -22,6 +22,8 @@ from components.worker_modules import ModuleError, application_of
 NAMESPACE = "backbuild"
 DAYS_A_MONTH = 31  # the longest month: a monthly backup is never dropped early
 DAYS_A_YEAR = 366
+TAKEN_LABELS = ("backups", "database")
+"""What answers below the domain beside the API."""
 # What the status page speaks of by itself (workers/status/components.js).
 STATUS_COMPONENTS = ("api", "edge", "database", "replication", "objectStorage", "backups", "platform")
 
@@ -212,6 +214,14 @@ def _offsite_is_elsewhere(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _api_has_a_name_of_its_own(settings: Settings) -> Iterator[Problem]:
+    if settings.api.hostname in TAKEN_LABELS:
+        yield Problem(
+            "api.hostname",
+            f"{settings.api.hostname}.{settings.domain} is another part's; taken: {', '.join(TAKEN_LABELS)}",
+        )
+
+
 def _partial_rollout_names_the_rest(settings: Settings) -> Iterator[Problem]:
     rollout = settings.api.rollout
     if rollout.percentage < 100 and rollout.stable_version is None:
@@ -274,6 +284,7 @@ CROSS_CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _rotation_grows,
     _replica_is_elsewhere,
     _offsite_is_elsewhere,
+    _api_has_a_name_of_its_own,
     _partial_rollout_names_the_rest,
     _script_can_be_uploaded,
     _status_page_is_independent,

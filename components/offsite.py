@@ -9,7 +9,8 @@ import pulumi_aws as aws
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.policy_documents import policy
-from components.topology import ABANDONED_UPLOAD_DAYS, Retention, Topology
+from components.rotation import Retention
+from components.topology import ABANDONED_UPLOAD_DAYS, Topology
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,7 @@ class OffsiteCopy(ComponentResource):
             bucket=bucket.id,
             rule={
                 "default_retention": {
-                    # Nobody, the account's root included, shortens compliance mode: right where data is protected.
-                    "mode": "COMPLIANCE" if self._topology.settings.protect else "GOVERNANCE",
+                    "mode": self._topology.buckets.offsite_lock_mode,
                     # The least that any object needs; who writes a longer-lived one sets its own date.
                     "days": min(kept.lock_days for kept in self._topology.retention),
                 }

@@ -61,9 +61,13 @@ class Platform(ComponentResource):
         }
         access = MachineAccess("access", MachineAccessArgs(topology, keys.key_arn, secrets), own)
         cluster = CitusCluster("cluster", CitusClusterArgs(topology, network, access, keys.key_arn), own)
-        api = Api("api", ApiArgs(topology, zone.zone_id, tunnel.hyperdrive_id), own)
         status = StatusPage("status", StatusPageArgs(topology, status_zone.zone_id), own)
-        BackupWorkers("backups", BackupWorkersArgs(topology, vault), own)
+        backups = BackupWorkers(
+            "backups",
+            BackupWorkersArgs(topology, vault, keys.manifest_public_keys, zone.zone_id, status.mail_domain),
+            own,
+        )
+        api = Api("api", ApiArgs(topology, zone.zone_id, tunnel.hyperdrive_id, backups.script_names["report"]), own)
         Maintenance("maintenance", MaintenanceArgs(topology, cluster), own)
         Alarms("alarms", AlarmsArgs(topology, keys.key_arn, cluster, api.health_check_id, tunnel.tunnel_id), own)
         self.results = {
@@ -72,6 +76,8 @@ class Platform(ComponentResource):
             "healthUrl": topology.hostnames.health_url,
             "statusUrl": status.url,
             "statusTokens": status.operator_tokens,
+            "backupsUrl": backups.url,
+            "backupsToken": backups.token,
             "contact": settings.contact,
             "nameServers": zone.name_servers,
             "statusNameServers": status_zone.name_servers,

@@ -186,6 +186,7 @@ class Rotation(_Section):
     daily_days: Annotated[int, Field(ge=1, le=366)]
     monthly_months: Annotated[int, Field(ge=1, le=120)]
     yearly_years: Annotated[int, Field(ge=1, le=30)]
+    minimum_fulls: Annotated[int, Field(ge=1, le=30)] = 3  # the newest full backups of a group, however old
 
 
 class Replica(_Section):

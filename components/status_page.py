@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi_cloudflare as cloudflare
-import pulumi_random as random
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from components.settings import Settings, Uptime
+from components.tokens import digest, generated
 from components.topology import Topology
 from components.worker import Binding, EdgeWorker, EdgeWorkerArgs
 
 PLATFORM_NAME = "Backbuild"
-TOKEN_LENGTH = 40  # of 62 letters and digits: 238 bits, so that their plain SHA-256 gives nothing away
 ADMIN_CALLS_A_MINUTE = 60  # by address, at one location: ample for a person, nothing for who tries tokens
 
 
@@ -40,6 +38,8 @@ class StatusPage(ComponentResource):
     """Where everybody looks."""
     operator_tokens: Output[dict[str, str]]
     """Operator to token; secret."""
+    mail_domain: Output[str]
+    """What e-mail may be sent from, once it stands."""
 
     def __init__(self, name: str, args: StatusPageArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:StatusPage", name, {}, opts)
@@ -53,21 +53,11 @@ class StatusPage(ComponentResource):
             opts=ResourceOptions(parent=self, protect=settings.protect),
         )
         self.operator_tokens = Output.all(
-            **{
-                operator: random.RandomPassword(
-                    f"{name}-operator-{operator}", length=TOKEN_LENGTH, special=False, opts=own
-                ).result
-                for operator in settings.status.operators
-            }
+            **{operator: generated(f"{name}-operator-{operator}", own) for operator in settings.status.operators}
         )
         # Every webhook contact's secret follows from it: losing it makes each of them enter a new one.
-        webhook_key = random.RandomPassword(
-            f"{name}-webhook-key",
-            length=TOKEN_LENGTH,
-            special=False,
-            opts=ResourceOptions(parent=self, protect=settings.protect),
-        )
-        cloudflare.EmailSendingSubdomain(name, zone_id=args.zone_id, name=hostnames.notifications, opts=own)
+        webhook_key = generated(f"{name}-webhook-key", ResourceOptions(parent=self, protect=settings.protect))
+        sending = cloudflare.EmailSendingSubdomain(name, zone_id=args.zone_id, name=hostnames.notifications, opts=own)
         worker = EdgeWorker(
             name,
             EdgeWorkerArgs(
@@ -85,7 +75,7 @@ class StatusPage(ComponentResource):
                         "allowed_sender_addresses": [f"status@{hostnames.notifications}"],
                     },
                     {"name": "OPERATORS", "type": "secret_text", "text": self.operator_tokens.apply(digests)},
-                    {"name": "WEBHOOK_KEY", "type": "secret_text", "text": webhook_key.result},
+                    {"name": "WEBHOOK_KEY", "type": "secret_text", "text": webhook_key},
                     {
                         "name": "ADMIN_LIMIT",
                         "type": "ratelimit",
@@ -105,12 +95,13 @@ class StatusPage(ComponentResource):
             opts=own,
         )
         self.url = domain.hostname.apply(lambda host: f"https://{host}/")
+        self.mail_domain = sending.name
         self.register_outputs({"url": self.url})
 
 
 def digests(tokens: Mapping[str, str]) -> str:
     """What the Worker knows of the tokens: JSON, operator to SHA-256 in hexadecimal."""
-    return json.dumps({operator: hashlib.sha256(token.encode()).hexdigest() for operator, token in tokens.items()})
+    return json.dumps({operator: digest(token) for operator, token in tokens.items()})
 
 
 def agreement(uptime: Uptime) -> dict[str, object]:

@@ -7,13 +7,12 @@ loops never depend on what only the cloud knows. Nothing here imports Pulumi.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from components.configuration import DAYS_A_MONTH, DAYS_A_YEAR
-from components.settings import Rotation, Settings
+from components.rotation import Retention, binding_of, retention_of
+from components.settings import Settings
 
 # A member's address is its zone's data subnet + FIRST_HOST + SLOTS_PER_GROUP * the group's ordinal + its index, so that
 # adding a worker group moves nobody. 64 worker groups and the three before them end at host 16 + 67 * 8 = 552 of 4,091.
@@ -128,26 +127,6 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Retention:
-    """One class of the rotation, as the bucket rules see it: what lies below its prefixes, in whole days."""
-
-    name: str
-    keep_days: int
-    locked: tuple[str, ...]
-    expiring: tuple[str, ...]
-
-    @property
-    def lock_days(self) -> int:
-        """Nobody deletes or overwrites a `locked` object that is younger than this."""
-        return self.keep_days
-
-    @property
-    def expire_days(self) -> int:
-        """A rule deletes an `expiring` object: a day later than the age-out Worker, so that they never race."""
-        return self.keep_days + 1
-
-
-@dataclass(frozen=True)
 class Buckets:
     """The three copies of every backup, and the jurisdictions or region that keep them apart."""
 
@@ -157,6 +136,7 @@ class Buckets:
     replica_jurisdiction: str
     offsite: str
     offsite_region: str
+    offsite_lock_mode: str  # nobody, the account's root included, shortens compliance mode
     primary_endpoint: str
 
 
@@ -181,6 +161,7 @@ class Hostnames:
     domain: str
     api: str
     database: str
+    backups: str
     status_domain: str
     status: str
     notifications: str  # what contacts' e-mails are sent from
@@ -198,6 +179,7 @@ class Schedules:
     full_backup_hour: int
     incremental_minute: int
     probe: str
+    reconcile: str
     verify: str
     age_out: str
     watch: str
@@ -274,7 +256,13 @@ class Topology:
     @cached_property
     def retention(self) -> tuple[Retention, ...]:
         """The rotation policy as bucket rules."""
-        return retention_of(self.settings.backups.rotation, [group.name for group in self.database_groups])
+        groups = [group.name for group in self.database_groups]
+        return retention_of(self.settings.backups.rotation, groups, POSTGRES_MAJOR)
+
+    @property
+    def rotation(self) -> dict[str, object]:
+        """The rotation policy as the backup Workers go by it."""
+        return binding_of(self.settings.backups)
 
     @cached_property
     def buckets(self) -> Buckets:
@@ -287,6 +275,7 @@ class Topology:
             replica_jurisdiction=backups.replica.jurisdiction.value,
             offsite=f"{self.prefix}-backups-offsite",
             offsite_region=backups.offsite.region,
+            offsite_lock_mode="COMPLIANCE" if self.settings.protect else "GOVERNANCE",
             primary_endpoint=f"{self.settings.edge.account_id}.{backups.jurisdiction.value}.r2.cloudflarestorage.com",
         )
 
@@ -312,6 +301,7 @@ class Topology:
             domain=domain,
             api=f"{self.settings.api.hostname}.{domain}",
             database=f"database.{domain}",
+            backups=f"backups.{domain}",
             status_domain=status_domain,
             status=status_domain,
             notifications=f"notify.{status_domain}",
@@ -320,13 +310,14 @@ class Topology:
     @cached_property
     def schedules(self) -> Schedules:
         """Every schedule."""
-        full_hour, maintenance = self.settings.backups.full_hour_utc, self.settings.maintenance
+        maintenance = self.settings.maintenance
         return Schedules(
-            full_backup_hour=full_hour,
+            full_backup_hour=self.settings.backups.full_hour_utc,
             incremental_minute=30,
             probe="* * * * *",  # STA-2: the stored history is per minute
-            verify="*/10 * * * *",  # resumes over invocations; a whole pass must end within a week
-            age_out=f"15 {(full_hour + 6) % 24} * * *",  # daily, when the day's full backup is long done
+            reconcile="*/5 * * * *",  # what no event told of is copied within the 15 minutes that a copy may be behind
+            verify="*/2 * * * *",  # a new run is proven within minutes; a whole pass ends within the week
+            age_out="15 * * * *",  # what has had its time is gone within the hour
             watch="*/5 * * * *",  # three looks within the 15 minutes that a replica may be behind
             maintenance=f"cron(0 {maintenance.start_hour_utc} ? * {maintenance.weekday.value} *)",
             maintenance_hours=maintenance.duration_hours,
@@ -361,26 +352,3 @@ class Topology:
             instance_type=instance_type,
             volume_gib=volume_gib,
         )
-
-
-def retention_of(rotation: Rotation, groups: Sequence[str]) -> tuple[Retention, ...]:
-    """The classes of a rotation, shortest first; `groups` are those that are backed up, by name.
-
-    Increments and WAL need the full backup they build on, which may be a day older than the first of them, so that
-    class keeps one day more than the policy says.
-
-    It is also the class that the backup tool writes itself, and where not every object is a backup. The tool rewrites
-    its index and the manifest of a running backup, which a lock would refuse: locked is what is written once, the WAL.
-    And it writes an archive's description once and needs it for ever: expiring are the backups and the WAL beside it.
-    """
-    wal = tuple(f"hourly/archive/{group}/{POSTGRES_MAJOR}-" for group in groups)
-    return (
-        Retention("hourly", rotation.hourly_days + 1, locked=wal, expiring=("hourly/backup/", *wal)),
-        _whole("daily", rotation.daily_days),
-        _whole("monthly", rotation.monthly_months * DAYS_A_MONTH),
-        _whole("yearly", rotation.yearly_years * DAYS_A_YEAR),
-    )
-
-
-def _whole(name: str, keep_days: int) -> Retention:
-    return Retention(name, keep_days, locked=(f"{name}/",), expiring=(f"{name}/",))

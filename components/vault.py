@@ -12,7 +12,8 @@ import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.offsite import OffsiteCopy, OffsiteCopyArgs, StorageKeys, rule_id
-from components.topology import ABANDONED_UPLOAD_DAYS, Retention, Topology
+from components.rotation import Retention
+from components.topology import ABANDONED_UPLOAD_DAYS, Topology
 
 SECONDS_A_DAY = 86_400
 # R2 permission groups, by the ids that Cloudflare's API documents for "Workers R2 Storage Bucket Item Write".

@@ -19,7 +19,8 @@ Binding = cloudflare.WorkerVersionBindingArgsDict
 class EdgeWorkerArgs:
     """A Worker: its name at Cloudflare, its folder below `workers/`, what it is bound to and when it runs.
 
-    `added` are modules from elsewhere, that the folder's own load at run time.
+    `added` are modules from elsewhere, that the folder's own load at run time; `cpu_ms` is the computing time that one
+    call may take, where the edge's default is too little.
     """
 
     account_id: str
@@ -29,6 +30,7 @@ class EdgeWorkerArgs:
     bindings: Sequence[Binding] = ()
     schedules: Sequence[str] = ()
     rollout: Rollout = field(default_factory=Rollout)
+    cpu_ms: int | None = None
 
 
 class EdgeWorker(ComponentResource):
@@ -73,6 +75,7 @@ class EdgeWorker(ComponentResource):
                 for module in modules
             ],
             bindings=list(args.bindings),
+            limits=None if args.cpu_ms is None else {"cpu_ms": args.cpu_ms},
             compatibility_date=COMPATIBILITY_DATE,
             compatibility_flags=list(COMPATIBILITY_FLAGS),
             annotations={"workers_tag": fingerprint(modules)},

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
+from console.running import carry_out
 from status import commands
-from status.errors import StatusError
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -30,21 +27,8 @@ STATUSES = ("investigating", "identified", "monitoring")
 
 def main(arguments: list[str] | None = None) -> int:
     """Carry out a command line and return the exit code: 0 done, 1 failed or differs, 2 the input cannot be used."""
-    options = parser().parse_args(arguments)
-    try:
-        return options.run(options)
-    except StatusError as error:
-        if options.json:
-            print(json.dumps({"error": str(error)}))
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # Whoever read has seen enough; the interpreter's last flush must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; what was asked for may have been done: look with `list` or `audit`", file=sys.stderr)
-        return 130
+    interrupted = "interrupted; what was asked for may have been done: look with `list` or `audit`"
+    return carry_out(parser(), arguments, interrupted)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from status.errors import InputError, StatusError
+from console.callers import address_from, token_from
+from console.errors import CommandError, InputError
 
 PATIENCE_SECONDS = 15.0
 UNAUTHORIZED, UNUSABLE = 401, 422
@@ -49,7 +49,7 @@ class Client:
         if response is None or response.is_server_error:
             response = self._try(request)
         if response is None:
-            raise StatusError(f"{self.url} does not answer; {_unsure(method)}")
+            raise CommandError(f"{self.url} does not answer; {_unsure(method)}")
         return self._answer(method, response)
 
     def _try(self, request: httpx.Request) -> httpx.Response | None:
@@ -65,13 +65,13 @@ class Client:
             answer = _JSON.validate_json(response.content)
         except ValidationError:
             remedy = "remedy: check that --url or STATUS_URL is the status page's"
-            raise StatusError(
+            raise CommandError(
                 f"{self.url} answers {code} and no JSON; {_unsure(method) if response.is_server_error else remedy}"
             ) from None
         if response.is_success:
             return answer
         if code == UNAUTHORIZED:
-            raise StatusError(
+            raise CommandError(
                 f"{self.url} does not know the token in STATUS_TOKEN; remedy: take it from "
                 "`pulumi stack output statusTokens --show-secrets`"
             )
@@ -80,43 +80,17 @@ class Client:
             raise InputError("; ".join(problems))
         conflicts = "".join(f"\n  {one['id']}: {one['title']}" for one in answer.get("conflicts", []))
         unsure = f"; {_unsure(method)}" if response.is_server_error else ""
-        raise StatusError(f"{self.url} answers {code}: {answer.get('error')}{unsure}{conflicts}")
+        raise CommandError(f"{self.url} answers {code}: {answer.get('error')}{unsure}{conflicts}")
 
 
 def client_of(url: str | None) -> Client:
     """The client that the environment describes; raises `InputError` naming what is missing."""
-    address = (url or os.environ.get("STATUS_URL", "")).rstrip("/")
-    token = os.environ.get("STATUS_TOKEN", "").strip()
-    if not address:
+    given = url or os.environ.get("STATUS_URL", "")
+    if not given:
         raise InputError("which status page? Give --url or set STATUS_URL, such as https://status.example.com")
-    if not _is_safe(address):
-        raise InputError(
-            f"{address} is not an https:// address without path or credentials, to which a token may be sent"
-        )
-    if not token:
-        raise InputError(
-            "STATUS_TOKEN is not set; remedy: export yours, from `pulumi stack output statusTokens --show-secrets`"
-        )
-    if not (token.isascii() and token.isprintable()) or " " in token:
-        raise InputError("STATUS_TOKEN holds characters that no token has; remedy: copy it again")
-    return Client(address, token)
-
-
-def _is_safe(address: str) -> bool:
-    """Whether a token may go there: by https, or without leaving this machine."""
-    try:
-        url = httpx.URL(address)
-    except httpx.InvalidURL:
-        return False
-    plain = url.path == "/" and not url.userinfo and not url.query and not url.fragment
-    return plain and url.host != "" and (url.scheme == "https" or (url.scheme == "http" and _is_this_machine(url.host)))
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    address = address_from(given)
+    remedy = "export yours, from `pulumi stack output statusTokens --show-secrets`"
+    return Client(address, token_from("STATUS_TOKEN", remedy))
 
 
 def _unsure(method: str) -> str:

@@ -6,16 +6,16 @@ import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from console.errors import CommandError, InputError
+from console.tables import cell, table
 from status import report, uptime
 from status.client import PATIENCE_SECONDS, client_of
-from status.errors import InputError, StatusError
 
 TOLD = "contacts are told within a minute"
 
@@ -36,9 +36,9 @@ def _read(place: str) -> str:
         try:
             answer = httpx.get(place, timeout=PATIENCE_SECONDS)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise StatusError(f"{place} cannot be fetched: {type(error).__name__}") from None
+            raise CommandError(f"{place} cannot be fetched: {type(error).__name__}") from None
         if not answer.is_success:
-            raise StatusError(f"{place} answers {answer.status_code}; a month without a sample has no account")
+            raise CommandError(f"{place} answers {answer.status_code}; a month without a sample has no account")
         return answer.text
     try:
         return Path(place).read_text(encoding="utf-8")
@@ -175,16 +175,8 @@ def _listed(options: argparse.Namespace, answer: dict[str, Any], key: str, colum
     if options.json:
         print(json.dumps(answer))
         return 0
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=column in ("id", "update", "contact"), overflow="fold")
+    rows = table(columns, whole=("id", "update", "contact"))
     for row in answer[key]:
-        table.add_row(*(Text(_cell(row[column])) for column in columns))
-    Console(highlight=False).print(table if answer[key] else "none")
+        rows.add_row(*(Text(cell(row[column])) for column in columns))
+    Console(highlight=False).print(rows if answer[key] else "none")
     return 0
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, cast("list[object]", value)))
-    return "" if value is None else str(value)

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from status.errors import InputError
+from console.errors import InputError
 
 WHOLE = 100_000  # thousandths of a percent
 LONGEST_MONTH = 31 * 24 * 60

@@ -18,7 +18,7 @@ def read(resources: Iterable[Resource]) -> Diagram:
     """Everything the picture shows of a stack."""
     index = Index(resources)
     all_workers = workers.boxes(index)
-    answering = {worker.urn for worker in workers.hosts(index).values()}
+    answering = {worker.urn for worker in workers.in_front(index).values()}
     edges = list(dict.fromkeys(_edges(index)))
     front = [box for box in all_workers.values() if box.key in answering] + workers.way_in(index)
     behind = [box for box in all_workers.values() if box.key not in answering]
@@ -42,7 +42,7 @@ def _title(index: Index) -> str:
 
 
 def _edges(index: Index) -> Iterator[Edge]:
-    for host, worker in sorted(workers.hosts(index).items()):
+    for host, worker in sorted(workers.in_front(index).items()):
         yield Edge(CUSTOMERS, worker.urn, host)
     flow = list(storage.flow(index))
     feeds = {edge.target: {up.source for up in flow if up.target == edge.source} for edge in flow}

@@ -19,6 +19,7 @@ CHECK: Final = "cloudflare:index/healthcheck:Healthcheck"
 HYPERDRIVE: Final = "cloudflare:index/hyperdriveConfig:HyperdriveConfig"
 TUNNEL: Final = "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared"
 TUNNEL_CONFIG: Final = "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig"
+DATABASE: Final = "cloudflare:index/d1Database:D1Database"
 # What a Worker's binding to a thing of this type is called in the picture.
 BOUND: Final = {
     HYPERDRIVE: "SQL",
@@ -34,6 +35,20 @@ def hosts(index: Index) -> dict[str, Resource]:
     return {host: worker for host, worker in found.items() if worker is not None}
 
 
+def in_front(index: Index) -> dict[str, Resource]:
+    """Of these, what customers come to: not a Worker that only tells what others remember, which answer nobody."""
+    answering = hosts(index)
+    urns = {worker.urn for worker in answering.values()}
+    memories: dict[str, set[str]] = {}
+    for version in index.of(VERSION):
+        worker = _worker_behind(index, version, "workerId")
+        if worker is not None:
+            kept = (one.urn for one in index.named(version, "bindings") if one.type == DATABASE)
+            memories.setdefault(worker.urn, set()).update(kept)
+    silent = set[str]().union(*(kept for urn, kept in memories.items() if urn not in urns))
+    return {host: worker for host, worker in answering.items() if not memories.get(worker.urn, set()) & silent}
+
+
 def worker_of(index: Index, resource: Resource, property: str = "scriptName") -> Resource | None:
     """The Worker that a property names: by its script's name, or through its deployment where that is unknown."""
     workers = {text(one, "name"): one for one in index.of(WORKER)}
@@ -46,7 +61,7 @@ def _worker_behind(index: Index, resource: Resource, property: str) -> Resource 
 
 
 def boxes(index: Index) -> dict[str, Box]:
-    """Every Worker, by URN, with its database and its schedule."""
+    """Every Worker, by URN, with its address where customers have none of it, its schedule and its database."""
     found = {one.urn: Box(one.urn, "Worker", name(one)) for one in index.of(WORKER)}
 
     def add(worker: Resource | None, line: str) -> None:
@@ -54,6 +69,10 @@ def boxes(index: Index) -> dict[str, Box]:
             box = found[worker.urn]
             found[worker.urn] = replace(box, lines=(*box.lines, line))
 
+    front = in_front(index)
+    for host, worker in hosts(index).items():
+        if host not in front:
+            add(worker, host)
     for check in index.of(CHECK):
         every = text(check, "interval")
         add(hosts(index).get(text(check, "address")), f"checked every {every} s")

@@ -16,6 +16,12 @@ RULES = {f"{kind}::{copy}" for kind in ("R2BucketLock", "R2BucketLifecycle") for
 """What keeps backups in all three copies."""
 API = {"WorkerVersion::api", "WorkersDeployment::api"}
 """A new version of the API, and its rollout."""
+BACKUP_WORKERS = {
+    f"{kind}::backups-{purpose}"
+    for kind in ("WorkerVersion", "WorkersDeployment")
+    for purpose in ("replicate", "verify", "age-out", "watch", "report")
+}
+"""The same of those that go by the rotation."""
 METRICS = ("Healthy", "DataDiskUsedPercent", "ReplicationLagBytes")
 
 
@@ -55,8 +61,15 @@ def test_a_threshold_changes_the_alarms_that_have_it(project: Project):
 
 
 @pytest.mark.usefixtures("prod")
-def test_a_rotation_changes_the_rules_of_all_three_copies(project: Project):
-    assert project.planned("prod", {"backups.rotation.dailyDays": 40}) == {"update": RULES}
+def test_a_rotation_changes_the_rules_of_all_three_copies_and_the_workers_that_go_by_it(project: Project):
+    planned = project.planned("prod", {"backups.rotation.dailyDays": 40})
+    assert planned == {"update": RULES, "replace": BACKUP_WORKERS}
+
+
+@pytest.mark.usefixtures("prod")
+@pytest.mark.parametrize("change", [{"backups.pointInTimeDays": 6}, {"backups.rotation.minimumFulls": 7}])
+def test_what_only_the_workers_go_by_changes_no_rule(project: Project, change: dict[str, int]):
+    assert project.planned("prod", change) == {"replace": BACKUP_WORKERS}
 
 
 @pytest.mark.usefixtures("prod")
@@ -71,8 +84,9 @@ def test_production_gives_up_no_volume(project: Project, prod: Deployed):
 
 @pytest.mark.usefixtures("staging")
 def test_a_worker_group_comes_and_goes_alone(project: Project):
-    """But for the rules that keep its backups, and the API, which tells of their age: they name it."""
+    """But for the rules that keep its backups, the Workers that look after them, and the API: they name it."""
+    around = {"update": RULES, "replace": API | BACKUP_WORKERS}
     project.configure("staging", {"database.workers.groups": 2})
-    assert changes(project.up("staging")) == {"create": everything_of("worker-2", 2), "update": RULES, "replace": API}
+    assert changes(project.up("staging")) == around | {"create": everything_of("worker-2", 2)}
     project.configure("staging")
-    assert changes(project.up("staging")) == {"delete": everything_of("worker-2", 2), "update": RULES, "replace": API}
+    assert changes(project.up("staging")) == around | {"delete": everything_of("worker-2", 2)}

@@ -95,6 +95,24 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "backups.rotation.hourlyDays",
         "allowed: 8 or more",
     ),
+    "no full backup always kept": (
+        "prod",
+        {"backups.rotation.minimumFulls": 0},
+        "backups.rotation.minimumFulls",
+        "equal to 1",
+    ),
+    "31 full backups always kept": (
+        "prod",
+        {"backups.rotation.minimumFulls": 31},
+        "backups.rotation.minimumFulls",
+        "equal to 30",
+    ),
+    "the API under the backups' name": (
+        "prod",
+        {"api.hostname": "backups"},
+        "api.hostname",
+        "taken: backups, database",
+    ),
     "daily shorter than hourly": (
         "prod",
         {"backups.rotation.dailyDays": 6},

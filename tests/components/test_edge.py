@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from typing import Any
 
 import pytest
 
 from components.settings import Tier
 from components.status_page import digests
 from components.worker_modules import WORKERS
-from tests.components.project import Deployed
+from tests.components.project import Deployed, short
 from tests.components.stacks import topology_of
 
-WORKER_NAMES = {"api", "status", "backups-replicate", "backups-verify", "backups-age-out", "backups-watch"}
+BACKUP_WORKERS = {f"backups-{purpose}" for purpose in ("replicate", "verify", "age-out", "watch", "report")}
+OFFSITE_KEYS = {"OFFSITE_ACCESS_KEY_ID", "OFFSITE_SECRET_ACCESS_KEY"}
+WORKER_NAMES = {"api", "status", *BACKUP_WORKERS}
 
 
 def test_every_worker_is_deployed_whole_and_has_no_second_address(prod: Deployed):
@@ -38,6 +41,7 @@ def test_workers_run_when_the_schedules_say(prod: Deployed):
     crons = {name: [one["cron"] for one in it["schedules"]] for name, it in prod.inputs("WorkersCronTrigger").items()}
     assert crons == {
         "status": ["* * * * *"],
+        "backups-replicate": [schedules.reconcile],
         "backups-verify": [schedules.verify],
         "backups-age-out": [schedules.age_out],
         "backups-watch": [schedules.watch],
@@ -55,11 +59,97 @@ def test_bindings_name_what_was_made(prod: Deployed):
     assert bound["status"]["HEALTH_URL"]["text"] == "https://api.backbuild.ai/health"
     jurisdictions = {one["name"]: one["jurisdiction"] for one in prod.inputs("R2Bucket").values()}
     buckets = [one for bindings in bound.values() for one in bindings.values() if one["type"] == "r2_bucket"]
-    assert len(buckets) == 9  # two for each backup Worker, one for the API
+    assert len(buckets) == 9  # two for each backup Worker but the report, one for the API
     assert all(jurisdictions[one["bucketName"]] == one["jurisdiction"] for one in buckets)
-    secrets = {name for name, one in bound["backups-replicate"].items() if one["type"] == "secret_text"}
-    assert secrets == {"OFFSITE_ACCESS_KEY_ID", "OFFSITE_SECRET_ACCESS_KEY"}
-    assert all("ciphertext" in bound["backups-replicate"][name]["text"] for name in secrets)
+
+
+STORES = {"PRIMARY", "REPLICA", "OFFSITE_BUCKET", "OFFSITE_REGION", *OFFSITE_KEYS}
+CATALOGUE = {"DB", "GROUPS", "ROTATION"}
+BOUND = {
+    "backups-replicate": {*STORES, *CATALOGUE, "MANIFEST_KEYS", "LOCK_MODE"},
+    "backups-verify": {*STORES, *CATALOGUE, "MANIFEST_KEYS", "LOCK_MODE"},
+    "backups-age-out": {*STORES, *CATALOGUE},
+    "backups-watch": {
+        *STORES,
+        *CATALOGUE,
+        "EMAIL",
+        "SENDER",
+        "ALARM_EMAILS",
+        "ALARM_WEBHOOKS",
+        "PLATFORM",
+        "REPORT_URL",
+    },
+    "backups-report": {*CATALOGUE, "TOKEN_SHA256"},
+}
+
+
+def bindings_of(stack: Deployed, worker: str) -> dict[str, Any]:
+    return {binding["name"]: binding for binding in stack.inputs("WorkerVersion")[worker]["bindings"]}
+
+
+@pytest.mark.parametrize("worker", sorted(BACKUP_WORKERS))
+def test_each_backup_worker_is_bound_to_what_it_needs_and_no_more(prod: Deployed, worker: str):
+    bound, topology = bindings_of(prod, worker), topology_of("prod")
+    assert set(bound) == BOUND[worker]
+    assert bound["DB"]["id"] == prod.of("D1Database")["backups"]["id"]
+    assert json.loads(bound["GROUPS"]["json"]) == ["coordinator", "worker-1", "worker-2"]
+    # By hand, from Pulumi.prod.yaml: a day more than 7, 13 months of 31 days, 7 years of 366.
+    assert json.loads(bound["ROTATION"]["json"]) == {
+        "pointInTimeDays": 7,
+        "minimumFulls": 3,
+        "keepDays": {"hourly": 8, "daily": 35, "monthly": 403, "yearly": 2562},
+    }
+    secrets = {name for name, one in bound.items() if one["type"] == "secret_text"}
+    assert secrets == BOUND[worker] & {*OFFSITE_KEYS, "ALARM_WEBHOOKS", "TOKEN_SHA256"}
+    assert all("ciphertext" in bound[name]["text"] for name in secrets - {"ALARM_WEBHOOKS"})
+    if "MANIFEST_KEYS" in bound:
+        assert json.loads(bound["MANIFEST_KEYS"]["json"]) == prod.printed["outputs"]["manifestPublicKeys"]
+        assert bound["LOCK_MODE"]["text"] == "COMPLIANCE"
+    if "OFFSITE_BUCKET" in bound:
+        places = [bound[name]["text"] for name in ("OFFSITE_BUCKET", "OFFSITE_REGION")]
+        assert places == [topology.buckets.offsite, "eu-north-1"]
+
+
+def test_those_that_hash_may_compute_for_as_long_as_there_is(prod: Deployed):
+    limits = {
+        name: version["limits"]["cpuMs"]
+        for name, version in prod.inputs("WorkerVersion").items()
+        if "limits" in version
+    }
+    assert limits == {"backups-replicate": 300_000, "backups-verify": 300_000}
+
+
+def test_watch_tells_the_same_people_as_the_other_alarms(prod: Deployed):
+    bound, alarms = bindings_of(prod, "backups-watch"), topology_of("prod").settings.alarms
+    assert json.loads(bound["ALARM_EMAILS"]["json"]) == list(alarms.emails)
+    assert json.loads(bound["ALARM_WEBHOOKS"]["text"]) == list(alarms.webhooks)
+    sending = prod.inputs("EmailSendingSubdomain")["status"]["name"]
+    assert bound["EMAIL"]["allowedSenderAddresses"] == [bound["SENDER"]["text"]] == [f"backups@{sending}"]
+    assert bound["REPORT_URL"]["text"] == prod.printed["outputs"]["backupsUrl"] == "https://backups.backbuild.ai"
+    assert bound["PLATFORM"]["text"] == "backbuild-prod"
+
+
+def test_mail_can_be_sent_before_watch_looks(prod: Deployed):
+    behind = {short(urn) for urn in prod.of("WorkerVersion")["backups-watch"]["dependencies"]}
+    assert "EmailSendingSubdomain::status" in behind
+
+
+def test_the_report_answers_whoever_has_its_token_and_the_api(prod: Deployed):
+    domain = prod.inputs("WorkersCustomDomain")["backups-report"]
+    script = prod.inputs("Worker")["backups-report"]["name"]
+    assert (domain["hostname"], domain["service"]) == ("backups.backbuild.ai", script)
+    assert domain["zoneId"] == prod.of("Zone")["zone"]["id"]
+    assert bindings_of(prod, "api")["BACKUP_REPORT"] == {"name": "BACKUP_REPORT", "type": "service", "service": script}
+    resources = prod.revealed["deployment"]["resources"]
+    (version,) = (one for one in resources if short(one["urn"]) == "WorkerVersion::backups-report")
+    (token,) = (
+        json.loads(one["outputs"]["result"]["plaintext"])
+        for one in resources
+        if short(one["urn"]) == "RandomPassword::backups-report-token"
+    )
+    (known,) = (one["text"]["plaintext"] for one in version["inputs"]["bindings"] if one["name"] == "TOKEN_SHA256")
+    assert json.loads(known) == hashlib.sha256(token.encode()).hexdigest()
+    assert len(token) == 40
 
 
 def test_the_status_page_knows_its_promise_and_can_reach_people(prod: Deployed):
@@ -172,10 +262,42 @@ def test_every_new_object_is_heard_of_and_no_message_is_lost(prod: Deployed):
     assert notification["queueId"] == queues["vault-events"]["queueId"]
     assert notification["bucketName"] == "backbuild-prod-backups"
     assert {"PutObject", "CompleteMultipartUpload", "CopyObject"} == set(notification["rules"][0]["actions"])
-    (consumer,) = prod.inputs("QueueConsumer").values()
+    consumers = prod.inputs("QueueConsumer")
+    assert set(consumers) == {"backups-replicate", "backups-dead-letters"}
+    consumer, dead = consumers["backups-replicate"], consumers["backups-dead-letters"]
     assert consumer["queueId"] == queues["vault-events"]["queueId"]
     assert consumer["deadLetterQueue"] == queues["vault-dead-letters"]["queueName"]
-    assert consumer["scriptName"] == prod.inputs("Worker")["backups-replicate"]["name"]
+    assert consumer["scriptName"] == dead["scriptName"] == prod.inputs("Worker")["backups-replicate"]["name"]
+    # What is dead is read once more, by name, and goes to no queue from there: neither its own nor the first.
+    assert dead["queueId"] == queues["vault-dead-letters"]["queueId"]
+    assert queues["vault-dead-letters"]["queueName"].endswith("-dead-letters")
+    assert "deadLetterQueue" not in dead
+    assert dead["settings"]["maxRetries"] == 100
+
+
+def test_rules_windows_and_workers_come_from_one_policy(prod: Deployed, staging: Deployed):
+    """Of what is deployed: the rules of all three copies, what each Worker goes by, and the output."""
+    for name, stack in (("prod", prod), ("staging", staging)):
+        told = [json.loads(bindings_of(stack, worker)["ROTATION"]["json"]) for worker in sorted(BACKUP_WORKERS)]
+        assert all(one == told[0] for one in told)
+        keep, backups = told[0]["keepDays"], topology_of(name).settings.backups
+        assert told[0]["pointInTimeDays"] == backups.point_in_time_days < keep["hourly"]
+        days = keep | {"manifests": max(keep.values())}
+        assert stack.printed["outputs"]["retentionDays"] == days
+        hourly_gone = max(keep["hourly"], told[0]["minimumFulls"]) + 30
+        gone = {name: hourly_gone if name == "hourly" else kept + 30 for name, kept in days.items()}
+        for lock in stack.inputs("R2BucketLock").values():
+            locked = {rule["prefix"].split("/")[0]: rule["condition"]["maxAgeSeconds"] for rule in lock["rules"]}
+            assert locked == {name: 86_400 * kept for name, kept in (days | {"manifests": keep["hourly"]}).items()}
+        for lifecycle in stack.inputs("R2BucketLifecycle").values():
+            for rule in lifecycle["rules"]:
+                age = rule["deleteObjectsTransition"]["condition"]["maxAge"]
+                assert age == 86_400 * gone[rule["conditions"]["prefix"].split("/")[0]]
+        (offsite,) = stack.inputs("BucketLifecycleConfiguration").values()
+        for rule in offsite["rules"]:
+            assert rule["expiration"]["days"] == gone[rule["filter"]["prefix"].split("/")[0]]
+        (lock,) = stack.inputs("BucketObjectLockConfiguration").values()
+        assert lock["rule"]["defaultRetention"]["days"] == min(keep.values())
 
 
 def test_machines_may_write_to_the_primary_bucket_and_to_nothing_else(prod: Deployed):

@@ -14,7 +14,7 @@ import pytest
 from components.network import INTERFACE_ENDPOINTS
 from components.topology import ADMITTED, Role
 from tests.components.project import Deployed, short
-from tests.components.stacks import topology_of
+from tests.components.stacks import ROOT, topology_of
 
 PLAINTEXT = "plaintext"
 PLATFORM = "Platform::platform"
@@ -79,6 +79,13 @@ def test_everything_was_created_and_belongs_to_the_platform(stack: Deployed):
             chain = parents[chain]
         if ":pulumi:providers:" not in urn and not short(urn).startswith("Stack::"):
             assert short(chain) == PLATFORM, urn
+
+
+def test_the_documents_know_how_many_resources_there_are(prod: Deployed, staging: Deployed):
+    in_all, in_staging = len(prod.printed["steps"]), len(staging.printed["steps"])
+    assert f"brings up staging in the sandbox: {in_staging} resources" in (ROOT / "README.md").read_text()
+    told = f"Production is {in_all} resources as committed, staging {in_staging}"
+    assert told in (ROOT / "docs" / "architecture.md").read_text()
 
 
 def test_each_member_stands_where_the_topology_says(stack: Deployed):
@@ -266,6 +273,8 @@ def test_outputs_say_where_everything_is(stack: Deployed):
     assert outputs["apiUrl"] == f"https://{topology.hostnames.api}"
     assert outputs["healthUrl"] == topology.hostnames.health_url
     assert outputs["statusUrl"] == f"https://{topology.hostnames.status}/"
+    assert outputs["backupsUrl"] == f"https://{topology.hostnames.backups}"
+    assert outputs["backupsToken"] not in json.dumps(stack.revealed["deployment"]["resources"])  # not the token itself
     assert outputs["contact"] == topology.settings.contact
     assert outputs["apiVersion"] == stack.of("WorkerVersion")["api"]["id"]
     assert outputs["instances"] == {name: one["id"] for name, one in stack.of("Instance").items()}

@@ -6,28 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import given
-from hypothesis import strategies as st
 
 from components.offsite import s3_lifecycle_rules
+from components.rotation import Retention, retention_of
 from components.settings import Rotation
-from components.topology import ABANDONED_UPLOAD_DAYS, Retention, retention_of
+from components.topology import ABANDONED_UPLOAD_DAYS
 from components.vault import r2_lifecycle_rules, r2_lock_rules
+from tests.components.rotations import RETENTIONS
 
 DAY = 24 * 60 * 60
 ROTATION = Rotation.model_validate({"hourlyDays": 7, "dailyDays": 35, "monthlyMonths": 13, "yearlyYears": 7})
 GROUPS = ["coordinator", "worker-1"]
 # What the rotation above means, worked out by hand: hourly backups rest on a full one that is up to a day older.
-KEPT_DAYS = {"hourly": 8, "daily": 35, "monthly": 13 * 31, "yearly": 7 * 366}
-RETENTIONS = st.lists(
-    st.builds(
-        lambda name, days: Retention(name, days, locked=(f"{name}/",), expiring=(f"{name}/",)),
-        st.text("abcdef", min_size=1),
-        st.integers(1, 9999),
-    ),
-    min_size=1,
-    max_size=6,
-    unique_by=lambda kept: kept.name,
-)
+LOCKED_DAYS = {"hourly": 8, "daily": 35, "monthly": 13 * 31, "yearly": 7 * 366, "manifests": 8}
+# The rules come 30 days after the age-out Worker; a manifest may be needed as long as the longest class is kept.
+GONE_DAYS = {"hourly": 38, "daily": 65, "monthly": 13 * 31 + 30, "yearly": 7 * 366 + 30, "manifests": 7 * 366 + 30}
+KEPT = retention_of(ROTATION, GROUPS, 17)
 
 
 def locks_of(retention: Sequence[Retention]) -> list[Any]:
@@ -43,16 +37,15 @@ def offsite_of(retention: Sequence[Retention]) -> list[Any]:
 
 
 def test_a_rotation_is_locked_and_expired_to_the_second():
-    kept = retention_of(ROTATION, GROUPS)
     wal = ["hourly-archive-coordinator-17", "hourly-archive-worker-1-17"]
-    whole = ["daily", "monthly", "yearly"]
-    locked = {f"lock-{rule}": KEPT_DAYS[rule.split("-")[0]] * DAY for rule in [*wal, *whole]}
-    expiring = {f"expire-{rule}": KEPT_DAYS[rule.split("-")[0]] + 1 for rule in ["hourly-backup", *wal, *whole]}
-    assert {rule["id"]: rule["condition"]["max_age_seconds"] for rule in locks_of(kept)} == locked
-    assert {rule["id"]: rule["delete_objects_transition"]["condition"]["max_age"] for rule in expiries_of(kept)} == {
+    whole = ["daily", "monthly", "yearly", "manifests"]
+    locked = {f"lock-{rule}": LOCKED_DAYS[rule.split("-")[0]] * DAY for rule in [*wal, *whole]}
+    expiring = {f"expire-{rule}": GONE_DAYS[rule.split("-")[0]] for rule in ["hourly-backup", *wal, *whole]}
+    assert {rule["id"]: rule["condition"]["max_age_seconds"] for rule in locks_of(KEPT)} == locked
+    assert {rule["id"]: rule["delete_objects_transition"]["condition"]["max_age"] for rule in expiries_of(KEPT)} == {
         rule: days * DAY for rule, days in expiring.items()
     }
-    assert {rule["id"]: rule["expiration"]["days"] for rule in offsite_of(kept)} == expiring
+    assert {rule["id"]: rule["expiration"]["days"] for rule in offsite_of(KEPT)} == expiring
 
 
 REWRITTEN = ["hourly/backup/coordinator/backup.info", "hourly/backup/coordinator/20261124-010000F/backup.manifest.copy"]
@@ -60,9 +53,8 @@ NEEDED_FOR_EVER = ["hourly/archive/coordinator/archive.info", "hourly/archive/wo
 
 
 def test_what_the_backup_tool_rewrites_is_not_locked_and_what_it_needs_for_ever_does_not_expire():
-    kept = retention_of(ROTATION, GROUPS)
-    locked = tuple(rule["prefix"] for rule in locks_of(kept))
-    expiring = tuple(rule["conditions"]["prefix"] for rule in expiries_of(kept))
+    locked = tuple(rule["prefix"] for rule in locks_of(KEPT))
+    expiring = tuple(rule["conditions"]["prefix"] for rule in expiries_of(KEPT))
     assert not [key for key in [*REWRITTEN, *NEEDED_FOR_EVER] if key.startswith(locked)]
     assert not [key for key in NEEDED_FOR_EVER if key.startswith(expiring)]
     assert "hourly/archive/worker-1/17-1/0000000100000000/000000010000000000000001-abc.zst".startswith(locked)
@@ -70,38 +62,48 @@ def test_what_the_backup_tool_rewrites_is_not_locked_and_what_it_needs_for_ever_
 
 @given(RETENTIONS)
 def test_every_class_has_a_lock_and_an_expiry_under_its_own_prefix(retention: list[Retention]):
-    prefixes = [prefix for kept in retention for prefix in kept.expiring]
+    expiring = [prefix for kept in retention for prefix in kept.expiring]
     locks, expiries, offsite = (
         locks_of(retention),
         expiries_of(retention),
         offsite_of(retention),
     )
-    assert [rule["prefix"] for rule in locks] == prefixes
-    assert [rule["conditions"]["prefix"] for rule in expiries] == prefixes
-    assert [rule["filter"]["prefix"] for rule in offsite] == prefixes
+    assert [rule["prefix"] for rule in locks] == [prefix for kept in retention for prefix in kept.locked]
+    assert [rule["conditions"]["prefix"] for rule in expiries] == expiring
+    assert [rule["filter"]["prefix"] for rule in offsite] == expiring
     assert all(rule["enabled"] for rule in [*locks, *expiries])
     assert {rule["status"] for rule in offsite} == {"Enabled"}
     assert {rule["condition"]["type"] for rule in locks} == {"Age"}
     for rules in (locks, expiries, offsite):
-        assert len({rule["id"] for rule in rules}) == len(retention)
+        assert len({rule["id"] for rule in rules}) == len(rules)
 
 
 @given(RETENTIONS)
-def test_nothing_expires_while_it_is_locked_and_both_clouds_agree(retention: list[Retention]):
-    for lock, expiry, offsite in zip(locks_of(retention), expiries_of(retention), offsite_of(retention), strict=True):
-        expires = expiry["delete_objects_transition"]["condition"]["max_age"]
-        assert 0 < lock["condition"]["max_age_seconds"] <= expires
+def test_nothing_expires_while_it_is_locked_or_kept_and_both_clouds_agree(retention: list[Retention]):
+    locked = {rule["prefix"]: rule["condition"]["max_age_seconds"] for rule in locks_of(retention)}
+    kept = {prefix: one.keep_days * DAY for one in retention for prefix in one.expiring}
+    for expiry, offsite in zip(expiries_of(retention), offsite_of(retention), strict=True):
+        prefix, expires = (
+            expiry["conditions"]["prefix"],
+            expiry["delete_objects_transition"]["condition"]["max_age"],
+        )
+        assert 0 < locked.pop(prefix, 1) <= kept[prefix] <= expires - 30 * DAY
         assert expires == offsite["expiration"]["days"] * DAY
+    assert not locked  # each lock is under an expiry's prefix
+
+
+def test_many_full_backups_outlive_a_short_rotation():
+    """31 days old is the oldest of thirty, just before the next one; the rule comes thirty days after the thirtieth."""
+    rotation = Rotation.model_validate(ROTATION.model_dump(by_alias=True) | {"hourlyDays": 1, "minimumFulls": 30})
+    hourly, *_ = retention_of(rotation, GROUPS, 17)
+    assert (hourly.lock_days, hourly.keep_days, hourly.expire_days) == (2, 2, 60)
 
 
 def test_uploads_that_nobody_finished_do_not_pile_up():
-    kept = retention_of(ROTATION, GROUPS)
-    r2 = {rule["abort_multipart_uploads_transition"]["condition"]["max_age"] for rule in expiries_of(kept)}
-    s3 = {rule["abort_incomplete_multipart_upload"]["days_after_initiation"] for rule in offsite_of(kept)}
+    r2 = {rule["abort_multipart_uploads_transition"]["condition"]["max_age"] for rule in expiries_of(KEPT)}
+    s3 = {rule["abort_incomplete_multipart_upload"]["days_after_initiation"] for rule in offsite_of(KEPT)}
     assert (r2, s3) == ({ABANDONED_UPLOAD_DAYS * DAY}, {ABANDONED_UPLOAD_DAYS})
 
 
 def test_a_deleted_object_leaves_no_version_behind():
-    assert {
-        rule["noncurrent_version_expiration"]["noncurrent_days"] for rule in offsite_of(retention_of(ROTATION, GROUPS))
-    } == {1}
+    assert {rule["noncurrent_version_expiration"]["noncurrent_days"] for rule in offsite_of(KEPT)} == {1}

@@ -29,9 +29,10 @@ import jsonschema
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import s3_backends
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import make_server
 
 from tests.machines.stacks import ROOT, contents, member, stack
+from tests.quiet import Quiet
 
 BUCKET = "backbuild-staging-backups"
 GROUP = "worker-1"
@@ -44,15 +45,6 @@ KEY = "0123456789abcdefghijABCDEFGHIJ0123456789"  # as long as the generated one
 
 Fault = Callable[[str, str], str | None]
 """Method and path of a request to what befalls it: `403`, `503`, `cut` (in the middle of its body) or nothing."""
-
-
-class Quiet(WSGIRequestHandler):
-    """Keeps connections, and its words to itself."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log(self, *_: Any) -> None:
-        pass
 
 
 class S3:

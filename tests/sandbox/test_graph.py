@@ -156,6 +156,26 @@ def test_bindings_domains_and_queues_are_the_edges() -> None:
     }
 
 
+def test_a_worker_that_tells_what_others_remember_stands_with_them() -> None:
+    database, domain = (
+        "cloudflare:index/d1Database:D1Database",
+        "cloudflare:index/workersCustomDomain:WorkersCustomDomain",
+    )
+    diagram = read([
+        *edge_and_storage(), make(database, "memory"), make(database, "history"),
+        *worker("audit", [{"type": "d1"}], urn(database, "memory")),
+        *worker("report", [{"type": "d1"}], urn(database, "memory")),
+        *worker("shop", [{"type": "d1"}], urn(database, "history")),
+        make(domain, "report", {"service": "shop-report", "hostname": "report.shop.test"}),
+        make(domain, "shop", {"service": "shop-shop", "hostname": "shop.test"}),
+    ])  # fmt: skip
+    assert {box.title for box in diagram.front if box.kind == "Worker"} == {"api", "page", "shop"}
+    assert [box.lines for box in diagram.storage.scheduled] == [
+        ("audit · remembers in D1", "report · report.shop.test")
+    ]
+    assert not [edge for edge in diagram.edges if edge.label == "report.shop.test"]
+
+
 def test_machines_that_may_read_the_key_to_a_bucket_write_to_it() -> None:
     role, secret = "aws:iam/role:Role", "aws:secretsmanager/secret:Secret"
     profile, token = "aws:iam/instanceProfile:InstanceProfile", "cloudflare:index/accountToken:AccountToken"

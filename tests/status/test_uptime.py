@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from status.errors import InputError
+from console.errors import InputError
 from status.uptime import bounds, count, differences, figures, parse, stamp, state
 
 NODE = Path(sys.executable).with_name("node")  # its version is pinned; it has an SQLite of its own

@@ -3,11 +3,16 @@
  * their `cron`, both as JSON:
  * - `clock`: what time it is (ISO 8601);
  * - `fall`: { at, after }: the Worker ends at its step number `at` (from 0), before or after that step takes effect, and
- *   does nothing more: as when its machine dies. Steps are calls of D1 and e-mails;
+ *   does nothing more: as when its machine dies. Steps are calls of D1, of buckets and of `fetch`, and e-mails;
  * - `broken`: names of bindings that fail;
- * - `silent`: names of bindings that never answer.
+ * - `silent`: names of bindings that never answer;
+ * - `flaky`: { share, seed }: so many of the calls to buckets fail, before or after they took effect;
+ * - `locks`: [{ prefix, days }]: what the buckets refuse to overwrite and to delete;
+ * - `sizes`: how large objects are said to be, by key.
+ * Queues carry it in their name.
  */
 
+import { bucketOf, events } from "./buckets.js";
 import worker from "./WORKER";
 
 class Fallen extends Error {}
@@ -54,11 +59,18 @@ const fails = new Proxy({}, { get: () => () => Promise.reject(new Error("broken 
 
 const hangs = new Proxy({}, { get: () => () => new Promise(() => {}) });
 
-function changed(env, { clock, fall, broken = [], silent = [] } = {}) {
+const realFetch = globalThis.fetch;
+
+function changed(env, instruction = {}) {
+  const { clock, fall, broken = [], silent = [] } = instruction;
   const steps = new Steps(fall);
+  globalThis.fetch = fall === undefined ? realFetch : (...parameters) => steps.take(() => realFetch(...parameters));
   const result = { ...env };
   if (clock !== undefined) result.CLOCK = clock;
   if (env.DB !== undefined) result.DB = databaseOf(env.DB, steps);
+  for (const name of ["PRIMARY", "REPLICA"]) {
+    if (env[name] !== undefined && clock !== undefined) result[name] = bucketOf(name, env[name], steps, instruction);
+  }
   if (env.EMAIL !== undefined) result.EMAIL = { send: (message) => steps.take(() => env.EMAIL.send(message)) };
   for (const name of broken) result[name] = name === "DB" ? { prepare: () => ({ bind: () => ({}) }), batch: fails.batch, withSession: () => result.DB } : fails;
   for (const name of silent) result[name] = hangs;
@@ -68,6 +80,7 @@ function changed(env, { clock, fall, broken = [], silent = [] } = {}) {
 export default {
   fetch(request, env, ctx) {
     const instruction = request.headers.get("x-test");
+    if (instruction === '{"take":"events"}') return Response.json(events.splice(0));
     return worker.fetch(request, changed(env, instruction === null ? {} : JSON.parse(instruction)), ctx);
   },
   scheduled(controller, env, ctx) {
@@ -75,6 +88,8 @@ export default {
     return worker.scheduled(controller, changed(env, instruction), ctx);
   },
   queue(batch, env, ctx) {
-    return worker.queue(batch, env, ctx);
+    if (!batch.queue.startsWith("{")) return worker.queue(batch, env, ctx);
+    const { queue, ...instruction } = JSON.parse(batch.queue);
+    return worker.queue({ queue, messages: batch.messages }, changed(env, instruction), ctx);
   },
 };

@@ -1,8 +1,9 @@
 /**
- * Runs one Worker at a time in workerd, for pytest: one request a line on stdin, one answer a line on stdout, in JSON.
+ * Runs Workers in workerd, for pytest: one request a line on stdin, one answer a line on stdout, in JSON.
  * Requests are {op, ...}; answers {result} or {error}.
  */
 
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -12,6 +13,7 @@ const { Log, LogLevel, Miniflare } = await import(pathToFileURL(`${WORKERS}node_
 
 /** Stands before the Worker and does what a test's `instruction` says: harness.js. */
 const HARNESS = readFileSync(new URL("harness.js", import.meta.url), "utf8");
+const BUCKETS = readFileSync(new URL("buckets.js", import.meta.url), "utf8");
 
 /** @type {Miniflare | undefined} */
 let running;
@@ -30,30 +32,43 @@ class MailLog extends Log {
   }
 }
 
+/** One Worker as miniflare takes it: its modules' paths below workers/, the first one being the Worker itself. */
+function workerOf({ modules, added = {}, compatibilityDate, options }) {
+  return {
+    modulesRoot: WORKERS,
+    modules: [
+      { type: "ESModule", path: `${WORKERS}harness.js`, contents: HARNESS.replace("WORKER", modules[0]) },
+      { type: "ESModule", path: `${WORKERS}buckets.js`, contents: BUCKETS },
+      ...modules.map((path) => ({
+        type: path.endsWith(".js") ? "ESModule" : "Text",
+        path: `${WORKERS}${path}`,
+      })),
+      ...Object.entries(added).map(([path, contents]) => ({ type: "ESModule", path: `${WORKERS}${path}`, contents })),
+    ],
+    compatibilityDate,
+    outboundService: () => new Response("this test has no network", { status: 502 }),
+    ...options,
+  };
+}
+
 const operations = {
   /**
    * `modules` are paths below workers/, the first one being the Worker; `added` are texts by path, as if they lay there;
    * `options` are miniflare's own. Answers with the address at which it listens.
    */
-  async start({ modules, added = {}, compatibilityDate, options }) {
+  async start(worker) {
     await running?.dispose();
     emails = [];
-    running = new Miniflare({
-      modulesRoot: WORKERS,
-      modules: [
-        { type: "ESModule", path: `${WORKERS}harness.js`, contents: HARNESS.replace("WORKER", modules[0]) },
-        ...modules.map((path) => ({
-          type: path.endsWith(".js") ? "ESModule" : "Text",
-          path: `${WORKERS}${path}`,
-        })),
-        ...Object.entries(added).map(([path, contents]) => ({ type: "ESModule", path: `${WORKERS}${path}`, contents })),
-      ],
-      compatibilityDate,
-      cf: false,
-      log: new MailLog(),
-      outboundService: () => new Response("this test has no network", { status: 502 }),
-      ...options,
-    });
+    running = new Miniflare({ cf: false, log: new MailLog(), ...workerOf(worker) });
+    return String(await running.ready);
+  },
+
+  /** Starts several that share what they are bound to: `workers`, by name, each as for `start`. */
+  async startAll({ workers }) {
+    await running?.dispose();
+    emails = [];
+    const named = Object.entries(workers).map(([name, worker]) => ({ name, ...workerOf(worker) }));
+    running = new Miniflare({ cf: false, log: new MailLog(), workers: named });
     return String(await running.ready);
   },
 
@@ -71,8 +86,8 @@ const operations = {
     };
   },
 
-  async scheduled({ time, instruction }) {
-    const worker = await running.getWorker();
+  async scheduled({ time, instruction, worker: name }) {
+    const worker = await running.getWorker(name);
     const cron = JSON.stringify(instruction ?? {});
     const { outcome } = await worker.scheduled({ scheduledTime: new Date(time), cron });
     return outcome;
@@ -93,22 +108,68 @@ const operations = {
     return taken;
   },
 
-  async queue({ messages }) {
-    const worker = await running.getWorker();
+  async queue({ messages, queue = "backups", instruction, worker: name }) {
+    const worker = await running.getWorker(name);
     const timestamp = new Date();
     return await worker.queue(
-      "backups",
+      instruction === undefined ? queue : JSON.stringify({ ...instruction, queue }),
       messages.map((body, index) => ({ id: String(index), timestamp, attempts: 1, body })),
     );
   },
 
-  async sql({ statement }) {
-    const database = await running.getD1Database("DB");
+  async sql({ statement, worker: name }) {
+    const database = await running.getD1Database("DB", name);
     return (await database.prepare(statement).all()).results;
+  },
+
+  /** What was written to the primary bucket since the last time, by keys. */
+  async events({ worker: name }) {
+    const worker = await running.getWorker(name);
+    return (await worker.fetch("https://worker.example/", { headers: { "x-test": '{"take":"events"}' } })).json();
+  },
+
+  /** Writes many at once; `base64` by key. `at` is when they are said to have been uploaded. */
+  async puts({ bucket, objects, at }) {
+    const store = await running.getR2Bucket(bucket);
+    const customMetadata = at === undefined ? {} : { at };
+    for (const [key, base64] of Object.entries(objects)) {
+      await store.put(key, Uint8Array.from(Buffer.from(base64, "base64")), { customMetadata });
+    }
+  },
+
+  /** SHA-256 of every object, by key. */
+  async digests({ bucket, prefix = "" }) {
+    const store = await running.getR2Bucket(bucket);
+    const found = {};
+    for (let cursor, more = true; more; ) {
+      const page = await store.list({ prefix, ...(cursor && { cursor }) });
+      for (const { key } of page.objects) {
+        const bytes = await (await store.get(key)).arrayBuffer();
+        found[key] = createHash("sha256").update(Buffer.from(bytes)).digest("hex");
+      }
+      ({ cursor, truncated: more } = page);
+    }
+    return found;
+  },
+
+  async keys({ bucket, prefix = "" }) {
+    const store = await running.getR2Bucket(bucket);
+    const found = [];
+    for (let cursor, more = true; more; ) {
+      const page = await store.list({ prefix, ...(cursor && { cursor }) });
+      found.push(...page.objects.map(({ key }) => key));
+      ({ cursor, truncated: more } = page);
+    }
+    return found;
   },
 
   async put({ bucket, key, text, options }) {
     await (await running.getR2Bucket(bucket)).put(key, text, options);
+  },
+
+  async getBase64({ bucket, key }) {
+    const object = await (await running.getR2Bucket(bucket)).get(key);
+    return object === null ? null : Buffer.from(await object.arrayBuffer()).toString("base64");
   },
 
   async get({ bucket, key }) {

@@ -1,13 +1,17 @@
-"""The off-site bucket: moto's S3 on the loopback, behind a proxy that can fail and keeps what was signed."""
+"""The off-site bucket: moto's S3 on the loopback, which can fail and keeps what was signed."""
 
 import hashlib
+import random
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from typing import Any
 
-import boto3
-import httpx
-from moto.server import ThreadedMotoServer
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.models import FakeDeleteMarker, s3_backends
+from werkzeug.serving import make_server
+
+from tests.quiet import Quiet
 
 BUCKET, REGION = "offsite", "eu-north-1"
 KEYS = {"OFFSITE_ACCESS_KEY_ID": "AKIDEXAMPLE", "OFFSITE_SECRET_ACCESS_KEY": "not-a-secret"}
@@ -18,76 +22,69 @@ class Offsite:
 
     def __init__(self) -> None:
         self.fail = False
+        self.failing: Callable[[], bool] = lambda: False
         self.authorizations: list[str] = []
-        self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        self._moto.start()
-        _, port = self._moto.get_host_and_port()
-        self._upstream = f"http://127.0.0.1:{port}"
-        self._client = httpx.Client()
-        self._proxy = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        threading.Thread(target=self._proxy.serve_forever, args=[0.02], daemon=True).start()
-        self._s3 = boto3.client(
-            "s3", region_name=REGION, endpoint_url=self._upstream, aws_access_key_id="x", aws_secret_access_key="x"
-        )
-        self._s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.locks: dict[str, str] = {}
+        self._application = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Quiet)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._backend: Any = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+        self._backend.buckets.pop(BUCKET, None)
+        self._bucket = self._backend.create_bucket(BUCKET, REGION)
+        # As OffsiteCopy declares it: with locks, and so with versions.
+        self._bucket.object_lock_enabled = True
+        self._bucket.versioning_status = "Enabled"
+        self._bucket.default_lock_mode = "GOVERNANCE"
+        self._bucket.default_lock_days = 8
 
     @property
     def options(self) -> dict[str, Any]:
-        address = f"127.0.0.1:{self._proxy.server_port}"
         return {
             "bindings": {"OFFSITE_BUCKET": BUCKET, "OFFSITE_REGION": REGION, **KEYS},
-            "outboundService": {"external": {"address": address, "http": {}}},
+            "outboundService": {"external": {"address": f"127.0.0.1:{self._server.server_port}", "http": {}}},
         }
 
     def get(self, key: str) -> tuple[bytes, str]:
         """Return an object's bytes, and the SHA-256 that its metadata has."""
-        found = self._s3.get_object(Bucket=BUCKET, Key=key)
-        return found["Body"].read(), found["Metadata"]["sha256"]
+        found = self._backend.get_object(BUCKET, key)
+        return found.value, found.metadata["x-amz-meta-sha256"]
 
     def put(self, key: str, body: bytes) -> None:
-        self._s3.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata={"sha256": hashlib.sha256(body).hexdigest()})
+        stored = self._backend.put_object(BUCKET, key, body)
+        stored.set_metadata({"x-amz-meta-sha256": hashlib.sha256(body).hexdigest()})
+
+    def delete(self, key: str) -> None:
+        self._backend.delete_object(BUCKET, key)
+
+    def keys(self) -> list[str]:
+        return sorted(key for key, found in self._bucket.keys.items() if not isinstance(found, FakeDeleteMarker))
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of every object, by key."""
+        return {key: hashlib.sha256(self._bucket.keys[key].value).hexdigest() for key in self.keys()}
+
+    def flaky(self, share: float, seed: int) -> None:
+        """Refuse so many of the calls from now on."""
+        source = random.Random(seed)
+        self.failing = lambda: source.random() < share
 
     def empty(self) -> None:
         self.fail = False
+        self.failing = lambda: False
         self.authorizations.clear()
-        for found in self._s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-            self._s3.delete_object(Bucket=BUCKET, Key=found["Key"])
+        self.locks.clear()
+        self._bucket.keys.clear()
 
     def close(self) -> None:
-        self._proxy.shutdown()
-        self._proxy.server_close()
-        self._moto.stop()
+        self._server.shutdown()
+        self._server.server_close()
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        offsite = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _pass_on(self) -> None:
-                offsite.authorizations.append(self.headers["authorization"])
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                if offsite.fail:
-                    self.send_response(503)
-                    self.send_header("content-length", "0")
-                    self.end_headers()
-                    return
-                # Under its own name in the path: moto's address is no S3 host.
-                answer = offsite._client.request(
-                    self.command,
-                    f"{offsite._upstream}/{BUCKET}{self.path}",
-                    content=body,
-                    headers={name: value for name, value in self.headers.items() if name.lower() != "host"},
-                )
-                self.send_response(answer.status_code)
-                for name, value in answer.headers.items():
-                    if name not in {"connection", "transfer-encoding", "server", "date"}:
-                        self.send_header(name, value)
-                self.send_header("connection", "close")
-                self.end_headers()
-                self.wfile.write(answer.content)
-
-            do_HEAD = do_PUT = _pass_on  # noqa: N815 (their names are the base class')
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
-
-        return Handler
+    def _answer(self, environ: dict[str, Any], start: Any) -> Any:
+        self.authorizations.append(environ["HTTP_AUTHORIZATION"])
+        if until := environ.get("HTTP_X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE"):
+            self.locks[environ["PATH_INFO"].removeprefix("/")] = until
+        if self.fail or self.failing():
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start("503 Slow Down", [("Content-Length", "0")])
+            return [b""]
+        return self._application(environ, start)

@@ -47,6 +47,19 @@ class Host:
         options = {"compatibilityFlags": list(COMPATIBILITY_FLAGS), **options}
         return self.ask("start", modules=modules(worker), compatibilityDate=COMPATIBILITY_DATE, options=options)
 
+    def start_all(self, workers: dict[str, dict[str, Any]]) -> None:
+        """Start several Workers with empty stores that they share: folder to miniflare's options."""
+        flags = {"compatibilityFlags": list(COMPATIBILITY_FLAGS)}
+        started = {
+            folder.rpartition("/")[2]: {
+                "modules": modules(folder),
+                "compatibilityDate": COMPATIBILITY_DATE,
+                "options": {**flags, **options},
+            }
+            for folder, options in workers.items()
+        }
+        self.ask("startAll", workers=started)
+
     def fetch(self, path: str, method: str = "GET", **options: Any) -> dict[str, Any]:
         """Ask the Worker; `options`: headers (a dict), body (text), instruction (see harness.js)."""
         return self.ask("fetch", path=path, method=method, **options)

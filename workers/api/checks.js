@@ -88,13 +88,25 @@ export async function checkObjectStorage(bucket) {
 }
 
 /**
- * How old the newest backup is, of the stanza that is worst off. pgBackRest rewrites a stanza's `backup.info` at each
- * backup, so that its age is the backup's.
+ * How old the newest backup is, of the stanza that is worst off, and what those who look after backups say of them.
+ *
+ * @param {{ BACKUPS: R2Bucket, STANZAS?: string[], BACKUP_REPORT?: Fetcher, CLOCK?: string }} env
+ * @returns {Promise<{ status: ComponentHealth, ageMinutes: number | "unknown" }>}
+ */
+export async function checkBackups(env) {
+  // Asked first: what is too much for the connections at once then waits, and that is a stanza.
+  const watched = checkWatch(env.BACKUP_REPORT);
+  const age = await checkAge(env);
+  return { ...age, status: worse(age.status, await watched) };
+}
+
+/**
+ * pgBackRest rewrites a stanza's `backup.info` at each backup, so that its age is the backup's.
  *
  * @param {{ BACKUPS: R2Bucket, STANZAS?: string[], CLOCK?: string }} env
  * @returns {Promise<{ status: ComponentHealth, ageMinutes: number | "unknown" }>}
  */
-export async function checkBackups(env) {
+async function checkAge(env) {
   const { BACKUPS: bucket, STANZAS: stanzas = [] } = env;
   const written = await outcome("backups", (signal) => lastBackups(bucket, stanzas, signal));
   if (written === undefined || written.length === 0) return { status: "unknown", ageMinutes: "unknown" };
@@ -102,6 +114,34 @@ export async function checkBackups(env) {
   const oldest = Math.min(...written.map(Number));
   const ageMinutes = Math.floor((now(env).getTime() - oldest) / 60_000);
   return { status: ageMinutes <= STALE_MINUTES ? "ok" : "degraded", ageMinutes };
+}
+
+/**
+ * A fresh backup may still be one that nobody copies or that is damaged.
+ *
+ * @param {Fetcher | undefined} report
+ * @returns {Promise<ComponentHealth>} `ok` where nobody is bound who would say otherwise
+ */
+async function checkWatch(report) {
+  if (report === undefined) return "ok";
+  const said = await outcome("backupReport", async (signal) => {
+    const response = await report.fetch("https://backups.internal/health", { redirect: "manual", signal });
+    if (!response.ok) throw new Error("not an answer");
+    return /** @type {{ status?: unknown } | null} */ (await response.json());
+  });
+  return said?.status === "ok" || said?.status === "degraded" ? said.status : "unknown";
+}
+
+/** @type {readonly ComponentHealth[]} */
+const WORST_FIRST = ["down", "degraded", "unknown", "ok"];
+
+/**
+ * @param {ComponentHealth} one
+ * @param {ComponentHealth} other
+ * @returns {ComponentHealth} what is not known never hides what is
+ */
+function worse(one, other) {
+  return WORST_FIRST.find((status) => status === one || status === other) ?? "unknown";
 }
 
 /**

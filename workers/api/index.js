@@ -10,6 +10,7 @@ import { health } from "./report.js";
  * @property {WorkerVersionMetadata} VERSION
  * @property {R2Bucket} BACKUPS the primary backup bucket
  * @property {string[]} [STANZAS] what is backed up there
+ * @property {Fetcher} [BACKUP_REPORT] says whether the backups are well; without it, their age alone counts
  * @property {Hyperdrive} [HYPERDRIVE] the way to the coordinator; without it the database's state is unknown
  * @property {string} [APPLICATION] the operator's main module, as seen from here; without it there is nothing else
  * @property {string} [CLOCK] only in tests

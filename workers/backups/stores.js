@@ -1,12 +1,15 @@
-/** The places that copies are kept in, alike to whoever copies: an R2 bucket in another jurisdiction, and S3 off-site. */
+/** The places that backups are kept in, alike to whoever copies: two R2 buckets in two jurisdictions, and S3 off-site. */
 
-import { hex } from "../lib/bytes.js";
+import { hex, utf8 } from "../lib/bytes.js";
 import { now } from "../lib/clock.js";
 import { checksumOf, requestS3 } from "../lib/s3.js";
+import { withTimeout } from "../lib/timeout.js";
+import { elements, textOf, xml } from "../lib/xml.js";
 import { SOURCE_ETAG } from "./copies.js";
 
 /** @import { Place } from "../lib/s3.js" */
 /** @import { Copy } from "./copies.js" */
+/** @import { Rotation } from "./rotation.js" */
 
 /**
  * @typedef {object} Env the places, as the backup Workers are bound to them
@@ -16,32 +19,72 @@ import { SOURCE_ETAG } from "./copies.js";
  * @property {string} OFFSITE_REGION
  * @property {string} OFFSITE_ACCESS_KEY_ID secret
  * @property {string} OFFSITE_SECRET_ACCESS_KEY secret
+ * @property {Rotation} ROTATION
+ * @property {string} LOCK_MODE of what is written off-site for longer than the bucket's default
  * @property {string} [CLOCK] only in tests
  */
 
-/**
- * @typedef {object} Store
- * @property {string} name
- * @property {(key: string) => Promise<Copy | null>} head
- * @property {(key: string, source: R2ObjectBody, sha256: string) => Promise<void>} put refuses bytes of another SHA-256
- */
+/** @typedef {"primary" | "replica" | "offsite"} StoreName */
 
 /**
- * @param {Env} env
- * @returns {Store[]} where every object of the primary bucket is to be, too
+ * @typedef {object} Content what is to be written
+ * @property {ReadableStream} body
+ * @property {number} size of it, in bytes
+ * @property {string} [etag] of the object that it comes from, where that one has no SHA-256 of its own
+ * @property {Record<string, string>} [metadata]
  */
-export function copiesOf(env) {
-  const offsite = {
-    bucket: env.OFFSITE_BUCKET,
-    region: env.OFFSITE_REGION,
-    accessKeyId: env.OFFSITE_ACCESS_KEY_ID,
-    secretAccessKey: env.OFFSITE_SECRET_ACCESS_KEY,
-  };
-  return [r2Store("replica", env.REPLICA), s3Store("offsite", offsite, () => now(env))];
+
+/** @typedef {{ key: string, size: number, uploaded: Date }} Listed */
+
+/**
+ * @typedef {object} Store
+ * @property {StoreName} name
+ * @property {(key: string) => Promise<Copy | null>} head
+ * @property {(key: string) => Promise<Content | null>} get
+ * @property {(key: string, content: Content, sha256: string) => Promise<void>} put refuses bytes of another SHA-256
+ * @property {(keys: string[]) => Promise<string[]>} remove at most 1,000; the keys that could not be
+ * @property {(after: string | undefined, prefix?: string) => Promise<{ objects: Listed[], more: boolean }>} list the next
+ *   up to 1,000, by key
+ */
+
+/** The most that one `put` takes: R2 and S3 end at 5 GiB, and leave no room beside. */
+export const LARGEST_PUT = 4.9 * 1_024 ** 3;
+
+/** A call that moves no object has this long. */
+const CALL_MILLISECONDS = 30_000;
+
+/** One that does has this long, and as much again as the slowest way that is still worth waiting for takes. */
+const SLOWEST_BYTES_A_MILLISECOND = 4 * 1_024;
+
+/** Refusals are asked for one by one when a call that names many fails. */
+const ONE_BY_ONE = 50;
+
+/**
+ * @param {number} size in bytes
+ * @returns {number} milliseconds
+ */
+function patience(size) {
+  return CALL_MILLISECONDS + size / SLOWEST_BYTES_A_MILLISECOND;
 }
 
 /**
- * @param {string} name
+ * @param {Env} env
+ * @returns {[Store, Store, Store]} the primary, and its copies
+ */
+export function storesOf(env) {
+  return [r2Store("primary", env.PRIMARY), ...copiesOf(env)];
+}
+
+/**
+ * @param {Env} env
+ * @returns {[Store, Store]} where every object of the primary bucket is to be, too
+ */
+export function copiesOf(env) {
+  return [r2Store("replica", env.REPLICA), s3Store(env)];
+}
+
+/**
+ * @param {StoreName} name
  * @param {R2Bucket} bucket
  * @returns {Store}
  */
@@ -49,35 +92,86 @@ function r2Store(name, bucket) {
   return {
     name,
     async head(key) {
-      const object = await bucket.head(key);
+      const object = await withTimeout(bucket.head(key), CALL_MILLISECONDS);
+      return object === null ? null : copyOf(object);
+    },
+    async get(key) {
+      const object = await withTimeout(bucket.get(key), CALL_MILLISECONDS);
       if (object === null) return null;
       return {
+        body: object.body,
         size: object.size,
-        sha256: object.checksums.toJSON().sha256,
-        sourceEtag: object.customMetadata?.[SOURCE_ETAG],
+        ...(object.customMetadata && { metadata: object.customMetadata }),
       };
     },
-    async put(key, source, sha256) {
-      await bucket.put(key, source.body, {
-        sha256,
-        ...(source.httpMetadata === undefined ? {} : { httpMetadata: source.httpMetadata }),
-        customMetadata: { ...source.customMetadata, [SOURCE_ETAG]: source.etag },
-      });
+    async put(key, { body, size, etag, metadata }, sha256) {
+      const customMetadata = { ...metadata, ...(etag === undefined ? {} : { [SOURCE_ETAG]: etag }) };
+      await withTimeout(bucket.put(key, body, { sha256, customMetadata }), patience(size));
+    },
+    async remove(keys) {
+      const removed = withTimeout(bucket.delete(keys), CALL_MILLISECONDS);
+      return removed.then(
+        () => [],
+        () => oneByOne(keys, (key) => withTimeout(bucket.delete(key), CALL_MILLISECONDS)),
+      );
+    },
+    async list(after, prefix) {
+      const page = await withTimeout(
+        bucket.list({ ...(after !== undefined && { startAfter: after }), ...(prefix !== undefined && { prefix }) }),
+        CALL_MILLISECONDS,
+      );
+      return { objects: page.objects, more: page.truncated };
     },
   };
 }
 
 /**
- * @param {string} name
- * @param {Place} place
- * @param {() => Date} now
+ * A lock refuses a whole call for one key in it.
+ *
+ * @param {string[]} keys
+ * @param {(key: string) => Promise<void>} remove
+ * @returns {Promise<string[]>} those that are still there; beyond the first few, nobody tried
+ */
+async function oneByOne(keys, remove) {
+  const refused = keys.slice(ONE_BY_ONE);
+  for (const key of keys.slice(0, ONE_BY_ONE)) await remove(key).catch(() => refused.push(key));
+  return refused;
+}
+
+/**
+ * @param {R2Object} object
+ * @returns {Copy}
+ */
+function copyOf(object) {
+  return {
+    size: object.size,
+    sha256: object.checksums.toJSON().sha256,
+    sourceEtag: object.customMetadata?.[SOURCE_ETAG],
+  };
+}
+
+/**
+ * @param {Env} env
  * @returns {Store}
  */
-function s3Store(name, place, now) {
+function s3Store(env) {
+  /** @type {Place} */
+  const place = {
+    bucket: env.OFFSITE_BUCKET,
+    region: env.OFFSITE_REGION,
+    accessKeyId: env.OFFSITE_ACCESS_KEY_ID,
+    secretAccessKey: env.OFFSITE_SECRET_ACCESS_KEY,
+  };
+  const ask = (
+    /** @type {Parameters<typeof requestS3>[1]} */ method,
+    /** @type {string} */ key,
+    /** @type {Parameters<typeof requestS3>[4]} */ request,
+    size = 0,
+  ) => requestS3(place, method, key, now(env), { signal: AbortSignal.timeout(patience(size)), ...request });
   return {
-    name,
+    name: "offsite",
     async head(key) {
-      const response = await requestS3(place, "HEAD", key, now());
+      const response = await ask("HEAD", key, {});
       if (response.status === 404) return null;
       if (!response.ok) throw new Refused("HEAD", response.status);
       return {
@@ -86,28 +180,99 @@ function s3Store(name, place, now) {
         sourceEtag: response.headers.get(`x-amz-meta-${SOURCE_ETAG}`) ?? undefined,
       };
     },
-    async put(key, source, sha256) {
-      const { readable, writable } = new FixedLengthStream(source.size);
+    async get(key) {
+      // How large it is says only the answer, so this one has the time of the largest.
+      const response = await ask("GET", key, {}, LARGEST_PUT);
+      if (response.ok && response.body !== null) {
+        return { body: response.body, size: Number(response.headers.get("content-length")) };
+      }
+      await response.body?.cancel();
+      if (response.status === 404) return null;
+      throw new Refused("GET", response.status);
+    },
+    async put(key, { body, size, etag }, sha256) {
+      const { readable, writable } = new FixedLengthStream(size);
       const [response] = await Promise.all([
-        requestS3(place, "PUT", key, now(), {
-          body: readable,
-          sha256,
-          headers: {
-            "x-amz-checksum-sha256": checksumOf(sha256),
-            "x-amz-meta-sha256": sha256,
-            [`x-amz-meta-${SOURCE_ETAG}`]: source.etag,
+        ask(
+          "PUT",
+          key,
+          {
+            body: readable,
+            sha256,
+            headers: {
+              ...checksums(sha256),
+              "x-amz-meta-sha256": sha256,
+              ...(etag === undefined ? {} : { [`x-amz-meta-${SOURCE_ETAG}`]: etag }),
+              ...lockOf(env, key),
+            },
           },
-        }),
-        source.body.pipeTo(writable),
+          size,
+        ),
+        body.pipeTo(writable),
       ]);
       await response.body?.cancel();
       if (!response.ok) throw new Refused("PUT", response.status);
     },
+    async remove(keys) {
+      const named = keys.map((key) => `<Object><Key>${xml(key)}</Key></Object>`).join("");
+      const body = utf8(`<Delete><Quiet>true</Quiet>${named}</Delete>`);
+      const sha256 = hex(await crypto.subtle.digest("SHA-256", body));
+      const headers = { "content-type": "application/xml", ...checksums(sha256) };
+      const response = await ask("POST", "", { query: { delete: "" }, body, sha256, headers });
+      const answer = await response.text();
+      if (!response.ok) throw new Refused("POST", response.status);
+      return elements(answer, "Error").map((error) => textOf(error, "Key"));
+    },
+    async list(after, prefix) {
+      const query = {
+        "list-type": "2",
+        ...(after !== undefined && { "start-after": after }),
+        ...(prefix !== undefined && { prefix }),
+      };
+      const response = await ask("GET", "", { query });
+      const answer = await response.text();
+      if (!response.ok) throw new Refused("GET", response.status);
+      const objects = elements(answer, "Contents").map((entry) => ({
+        key: textOf(entry, "Key"),
+        size: Number(textOf(entry, "Size")),
+        uploaded: new Date(textOf(entry, "LastModified")),
+      }));
+      return { objects, more: textOf(answer, "IsTruncated") === "true" };
+    },
+  };
+}
+
+/**
+ * A bucket with object lock takes nothing without them.
+ *
+ * @param {string} sha256 hexadecimal
+ * @returns {Record<string, string>} headers
+ */
+function checksums(sha256) {
+  return { "x-amz-checksum-sha256": checksumOf(sha256), "x-amz-sdk-checksum-algorithm": "SHA256" };
+}
+
+/**
+ * The bucket's own retention is the shortest that any object needs; a class that is kept for longer says so itself.
+ *
+ * @param {Env} env
+ * @param {string} key
+ * @returns {Record<string, string>} headers
+ */
+function lockOf(env, key) {
+  const [folder = ""] = key.split("/");
+  const days =
+    folder === "hourly" || !Object.hasOwn(env.ROTATION.keepDays, folder) ? undefined : env.ROTATION.keepDays[folder];
+  if (days === undefined) return {};
+  const until = new Date(now(env).getTime() + days * 86_400_000);
+  return {
+    "x-amz-object-lock-mode": env.LOCK_MODE,
+    "x-amz-object-lock-retain-until-date": until.toISOString().replace(/\.\d+/, ""),
   };
 }
 
 /** A store that answers, but not with what was asked for; the number is all that is told of its answer. */
-class Refused extends Error {
+export class Refused extends Error {
   /**
    * @param {string} method
    * @param {number} status
@@ -116,31 +281,4 @@ class Refused extends Error {
     super();
     this.name = `${method} ${status}`;
   }
-}
-
-/**
- * The store's own checksum where it has one; else (a multipart upload carries none) from the bytes.
- *
- * @param {R2Bucket} bucket
- * @param {R2Object} source
- * @returns {Promise<string>} hexadecimal
- */
-export async function sha256Of(bucket, source) {
-  const known = source.checksums.toJSON().sha256;
-  if (known !== undefined) return known;
-  const digest = new crypto.DigestStream("SHA-256");
-  await (await exactly(bucket, source)).body.pipeTo(digest);
-  return hex(await digest.digest);
-}
-
-/**
- * @param {R2Bucket} bucket
- * @param {R2Object} source
- * @returns {Promise<R2ObjectBody>} its bytes
- * @throws {Error} when it is another object by now
- */
-export async function exactly(bucket, source) {
-  const object = await bucket.get(source.key, { onlyIf: { etagMatches: source.etag } });
-  if (object === null || !("body" in object)) throw new Error("the object has changed");
-  return object;
 }

@@ -10,22 +10,27 @@ const EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 /**
  * @param {Place} place
- * @param {"GET" | "HEAD" | "PUT" | "DELETE"} method
- * @param {string} key of the object
+ * @param {"GET" | "HEAD" | "PUT" | "POST" | "DELETE"} method
+ * @param {string} key of the object; none for the bucket itself
  * @param {Date} time S3 refuses what is signed more than a quarter of an hour off
- * @param {{ body?: ReadableStream, sha256?: string, headers?: Record<string, string>, signal?: AbortSignal }} [request]
- *   `sha256`: of the body, in hexadecimal; S3 refuses a body that does not match
+ * @param {{ query?: Record<string, string>, body?: BodyInit, sha256?: string, headers?: Record<string, string>,
+ *   signal?: AbortSignal }} [request] `sha256`: of the body, in hexadecimal; S3 refuses a body that does not match
  * @returns {Promise<Response>}
  */
-export async function requestS3(place, method, key, time, { body, sha256 = EMPTY, headers = {}, signal } = {}) {
+export async function requestS3(place, method, key, time, request = {}) {
+  const { query = {}, body, sha256 = EMPTY, headers = {}, signal } = request;
   const host = `${place.bucket}.s3.${place.region}.amazonaws.com`;
   const path = `/${key.split("/").map(encoded).join("/")}`;
+  const search = Object.entries(query)
+    .map(([name, value]) => `${encoded(name)}=${encoded(value)}`)
+    .sort()
+    .join("&");
   const stamp = time.toISOString().replace(/[-:]|\.\d+/g, "");
   /** @type {Record<string, string>} */
   const signed = { ...headers, host, "x-amz-content-sha256": sha256, "x-amz-date": stamp };
-  const authorization = await authorize(place, { method, path, headers: signed, sha256, stamp });
+  const authorization = await authorize(place, { method, path, search, headers: signed, sha256, stamp });
   const { host: _, ...sent } = signed;
-  return fetch(`https://${host}${path}`, {
+  return fetch(`https://${host}${path}${search === "" ? "" : `?${search}`}`, {
     method,
     headers: { ...sent, authorization },
     redirect: "manual",
@@ -36,16 +41,17 @@ export async function requestS3(place, method, key, time, { body, sha256 = EMPTY
 
 /**
  * @param {Place} place
- * @param {{ method: string, path: string, headers: Record<string, string>, sha256: string, stamp: string }} request
- *   `headers` in lower case
+ * @param {{ method: string, path: string, search?: string, headers: Record<string, string>, sha256: string, stamp: string }}
+ *   request `headers` in lower case, `search` sorted
  * @returns {Promise<string>} the header
  */
-export async function authorize({ region, accessKeyId, secretAccessKey }, { method, path, headers, sha256, stamp }) {
+export async function authorize({ region, accessKeyId, secretAccessKey }, request) {
+  const { method, path, search = "", headers, sha256, stamp } = request;
   const names = Object.keys(headers).sort();
   const canonical = [
     method,
     path,
-    "", // no query
+    search,
     ...names.map((name) => `${name}:${headers[name]?.trim()}`),
     "",
     names.join(";"),

@@ -1,9 +1,9 @@
 /** What happens every minute: look, record, judge, say. Delivering what was said is the outbox's (notify/). */
 
+import { stamp } from "../lib/times.js";
 import { moveMaintenance, openIncident, updateIncident } from "./announcements.js";
 import { PLATFORM } from "./components.js";
 import { IMPACTS, judge, LOOK_BACK_MINUTES } from "./judge.js";
-import { stamp } from "./times.js";
 import { MINUTE, minuteOf } from "./uptime.js";
 
 /** @import { Open, Sample, Verdict } from "./judge.js" */

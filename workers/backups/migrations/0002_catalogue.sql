@@ -50,6 +50,8 @@ CREATE INDEX IF NOT EXISTS objects_by_content ON objects (sha256);
 
 CREATE INDEX IF NOT EXISTS objects_by_end ON objects (due_at);
 
+CREATE INDEX IF NOT EXISTS objects_by_source ON objects (source);
+
 -- What is wrong, and what was. At most one is open of the same kind, store and key.
 CREATE TABLE IF NOT EXISTS findings (
   id INTEGER PRIMARY KEY,

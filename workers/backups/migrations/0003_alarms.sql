@@ -1,14 +1,24 @@
--- What watch has raised, and who was told of it through which channel.
+-- What watch found, and what it raised: a row each time that something begins.
 CREATE TABLE IF NOT EXISTS alarms (
-  id TEXT PRIMARY KEY, -- condition and what it is about, such as 'full:coordinator'
+  id TEXT NOT NULL, -- condition and what it is about, such as 'full:coordinator'
+  since TEXT NOT NULL, -- the look that found it first
   text TEXT NOT NULL,
-  since TEXT NOT NULL,
-  ended_at TEXT
+  raised_at TEXT, -- when it was found again; null: a suspicion, of which nobody hears
+  ended_at TEXT,
+  PRIMARY KEY (id, since)
 ) WITHOUT ROWID;
 
+CREATE UNIQUE INDEX IF NOT EXISTS alarms_open ON alarms (id) WHERE ended_at IS NULL;
+
+-- Who is to hear of an alarm, made before anybody is told: what is null here is still owed.
 CREATE TABLE IF NOT EXISTS told (
-  channel TEXT NOT NULL, -- an e-mail address or a webhook's address
-  event TEXT NOT NULL, -- what was said, once
-  at TEXT NOT NULL,
-  PRIMARY KEY (channel, event)
+  id TEXT NOT NULL,
+  since TEXT NOT NULL,
+  channel TEXT NOT NULL, -- kind and the SHA-256 of the address: a webhook's is a secret
+  last_at TEXT, -- when it was told last that it lasts
+  end_at TEXT, -- when it was told that it has ended
+  PRIMARY KEY (id, since, channel)
 ) WITHOUT ROWID;
+
+-- The oldest of an object's verifications; null, and so first, while one of its copies has none.
+CREATE INDEX IF NOT EXISTS objects_by_verification ON objects (min(primary_at, replica_at, offsite_at), listed_at);

@@ -1,41 +1,80 @@
-/** Compares both copies with the primary, a page of objects at a time, by what the stores know about them. */
+/** Reads new manifests, and proves every object that they list in every store: by its bytes, at once and every week. */
 
+import { now } from "../../lib/clock.js";
 import { notFound } from "../../lib/http.js";
-import { isCopy } from "../copies.js";
-import { lastDetail, recordRun } from "../runs.js";
-import { copiesOf } from "../stores.js";
+import { readManifests } from "../catalogue.js";
+import { opened } from "../database.js";
+import { alone } from "../lease.js";
+import { promote } from "../promotion.js";
+import { recordRun } from "../runs.js";
+import { storesOf } from "../stores.js";
+import { verifyObject } from "./objects.js";
 
+/** @import { Env } from "../catalogue.js" */
 /** @import { Result } from "../runs.js" */
-/** @import { Env as Stores } from "../stores.js" */
+/** @import { Counts, Listed } from "./objects.js" */
 
-/** @typedef {Stores & { DB: D1Database }} Env */
+/** The next invocation comes two minutes after this one, and goes on where this one stops. */
+const BUDGET_MILLISECONDS = 100_000;
 
-/** Three calls an object stay well below the 1,000 that an invocation may make. */
-const PAGE = 200;
+const PAGE = 50;
+
+/** Each object is a stream from every store, and a Worker has six connections. */
+const AT_ONCE = 2;
+
+/** Stores that fail so often are down; what they hold is looked at when they are up again. */
+const PATIENCE = 50;
 
 /**
  * @param {Env} env
- * @returns {Promise<Result>} counts of this page, and the key to continue after (null once the end was reached)
+ * @param {D1Database} db
+ * @param {Date} time
+ * @returns {Promise<Result>}
  */
-async function verifyPage(env) {
-  const previous = await lastDetail(env.DB, "verify");
-  const page = await env.PRIMARY.list({ limit: PAGE, startAfter: previous?.continueAfter ?? undefined });
-  const counts = { checked: 0, missing: 0, different: 0 };
-  for (const { key } of page.objects) {
-    const [source, ...copies] = await Promise.all([
-      env.PRIMARY.head(key),
-      ...copiesOf(env).map((store) => store.head(key)),
-    ]);
-    if (source === null) continue; // deleted since it was listed
-    counts.checked += 1;
-    counts.missing += copies.filter((copy) => copy === null).length;
-    counts.different += copies.filter((copy) => copy !== null && !isCopy(source, copy)).length;
+async function verify(env, db, time) {
+  const manifests = await readManifests(env, db, time);
+  const promoted = await promote(db, env.ROTATION, time);
+  const counts = { checked: 0, repaired: 0, placed: 0, wrong: 0, waiting: 0, failed: 0 };
+  const end = Date.now() + BUDGET_MILLISECONDS;
+  const stores = storesOf(env);
+  for (let due = await dueObjects(db, time); due.length > 0; due = await dueObjects(db, time)) {
+    const lanes = Array.from({ length: AT_ONCE }, async () => {
+      for (let object = due.pop(); object !== undefined && goesOn(counts, end); object = due.pop()) {
+        await verifyObject(db, stores, object, time, counts);
+      }
+    });
+    await Promise.all(lanes);
+    if (!goesOn(counts, end)) break;
   }
-  const continueAfter = page.truncated ? page.objects.at(-1)?.key : null;
-  return {
-    outcome: counts.missing + counts.different > 0 ? "alarm" : "ok",
-    detail: { ...counts, continueAfter },
-  };
+  const overdue = Number(await db.prepare(OVERDUE).bind(time.toISOString()).first("overdue"));
+  const well = manifests.refused + manifests.failed + counts.wrong + counts.repaired + counts.failed === 0;
+  return { outcome: well ? "ok" : "alarm", detail: { manifests, promoted, ...counts, overdue } };
+}
+
+/**
+ * @param {Counts} counts
+ * @param {number} end milliseconds
+ * @returns {boolean}
+ */
+function goesOn({ failed }, end) {
+  return failed < PATIENCE && Date.now() < end;
+}
+
+/** What is about to go is no longer repaired. */
+const DUE = `
+  SELECT key, size, sha256, source, listed_at, primary_at, replica_at, offsite_at FROM objects
+  WHERE check_after <= ?1 AND (due_at IS NULL OR due_at > ?1) ORDER BY check_after LIMIT ${PAGE}`;
+
+const OVERDUE = "SELECT COUNT(*) AS overdue FROM objects WHERE check_after <= ?1 AND (due_at IS NULL OR due_at > ?1)";
+
+/**
+ * @param {D1Database} db
+ * @param {Date} time
+ * @returns {Promise<Listed[]>} the next ones, whose turn comes first standing last
+ */
+async function dueObjects(db, time) {
+  const { results } = await db.prepare(DUE).bind(time.toISOString()).run();
+  return /** @type {Listed[]} */ (/** @type {unknown} */ (results)).reverse();
 }
 
 /** @satisfies {ExportedHandler<Env>} */
@@ -43,6 +82,10 @@ export default {
   fetch: notFound,
 
   async scheduled(controller, env) {
-    await recordRun(env.DB, "verify", new Date(controller.scheduledTime), () => verifyPage(env));
+    const db = await opened(env.DB);
+    const time = now(env);
+    await alone(db, "verify", time, () =>
+      recordRun(db, "verify", new Date(controller.scheduledTime), () => verify(env, db, time)),
+    );
   },
 };

@@ -1,9 +1,9 @@
 /** What feed readers follow: Atom 1.0 (RFC 4287), ids as RFC 4151's `tag:` addresses. Pure. */
 
+import { xml } from "../../lib/xml.js";
 import { LISTED } from "../model.js";
 import { affected, incidentTimes, maintenanceTimes } from "../page/announcements.js";
 import { counted, escaped, stamp } from "../page/html.js";
-import { xml } from "./xml.js";
 
 /** @import { Incident, Maintenance, Snapshot, Update } from "../model.js" */
 

@@ -1,8 +1,8 @@
 /** What others show of this page: a badge in SVG 1.1 (https://www.w3.org/TR/SVG11/), to be used as an image. Pure. */
 
+import { xml } from "../../lib/xml.js";
 import { headline } from "../page/headline.js";
 import { componentState, openIncidents } from "../page/state.js";
-import { xml } from "./xml.js";
 
 /** @import { Snapshot } from "../model.js" */
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 
-class StatusError(Exception):
+class CommandError(Exception):
     """It could not be done: the message names what, where and the remedy."""
 
     exit_code = 1
 
 
-class InputError(StatusError):
+class InputError(CommandError):
     """What was given cannot be used; nothing was done."""
 
     exit_code = 2

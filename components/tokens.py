@@ -1,0 +1,20 @@
+"""Tokens that people call Workers with: generated, and known to the Worker by their digest only."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pulumi_random as random
+from pulumi import Output, ResourceOptions
+
+TOKEN_LENGTH = 40  # of 62 letters and digits: 238 bits, so that their plain SHA-256 gives nothing away
+
+
+def generated(name: str, opts: ResourceOptions) -> Output[str]:
+    """A new token, or the one that the stack has already; secret."""
+    return random.RandomPassword(name, length=TOKEN_LENGTH, special=False, opts=opts).result
+
+
+def digest(token: str) -> str:
+    """Its SHA-256, in hexadecimal."""
+    return hashlib.sha256(token.encode()).hexdigest()

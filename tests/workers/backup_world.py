@@ -1,0 +1,226 @@
+"""The backup Workers together in workerd, and a machine that makes backups: driven by a clock."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from components.keys import public_key
+
+from .backup_manifests import PASSWORD, sealed
+from .offsite import Offsite
+from .workerd import Host
+
+ROTATION = {
+    "pointInTimeDays": 7,
+    "minimumFulls": 3,
+    "keepDays": {"hourly": 8, "daily": 35, "monthly": 403, "yearly": 2562},
+}
+START = datetime(2027, 1, 1, 1, 30, tzinfo=UTC)  # ahead of the machine that this runs on, whatever its clock
+GROUP = "worker-1"
+STORES = ("primary", "replica", "offsite")
+SCRIPTS = ("replicate", "verify", "age-out")
+
+
+def stamp(time: datetime) -> str:
+    """ISO 8601 in whole seconds, as manifests have it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass
+class Run:
+    """A backup run as it was made: its manifest, and the bytes of everything that it lists."""
+
+    manifest: dict[str, Any]
+    envelope: bytes
+    objects: dict[str, bytes] = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        return self.manifest["run"]
+
+    @property
+    def key(self) -> str:
+        return f"manifests/{self.manifest['group']}/{self.label}.json"
+
+    @property
+    def finished(self) -> datetime:
+        return datetime.fromisoformat(self.manifest["finishedAt"])
+
+
+class Machine:
+    """Makes what a group's leader makes: WAL, full and incremental runs, and their signed manifests."""
+
+    def __init__(self, group: str = GROUP, seed: int = 0) -> None:
+        self.group = group
+        self.runs: list[Run] = []
+        self.password = PASSWORD
+        self._random = random.Random(seed)
+        self._segment = 0
+        self._wal: list[tuple[str, bytes, datetime]] = []  # archived since the last manifest
+
+    def archive(self, at: datetime) -> dict[str, bytes]:
+        """One more WAL segment; returns the object."""
+        self._segment += 1
+        name = f"{1:08X}{self._segment >> 8:08X}{self._segment & 0xFF:08X}"
+        key = f"hourly/archive/{self.group}/17-1/{name[:16]}/{name}-{self._random.randbytes(20).hex()}.zst"
+        body = self._random.randbytes(self._random.randint(20, 200))
+        self._wal.append((key, body, at))
+        return {key: body}
+
+    def backup(self, at: datetime, kind: str, files: int = 2) -> Run:
+        """One more run, which took a minute, and the WAL that makes it consistent."""
+        stamped = at.strftime("%Y%m%d-%H%M%S")
+        fulls = [run.label for run in self.runs if run.manifest["kind"] == "full"]
+        label = f"{stamped}F" if kind == "full" else f"{fulls[-1]}_{stamped}I"
+        needed = {fulls[-1], self.runs[-1].label} if kind == "incremental" else set()
+        first, last = self.archive(at), self.archive(at + timedelta(seconds=50))
+        finished = at + timedelta(minutes=1)
+        folder = f"hourly/backup/{self.group}/{label}"
+        names = [f"{folder}/bundle/{number + 1}" for number in range(files)] + [f"{folder}/backup.manifest"]
+        backup = {name: self._random.randbytes(self._random.randint(20, 300)) for name in names}
+        index = {
+            f"manifests/{self.group}/{label}/{name}.info": f"{name} up to {label}".encode()
+            for name in ("backup", "archive")
+        }
+        stored = [
+            *((key, body, "backup", finished) for key, body in backup.items()),
+            *((key, body, "wal", time) for key, body, time in self._wal),
+            *((key, body, "index", finished) for key, body in index.items()),
+        ]
+        segments = [next(iter(one)).rpartition("/")[2][:24] for one in (first, last)]
+        previous = None
+        if self.runs:
+            newest = self.runs[-1]
+            previous = {"run": newest.label, "sha256": hashlib.sha256(newest.envelope).hexdigest()}
+        manifest = {
+            "version": 1,
+            "group": self.group,
+            "run": label,
+            "kind": kind,
+            "startedAt": stamp(at),
+            "finishedAt": stamp(finished),
+            "previous": previous,
+            "dependsOn": sorted(needed, key=lambda one: one[-16:]),
+            "wal": {"first": segments[0], "last": segments[1]},
+            "objects": [
+                {
+                    "key": key,
+                    "size": len(body),
+                    "sha256": hashlib.sha256(body).hexdigest(),
+                    "kind": kind_,
+                    "storedAt": stamp(time),
+                }
+                for key, body, kind_, time in sorted(stored)
+            ],
+        }
+        self._wal = []
+        run = Run(manifest, sealed(manifest, self.password), {key: body for key, body, _, _ in stored})
+        self.runs.append(run)
+        return run
+
+
+class World:
+    """The three stores, the Workers that look after them, and what time it is."""
+
+    def __init__(self, host: Host, offsite: Offsite, **bindings: Any) -> None:
+        self.host, self.offsite = host, offsite
+        self.time = START
+        self.lost_events: list[str] = []
+        self.instruction: dict[str, Any] = {}
+        offsite.empty()
+        shared = {
+            **offsite.options["bindings"],
+            "ROTATION": ROTATION,
+            "GROUPS": [GROUP],
+            "MANIFEST_KEYS": [public_key(PASSWORD)],
+            "LOCK_MODE": "GOVERNANCE",
+            **bindings,
+        }
+        options = {
+            "r2Buckets": {"PRIMARY": "primary", "REPLICA": "replica"},
+            "d1Databases": {"DB": "backups"},
+            "bindings": shared,
+            "outboundService": offsite.options["outboundService"],
+        }
+        host.start_all({f"backups/{script}": options for script in SCRIPTS})
+        self._databases: dict[str, str] = {}
+
+    # What is in the stores.
+
+    def write(self, objects: dict[str, bytes], store: str = "primary") -> list[str]:
+        """Write as a machine does; returns the keys, which are the bucket's events."""
+        if store == "offsite":
+            for key, body in objects.items():
+                self.offsite.put(key, body)
+        else:
+            coded = {key: base64.b64encode(body).decode() for key, body in objects.items()}
+            self.host.ask("puts", bucket=store.upper(), objects=coded, at=self.time.isoformat())
+        return list(objects)
+
+    def delete(self, store: str, key: str) -> None:
+        if store == "offsite":
+            self.offsite.delete(key)
+        else:
+            self.host.delete(store.upper(), key)
+
+    def read(self, store: str, key: str) -> bytes | None:
+        if store == "offsite":
+            return self.offsite.get(key)[0] if key in self.keys(store) else None
+        found = self.host.ask("getBase64", bucket=store.upper(), key=key)
+        return None if found is None else base64.b64decode(found)
+
+    def digests(self, store: str) -> dict[str, str]:
+        """SHA-256 of every object's bytes, by key."""
+        return self.offsite.digests() if store == "offsite" else self.host.ask("digests", bucket=store.upper())
+
+    def keys(self, store: str) -> list[str]:
+        return self.offsite.keys() if store == "offsite" else sorted(self.host.ask("keys", bucket=store.upper()))
+
+    # What happens.
+
+    def pass_by(self, **duration: float) -> None:
+        self.time += timedelta(**duration)
+
+    def deliver(self, keys: list[str], **instruction: Any) -> list[str]:
+        """Bring events to the replicate Worker; returns the keys that are to come again."""
+        messages = [{"action": "PutObject", "object": {"key": key}} for key in keys]
+        again = []
+        for batch in (messages[at : at + 10] for at in range(0, len(messages), 10)):
+            given = {"clock": self.time.isoformat(), **self.instruction, **instruction}
+            result = self.host.ask("queue", messages=batch, worker="replicate", instruction=given)
+            handled = set() if result["outcome"] != "ok" or result["ackAll"] else set(result["explicitAcks"])
+            again += [one["object"]["key"] for number, one in enumerate(batch) if str(number) not in handled]
+        return again
+
+    def cron(self, script: str, **instruction: Any) -> str:
+        """Let a Worker's schedule come, and deliver the events of what it wrote."""
+        given = {"clock": self.time.isoformat(), **self.instruction, **instruction}
+        outcome = self.host.ask("scheduled", time=self.time.isoformat(), worker=script, instruction=given)
+        if written := self.host.ask("events", worker=script):
+            self.deliver(written, **instruction)
+        return outcome
+
+    def settle(self, rounds: int = 3) -> None:
+        """Let the schedules come until there is nothing left to do."""
+        for _ in range(rounds):
+            self.pass_by(minutes=12)
+            self.cron("replicate")
+            self.cron("verify")
+
+    # What they remember.
+
+    def sql(self, statement: str) -> list[dict[str, Any]]:
+        return self.host.ask("sql", statement=statement, worker="verify")
+
+    def findings(self, where: str = "1") -> list[dict[str, Any]]:
+        return self.sql(f"SELECT * FROM findings WHERE {where} ORDER BY id")
+
+    def last(self, script: str) -> tuple[str, dict[str, Any]]:
+        row = self.sql(f"SELECT outcome, detail FROM runs WHERE worker = '{script}' ORDER BY at DESC LIMIT 1")[0]
+        return row["outcome"], json.loads(row["detail"])

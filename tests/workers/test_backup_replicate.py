@@ -1,0 +1,300 @@
+"""What comes to the copies, by events and without them; and what does not."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from .backup_manifests import sealed
+from .backup_world import GROUP, Machine, World
+from .offsite import Offsite
+from .workerd import Host
+
+SIGNED = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/\d{8}/eu-north-1/s3/aws4_request, "
+    r"SignedHeaders=[\w;-]*host[\w;-]*, Signature=[0-9a-f]{64}"
+)
+WAL = f"hourly/archive/{GROUP}/17-1/0000000100000000/0000000100000000000000A1-{'ab' * 20}.zst"
+ODD = f"hourly/backup/{GROUP}/a b+c!('*)/ü&<>\"x"
+
+
+@pytest.fixture(scope="module")
+def offsite() -> Iterator[Offsite]:
+    offsite = Offsite()
+    yield offsite
+    offsite.close()
+
+
+@pytest.fixture
+def world(host: Host, offsite: Offsite) -> World:
+    return World(host, offsite)
+
+
+def copies(world: World, key: str) -> list[bytes | None]:
+    return [world.read(store, key) for store in ("replica", "offsite")]
+
+
+def test_an_event_brings_an_object_to_both_copies(world: World, offsite: Offsite) -> None:
+    assert world.deliver(world.write({ODD: b"odd", WAL: b"x" * 100_000})) == []
+    assert copies(world, ODD) == [b"odd"] * 2
+    assert copies(world, WAL) == [b"x" * 100_000] * 2
+    assert offsite.get(WAL)[1] == hashlib.sha256(b"x" * 100_000).hexdigest()
+    assert all(SIGNED.fullmatch(request) for request in offsite.authorizations)
+
+
+def test_one_store_that_fails_holds_up_no_other_and_is_tried_again(world: World, offsite: Offsite) -> None:
+    offsite.fail = True
+    assert world.deliver(world.write({WAL: b"one"})) == [WAL]
+    assert copies(world, WAL) == [b"one", None]
+    offsite.fail = False
+    assert world.deliver([WAL]) == []
+    assert copies(world, WAL) == [b"one"] * 2
+
+
+def test_a_repeated_event_writes_nothing(world: World, host: Host, offsite: Offsite) -> None:
+    world.deliver(world.write({WAL: b"one"}))
+    first = host.get("REPLICA", WAL)
+    offsite.authorizations.clear()
+    world.deliver([WAL, WAL])
+    assert host.get("REPLICA", WAL) == first
+    assert len(offsite.authorizations) == 2  # each asks, and none writes
+
+
+@pytest.mark.parametrize("old", [b"old", b"older"])
+def test_what_no_manifest_lists_follows_the_primary(world: World, old: bytes) -> None:
+    world.deliver(world.write({WAL: old}))
+    world.deliver(world.write({WAL: b"new"}))
+    assert copies(world, WAL) == [b"new"] * 2
+
+
+def test_deletions_do_not_spread(world: World, host: Host) -> None:
+    world.deliver(world.write({WAL: b"one"}))
+    world.delete("primary", WAL)
+    messages = [
+        {"action": action, "object": {"key": WAL}} for action in ("DeleteObject", "LifecycleDeletion", "PutObject")
+    ]
+    result = host.ask("queue", messages=messages, worker="replicate", instruction={"clock": world.time.isoformat()})
+    assert result["explicitAcks"] == ["0", "1", "2"]
+    assert copies(world, WAL) == [b"one"] * 2
+
+
+@pytest.mark.parametrize("message", [{"action": "PutObject"}, {}, "text", None, 7])
+def test_a_message_that_is_none_is_retried_alone(world: World, host: Host, message: object) -> None:
+    world.write({WAL: b"one"})
+    good = {"action": "PutObject", "object": {"key": WAL}}
+    result = host.ask("queue", messages=[message, good], worker="replicate")
+    assert (result["explicitAcks"], [one["msgId"] for one in result["retryMessages"]]) == (["1"], ["0"])
+
+
+def test_without_memory_an_event_comes_again(world: World) -> None:
+    world.write({WAL: b"one"})
+    assert world.deliver([WAL], broken=["DB"]) == [WAL]
+    assert world.deliver([WAL]) == []
+
+
+class TestListed:
+    @pytest.fixture
+    def key(self, world: World) -> str:
+        """An object of a run that is whole in every store; the clock stands a few minutes later."""
+        run = Machine().backup(world.time, "full")
+        world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))
+        world.cron("verify")
+        world.pass_by(minutes=10)
+        return next(key for key in run.objects if key.startswith("hourly/backup/"))
+
+    def test_other_bytes_in_the_primary_do_not_spread_and_are_put_right(self, world: World, key: str) -> None:
+        good = world.read("primary", key)
+        world.deliver(world.write({key: b"bad"}))
+        assert copies(world, key) == [good] * 2
+        world.cron("verify")
+        assert world.read("primary", key) == good
+        (finding,) = world.findings()
+        assert (finding["kind"], finding["store"], finding["key"]) == ("damaged", "primary", key)
+        assert finding["outcome"] == "repaired"
+
+    def test_nor_do_they_replace_a_missing_copy(self, world: World, key: str) -> None:
+        good = world.read("primary", key)
+        world.delete("offsite", key)
+        world.deliver(world.write({key: b"bad"}))
+        assert copies(world, key) == [good, None]
+        (finding,) = world.findings("closed_at IS NULL")
+        assert (finding["kind"], finding["store"], finding["key"]) == ("damaged", "primary", key)
+        world.cron("verify")
+        assert [world.read("primary", key), *copies(world, key)] == [good] * 3
+        assert world.findings("closed_at IS NULL") == []
+
+    def test_a_copy_that_says_the_right_thing_is_left(self, world: World, key: str, offsite: Offsite) -> None:
+        offsite.authorizations.clear()
+        assert world.deliver([key]) == []
+        assert len(offsite.authorizations) == 1
+
+    def test_a_missing_copy_comes_back(self, world: World, key: str) -> None:
+        world.delete("replica", key)
+        world.deliver([key])
+        assert copies(world, key) == [world.read("primary", key)] * 2
+
+
+def test_bytes_changed_before_their_manifest_was_read_do_not_spread(world: World) -> None:
+    run = Machine().backup(world.time, "full")
+    world.deliver(world.write(run.objects))
+    world.write({run.key: run.envelope})  # and its event is late
+    key, good = next((key, body) for key, body in run.objects.items() if "/bundle/" in key)
+    world.deliver(world.write({key: b"bad"}))
+    assert copies(world, key) == [good] * 2
+
+
+class TestManifests:
+    def test_one_that_is_not_believed_is_named_and_stays_where_it_is(self, world: World) -> None:
+        machine = Machine()
+        machine.password = "somebody else's"
+        run = machine.backup(world.time, "full")
+        assert world.deliver(world.write(run.objects) + world.write({run.key: run.envelope})) == []
+        assert copies(world, run.key) == [None, None]
+        (finding,) = world.findings()
+        assert (finding["kind"], finding["store"], finding["key"]) == ("refused", "primary", run.key)
+        assert finding["detail"].startswith("key: ")
+
+    def test_it_is_read_at_once(self, world: World) -> None:
+        run = Machine().backup(world.time, "full")
+        world.deliver(world.write({run.key: run.envelope}))
+        assert world.sql("SELECT run FROM manifests") == [{"run": run.label}]
+        assert copies(world, run.key) == [run.envelope] * 2
+
+
+class TestDeadLetters:
+    def bury(self, world: World, host: Host, message: object) -> None:
+        queue = "backbuild-staging-backup-dead-letters"
+        instruction = {"clock": world.time.isoformat()}
+        result = host.ask("queue", queue=queue, messages=[message], worker="replicate", instruction=instruction)
+        assert result["explicitAcks"] == ["0"]
+
+    def test_they_are_said_until_the_object_is_there(self, world: World, host: Host) -> None:
+        world.write({WAL: b"one"})
+        self.bury(world, host, {"action": "PutObject", "object": {"key": WAL}})
+        (finding,) = world.findings("closed_at IS NULL")
+        assert (finding["kind"], finding["key"]) == ("undelivered", WAL)
+        world.pass_by(minutes=5)
+        world.cron("replicate")
+        assert copies(world, WAL) == [b"one"] * 2
+        assert world.findings("closed_at IS NULL") == []
+
+    def test_one_that_is_no_event_is_said_too(self, world: World, host: Host) -> None:
+        self.bury(world, host, "text")
+        assert [one["kind"] for one in world.findings()] == ["undelivered"]
+
+
+class TestReconciliation:
+    def test_what_no_event_told_of_is_copied_and_said(self, world: World) -> None:
+        world.write({WAL: b"one"})
+        world.cron("replicate")
+        assert copies(world, WAL) == [None, None]  # its event may be on its way
+        world.pass_by(minutes=5)
+        world.cron("replicate")
+        assert copies(world, WAL) == [b"one"] * 2
+        assert [(one["kind"], one["key"], one["outcome"]) for one in world.findings()] == [("missed", WAL, "copied")]
+        world.pass_by(minutes=5)
+        world.cron("replicate")
+        assert world.last("replicate") == (
+            "ok",
+            {
+                "compared": 1,
+                "copied": 0,
+                "failed": 0,
+                "extra": 0,
+                "unlisted": 0,
+                "complete": True,
+                "continueAfter": None,
+            }
+            | {"since": world.time.isoformat().replace("+00:00", ".000Z")},
+        )
+
+    def test_more_than_a_page_is_compared(self, world: World) -> None:
+        keys = [f"hourly/backup/{GROUP}/20270101-013000F/bundle/{number:04}" for number in range(1_203)]
+        world.write(dict.fromkeys(keys, b"x"))
+        world.deliver(keys[:1_200])
+        world.pass_by(minutes=5)
+        world.cron("replicate")
+        assert world.last("replicate")[1]["copied"] == 3
+        assert world.keys("offsite") == world.keys("replica") == keys
+
+    def test_strays_are_named_and_forgotten_when_they_go(self, world: World) -> None:
+        world.write({"hourly/backup/extra": b"one"}, "replica")
+        world.write({"hourly/backup/another": b"two"}, "offsite")
+        world.write({WAL: b"three"})
+        world.deliver([WAL])
+        world.pass_by(hours=27)
+        world.cron("replicate")
+        found = {(one["kind"], one["store"], one["key"]) for one in world.findings("closed_at IS NULL")}
+        assert found == {
+            ("extra", "replica", "hourly/backup/extra"),
+            ("extra", "offsite", "hourly/backup/another"),
+            ("unlisted", "primary", WAL),
+        }
+        world.delete("replica", "hourly/backup/extra")
+        world.pass_by(minutes=5)
+        world.cron("replicate")
+        assert [one["outcome"] for one in world.findings("key = 'hourly/backup/extra'")] == ["gone"]
+        assert len(world.findings("closed_at IS NULL")) == 2
+
+    def test_what_the_backup_tool_rewrites_is_no_stray(self, world: World) -> None:
+        for folder, name in (("backup", "backup"), ("archive", "archive")):
+            world.deliver(
+                world.write(
+                    {f"hourly/{folder}/{GROUP}/{name}.info": b"x", f"hourly/{folder}/{GROUP}/{name}.info.copy": b"x"}
+                )
+            )
+        world.pass_by(hours=27)
+        world.cron("replicate")
+        assert world.findings() == []
+
+    def test_a_manifest_that_only_a_copy_has_is_believed_and_brought_back(self, world: World) -> None:
+        run = Machine().backup(world.time, "full")
+        world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}, "replica"))
+        world.delete("replica", run.key)
+        world.write({run.key: run.envelope}, "offsite")
+        world.pass_by(minutes=5)
+        world.cron("replicate")
+        world.settle()
+        assert [world.read(store, run.key) for store in ("primary", "replica", "offsite")] == [run.envelope] * 3
+
+    def test_a_store_that_fails_is_a_failed_run_and_nothing_is_lost(self, world: World, offsite: Offsite) -> None:
+        world.write({WAL: b"one"})
+        world.pass_by(minutes=5)
+        offsite.fail = True
+        world.cron("replicate")
+        assert world.last("replicate") == ("failed", {"error": "GET 503"})
+        offsite.fail = False
+        world.pass_by(minutes=5)
+        world.cron("replicate")
+        assert copies(world, WAL) == [b"one"] * 2
+
+
+def test_what_is_kept_long_is_locked_long_off_site(world: World, offsite: Offsite) -> None:
+    run = Machine().backup(world.time, "full")
+    world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))
+    world.cron("verify")
+    until = {key.split("/")[0]: time for key, time in offsite.locks.items()}
+    assert until == {
+        "daily": "2027-02-05T01:30:00Z",
+        "monthly": "2028-02-08T01:30:00Z",
+        "yearly": "2034-01-06T01:30:00Z",
+    }
+
+
+def test_an_object_larger_than_one_call_takes_is_said(world: World) -> None:
+    world.write({WAL: b"one"})
+    size = 6 * 1_024**3
+    assert world.deliver([WAL], sizes={WAL: size}) == []
+    assert copies(world, WAL) == [None, None]
+    (finding,) = world.findings()
+    assert (finding["kind"], finding["key"]) == ("oversize", WAL)
+    assert str(size) in finding["detail"]
+
+
+def test_a_manifest_of_a_wrong_size_is_refused(world: World) -> None:
+    manifest = Machine().backup(world.time, "full").manifest
+    manifest["objects"][0]["size"] = -1
+    key = f"manifests/{GROUP}/{manifest['run']}.json"
+    world.deliver(world.write({key: sealed(manifest)}))
+    assert [(one["kind"], one["key"]) for one in world.findings()] == [("refused", key)]

@@ -1,0 +1,274 @@
+/** What is to exist: read from signed manifests as they come, and remembered in D1. */
+
+import { hex } from "../lib/bytes.js";
+import { failureName, logFailure } from "../lib/log.js";
+import { close, open } from "./findings.js";
+import { importKeys, LIMIT_BYTES, ManifestRefused, readManifest } from "./manifest.js";
+import { begun, placeOfWal } from "./rotation.js";
+import { Refused, storesOf } from "./stores.js";
+
+/** @import { Manifest } from "./manifest.js" */
+/** @import { Env as Stores, Store } from "./stores.js" */
+
+/** @typedef {Stores & { DB: D1Database, GROUPS: string[], MANIFEST_KEYS: string[] }} Env */
+
+/** D1 takes 2 MB in one value: a row here is 300 bytes of JSON, 1,200 with the longest key. */
+const ROWS_A_STATEMENT = 1_500;
+
+/** A machine's clock may be ahead of this one by so much. */
+const CLOCK_MILLISECONDS = 3_600_000;
+
+const MANIFEST = /^manifests\/([a-z0-9-]+)\/(\d{8}-\d{6}F(?:_\d{8}-\d{6}[DI])?)\.json$/;
+
+/** @typedef {{ read: number, refused: number, failed: number }} Reading */
+
+/** @typedef {{ key: string, size: number, sha256: string }} Envelope */
+
+/**
+ * @param {string} key
+ * @returns {{ group: string, run: string } | null} whose manifest lies there
+ */
+export function manifestAt(key) {
+  const [, group, run] = MANIFEST.exec(key) ?? [];
+  return group === undefined || run === undefined ? null : { group, run };
+}
+
+/**
+ * Reads every manifest that is not known yet, each group's in the order in which its runs began.
+ *
+ * @param {Env} env
+ * @param {D1Database} db
+ * @param {Date} time
+ * @param {string[]} [groups] all by default
+ * @returns {Promise<Reading>}
+ */
+export async function readManifests(env, db, time, groups) {
+  const keys = await importKeys(env.MANIFEST_KEYS);
+  const total = { read: 0, refused: 0, failed: 0 };
+  for (const group of groups ?? (await groupsOf(env))) {
+    try {
+      const unknown = (await unknownRuns(env, db, group)).map((run) => `manifests/${group}/${run}.json`);
+      await db.prepare(CLOSE_GONE).bind(time.toISOString(), `manifests/${group}/`, JSON.stringify(unknown)).run();
+      for (const key of unknown) {
+        const doubt = await readOne(env, db, keys, key, time);
+        total[doubt === null ? "read" : "refused"] += 1;
+        if (doubt !== null) await open(db, { ...doubt, store: "primary", key }, time).run();
+      }
+    } catch (error) {
+      // One group's trouble is not the others'.
+      logFailure("manifests not read", { group, error: failureName(error) });
+      total.failed += 1;
+    }
+  }
+  return total;
+}
+
+/** Whoever took away a manifest that was not believed has answered what was said of it. */
+const CLOSE_GONE = `
+  UPDATE findings SET closed_at = ?1, outcome = 'gone'
+  WHERE closed_at IS NULL AND kind IN ('refused', 'clock') AND instr(key, ?2) = 1
+    AND key NOT IN (SELECT value FROM json_each(?3))`;
+
+/**
+ * @param {Env} env
+ * @returns {Promise<string[]>} those that are backed up, and those that once were
+ */
+async function groupsOf(env) {
+  const { delimitedPrefixes } = await env.PRIMARY.list({ prefix: "manifests/", delimiter: "/" });
+  return [...new Set([...env.GROUPS, ...delimitedPrefixes.map((path) => path.split("/")[1] ?? "")])];
+}
+
+/**
+ * @param {Env} env
+ * @param {D1Database} db
+ * @param {string} group
+ * @returns {Promise<string[]>} oldest first
+ */
+async function unknownRuns(env, db, group) {
+  const { results } = await db.prepare("SELECT run FROM manifests WHERE grp = ?").bind(group).run();
+  const known = new Set(results.map(({ run }) => run));
+  const prefix = `manifests/${group}/`;
+  /** @type {string[]} */
+  const found = [];
+  /** @type {string | undefined} */
+  let cursor;
+  do {
+    const page = await env.PRIMARY.list({ prefix, delimiter: "/", ...(cursor !== undefined && { cursor }) });
+    found.push(...page.objects.map(({ key }) => manifestAt(key)?.run ?? ""));
+    cursor = page.truncated ? page.cursor : undefined;
+  } while (cursor !== undefined);
+  return found.filter((run) => run !== "" && !known.has(run)).sort((a, b) => begun(a).localeCompare(begun(b)));
+}
+
+/**
+ * Reads one manifest, from whichever store has one that is believed.
+ *
+ * @param {Env} env
+ * @param {D1Database} db
+ * @param {ReadonlyMap<string, CryptoKey>} keys
+ * @param {string} key
+ * @param {Date} time
+ * @returns {Promise<{ kind: "refused" | "clock", detail: string } | null>} null when it is known now, otherwise why not
+ */
+export async function readOne(env, db, keys, key, time) {
+  /** @type {ManifestRefused | undefined} */
+  let refusal;
+  for (const store of storesOf(env)) {
+    try {
+      const bytes = await readBytes(store, key);
+      if (bytes === null) continue;
+      const manifest = await readManifest(bytes, keys, key);
+      if (Date.parse(manifest.finishedAt) > time.getTime() + CLOCK_MILLISECONDS) {
+        const detail = `it ends at ${manifest.finishedAt}, in the future, and is not counted until then. Check the clocks of the group's machines (chronyc tracking)`;
+        return { kind: "clock", detail };
+      }
+      const sha256 = hex(await crypto.subtle.digest("SHA-256", bytes));
+      await record(db, manifest, { key, size: bytes.length, sha256 }, time);
+      return null;
+    } catch (error) {
+      // Another copy may be believed; where a store fails, so that nobody knows, the next look decides.
+      if (!(error instanceof ManifestRefused)) throw error;
+      refusal ??= error;
+    }
+  }
+  const why = refusal === undefined ? "it is not there any more" : `${refusal.reason}: ${refusal.message}`;
+  const detail = `${why}. Nothing that it lists counts as a backup; find out who wrote it, and take it away`;
+  return { kind: "refused", detail };
+}
+
+/**
+ * @param {Store} store
+ * @param {string} key
+ * @returns {Promise<Uint8Array | null>}
+ */
+async function readBytes(store, key) {
+  const content = await store.get(key);
+  if (content === null) return null;
+  if (content.size > LIMIT_BYTES) {
+    await content.body.cancel();
+    throw new ManifestRefused("envelope", `it has more than ${LIMIT_BYTES} bytes`);
+  }
+  const bytes = new Uint8Array(await new Response(content.body).arrayBuffer());
+  if (bytes.length !== content.size) throw new Refused("GET", 200);
+  return bytes;
+}
+
+/**
+ * @param {D1Database} db
+ * @param {Manifest} manifest
+ * @param {Envelope} envelope as it is stored
+ * @param {Date} time
+ */
+async function record(db, manifest, envelope, time) {
+  const { group, run } = manifest;
+  const at = time.toISOString();
+  /** @type {(Envelope & { kind: string, class: string, storedAt: string, history?: number, segment?: string })[]} */
+  const rows = [
+    ...manifest.objects.map((object) => ({
+      ...object,
+      class: object.kind === "index" ? "manifests" : "hourly",
+      storedAt: new Date(object.storedAt).toISOString(),
+      ...(object.kind === "wal" ? placeOfWal(object.key) : null),
+    })),
+    { ...envelope, kind: "manifest", class: "manifests", storedAt: new Date(manifest.finishedAt).toISOString() },
+  ];
+  const history = rows.find(({ segment }) => segment === manifest.wal.first)?.history;
+  const inserted = chunks(rows, ROWS_A_STATEMENT).flatMap((some) => {
+    const json = JSON.stringify(some);
+    return [
+      db.prepare(INSERT_OBJECTS).bind(json, group, run, at),
+      db.prepare(OPEN_CONFLICTS).bind(json, at),
+      db.prepare(CLOSE_STRAYS).bind(json, at),
+    ];
+  });
+  await db.batch([
+    ...inserted,
+    db.prepare(INSERT_MANIFEST).bind(
+      group,
+      run,
+      manifest.kind,
+      new Date(manifest.startedAt).toISOString(),
+      new Date(manifest.finishedAt).toISOString(),
+      envelope.sha256,
+      manifest.previous?.run ?? null,
+      JSON.stringify(manifest.dependsOn),
+      // Runs that follow each other closely leave the first segment to the manifest before.
+      history ?? null,
+      manifest.wal.first,
+      manifest.wal.last,
+      at,
+    ),
+    ...(await chainFindings(db, manifest, envelope.key, time)),
+    close(db, { kinds: ["refused", "clock"], key: envelope.key }, "resolved", time),
+  ]);
+}
+
+/** A listed object stays as it was listed first; it is looked at as soon as possible. */
+const INSERT_OBJECTS = `
+  INSERT OR IGNORE INTO objects
+    (key, grp, class, run, manifest, kind, size, sha256, stored_at, history, segment, listed_at, check_after)
+  SELECT value->>'key', ?2, value->>'class', ?3, ?3, value->>'kind', value->>'size', value->>'sha256',
+    value->>'storedAt', value->>'history', value->>'segment', ?4, ?4
+  FROM json_each(?1)`;
+
+const OPEN_CONFLICTS = `
+  INSERT INTO findings (kind, store, key, detail, found_at, seen_at)
+  SELECT 'conflict', 'primary', objects.key,
+    'two signed manifests name different bytes for it; the first one counts. Find out which machine overwrote it', ?2, ?2
+  FROM json_each(?1) JOIN objects ON objects.key = value->>'key'
+  WHERE objects.sha256 <> value->>'sha256'
+  ON CONFLICT DO NOTHING`;
+
+const CLOSE_STRAYS = `
+  UPDATE findings SET closed_at = ?2, outcome = 'listed'
+  WHERE closed_at IS NULL AND kind IN ('extra', 'unlisted') AND key IN (SELECT value->>'key' FROM json_each(?1))`;
+
+const INSERT_MANIFEST = `
+  INSERT INTO manifests (grp, run, kind, started_at, finished_at, sha256, previous, depends_on, history, wal_first,
+    wal_last, read_at)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, COALESCE(?9,
+    (SELECT history FROM objects WHERE grp = ?1 AND class = 'hourly' AND segment = ?10 ORDER BY history DESC LIMIT 1), 0),
+    ?10, ?11, ?12)`;
+
+/**
+ * @param {D1Database} db
+ * @param {Manifest} manifest
+ * @param {string} key
+ * @param {Date} time
+ * @returns {Promise<D1PreparedStatement[]>} what to say of the one before it, and of a gap that this one fills
+ */
+async function chainFindings(db, { group, run, previous }, key, time) {
+  const healed = db
+    .prepare(
+      `UPDATE findings SET closed_at = ?1, outcome = 'resolved' WHERE closed_at IS NULL AND kind = 'chain' AND key IN (
+         SELECT 'manifests/' || grp || '/' || run || '.json' FROM manifests WHERE grp = ?2 AND previous = ?3)`,
+    )
+    .bind(time.toISOString(), group, run);
+  if (previous === null) return [healed];
+  const before = "SELECT sha256 FROM manifests WHERE grp = ? AND run = ?";
+  const known = await db.prepare(before).bind(group, previous.run).first("sha256");
+  // Manifests older than all that is known have aged out, or went when this database was made anew.
+  const oldest = await db
+    .prepare("SELECT MIN(substr(run, -16)) AS begun FROM manifests WHERE grp = ?")
+    .bind(group)
+    .first("begun");
+  const gone = known === null && (oldest === null || begun(previous.run) < String(oldest).slice(0, 15));
+  if (gone || known === previous.sha256) return [healed];
+  const detail =
+    known === null
+      ? `the manifest before it, ${previous.run}, is not there. Bring it back from a copy`
+      : `it names another manifest before it (${previous.run}) than was read. Find out who changed that one`;
+  return [healed, open(db, { kind: "chain", store: "primary", key, detail }, time)];
+}
+
+/**
+ * @template T
+ * @param {readonly T[]} list
+ * @param {number} size
+ * @returns {T[][]}
+ */
+export function chunks(list, size) {
+  return Array.from({ length: Math.ceil(list.length / size) }, (_, index) =>
+    list.slice(index * size, (index + 1) * size),
+  );
+}

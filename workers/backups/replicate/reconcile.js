@@ -1,0 +1,217 @@
+/** Compares what the three stores list, a part at a time, and copies what no event told of. */
+
+import { failureName, logFailure } from "../../lib/log.js";
+import { manifestAt, readOne } from "../catalogue.js";
+import { close, open } from "../findings.js";
+import { importKeys } from "../manifest.js";
+import { lastDetail } from "../runs.js";
+import { storesOf } from "../stores.js";
+import { replicate } from "./objects.js";
+
+/** @import { Env } from "../catalogue.js" */
+/** @import { Result } from "../runs.js" */
+/** @import { Listed } from "../stores.js" */
+
+/** The next invocation comes in five minutes, and goes on where this one stops. */
+const BUDGET_MILLISECONDS = 240_000;
+
+/** So that an invocation stays below the calls that it may make: a page is three of them and each copy some more. */
+const PAGES = 200;
+
+/** An event may be on its way for so long. */
+const ON_ITS_WAY = 60_000;
+
+/** A run's objects are listed once it has ended. */
+const UNLISTED_MILLISECONDS = 26 * 3_600_000;
+
+/** What the backup tool rewrites with every run, so that no manifest lists it; each run's has a copy of them. */
+const REWRITTEN = /^hourly\/(backup\/[^/]+\/backup\.info|archive\/[^/]+\/archive\.info)(\.copy)?$/;
+
+/** @typedef {{ key: string, at: (Listed | undefined)[] }} Row of one key, what each store lists */
+
+/**
+ * @typedef {object} Progress
+ * @property {number} compared keys
+ * @property {number} copied
+ * @property {number} failed
+ * @property {number} extra
+ * @property {number} unlisted
+ * @property {boolean} complete whether the end was reached
+ * @property {string | null} continueAfter
+ * @property {string} since when this pass over all keys began
+ */
+
+/**
+ * @param {Env} env
+ * @param {D1Database} db
+ * @param {Date} time
+ * @returns {Promise<Result>}
+ */
+export async function reconcile(env, db, time) {
+  const last = /** @type {Progress | null} */ (await lastDetail(db, "replicate"));
+  const going = last !== null && last.continueAfter !== null;
+  /** @type {Progress} */
+  const progress = {
+    compared: 0,
+    copied: 0,
+    failed: 0,
+    extra: 0,
+    unlisted: 0,
+    complete: false,
+    continueAfter: going ? last.continueAfter : null,
+    since: going ? last.since : time.toISOString(),
+  };
+  const end = Date.now() + BUDGET_MILLISECONDS;
+  for (let page = 0; page < PAGES && !progress.complete && Date.now() < end; page++) {
+    await comparePage(env, db, time, progress);
+  }
+  // A stray that this whole pass has not met is gone.
+  if (progress.complete) await db.prepare(CLOSE_GONE).bind(time.toISOString(), progress.since).run();
+  return { outcome: progress.failed + progress.copied > 0 ? "alarm" : "ok", detail: progress };
+}
+
+const CLOSE_GONE = `
+  UPDATE findings SET closed_at = ?1, outcome = 'gone'
+  WHERE closed_at IS NULL AND kind IN ('extra', 'unlisted') AND seen_at < ?2`;
+
+/**
+ * @param {Env} env
+ * @param {D1Database} db
+ * @param {Date} time
+ * @param {Progress} progress
+ */
+async function comparePage(env, db, time, progress) {
+  const after = progress.continueAfter ?? undefined;
+  const pages = await Promise.all(storesOf(env).map((store) => store.list(after)));
+  // Beyond the shortest list that goes on, some store has not said yet what it has.
+  const limits = pages.filter(({ more }) => more).map(({ objects }) => objects.at(-1)?.key ?? "");
+  const limit = limits.length === 0 ? undefined : limits.reduce((a, b) => (a < b ? a : b));
+  const rows = joined(pages.map(({ objects }) => objects)).filter(({ key }) => limit === undefined || key <= limit);
+  const listed = await listedOf(db, rows);
+  for (const row of rows) {
+    try {
+      await compare(env, db, time, row, listed.get(row.key), progress);
+    } catch (error) {
+      progress.failed += 1;
+      logFailure("object not compared", { key: row.key, error: failureName(error) });
+    }
+  }
+  progress.compared += rows.length;
+  progress.continueAfter = limit ?? null;
+  progress.complete = limit === undefined;
+}
+
+/**
+ * @param {Listed[][]} lists
+ * @returns {Row[]} by key
+ */
+export function joined(lists) {
+  /** @type {Map<string, Row>} */
+  const rows = new Map();
+  for (const [index, objects] of lists.entries()) {
+    for (const object of objects) {
+      const row = rows.get(object.key) ?? { key: object.key, at: lists.map(() => undefined) };
+      row.at[index] = object;
+      rows.set(object.key, row);
+    }
+  }
+  return [...rows.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+/**
+ * @typedef {object} Known of a listed object
+ * @property {string} key
+ * @property {string | null} due_at when it is to go
+ * @property {string | null} replica_at when its bytes were last found right there
+ * @property {string | null} offsite_at
+ */
+
+/**
+ * @param {D1Database} db
+ * @param {Row[]} rows
+ * @returns {Promise<Map<string, Known>>} those that manifests list
+ */
+async function listedOf(db, rows) {
+  const { results } = await db
+    .prepare("SELECT key, due_at, replica_at, offsite_at FROM objects WHERE key IN (SELECT value FROM json_each(?))")
+    .bind(JSON.stringify(rows.map(({ key }) => key)))
+    .run();
+  return new Map(results.map((row) => [String(row.key), /** @type {Known} */ (/** @type {unknown} */ (row))]));
+}
+
+/**
+ * @param {Env} env
+ * @param {D1Database} db
+ * @param {Date} time
+ * @param {Row} row
+ * @param {Known | undefined} known undefined: no manifest lists it
+ * @param {Progress} progress
+ */
+async function compare(env, db, time, { key, at }, known, progress) {
+  const [source, replica, offsite] = at;
+  // Age-out is at it.
+  if (known?.due_at != null && known.due_at <= time.toISOString()) return;
+  if (source === undefined) {
+    await onlyInCopies(env, db, time, key, at, known !== undefined, progress);
+    return;
+  }
+  const age = time.getTime() - source.uploaded.getTime();
+  if (known === undefined && age > UNLISTED_MILLISECONDS && !REWRITTEN.test(key) && manifestAt(key) === null) {
+    progress.unlisted += 1;
+    const detail = `stored at ${source.uploaded.toISOString()}, and no manifest lists it; a run that failed leaves such things, and they expire`;
+    await open(db, { kind: "unlisted", store: "primary", key, detail }, time).run();
+  }
+  const behind = [
+    ...(replica?.size === source.size ? [] : [{ store: "replica", was: known?.replica_at }]),
+    ...(offsite?.size === source.size ? [] : [{ store: "offsite", was: known?.offsite_at }]),
+  ];
+  if (age <= ON_ITS_WAY || behind.length === 0) return;
+  if (behind.some(({ was }) => was != null)) {
+    await verifySoon(db, key, time);
+    return;
+  }
+  if (!(await replicate(env, db, key, time))) return;
+  progress.copied += 1;
+  const detail = "no event brought it there; it was found by comparing lists";
+  await db.batch([
+    ...behind.map(({ store }) => open(db, { kind: "missed", store, key, detail }, time)),
+    close(db, { kinds: ["missed"], key }, "copied", time),
+  ]);
+}
+
+/**
+ * What was right there once is verify's to judge, and to repair.
+ *
+ * @param {D1Database} db
+ * @param {string} key
+ * @param {Date} time
+ */
+async function verifySoon(db, key, time) {
+  await db
+    .prepare("UPDATE objects SET check_after = MIN(check_after, ?2) WHERE key = ?1")
+    .bind(key, time.toISOString())
+    .run();
+}
+
+/**
+ * @param {Env} env
+ * @param {D1Database} db
+ * @param {Date} time
+ * @param {string} key
+ * @param {(Listed | undefined)[]} at
+ * @param {boolean} isListed
+ * @param {Progress} progress
+ */
+async function onlyInCopies(env, db, time, key, at, isListed, progress) {
+  if (isListed) {
+    await verifySoon(db, key, time);
+    return;
+  }
+  const isManifest = manifestAt(key) !== null;
+  const doubt = isManifest ? await readOne(env, db, await importKeys(env.MANIFEST_KEYS), key, time) : undefined;
+  if (doubt === null) return;
+  progress.extra += 1;
+  const detail = doubt?.detail ?? "neither the primary nor any manifest has it; it expires by the bucket's rule";
+  const stores = storesOf(env).filter((_, index) => at[index] !== undefined);
+  await db.batch(stores.map(({ name }) => open(db, { kind: "extra", store: name, key, detail }, time)));
+}

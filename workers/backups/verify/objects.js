@@ -1,0 +1,227 @@
+/** One object: what it is in each store, by every byte, and made right where a good copy is left. */
+
+import { failureName, logFailure } from "../../lib/log.js";
+import { close, open } from "../findings.js";
+import { LARGEST_PUT } from "../stores.js";
+import { inspect, NotThere, transfer } from "../transfer.js";
+
+/** @import { Store } from "../stores.js" */
+
+/**
+ * @typedef {object} Listed
+ * @property {string} key
+ * @property {number} size
+ * @property {string} sha256
+ * @property {string | null} source
+ * @property {string} listed_at
+ * @property {string | null} primary_at when its bytes were last found right there
+ * @property {string | null} replica_at
+ * @property {string | null} offsite_at
+ */
+
+/**
+ * @typedef {object} Look at an object in one store
+ * @property {Store} store
+ * @property {"good" | "missing" | "damaged" | "failed"} state `failed`: the store does not say
+ * @property {string | null} unrepaired why it is still wrong; null when it is right now
+ */
+
+/** @typedef {{ checked: number, repaired: number, placed: number, wrong: number, waiting: number, failed: number }} Counts */
+
+const MINUTE = 60_000;
+
+/** So that an object that waits a day for its turn is still looked at within a week. */
+const AGAIN = 6 * 24 * 60 * MINUTE;
+
+/** What could not be put right now may be able to be soon. */
+const SOON = 10 * MINUTE;
+
+/** An event brings a new object to the copies; it may be on its way for so long. */
+const ON_ITS_WAY = 3 * MINUTE;
+
+const IN_A_MOMENT = 1 * MINUTE;
+
+/**
+ * @param {D1Database} db
+ * @param {Store[]} stores the primary first
+ * @param {Listed} object
+ * @param {Date} time
+ * @param {Counts} counts
+ */
+export async function verifyObject(db, stores, object, time, counts) {
+  const looks = await Promise.all(stores.map((store) => lookAt(store, object)));
+  counts.checked += 1;
+  counts.failed += looks.filter(({ state }) => state === "failed").length;
+  if (isOnItsWay(object, looks, time)) {
+    counts.waiting += 1;
+    for (const look of looks) if (look.state === "missing") look.unrepaired = "it is on its way";
+    await db.batch([remembered(db, object, looks, time, IN_A_MOMENT)]);
+    return;
+  }
+  const wrong = looks.filter(({ state }) => state === "missing" || state === "damaged");
+  if (wrong.length > 0) {
+    const sources = await sourcesOf(db, object, looks);
+    for (const look of wrong) look.unrepaired = await repair(sources, look.store, object);
+  }
+  const isPlaced = (/** @type {Look} */ look) => look.state === "missing" && object.source !== null && isNew(object);
+  const repaired = wrong.filter(({ unrepaired }) => unrepaired === null);
+  counts.placed += repaired.filter(isPlaced).length;
+  counts.repaired += repaired.filter((look) => !isPlaced(look)).length;
+  counts.wrong += wrong.length - repaired.length;
+  const right = looks.every(({ state, unrepaired }) => state !== "failed" && unrepaired === null);
+  await db.batch([
+    ...looks.flatMap((look) => (isPlaced(look) && look.unrepaired === null ? [] : said(db, object, look, time))),
+    ...saidOfAll(db, object, looks, time),
+    remembered(db, object, looks, time, right ? AGAIN : SOON),
+  ]);
+}
+
+/**
+ * @param {Store} store
+ * @param {Listed} object
+ * @returns {Promise<Look>}
+ */
+async function lookAt(store, object) {
+  try {
+    return { store, state: await inspect(store, object.key, object), unrepaired: null };
+  } catch (error) {
+    logFailure("copy not read", { store: store.name, key: object.key, error: failureName(error) });
+    return { store, state: "failed", unrepaired: null };
+  }
+}
+
+/**
+ * @param {Listed} object
+ * @returns {boolean} whether it has never been found right anywhere
+ */
+function isNew({ primary_at, replica_at, offsite_at }) {
+  return primary_at === null && replica_at === null && offsite_at === null;
+}
+
+/**
+ * A new object that the primary has, and that copies have never had, is what an event is about to bring there.
+ *
+ * @param {Listed} object
+ * @param {Look[]} looks
+ * @param {Date} time
+ * @returns {boolean}
+ */
+function isOnItsWay(object, [primary, ...copies], time) {
+  const missing = copies.filter(({ state }) => state === "missing");
+  return (
+    time.getTime() - Date.parse(object.listed_at) < ON_ITS_WAY &&
+    primary?.state === "good" &&
+    missing.length > 0 &&
+    missing.every(({ store }) => object[/** @type {"replica_at"} */ (`${store.name}_at`)] === null) &&
+    copies.every(({ state }) => state !== "damaged")
+  );
+}
+
+/**
+ * @param {D1Database} db
+ * @param {Listed} object
+ * @param {Look[]} looks
+ * @returns {Promise<{ store: Store, key: string }[]>} good copies; without one, where the same bytes may lie under other
+ *   names: what it was copied from, or what was copied from it
+ */
+async function sourcesOf(db, { key, sha256, size }, looks) {
+  const good = looks.filter(({ state }) => state === "good").map(({ store }) => ({ store, key }));
+  if (good.length > 0) return good;
+  const { results } = await db
+    .prepare(
+      "SELECT key FROM objects WHERE sha256 = ?1 AND size = ?2 AND key <> ?3 ORDER BY source IS NOT NULL, key LIMIT 4",
+    )
+    .bind(sha256, size, key)
+    .run();
+  return results.flatMap((other) => looks.map(({ store }) => ({ store, key: String(other.key) })));
+}
+
+/**
+ * @param {{ store: Store, key: string }[]} sources
+ * @param {Store} store
+ * @param {Listed} object
+ * @returns {Promise<string | null>} null when it is right now, otherwise why not
+ */
+async function repair(sources, store, object) {
+  if (object.size > LARGEST_PUT)
+    return `it has ${object.size} bytes, more than can be written at once; copy it by hand`;
+  let why = "no good copy is left";
+  for (const source of sources) {
+    try {
+      await transfer(source, { store, key: object.key }, object);
+      return null;
+    } catch (error) {
+      if (error instanceof NotThere) continue;
+      logFailure("copy not repaired", { store: store.name, key: object.key, error: failureName(error) });
+      why = `writing it failed (${failureName(error)}); where a lock refuses to overwrite, lift its rule until it is repaired`;
+    }
+  }
+  return why;
+}
+
+/**
+ * @param {D1Database} db
+ * @param {Listed} object
+ * @param {Look} look
+ * @param {Date} time
+ * @returns {D1PreparedStatement[]} what is found, and the end of what no longer is
+ */
+function said(db, { key, size }, { store: { name: store }, state, unrepaired }, time) {
+  if (state === "failed") return [];
+  if (state === "good")
+    return [close(db, { kinds: ["missing", "damaged", "oversize"], key, store }, "right again", time)];
+  const kind = state === "missing" && size > LARGEST_PUT ? "oversize" : state;
+  const what = state === "missing" ? "it is not there" : "its bytes are not those that its manifest names";
+  const kinds = /** @type {const} */ (["missing", "damaged", "oversize"]);
+  return [
+    close(db, { kinds: kinds.filter((other) => other !== kind), key, store }, `now ${kind}`, time),
+    open(db, { kind, store, key, detail: unrepaired === null ? what : `${what}; ${unrepaired}` }, time),
+    ...(unrepaired === null ? [close(db, { kinds: [kind], key, store }, "repaired", time)] : []),
+  ];
+}
+
+/**
+ * @param {D1Database} db
+ * @param {Listed} object
+ * @param {Look[]} looks
+ * @param {Date} time
+ * @returns {D1PreparedStatement[]} whether it is lost; nothing that a silent store may still have is
+ */
+function saidOfAll(db, { key }, looks, time) {
+  const isThere = looks.some(({ state, unrepaired }) => state !== "failed" && unrepaired === null);
+  if (isThere) return [close(db, { kinds: ["lost"], key }, "found again", time)];
+  if (looks.some(({ state }) => state === "failed")) return [];
+  const detail = "no store has the bytes that its manifest names, under any name: what needs it cannot be restored";
+  return [open(db, { kind: "lost", store: "primary", key, detail }, time)];
+}
+
+/**
+ * @param {D1Database} db
+ * @param {Listed} object
+ * @param {Look[]} looks
+ * @param {Date} time
+ * @param {number} milliseconds until it is looked at again
+ * @returns {D1PreparedStatement}
+ */
+function remembered(db, { key }, looks, time, milliseconds) {
+  const at = Object.fromEntries(looks.map((look) => [look.store.name, whenRight(look, time)]));
+  return db
+    .prepare(
+      `UPDATE objects SET check_after = ?2,
+         primary_at = CASE ?3 WHEN 'same' THEN primary_at ELSE ?3 END,
+         replica_at = CASE ?4 WHEN 'same' THEN replica_at ELSE ?4 END,
+         offsite_at = CASE ?5 WHEN 'same' THEN offsite_at ELSE ?5 END
+       WHERE key = ?1`,
+    )
+    .bind(key, new Date(time.getTime() + milliseconds).toISOString(), at.primary, at.replica, at.offsite);
+}
+
+/**
+ * @param {Look} look
+ * @param {Date} time
+ * @returns {string | null} ISO 8601, or that nobody knows better than before
+ */
+function whenRight({ state, unrepaired }, time) {
+  if (state === "failed") return "same";
+  return unrepaired === null ? time.toISOString() : null;
+}

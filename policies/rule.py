@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any, Protocol, TypeVar
 
+from policies.errors import InputError
 from policies.graph import Graph, Undetermined
 
 
@@ -101,6 +102,11 @@ class Rule:
         except Undetermined as unknown:
             place = "" if unknown.urn == subject.urn else f"{_label(graph, unknown.urn)}: "
             return Verdict(self, subject.urn, subject.label, Outcome.UNDETERMINED, f"{place}{unknown}")
+        except InputError:
+            raise
+        except Exception as error:  # of a shape that the rule did not foresee: it never passes
+            reason = f"cannot be read: {type(error).__name__}: {error}"
+            return Verdict(self, subject.urn, subject.label, Outcome.UNDETERMINED, reason)
         return Verdict(self, subject.urn, subject.label, Outcome.FAIL if wrong else Outcome.PASS, wrong or "")
 
     @property

@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     destroy.add_argument("--yes", action="store_true", help="accepted for likeness with pulumi")
     export = command("export", commands.export, "print the state as `pulumi stack import` takes it")
     export.add_argument("--show-secrets", action="store_true", help="secrets in plain text")
+    export.add_argument("--planned", action="store_true", help="what the stack would hold after `up`, without secrets")
     export.add_argument("--file", type=Path, help="write to this file instead")
     imported = command("import", commands.import_, "replace the state by one that `export` or pulumi wrote")
     imported.add_argument("--file", type=Path, help="read this file instead of the standard input")

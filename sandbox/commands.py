@@ -9,10 +9,11 @@ from pathlib import Path
 
 from sandbox.engine import operations
 from sandbox.engine.display import Display
-from sandbox.engine.errors import InputError
+from sandbox.engine.errors import EngineError, InputError
 from sandbox.engine.operations import Result
-from sandbox.engine.transfer import export_state, import_state
+from sandbox.engine.transfer import export_plan, export_state, import_state
 from sandbox.engine.workspace import OpenClouds
+from sandbox.ledger import Entry
 
 
 def clouds() -> OpenClouds:
@@ -72,12 +73,27 @@ def _show(options: argparse.Namespace, display: Display, result: Result, *, plan
 
 def export(options: argparse.Namespace) -> int:
     """`export`."""
-    text = json.dumps(export_state(_root(options), options.stack, show_secrets=options.show_secrets), indent=4)
+    exported = _planned(options) if options.planned else None
+    if exported is None:
+        exported = export_state(_root(options), options.stack, show_secrets=options.show_secrets)
+    text = json.dumps(exported, indent=4)
     if options.file:
         options.file.write_text(text + "\n", encoding="utf-8")
     else:
         print(text)
     return 0
+
+
+def _planned(options: argparse.Namespace) -> Entry:
+    display = Display(argparse.Namespace(stack=options.stack, json=True, diff=False), "Planning")
+    with display:
+        result = operations.preview(_root(options), options.stack, clouds(), display)
+    if result.code == InputError.exit_code:
+        raise InputError(f"{options.stack} cannot be planned, because its program refuses what it was given")
+    if result.code:
+        reasons = "; ".join(message for _, message in result.plan.errors) or "the program ended early"
+        raise EngineError(f"{options.stack} cannot be planned: {reasons}")
+    return export_plan(result.resources)
 
 
 def import_(options: argparse.Namespace) -> int:

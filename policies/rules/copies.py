@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, cast
-
-from policies.controls import ACCESS, AT_REST, OFFSITE, RECOVERY
+from policies.controls import OFFSITE, RECOVERY
 from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import Severity, Subject, define
@@ -24,33 +21,8 @@ from policies.views.vault import (
     replicas,
 )
 
-ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
-PUBLIC = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
-OWNERSHIP = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
-BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
-TOKEN = "cloudflare:index/accountToken:AccountToken"  # noqa: S105 (a type)
-USER_POLICY = "aws:iam/userPolicy:UserPolicy"
-MANAGED_DOMAIN = "cloudflare:index/r2ManagedDomain:R2ManagedDomain"
-CUSTOM_DOMAIN = "cloudflare:index/r2CustomDomain:R2CustomDomain"
-KEY = "aws:kms/key:Key"
 ACTIONS = {"PutObject", "CompleteMultipartUpload", "CopyObject"}
 BATCH_SECONDS = 900  # how long a batch of messages may take at most, by the platform's own limit
-# R2's permission group "Workers R2 Storage Bucket Item Write", by Cloudflare's id: objects, and no configuration.
-ITEM_WRITE = "2efd5506f9c8494dacb1fa10a3e7d5b6"
-# What would let whoever writes copies also take them away.
-UNLOCKING = (
-    "s3:*",
-    "*",
-    "s3:BypassGovernanceRetention",
-    "s3:PutBucketObjectLockConfiguration",
-    "s3:PutLifecycleConfiguration",
-    "s3:PutBucketVersioning",
-    "s3:PutBucketPolicy",
-    "s3:DeleteBucket",
-    "s3:DeleteObjectVersion",
-    "kms:ScheduleKeyDeletion",
-    "kms:*",
-)
 
 
 def whole(graph: Graph) -> list[Subject]:
@@ -167,8 +139,7 @@ def replicated_at_once(graph: Graph, copy: Copy) -> str | None:
     }
     if missing := sorted(ACTIONS - told):
         return f"{events[0].name} does not tell of {', '.join(missing)} everywhere in the bucket"
-    queues = graph.targets(events[0], "queueId", QUEUE)
-    consumers = [one for queue in queues for one in graph.referring(queue, CONSUMER, "queueId")]
+    consumers = _consumers(graph, copy)
     scripts = {script.text("name") for script in graph.of(SCRIPT)}
     if not any(one.text("scriptName") in scripts for one in consumers):
         return "no Worker of this stack consumes what is told"
@@ -302,107 +273,50 @@ def _reconcilers(graph: Graph) -> list[Worker]:
 
 @define(
     "retention",
-    "offsite-is-encrypted",
+    "dead-letters-are-handled",
     Severity.HIGH,
-    "The off-site copy is encrypted with a key of its own",
-    over=offsite_copies,
-    promises=("BAK-3",),
-    controls=AT_REST,
-    remedy="restore the bucket's encryption with the off-site KMS key (components/offsite.py)",
+    "What failed too often is tried again, and somebody hears of it",
+    over=primaries,
+    promises=("BAK-5", "REC-4"),
+    controls=OFFSITE,
+    remedy="restore the consumer of the dead-letter queue (components/backup_workers.py)",
 )
-def offsite_encrypted(graph: Graph, copy: Copy) -> str | None:
-    """Encrypted before it left the machine, and again where it lies."""
-    for configuration in graph.referring(copy.bucket, ENCRYPTION, "bucket"):
-        for rule in configuration.items("rules"):
-            algorithm = rule.text("applyServerSideEncryptionByDefault.sseAlgorithm")
-            if algorithm not in {"aws:kms", "aws:kms:dsse"}:
-                return f"its encryption is {algorithm or 'not set'}; aws:kms is expected"
-            keys = graph.targets(configuration, "rules", KEY)
-            return None if keys else "it is not encrypted with a key of this stack"
-    return "it has no default encryption"
-
-
-@define(
-    "retention",
-    "buckets-are-private",
-    Severity.CRITICAL,
-    "No backup can be read by the public",
-    over=copies,
-    promises=("BAK-3",),
-    controls=ACCESS,
-    remedy="restore the public access block and the ownership; remove public domains of R2 buckets",
-)
-def buckets_private(graph: Graph, copy: Copy) -> str | None:
-    """Encrypted as they are, who has seen one knows how much there is and when it changes."""
-    if copy in r2_copies(graph):
-        for domain in (
-            *graph.referring(copy.bucket, MANAGED_DOMAIN, "bucketName"),
-            *graph.referring(copy.bucket, CUSTOM_DOMAIN, "bucketName"),
-        ):
-            if domain.flag("enabled"):
-                return f"{domain.label} publishes it"
-        return None
-    blocks = graph.referring(copy.bucket, PUBLIC, "bucket")
-    if not blocks:
-        return "nothing blocks public access to it"
-    for name in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"):
-        if not blocks[0].flag(name):
-            return f"{name} is not true"
-    owners = graph.referring(copy.bucket, OWNERSHIP, "bucket")
-    if not any(one.text("rule.objectOwnership") == "BucketOwnerEnforced" for one in owners):
-        return "its objects may belong to others (rule.objectOwnership is not BucketOwnerEnforced)"
+def dead_letters_handled(graph: Graph, copy: Copy) -> str | None:
+    """A message that nobody takes out of the queue is forgotten by it after two weeks at most."""
+    letters = [queue for one in _consumers(graph, copy) for queue in graph.targets(one, "deadLetterQueue", QUEUE)]
+    if not letters:
+        return "there is no dead-letter queue behind what tells of its objects"
+    for queue in letters:
+        if not graph.referring(queue, CONSUMER, "queueId"):
+            return f"nobody consumes {queue.name}"
+        if queue in graph.targets(graph.referring(queue, CONSUMER, "queueId")[0], "deadLetterQueue", QUEUE):
+            return f"{queue.name} is its own dead-letter queue: its messages go round for ever"
     return None
 
 
-@define(
-    "retention",
-    "offsite-speaks-tls-only",
-    Severity.MEDIUM,
-    "The off-site bucket refuses whoever does not use TLS",
-    over=offsite_copies,
-    promises=("BAK-3",),
-    controls=ACCESS,
-    remedy="restore the bucket's policy (components/offsite.py)",
-)
-def offsite_tls_only(graph: Graph, copy: Copy) -> str | None:
-    """Its policy names the bucket by what AWS will call it, so that the first preview cannot know it yet."""
-    for policy in graph.referring(copy.bucket, BUCKET_POLICY, "bucket"):
-        for statement in _statements(policy):
-            condition = cast("dict[str, Any]", statement.get("Condition") or {})
-            if statement.get("Effect") == "Deny" and condition.get("Bool") == {"aws:SecureTransport": "false"}:
-                return None
-    return "no policy denies what does not use TLS"
+def _consumers(graph: Graph, copy: Copy) -> list[Resource]:
+    """What consumes the events of a bucket."""
+    queues = [
+        queue
+        for one in graph.referring(copy.bucket, EVENTS, "bucketName")
+        for queue in graph.targets(one, "queueId", QUEUE)
+    ]
+    return [one for queue in queues for one in graph.referring(queue, CONSUMER, "queueId")]
 
 
 @define(
     "retention",
-    "writers-cannot-unlock",
+    "copies-are-reconciled",
     Severity.CRITICAL,
-    "Who writes copies may not take locks, versions or keys away",
-    over=whole,
-    promises=("BAK-3", "BAK-6"),
-    controls=ACCESS,
-    remedy="restore the least that the writer needs (components/offsite.py, components/vault.py)",
+    "What was never told of is found by comparing the copies",
+    over=replicators,
+    promises=("BAK-5", "REC-4"),
+    controls=OFFSITE,
+    remedy="restore the cron trigger of backups/replicate (components/backup_workers.py)",
 )
-def writers_cannot_unlock(graph: Graph, _: Resource) -> str | None:
-    """A leaked key must not be worth more than the objects that it may write."""
-    for token in graph.of(TOKEN):
-        for policy in token.items("policies"):
-            groups = {one.text("id") for one in policy.items("permissionGroups")}
-            if groups - {ITEM_WRITE}:
-                return f"{token.label} has permission groups beside that for writing objects"
-            primary = [copy.name for copy in primaries(graph)]
-            if not any(name in policy.text("resources") and "*" not in name for name in primary):
-                return f"{token.label} is not confined to the primary bucket"
-    for policy in graph.of(USER_POLICY):
-        for statement in _statements(policy):
-            actions = statement.get("Action")
-            listed = cast("list[str]", [actions] if isinstance(actions, str) else actions or [])
-            if statement.get("Effect") == "Allow" and (wrong := sorted(set(listed) & set(UNLOCKING))):
-                return f"{policy.label} allows {', '.join(wrong)}"
+def copies_reconciled(_: Graph, worker: Worker) -> str | None:
+    """Notifications can be missed; a listing cannot."""
+    gap, most = worker.gap_seconds, number("REC-4", "reconcile_seconds")
+    if gap is None or gap > most:
+        return f"it compares {'never' if gap is None else f'every {gap:g} s'}; {most:g} s at most are expected"
     return None
-
-
-def _statements(policy: Resource) -> list[dict[str, Any]]:
-    document = cast("dict[str, Any]", json.loads(policy.text("policy") or "{}"))
-    return cast("list[dict[str, Any]]", document.get("Statement") or [])

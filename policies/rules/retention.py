@@ -53,6 +53,12 @@ def _keep(graph: Graph, kind: str) -> float:
     return days
 
 
+def _longest(graph: Graph, kind: str) -> float:
+    """How long something of a class may be kept: the newest full backups, a day apart, stay however old they are."""
+    fulls = rotation(graph).minimum_fulls or 0
+    return max(_keep(graph, kind), fulls) if kind == "hourly" else _keep(graph, kind)
+
+
 @define(
     "retention",
     "kept-as-long-as-the-rotation-says",
@@ -67,7 +73,7 @@ def kept_long_enough(graph: Graph, copy: Copy) -> str | None:
     """The rotation decides; a lifecycle rule is behind it and never in front."""
     for group in database_groups(graph):
         for kind in CLASSES:
-            expires, keep = copy.expires(_sample(kind, group)), _keep(graph, kind)
+            expires, keep = copy.expires(_sample(kind, group)), _longest(graph, kind)
             if expires is not None and expires < keep + 1:
                 return f"{kind} backups of {group.name} go after {expires:g} days; {keep:g} are kept, and a day more"
     return None
@@ -87,7 +93,7 @@ def everything_ages_out(graph: Graph, copy: Copy) -> str | None:
     """What is never deleted is kept longer than customers were told."""
     for group in database_groups(graph):
         for kind in CLASSES:
-            expires, most = copy.expires(_sample(kind, group)), _keep(graph, kind) + number("BAK-6", "backstop_days")
+            expires, most = copy.expires(_sample(kind, group)), _longest(graph, kind) + number("BAK-6", "backstop_days")
             if expires is None:
                 return f"{kind} backups of {group.name} never go"
             if expires > most:
@@ -130,7 +136,7 @@ def wal_outlives(graph: Graph, copy: Copy) -> str | None:
 def wal_ages_out(graph: Graph, copy: Copy) -> str | None:
     """WAL holds the same data as the backups."""
     for group in database_groups(graph):
-        wal, most = copy.expires(_wal(group)), _keep(graph, "hourly") + number("BAK-6", "backstop_days")
+        wal, most = copy.expires(_wal(group)), _longest(graph, "hourly") + number("BAK-6", "backstop_days")
         if wal is None or wal > most:
             return f"WAL of {group.name} goes {'never' if wal is None else f'after {wal:g} days'}; {most:g} at most"
     return None

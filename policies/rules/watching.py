@@ -6,9 +6,9 @@ from policies.controls import MONITORING, RETENTION, TESTING
 from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import Severity, Subject, define
-from policies.views.edge import CRON, D1, SCRIPT, Worker, in_folder
+from policies.views.edge import CRON, D1, SCRIPT, Worker, backup_workers, in_folder
 from policies.views.machines import database_groups
-from policies.views.vault import offsite_copies, primaries, r2_copies
+from policies.views.vault import S3_LOCK, offsite_copies, primaries, r2_copies
 
 TASK = "aws:ssm/maintenanceWindowTask:MaintenanceWindowTask"
 
@@ -87,6 +87,50 @@ def watchdog(graph: Graph, worker: Worker) -> str | None:
     missing = [copy for copy in primaries(graph) if copy.name not in names]
     if missing:
         return f"it does not look at {missing[0].bucket.name}"
+    return None
+
+
+@define(
+    "retention",
+    "backup-alarms-reach-two-channels",
+    Severity.HIGH,
+    "What is wrong with backups reaches people by mail and by webhook",
+    over=watchers,
+    promises=("REC-4", "BAK-1", "BAK-2"),
+    controls=MONITORING,
+    remedy="name at least one address in alarms.emails and one in alarms.webhooks",
+)
+def backup_alarms(_: Graph, worker: Worker) -> str | None:
+    """The watchdog does not pass through AWS, which may be what is down."""
+    needed = {"EMAIL": "send_email", "ALARM_EMAILS": "json", "ALARM_WEBHOOKS": "secret_text"}
+    for name, type in needed.items():
+        if name not in worker.bindings or worker.bindings[name].text("type") != type:
+            return f"it has no binding {name} ({type})"
+    return None if worker.names("ALARM_EMAILS") else "ALARM_EMAILS names nobody"
+
+
+@define(
+    "retention",
+    "workers-share-one-rotation",
+    Severity.HIGH,
+    "Every Worker that looks after backups follows the same rotation and knows the off-site lock",
+    over=backup_workers,
+    promises=("BAK-6",),
+    controls=RETENTION,
+    remedy="bind ROTATION and LOCK_MODE from the topology (components/backup_workers.py)",
+)
+def one_rotation(graph: Graph, worker: Worker) -> str | None:
+    """What one Worker keeps, another must not age out."""
+    bound = worker.document("ROTATION")
+    if bound is None:
+        return "it has no binding ROTATION"
+    for other in backup_workers(graph):
+        if other.document("ROTATION") != bound:
+            return f"its ROTATION is not that of {other.label}"
+    if "LOCK_MODE" in worker.bindings:
+        modes = {lock.text("rule.defaultRetention.mode") for lock in graph.of(S3_LOCK)}
+        if worker.text("LOCK_MODE") not in modes:
+            return f"LOCK_MODE is {worker.text('LOCK_MODE')}, and the bucket's mode is {', '.join(sorted(modes))}"
     return None
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
 
 from sandbox.engine import project, urns
 from sandbox.engine.errors import InputError
-from sandbox.engine.state import FIELDS, decode, dependencies_of
+from sandbox.engine.state import FIELDS, Resource, decode, dependencies_of, encode, to_entry
 from sandbox.engine.workspace import find
 from sandbox.ledger import Entry
+from sandbox.values import UNKNOWN, Properties, Secret, Value, reveal, transform
 
 _DEPLOYMENT: Final = {"manifest", "secrets_providers", "resources", "pending_operations", "metadata"}
 # What other engines record and this one has no use for.
@@ -25,6 +27,29 @@ def export_state(root: Path, stack: str, *, show_secrets: bool) -> Entry:
         if show_secrets:
             state.unlock()
         return state.export(show_secrets=show_secrets)
+
+
+def export_plan(resources: Iterable[Resource]) -> Entry:
+    """What a preview says a stack would hold, in the same format: unknowns as Pulumi writes them, and no secret at all.
+
+    It is for reading and judging; importing it would make objects that are not there.
+    """
+    entries = {one.urn: to_entry(_without_secrets(one), None) for one in resources}
+    return encode(entries)
+
+
+def _without_secrets(resource: Resource) -> Resource:
+    inputs, outputs = (cast(Properties, _veil(values)) for values in (resource.inputs, resource.outputs))
+    return replace(resource, inputs=inputs, outputs=outputs)
+
+
+def _veil(value: Value) -> Value:
+    """A value with every secret's leaves replaced by a word, marked as secret all the same."""
+    if isinstance(value, Secret):
+        return Secret(transform(reveal({"": value.value})[""], lambda leaf: leaf if leaf is UNKNOWN else "[secret]"))
+    if isinstance(value, dict):
+        return {key: _veil(item) for key, item in value.items()}
+    return [_veil(item) for item in value] if isinstance(value, list) else value
 
 
 def import_state(root: Path, stack: str, text: str) -> Path | None:

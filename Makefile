@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CODE := __main__.py components machines policies sandbox status backups console benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install up preview test lint format picture benchmark page outages requirements clean
+.PHONY: help install up preview test lint format picture benchmark page outages mutation evidence requirements clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ page: $(DEVELOPMENT) $(WORKERS) ## The status page at http://127.0.0.1:8787/, to
 
 outages: $(DEVELOPMENT) $(WORKERS) ## A thousand random outages: is everybody told once, does every minute add up?
 	$(PYTHON) -m tests.workers.outages --outages 1000
+
+mutation: $(RUNTIME) ## Weaken production in every way there is: does the rule that should notice?
+	@$(PYTHON) -m policies.mutation
 
 requirements: $(RUNTIME) ## Compile requirements*.txt anew from requirements*.in
 	@for file in requirements requirements-dev requirements-bootstrap; do \

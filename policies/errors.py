@@ -4,4 +4,6 @@ from __future__ import annotations
 
 
 class InputError(Exception):
-    """What was given (a file, an exemption, a configuration) cannot be used; nothing was judged. Exit code 2."""
+    """What was given (a file, an exemption, a configuration) cannot be used; nothing was judged."""
+
+    exit_code: int = 2

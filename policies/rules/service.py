@@ -9,7 +9,17 @@ from policies.controls import DISCLOSURE, MONITORING, REDUNDANCY
 from policies.graph import Graph, Resource
 from policies.promises import load, number
 from policies.rule import Severity, Subject, define
-from policies.views.edge import D1, ROUTE, VERSION, ZONE, Worker, api_workers, domains_of, status_workers, workers
+from policies.views.edge import (
+    ROUTE,
+    VERSION,
+    ZONE,
+    Worker,
+    api_workers,
+    databases_of,
+    domains_of,
+    status_workers,
+    workers,
+)
 
 HEALTH_CHECK = "cloudflare:index/healthcheck:Healthcheck"
 # Bindings that lead into the platform: the page must be able to say that any of it is down.
@@ -118,9 +128,9 @@ def status_stands_alone(graph: Graph, worker: Worker) -> str | None:
         }
         if shared:
             return "it answers in the API's own zone"
-    databases = {one.urn for one in graph.targets(worker.version, "bindings", D1)}
+    databases = {one.urn for one in databases_of(graph, worker)}
     for other in workers(graph):
-        if other.urn != worker.urn and databases & {one.urn for one in graph.targets(other.version, "bindings", D1)}:
+        if other.urn != worker.urn and databases & {one.urn for one in databases_of(graph, other)}:
             return f"it shares its database with {other.label}"
     return None
 
@@ -144,7 +154,7 @@ def status_probes(graph: Graph, worker: Worker) -> str | None:
     names = {domain.text("hostname") for other in api_workers(graph) for domain in domains_of(graph, other)}
     if address.scheme != "https" or address.hostname not in names:
         return f"HEALTH_URL is {worker.text('HEALTH_URL') or 'not set'}, which is no name of the API's Worker"
-    return None if graph.targets(worker.version, "bindings", D1) else "it has no database to keep what it saw"
+    return None if databases_of(graph, worker) else "it has no database to keep what it saw"
 
 
 @define(

@@ -6,7 +6,7 @@ from policies.controls import MONITORING, RETENTION, TESTING
 from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import Severity, Subject, define
-from policies.views.edge import CRON, D1, SCRIPT, Worker, backup_workers, in_folder
+from policies.views.edge import CRON, SCRIPT, Worker, backup_workers, databases_of, in_folder
 from policies.views.machines import database_groups
 from policies.views.vault import S3_LOCK, offsite_copies, primaries, r2_copies
 
@@ -44,7 +44,7 @@ def _runs(worker: Worker, most_seconds: float) -> str | None:
 
 
 def _remembers(graph: Graph, worker: Worker) -> str | None:
-    return None if graph.targets(worker.version, "bindings", D1) else "it has no database to remember what it found"
+    return None if databases_of(graph, worker) else "it has no database to remember what it found"
 
 
 @define(

@@ -103,6 +103,16 @@ def workers(graph: Graph) -> list[Worker]:
     return found
 
 
+def databases_of(graph: Graph, worker: Worker) -> list[Resource]:
+    """The D1 databases that a Worker is bound to: by id, or while ids are unknown by what its bindings depend on."""
+    bound = [one for one in worker.bindings.values() if one.text("type") == "d1"]
+    if not bound:
+        return []
+    ids = {one.text("id") for one in bound if one.known("id")}
+    depended = graph.targets(worker.version, "bindings", D1)
+    return [one for one in depended if not one.known("id") or one.text("id") in ids]
+
+
 def in_folder(graph: Graph, folder: str) -> list[Worker]:
     """The Workers whose main module lies in a folder."""
     return [worker for worker in workers(graph) if worker.folder == folder]

@@ -1,0 +1,63 @@
+"""`python -m policies.mutation`: weaken a compliant stack in every way there is, and see who notices.
+
+Exit code 0 when each mutant is killed by the rule that should, each rule kills one, and none fires on the stack itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from policies.errors import InputError
+from policies.mutation.trial import WEAKENINGS, Trial, baseline, idle_rules, try_all
+from policies.sources import from_file
+from policies.stacks import brought_up
+
+
+def main() -> int:
+    """Run every weakening and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m policies.mutation", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--stack", default="prod", help="the stack to weaken, brought up in the sandbox (default: prod)"
+    )
+    parser.add_argument("--file", type=Path, help="an exported state to weaken instead")
+    options = parser.parse_args()
+    try:
+        graph = (from_file(options.file) if options.file else brought_up(options.stack)).graph
+        fires = baseline(graph)
+        trials = try_all(graph, WEAKENINGS)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    _show(trials)
+    idle = idle_rules(trials)
+    for finding in fires:
+        print(f"fires on the stack as it is: {finding}")
+    for rule in idle:
+        print(f"kills nothing: {rule}")
+    killed, made = sum(trial.killed for trial in trials), sum(trial.made for trial in trials)
+    print(f"{len(trials)} ways of weakening, {len({trial.weakening.kills for trial in trials})} rules")
+    print(f"{killed}/{made} mutants killed")
+    return 0 if killed == made and not fires and not idle and all(trial.made for trial in trials) else 1
+
+
+def _show(trials: list[Trial]) -> None:
+    table = Table("weakening", "rule that should notice", "mutants", "killed", "also noticed by")
+    for trial in trials:
+        also = sorted(trial.others)
+        shown = ", ".join(also[:3]) + (f" and {len(also) - 3} more" if len(also) > 3 else "")
+        style = None if trial.made and trial.killed == trial.made else "bold red"
+        table.add_row(
+            trial.weakening.name, trial.weakening.kills, str(trial.made), str(trial.killed), shown, style=style
+        )
+        for subject in trial.survivors:
+            table.add_row("", f"  survived: {subject}", "", "", "", style="red")
+    Console(width=None if sys.stdout.isatty() else 180).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -18,9 +18,9 @@ import grpc
 from google.protobuf import empty_pb2, json_format
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc, plugin_pb2
 
+from console.errors import InputError
 from policies import configuration, exemptions
 from policies.configuration import Level, Strictness
-from policies.errors import InputError
 from policies.exemptions import Exemption
 from policies.judging import Finding, Judgement, judge
 from policies.packs import PACKS, VERSION, rules_of

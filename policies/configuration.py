@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, cast
 
-from policies.errors import InputError
+from console.errors import InputError
 
 
 class Level(StrEnum):

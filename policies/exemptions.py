@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
 
-from policies.errors import InputError
+from console.errors import InputError
 from policies.graph import Graph
 
 FILE: Final = Path(__file__).with_name("exemptions.toml")

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
 
-from policies.errors import InputError
+from console.errors import InputError
 
 FILE: Final = Path(__file__).resolve().parent.parent / "promises.toml"
 LINKS: Final = ("declared_by", "enforced_by", "proven_by")

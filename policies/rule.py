@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any, Protocol, TypeVar
 
-from policies.errors import InputError
+from console.errors import InputError
 from policies.graph import Graph, Undetermined
 
 

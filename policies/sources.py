@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from google.protobuf import struct_pb2
 
-from policies.errors import InputError
+from console.errors import InputError
 from policies.graph import Graph, ProviderOf, Resource, Unknown, Value
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
@@ -48,8 +48,13 @@ class Judged:
     """A graph, and what identifies the state it was made of."""
 
     graph: Graph
-    sha256: str
+    content: bytes
     source: str
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the state, as it was given."""
+        return hashlib.sha256(self.content).hexdigest()
 
 
 def from_file(path: Path) -> Judged:
@@ -71,7 +76,7 @@ def from_export(content: bytes, source: str) -> Judged:
     entries = _resources(document, source)
     regions = {entry["urn"]: _region(entry) for entry in entries if entry["type"].startswith("pulumi:providers:")}
     resources = [_from_entry(entry, regions) for entry in entries if not entry.get("delete")]
-    return Judged(Graph(resources), hashlib.sha256(content).hexdigest(), source)
+    return Judged(Graph(resources), content, source)
 
 
 def _resources(document: Any, source: str) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from policies.errors import InputError
+from console.errors import InputError
 from policies.sources import Judged, from_export
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from policies.errors import InputError
+from console.errors import InputError
 from policies.mutation.trial import WEAKENINGS, Trial, baseline, idle_rules, try_all
 from policies.sources import from_file
 from policies.stacks import brought_up

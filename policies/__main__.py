@@ -1,0 +1,7 @@
+"""Entry point of `python -m policies`."""
+
+import sys
+
+from policies.cli import main
+
+sys.exit(main())

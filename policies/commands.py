@@ -1,0 +1,130 @@
+"""What each command does between the command line and the rules."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+from console.errors import InputError
+from console.tables import cell, table
+from policies.analyzer import explain
+from policies.evidence import junit, oscal, page, sarif
+from policies.evidence.gathered import Evidence, gather, word_of
+from policies.evidence.markdown import render as as_markdown
+from policies.packs import all_rules
+from policies.sources import from_file
+from policies.stacks import planned
+
+FILES: Final[dict[str, Callable[[Evidence], str]]] = {
+    "report.html": page.render,
+    "assessment-results.json": oscal.render,
+    "results.sarif": sarif.render,
+    "junit.xml": junit.render,
+}
+STATE: Final = "state.json"
+STYLES: Final = {"pass": "green", "fail": "bold red", "excused": "yellow", "undetermined": "magenta"}
+
+
+def rules(options: argparse.Namespace) -> int:
+    """`rules`."""
+    if options.json:
+        print(json.dumps([_described(rule.id) for rule in all_rules()], indent=1))
+        return 0
+    shown = table(("pack", "rule", "severity", "promises", "what must hold"), whole=("rule",))
+    for rule in all_rules():
+        shown.add_row(rule.pack, rule.id, rule.severity.value, " ".join(rule.promises), rule.title)
+    Console(highlight=False, markup=False).print(shown)
+    return 0
+
+
+def _described(id: str) -> dict[str, object]:
+    rule = next(rule for rule in all_rules() if rule.id == id)
+    return {
+        "id": rule.id,
+        "pack": rule.pack,
+        "severity": rule.severity.value,
+        "title": rule.title,
+        "rationale": rule.rationale,
+        "remedy": rule.remedy,
+        "promises": rule.promises,
+        "controls": rule.controls,
+    }
+
+
+def judge(options: argparse.Namespace) -> int:
+    """`judge`."""
+    evidence = _evidence(options)
+    if options.json:
+        print(json.dumps(_summary(evidence)))
+    elif options.markdown:
+        print(as_markdown(evidence))
+    else:
+        _show(evidence)
+    return 1 if evidence.stops else 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """`report`."""
+    evidence = _evidence(options)
+    folder: Path = options.out
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if options.file is None:  # a plan holds no secret; whoever gave a file has it, with what it may hold
+            (folder / STATE).write_bytes(evidence.judged.content)
+        for name, render in FILES.items():
+            (folder / name).write_text(render(evidence), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to: {error}; name another folder") from error
+    _show(evidence)
+    print(f"Written to {folder}: {', '.join(FILES)}{f', {STATE}' if options.file is None else ''}")
+    return 1 if evidence.stops else 0
+
+
+def _evidence(options: argparse.Namespace) -> Evidence:
+    if options.file is not None:
+        return gather(from_file(options.file), final=True)
+    return gather(planned(options.stack), final=False)
+
+
+def _summary(evidence: Evidence) -> dict[str, object]:
+    return {
+        "stack": evidence.stack,
+        "compliant": not evidence.stops,
+        "commit": str(evidence.commit),
+        "stateSha256": evidence.judged.sha256,
+        "verdicts": [
+            {
+                "pack": one.verdict.rule.pack,
+                "rule": one.verdict.rule.id,
+                "resource": one.verdict.urn,
+                "verdict": word_of(one),
+                "message": one.verdict.message,
+            }
+            for one in evidence.findings
+        ],
+        "exemptions": [
+            {"rule": one.rule, "resource": one.resource, "daysLeft": one.days_left(evidence.time.date())}
+            for one in evidence.exemptions
+        ],
+        "problems": evidence.problems,
+    }
+
+
+def _show(evidence: Evidence) -> None:
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    words = [word_of(finding) for finding in evidence.findings]
+    counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
+    for finding in evidence.findings:
+        if finding.notable:
+            word = word_of(finding)
+            line = Text(f"{word}: ", STYLES.get(word, ""))
+            console.print(line + Text(cell(f"{finding.verdict.rule.id}: {explain(finding)}"), ""))
+    for problem in evidence.problems:
+        console.print(Text(problem, STYLES["fail"]))
+    console.print(f"{evidence.stack}: {len(evidence.by_rule)} rules, {len(words)} verdicts: {counts}")

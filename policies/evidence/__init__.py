@@ -1,0 +1,1 @@
+"""What was judged and found, as files that a reviewer can keep: OSCAL, SARIF, JUnit and a page to read."""

@@ -1,0 +1,138 @@
+"""Everything that the evidence says, gathered once: each file is one view of it."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from policies import configuration, exemptions, promises
+from policies.exemptions import Exemption
+from policies.judging import Finding, Judgement, judge
+from policies.packs import PACKS, VERSION, all_rules, rules_of
+from policies.promises import Promise
+from policies.rule import Outcome, Rule
+from policies.sources import Judged
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+TOOLS: Final = ("pulumi", "pulumi-aws", "pulumi-cloudflare", "pulumi-random", "compliance-trestle")
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Which version of the project was judged."""
+
+    hash: str
+    changed: bool  # whether files differed from it
+
+    def __str__(self) -> str:
+        return f"{self.hash} with changes that are not committed" if self.changed else self.hash
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A judgement with all that makes it evidence."""
+
+    stack: str
+    judged: Judged
+    judgements: Mapping[str, Judgement]  # by pack
+    exemptions: Sequence[Exemption]  # of this stack
+    promises: Mapping[str, Promise]
+    commit: Commit
+    time: datetime
+    tools: Mapping[str, str]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Those of all packs."""
+        return [finding for judgement in self.judgements.values() for finding in judgement.findings]
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the exemptions."""
+        return [problem for judgement in self.judgements.values() for problem in judgement.problems]
+
+    @property
+    def stops(self) -> bool:
+        """Whether anything mandatory fails."""
+        return any(judgement.stops for judgement in self.judgements.values())
+
+    @cached_property
+    def by_rule(self) -> dict[str, list[Finding]]:
+        """Rule id to its findings; a rule that the stack has disabled has none."""
+        found: dict[str, list[Finding]] = {}
+        for finding in self.findings:
+            found.setdefault(finding.verdict.rule.id, []).append(finding)
+        return found
+
+    @property
+    def rules(self) -> list[Rule]:
+        """Every rule."""
+        return all_rules()
+
+    def rules_for(self, promise: str) -> list[Rule]:
+        """The rules that are about a promise."""
+        return [rule for rule in self.rules if promise in rule.promises]
+
+
+def gather(judged: Judged, *, final: bool, now: datetime | None = None) -> Evidence:
+    """Judge a graph as its stack is configured; `InputError` for a configuration or exemption that cannot be used."""
+    time = now or datetime.now(UTC)
+    stack = judged.graph.name
+    known = [rule.id for rule in all_rules()]
+    excused = exemptions.load(known, time.date())
+    judgements: dict[str, Judgement] = {}
+    for pack in PACKS:
+        rules = rules_of(pack)
+        strictness = configuration.load(pack, stack, [rule.id for rule in rules])
+        judgements[pack] = judge(judged.graph, rules, strictness, excused, final=final)
+    own = [one for one in excused if one.stack == stack]
+    return Evidence(stack, judged, judgements, own, promises.load(), commit(), time, tools())
+
+
+def commit() -> Commit:
+    """The commit that is checked out here."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        return Commit(git("rev-parse", "HEAD") or "unknown", bool(git("status", "--porcelain", "--untracked-files=no")))
+    except OSError:
+        return Commit("unknown", changed=False)
+
+
+def tools() -> dict[str, str]:
+    """What judged, by name and version."""
+    found = {"policies": VERSION, "python": platform.python_version()}
+    for tool in TOOLS:
+        try:
+            found[tool] = version(tool)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def outcome_of(findings: Sequence[Finding]) -> str:
+    """One word for several findings: the worst that counts."""
+    if any(finding.stops for finding in findings):
+        return "fail"
+    if any(finding.exemption is not None for finding in findings):
+        return "excused"
+    if any(finding.verdict.outcome is Outcome.FAIL for finding in findings):
+        return "advisory"
+    if any(finding.verdict.outcome is Outcome.UNDETERMINED for finding in findings):
+        return "undetermined"
+    return "pass" if any(finding.verdict.outcome is Outcome.PASS for finding in findings) else "not applicable"
+
+
+def word_of(finding: Finding) -> str:
+    """The same word for one finding."""
+    return outcome_of([finding])

@@ -1,0 +1,40 @@
+"""The evidence as JUnit XML: a suite for each pack, a case for each rule and resource."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from policies.evidence.gathered import Evidence, word_of
+from policies.judging import Finding
+
+
+def render(evidence: Evidence) -> str:
+    """The document."""
+    whole = ElementTree.Element("testsuites", name=f"policies of {evidence.stack}")
+    for pack, judgement in evidence.judgements.items():
+        suite = ElementTree.SubElement(
+            whole, "testsuite", name=pack, timestamp=evidence.time.strftime("%Y-%m-%dT%H:%M:%S")
+        )
+        for finding in judgement.findings:
+            _case(suite, pack, finding)
+        for problem in judgement.problems:
+            case = ElementTree.SubElement(suite, "testcase", classname=f"{pack}.exemptions", name=problem.split(" ")[0])
+            ElementTree.SubElement(case, "failure", message=problem, type="exemption")
+        suite.set("tests", str(len(suite.findall("testcase"))))
+        suite.set("failures", str(len(suite.findall("testcase/failure"))))
+        suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
+        suite.set("errors", "0")
+    ElementTree.indent(whole)
+    return ElementTree.tostring(whole, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(suite: ElementTree.Element, pack: str, finding: Finding) -> None:
+    verdict = finding.verdict
+    case = ElementTree.SubElement(suite, "testcase", classname=f"{pack}.{verdict.rule.id}", name=verdict.label)
+    word = word_of(finding)
+    if word == "fail":
+        failure = ElementTree.SubElement(case, "failure", message=verdict.message, type=verdict.rule.severity.value)
+        failure.text = f"{verdict.urn}\nRemedy: {verdict.rule.remedy}"
+    elif word != "pass":
+        reason = finding.exemption.reason if finding.exemption is not None else verdict.message
+        ElementTree.SubElement(case, "skipped", message=f"{word}: {reason}")

@@ -1,0 +1,200 @@
+"""The evidence as OSCAL assessment results, made and checked with the maintained models of the published schema.
+
+A result for each pack: an observation for each rule and resource, a finding for each rule, and a risk with its deadline
+for each finding that is excused. Identifiers follow from what they name, so that two reports of one state differ in
+time alone.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Any, Final
+
+from console.errors import CommandError
+from policies.analyzer import explain
+from policies.evidence.gathered import Evidence, outcome_of, word_of
+from policies.judging import Finding
+from policies.packs import PACKS, VERSION, rules_of
+from policies.rule import Rule
+
+SPACE: Final = uuid.UUID("5f0cbd3e-6a5e-5d0c-9a0e-0b8a4f1d7c11")  # this project's own, for identifiers from names
+NAMESPACE: Final = "https://backbuild.ai/ns/oscal"
+REASONS: Final = {"pass": "pass", "fail": "fail"}
+
+
+def render(evidence: Evidence) -> str:
+    """The document, validated by the models; without them, a `CommandError` that says how to get them."""
+    try:
+        from trestle.oscal.assessment_results import AssessmentResults  # noqa: PLC0415 (reports alone need it)
+    except ImportError:
+        raise CommandError("compliance-trestle is not installed; run `make evidence`, which installs it") from None
+    return AssessmentResults.model_validate(document(evidence)).oscal_serialize_json(pretty=True) + "\n"
+
+
+def document(evidence: Evidence) -> dict[str, Any]:
+    """The assessment results as JSON has them."""
+    time = evidence.time.isoformat(timespec="seconds")
+    plan = _id(evidence, "plan")
+    contact = evidence.promises["CON-1"].figure
+    return {
+        "uuid": _id(evidence, "results", time),
+        "metadata": {
+            "title": f"Availability policies of the stack {evidence.stack}",
+            "last-modified": time,
+            "version": evidence.commit.hash,
+            "oscal-version": "1.2.1",
+            "props": [
+                _prop("stack", evidence.stack),
+                _prop("state-sha256", evidence.judged.sha256),
+                _prop("state-source", evidence.judged.source),
+                _prop("uncommitted-changes", str(evidence.commit.changed).lower()),
+                *(_prop(f"tool-{name}", version) for name, version in evidence.tools.items()),
+            ],
+            "parties": [
+                {
+                    "uuid": _id(evidence, "party"),
+                    "type": "organization",
+                    "name": "Availability",
+                    "email-addresses": [contact],
+                }
+            ],
+        },
+        "import-ap": {"href": f"#{plan}", "remarks": "The rules of this project's policy packs are the plan."},
+        "results": [_result(evidence, pack, time) for pack in PACKS],
+        "back-matter": {
+            "resources": [
+                {
+                    "uuid": plan,
+                    "title": "Policy packs",
+                    "description": f"policies/ at commit {evidence.commit}",
+                    "rlinks": [{"href": "policies/", "media-type": "text/x-python"}],
+                }
+            ]
+        },
+    }
+
+
+def _result(evidence: Evidence, pack: str, time: str) -> dict[str, Any]:
+    judgement = evidence.judgements[pack]
+    rules = [rule for rule in rules_of(pack) if rule.id in evidence.by_rule]
+    excused = [finding for finding in judgement.findings if finding.exemption is not None]
+    result: dict[str, Any] = {
+        "uuid": _id(evidence, "result", pack, time),
+        "title": f"Policy pack {pack} {VERSION}",
+        "description": PACKS[pack],
+        "start": time,
+        "end": time,
+        "reviewed-controls": {"control-selections": _selections(rules)},
+        "observations": [_observation(evidence, finding, time) for finding in judgement.findings],
+        "findings": [_finding(evidence, rule) for rule in rules],
+    }
+    if excused:
+        result["risks"] = [_risk(evidence, finding) for finding in excused]
+    if judgement.problems:
+        result["remarks"] = "\n".join(judgement.problems)
+    return result
+
+
+def _selections(rules: Iterable[Rule]) -> list[dict[str, Any]]:
+    """Every framework's controls that the rules are evidence for."""
+    chosen: dict[str, set[str]] = {}
+    for rule in rules:
+        for framework, controls in rule.controls.items():
+            chosen.setdefault(framework, set()).update(controls)
+    return [
+        {
+            "description": framework,
+            "include-controls": [{"control-id": control_id(control)} for control in sorted(controls)],
+        }
+        for framework, controls in chosen.items()
+    ]
+
+
+def control_id(control: str) -> str:
+    """A control's name as OSCAL catalogues write ids: `CP-9(8)` is `cp-9.8`."""
+    return control.lower().replace("(", ".").replace(")", "")
+
+
+def _observation(evidence: Evidence, finding: Finding, time: str) -> dict[str, Any]:
+    verdict = finding.verdict
+    return {
+        "uuid": _observed(evidence, finding),
+        "title": f"{verdict.rule.id}: {verdict.label}",
+        "description": explain(finding) if finding.notable else verdict.message or verdict.rule.title,
+        "props": [_prop("rule", verdict.rule.id), _prop("outcome", word_of(finding).replace(" ", "-"))],
+        "methods": ["TEST"],
+        "types": ["control-objective"],
+        "subjects": [
+            {"subject-uuid": _id(evidence, "resource", verdict.urn), "type": "resource", "title": verdict.urn}
+        ],
+        "collected": time,
+    }
+
+
+def _finding(evidence: Evidence, rule: Rule) -> dict[str, Any]:
+    findings = evidence.by_rule[rule.id]
+    word = outcome_of(findings)
+    satisfied = word in {"pass", "not applicable"}
+    found: dict[str, Any] = {
+        "uuid": _id(evidence, "finding", rule.id),
+        "title": rule.title,
+        "description": rule.rationale,
+        "props": [
+            _prop("severity", rule.severity.value),
+            *(_prop("promise", promise) for promise in rule.promises),
+            *(
+                _prop("control", control_id(control), framework)
+                for framework, listed in rule.controls.items()
+                for control in listed
+            ),
+        ],
+        "target": {
+            "type": "objective-id",
+            "target-id": rule.id,
+            "status": {
+                "state": "satisfied" if satisfied else "not-satisfied",
+                "reason": REASONS.get(word, "other"),
+                "remarks": word,
+            },
+        },
+        "related-observations": [{"observation-uuid": _observed(evidence, one)} for one in findings],
+        "remarks": f"Remedy: {rule.remedy}",
+    }
+    risks = [{"risk-uuid": _risked(evidence, one)} for one in findings if one.exemption is not None]
+    if risks:
+        found["related-risks"] = risks
+    return found
+
+
+def _risk(evidence: Evidence, finding: Finding) -> dict[str, Any]:
+    excuse = finding.exemption
+    assert excuse is not None
+    return {
+        "uuid": _risked(evidence, finding),
+        "title": f"{finding.verdict.rule.id} is excused for {finding.verdict.label}",
+        "description": finding.verdict.message,
+        "statement": excuse.reason,
+        "props": [_prop("owner", excuse.owner), _prop("place", excuse.place)],
+        "status": "deviation-approved",
+        "deadline": f"{excuse.expires.isoformat()}T23:59:59Z",
+        "related-observations": [{"observation-uuid": _observed(evidence, finding)}],
+    }
+
+
+def _observed(evidence: Evidence, finding: Finding) -> str:
+    return _id(evidence, "observation", finding.verdict.rule.id, finding.verdict.urn, finding.verdict.label)
+
+
+def _risked(evidence: Evidence, finding: Finding) -> str:
+    return _id(evidence, "risk", finding.verdict.rule.id, finding.verdict.urn)
+
+
+def _id(evidence: Evidence, *parts: str) -> str:
+    # The schema admits random and name-based identifiers of version 4 and 5 alone.
+    return str(uuid.uuid5(SPACE, "\n".join((evidence.judged.sha256, *parts))))
+
+
+def _prop(name: str, value: str, kind: str = "") -> dict[str, str]:
+    prop = {"name": name, "value": value, "ns": NAMESPACE}
+    return {**prop, "class": kind.lower().replace(" ", "-").replace("/", "-")} if kind else prop

@@ -1,0 +1,121 @@
+"""The evidence as one page that needs nothing else: promise, rule, resources, verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import jinja2
+
+from policies.evidence.gathered import Evidence, outcome_of, word_of
+from policies.exemptions import Exemption
+from policies.judging import Finding
+from policies.promises import LINKS, Promise
+from policies.rule import Rule
+
+# What a person sees of an outcome beside its colour: a sign, so that no meaning is colour alone.
+SIGNS: Final = {
+    "pass": "✓",
+    "fail": "✕",
+    "excused": "◷",
+    "undetermined": "?",
+    "advisory": "!",
+    "not applicable": "·",
+    "disabled": "○",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One rule below a promise, with what it found."""
+
+    rule: Rule
+    word: str
+    findings: list[Finding]
+    counts: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """One promise."""
+
+    promise: Promise
+    word: str
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class Excuse:
+    """One exemption, how long it holds, and what it excuses."""
+
+    exemption: Exemption
+    days_left: int
+    labels: list[str]
+
+
+def render(evidence: Evidence) -> str:
+    """The page."""
+    sections = [_section(evidence, promise) for promise in evidence.promises.values()]
+    counts = Counter(word_of(finding) for finding in evidence.findings)
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            evidence=evidence,
+            sections=sections,
+            counts={word: counts[word] for word in SIGNS if counts[word]},
+            excuses=[_excuse(evidence, one) for one in evidence.exemptions],
+            controls=_controls(evidence),
+            signs=SIGNS,
+            word_of=word_of,
+            links=LINKS,
+            slug=_slug,
+            contact=evidence.promises["CON-1"].figure,
+        )
+    )
+
+
+def _slug(word: str) -> str:
+    """An outcome as a class of the page."""
+    return word.replace(" ", "-")
+
+
+def _section(evidence: Evidence, promise: Promise) -> Section:
+    rows = [_row(evidence, rule) for rule in evidence.rules_for(promise.id)]
+    findings = [finding for row in rows for finding in row.findings]
+    return Section(promise, outcome_of(findings), rows)
+
+
+def _row(evidence: Evidence, rule: Rule) -> Row:
+    findings = evidence.by_rule.get(rule.id, [])
+    counts = Counter(word_of(finding) for finding in findings)
+    shown = ", ".join(f"{counts[word]} {word}" for word in SIGNS if counts[word])
+    return Row(rule, outcome_of(findings) if findings else "disabled", findings, shown or "disabled for this stack")
+
+
+def _excuse(evidence: Evidence, exemption: Exemption) -> Excuse:
+    labels = [one.verdict.label for one in evidence.findings if one.exemption == exemption]
+    return Excuse(exemption, exemption.days_left(evidence.time.date()), labels)
+
+
+def _controls(evidence: Evidence) -> dict[str, dict[str, list[Row]]]:
+    """Framework to control to the rules that are evidence for it."""
+    found: dict[str, dict[str, list[Row]]] = {}
+    for rule in evidence.rules:
+        row = _row(evidence, rule)
+        for framework, controls in rule.controls.items():
+            for control in controls:
+                found.setdefault(framework, {}).setdefault(control, []).append(row)
+    return {framework: dict(sorted(controls.items())) for framework, controls in found.items()}
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

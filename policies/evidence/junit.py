@@ -12,9 +12,8 @@ def render(evidence: Evidence) -> str:
     """The document."""
     whole = ElementTree.Element("testsuites", name=f"policies of {evidence.stack}")
     for pack, judgement in evidence.judgements.items():
-        suite = ElementTree.SubElement(
-            whole, "testsuite", name=pack, timestamp=evidence.time.strftime("%Y-%m-%dT%H:%M:%S")
-        )
+        time = evidence.time.strftime("%Y-%m-%dT%H:%M:%S")
+        suite = ElementTree.SubElement(whole, "testsuite", name=pack, timestamp=time)
         for finding in judgement.findings:
             _case(suite, pack, finding)
         for problem in judgement.problems:

@@ -115,6 +115,8 @@ class Display:
             self._console.print("\nErrors:", style="bold red")
             for urn, message in plan.errors:
                 self._console.print(f"  {_with_place(urn, message)}", style="red")
+        if plan.packs:
+            self._policies(plan)
         if plan.outputs:
             self._console.print("\nOutputs:", style="bold")
             for line in tree.outputs(plan.outputs):
@@ -122,6 +124,22 @@ class Display:
         self._console.print("\nResources:", style="bold")
         for line in tree.counts(plan, planned=planned):
             self._console.print(line)
+
+    def _policies(self, plan: Plan) -> None:
+        """Which packs judged, and what they note; what is mandatory stands among the errors."""
+        self._console.print("\nPolicies:", style="bold")
+        for pack in plan.packs:
+            found = [one for one in plan.violations if one.pack == pack]
+            failed = len({one.rule for one in found if one.mandatory})
+            words = (
+                f"{failed} mandatory rule{'s' if failed != 1 else ''} failed"
+                if failed
+                else "every mandatory rule holds"
+            )
+            self._console.print(f"    {pack}: {words}", style="red" if failed else "green")
+            for one in found:
+                if not one.mandatory:
+                    self._console.print(f"      note: {one.rule}: {one.message}", style="yellow")
 
     def _progress(self) -> str:
         of = f" of {self._of}" if self._of else ""

@@ -111,7 +111,7 @@ def _deploy(
             if code == 0 and not deployment.plan.errors and not deployment.stopping.is_set():
                 if planning:
                     packs.configure()  # by now they have loaded
-                deployment.plan.judge(packs.analyze(deployment.resources))
+                deployment.plan.judge([pack.name for pack in packs.packs], packs.analyze(deployment.resources))
         return Result(deployment.plan, _exit_code(deployment, code), deployment.resources)
 
 

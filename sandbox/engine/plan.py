@@ -52,6 +52,7 @@ class Plan:
         self.outputs: Properties = {}
         self.errors: list[tuple[str, str]] = []
         self.violations: list[Violation] = []
+        self.packs: list[str] = []
         self._lock: threading.Lock = threading.Lock()
 
     def add(self, step: Step) -> None:
@@ -65,9 +66,9 @@ class Plan:
             if (urn, message) not in self.errors:
                 self.errors.append((urn, message))
 
-    def judge(self, violations: list[Violation]) -> None:
-        """Note what policy packs found; what is mandatory is an error of the run."""
-        self.violations = violations
+    def judge(self, packs: list[str], violations: list[Violation]) -> None:
+        """Note what these policy packs found; what is mandatory is an error of the run."""
+        self.packs, self.violations = packs, violations
         for one in violations:
             if one.mandatory:
                 self.fail(one.urn, f"{one.pack}: {one.rule}: {one.message}")

@@ -47,6 +47,7 @@ picture: $(RUNTIME) ## Draw the production platform: docs/platform.svg
 benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure what the platform costs, as ratios within one run
 	$(PYTHON) -m benchmarks.preview
 	$(PYTHON) -m benchmarks.scale
+	$(PYTHON) -m benchmarks.policies
 	$(PYTHON) -m benchmarks.status_page
 
 page: $(DEVELOPMENT) $(WORKERS) ## The status page at http://127.0.0.1:8787/, to look at and to break
@@ -57,6 +58,9 @@ outages: $(DEVELOPMENT) $(WORKERS) ## A thousand random outages: is everybody to
 
 mutation: $(RUNTIME) ## Weaken production in every way there is: does the rule that should notice?
 	@$(PYTHON) -m policies.mutation
+
+evidence: $(DEVELOPMENT) ## Judge STACK as it would be after an update, and write the evidence to evidence/STACK
+	@$(PYTHON) -m policies report --stack $(STACK) --out evidence/$(STACK)
 
 requirements: $(RUNTIME) ## Compile requirements*.txt anew from requirements*.in
 	@for file in requirements requirements-dev requirements-bootstrap; do \

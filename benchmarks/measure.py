@@ -32,10 +32,21 @@ class Run:
     resources: int
 
 
-def preview(project: Path, stack: str) -> Run:
+def preview(project: Path, stack: str, *options: str) -> Run:
     """Preview a project in the sandbox, in a home of its own, and measure it. Raises when the preview fails."""
     with tempfile.TemporaryDirectory() as home:
-        command = [sys.executable, "-m", "sandbox", "preview", "--stack", stack, "--json", "--cwd", str(project)]
+        command = [
+            sys.executable,
+            "-m",
+            "sandbox",
+            "preview",
+            "--stack",
+            stack,
+            "--json",
+            "--cwd",
+            str(project),
+            *options,
+        ]
         environment = {**os.environ, "SANDBOX_HOME": home, "PYTHONPATH": str(PROJECT)}
         begun = time.perf_counter()
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -215,4 +215,4 @@ def serve(pack: str) -> None:
             pass
     except KeyboardInterrupt:
         pass
-    server.stop(0).wait()
+    server.stop(grace=1).wait()  # whoever cancelled is still to be answered

@@ -85,7 +85,7 @@ def _result(evidence: Evidence, finding: Finding, index: int) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": verdict.rule.id,
         "ruleIndex": index,
-        "level": "error" if finding.stops else "warning" if finding.fails else "note",
+        "level": level_of(finding),
         "message": {"text": explain(finding)},
         "locations": [
             {
@@ -110,6 +110,13 @@ def _result(evidence: Evidence, finding: Finding, index: int) -> dict[str, Any]:
             }
         ]
     return result
+
+
+def level_of(finding: Finding) -> str:
+    """What stops is an error; what only fails is a warning; what is excused or undecided is a note."""
+    if finding.stops:
+        return "error"
+    return "warning" if finding.fails and finding.exemption is None else "note"
 
 
 def place_of(evidence: Evidence, rule: Rule) -> str:

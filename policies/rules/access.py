@@ -128,6 +128,8 @@ def offsite_tls_only(graph: Graph, copy: Copy) -> str | None:
 )
 def writers_cannot_unlock(graph: Graph, _: Resource) -> str | None:
     """A leaked key must not be worth more than the objects that it may write."""
+    if not graph.of(TOKEN) or not graph.of(USER_POLICY):
+        return "there is no key of their own for those who write the primary, or the off-site copy"
     for token in graph.of(TOKEN):
         for policy in token.items("policies"):
             groups = {one.text("id") for one in policy.items("permissionGroups")}

@@ -83,7 +83,7 @@ def health_checks(graph: Graph) -> list[Resource]:
     Severity.HIGH,
     "The API's health is asked every minute from several parts of the world",
     over=health_checks,
-    promises=("SLA-1", "RED-1", "REC-1"),
+    promises=("SLA-1", "STA-2", "RED-1", "REC-1"),
     controls=MONITORING,
     remedy="restore the health check (components/api.py)",
 )

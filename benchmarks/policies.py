@@ -1,0 +1,56 @@
+"""What judging costs on top of a preview: `python -m benchmarks.policies [--json]`.
+
+Pairs of previews of production, with its policy packs and without, in turns; the figure is the median difference. As
+committed it may be 1 s at most, with 64 worker groups 4 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import PROJECT, platform, preview
+
+TARGETS = {None: 1.0, 64: 4.0}  # worker groups (None: as committed) to seconds
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    options.add_argument("--pairs", type=int, default=5)
+    chosen = options.parse_args()
+    results = [_measure(groups, target, chosen.pairs) for groups, target in TARGETS.items()]
+    if chosen.json:
+        print(json.dumps(results))
+        return
+    for one in results:
+        print(
+            f"{one['resources']} resources: {one['seconds']} s with the packs, {one['without']} s without; "
+            f"{one['added']} s more, median of {chosen.pairs} pairs (target: at most {one['target']} s)"
+        )
+
+
+def _measure(groups: int | None, target: float, pairs: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        project = platform(Path(folder), "prod", worker_groups=groups)
+        for shared in ("policies", "console", "promises.toml"):
+            (project / shared).symlink_to(PROJECT / shared)
+        preview(project, "prod")  # the first run reads the SDKs' metadata, which is then kept
+        runs = [(preview(project, "prod"), preview(project, "prod", "--skip-policies")) for _ in range(pairs)]
+    return {
+        "workerGroups": groups,
+        "resources": runs[0][0].resources,
+        "added": round(statistics.median(judged.seconds - bare.seconds for judged, bare in runs), 2),
+        "target": target,
+        "seconds": round(statistics.median(judged.seconds for judged, _ in runs), 2),
+        "without": round(statistics.median(bare.seconds for _, bare in runs), 2),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""A copy of the project with its packs, to break and to run as an operator does."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+FILES = ("Pulumi.yaml", "Pulumi.prod.yaml", "Pulumi.staging.yaml", "__main__.py", "promises.toml")
+FOLDERS = ("components", "machines", "workers", "policies", "console")
+
+
+@dataclass(frozen=True)
+class Project:
+    """The copy, and where its sandbox keeps what it keeps."""
+
+    folder: Path
+    home: Path
+
+    @classmethod
+    def copy(cls, folder: Path) -> Project:
+        """The project as it is now."""
+        project = cls(folder / "project", folder / "home")
+        project.folder.mkdir(parents=True)
+        for file in FILES:
+            shutil.copy2(ROOT / file, project.folder)
+        ignored = shutil.ignore_patterns("node_modules", "__pycache__")
+        for part in FOLDERS:
+            shutil.copytree(ROOT / part, project.folder / part, ignore=ignored)
+        return project
+
+    def edit(self, file: str, pattern: str, replacement: str) -> None:
+        """Change a file, in one place at least."""
+        path = self.folder / file
+        text, count = re.subn(pattern, replacement, path.read_text(), flags=re.MULTILINE)
+        assert count, f"{pattern} is not in {file}"
+        path.write_text(text)
+
+    def sandbox(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the sandbox on it."""
+        return subprocess.run(
+            [sys.executable, "-m", "sandbox", *words, "--cwd", str(self.folder)],
+            cwd=ROOT,
+            env=os.environ | {"SANDBOX_HOME": str(self.home)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def json(self, *words: str, code: int = 0) -> dict[str, Any]:
+        """What it printed, which must end with `code`."""
+        done = self.sandbox(*words, "--json")
+        assert done.returncode == code, done.stderr + done.stdout
+        return json.loads(done.stdout)
+
+    @property
+    def made(self) -> int:
+        """How many objects the simulated clouds hold."""
+        file = self.home / "staging" / "clouds.json"
+        return len(json.loads(file.read_text())["objects"]) if file.exists() else 0

@@ -1,0 +1,131 @@
+"""The command line: what is printed, what is written, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from policies import commands
+from policies.cli import main
+from policies.mutation.operators import put
+from policies.packs import all_rules
+from policies.sources import Judged, from_export
+
+
+@pytest.fixture
+def state(prod: Judged, tmp_path: Path) -> Path:
+    file = tmp_path / "state.json"
+    file.write_bytes(prod.content)
+    return file
+
+
+@pytest.fixture
+def weakened(prod: Judged, tmp_path: Path) -> Path:
+    """A state in which a key is gone in a week."""
+    document = json.loads(prod.content)
+    for entry in document["deployment"]["resources"]:
+        if entry["type"] == "aws:kms/key:Key":
+            entry["inputs"]["deletionWindowInDays"] = entry["outputs"]["deletionWindowInDays"] = 7
+    file = tmp_path / "weakened.json"
+    file.write_text(json.dumps(document))
+    return file
+
+
+def test_judges_an_exported_state_without_the_program(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", "--file", str(state)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1].startswith("prod: 104 rules, ")
+    assert "excused: restore-drill-is-scheduled" in printed
+
+
+def test_says_what_does_not_hold_with_exit_code_1(weakened: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", "--file", str(weakened), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["compliant"] is False
+    wrong = [one for one in found["verdicts"] if one["verdict"] == "fail"]
+    assert {one["rule"] for one in wrong} == {"keys-outlive-mistakes"}
+    assert wrong[0]["message"] == "deletionWindowInDays is 7; 30 are expected"
+    assert main(["judge", "--file", str(weakened)]) == 1
+    assert "fail: keys-outlive-mistakes: Key " in capsys.readouterr().out
+
+
+def test_writes_the_evidence(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "evidence" / "november"
+    assert main(["report", "--file", str(state), "--out", str(out)]) == 0
+    assert {one.name for one in out.iterdir()} == set(commands.FILES)
+    assert f"Written to {out}" in capsys.readouterr().out
+
+
+def test_a_failing_state_is_evidence_too(weakened: Path, tmp_path: Path) -> None:
+    assert main(["report", "--file", str(weakened), "--out", str(tmp_path / "out")]) == 1
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_plan_is_kept_beside_its_evidence_without_secrets(
+    prod_plan: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "planned", lambda _: prod_plan)
+    assert main(["report", "--stack", "prod", "--out", str(tmp_path / "out")]) == 0
+    kept = (tmp_path / "out" / commands.STATE).read_bytes()
+    assert from_export(kept, "x").sha256 == prod_plan.sha256
+    document = json.loads(kept)
+    for entry in document["deployment"]["resources"]:
+        for secret in _secrets(entry):
+            assert set(_leaves(json.loads(secret))) <= {"[secret]", "04da6b54-80e4-46f7-96ec-b56ff0331ba9"}
+
+
+def _secrets(value: object) -> list[str]:
+    if isinstance(value, dict):
+        if "plaintext" in value:
+            return [value["plaintext"]]
+        assert "ciphertext" not in value
+        return [found for item in value.values() for found in _secrets(item)]
+    return [found for item in value for found in _secrets(item)] if isinstance(value, list) else []
+
+
+def _leaves(value: object) -> list[object]:
+    if isinstance(value, dict | list):
+        items = value.values() if isinstance(value, dict) else value
+        return [found for item in items for found in _leaves(item)]
+    return [value]
+
+
+def test_lists_the_rules(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rules", "--json"]) == 0
+    assert [one["id"] for one in json.loads(capsys.readouterr().out)] == [rule.id for rule in all_rules()]
+    assert main(["rules"]) == 0
+    assert "quorum-survives-a-zone" in capsys.readouterr().out
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("")
+    assert main(["report", "--file", str(state), "--out", str(tmp_path / "taken")]) == 2
+    assert f"{tmp_path / 'taken'}: cannot be written to" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", "--file", str(tmp_path / "none.json"), "--json"]) == 2
+    printed = capsys.readouterr()
+    assert "none.json cannot be read" in json.loads(printed.out)["error"]
+
+
+def test_a_stack_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", "--stack", "nowhere"]) == 2
+    assert "the project has no stack 'nowhere'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["judge"], ["judge", "--stack", "a", "--file", "b"], ["report", "--stack", "a"]])
+def test_an_incomplete_command_line_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+
+
+def test_the_mutation_operator_leaves_its_graph_alone(prod: Judged) -> None:
+    before = [dict(one.properties) for one in prod.graph.of("aws:kms/key:Key")]
+    assert len(list(put("aws:kms/key:Key", "deletionWindowInDays", 7)(prod.graph))) == 2
+    assert [dict(one.properties) for one in prod.graph.of("aws:kms/key:Key")] == before

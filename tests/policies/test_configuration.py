@@ -1,0 +1,67 @@
+"""How strict a stack is: what may be said, what is refused, and what production says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from console.errors import InputError
+from policies import configuration
+from policies.configuration import Level, Strictness, Undecided, parse
+from policies.packs import PACKS, rules_of
+
+RULES = ("a-b", "c-d")
+
+
+def test_the_default_is_strict() -> None:
+    assert parse({}, RULES, "x") == dict.fromkeys(RULES, Strictness(Level.MANDATORY, Undecided.FAIL))
+
+
+def test_a_rule_goes_before_all() -> None:
+    document = {"all": {"enforcementLevel": "advisory", "undetermined": "note"}, "a-b": "mandatory"}
+    found = parse(document, RULES, "x")
+    assert found["a-b"] == Strictness(Level.MANDATORY, Undecided.NOTE)
+    assert found["c-d"] == Strictness(Level.ADVISORY, Undecided.NOTE)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ([], "x: an object of rules is expected"),
+        ({"e-f": "mandatory"}, "x: e-f: no such rule"),
+        ({"a-b": "mandatroy"}, "x: a-b.enforcementLevel: 'mandatroy'; one of mandatory, advisory, disabled"),
+        ({"a-b": 3}, "x: a-b: 3; a level or an object is expected"),
+        ({"a-b": {"undetermined": "pass"}}, "x: a-b.undetermined: 'pass'; one of fail, note"),
+        ({"a-b": {"undetermined": True}}, "x: a-b.undetermined: True"),
+        ({"a-b": {"level": "advisory"}}, "x: a-b.level: no such key"),
+        ({"all": {"enforcementLevel": None}}, "x: all.enforcementLevel: None"),
+    ],
+)
+def test_what_is_out_of_schema_is_refused_by_its_key(document: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse(document, RULES, "x")
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_production_is_mandatory_throughout(pack: str) -> None:
+    found = configuration.load(pack, "prod", [rule.id for rule in rules_of(pack)])
+    assert {one.level for one in found.values()} == {Level.MANDATORY}
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_a_stack_without_a_file_has_the_default(pack: str) -> None:
+    assert set(configuration.load(pack, "no-such-stack", RULES).values()) == {Strictness()}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{\n\n!", r"prod\.json:3: "), ("[]", "an object"), ("\xff", "cannot be")]
+)
+def test_a_file_that_cannot_be_read_is_refused(
+    text: str, message: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "prod.json"
+    file.write_bytes(text.encode("latin-1"))
+    monkeypatch.setattr(configuration, "file_of", lambda *_: file)
+    with pytest.raises(InputError, match=message):
+        configuration.load("redundancy", "prod", RULES)

@@ -1,0 +1,136 @@
+"""The packs in the sandbox's engine: run by default, and nothing is done while a mandatory rule fails."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .project import Project
+
+PATRONI = "machines/templates/database/etc/backbuild/patroni.yml"
+EXEMPTION = """
+[[exemption]]
+rule = "{rule}"
+resource = "urn:pulumi:staging::backbuild::pulumi:pulumi:Stack::backbuild-staging"
+owner = "somebody@example.com"
+reason = "a test"
+expires = {expires}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project.copy(tmp_path)
+
+
+def rules(printed: dict[str, object], *, mandatory: bool) -> set[str]:
+    found = printed.get("policies", [])
+    assert isinstance(found, list)
+    return {one["rule"] for one in found if one["mandatory"] is mandatory}
+
+
+def test_a_weakened_program_is_stopped_by_name_before_the_first_step(project: Project) -> None:
+    project.edit(PATRONI, "synchronous_mode: quorum", "synchronous_mode: false")
+    printed = project.json("up", "--stack", "staging", code=1)
+    assert rules(printed, mandatory=True) == {"commits-are-synchronous"}
+    assert len(printed["errors"]) == 4
+    message = printed["errors"][0]["message"]
+    assert message.startswith("redundancy: commits-are-synchronous: machine ")
+    assert "synchronous_mode is False; quorum is expected" in message
+    assert "Remedy: set bootstrap.dcs.synchronous_mode to quorum" in message
+    assert project.made == 0
+    assert printed["summary"]["create"] > 300
+    # Whoever insists is not judged.
+    assert "policies" not in project.json("preview", "--stack", "staging", "--skip-policies")
+
+
+def test_a_preview_shows_what_the_packs_note(project: Project) -> None:
+    done = project.sandbox("preview", "--stack", "staging")
+    assert done.returncode == 0, done.stderr
+    assert "redundancy: every mandatory rule holds" in done.stdout
+    assert "note: writers-cannot-unlock: Stack backbuild-staging: undetermined: " in done.stdout
+
+
+def test_what_was_undetermined_is_judged_after_the_update(project: Project) -> None:
+    project.edit("components/offsite.py", '"Effect": "Deny"', '"Effect": "Allow"')
+    planned = project.json("preview", "--stack", "staging")
+    assert "offsite-speaks-tls-only" in rules(planned, mandatory=False)
+    done = project.json("up", "--stack", "staging", "--skip-preview", code=1)
+    assert rules(done, mandatory=True) == {"offsite-speaks-tls-only"}
+    assert project.made > 250
+    # Now that it is known, the next preview stops.
+    again = project.json("preview", "--stack", "staging", code=1)
+    assert rules(again, mandatory=True) == {"offsite-speaks-tls-only"}
+
+
+def excused(rule: str, expires: str) -> str:
+    return EXEMPTION.format(rule=rule, expires=expires)
+
+
+UNUSABLE = [
+    ("exemptions.toml", excused("failsafe-mode", "2020-01-01"), "exemptions.toml:7: expires: 2020-01-01 has passed"),
+    ("exemptions.toml", excused("no-such-rule", "2026-12-31"), "exemptions.toml:3: rule: 'no-such-rule' is no rule"),
+    ("exemptions.toml", "[[exemption]]\nrule = ", "exemptions.toml:2: "),
+    ("redundancy/staging.json", '{"no-such-rule": "mandatory"}', "no-such-rule: no such rule"),
+    ("redundancy/staging.json", '{"failsafe-mode": "maybe"}', "failsafe-mode.enforcementLevel: 'maybe'"),
+    ("retention/staging.json", '{"all": {"undetermined": "pass"}}', "undetermined: 'pass'; one of fail, note"),
+    ("retention/staging.json", '{"all": ', "staging.json:1: "),
+]
+
+
+@pytest.mark.parametrize(("file", "text", "message"), UNUSABLE)
+def test_what_packs_cannot_use_is_one_error_and_exit_code_2(
+    project: Project, file: str, text: str, message: str
+) -> None:
+    (project.folder / "policies" / file).write_text(text)
+    refused(project.sandbox("preview", "--stack", "staging"), message)
+
+
+def test_nothing_is_done_with_what_packs_cannot_use(project: Project) -> None:
+    file, text, message = UNUSABLE[0]
+    (project.folder / "policies" / file).write_text(text)
+    refused(project.sandbox("up", "--stack", "staging", "--skip-preview"), message)
+    assert project.made == 0
+
+
+def refused(done: subprocess.CompletedProcess[str], message: str) -> None:
+    assert done.returncode == 2
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, done.stderr
+    assert message in errors[0]
+
+
+def test_an_exemption_that_excuses_nothing_stops(project: Project) -> None:
+    text = EXEMPTION.format(rule="three-copies", expires="2026-12-31")
+    (project.folder / "policies" / "exemptions.toml").write_text(text)
+    printed = project.json("preview", "--stack", "staging", code=1)
+    assert rules(printed, mandatory=True) == {"exemptions"}
+    assert "policies/exemptions.toml:2: three-copies: excuses nothing any more" in printed["errors"][0]["message"]
+
+
+def test_levels_are_the_stack_s_own(project: Project) -> None:
+    project.edit(PATRONI, "failsafe_mode: true", "failsafe_mode: false")
+    file = project.folder / "policies" / "redundancy" / "staging.json"
+    levels = json.loads(file.read_text())
+    file.write_text(json.dumps(levels | {"failsafe-mode": "advisory"}))
+    assert "failsafe-mode" in rules(project.json("preview", "--stack", "staging"), mandatory=False)
+    file.write_text(json.dumps(levels | {"failsafe-mode": "disabled"}))
+    printed = project.json("preview", "--stack", "staging")
+    assert "failsafe-mode" not in rules(printed, mandatory=False) | rules(printed, mandatory=True)
+
+
+def test_a_pack_that_does_not_start_is_named(project: Project) -> None:
+    (project.folder / "policies" / "retention" / "__main__.py").write_text("raise SystemExit('broken')\n")
+    done = project.sandbox("preview", "--stack", "staging")
+    assert done.returncode == 1
+    assert "policies/retention did not start: broken" in done.stderr
+    assert "--skip-policies" in done.stderr
+
+
+def test_a_project_without_packs_is_not_judged(project: Project) -> None:
+    for manifest in (project.folder / "policies").glob("*/PulumiPolicy.yaml"):
+        manifest.unlink()
+    assert "Policies:" not in project.sandbox("preview", "--stack", "staging").stdout

@@ -1,0 +1,155 @@
+"""The evidence: each file says what was found, in the form that its readers expect."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from trestle.oscal.assessment_results import AssessmentResults
+
+from policies import exemptions
+from policies.evidence import junit, markdown, oscal, page, sarif
+from policies.evidence.gathered import Evidence, gather, word_of
+from policies.mutation.operators import drop, put
+from policies.packs import PACKS, all_rules
+from policies.sources import Judged
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+SHORTER = put("aws:kms/key:Key", "deletionWindowInDays", 7)
+
+
+@pytest.fixture(scope="session")
+def good(prod: Judged) -> Evidence:
+    return gather(prod, final=True, now=NOW)
+
+
+@pytest.fixture(scope="session")
+def bad(prod: Judged) -> Evidence:
+    """Production with a key that is gone in a week, and without any tunnel configuration."""
+    mutant = next(iter(SHORTER(prod.graph)))
+    worse = next(iter(drop("cloudflare:index/zoneDnssec:ZoneDnssec")(mutant.graph)))
+    return gather(Judged(worse.graph, prod.content, "state of <prod>"), final=True, now=NOW)
+
+
+def test_gathers_what_a_reviewer_asks_for(good: Evidence, prod: Judged) -> None:
+    assert (good.stack, good.judged.sha256) == ("prod", prod.sha256)
+    assert len(good.commit.hash) == 40
+    assert {"policies", "python", "pulumi", "compliance-trestle"} <= good.tools.keys()
+    assert [one.rule for one in good.exemptions] == ["restore-drill-is-scheduled"]
+    assert good.exemptions[0].days_left(NOW.date()) == (date(2027, 2, 28) - date(2026, 11, 26)).days + 1
+
+
+# OSCAL
+
+
+def document(evidence: Evidence) -> Any:
+    text = oscal.render(evidence)
+    return json.loads(text)["assessment-results"]
+
+
+def test_oscal_reads_back_with_the_published_schema_s_models(good: Evidence, tmp_path: Path) -> None:
+    file = tmp_path / "assessment-results.json"
+    file.write_text(oscal.render(good))
+    read = AssessmentResults.oscal_read(file)
+    assert read is not None
+    assert [result.title for result in read.results] == [f"Policy pack {pack} 1.0.0" for pack in PACKS]
+
+
+def test_oscal_says_what_was_found(good: Evidence, bad: Evidence) -> None:
+    found = {one["target"]["target-id"]: one for result in document(bad)["results"] for one in result["findings"]}
+    assert found.keys() == {rule.id for rule in all_rules()}
+    states = {id: (one["target"]["status"]["state"], one["target"]["status"]["reason"]) for id, one in found.items()}
+    assert states["keys-outlive-mistakes"] == ("not-satisfied", "fail")
+    assert states["names-are-signed"] == ("not-satisfied", "fail")
+    assert states["restore-drill-is-scheduled"] == ("not-satisfied", "other")
+    assert {state for state, _ in states.values()} == {"satisfied", "not-satisfied"}
+    observations = [one["uuid"] for result in document(bad)["results"] for one in result["observations"]]
+    assert len(observations) == len(bad.findings) == len(set(observations))
+    related = {one["observation-uuid"] for finding in found.values() for one in finding["related-observations"]}
+    assert related == set(observations)
+    props = {one["name"]: one["value"] for one in document(good)["metadata"]["props"]}
+    assert props["state-sha256"] == good.judged.sha256
+
+
+def test_oscal_files_an_excuse_as_a_risk_with_its_deadline(good: Evidence) -> None:
+    risks = [risk for result in document(good)["results"] for risk in result.get("risks", [])]
+    assert len(risks) == 1
+    assert risks[0]["status"] == "deviation-approved"
+    assert risks[0]["deadline"].startswith("2027-02-28T23:59:59")
+
+
+def test_controls_are_named_as_catalogues_do() -> None:
+    assert oscal.control_id("CP-9(8)") == "cp-9.8"
+    assert oscal.control_id("A.8.13") == "a.8.13"
+
+
+# SARIF
+
+
+def test_sarif_has_what_does_not_hold_and_where_to_remedy_it(bad: Evidence) -> None:
+    log = json.loads(sarif.render(bad))
+    assert log["version"] == "2.1.0"
+    results = [(run, one) for run in log["runs"] for one in run["results"]]
+    assert {one["ruleId"]: one["level"] for _, one in results} == {
+        "names-are-signed": "error",
+        "keys-outlive-mistakes": "error",
+        "restore-drill-is-scheduled": "note",
+    }
+    for run, one in results:
+        assert run["tool"]["driver"]["rules"][one["ruleIndex"]]["id"] == one["ruleId"]
+        place = one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        assert (Path(__file__).parents[2] / place).is_file(), place
+    suppressed = [one for _, one in results if "suppressions" in one]
+    assert [one["ruleId"] for one in suppressed] == ["restore-drill-is-scheduled"]
+
+
+def test_every_rule_s_remedy_leads_to_a_file(good: Evidence) -> None:
+    for rule in all_rules():
+        assert (Path(__file__).parents[2] / sarif.place_of(good, rule)).is_file(), rule.id
+
+
+# JUnit
+
+
+def test_junit_has_a_case_for_each_verdict(bad: Evidence) -> None:
+    suites = ElementTree.fromstring(junit.render(bad))
+    assert [suite.get("name") for suite in suites] == list(PACKS)
+    words = Counter(word_of(finding) for finding in bad.findings)
+    assert sum(int(suite.get("tests", "")) for suite in suites) == len(bad.findings)
+    assert sum(int(suite.get("failures", "")) for suite in suites) == words["fail"] == len(suites.findall(".//failure"))
+    assert len(suites.findall(".//skipped")) == len(bad.findings) - words["fail"] - words["pass"]
+
+
+# Markdown and HTML
+
+
+def test_a_comment_names_what_fails_and_cannot_be_steered(prod: Judged) -> None:
+    forged = put("aws:kms/key:Key", "deletionWindowInDays", "[x](https://evil.example) @team <img src=x>")
+    mutant = next(iter(forged(prod.graph)))
+    text = markdown.render(gather(Judged(mutant.graph, prod.content, "x"), final=True, now=NOW))
+    assert text.startswith("**prod: A mandatory rule does not hold**")
+    assert "`keys-outlive-mistakes`" in text
+    for hostile in ("[x]", "<img", " @team"):
+        assert hostile not in text
+
+
+def test_the_page_needs_nothing_else_and_believes_no_name(bad: Evidence) -> None:
+    html = page.render(bad)
+    assert "state of &lt;prod&gt;" in html
+    assert "https://" not in html.replace("https://hooks", "")
+    assert "default-src 'none'" in html
+
+
+def test_problems_with_exemptions_stand_in_every_file(prod: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    (one,) = exemptions.load([rule.id for rule in all_rules()], NOW.date())
+    unused = exemptions.Exemption("three-copies", one.resource, one.owner, one.reason, one.expires, "x.toml", 7)
+    monkeypatch.setattr(exemptions, "load", lambda *_: [one, unused])
+    evidence = gather(prod, final=True, now=NOW)
+    assert evidence.stops
+    for render in (page.render, oscal.render, sarif.render, junit.render, markdown.render):
+        assert "x.toml:7: three-copies: excuses nothing any more" in render(evidence).replace("&#45;", "-")

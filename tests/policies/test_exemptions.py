@@ -1,0 +1,159 @@
+"""Exemptions: what they excuse, and every way in which one cannot be used."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from console.errors import InputError
+from policies import exemptions
+from policies.configuration import Strictness
+from policies.exemptions import Exemption, load, parse
+from policies.graph import Graph
+from policies.judging import Judgement, judge
+from policies.packs import all_rules
+from policies.rule import Outcome, Rule, Severity
+
+from .graphs import PREFIX, graph, resource
+
+TODAY = date(2026, 11, 26)
+VOLUME = "aws:ebs/volume:Volume"
+GOOD = f"""\
+# A comment first.
+[[exemption]]
+rule = "some-rule"
+resource = "{PREFIX}{VOLUME}::one"
+owner = "somebody@example.com"
+reason = "because"
+expires = 2026-12-01
+"""
+
+
+def read(text: str) -> list[Exemption]:
+    return parse(text, {"some-rule", "other-rule"}, TODAY, "exemptions.toml")
+
+
+def test_reads_one_with_its_place() -> None:
+    (one,) = read(GOOD)
+    assert one.place == "exemptions.toml:2"
+    assert one.stack == "test"
+    assert one.days_left(TODAY) == 6
+
+
+def test_the_last_day_still_holds() -> None:
+    assert read(GOOD.replace("2026-12-01", "2026-11-26"))[0].days_left(TODAY) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('"some-rule"', '"no-rule"', r":3: rule: 'no-rule' is no rule"),
+        ('"some-rule"', "3", r":3: rule: missing or empty"),
+        ('rule = "some-rule"\n', "", r":2: rule: missing or empty"),
+        ("2026-12-01", "2026-11-25", r":7: expires: 2026-11-25 has passed"),
+        ("2026-12-01", "2028-01-01", r":7: expires: 2028-01-01 is more than 366 days away"),
+        ("2026-12-01", '"2026-12-01"', r":7: expires: '2026-12-01'; a date without quotes"),
+        ("2026-12-01", "2026-12-01T00:00:00Z", r":7: expires: datetime"),
+        ("expires = 2026-12-01\n", "", r":2: expires: None"),
+        ('"because"', '"  "', r":6: reason: missing or empty"),
+        ('owner = "somebody@example.com"\n', "", r":2: owner: missing or empty"),
+        ("reason", "raeson", r":6: raeson: no such key"),
+        (f"{PREFIX}{VOLUME}::one", "*", r":4: resource: '\*' is no URN"),
+        (f"{PREFIX}{VOLUME}::one", f"{PREFIX}{VOLUME}::*", r":4: resource: .* too broad: name the resource"),
+        (f"{PREFIX}{VOLUME}::one", f"{PREFIX}*::one", r":4: resource: .* too broad: name the type"),
+        (f"{PREFIX}{VOLUME}::one", f"{PREFIX}aws:*::one", r":4: resource: .* too broad: name the type"),
+        (f"{PREFIX}{VOLUME}::one", f"urn:pulumi:*::backbuild::{VOLUME}::one", r":4: resource: .* name the stack"),
+        ("[[exemption]]", "[exemption]", r":2: write \[\[exemption\]\]"),
+        ("[[exemption]]", "[[exemtion]]", r":2: exemtion: only \[\[exemption\]\] may stand here"),
+        ("reason =", "reason", r":6: "),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_its_line(before: str, after: str, message: str) -> None:
+    assert before in GOOD
+    with pytest.raises(InputError, match=r"^exemptions\.toml" + message):
+        read(GOOD.replace(before, after, 1))
+
+
+def test_the_line_is_that_of_the_exemption_that_is_wrong() -> None:
+    with pytest.raises(InputError, match=r"^exemptions\.toml:10: rule"):
+        read(GOOD + "\n" + GOOD.replace("some-rule", "no-rule").removeprefix("# A comment first.\n"))
+
+
+def test_a_file_that_is_not_there_excuses_nothing(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    assert load(["some-rule"], TODAY, tmp_path / "none.toml") == []
+    (tmp_path / "bad.toml").write_bytes(b"\xff")
+    with pytest.raises(InputError, match=r"bad\.toml cannot be read"):
+        load(["some-rule"], TODAY, tmp_path / "bad.toml")
+
+
+def test_the_shipped_file_can_be_used() -> None:
+    assert load([rule.id for rule in all_rules()], TODAY)
+
+
+def rule(wrong: str | None = "wrong") -> Rule:
+    def over(graph: Graph) -> list[object]:
+        """Volumes."""
+        return list(graph.of(VOLUME))
+
+    return Rule("some-rule", "p", Severity.HIGH, "t", "r", "m", (), {}, over, lambda *_: wrong)  # pyright: ignore
+
+
+def judged(text: str, *names: str, wrong: str | None = "wrong") -> Judgement:
+    whole = graph(*(resource(VOLUME, name) for name in names))
+    return judge(whole, [rule(wrong)], {"some-rule": Strictness()}, read(text), final=True)
+
+
+def test_excuses_what_it_names_and_nothing_else() -> None:
+    found = judged(GOOD, "one", "two")
+    assert [one.stops for one in found.findings] == [False, True]
+    assert found.stops
+    assert not judged(GOOD, "one").stops
+
+
+def test_a_pattern_excuses_what_it_fits() -> None:
+    pattern = GOOD.replace("::one", "::one-*")
+    assert [one.stops for one in judged(pattern, "one-a", "one-b", "none-c").findings] == [False, False, True]
+
+
+def test_only_the_star_is_special() -> None:
+    assert judged(GOOD.replace("::one", "::o[n]e*"), "one").stops
+    assert judged(GOOD.replace("::one", "::o.e"), "one").stops
+
+
+def test_one_that_excuses_nothing_is_a_failure() -> None:
+    found = judged(GOOD, "one", wrong=None)
+    assert found.problems == ["exemptions.toml:2: some-rule: excuses nothing any more; remove it"]
+    assert found.stops
+    assert judged(GOOD, "two", wrong=None).stops
+
+
+def test_one_of_another_stack_is_left_alone() -> None:
+    assert not judged(GOOD.replace("urn:pulumi:test", "urn:pulumi:other"), "one", wrong=None).stops
+
+
+def test_one_of_a_rule_that_was_not_judged_is_left_alone() -> None:
+    assert not judged(GOOD.replace("some-rule", "other-rule"), "one", wrong=None).stops
+
+
+def test_one_that_fits_several_types_is_too_broad() -> None:
+    other = resource(f"backbuild:index:Platform$x${VOLUME}", "one")
+    other.type = "aws:other/thing:Thing"
+    whole = graph(resource(VOLUME, "one"), other)
+    text = GOOD.replace(f"{PREFIX}{VOLUME}::one", f"{PREFIX}*{VOLUME}::one")
+    with pytest.raises(InputError, match="too broad"):
+        read(text)
+    one = read(GOOD)[0]
+    wide = Exemption("some-rule", f"{PREFIX}*::one", one.owner, one.reason, one.expires, one.source, one.line)
+    assert "too broad: fits resources of 2 types" in exemptions.problems([wide], whole, [wide])[0]
+
+
+def test_what_is_undetermined_can_be_excused_too() -> None:
+    def unknown(*_: object) -> str:
+        raise ValueError("x")
+
+    whole = graph(resource(VOLUME, "one"))
+    found = judge(whole, [Rule("some-rule", "p", Severity.HIGH, "t", "r", "m", (), {}, rule().over, unknown)],
+                  {"some-rule": Strictness()}, read(GOOD), final=True)  # fmt: skip
+    assert found.findings[0].verdict.outcome is Outcome.UNDETERMINED
+    assert not found.stops

@@ -1,0 +1,45 @@
+"""A sample of the weakenings, the same in every run; `make mutation` tries them all."""
+
+from __future__ import annotations
+
+import pytest
+
+from policies.mutation.trial import EXCUSED, WEAKENINGS, attempt, baseline, firing, idle_rules, sample
+from policies.mutation.weakening import Weakening
+from policies.packs import all_rules
+from policies.sources import Judged
+
+SAMPLE = sample(48, seed=20261126)
+
+
+def test_there_are_many_ways_and_each_rule_notices_one() -> None:
+    assert len(WEAKENINGS) >= 80
+    assert len({(one.name, one.kills) for one in WEAKENINGS}) == len(WEAKENINGS)
+    assert {one.kills for one in WEAKENINGS} == {rule.id for rule in all_rules()}
+
+
+def test_what_is_not_there_yet_is_what_is_excused() -> None:
+    assert {"restore-drill-is-scheduled"} == EXCUSED
+
+
+@pytest.fixture(scope="session")
+def fires(prod: Judged) -> set[str]:
+    return firing(prod.graph)
+
+
+def test_no_rule_fires_on_the_stack_as_it_is(prod: Judged) -> None:
+    assert baseline(prod.graph) == []
+
+
+@pytest.mark.parametrize("weakening", SAMPLE, ids=lambda one: one.name)
+def test_the_rule_that_should_notice_does(prod: Judged, fires: set[str], weakening: Weakening) -> None:
+    trial = attempt(prod.graph, weakening, fires, at_most=2)
+    assert trial.made
+    assert trial.survivors == []
+
+
+def test_a_rule_that_fires_anyhow_kills_nothing(prod: Judged) -> None:
+    weakening = SAMPLE[0]
+    trial = attempt(prod.graph, weakening, {weakening.kills}, at_most=1)
+    assert trial.killed == 0
+    assert weakening.kills in idle_rules([trial])

@@ -1,0 +1,130 @@
+"""The page in a real browser: light and dark, on paper, by keyboard, on a narrow screen."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from policies.evidence import page as renderer
+from policies.evidence.gathered import Evidence
+from tests.workers.browser import AXE, chromium
+
+from .test_evidence import bad, good  # noqa: F401 (fixtures)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+def opened(browser: Browser, evidence: Evidence, folder: Path, **context: object) -> Page:
+    file = folder / "report.html"
+    file.write_text(renderer.render(evidence), encoding="utf-8")
+    page = browser.new_context(**context).new_page()  # pyright: ignore
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda request: complaints.append(request.url))
+    page.goto(file.as_uri())
+    assert complaints == []
+    return page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("which", ["good", "bad"])
+def test_axe_finds_nothing(
+    browser: Browser, tmp_path: Path, request: pytest.FixtureRequest, scheme: str, which: str
+) -> None:
+    page = opened(browser, request.getfixturevalue(which), tmp_path, color_scheme=scheme, bypass_csp=True)
+    page.get_by_role("button", name="Open all").click()
+    page.add_script_tag(path=AXE)
+    found = page.evaluate("async () => (await axe.run()).violations.map((one) => [one.id, one.nodes[0].html])")
+    assert found == []
+
+
+def test_says_first_whether_it_holds(browser: Browser, tmp_path: Path, good: Evidence, bad: Evidence) -> None:  # noqa: F811
+    page = opened(browser, good, tmp_path)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Every mandatory rule holds")
+    expect(page).to_have_title("Compliant \N{EN DASH} availability policies of prod")
+    expect(page.get_by_text(good.judged.sha256)).to_be_visible()
+    expect(page.get_by_text("95 days left")).to_be_visible()
+    page = opened(browser, bad, tmp_path)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("A mandatory rule does not hold")
+    # What fails is open without anybody's doing.
+    expect(page.locator("#RED-5").get_by_text("it has no DNSSEC")).to_be_visible()
+    expect(page.locator("#RED-5 details.pass .rule").first).to_be_hidden()
+
+
+def test_every_promise_leads_to_its_rules(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
+    page = opened(browser, good, tmp_path)
+    expect(page.locator("article")).to_have_count(26)
+    page.locator(".tiles a[href='#REC-4']").click()
+    assert page.url.endswith("#REC-4")
+    rules = page.locator("#REC-4 details")
+    assert rules.count() == len(good.rules_for("REC-4"))
+
+
+def test_works_by_keyboard(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
+    page = opened(browser, good, tmp_path)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the promises")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to the promises")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    first = page.locator("#SLA-1 details").first
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.tagName") == "SUMMARY":
+            break
+    expect(first.locator("summary")).to_be_focused()
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
+    assert outline == "3px"
+    page.keyboard.press("Enter")
+    expect(first.locator(".rule")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(first.locator(".rule")).to_be_hidden()
+
+
+def test_shows_only_what_does_not_pass(browser: Browser, tmp_path: Path, bad: Evidence) -> None:  # noqa: F811
+    page = opened(browser, bad, tmp_path)
+    button = page.get_by_role("button", name="Only what does not pass")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#SLA-1")).to_be_hidden()
+    expect(page.locator("#RED-5")).to_be_visible()
+    expect(page.locator("#RED-5 details:visible")).to_have_count(1)
+    button.click()
+    expect(page.locator("#SLA-1")).to_be_visible()
+
+
+def test_paper_shows_what_is_closed_on_the_screen(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
+    page = opened(browser, good, tmp_path, color_scheme="dark")
+    hidden = page.locator("#REC-4 details .rule").first
+    expect(hidden).to_be_hidden()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    expect(hidden).to_be_visible()
+    expect(page.locator("nav")).to_be_hidden()
+    expect(page.get_by_role("button").first).to_be_hidden()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(hidden).to_be_hidden()
+    assert page.pdf()[:5] == b"%PDF-"
+
+
+def test_nothing_is_wider_than_a_narrow_screen(browser: Browser, tmp_path: Path, bad: Evidence) -> None:  # noqa: F811
+    page = opened(browser, bad, tmp_path, viewport={"width": 340, "height": 700})
+    page.get_by_role("button", name="Open all").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 340
+
+
+def test_reads_without_its_script(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
+    page = opened(browser, good, tmp_path, java_script_enabled=False)
+    expect(page.get_by_role("button", name="Open all")).to_be_hidden()
+    page.locator("#SLA-1 summary").first.click()
+    expect(page.locator("#SLA-1 .rule").first).to_be_visible()

@@ -1,0 +1,136 @@
+"""Every rule: what a reviewer asks about it is there, and none fires on the stacks as they are."""
+
+from __future__ import annotations
+
+import ast
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from policies import packs
+from policies.evidence.gathered import gather, word_of
+from policies.graph import Graph, Undetermined, Unknown
+from policies.rule import REGISTRY, NotApplicable, Outcome, Rule, Severity, Verdict
+from policies.sources import Judged
+
+from .graphs import graph, resource
+
+RULES = packs.all_rules()
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+SOURCES = sorted((Path(__file__).parents[2] / "policies").rglob("*.py"))
+
+
+def test_every_rule_belongs_to_a_pack() -> None:
+    assert len(RULES) == len(REGISTRY.rules)
+    assert {rule.pack for rule in RULES} == set(packs.PACKS)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_says_what_a_reviewer_asks(rule: Rule) -> None:
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)+", rule.id)
+    assert rule.rationale.endswith((".", "!"))
+    assert len(rule.title) > 20
+    assert len(rule.remedy) > 20
+    assert rule.promises
+    assert set(rule.controls) == {"NIST SP 800-53", "ISO/IEC 27001", "SOC 2"}
+    assert all(rule.controls.values())
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(path.parents[2])))
+def test_rules_see_resources_alone(source: Path) -> None:
+    """No SDK of a provider, nothing of the program that declares, nothing of the sandbox."""
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(source.read_text()))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        )
+    }  # fmt: skip
+    assert not imported & {"components", "machines", "sandbox", "pulumi_aws", "pulumi_cloudflare", "pulumi_random"}
+
+
+@pytest.mark.parametrize("stack", ["prod", "staging"])
+def test_none_fires_on_a_stack_as_it_is(stack: str, request: pytest.FixtureRequest) -> None:
+    evidence = gather(request.getfixturevalue(stack), final=True, now=NOW)
+    assert not evidence.stops
+    assert not evidence.problems
+    notable = {(finding.verdict.rule.id, word_of(finding)) for finding in evidence.findings if finding.notable}
+    assert notable == ({("restore-drill-is-scheduled", "excused")} if stack == "prod" else set())
+
+
+def test_the_first_preview_decides_all_but_what_only_aws_can_name(prod_plan: Judged) -> None:
+    evidence = gather(prod_plan, final=False, now=NOW)
+    assert not evidence.stops
+    undetermined = {one.verdict.rule.id for one in evidence.findings if one.verdict.outcome is Outcome.UNDETERMINED}
+    assert undetermined == {"topics-may-be-written", "offsite-speaks-tls-only", "writers-cannot-unlock"}
+    # The same values, still unknown when nothing will become known any more, are failures.
+    assert gather(prod_plan, final=True, now=NOW).stops
+
+
+def test_an_empty_stack_holds_no_promise() -> None:
+    nothing = graph(resource("pulumi:pulumi:Stack", "backbuild-test"))
+    for rule in RULES:
+        verdicts = rule.verdicts(nothing)
+        assert verdicts, rule.id
+        assert all(verdict.outcome is not Outcome.PASS for verdict in verdicts), rule.id
+
+
+def test_a_stack_of_unknowns_passes_nothing(prod: Judged) -> None:
+    """Every known value becomes unknown: whatever a rule reads, it must not take for good."""
+    veiled = Graph(
+        [
+            resource_like(one, dict.fromkeys(one.properties, Unknown.LATER))
+            for one in prod.graph.resources
+        ]
+    )  # fmt: skip
+    passed = {rule.id for rule in RULES for verdict in rule.verdicts(veiled) if verdict.outcome is Outcome.PASS}
+    # What these judge is told by the engine and is no value: protection.
+    assert passed <= {"data-is-protected"}
+
+
+def resource_like(one: object, properties: dict[str, object]) -> object:
+    from policies.mutation.operators import revised  # noqa: PLC0415
+
+    return revised(one, properties)  # pyright: ignore
+
+
+SUBJECT = resource("a:b/c:D", "x")
+
+
+def judged_by(judge: object, over: object = lambda _: [SUBJECT], *, optional: bool = False) -> Verdict:
+    rule = Rule("a-b", "p", Severity.HIGH, "t", "r", "m", (), {}, over, judge, optional)  # pyright: ignore
+    return rule.verdicts(graph(SUBJECT))[0]
+
+
+def test_a_rule_answers_in_four_ways() -> None:
+    def unknown(*_: object) -> str:
+        raise Undetermined("u", "a.b", "is known only after `up`")
+
+    def elsewhere(*_: object) -> str:
+        raise NotApplicable("not here")
+
+    assert judged_by(lambda *_: None).outcome is Outcome.PASS
+    assert judged_by(lambda *_: "wrong").message == "wrong"
+    assert judged_by(elsewhere).outcome is Outcome.NOT_APPLICABLE
+    assert judged_by(unknown).outcome is Outcome.UNDETERMINED
+    assert judged_by(lambda *_: None, unknown).outcome is Outcome.UNDETERMINED
+
+
+def test_a_rule_that_fails_itself_never_passes() -> None:
+    found = judged_by(lambda *_: {}["x"])  # type: ignore[index]
+    assert found.outcome is Outcome.UNDETERMINED
+    assert "KeyError: 'x'" in found.message
+
+
+def test_nothing_to_judge_where_something_must_be_is_a_failure() -> None:
+    def some(_: object) -> list[object]:
+        """Some things."""
+        return []
+
+    assert judged_by(lambda *_: None, some).outcome is Outcome.FAIL
+    assert judged_by(lambda *_: None, some).message == "the stack has no some things"
+    assert judged_by(lambda *_: None, some, optional=True).outcome is Outcome.NOT_APPLICABLE

@@ -15,7 +15,7 @@
  * @property {"full" | "incremental"} kind
  * @property {string} finishedAt ISO 8601
  * @property {string[]} dependsOn
- * @property {number} history of its archive
+ * @property {number | null} history of its archive; null while its first WAL segment is in no manifest
  * @property {string} walFirst
  * @property {string} walLast
  */

@@ -108,8 +108,8 @@ async function goners({ ROTATION: rotation }, db, grp, time) {
   );
   return {
     sql: GONERS,
-    // Without an anchor no WAL lies before it.
-    values: [JSON.stringify([...kept]), anchor?.history ?? -1, anchor?.walFirst ?? "", ...limits],
+    // Nothing lies before an anchor that there is not, or whose place nobody knows.
+    values: [JSON.stringify([...kept]), anchor?.history ?? null, anchor?.walFirst ?? null, ...limits],
   };
 }
 

@@ -27,7 +27,7 @@ preview: $(RUNTIME) ## Plan STACK (staging, prod) in the sandbox, changing nothi
 	@$(PYTHON) -m sandbox preview --stack $(STACK)
 
 test: $(DEVELOPMENT) $(WORKERS) ## Install what the tests need, and run them
-	@bin/ensure-debian shellcheck chromium postgresql
+	@bin/ensure-debian shellcheck chromium postgresql pgbackrest
 	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 lint: $(DEVELOPMENT) $(WORKERS) ## ruff, basedpyright strict on our own code, tsc and biome on the Workers

@@ -123,6 +123,22 @@ def test_what_a_kept_increment_depends_on_stays(world: World) -> None:
     assert kept == young | {runs[0].label} | {runs[-len(young) - 1].label}
 
 
+def test_a_group_that_is_no_longer_backed_up_goes_altogether(host: Host, offsite: Offsite) -> None:
+    group = Group(World(host, offsite, GROUPS=["another"]))
+    world = group.world
+    yearly = {f"yearly/{GROUP}/{group.fulls[0].label}/"}
+    world.time = group.runs[-1].finished + timedelta(days=7)
+    group.age_out()
+    assert group.there() == labels(group.runs)
+    for days in (100, 500, 501, 502, 503):
+        world.time = group.runs[-1].finished + timedelta(days=days)
+        group.age_out()
+        kept = {key for key in world.keys("offsite") if not key.startswith("manifests/")}
+        assert {key.split("/")[0] for key in kept} <= {"daily", "monthly", "yearly", "hourly"}
+    assert {"/".join(key.split("/")[:3]) + "/" for key in kept} == yearly
+    assert world.findings() == []
+
+
 def test_a_store_that_refuses_is_asked_again_and_nothing_is_forgotten(group: Group, offsite: Offsite) -> None:
     world = group.world
     world.time = group.runs[0].finished + timedelta(days=20)

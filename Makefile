@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CODE := __main__.py components machines sandbox status backups console benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install up preview test lint format picture benchmark page outages requirements clean
+.PHONY: help install up preview test lint format picture benchmark page outages injections rotations requirements clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,9 +48,16 @@ benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure what the platform costs, as rati
 	$(PYTHON) -m benchmarks.preview
 	$(PYTHON) -m benchmarks.scale
 	$(PYTHON) -m benchmarks.status_page
+	$(PYTHON) -m benchmarks.backups
 
 page: $(DEVELOPMENT) $(WORKERS) ## The status page at http://127.0.0.1:8787/, to look at and to break
 	@$(PYTHON) -m tests.workers.look
+
+injections: $(DEVELOPMENT) $(WORKERS) ## 200 times something goes wrong with backups: is each found, named and put right?
+	$(PYTHON) -m tests.workers.injections --count 200
+
+rotations: $(DEVELOPMENT) $(WORKERS) ## 400 days of backups: is there each day exactly what the rotation says?
+	$(PYTHON) -m tests.workers.rotations --days 400
 
 outages: $(DEVELOPMENT) $(WORKERS) ## A thousand random outages: is everybody told once, does every minute add up?
 	$(PYTHON) -m tests.workers.outages --outages 1000

@@ -79,9 +79,8 @@ def main() -> None:
         return
     ratio = result.replicate_mib_s / result.plain_mib_s
     print(f"plain copy, bucket to bucket     {result.plain_mib_s:7.0f} MiB/s")
-    print(
-        f"to the replica and to S3, each   {result.replicate_mib_s:7.0f} MiB/s       (target {TARGET_MIB_S}); {ratio:.2f} x"
-    )
+    rate = f"{result.replicate_mib_s:7.0f} MiB/s       (target {TARGET_MIB_S}); {ratio:.2f} x"
+    print(f"to the replica and to S3, each   {rate}")
     print(f"proving all three copies, each   {result.verify_mib_s:7.0f} MiB/s")
     print(f"{result.gib} GiB brought and proven        {result.seconds:7.0f} s           (target {TARGET_SECONDS})")
     print(f"memory, beyond what there was    {result.peak_mib:7.0f} MiB         (target {TARGET_MEMORY_MIB})")

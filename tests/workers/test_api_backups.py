@@ -35,7 +35,7 @@ def start(host: Host, service: Any) -> None:
 
 @contextmanager
 def playing(status: int, body: str | None) -> Generator[dict[str, Any]]:
-    """Serve one answer to everything, or none while the context lasts; gives the service binding."""
+    """Serve one answer, or none while the context lasts; gives the service binding."""
     over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -44,9 +44,9 @@ def playing(status: int, body: str | None) -> Generator[dict[str, Any]]:
                 over.wait(10)
                 self.close_connection = True
                 return
-            self.send_response(status)
+            self.send_response(status if self.path == "/health" else 200)
             self.send_header("content-length", str(len(body)))
-            self.send_header("location", "/health")
+            self.send_header("location", "/elsewhere")
             self.end_headers()
             self.wfile.write(body.encode())
 

@@ -135,7 +135,7 @@ function runOf(row, rotation) {
     copies: copiesOf(row),
     agesOutAt: row.due_at ?? end(row.finished_at, rotation.keepDays[row.class]),
     planned: row.due_at !== null,
-    dependsOn: row.class === "hourly" ? (parsed(row.depends_on) ?? []) : [],
+    dependsOn: parsed(row.depends_on) ?? [],
   };
 }
 

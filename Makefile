@@ -13,7 +13,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CODE := __main__.py components machines policies sandbox status backups console benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install up preview test lint format picture benchmark page outages mutation evidence requirements clean
+.PHONY: help install up preview test lint format picture benchmark page outages injections rotations mutation evidence \
+  requirements clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,7 +28,7 @@ preview: $(RUNTIME) ## Plan STACK (staging, prod) in the sandbox, changing nothi
 	@$(PYTHON) -m sandbox preview --stack $(STACK)
 
 test: $(DEVELOPMENT) $(WORKERS) ## Install what the tests need, and run them
-	@bin/ensure-debian shellcheck chromium postgresql
+	@bin/ensure-debian shellcheck chromium postgresql pgbackrest
 	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 lint: $(DEVELOPMENT) $(WORKERS) ## ruff, basedpyright strict on our own code, tsc and biome on the Workers
@@ -49,9 +50,16 @@ benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure what the platform costs, as rati
 	$(PYTHON) -m benchmarks.scale
 	$(PYTHON) -m benchmarks.policies
 	$(PYTHON) -m benchmarks.status_page
+	$(PYTHON) -m benchmarks.backups
 
 page: $(DEVELOPMENT) $(WORKERS) ## The status page at http://127.0.0.1:8787/, to look at and to break
 	@$(PYTHON) -m tests.workers.look
+
+injections: $(DEVELOPMENT) $(WORKERS) ## 200 times something goes wrong with backups: is each found, named and put right?
+	$(PYTHON) -m tests.workers.injections --count 200
+
+rotations: $(DEVELOPMENT) $(WORKERS) ## 400 days of backups: is there each day exactly what the rotation says?
+	$(PYTHON) -m tests.workers.rotations --days 400
 
 outages: $(DEVELOPMENT) $(WORKERS) ## A thousand random outages: is everybody told once, does every minute add up?
 	$(PYTHON) -m tests.workers.outages --outages 1000
@@ -60,7 +68,7 @@ mutation: $(RUNTIME) ## Weaken production in every way there is: does the rule t
 	@$(PYTHON) -m policies.mutation
 
 evidence: $(DEVELOPMENT) ## Judge STACK as it would be after an update, and write the evidence to evidence/STACK
-	@$(PYTHON) -m policies report --stack $(STACK) --out evidence/$(STACK)
+	@$(PYTHON) -m policies report --stack $(STACK) --out evidence/$(STACK) $(if $(PLAN),--plan $(PLAN))
 
 requirements: $(RUNTIME) ## Compile requirements*.txt anew from requirements*.in
 	@for file in requirements requirements-dev requirements-bootstrap; do \

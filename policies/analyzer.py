@@ -2,7 +2,7 @@
 """A policy pack as Pulumi's engine talks to it: the `Analyzer` service, served on a free loopback port.
 
 The protocol's own service instead of the policy SDK's wrapper, which decodes the whole stack anew for each rule and
-reports a mandatory rule as advisory when it meets an unknown value (docs/adr/0015).
+reports a mandatory rule as advisory when it meets an unknown value (docs/adr/0016).
 """
 
 from __future__ import annotations

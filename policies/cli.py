@@ -24,9 +24,9 @@ def parser() -> argparse.ArgumentParser:
     rules.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     judge = _judging(_command(rooms, "judge", commands.judge, "judge a stack, and say what does not hold"))
     judge.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    judge.add_argument("--markdown", action="store_true", help="print it as a comment on a pull request")
     report = _judging(_command(rooms, "report", commands.report, "judge a stack, and write the evidence"))
     report.add_argument("--out", type=Path, required=True, help="the folder to write to; made if it is not there")
+    report.add_argument("--plan", type=Path, help="what `sandbox preview --json` printed, for the comment")
     return whole
 
 

@@ -15,8 +15,8 @@ from console.errors import InputError
 from console.tables import cell, table
 from policies.analyzer import explain
 from policies.evidence import junit, oscal, page, sarif
+from policies.evidence.comment import comment, read_plan
 from policies.evidence.gathered import Evidence, gather, word_of
-from policies.evidence.markdown import render as as_markdown
 from policies.packs import all_rules
 from policies.sources import from_file
 from policies.stacks import planned
@@ -28,6 +28,7 @@ FILES: Final[dict[str, Callable[[Evidence], str]]] = {
     "junit.xml": junit.render,
 }
 STATE: Final = "state.json"
+COMMENT: Final = "comment.md"
 STYLES: Final = {"pass": "green", "fail": "bold red", "excused": "yellow", "undetermined": "magenta"}
 
 
@@ -62,8 +63,6 @@ def judge(options: argparse.Namespace) -> int:
     evidence = _evidence(options)
     if options.json:
         print(json.dumps(_summary(evidence)))
-    elif options.markdown:
-        print(as_markdown(evidence))
     else:
         _show(evidence)
     return 1 if evidence.stops else 0
@@ -71,6 +70,7 @@ def judge(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """`report`."""
+    plan = read_plan(options.plan) if options.plan is not None else None
     evidence = _evidence(options)
     folder: Path = options.out
     try:
@@ -79,10 +79,11 @@ def report(options: argparse.Namespace) -> int:
             (folder / STATE).write_bytes(evidence.judged.content)
         for name, render in FILES.items():
             (folder / name).write_text(render(evidence), encoding="utf-8")
+        (folder / COMMENT).write_text(comment(evidence, plan), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{folder}: cannot be written to: {error}; name another folder") from error
     _show(evidence)
-    print(f"Written to {folder}: {', '.join(FILES)}{f', {STATE}' if options.file is None else ''}")
+    print(f"Written to {folder}: {', '.join((*FILES, COMMENT))}{f', {STATE}' if options.file is None else ''}")
     return 1 if evidence.stops else 0
 
 

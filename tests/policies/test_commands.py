@@ -54,7 +54,7 @@ def test_says_what_does_not_hold_with_exit_code_1(weakened: Path, capsys: pytest
 def test_writes_the_evidence(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "evidence" / "november"
     assert main(["report", "--file", str(state), "--out", str(out)]) == 0
-    assert {one.name for one in out.iterdir()} == set(commands.FILES)
+    assert {one.name for one in out.iterdir()} == {*commands.FILES, commands.COMMENT}
     assert f"Written to {out}" in capsys.readouterr().out
 
 

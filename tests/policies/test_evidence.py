@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 import pytest
 from trestle.oscal.assessment_results import AssessmentResults
 
+from console.errors import InputError
 from policies import exemptions
-from policies.evidence import junit, markdown, oscal, page, sarif
+from policies.evidence import comment, junit, oscal, page, sarif
 from policies.evidence.gathered import Evidence, gather, word_of
 from policies.mutation.operators import drop, put
 from policies.packs import PACKS, all_rules
@@ -131,8 +132,8 @@ def test_junit_has_a_case_for_each_verdict(bad: Evidence) -> None:
 def test_a_comment_names_what_fails_and_cannot_be_steered(prod: Judged) -> None:
     forged = put("aws:kms/key:Key", "deletionWindowInDays", "[x](https://evil.example) @team <img src=x>")
     mutant = next(iter(forged(prod.graph)))
-    text = markdown.render(gather(Judged(mutant.graph, prod.content, "x"), final=True, now=NOW))
-    assert text.startswith("**prod: A mandatory rule does not hold**")
+    text = comment.comment(gather(Judged(mutant.graph, prod.content, "x"), final=True, now=NOW), None)
+    assert text.startswith("### Verdicts\n\n**prod: A mandatory rule does not hold**")
     assert "`keys-outlive-mistakes`" in text
     for hostile in ("[x]", "<img", " @team"):
         assert hostile not in text
@@ -151,5 +152,31 @@ def test_problems_with_exemptions_stand_in_every_file(prod: Judged, monkeypatch:
     monkeypatch.setattr(exemptions, "load", lambda *_: [one, unused])
     evidence = gather(prod, final=True, now=NOW)
     assert evidence.stops
-    for render in (page.render, oscal.render, sarif.render, junit.render, markdown.render):
-        assert "x.toml:7: three-copies: excuses nothing any more" in render(evidence).replace("&#45;", "-")
+    for text in (*(one.render(evidence) for one in (page, oscal, sarif, junit)), comment.comment(evidence, None)):
+        assert "x.toml:7: three-copies: excuses nothing any more" in text
+
+
+PLAN = {
+    "steps": [
+        {"op": "same", "urn": "urn:pulumi:prod::b::a::quiet", "type": "a:b/c:D", "diff": {}},
+        {"op": "replace", "urn": "urn:pulumi:prod::b::a::one", "type": "a:b/c:D", "diff": {"tags.Name": {}}},
+        *({"op": "create", "urn": f"urn:pulumi:prod::b::a::n{i}", "type": "a:b/c:D", "diff": {}} for i in range(60)),
+    ]
+}
+
+
+def test_a_comment_shows_the_plan_and_then_the_verdicts(good: Evidence) -> None:
+    text = comment.comment(good, PLAN)
+    assert "**1 to replace, 60 to create**" in text
+    assert "- replace a:b/c:D **one**: tags.Name" in text
+    assert "quiet" not in text
+    assert "- … and 11 more" in text
+    assert text.index("### Plan") < text.index("### Verdicts")
+    assert len(text) < 65_536
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"steps": 1}'])
+def test_what_is_no_plan_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(InputError, match=r"plan\.json.*`sandbox preview --json`"):
+        comment.read_plan(tmp_path / "plan.json")

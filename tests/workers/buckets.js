@@ -67,3 +67,28 @@ export function bucketOf(name, real, steps, { clock, flaky, locks = [], sizes = 
       }),
   };
 }
+
+/** Writes an object of so many bytes, of which no two MiB are alike; answers its SHA-256. For benchmarks. */
+export async function fill(env, { bucket, key, mib }) {
+  const { readable, writable } = new FixedLengthStream(mib * 2 ** 20);
+  const [stored, hashed] = readable.tee();
+  const digest = new crypto.DigestStream("SHA-256");
+  const write = async () => {
+    const writer = writable.getWriter();
+    for (let number = 0; number < mib; number++) {
+      const chunk = new Uint8Array(2 ** 20);
+      for (let at = 0; at < chunk.length; at += 65_536) crypto.getRandomValues(chunk.subarray(at, at + 65_536));
+      await writer.write(chunk);
+    }
+    await writer.close();
+  };
+  await Promise.all([env[bucket].put(key, stored), hashed.pipeTo(digest), write()]);
+  return Array.from(new Uint8Array(await digest.digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Copies an object as plainly as can be: what there is to compare with. For benchmarks. */
+export async function copy(env, { from, to, key }) {
+  const object = await env[from].get(key);
+  await env[to].put(`copied/${key}`, object.body);
+  return object.size;
+}

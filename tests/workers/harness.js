@@ -12,7 +12,7 @@
  * Queues carry it in their name.
  */
 
-import { bucketOf, events } from "./buckets.js";
+import { bucketOf, copy, events, fill } from "./buckets.js";
 import worker from "./WORKER";
 
 class Fallen extends Error {}
@@ -78,9 +78,11 @@ function changed(env, instruction = {}) {
 }
 
 export default {
-  fetch(request, env, ctx) {
+  async fetch(request, env, ctx) {
     const instruction = request.headers.get("x-test");
     if (instruction === '{"take":"events"}') return Response.json(events.splice(0));
+    if (instruction?.startsWith('{"fill"')) return Response.json(await fill(env, JSON.parse(instruction).fill));
+    if (instruction?.startsWith('{"copy"')) return Response.json(await copy(env, JSON.parse(instruction).copy));
     return worker.fetch(request, changed(env, instruction === null ? {} : JSON.parse(instruction)), ctx);
   },
   scheduled(controller, env, ctx) {

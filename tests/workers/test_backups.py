@@ -1,9 +1,8 @@
-"""The backup Workers: what they copy, compare, count and miss."""
+"""The backup Workers: what they copy, compare and count."""
 
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,8 +16,6 @@ SIGNED = re.compile(
     r"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/\d{8}/eu-north-1/s3/aws4_request, "
     r"SignedHeaders=host;[\w;-]+, Signature=[0-9a-f]{64}"
 )
-LABEL = "20261123-000000F"
-SEGMENT = "0000000100000000000000A1-" + "ab" * 20 + ".zst"
 
 
 def event(key: str, action: str = "PutObject") -> dict[str, Any]:
@@ -39,55 +36,6 @@ def offsite() -> Iterator[Offsite]:
     offsite = Offsite()
     yield offsite
     offsite.close()
-
-
-class TestWatch:
-    """Stored objects carry the real time, so it is the clock that moves on."""
-
-    @staticmethod
-    def start(host: Host, *keys: str, later: timedelta = timedelta(seconds=30)) -> None:
-        clock = (datetime.now(UTC) + later).isoformat()
-        host.start("backups/watch", r2Buckets=["PRIMARY"], d1Databases=["DB"], bindings={"CLOCK": clock})
-        for key in keys:
-            host.put("PRIMARY", key)
-        assert host.scheduled(AT) == "ok"
-
-    KEYS = (
-        f"hourly/backup/coordinator/{LABEL}/backup.manifest",
-        f"hourly/archive/coordinator/17-1/0000000100000000/{SEGMENT}",
-    )
-
-    @pytest.mark.parametrize(
-        ("later", "missing"),
-        [
-            ({"minutes": 1}, []),
-            ({"minutes": 12}, ["wal"]),
-            ({"minutes": 77}, ["increment", "wal"]),
-            ({"hours": 26, "minutes": 2}, ["full", "increment", "wal"]),
-        ],
-    )
-    def test_alarms_when_the_newest_is_too_old(self, host: Host, later: dict[str, int], missing: list[str]) -> None:
-        self.start(host, *self.KEYS, later=timedelta(**later))
-        outcome, detail = last_run(host, "watch")
-        assert outcome == ("alarm" if missing else "ok")
-        assert [line.split()[2] for line in detail["missing"]] == missing
-
-    def test_an_empty_bucket_is_an_alarm(self, host: Host) -> None:
-        self.start(host)
-        missing = ["the primary bucket holds no backup of any group"]
-        assert last_run(host, "watch") == ("alarm", {"ages": {}, "missing": missing})
-
-    def test_a_backup_without_its_manifest_does_not_count(self, host: Host) -> None:
-        self.start(host, f"hourly/backup/coordinator/{LABEL}/pg_data/base.bundle", self.KEYS[1])
-        assert last_run(host, "watch")[1]["ages"] == {"coordinator": {"full": None, "increment": None, "wal": 0}}
-
-    def test_an_increment_is_no_full_backup_and_each_group_is_looked_at(self, host: Host) -> None:
-        increment = f"hourly/backup/worker-1/{LABEL}_20261124-090000I/backup.manifest"
-        self.start(host, *self.KEYS, increment, "hourly/archive/worker-1/17-1/00000002.history")
-        assert last_run(host, "watch")[1]["ages"] == {
-            "coordinator": {"full": 0, "increment": 0, "wal": 0},
-            "worker-1": {"full": None, "increment": 0, "wal": None},
-        }
 
 
 @pytest.mark.parametrize("worker", ["replicate", "verify", "age-out", "watch"])

@@ -172,7 +172,6 @@ async function record(db, manifest, envelope, time) {
     })),
     { ...envelope, kind: "manifest", class: "manifests", storedAt: new Date(manifest.finishedAt).toISOString() },
   ];
-  const history = rows.find(({ segment }) => segment === manifest.wal.first)?.history;
   const inserted = chunks(rows, ROWS_A_STATEMENT).flatMap((some) => {
     const json = JSON.stringify(some);
     return [
@@ -183,21 +182,22 @@ async function record(db, manifest, envelope, time) {
   });
   await db.batch([
     ...inserted,
-    db.prepare(INSERT_MANIFEST).bind(
-      group,
-      run,
-      manifest.kind,
-      new Date(manifest.startedAt).toISOString(),
-      new Date(manifest.finishedAt).toISOString(),
-      envelope.sha256,
-      manifest.previous?.run ?? null,
-      JSON.stringify(manifest.dependsOn),
-      // Runs that follow each other closely leave the first segment to the manifest before.
-      history ?? null,
-      manifest.wal.first,
-      manifest.wal.last,
-      at,
-    ),
+    db
+      .prepare(INSERT_MANIFEST)
+      .bind(
+        group,
+        run,
+        manifest.kind,
+        new Date(manifest.startedAt).toISOString(),
+        new Date(manifest.finishedAt).toISOString(),
+        envelope.sha256,
+        manifest.previous?.run ?? null,
+        JSON.stringify(manifest.dependsOn),
+        manifest.wal.first,
+        manifest.wal.last,
+        at,
+      ),
+    db.prepare(PLACE_MANIFESTS).bind(group),
     ...(await chainFindings(db, manifest, envelope.key, time)),
     close(db, { kinds: ["refused", "clock"], key: envelope.key }, "resolved", time),
   ]);
@@ -224,11 +224,15 @@ const CLOSE_STRAYS = `
   WHERE closed_at IS NULL AND kind IN ('extra', 'unlisted') AND key IN (SELECT value->>'key' FROM json_each(?1))`;
 
 const INSERT_MANIFEST = `
-  INSERT INTO manifests (grp, run, kind, started_at, finished_at, sha256, previous, depends_on, history, wal_first,
-    wal_last, read_at)
-  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, COALESCE(?9,
-    (SELECT history FROM objects WHERE grp = ?1 AND class = 'hourly' AND segment = ?10 ORDER BY history DESC LIMIT 1), 0),
-    ?10, ?11, ?12)`;
+  INSERT INTO manifests
+    (grp, run, kind, started_at, finished_at, sha256, previous, depends_on, wal_first, wal_last, read_at)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`;
+
+/** Runs that follow each other closely leave the first segment to the manifest before, or even to the next. */
+const PLACE_MANIFESTS = `
+  UPDATE manifests SET history = (
+    SELECT MAX(history) FROM objects WHERE grp = ?1 AND class = 'hourly' AND segment = wal_first)
+  WHERE grp = ?1 AND history IS NULL`;
 
 /**
  * @param {D1Database} db

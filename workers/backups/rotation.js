@@ -15,7 +15,7 @@
  * @property {"full" | "incremental"} kind
  * @property {string} finishedAt ISO 8601
  * @property {string[]} dependsOn
- * @property {number} history of its archive
+ * @property {number | null} history of its archive; null while its first WAL segment is in no manifest
  * @property {string} walFirst
  * @property {string} walLast
  */
@@ -46,28 +46,62 @@ export function classesOf(full, decided, rotation, time) {
 
 /**
  * @param {readonly Run[]} runs of one group
- * @param {ReadonlySet<string>} doubtful those of which something is lost: nothing is left to them, and they go by age
+ * @param {ReadonlySet<string>} doubtful those of which something is lost: nothing rests on them, and they go by age
  * @param {Rotation} rotation
  * @param {Date} time
- * @returns {{ kept: Set<string>, anchor: Run | undefined }} `kept`: every run that is young enough, the newest full ones, and
- *   what these depend on. `anchor`: the run that the point-in-time window begins with; WAL is needed from its first
- *   segment on, and all of it when there is no anchor
+ * @returns {Needed}
  */
 export function needed(runs, doubtful, rotation, time) {
   const sound = runs.filter(({ run, dependsOn }) => ![run, ...dependsOn].some((label) => doubtful.has(label)));
   const newestFirst = [...sound].sort((one, other) => begun(other.run).localeCompare(begun(one.run)));
   const anchor = newestFirst.find(({ finishedAt }) => isOver(finishedAt, rotation.pointInTimeDays, time));
-  const kept = new Set([
-    ...runs.filter(({ finishedAt }) => !isOver(finishedAt, days(rotation, "hourly"), time)).map(({ run }) => run),
-    ...newestFirst
-      .filter(({ kind }) => kind === "full")
-      .slice(0, rotation.minimumFulls)
-      .map(({ run }) => run),
-    ...(anchor === undefined ? [] : [anchor.run]),
-  ]);
-  // A run names every one that it depends on, so one step is all of them.
-  for (const { run, dependsOn } of runs) if (kept.has(run)) for (const label of dependsOn) kept.add(label);
-  return { kept, anchor };
+  const fulls = newestFirst.filter(({ kind }) => kind === "full").slice(0, rotation.minimumFulls);
+  return { kept: completed([...young(runs, rotation, time), ...fulls, ...(anchor ? [anchor] : [])]), anchor };
+}
+
+/**
+ * The same of a group that is no longer backed up: no window moves on, and no newer backup comes, so all of it goes by age.
+ *
+ * @param {readonly Run[]} runs
+ * @param {Rotation} rotation
+ * @param {Date} time
+ * @returns {Needed}
+ */
+export function neededOfRemoved(runs, rotation, time) {
+  const kept = completed(young(runs, rotation, time));
+  const [oldest = END] = runs
+    .filter(({ run }) => kept.has(run))
+    .sort((a, b) => begun(a.run).localeCompare(begun(b.run)));
+  return { kept, anchor: oldest };
+}
+
+/**
+ * @typedef {object} Needed
+ * @property {Set<string>} kept every run that is young enough, the newest full ones, where the point-in-time window begins,
+ *   and what these depend on
+ * @property {Pick<Run, "history" | "walFirst"> | undefined} anchor WAL is needed from its first segment on, and all of it
+ *   when there is no anchor
+ */
+
+/** Behind every WAL segment that there can be. */
+const END = { run: "", history: Number.MAX_SAFE_INTEGER, walFirst: "" };
+
+/**
+ * @param {readonly Run[]} runs
+ * @param {Rotation} rotation
+ * @param {Date} time
+ * @returns {Run[]}
+ */
+function young(runs, rotation, time) {
+  return runs.filter(({ finishedAt }) => !isOver(finishedAt, days(rotation, "hourly"), time));
+}
+
+/**
+ * @param {readonly Run[]} wanted
+ * @returns {Set<string>} and what they depend on: a run names every one, so one step is all of them
+ */
+function completed(wanted) {
+  return new Set(wanted.flatMap(({ run, dependsOn }) => [run, ...dependsOn]));
 }
 
 /**

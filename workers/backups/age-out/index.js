@@ -7,12 +7,12 @@ import { alone } from "../lease.js";
 import { recordRun } from "../runs.js";
 import { ageOut } from "./plan.js";
 
-/** @import { Env } from "../stores.js" */
+/** @import { Env } from "./plan.js" */
 
 /** A clock that is off deletes too early: nothing happens when it and the schedule disagree by more. */
 const CLOCK_MILLISECONDS = 600_000;
 
-/** @satisfies {ExportedHandler<Env & { DB: D1Database }>} */
+/** @satisfies {ExportedHandler<Env>} */
 export default {
   fetch: notFound,
 

@@ -2,12 +2,14 @@
 
 import { failureName, logFailure } from "../../lib/log.js";
 import { open } from "../findings.js";
-import { days, needed, PROMOTED } from "../rotation.js";
+import { days, needed, neededOfRemoved, PROMOTED } from "../rotation.js";
 import { storesOf } from "../stores.js";
 
 /** @import { Run } from "../rotation.js" */
 /** @import { Result } from "../runs.js" */
-/** @import { Env, Store } from "../stores.js" */
+/** @import { Env as Stores, Store } from "../stores.js" */
+
+/** @typedef {Stores & { DB: D1Database, GROUPS: string[] }} Env `GROUPS`: those that are backed up */
 
 const DAY = 86_400_000;
 
@@ -101,15 +103,18 @@ async function isInDoubt(db, grp) {
  * @param {Date} time
  * @returns {Promise<Condition>}
  */
-async function goners({ ROTATION: rotation }, db, grp, time) {
-  const { kept, anchor } = needed(await runsOf(db, grp), await doubtfulRuns(db, grp), rotation, time);
+async function goners({ ROTATION: rotation, GROUPS }, db, grp, time) {
+  const runs = await runsOf(db, grp);
+  const { kept, anchor } = GROUPS.includes(grp)
+    ? needed(runs, await doubtfulRuns(db, grp), rotation, time)
+    : neededOfRemoved(runs, rotation, time);
   const limits = ["hourly", ...PROMOTED].map((name) =>
     new Date(time.getTime() - days(rotation, name) * DAY).toISOString(),
   );
   return {
     sql: GONERS,
-    // Without an anchor no WAL lies before it.
-    values: [JSON.stringify([...kept]), anchor?.history ?? -1, anchor?.walFirst ?? "", ...limits],
+    // Nothing lies before an anchor that there is not, or whose place nobody knows.
+    values: [JSON.stringify([...kept]), anchor?.history ?? null, anchor?.walFirst ?? null, ...limits],
   };
 }
 

@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS manifests (
   sha256 TEXT NOT NULL, -- of the envelope as it is stored
   previous TEXT, -- run before it
   depends_on TEXT NOT NULL CHECK (json_valid(depends_on)),
-  history INTEGER NOT NULL, -- of the archive: the N of 17-N
+  history INTEGER, -- of the archive: the N of 17-N; null until its first WAL segment is listed
   wal_first TEXT NOT NULL,
   wal_last TEXT NOT NULL,
   promoted TEXT CHECK (json_valid(promoted)), -- classes beside hourly that it is kept in too; null until decided

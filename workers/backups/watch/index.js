@@ -1,59 +1,106 @@
-/** Misses a backup that did not come: looks for the newest of each kind, and raises an alarm when it is too old. */
+/** Misses what does not come, finds what is overdue, and tells people: when it begins, while it lasts, when it is over. */
 
 import { now } from "../../lib/clock.js";
 import { notFound } from "../../lib/http.js";
+import { failureName } from "../../lib/log.js";
+import { withTimeout } from "../../lib/timeout.js";
+import { opened } from "../database.js";
 import { recordRun } from "../runs.js";
-import { newestBackups, newestWal, stanzas } from "./repository.js";
+import { remember, settle } from "./alarms.js";
+import { unanswered } from "./conditions.js";
+import { look } from "./look.js";
+import { Source } from "./source.js";
+import { channelsOf, tellAll } from "./tell.js";
 
 /** @import { Result } from "../runs.js" */
+/** @import { Env as Stores } from "../stores.js" */
+/** @import { Condition } from "./conditions.js" */
+/** @import { Look } from "./look.js" */
+/** @import { Channel, Env as Channels } from "./tell.js" */
 
-/**
- * @typedef {object} Env
- * @property {R2Bucket} PRIMARY
- * @property {D1Database} DB
- * @property {string} [CLOCK] only in tests
- */
+/** @typedef {Stores & Channels & { DB: D1Database, GROUPS: string[] }} Env */
 
-/** In minutes: the interval of each kind (a day, an hour, a minute of `archive_timeout`) and time to finish. */
-const LIMITS = { full: 26 * 60, increment: 75, wal: 10 };
+/** Every age would be wrong by as much, and alarms begin or end that are none. */
+const CLOCK_MILLISECONDS = 10 * 60_000;
 
-/**
- * @param {Date | null} time
- * @param {Date} at
- * @returns {number | null} whole minutes
- */
-function age(time, at) {
-  return time === null ? null : Math.floor((at.getTime() - time.getTime()) / 60_000);
-}
+const RECORD_MILLISECONDS = 5_000;
 
-/**
- * @param {string} stanza
- * @param {Record<keyof typeof LIMITS, number | null>} ages
- * @returns {string[]}
- */
-function alarms(stanza, ages) {
-  const kinds = /** @type {(keyof typeof LIMITS)[]} */ (Object.keys(LIMITS));
-  return kinds
-    .filter((kind) => (ages[kind] ?? Number.POSITIVE_INFINITY) > LIMITS[kind])
-    .map((kind) => `${stanza}: no ${kind} in the last ${LIMITS[kind]} minutes`);
+/** The first look of an hour: nobody remembers whom it told while the database is down. */
+const REMINDED_BEFORE_MINUTE = 5;
+
+class ClockOff extends Error {
+  name = "ClockOff";
 }
 
 /**
  * @param {Env} env
- * @returns {Promise<Result>} ages in minutes by stanza, and what is missing
+ * @param {Date} scheduled
+ * @returns {Promise<Result>}
  */
-async function look(env) {
+async function watch(env, scheduled) {
   const at = now(env);
-  /** @type {Record<string, Record<keyof typeof LIMITS, number | null>>} */
-  const ages = {};
-  for (const stanza of await stanzas(env.PRIMARY)) {
-    const { full, increment } = await newestBackups(env.PRIMARY, stanza);
-    const wal = await newestWal(env.PRIMARY, stanza);
-    ages[stanza] = { full: age(full, at), increment: age(increment, at), wal: age(wal, at) };
-  }
-  const missing = Object.entries(ages).flatMap(([stanza, of]) => alarms(stanza, of));
-  if (Object.keys(ages).length === 0) missing.push("the primary bucket holds no backup of any group");
-  return { outcome: missing.length > 0 ? "alarm" : "ok", detail: { ages, missing } };
+  if (Math.abs(at.getTime() - scheduled.getTime()) > CLOCK_MILLISECONDS) throw new ClockOff();
+  const memory = new Source("memory");
+  const database = () => opened(env.DB);
+  const [seen, { channels, unusable }] = await Promise.all([look(env, memory, database, at), channelsOf(env)]);
+  seen.wrong.push(...unusable.map(unusableChannel));
+  const { raised, due } = await memory
+    .ask(async () =>
+      remember(
+        await database(),
+        seen,
+        channels.map(({ id }) => id),
+        scheduled,
+      ),
+    )
+    .catch(async (error) => {
+      if (scheduled.getUTCMinutes() < REMINDED_BEFORE_MINUTE) await tellWithoutMemory(channels, seen, error, scheduled);
+      throw error;
+    });
+  const told = await tellAll(
+    channels,
+    ({ id }) => due.filter(({ channel }) => channel === id),
+    scheduled,
+    async ({ id }, some) =>
+      settle(
+        await database(),
+        some.map((word) => ({ ...word, channel: id })),
+        scheduled,
+      ),
+  );
+  const { ages, unknown } = seen;
+  return { outcome: raised.length > 0 ? "alarm" : "ok", detail: { ages, alarms: raised, unknown, ...told } };
+}
+
+/**
+ * @param {string} binding
+ * @returns {Condition}
+ */
+function unusableChannel(binding) {
+  const text = `${binding} of the watch Worker is no list of addresses, so that nobody there hears of alarms. Correct alarms in the stack's settings, and deploy`;
+  return { id: `channel:${binding}`, text };
+}
+
+/**
+ * Everything that this look found, since the next one will not know what was told.
+ *
+ * @param {Channel[]} channels
+ * @param {Look} seen
+ * @param {unknown} error
+ * @param {Date} scheduled
+ */
+async function tellWithoutMemory(channels, seen, error, scheduled) {
+  const found = new Map(
+    [unanswered("memory", failureName(error)), ...seen.wrong].map((condition) => [condition.id, condition]),
+  );
+  const since = scheduled.toISOString();
+  const words = [...found.values()].map(({ id, text }) => ({ id, text, since, endedAt: null, again: false }));
+  await tellAll(
+    channels,
+    () => words,
+    scheduled,
+    async () => {},
+  );
 }
 
 /** @satisfies {ExportedHandler<Env>} */
@@ -61,6 +108,14 @@ export default {
   fetch: notFound,
 
   async scheduled(controller, env) {
-    await recordRun(env.DB, "watch", new Date(controller.scheduledTime), () => look(env));
+    const scheduled = new Date(controller.scheduledTime);
+    // Looked and told is first: a database that is down keeps nobody from hearing of it.
+    const [outcome] = await Promise.allSettled([watch(env, scheduled)]);
+    const record = async () =>
+      recordRun(await opened(env.DB), "watch", scheduled, async () => {
+        if (outcome.status === "rejected") throw outcome.reason;
+        return outcome.value;
+      });
+    await withTimeout(record(), RECORD_MILLISECONDS);
   },
 };

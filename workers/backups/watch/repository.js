@@ -6,14 +6,28 @@ const REPOSITORY = "hourly/";
 /** A backup's folder: a full one, or a differential or incremental one behind the full one it depends on. */
 const LABEL = /^(\d{8}-\d{6}F)(?:_(\d{8}-\d{6})[DI])?$/;
 
+const STARTED = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)$/;
+
 const SEGMENT = /\/[0-9A-F]{24}-[0-9a-f]{40}(?:\.\w+)?$/;
 
 /**
- * @param {R2Bucket} bucket
- * @returns {Promise<string[]>} the stanzas, one a database group
+ * @typedef {object} Archive what a group has in the primary bucket; null where there is none
+ * @property {Date | null} full when the newest complete full backup was complete
+ * @property {Date | null} backup the same of any kind: a full one also holds what an increment would
+ * @property {Date | null} first when the oldest backup that is there was started
+ * @property {Date | null} wal when the newest WAL segment was stored
+ * @property {string | null} settled key of the newest WAL segment of those stored before a given time
  */
-export function stanzas(bucket) {
-  return folders(bucket, `${REPOSITORY}backup/`);
+
+/**
+ * @param {R2Bucket} bucket
+ * @param {string} stanza a group's
+ * @param {Date} before
+ * @returns {Promise<Archive>}
+ */
+export async function readArchive(bucket, stanza, before) {
+  const [backups, wal] = await Promise.all([newestBackups(bucket, stanza), newestWal(bucket, stanza, before)]);
+  return { ...backups, ...wal };
 }
 
 /**
@@ -21,35 +35,56 @@ export function stanzas(bucket) {
  *
  * @param {R2Bucket} bucket
  * @param {string} stanza
- * @returns {Promise<{ full: Date | null, increment: Date | null }>} newest complete full backup, and newest complete
- *   backup of any kind: a full one also holds what an increment would
  */
-export async function newestBackups(bucket, stanza) {
+async function newestBackups(bucket, stanza) {
   const base = `${REPOSITORY}backup/${stanza}/`;
   const labels = (await folders(bucket, base)).filter((name) => LABEL.test(name));
   labels.sort((one, other) => started(other).localeCompare(started(one)));
   return {
     full: await firstComplete(bucket, base, labels.filter(isFull)),
-    increment: await firstComplete(bucket, base, labels),
+    backup: await firstComplete(bucket, base, labels),
+    first: timeOf(labels.at(-1)),
   };
 }
 
 /**
  * @param {R2Bucket} bucket
  * @param {string} stanza
- * @returns {Promise<Date | null>} when the newest WAL segment was stored
+ * @param {Date} before
  */
-export async function newestWal(bucket, stanza) {
+async function newestWal(bucket, stanza, before) {
   const base = `${REPOSITORY}archive/${stanza}/`;
   // Named VERSION-N, where N grows with every upgrade or rebuild of the database.
   const [database] = (await folders(bucket, base)).filter((name) => /-\d+$/.test(name)).sort(byHistory);
-  if (database === undefined) return null;
-  const [newest] = (await folders(bucket, `${base}${database}/`)).sort().reverse();
-  if (newest === undefined) return null;
+  const [newest, previous] =
+    database === undefined ? [] : (await folders(bucket, `${base}${database}/`)).sort().reverse();
+  const segments = await segmentsIn(bucket, `${base}${database}/`, newest);
+  const settledIn = (/** @type {R2Object[]} */ those) => those.filter(({ uploaded }) => uploaded <= before);
+  // A folder that has just been begun holds nothing older.
+  const settled = settledIn(segments);
+  if (settled.length === 0) settled.push(...settledIn(await segmentsIn(bucket, `${base}${database}/`, previous)));
+  return { wal: latest(segments)?.uploaded ?? null, settled: latest(settled)?.key ?? null };
+}
+
+/**
+ * @param {R2Bucket} bucket
+ * @param {string} base
+ * @param {string | undefined} folder
+ * @returns {Promise<R2Object[]>}
+ */
+async function segmentsIn(bucket, base, folder) {
+  if (folder === undefined) return [];
   // At most 256 segments with a few other files beside them: one page.
-  const { objects } = await bucket.list({ prefix: `${base}${database}/${newest}/` });
-  const times = objects.filter(({ key }) => SEGMENT.test(key)).map(({ uploaded }) => uploaded.getTime());
-  return times.length > 0 ? new Date(Math.max(...times)) : null;
+  const { objects } = await bucket.list({ prefix: `${base}${folder}/` });
+  return objects.filter(({ key }) => SEGMENT.test(key));
+}
+
+/**
+ * @param {R2Object[]} objects
+ * @returns {R2Object | undefined}
+ */
+function latest(objects) {
+  return objects.toSorted((one, other) => Number(one.uploaded) - Number(other.uploaded)).at(-1);
 }
 
 /**
@@ -66,7 +101,16 @@ function isFull(label) {
  */
 function started(label) {
   const [, full = "", increment] = LABEL.exec(label) ?? [];
-  return increment ?? full;
+  return increment ?? full.slice(0, -1);
+}
+
+/**
+ * @param {string | undefined} label
+ * @returns {Date | null} null also for digits that are no time
+ */
+function timeOf(label = "") {
+  const time = new Date(started(label).replace(STARTED, "$1-$2-$3T$4:$5:$6Z"));
+  return Number.isNaN(time.getTime()) ? null : time;
 }
 
 /**

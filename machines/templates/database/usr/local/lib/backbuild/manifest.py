@@ -276,11 +276,14 @@ class Group:
         return [one for one in archive if one["LastModified"] >= since and one["Key"] not in known]
 
     def _indexes(self, label: str) -> list[Json]:
-        """Copy what pgBackRest writes anew with each run."""
+        """Copy what pgBackRest writes anew with each run; a copy that is there is locked, and not to be tried again."""
+        folder = f"{self._manifests}{label}/"
+        there = {one["Key"] for one in self._store.below(folder)}
         for source in (f"{self._backup}backup.info", f"{self._archive}archive.info"):
-            name = source.rpartition("/")[2]
-            self._store.create(f"{self._manifests}{label}/{name}", self._store.read(source))
-        return self._store.below(f"{self._manifests}{label}/")
+            key = folder + source.rpartition("/")[2]
+            if key not in there:
+                self._store.create(key, self._store.read(source))
+        return self._store.below(folder)
 
     def _hashes(self, objects: list[Json]) -> list[str]:
         pool = ThreadPoolExecutor(AT_ONCE)

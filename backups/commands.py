@@ -1,0 +1,36 @@
+"""What each command does between the command line and the report."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from backups import client, judgement, rotation_table, shown
+from backups.report import parse
+from backups.stack import topology_of
+from console.callers import address_from, token_from
+
+TOKEN = "BACKUPS_TOKEN"  # noqa: S105 (the variable's name)
+REMEDY = "export it, from `pulumi stack output backupsToken --show-secrets`"
+
+
+def status(options: argparse.Namespace) -> int:
+    """`status`."""
+    topology = topology_of(options.stack)
+    url = address_from(options.url or f"https://{topology.hostnames.backups}")
+    text = client.read(url, token_from(TOKEN, REMEDY))
+    report = parse(text, url)
+    problems = judgement.problems(report, topology, datetime.now(UTC))
+    if options.json:
+        print(text)
+    else:
+        shown.show(Console(highlight=False), report, problems, everything=options.all)
+    return 1 if problems else 0
+
+
+def rotation(options: argparse.Namespace) -> int:
+    """`rotation`."""
+    print(rotation_table.markdown(topology_of(options.stack)))
+    return 0

@@ -1,0 +1,109 @@
+"""The rotation as people read it: what is printed, what the document says, and what bad settings end with."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from backups.rotation_table import markdown
+from backups.stack import topology_of as shipped
+from components.worker_modules import PROJECT
+from console.errors import InputError
+from tests.components.stacks import topology_of
+
+from .conftest import Run
+
+DOCUMENT = PROJECT / "docs" / "retention.md"
+
+
+@pytest.mark.parametrize("stack", ["prod", "staging"])
+def test_the_document_has_what_is_printed(run: Run, stack: str) -> None:
+    ran = run("rotation", "--stack", stack)
+    assert (ran.code, ran.err) == (0, "")
+    (written,) = re.findall(rf"<!-- rotation {stack} -->\n(.*?)<!-- /rotation -->", DOCUMENT.read_text(), re.DOTALL)
+    assert written == ran.out, f"put into it what `python -m backups rotation --stack {stack}` prints"
+
+
+def test_each_figure_is_in_the_table() -> None:
+    """By hand: days a class longer than its setting, locks as long, rules thirty days after, or after thirty fulls."""
+    table = markdown(
+        topology_of(
+            "prod",
+            {
+                "backups.rotation.hourlyDays": 9,
+                "backups.rotation.dailyDays": 11,
+                "backups.rotation.monthlyMonths": 2,
+                "backups.rotation.yearlyYears": 1,
+                "backups.rotation.minimumFulls": 20,
+                "backups.pointInTimeDays": 1,
+            },
+        )
+    )
+    rows = [line.split(" | ")[2:] for line in table.splitlines()[2:7]]
+    assert rows == [
+        ["10 days: `hourlyDays: 9`, and one", "10 days, WAL only", "after 50 days |"],
+        ["11 days: `dailyDays: 11`", "11 days", "after 41 days |"],
+        ["62 days: `monthlyMonths: 2`", "62 days", "after 92 days |"],
+        ["366 days: `yearlyYears: 1`", "366 days", "after 396 days |"],
+        ["a day longer than what they list", "10 days", "after 396 days |"],
+    ]
+    assert "Any point in the last 1 day can" in table
+    assert "the newest 20 full backups of each group stay" in table
+
+
+@pytest.mark.parametrize("stack", ["prod", "staging"])
+def test_a_stack_is_read_as_the_program_reads_it(stack: str) -> None:
+    mine, theirs = shipped(stack), topology_of(stack)
+    assert mine.settings == theirs.settings
+    assert mine.hostnames == theirs.hostnames
+
+
+def test_commands_of_the_document_are_commands(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BACKUPS_TOKEN", raising=False)
+    commands = re.findall(r"python -m backups ([^`\n]+)", DOCUMENT.read_text())
+    assert {command.split()[0] for command in commands} == {"status", "rotation"}
+    for command in commands:
+        ran = run(*command.split())
+        assert "BACKUPS_TOKEN is not set" in ran.err if command.startswith("status") else ran.code == 0
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project's settings."""
+    for file in ("Pulumi.yaml", "Pulumi.prod.yaml"):
+        shutil.copy2(PROJECT / file, tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("config: [", "Pulumi.prod.yaml cannot be read"),
+        ("config:\n  - a", "Pulumi.prod.yaml has no `config`"),
+        ("[]", "Pulumi.prod.yaml has no `config`"),
+        ("", "Pulumi.prod.yaml has no `config`"),
+        ("config: {backbuild:tier: production}", "the configuration of stack prod (Pulumi.prod.yaml) has"),
+        ("\x00", "Pulumi.prod.yaml cannot be read"),
+    ],
+)
+def test_a_stack_that_cannot_be_read_is_named(project: Path, text: str, message: str) -> None:
+    (project / "Pulumi.prod.yaml").write_text(text)
+    with pytest.raises(InputError, match=re.escape(message)):
+        shipped("prod", project)
+
+
+def test_a_project_without_stacks_has_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'prod' is no stack.*there are: none"):
+        shipped("prod", tmp_path)
+
+
+def test_a_rotation_that_contradicts_itself_ends_with_two(project: Path, run: Run) -> None:
+    file = project / "Pulumi.prod.yaml"
+    file.write_text(file.read_text().replace("dailyDays: 35", "dailyDays: 7"))
+    with pytest.raises(InputError, match=r"backups\.rotation\.dailyDays: keeps 7 days, no more than hourlyDays"):
+        shipped("prod", project)
+    assert run("rotation", "--stack", "nowhere").code == 2
+    assert run("rotation").code == 2

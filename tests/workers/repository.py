@@ -1,0 +1,141 @@
+"""A real PostgreSQL that real pgBackRest backs up into a folder, with signed manifests; and a restore of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .backup_manifests import PASSWORD, PRODUCER
+from .backup_world import GROUP
+from .postgres import Server, programs, run
+
+
+class Folder:
+    """What the manifests' producer needs of a bucket, in a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def below(self, prefix: str) -> list[dict[str, Any]]:
+        files = [path for path in self.root.rglob("*") if path.is_file() and not path.is_symlink()]
+        named = {path.relative_to(self.root).as_posix(): path for path in files}
+        return [
+            {
+                "Key": key,
+                "Size": path.stat().st_size,
+                "LastModified": datetime.fromtimestamp(int(path.stat().st_mtime), UTC),
+            }
+            for key, path in sorted(named.items())
+            if key.startswith(prefix)
+        ]
+
+    def read(self, key: str) -> bytes:
+        return (self.root / key).read_bytes()
+
+    def sha256(self, one: dict[str, Any]) -> str:
+        return hashlib.sha256(self.read(one["Key"])).hexdigest()
+
+    def create(self, key: str, body: bytes) -> None:
+        path = self.root / key
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(body)
+
+
+class Repository:
+    """A server, and its repository at `bucket`: with the keys that it has in the primary bucket."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.bucket = folder, folder / "bucket"
+        self.server = Server(folder, "server")
+        self._written: set[str] = set()
+        for path in (self.bucket / "hourly", folder / "log", folder / "lock"):
+            path.mkdir(parents=True)
+        self.configuration = self.configure(folder / "pgbackrest.conf", self.bucket / "hourly", self.server)
+        _owned(folder)
+        access = ("--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256")
+        run(programs() / "initdb", *access, "--no-sync", "--encoding=UTF8", "--locale=C", "--pgdata", self.server.data)
+        with (self.server.data / "postgresql.conf").open("a") as settings:
+            push = f"pgbackrest --config={self.configuration} --stanza={GROUP} archive-push %p"
+            settings.write(f"archive_mode=on\narchive_command='{push}'\n")
+        self.server.start()
+        # The port is known by now.
+        self.configure(self.configuration, self.bucket / "hourly", self.server)
+        self.pgbackrest("stanza-create")
+
+    def configure(self, path: Path, repository: Path, server: Server) -> Path:
+        path.write_text(
+            f"[global]\nrepo1-path={repository}\nrepo1-bundle=y\nrepo1-cipher-type=aes-256-cbc\n"
+            f"repo1-cipher-pass={PASSWORD}\ncompress-type=zst\nexpire-auto=n\nstart-fast=y\nlog-level-console=warn\n"
+            f"log-path={self.folder}/log\nlock-path={self.folder}/lock\n"
+            f"[{GROUP}]\npg1-path={server.data}\npg1-port={server.port or 5432}\npg1-socket-path={self.folder}\n"
+            "pg1-user=postgres\n"
+        )
+        return path
+
+    def pgbackrest(self, *arguments: str, configuration: Path | None = None) -> str:
+        return run("pgbackrest", f"--config={configuration or self.configuration}", f"--stanza={GROUP}", *arguments)
+
+    def backup(self, kind: str) -> str:
+        """Back up as a machine does, and sign for it; returns the label."""
+        self.pgbackrest(f"--type={kind}", "backup")
+        information = json.loads(self.pgbackrest("--output=json", "info"))
+        runs = [PRODUCER["run_of"](backup) for stanza in information for backup in stanza["backup"]]
+        group = PRODUCER["Group"](GROUP, "hourly", Folder(self.bucket), PRODUCER["Keys"](PASSWORD))
+        assert list(group.complete(runs)) == []
+        return runs[-1]["run"]
+
+    def written(self) -> dict[str, bytes]:
+        """What has come since the last time: key to bytes, manifests last."""
+        folder = Folder(self.bucket)
+        keys = [one["Key"] for one in folder.below("") if one["Key"] not in self._written]
+        self._written |= {key for key in keys if not key.endswith((".info", ".info.copy"))}
+        return {key: folder.read(key) for key in sorted(keys, key=lambda key: (key.startswith("manifests/"), key))}
+
+    @contextmanager
+    def restored(self, objects: dict[str, bytes], *options: str) -> Iterator[Server]:
+        """A server made of a repository's files alone, by path below the repository."""
+        where = Path(tempfile.mkdtemp(prefix="restored-", dir=self.folder))
+        for path, body in objects.items():
+            (where / "repository" / path).parent.mkdir(parents=True, exist_ok=True)
+            (where / "repository" / path).write_bytes(body)
+        server = Server(where, "data")
+        server.data.mkdir(mode=0o700)
+        configuration = self.configure(where / "pgbackrest.conf", where / "repository", server)
+        _owned(where)
+        self.pgbackrest(*options, "restore", configuration=configuration)
+        with (server.data / "postgresql.conf").open("a") as settings:
+            settings.write("archive_mode=off\n")
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def _owned(folder: Path) -> None:
+    if os.getuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            shutil.chown(path, "postgres", "postgres")
+
+
+@contextmanager
+def repository() -> Iterator[Repository]:
+    """A server of its own; it ends, and its files go, with the context."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path may have 107 bytes
+    made: Repository | None = None
+    try:
+        made = Repository(folder)
+        yield made
+    finally:
+        if made is not None:
+            made.server.stop()
+        shutil.rmtree(folder)

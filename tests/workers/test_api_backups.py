@@ -1,0 +1,143 @@
+"""What those who look after backups say of them is on the health report, and so on the status page."""
+
+import json
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from .workerd import Host
+
+INDEX = "hourly/backup/coordinator/backup.info"
+API: dict[str, Any] = {
+    "bindings": {"ENVIRONMENT": "staging", "STANZAS": ["coordinator"]},
+    "r2Buckets": ["BACKUPS"],
+    "versionMetadata": "VERSION",
+}
+
+
+def backups(host: Host, **instruction: Any) -> dict[str, Any]:
+    response = host.fetch("/health", instruction=instruction)
+    assert response["status"] == 200
+    return json.loads(response["body"])["components"]["backups"]
+
+
+def start(host: Host, service: Any) -> None:
+    """Start the API alone, before a service that a test plays; the newest backup is fresh."""
+    host.start("api", **API, serviceBindings=service)
+    host.put("BACKUPS", INDEX)
+
+
+@contextmanager
+def playing(status: int, body: str | None) -> Generator[dict[str, Any]]:
+    """Serve one answer, or none while the context lasts; gives the service binding."""
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if body is None:
+                over.wait(10)
+                self.close_connection = True
+                return
+            self.send_response(status if self.path == "/health" else 200)
+            self.send_header("content-length", str(len(body)))
+            self.send_header("location", "/elsewhere")
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+    try:
+        yield {"BACKUP_REPORT": {"external": {"address": f"127.0.0.1:{server.server_port}", "http": {}}}}
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+
+
+def test_what_watch_finds_is_on_the_health_report(host: Host) -> None:
+    """Both Workers, one bound to the other as they are deployed."""
+    bindings = {"GROUPS": ["coordinator"], "ROTATION": {}, "TOKEN_SHA256": "ab" * 32}
+    host.start_all(
+        {
+            "api": {**API, "serviceBindings": {"BACKUP_REPORT": "report"}},
+            "backups/report": {"bindings": bindings, "d1Databases": ["DB"]},
+        }
+    )
+    host.put("BACKUPS", INDEX)
+
+    def health() -> str:
+        return json.loads(host.fetch("/health")["body"])["components"]["backups"]["status"]
+
+    def sql(statement: str) -> None:
+        host.ask("sql", statement=statement, worker="report")
+
+    assert health() == "degraded"  # watch has never looked
+    looked = (datetime.now(UTC) - timedelta(minutes=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    sql(f"INSERT INTO runs VALUES ('watch', '{looked}', 'ok', '{{}}')")
+    assert health() == "ok"
+    sql(f"INSERT INTO alarms (id, since, text, raised_at) VALUES ('findings:undelivered', '{looked}', '', '{looked}')")
+    assert health() == "degraded"
+    sql(f"UPDATE alarms SET ended_at = '{looked}'")
+    assert health() == "ok"
+    sql("UPDATE runs SET outcome = 'failed'")
+    assert health() == "degraded"
+
+
+STALE = {"clock": (datetime.now(UTC) + timedelta(minutes=90)).isoformat()}  # less what the tests before took
+
+
+@pytest.mark.parametrize(
+    ("said", "fresh", "stale"),
+    [("ok", "ok", "degraded"), ("degraded", "degraded", "degraded"), ("unknown", "unknown", "degraded")],
+)
+def test_the_worse_of_the_two_counts(host: Host, said: str, fresh: str, stale: str) -> None:
+    with playing(200, json.dumps({"status": said})) as service:
+        start(host, service)
+        assert backups(host)["status"] == fresh
+        assert backups(host, **STALE)["status"] == stale
+        unknown = "degraded" if said == "degraded" else "unknown"
+        assert backups(host, broken=["BACKUPS"]) == {"status": unknown, "ageMinutes": "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, ""),
+        (200, "ok"),
+        (200, "null"),
+        (200, "7"),
+        (200, '"ok"'),
+        (200, '{"status": ["ok"]}'),
+        (200, '{"status": "down"}'),
+        (302, '{"status": "ok"}'),
+        (500, '{"status": "ok"}'),
+    ],
+)
+def test_what_is_no_answer_is_unknown(host: Host, status: int, body: str) -> None:
+    with playing(status, body) as service:
+        start(host, service)
+        assert backups(host) == {"status": "unknown", "ageMinutes": 0}
+
+
+def test_who_hangs_does_not_hang_the_report(host: Host) -> None:
+    with playing(200, None) as service:
+        start(host, service)
+        began = time.monotonic()
+        assert backups(host) == {"status": "unknown", "ageMinutes": 0}
+        assert backups(host, silent=["BACKUPS"]) == {"status": "unknown", "ageMinutes": "unknown"}
+        assert time.monotonic() - began < 4
+
+
+def test_where_nobody_is_bound_the_age_alone_counts(host: Host) -> None:
+    start(host, {})
+    assert backups(host) == {"status": "ok", "ageMinutes": 0}

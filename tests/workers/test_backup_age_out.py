@@ -1,0 +1,282 @@
+"""What goes, when, and what never does."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from .backup_world import GROUP, ROTATION, STORES, Machine, Run, World
+from .offsite import Offsite
+from .rotations import SMALL, play
+from .workerd import Host
+
+
+@pytest.fixture(scope="module")
+def offsite() -> Iterator[Offsite]:
+    offsite = Offsite()
+    yield offsite
+    offsite.close()
+
+
+@pytest.fixture
+def world(host: Host, offsite: Offsite) -> World:
+    return World(host, offsite)
+
+
+class Group:
+    """A group that has made full backups daily, with an increment after each, until a while ago."""
+
+    def __init__(self, world: World, days: int = 5) -> None:
+        self.world, self.machine = world, Machine()
+        begin = world.time
+        self.runs = [
+            self.machine.backup(begin + timedelta(days=day, hours=hours), kind, files=1)
+            for day in range(days)
+            for hours, kind in ((0, "full"), (6, "incremental"))
+        ]
+        for run in self.runs:
+            world.time = run.finished
+            world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))
+        world.pass_by(minutes=4)
+        world.settle(2)
+
+    @property
+    def fulls(self) -> list[Run]:
+        return [run for run in self.runs if run.manifest["kind"] == "full"]
+
+    def there(self, store: str = "primary") -> set[str]:
+        """Labels of the runs that the hourly class has."""
+        keys = self.world.keys(store)
+        return {key.split("/")[3] for key in keys if key.startswith(f"hourly/backup/{GROUP}/") and "bundle" in key}
+
+    def age_out(self, **instruction: Any) -> tuple[str, dict[str, Any]]:
+        """Let verify and age-out come once; returns what the latter says."""
+        self.world.cron("verify")
+        self.world.cron("age-out", **instruction)
+        return self.world.last("age-out")
+
+
+@pytest.fixture
+def group(world: World) -> Group:
+    return Group(world)
+
+
+def labels(runs: list[Run]) -> set[str]:
+    return {run.label for run in runs}
+
+
+def test_every_day_is_exactly_what_the_rotation_says(host: Host, offsite: Offsite) -> None:
+    counts = play(host, offsite, days=11, rotation=SMALL, seed=5, a_day=3)
+    assert counts["deleted"] > 100
+
+
+def test_it_is_planned_published_and_done_a_day_later(group: Group) -> None:
+    world = group.world
+    world.time = group.runs[0].finished + timedelta(days=20)
+    outcome, detail = group.age_out()
+    assert (outcome, detail["deleted"]) == ("ok", 0)
+    assert detail["planned"] > 0
+    assert group.there() == labels(group.runs)
+    (planned,) = world.sql("SELECT MIN(due_at) AS first, MAX(due_at) AS last FROM objects WHERE due_at NOTNULL")
+    day_later = (world.time + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    assert (planned["first"], planned["last"]) == (day_later, day_later)
+    world.pass_by(hours=23)
+    assert group.age_out()[1]["deleted"] == 0
+    world.pass_by(hours=1)
+    assert group.age_out()[1]["deleted"] == detail["planned"]
+    kept = {*labels(group.fulls[-3:]), group.runs[-1].label}  # the newest three, and where the window begins
+    assert [group.there(store) for store in STORES] == [kept] * 3
+    audited = world.sql("SELECT action, SUM(objects) AS objects FROM audit WHERE action <> 'promoted' GROUP BY action")
+    assert audited == [
+        {"action": "deleted", "objects": detail["planned"]},
+        {"action": "planned", "objects": detail["planned"] + world.last("age-out")[1]["planned"]},
+    ]
+
+
+def test_the_newest_full_backups_stay_however_old(group: Group) -> None:
+    for days in (100, 101, 102, 103):
+        group.world.time = group.runs[-1].finished + timedelta(days=days)
+        group.age_out()
+    newest = group.fulls[-3:]
+    assert group.there() == {*labels(newest), group.runs[-1].label}
+    for run in newest:
+        wal = [one["key"] for one in run.manifest["objects"] if one["kind"] == "wal"]
+        assert set(wal) <= set(group.world.keys("offsite"))
+
+
+def test_what_a_kept_increment_depends_on_stays(world: World) -> None:
+    machine = Machine()
+    begin = world.time
+    runs = [machine.backup(begin, "full", files=1)]
+    runs += [machine.backup(begin + timedelta(days=day), "incremental", files=1) for day in range(1, 15)]
+    for run in runs:
+        world.time = run.finished
+        world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))
+    for _ in range(3):
+        world.pass_by(days=1)
+        world.cron("verify")
+        world.cron("age-out")
+    kept = {key.split("/")[3] for key in world.keys("replica") if key.startswith(f"hourly/backup/{GROUP}/")}
+    young = {run.label for run in runs if run.finished > world.time - timedelta(days=8)}
+    # Each increment names the full backup and the one before it.
+    assert kept == young | {runs[0].label} | {runs[-len(young) - 1].label}
+
+
+def test_a_group_that_is_no_longer_backed_up_goes_altogether(host: Host, offsite: Offsite) -> None:
+    group = Group(World(host, offsite, GROUPS=["another"]))
+    world = group.world
+    yearly = {f"yearly/{GROUP}/{group.fulls[0].label}/"}
+    world.time = group.runs[-1].finished + timedelta(days=7)
+    group.age_out()
+    assert group.there() == labels(group.runs)
+    for days in (100, 500, 501, 502, 503):
+        world.time = group.runs[-1].finished + timedelta(days=days)
+        group.age_out()
+        kept = {key for key in world.keys("offsite") if not key.startswith("manifests/")}
+        assert {key.split("/")[0] for key in kept} <= {"daily", "monthly", "yearly", "hourly"}
+    assert {"/".join(key.split("/")[:3]) + "/" for key in kept} == yearly
+    assert world.findings() == []
+
+
+def test_a_store_that_refuses_is_asked_again_and_nothing_is_forgotten(group: Group, offsite: Offsite) -> None:
+    world = group.world
+    world.time = group.runs[0].finished + timedelta(days=20)
+    planned = group.age_out()[1]["planned"]
+    world.pass_by(days=1)
+    world.cron("verify")
+    offsite.fail = True
+    world.cron("age-out")
+    assert world.last("age-out")[1]["refused"] == planned
+    offsite.fail = False
+    assert len(group.there("offsite")) > len(group.there("primary"))
+    world.cron("replicate")
+    assert len(group.there("offsite")) > len(group.there("primary"))  # what is going is not brought back
+    world.pass_by(hours=1)
+    group.age_out()
+    assert group.there("offsite") == group.there("primary") == group.there("replica")
+    assert world.findings() == []
+
+
+def test_a_lock_is_respected_and_holds_up_only_what_it_holds(group: Group) -> None:
+    world = group.world
+    world.time = group.runs[0].finished + timedelta(days=20)
+    group.age_out()
+    world.pass_by(days=1)
+    held = group.fulls[0].label
+    locks = [{"prefix": f"hourly/backup/{GROUP}/{held}/", "days": 40}]
+    assert group.age_out(locks=locks)[1]["refused"] == 2
+    assert held in group.there()
+    assert group.fulls[1].label not in group.there()
+    for day in range(11):
+        world.pass_by(days=1)
+        group.age_out(locks=locks)
+        assert len(world.findings("kind = 'kept-on'")) == (2 if day >= 9 else 0)
+    world.pass_by(days=30)
+    group.age_out(locks=locks)
+    assert held not in group.there()
+    assert world.findings("closed_at IS NULL") == []
+
+
+class TestNothingIsDeleted:
+    @pytest.fixture
+    def due(self, group: Group) -> Group:
+        """A group of which something is to go now."""
+        group.world.time = group.runs[0].finished + timedelta(days=20)
+        group.age_out()
+        group.world.pass_by(days=1)
+        return group
+
+    def nothing(self, due: Group, before: list[list[str]]) -> None:
+        assert [due.world.keys(store) for store in STORES] == before
+
+    def test_while_a_manifest_is_not_believed(self, due: Group) -> None:
+        key = f"manifests/{GROUP}/20270101-020000F.json"
+        due.world.write({key: b"{}"})
+        before = [due.world.keys(store) for store in STORES]
+        outcome, detail = due.age_out()
+        assert (outcome, detail["doubtful"], detail["deleted"]) == ("alarm", [GROUP], 0)
+        self.nothing(due, before)
+        due.world.delete("primary", key)
+        due.world.pass_by(hours=1)
+        assert due.age_out()[1]["deleted"] > 0
+
+    def test_when_the_clock_and_the_schedule_disagree(self, due: Group, host: Host) -> None:
+        before = [due.world.keys(store) for store in STORES]
+        due.world.cron("verify")
+        for hours in (-1, 1):
+            at = due.world.time + timedelta(hours=hours)
+            instruction = {"clock": due.world.time.isoformat()}
+            host.ask("scheduled", time=at.isoformat(), worker="age-out", instruction=instruction)
+            assert due.world.last("age-out") == ("failed", {"error": "ClockError"})
+        self.nothing(due, before)
+
+    def test_when_nobody_has_read_manifests_for_a_day(self, due: Group) -> None:
+        before = [due.world.keys(store) for store in STORES]
+        due.world.pass_by(days=1, hours=1)
+        due.world.cron("age-out")
+        assert due.world.last("age-out") == ("failed", {"error": "StaleCatalogue"})
+        self.nothing(due, before)
+
+    def test_without_memory(self, due: Group) -> None:
+        before = [due.world.keys(store) for store in STORES]
+        assert due.world.cron("age-out", broken=["DB"]) == "exception"
+        self.nothing(due, before)
+
+    def test_of_what_is_needed_again(self, due: Group) -> None:
+        """The newest full backups are lost: those before them are all that is left."""
+        world = due.world
+        for run in due.fulls[-2:]:
+            for key in run.objects:
+                for store in STORES:
+                    world.sql(f"UPDATE objects SET source = NULL, sha256 = '{'0' * 64}' WHERE source = '{key}'")
+                    world.delete(store, key)
+        world.pass_by(days=6)
+        world.cron("verify")
+        detail = due.age_out()[1]
+        assert detail["kept"] > 0
+        assert labels(due.fulls[:3]) <= due.there()
+
+    def test_of_what_a_class_has_not_received_yet(self, world: World) -> None:
+        group = Group(world, days=5)
+        key = next(key for key in group.runs[0].objects if "bundle" in key)
+        world.sql(f"UPDATE objects SET primary_at = NULL, check_after = '2999' WHERE source = '{key}'")
+        world.time = group.runs[0].finished + timedelta(days=20)
+        group.age_out()
+        world.pass_by(days=1)
+        group.age_out()
+        assert group.runs[0].label in group.there()
+        assert group.fulls[1].label not in group.there()
+
+
+def test_killed_anywhere_it_ends_as_if_it_had_not_been(group: Group) -> None:
+    world = group.world
+    world.time = group.runs[0].finished + timedelta(days=20)
+    world.cron("verify")
+    for at in range(2, 40, 3):
+        world.cron("age-out", fall={"at": at, "after": at % 2 == 0})
+        world.pass_by(minutes=6)
+    world.pass_by(days=1)
+    world.cron("verify")
+    for at in range(2, 60, 3):
+        world.cron("age-out", fall={"at": at, "after": at % 2 == 0})
+        world.cron("replicate")
+        world.pass_by(minutes=6)
+    group.age_out()
+    kept = {*labels(group.fulls[-3:]), group.runs[-1].label}
+    assert [group.there(store) for store in STORES] == [kept] * 3
+    assert world.findings() == []
+
+
+def test_a_rotation_that_lacks_a_class_deletes_nothing(host: Host, offsite: Offsite) -> None:
+    keep = {name: days for name, days in ROTATION["keepDays"].items() if name != "yearly"}
+    world = World(host, offsite, ROTATION={**ROTATION, "keepDays": keep})
+    machine = Machine()
+    run = machine.backup(world.time, "full")
+    world.time = run.finished
+    world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))
+    world.cron("verify")
+    assert world.last("verify") == ("failed", {"error": "RangeError"})
+    world.pass_by(hours=1)
+    world.cron("age-out")
+    assert world.last("age-out")[0] == "failed"

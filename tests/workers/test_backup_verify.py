@@ -1,0 +1,419 @@
+"""Manifests read as they come, and every copy of what they list proven, repaired and put into its classes."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from .backup_manifests import sealed
+from .backup_world import GROUP, STORES, Machine, Run, World
+from .offsite import Offsite
+from .workerd import Host
+
+
+@pytest.fixture(scope="module")
+def offsite() -> Iterator[Offsite]:
+    offsite = Offsite()
+    yield offsite
+    offsite.close()
+
+
+@pytest.fixture
+def world(host: Host, offsite: Offsite) -> World:
+    return World(host, offsite)
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+def come(world: World, run: Run) -> None:
+    world.time = run.finished
+    world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))
+
+
+@pytest.fixture
+def run(world: World, machine: Machine) -> Run:
+    """A full backup that is whole in every store, an hour ago."""
+    run = machine.backup(world.time, "full")
+    come(world, run)
+    world.cron("verify")
+    world.pass_by(hours=1)
+    return run
+
+
+def named(world: World, where: str = "closed_at IS NULL") -> set[tuple[str, str, str]]:
+    return {(one["kind"], one["store"], one["key"]) for one in world.findings(where)}
+
+
+def bundle(run: Run) -> str:
+    return next(key for key in run.objects if key.endswith("/bundle/1"))
+
+
+class TestAtOnce:
+    def test_five_minutes_after_it_was_written_it_is_proven_in_every_copy(self, world: World, machine: Machine) -> None:
+        run = machine.backup(world.time, "full")
+        world.time = run.finished
+        events = world.write(run.objects) + world.write({run.key: run.envelope})
+        world.pass_by(seconds=10)  # the queue waits for five, to make a batch
+        world.deliver(events)
+        world.pass_by(minutes=2)
+        world.cron("verify")
+        written = run.finished
+        (found,) = world.sql(
+            "SELECT COUNT(*) AS objects, MAX(primary_at) AS p, MAX(replica_at) AS r, MAX(offsite_at) AS o "
+            "FROM objects WHERE class IN ('hourly', 'manifests') AND MIN(primary_at, replica_at, offsite_at) NOTNULL"
+        )
+        assert found["objects"] == len(run.objects) + 1
+        for store in "pro":
+            assert datetime.fromisoformat(found[store]) - written <= timedelta(minutes=5)
+
+    def test_what_is_on_its_way_is_not_missing(self, world: World, machine: Machine) -> None:
+        run = machine.backup(world.time, "full")
+        world.time = run.finished
+        events = world.write(run.objects)
+        world.deliver(world.write({run.key: run.envelope}))
+        world.cron("verify")
+        assert world.last("verify")[1]["waiting"] == len(run.objects)
+        assert world.findings() == []
+        world.deliver(events)
+        world.pass_by(minutes=2)
+        world.cron("verify")
+        assert world.last("verify")[1]["waiting"] == 0
+        assert world.findings() == []
+
+    def test_what_does_not_come_is_missing(self, world: World, machine: Machine) -> None:
+        run = machine.backup(world.time, "full")
+        world.time = run.finished
+        world.write(run.objects)
+        world.deliver(world.write({run.key: run.envelope}))
+        world.pass_by(minutes=4)
+        world.cron("verify")
+        missing = {("missing", store, key) for key in run.objects for store in ("replica", "offsite")}
+        assert named(world, "outcome = 'repaired'") == missing
+        assert [world.read("offsite", key) for key in run.objects] == list(run.objects.values())
+
+
+class TestWeekly:
+    @pytest.mark.usefixtures("run")
+    def test_every_object_in_every_copy_is_looked_at_within_a_week(self, world: World) -> None:
+        for _ in range(7):
+            world.pass_by(days=1)
+            world.cron("verify")
+        (oldest,) = world.sql("SELECT MIN(MIN(primary_at, replica_at, offsite_at)) AS at FROM objects")
+        assert world.time - datetime.fromisoformat(oldest["at"]) < timedelta(days=7)
+
+    @pytest.mark.parametrize("store", STORES)
+    def test_a_flipped_byte_is_found_and_put_right(self, world: World, run: Run, store: str) -> None:
+        key = bundle(run)
+        body = run.objects[key]
+        world.write({key: bytes([body[0] ^ 1]) + body[1:]}, store)
+        world.pass_by(days=6)
+        world.cron("verify")
+        assert named(world, "outcome = 'repaired'") == {("damaged", store, key)}
+        assert world.read(store, key) == body
+
+    def test_what_is_left_in_one_store_comes_back_to_the_others(self, world: World, run: Run) -> None:
+        key = bundle(run)
+        world.delete("primary", key)
+        world.write({key: b"x"}, "replica")
+        world.pass_by(days=6)
+        world.cron("verify")
+        assert named(world, "outcome = 'repaired'") == {("missing", "primary", key), ("damaged", "replica", key)}
+        assert {world.read(store, key) for store in STORES} == {run.objects[key]}
+
+    def test_what_has_the_right_size_only_is_no_copy(self, world: World, run: Run) -> None:
+        key = bundle(run)
+        for store in STORES:
+            world.write({key: bytes(len(run.objects[key]))}, store)
+        (other,) = world.sql(f"SELECT COUNT(*) AS copies FROM objects WHERE source = '{key}'")
+        assert (
+            other["copies"] == 3
+        )  # the first full backup of its day, month and year: that is where it comes back from
+        world.pass_by(days=6)
+        world.cron("verify")
+        assert {world.read(store, key) for store in STORES} == {run.objects[key]}
+
+    @pytest.mark.usefixtures("run")
+    def test_what_is_gone_everywhere_is_lost_until_it_is_found(self, world: World, machine: Machine) -> None:
+        increment = machine.backup(world.time, "incremental")
+        come(world, increment)
+        world.cron("verify")
+        key = bundle(increment)
+        for store in STORES:
+            world.delete(store, key)
+        world.pass_by(days=6)
+        world.cron("verify")
+        assert named(world) == {("lost", "primary", key), *(("missing", store, key) for store in STORES)}
+        assert world.last("verify")[0] == "alarm"
+        world.write({key: increment.objects[key]}, "offsite")
+        world.pass_by(minutes=12)
+        world.cron("verify")
+        assert named(world) == set()
+        assert world.read("primary", key) == increment.objects[key]
+
+    def test_a_store_that_does_not_answer_says_nothing(self, world: World, run: Run, offsite: Offsite) -> None:
+        key = bundle(run)
+        for store in ("primary", "replica"):
+            world.delete(store, key)
+        world.sql(f"DELETE FROM objects WHERE source = '{key}'")  # nothing else has these bytes
+        offsite.fail = True
+        world.pass_by(days=6)
+        world.cron("verify")
+        assert not [one for one in world.findings() if one["kind"] == "lost" or one["store"] == "offsite"]
+        offsite.fail = False
+        world.pass_by(minutes=12)
+        world.cron("verify")
+        assert named(world) == set()
+        assert world.read("primary", key) == run.objects[key]
+
+    def test_a_lock_that_refuses_is_said_with_the_remedy(self, world: World, run: Run) -> None:
+        key = next(key for key in run.objects if key.startswith("hourly/archive/"))
+        world.write({key: b"x"}, "replica")
+        world.pass_by(days=6)
+        locks = [{"prefix": "hourly/archive/", "days": 8}]
+        world.cron("verify", locks=locks)
+        (finding,) = world.findings("closed_at IS NULL")
+        assert (finding["kind"], finding["store"], finding["key"]) == ("damaged", "replica", key)
+        assert "lift its rule" in finding["detail"]
+        world.pass_by(minutes=12)
+        world.cron("verify")
+        assert named(world) == set()
+
+
+class TestManifests:
+    @pytest.mark.usefixtures("run")
+    def test_one_without_its_predecessor_breaks_the_chain_until_it_comes(self, world: World, machine: Machine) -> None:
+        first, second = (machine.backup(world.time + timedelta(hours=n), "incremental") for n in (1, 2))
+        come(world, second)
+        assert named(world) == {("chain", "primary", second.key)}
+        come(world, first)
+        assert named(world) == set()
+
+    @pytest.mark.usefixtures("run")
+    def test_one_that_names_another_predecessor_breaks_the_chain(self, world: World, machine: Machine) -> None:
+        increment = machine.backup(world.time, "incremental")
+        increment.manifest["previous"]["sha256"] = "0" * 64
+        increment.envelope = sealed(increment.manifest)
+        come(world, increment)
+        assert named(world) == {("chain", "primary", increment.key)}
+
+    @pytest.mark.usefixtures("run")
+    def test_one_from_the_future_waits(self, world: World, machine: Machine) -> None:
+        increment = machine.backup(world.time + timedelta(hours=3), "incremental")
+        world.deliver(world.write(increment.objects) + world.write({increment.key: increment.envelope}))
+        assert named(world) == {("clock", "primary", increment.key)}
+        world.pass_by(hours=2, minutes=30)
+        world.cron("verify")
+        assert named(world) == set()
+        assert len(world.sql("SELECT run FROM manifests")) == 2
+
+    @pytest.mark.usefixtures("run")
+    def test_a_clock_an_hour_ahead_is_borne(self, world: World, machine: Machine) -> None:
+        increment = machine.backup(world.time + timedelta(minutes=58), "incremental")
+        world.deliver(world.write(increment.objects) + world.write({increment.key: increment.envelope}))
+        assert named(world) == set()
+
+    def test_two_that_name_other_bytes_for_one_object_conflict(self, world: World, machine: Machine, run: Run) -> None:
+        increment = machine.backup(world.time, "incremental")
+        wal = next(one for one in run.manifest["objects"] if one["kind"] == "wal")
+        increment.manifest["objects"].append({**wal, "sha256": "0" * 64})
+        increment.envelope = sealed(increment.manifest)
+        come(world, increment)
+        assert named(world) == {("conflict", "primary", wal["key"])}
+        (kept,) = world.sql(f"SELECT sha256 FROM objects WHERE key = '{wal['key']}'")
+        assert kept["sha256"] == wal["sha256"]
+
+    @pytest.mark.parametrize(
+        ("envelope", "reason"),
+        [
+            (b"", "envelope"),
+            (b"[]", "envelope"),
+            (b"\xff" * 100, "envelope"),
+            (b" " * (16 * 1024 * 1024 + 1), "envelope"),
+            (sealed({"version": 2}), "version"),
+            (sealed({"version": 1}), "content"),
+            (sealed({"version": 1}, "another"), "key"),
+        ],
+    )
+    @pytest.mark.usefixtures("run")
+    def test_what_is_none_is_refused_and_holds_up_no_other(
+        self, world: World, machine: Machine, envelope: bytes, reason: str
+    ) -> None:
+        key = f"manifests/{GROUP}/20270101-020000F.json"
+        world.write({key: envelope})
+        increment = machine.backup(world.time, "incremental")
+        come(world, increment)
+        world.cron("verify")
+        (finding,) = world.findings()
+        assert (finding["kind"], finding["key"]) == ("refused", key)
+        assert finding["detail"].startswith(f"{reason}: ")
+        assert len(world.sql("SELECT run FROM manifests")) == 2
+        world.delete("primary", key)
+        world.pass_by(minutes=2)
+        world.cron("verify")
+        assert named(world) == set()
+
+    @pytest.mark.parametrize(
+        "key", ["hourly/backup/worker-1/../x", "hourly/backup/other/x", "/hourly/backup/worker-1/x"]
+    )
+    def test_tricks_in_keys_are_refused(self, world: World, machine: Machine, key: str) -> None:
+        run = machine.backup(world.time, "full")
+        run.manifest["objects"][0]["key"] = key
+        run.envelope = sealed(run.manifest)
+        come(world, run)
+        assert named(world) == {("refused", "primary", run.key)}
+        assert world.sql("SELECT key FROM objects") == []
+
+    def test_a_replaced_one_comes_back(self, world: World, machine: Machine, run: Run) -> None:
+        increment = machine.backup(world.time, "incremental")
+        come(world, increment)
+        world.cron("verify")
+        world.write({increment.key: run.envelope})
+        world.pass_by(days=6)
+        world.cron("verify")
+        assert named(world, "1") == {("damaged", "primary", increment.key)}
+        assert world.read("primary", increment.key) == increment.envelope
+
+    def test_many_objects_are_read_at_once(self, world: World, machine: Machine) -> None:
+        run = machine.backup(world.time, "full")
+        run.manifest["objects"] += [
+            {**run.manifest["objects"][0], "key": f"hourly/backup/{GROUP}/{run.label}/more/{n:05}", "kind": "backup"}
+            for n in range(5_000)
+        ]
+        run.envelope = sealed(run.manifest)
+        world.time = run.finished
+        world.deliver(world.write({run.key: run.envelope}))
+        (count,) = world.sql("SELECT COUNT(*) AS objects FROM objects WHERE class = 'hourly'")
+        assert count["objects"] == len([one for one in run.manifest["objects"] if one["kind"] != "index"])
+
+    @pytest.mark.usefixtures("run")
+    def test_an_object_that_no_call_can_write_is_said(self, world: World, machine: Machine) -> None:
+        increment = machine.backup(world.time, "incremental")
+        key = bundle(increment)
+        next(one for one in increment.manifest["objects"] if one["key"] == key)["size"] = 6 * 1_024**3
+        increment.envelope = sealed(increment.manifest)
+        del increment.objects[key]
+        come(world, increment)
+        world.pass_by(minutes=5)
+        world.cron("verify")
+        assert ("oversize", "primary", key) in named(world)
+
+
+class TestPromotion:
+    def placed(self, world: World, name: str) -> set[str]:
+        found = [{key for key in world.keys(store) if key.startswith(f"{name}/")} for store in STORES]
+        assert found[0] == found[1] == found[2]
+        return {key.split("/")[2] for key in found[0]}
+
+    def test_the_first_full_backup_of_each_period_goes_into_its_class(self, world: World, machine: Machine) -> None:
+        start = datetime.fromisoformat("2027-01-30T01:30:00+00:00")
+        runs = [machine.backup(start + timedelta(hours=hours), "full") for hours in (0, 6, 24, 48, 72)]
+        for run in runs:
+            come(world, run)
+            world.pass_by(minutes=2)
+            world.cron("verify")
+        labels = [run.label for run in runs]
+        assert self.placed(world, "daily") == {labels[0], *labels[2:]}
+        assert self.placed(world, "monthly") == {labels[0], labels[3]}
+        assert self.placed(world, "yearly") == {labels[0]}
+        assert world.findings() == []
+
+    def test_what_is_placed_is_a_repository_of_its_own(self, world: World, run: Run) -> None:
+        base = f"daily/{GROUP}/{run.label}/"
+        found = {key.removeprefix(base) for key in world.keys("primary") if key.startswith(base)}
+        expected = {key.removeprefix("hourly/") for key in run.objects if key.startswith("hourly/")}
+        assert found == expected | {f"backup/{GROUP}/backup.info", f"archive/{GROUP}/archive.info"}
+
+    def test_it_is_placed_from_whichever_copy_is_good(self, world: World, machine: Machine) -> None:
+        run = machine.backup(world.time, "full")
+        come(world, run)
+        key = bundle(run)
+        world.write({key: b"x"}, "primary")
+        world.pass_by(minutes=4)
+        world.cron("verify")
+        world.settle()
+        for name in ("daily", "monthly", "yearly"):
+            assert (
+                world.read("primary", f"{name}/{GROUP}/{run.label}/{key.removeprefix('hourly/')}") == run.objects[key]
+            )
+        assert named(world) == set()
+
+    def test_without_its_wal_it_waits(self, world: World, machine: Machine) -> None:
+        run = machine.backup(world.time, "full")
+        wal = next(one for one in run.manifest["objects"] if one["kind"] == "wal")
+        run.manifest["objects"].remove(wal)
+        run.envelope = sealed(run.manifest)
+        come(world, run)
+        world.cron("verify")
+        assert named(world) == {("incomplete", "primary", run.key)}
+        assert self.placed(world, "daily") == set()
+        later = machine.backup(world.time + timedelta(hours=1), "incremental")
+        later.manifest["objects"] = sorted([*later.manifest["objects"], wal], key=lambda one: one["key"])
+        later.envelope = sealed(later.manifest)
+        come(world, later)
+        world.pass_by(minutes=2)
+        world.cron("verify")
+        assert named(world) == set()
+        assert self.placed(world, "daily") == {run.label}
+
+
+class TestInterrupted:
+    def test_it_goes_on_where_it_stopped(self, world: World, machine: Machine) -> None:
+        come(world, machine.backup(world.time, "full"))
+        for at in range(0, 120, 7):
+            world.cron("verify", fall={"at": at, "after": at % 2 == 0})
+            world.pass_by(minutes=6)
+        world.settle()
+        digests = [world.digests(store) for store in STORES]
+        assert digests[0] == digests[1] == digests[2]
+        assert named(world) == set()
+
+    def test_two_at_once_do_the_work_once(self, world: World, host: Host, machine: Machine) -> None:
+        come(world, machine.backup(world.time, "full"))
+        call = {"op": "scheduled", "time": world.time.isoformat(), "worker": "verify"}
+        instruction = {"clock": world.time.isoformat()}
+        host.together({**call, "instruction": instruction}, {**call, "instruction": instruction})
+        (checked,) = world.sql("SELECT COUNT(*) AS runs FROM runs WHERE worker = 'verify'")
+        assert checked["runs"] == 1
+
+    def test_without_memory_nothing_happens_and_then_it_goes_on(self, world: World, machine: Machine) -> None:
+        come(world, machine.backup(world.time, "full"))
+        assert world.cron("verify", broken=["DB"]) == "exception"
+        world.pass_by(minutes=2)
+        assert world.cron("verify") == "ok"
+        assert named(world) == set()
+
+    def test_memory_that_was_lost_is_made_anew_from_the_manifests(self, world: World, machine: Machine) -> None:
+        for hours, kind in ((0, "full"), (1, "incremental"), (24, "full")):
+            come(world, machine.backup(world.time + timedelta(hours=hours), kind))
+            world.cron("verify")
+        listed = world.sql("SELECT key, class, run, kind, size, sha256, segment, source FROM objects ORDER BY key")
+        for table in ("objects", "manifests", "findings", "audit", "runs", "leases"):
+            world.sql(f"DELETE FROM {table}")
+        world.pass_by(hours=1)
+        world.cron("verify")
+        again = world.sql("SELECT key, class, run, kind, size, sha256, segment, source FROM objects ORDER BY key")
+        assert again == listed
+        assert named(world) == set()
+
+
+def test_a_copy_is_proven_by_its_bytes_not_by_what_it_says_of_itself(world: World, run: Run, offsite: Offsite) -> None:
+    key = bundle(run)
+    offsite.put(key, b"other bytes")
+    offsite.relabel(key, hashlib.sha256(run.objects[key]).hexdigest())
+    world.pass_by(days=6)
+    world.cron("verify")
+    assert named(world, "outcome = 'repaired'") == {("damaged", "offsite", key)}
+    assert world.read("offsite", key) == run.objects[key]
+
+
+def test_runs_say_what_they_did(world: World, run: Run) -> None:
+    (row,) = world.sql("SELECT outcome, detail FROM runs WHERE worker = 'verify'")
+    detail = json.loads(row["detail"])
+    assert row["outcome"] == "ok"
+    assert (detail["promoted"], detail["repaired"], detail["wrong"], detail["failed"]) == (1, 0, 0, 0)
+    assert detail["checked"] == len(run.objects) + 1 + 3 * (len(run.objects))

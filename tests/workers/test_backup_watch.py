@@ -1,0 +1,651 @@
+"""Who is told of what: each condition when it begins, while it lasts and when it is over, whatever else fails."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from .watch_fixtures import ADA, BEA, FULL, HOOK, INCREMENT, OTHER_HOOK, SETTLED, WAL, Outside, Watch, at
+from .workerd import Host
+
+DAY = 1_440
+KEY = "hourly/backup/coordinator/one"
+LISTED_OK: tuple[float | None, ...] = (-5, -5, -5)
+
+
+@pytest.fixture(scope="module")
+def started(host: Host) -> Iterator[Watch]:
+    outside = Outside()
+    with outside.serving() as address:
+        yield Watch(host, outside, address)
+
+
+@pytest.fixture
+def watch(started: Watch) -> Watch:
+    """The Worker, which has looked once and found everything well."""
+    started.reset()
+    assert started.look(0) == []
+    return started
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a condition comes about, and how it goes away; `first` is the look that must find it, in minutes."""
+
+    id: str
+    begin: Callable[[Watch], object]
+    end: Callable[[Watch], object]
+    first: float = 20
+    words: tuple[str, ...] = ()
+
+
+def stuck(*names: str) -> Callable[[Watch], object]:
+    return lambda watch: watch.stuck.update(names)
+
+
+def free(watch: Watch) -> None:
+    watch.stuck.clear()
+
+
+def delete_wal(watch: Watch) -> None:
+    watch.stuck.update({"wal", "settled"})
+    for key in (WAL, SETTLED):
+        watch.host.delete("PRIMARY", key.format(group="coordinator"))
+
+
+def lose_replica(watch: Watch) -> None:
+    watch.stuck.add("copies")
+    watch.host.delete("REPLICA", SETTLED.format(group="coordinator"))
+
+
+def lose_offsite(watch: Watch) -> None:
+    watch.stuck.add("copies")
+    watch.outside.offsite.clear()
+
+
+def forget(*keys: str) -> Callable[[Watch], object]:
+    return lambda watch: [watch.host.sql(f"DELETE FROM objects WHERE key = '{key}'") for key in keys]
+
+
+def fail_three_times(worker: str) -> Callable[[Watch], object]:
+    def begin(watch: Watch) -> None:
+        watch.stuck.add(worker)
+        watch.host.sql("DELETE FROM runs WHERE worker <> 'watch'")
+        for minute in (17, 18, 19):
+            watch.run(worker, at(minute), "failed")
+
+    return begin
+
+
+CASES = {
+    # The newest was 480 minutes old at minute 0.
+    "full": Case("full:coordinator", stuck("full"), free, 26 * 60 - 480 + 1, ("backbuild-backup", "26 hours")),
+    "backup": Case("backup:coordinator", stuck("backup"), free, 46, ("75 minutes", at(-30)[:10])),
+    "wal": Case("wal:coordinator", stuck("wal"), free, 10, ("10 minutes", "pg_stat_archiver")),
+    "no wal at all": Case("wal:coordinator", delete_wal, free, 5, ("none at all",)),
+    "manifest": Case("manifest:coordinator", stuck("manifest"), free, 66, ("95 minutes", "verify")),
+    "replica": Case("behind:replica", lose_replica, free, words=("replica", "A1-abab")),
+    "offsite": Case("behind:offsite", lose_offsite, free, words=("offsite", "A1-abab")),
+    "object": Case("behind:replica", lambda watch: watch.object(KEY, 4, (4, None, 4)), forget(KEY), words=(KEY,)),
+    "never verified": Case(
+        "verification",
+        lambda watch: watch.object(KEY, -41, (4, 4, None), source="x"),
+        forget(KEY),
+        words=(KEY, "1 are"),
+    ),
+    "verified long ago": Case(
+        "verification",
+        lambda watch: watch.object(KEY, -20 * DAY, (-7 * DAY + 19, 0, 0)),
+        forget(KEY),
+        words=(KEY, "1 objects were"),
+    ),
+    "replicate": Case("worker:replicate", stuck("replicate"), free, 12, ("backups/replicate", "15 minutes")),
+    "verify": Case("worker:verify", stuck("verify"), free, 9, ("backups/verify",)),
+    "age-out": Case("worker:age-out", stuck("age-out"), free, 76, ("2 hours",)),
+    "failing": Case("worker:verify", fail_three_times("verify"), free, 20, ("three times",)),
+    "findings": Case(
+        "findings:damaged",
+        lambda watch: [watch.finding("damaged", f"hourly/{number}") for number in range(5)],
+        lambda watch: [watch.close_finding(f"hourly/{number}") for number in range(5)],
+        words=("5 damaged", "replica hourly/0, replica hourly/1, replica hourly/2.", "lock"),
+    ),
+    "a dead letter": Case(
+        "findings:undelivered",
+        lambda watch: watch.finding("undelivered", "hourly/x", "primary"),
+        lambda watch: watch.close_finding("hourly/x"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_each_alarm_begins_is_repeated_and_ends(watch: Watch, case: Case) -> None:
+    case.begin(watch)
+    first = case.first
+    if first > 20:
+        assert watch.look(first - 1) == []
+    watch.look(first)
+    assert (watch.events(), watch.mail()) == ([], [])
+    assert watch.look(first + 5) == [case.id]
+    ((host, event),) = watch.outside.take()
+    text = event.pop("text")
+    assert event == {
+        "type": "backups.alarm",
+        "id": case.id,
+        "since": at(first),
+        "endedAt": None,
+        "platform": "ledger-prod",
+        "report": "https://backups.example/report.json",
+    }
+    assert host == "hook.example"
+    assert all(word in text for word in case.words), text
+    (message,) = watch.mail(1)
+    assert message["subject"] == "ledger-prod: 1 backup alarm"
+    assert text in message.get_content().replace("\r\n", "\n")
+    # Told once, and again after six hours.
+    watch.look(first + 10)
+    assert (watch.events(), watch.mail()) == ([], [])
+    case.end(watch)
+    assert watch.look(first + 15) == []
+    assert watch.events() == [(case.id, "over")]
+    (message,) = watch.mail(1)
+    assert message["subject"] == "ledger-prod: 1 over"
+    assert watch.look(first + 20) == []
+    assert (watch.events(), watch.mail()) == ([], [])
+
+
+def test_an_alarm_that_lasts_is_repeated_every_six_hours(watch: Watch) -> None:
+    watch.finding("lost", KEY)
+    told: list[float] = []
+    for minute in (5, 10, 365, 370, 375, 725, 730, 735):
+        assert watch.look(minute) == ([] if minute == 5 else ["findings:lost"])
+        told += [minute] * len(watch.events())
+        subjects = [message["subject"] for message in watch.mail(1 if told[-1:] == [minute] else 0)]
+        assert len(subjects) == (told[-1:] == [minute])
+    assert told == [10, 370, 730]
+
+
+def test_each_mail_says_everything_at_once(watch: Watch) -> None:
+    watch.finding("lost", "hourly/a")
+    watch.finding("damaged", "hourly/b")
+    watch.look(5)
+    watch.look(10)
+    watch.mail(1)
+    watch.finding("refused", "hourly/c")
+    watch.look(365)
+    watch.close_finding("hourly/b")
+    watch.mail()
+    watch.look(370)
+    (message,) = watch.mail(1)
+    assert message["subject"] == "ledger-prod: 2 backup alarms, 1 over"
+    assert message["from"].addresses[0].addr_spec == "backups@notify.example"
+    assert message["from"].addresses[0].display_name == "ledger-prod backups"
+    assert message["to"] == ADA
+    assert message["message-id"].endswith("@notify.example>")
+    text = message.get_content()
+    parts = [
+        "New:",
+        "findings:refused",
+        "Still so:",
+        "findings:lost",
+        "Over:",
+        "findings:damaged",
+        "until 2026-11-24 16:10",
+    ]
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    assert "https://backups.example/report.json" in text
+
+
+def test_what_is_seen_once_is_told_to_nobody(watch: Watch) -> None:
+    watch.finding("lost", KEY)
+    watch.look(5)
+    assert watch.look(5) == []  # the same call again is no second look
+    watch.close_finding(KEY)
+    assert watch.look(10) == []
+    watch.finding("lost", KEY)
+    assert watch.look(15) == []
+    assert (watch.events(), watch.mail()) == ([], [])
+    assert watch.look(20) == ["findings:lost"]
+
+
+def test_everybody_is_told_once(watch: Watch) -> None:
+    watch.start(ALARM_EMAILS=[ADA, BEA], ALARM_WEBHOOKS=json.dumps([HOOK, OTHER_HOOK]))
+    watch.finding("lost", KEY)
+    for minute in (5, 10, 15):
+        watch.look(minute)
+    assert sorted(host for host, _ in watch.outside.take()) == ["hook.example", "other.example"]
+    assert sorted(message["to"] for message in watch.mail(2)) == [ADA, BEA]
+    watch.close_finding(KEY)
+    for minute in (20, 25):
+        watch.look(minute)
+    assert sorted(host for host, _ in watch.outside.take()) == ["hook.example", "other.example"]
+    assert sorted(message["to"] for message in watch.mail(2)) == [ADA, BEA]
+
+
+@pytest.mark.parametrize("answer", [500, 404, 302, None])
+def test_a_channel_that_fails_holds_up_no_other_and_is_tried_again(watch: Watch, answer: int | None) -> None:
+    watch.start(ALARM_WEBHOOKS=json.dumps([HOOK, OTHER_HOOK]))
+    watch.outside.answer = lambda host: answer if host == "hook.example" else 204
+    watch.finding("lost", KEY)
+    watch.finding("damaged", KEY)
+    watch.look(5)
+    watch.look(10)
+    heard = [(host, event["id"]) for host, event in watch.outside.take()]
+    # A receiver that did not take the first one is left alone with the rest.
+    assert set(heard) == {
+        ("hook.example", "findings:damaged"),
+        ("other.example", "findings:damaged"),
+        ("other.example", "findings:lost"),
+    }
+    assert len(watch.mail(1)) == 1
+    assert watch.newest_run()[1]["failed"] == 1
+    watch.outside.answer = lambda _host: 200
+    watch.look(15)
+    assert [(host, event["id"]) for host, event in watch.outside.take()] == [
+        ("hook.example", "findings:damaged"),
+        ("hook.example", "findings:lost"),
+    ]
+    watch.look(20)
+    assert (watch.events(), watch.mail()) == ([], [])
+
+
+def test_mail_that_fails_holds_up_no_webhook_and_is_tried_again(watch: Watch) -> None:
+    watch.finding("lost", KEY)
+    watch.look(5)
+    watch.look(10, broken=["EMAIL"])
+    assert watch.events() == [("findings:lost", "lasts")]
+    assert watch.mail() == []
+    watch.look(15)
+    assert watch.events() == []
+    assert len(watch.mail(1)) == 1
+
+
+def test_the_end_is_told_also_to_whom_the_beginning_could_not_be(watch: Watch) -> None:
+    watch.outside.answer = lambda _host: 500
+    watch.finding("lost", KEY)
+    watch.look(5)
+    watch.look(10)
+    watch.close_finding(KEY)
+    watch.look(15)
+    watch.outside.answer = lambda _host: 204
+    watch.outside.take()
+    watch.look(20)
+    ((_, event),) = watch.outside.take()
+    assert (event["since"], event["endedAt"]) == (at(5), at(15))
+    watch.look(25)
+    assert watch.events() == []
+
+
+def test_who_cannot_be_told_of_an_end_for_three_days_no_longer_is(watch: Watch) -> None:
+    watch.finding("lost", KEY)
+    watch.look(5)
+    watch.look(10)
+    watch.close_finding(KEY)
+    watch.outside.answer = lambda _host: 500
+    watch.look(15)
+    watch.outside.answer = lambda _host: 204
+    watch.outside.take()
+    watch.look(16 + 3 * DAY)
+    assert watch.events() == []
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_whoever_falls_is_followed_by_one_who_tells(host: Host, watch: Watch, after: bool) -> None:
+    for step in range(18, 40):  # those before only look
+        watch.empty()
+        watch.look(0)
+        watch.finding("lost", KEY)
+        watch.look(5)
+        watch.fresh(10)
+        outcome = host.scheduled(at(10), clock=at(10), fall={"at": step, "after": after})
+        watch.look(15)
+        heard = watch.events()
+        assert ("findings:lost", "lasts") in heard
+        assert len(heard) <= 2
+        assert 1 <= len(watch.mail(1)) <= 2
+        watch.look(20)
+        assert watch.events() == []
+        watch.mail()
+        if outcome == "ok":
+            return
+    pytest.fail("a look takes more steps than were tried")
+
+
+def test_without_its_memory_it_tells_once_an_hour_what_it_sees(watch: Watch) -> None:
+    for minute in (55, 65):
+        watch.look(minute, "exception", broken=["DB"])
+        assert (watch.events(), watch.mail()) == ([], [])
+    watch.host.delete("REPLICA", SETTLED.format(group="coordinator"))
+    watch.look(60, "exception", broken=["DB"])
+    assert watch.events()[0] == ("memory", "lasts")
+    (message,) = watch.mail(1)
+    assert "database (D1, the catalogue) does not answer" in message.get_content()
+    assert watch.look(66) == []
+
+
+def test_who_is_silent_is_one_who_fails(watch: Watch) -> None:
+    watch.look(60, "exception", silent=["DB", "REPLICA"])
+    assert [event[0] for event in watch.events()] == ["memory", "store:replica"]
+    assert len(watch.mail(1)) == 1
+
+
+def test_a_memory_that_answers_in_part_hides_only_that_part(watch: Watch) -> None:
+    watch.host.sql("ALTER TABLE findings RENAME TO elsewhere")
+    watch.stuck.add("wal")
+    watch.look(20)
+    assert watch.look(25) == ["memory", "wal:coordinator"]
+    watch.host.sql("ALTER TABLE elsewhere RENAME TO findings")
+    assert watch.look(30) == ["wal:coordinator"]
+
+
+STORES: dict[str, dict[str, Any]] = {
+    "primary": {"broken": ["PRIMARY"]},
+    "replica": {"broken": ["REPLICA"]},
+    "offsite": {},
+}
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_store_that_fails_is_an_alarm_and_hides_no_other(watch: Watch, store: str) -> None:
+    instruction = STORES[store]
+    watch.stuck.add("verify")
+    watch.finding("lost", KEY)
+    watch.outside.offsite_status = 503 if store == "offsite" else 200
+    watch.look(20, **instruction)
+    others = ["findings:lost", "worker:verify"]
+    assert watch.look(25, **instruction) == sorted([f"store:{store}", *others])
+    texts = {event["id"]: event["text"] for _, event in watch.outside.take()}
+    assert store in texts[f"store:{store}"]
+    watch.outside.offsite_status = 200
+    assert watch.look(30) == others
+    assert watch.events() == [(f"store:{store}", "over")]
+
+
+def test_what_cannot_be_judged_neither_begins_nor_ends(watch: Watch) -> None:
+    watch.stuck.update({"full", "wal"})
+    lose_replica(watch)
+    late = 26 * 60 - 480 + 1
+    watch.look(late)
+    found = ["behind:replica", "full:coordinator", "wal:coordinator"]
+    assert watch.look(late + 5) == found
+    watch.events()
+    free(watch)
+    assert watch.look(late + 10, broken=["PRIMARY", "REPLICA"]) == found
+    assert watch.events() == []
+    assert watch.newest_run()[1]["unknown"] == [
+        "full:coordinator",
+        "backup:coordinator",
+        "wal:coordinator",
+        "manifest:coordinator",
+        "behind:replica",
+        "behind:offsite",
+    ]
+    assert watch.look(late + 15) == []
+
+
+def test_a_store_may_fail_once(watch: Watch) -> None:
+    """Each call fails with a chance of one in ten; what is asked is asked again."""
+    for number in range(10):
+        watch.look(5 + 10 * number, flaky={"share": 0.03, "seed": number})
+        assert watch.look(10 + 10 * number) == []
+
+
+def test_a_group_that_never_had_a_backup_is_missed(watch: Watch) -> None:
+    watch.start(GROUPS=["coordinator", "worker-1"])
+    watch.look(5)
+    assert watch.look(10) == ["backup:worker-1", "full:worker-1", "wal:worker-1"]
+
+
+def test_a_group_that_is_no_longer_backed_up_is_over(watch: Watch) -> None:
+    watch.host.sql(
+        f"INSERT INTO alarms (id, since, text, raised_at) VALUES ('wal:worker-9', '{at(-9)}', 'text', '{at(-4)}')"
+    )
+    assert watch.look(5) == []
+
+
+class TestAges:
+    """What counts as the newest of each kind."""
+
+    @staticmethod
+    def ages(watch: Watch, minute: float = 5) -> dict[str, Any]:
+        watch.look(minute)
+        return watch.newest_run()[1]["ages"]["coordinator"]
+
+    @staticmethod
+    def put(watch: Watch, key: str, minute: float) -> None:
+        watch.host.put("PRIMARY", key, customMetadata={"at": at(minute)})
+
+    @pytest.fixture(autouse=True)
+    def _stuck(self, watch: Watch) -> None:
+        """At minute 5: full 485, backup 35, wal 6."""
+        watch.stuck.update({"full", "backup", "wal", "settled"})
+
+    def test_a_backup_without_its_manifest_does_not_count(self, watch: Watch) -> None:
+        self.put(watch, f"hourly/backup/coordinator/{FULL}_20261124-100005I/pg_data/base.bundle", 0)
+        self.put(watch, "hourly/backup/coordinator/20261124-100005F/bundle/1", 0)
+        assert self.ages(watch) == {"full": 485, "backup": 35, "wal": 6}
+
+    def test_a_full_backup_counts_as_both(self, watch: Watch) -> None:
+        self.put(watch, "hourly/backup/coordinator/20261124-095505F/backup.manifest", 0)
+        assert self.ages(watch) == {"full": 5, "backup": 5, "wal": 6}
+
+    def test_an_increment_is_no_full_backup(self, watch: Watch) -> None:
+        self.put(watch, f"hourly/backup/coordinator/{FULL}_20261124-095505D/backup.manifest", 0)
+        assert self.ages(watch) == {"full": 485, "backup": 5, "wal": 6}
+
+    def test_only_segments_are_wal(self, watch: Watch) -> None:
+        for key in ("00000002.history", "0000000100000000/0000000100000000000000A3.partial", "17-1", "archive.info"):
+            self.put(watch, f"hourly/archive/coordinator/17-1/{key}", 0)
+        assert self.ages(watch)["wal"] == 6
+
+    def test_another_history_of_the_database_has_newer_wal(self, watch: Watch) -> None:
+        segment = WAL.format(group="coordinator").replace("17-1", "18-10")
+        self.put(watch, segment, 0)
+        self.put(watch, segment.replace("18-10", "17-9"), 2)
+        assert self.ages(watch)["wal"] == 5
+
+    def test_of_other_groups_nothing_counts(self, watch: Watch) -> None:
+        self.put(watch, WAL.format(group="worker-1"), 5)
+        assert self.ages(watch)["wal"] == 6
+
+    def test_wal_that_is_old_enough_may_lie_in_the_folder_before(self, watch: Watch) -> None:
+        watch.stuck.clear()
+        lose_replica(watch)
+        watch.stuck.update({"wal", "copies"})
+        watch.host.delete("PRIMARY", WAL.format(group="coordinator"))
+        folder = "hourly/archive/coordinator/17-1/0000000100000001/"
+        self.put(watch, folder + "000000010000000100000000-" + "ab" * 20 + ".zst", 4)
+        self.put(watch, f"{folder}0000000100000001000000FF.backup", -400)
+        watch.look(5)
+        assert watch.look(10) == ["behind:replica"]
+
+
+class TestManifests:
+    @staticmethod
+    def look(watch: Watch, minute: float) -> list[str]:
+        watch.look(minute)
+        return watch.look(minute + 5)
+
+    def test_before_the_first_one_the_oldest_backup_counts(self, watch: Watch) -> None:
+        watch.stuck.add("manifest")
+        watch.host.sql("DELETE FROM manifests")
+        assert self.look(watch, 5) == ["manifest:coordinator"]  # FULL is of the day before
+        for label in (FULL, INCREMENT):
+            watch.host.delete("PRIMARY", f"hourly/backup/coordinator/{label}/backup.manifest")
+        watch.stuck.update({"full", "backup"})
+        watch.host.put(
+            "PRIMARY", "hourly/backup/coordinator/20261124-100000F/backup.manifest", customMetadata={"at": at(5)}
+        )
+        assert self.look(watch, 15) == []
+
+    def test_without_backups_there_is_nothing_to_sign_for(self, watch: Watch) -> None:
+        watch.stuck.update({"manifest", "backup"})
+        assert self.look(watch, 90) == ["backup:coordinator"]
+
+    @pytest.mark.parametrize("time", ["2027-01-01T00:00:00.000Z", "never", ""])
+    def test_a_time_that_has_not_been_yet_or_is_none_does_not_count(self, watch: Watch, time: str) -> None:
+        watch.stuck.add("manifest")
+        watch.host.sql("DELETE FROM manifests")
+        watch.manifest("coordinator", time)
+        assert self.look(watch, 5) == ["manifest:coordinator"]
+
+    def test_each_group_has_its_own(self, watch: Watch) -> None:
+        watch.start(GROUPS=["coordinator", "worker-1"])
+        watch.fresh(10, ["worker-1"])
+        watch.host.sql("DELETE FROM manifests WHERE grp = 'worker-1'")
+        assert self.look(watch, 5) == ["manifest:worker-1"]
+
+
+class TestNoAlarm:
+    """What looks like trouble and is none."""
+
+    @staticmethod
+    def quiet(watch: Watch) -> bool:
+        watch.look(20)
+        return watch.look(24) == []
+
+    def test_just_listed(self, watch: Watch) -> None:
+        watch.object(KEY, 10)
+        assert self.quiet(watch)
+
+    def test_verified_slowly_but_copied(self, watch: Watch) -> None:
+        watch.object(KEY, -30, (4, None, None))
+        watch.host.put("REPLICA", KEY)
+        watch.outside.offsite.add(KEY)
+        assert self.quiet(watch)
+
+    def test_about_to_go(self, watch: Watch) -> None:
+        watch.object(KEY, -90, due_at=at(100))
+        watch.object(f"{KEY}-old", -9 * DAY, (-8 * DAY,) * 3, due_at=at(100))
+        assert self.quiet(watch)
+
+    def test_promoted_ones_that_are_still_to_be_placed(self, watch: Watch) -> None:
+        watch.object("daily/coordinator/x", -30, source=KEY)
+        assert self.quiet(watch)
+
+    def test_notes(self, watch: Watch) -> None:
+        for kind in ("extra", "unlisted", "missed"):
+            watch.finding(kind, KEY)
+        assert self.quiet(watch)
+
+    def test_wrong_ones_are_the_findings_alone(self, watch: Watch) -> None:
+        watch.object(KEY, -90, (4, None, 4))
+        watch.finding("missing", KEY)
+        watch.look(20)
+        assert watch.look(24) == ["findings:missing"]
+
+    def test_all_right_for_a_week(self, watch: Watch) -> None:
+        watch.object(KEY, -20 * DAY, (-7 * DAY + 24, 0, 0))
+        assert self.quiet(watch)
+
+    def test_two_failures_or_three_with_a_success_between(self, watch: Watch) -> None:
+        watch.stuck.add("verify")
+        for minute, outcome in ((13, "failed"), (14, "failed"), (15, "alarm"), (16, "failed"), (17, "failed")):
+            watch.run("verify", at(minute), outcome)
+        assert self.quiet(watch)
+
+    def test_a_worker_that_has_had_no_time_to_run(self, watch: Watch) -> None:
+        watch.stuck.add("age-out")
+        watch.host.sql("DELETE FROM runs WHERE worker = 'age-out'")
+        assert self.quiet(watch)
+
+
+def test_a_finding_hides_no_other_copy_that_is_not_verified_any_more(watch: Watch) -> None:
+    watch.object(KEY, -20 * DAY, (-7 * DAY, None, 0))
+    watch.finding("missing", KEY)
+    watch.look(20)
+    assert watch.look(25) == ["findings:missing", "verification"]
+
+
+def test_a_note_hides_nothing(watch: Watch) -> None:
+    watch.object(KEY, -90, (4, None, 4))
+    watch.finding("missed", KEY)
+    watch.look(20)
+    assert watch.look(25) == ["behind:replica", "verification"]
+
+
+def test_the_newest_unseen_object_is_looked_for_too(watch: Watch) -> None:
+    for number in range(5):
+        watch.object(f"hourly/{number}", -30 + number, (4, None, 4))
+        if number < 4:
+            watch.host.put("REPLICA", f"hourly/{number}")
+    watch.look(20)
+    assert watch.look(25) == ["behind:replica"]
+
+
+def test_a_worker_that_never_ran_is_missed_once_it_should_have(watch: Watch) -> None:
+    watch.stuck.add("age-out")
+    watch.host.sql("DELETE FROM runs WHERE worker = 'age-out'")
+    watch.look(120)
+    assert watch.look(121) == []
+    watch.look(122)
+    assert watch.look(123) == ["worker:age-out"]
+
+
+def test_garbage_hides_nothing(watch: Watch) -> None:
+    watch.stuck.add("verify")
+    watch.host.sql("INSERT INTO runs VALUES ('verify', '2027-01-01T00:00:00.000Z', 'ok', 'no JSON')")
+    watch.host.sql("INSERT INTO runs VALUES ('verify', 'zzz', 'ok', '')")
+    watch.host.sql("INSERT INTO runs VALUES ('nobody', '', 'failed', '')")
+    watch.host.sql("INSERT INTO told VALUES ('gone', 'x', 'email:x', NULL, NULL)")
+    watch.finding("never heard of", "'' OR 1=1".replace("'", "''"), "no store")
+    watch.object("", 0, (None, None, None), listed_at="")
+    watch.look(20)
+    assert watch.look(25) == [
+        "behind:offsite", "behind:replica", "findings:never heard of", "verification", "worker:verify"
+    ]  # fmt: skip
+    texts = {event["id"]: event["text"] for _, event in watch.outside.take()}
+    assert "1 never heard of: no store '' OR 1=1. See the report" in texts["findings:never heard of"]
+
+
+@pytest.mark.parametrize("minutes", [-11, 11])
+def test_a_clock_that_is_off_judges_nothing(watch: Watch, minutes: float) -> None:
+    watch.finding("lost", KEY)
+    watch.look(5)
+    watch.look(10, clock=at(10 + minutes))
+    assert watch.newest_run() == ("failed", {"error": "ClockOff"})
+    assert watch.alarms() == []
+    assert watch.look(15, clock=at(15 + minutes / 1.2)) == ["findings:lost"]
+
+
+def test_runs_and_alarms_are_remembered_for_thirty_days(watch: Watch) -> None:
+    for worker in ("replicate", "verify", "age-out", "watch"):
+        watch.run(worker, at(4 - 30 * DAY))
+        watch.run(worker, at(6 - 30 * DAY))
+    for name, ended in (("old", 4), ("young", 6), ("lasting", None)):
+        end = "NULL" if ended is None else f"'{at(ended - 30 * DAY)}'"
+        watch.host.sql(f"INSERT INTO alarms VALUES ('findings:{name}', '{at(-40 * DAY)}', 'text', '{at(0)}', {end})")
+        watch.host.sql(f"INSERT INTO told VALUES ('findings:{name}', '{at(-40 * DAY)}', 'x', NULL, NULL)")
+    watch.look(5)
+    assert watch.host.sql(f"SELECT COUNT(*) AS old FROM runs WHERE at < '{at(-20 * DAY)}'") == [{"old": 4}]
+    for table in ("alarms", "told"):
+        ids = watch.host.sql(f"SELECT DISTINCT id FROM {table} ORDER BY id")
+        assert [row["id"] for row in ids] == ["findings:lasting", "findings:young"]
+
+
+@pytest.mark.parametrize("bound", ["no JSON", '{"a": 1}', "[1]", "null"])
+def test_webhooks_that_are_none_are_an_alarm_by_mail(watch: Watch, bound: str) -> None:
+    watch.start(ALARM_WEBHOOKS=bound)
+    watch.look(5)
+    assert watch.look(10) == ["channel:ALARM_WEBHOOKS"]
+    (message,) = watch.mail(1)
+    assert "ALARM_WEBHOOKS of the watch Worker" in message.get_content()
+
+
+def test_the_address_of_a_webhook_is_kept_nowhere(watch: Watch) -> None:
+    watch.finding("lost", KEY)
+    watch.look(5)
+    watch.look(10)
+    watch.outside.answer = lambda _host: 500
+    watch.look(371)
+    assert "secret-path" not in json.dumps(
+        [watch.host.sql(f"SELECT * FROM {table}") for table in ("told", "runs", "alarms")]
+    )
+
+
+def test_without_its_groups_it_fails(watch: Watch) -> None:
+    watch.start(GROUPS=None)
+    watch.look(5)
+    assert watch.newest_run() == ("failed", {"error": "TypeError"})

@@ -1,0 +1,239 @@
+"""The watch Worker before backups that are well until a test changes that, with a clock that a test sets."""
+
+import email
+import email.policy
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from .offsite import BUCKET, KEYS, REGION
+from .workerd import Host
+
+START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+ADA, BEA = "ada@operator.example", "bea@operator.example"
+HOOK, OTHER_HOOK = "http://hook.example/secret-path", "http://other.example/"
+FULL = "20261123-013005F"
+INCREMENT = f"{FULL}_20261124-090005I"
+FOLDER = "hourly/archive/{group}/17-1/0000000100000000/"
+WAL = FOLDER + "0000000100000000000000A2-" + "cd" * 20 + ".zst"
+SETTLED = FOLDER + "0000000100000000000000A1-" + "ab" * 20 + ".zst"
+TABLES = ("alarms", "told", "runs", "findings", "objects", "manifests")
+BINDINGS: dict[str, Any] = {
+    "GROUPS": ["coordinator"],
+    "SENDER": "backups@notify.example",
+    "ALARM_EMAILS": [ADA],
+    "ALARM_WEBHOOKS": json.dumps([HOOK]),
+    "PLATFORM": "ledger-prod",
+    "REPORT_URL": "https://backups.example/report.json",
+    "ROTATION": {"pointInTimeDays": 7, "minimumFulls": 3, "keepDays": {"hourly": 8}},
+    "OFFSITE_BUCKET": BUCKET,
+    "OFFSITE_REGION": REGION,
+    **KEYS,
+}
+WELL = {
+    "full": -480,
+    "backup": -30,
+    "wal": -1,
+    "settled": -20,
+    "manifest": -30,
+    "replicate": -4,
+    "verify": -2,
+    "age-out": -45,
+}
+"""What is there at each look, in minutes before it."""
+
+
+def at(minute: float) -> str:
+    return (START + timedelta(minutes=minute)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass
+class Outside:
+    """Plays the off-site bucket, which has what is in `offsite`, and every webhook."""
+
+    offsite: set[str] = field(default_factory=set[str])
+    offsite_status: int = 200
+    hooks: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
+    answer: Callable[[str], int | None] = lambda _host: 204
+
+    def take(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the webhooks since the last time: host and event."""
+        taken, self.hooks = self.hooks, []
+        return taken
+
+    @contextmanager
+    def serving(self) -> Generator[str]:
+        outside = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                there = self.path.removeprefix("/") in outside.offsite
+                status = outside.offsite_status
+                self._say(404 if status == 200 and not there else status)
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                host = str(self.headers["host"])
+                outside.hooks.append((host, body))
+                status = outside.answer(host)
+                if status is None:
+                    self.close_connection = True
+                else:
+                    self._say(status)
+
+            def _say(self, status: int) -> None:
+                self.send_response(status)
+                self.send_header("content-length", "0")
+                self.send_header("connection", "close")
+                if 300 <= status < 400:
+                    self.send_header("location", "http://elsewhere.example/")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+@dataclass
+class Watch:
+    """Drives the Worker; `minute` counts from START, and `stuck` are the names in WELL that nothing new comes of."""
+
+    host: Host
+    outside: Outside
+    address: str
+    stuck: set[str] = field(default_factory=set[str])
+    changed: bool = True  # not started as every test expects it
+
+    def reset(self) -> None:
+        """Bring back the beginning: started, with empty stores and nobody told."""
+        self.stuck.clear()
+        self.outside.offsite.clear()
+        self.outside.offsite_status, self.outside.answer = 200, lambda _host: 204
+        if self.changed:
+            self.start()
+            self.changed = False
+        for bucket in ("PRIMARY", "REPLICA"):
+            for key in self.host.ask("keys", bucket=bucket):
+                self.host.delete(bucket, key)
+        self.empty()
+        self.outside.take()
+        self.host.emails()
+
+    def start(self, **bindings: Any) -> None:
+        self.changed = True
+        self.host.start(
+            "backups/watch",
+            bindings={**BINDINGS, **bindings},
+            r2Buckets=["PRIMARY", "REPLICA"],
+            d1Databases=["DB"],
+            email={"send_email": [{"name": "EMAIL"}]},
+            outboundService={"external": {"address": self.address, "http": {}}},
+        )
+        self.host.scheduled(at(-1_000), clock=at(-1_000))  # makes the tables
+        self.empty()
+        self.outside.take()
+        self.host.emails()
+
+    def empty(self) -> None:
+        for table in TABLES:
+            self.host.sql(f"DELETE FROM {table}")
+
+    def fresh(self, minute: float, groups: Sequence[str] = ("coordinator",)) -> None:
+        """Bring everything that is not stuck up to date."""
+        times = {name: at(minute + age) for name, age in WELL.items() if name not in self.stuck}
+        for group in groups:
+            backups = f"hourly/backup/{group}/"
+            keys = {
+                "full": f"{backups}{FULL}/backup.manifest",
+                "backup": f"{backups}{INCREMENT}/backup.manifest",
+                "wal": WAL.format(group=group),
+                "settled": SETTLED.format(group=group),
+            }
+            for name, key in keys.items():
+                if name in times:
+                    self.host.put("PRIMARY", key, customMetadata={"at": times[name]})
+            if "copies" not in self.stuck:
+                for key in (keys["settled"], keys["wal"]):
+                    self.host.put("REPLICA", key)
+                    self.outside.offsite.add(key)
+            if "manifest" in times:
+                self.manifest(group, times["manifest"])
+        for worker in ("replicate", "verify", "age-out"):
+            if worker in times:
+                self.run(worker, times[worker])
+
+    def manifest(self, group: str, finished_at: str) -> None:
+        self.host.sql(
+            f"INSERT OR REPLACE INTO manifests VALUES ('{group}', '{INCREMENT}', 'incremental', '{finished_at}', "
+            f"'{finished_at}', '{'ab' * 32}', NULL, '[]', 1, '{'0' * 24}', '{'0' * 24}', NULL, '{finished_at}')"
+        )
+
+    def run(self, worker: str, time: str, outcome: str = "ok") -> None:
+        self.host.sql(f"INSERT OR REPLACE INTO runs VALUES ('{worker}', '{time}', '{outcome}', '{{}}')")
+
+    def object(self, key: str, listed: float, checked: tuple[float | None, ...] = (None,) * 3, **columns: Any) -> None:
+        """List an object, and when each of its three copies was verified; times are minutes."""
+        times = [None if minute is None else at(minute) for minute in checked]
+        row = {
+            "key": key,
+            "grp": "coordinator",
+            "class": "hourly",
+            "run": INCREMENT,
+            "manifest": INCREMENT,
+            "kind": "backup",
+            "size": 5,
+            "sha256": hashlib.sha256(b"bytes").hexdigest(),
+            "stored_at": at(listed),
+            "listed_at": at(listed),
+            **dict(zip(("primary_at", "replica_at", "offsite_at"), times, strict=True)),
+            "check_after": at(listed),
+            **columns,
+        }
+        values = ", ".join("NULL" if value is None else f"'{value}'" for value in row.values())
+        self.host.sql(f"INSERT OR REPLACE INTO objects ({', '.join(row)}) VALUES ({values})")
+
+    def finding(self, kind: str, key: str, store: str = "replica") -> None:
+        self.host.sql(
+            f"INSERT INTO findings (kind, store, key, detail, found_at, seen_at) "
+            f"VALUES ('{kind}', '{store}', '{key}', 'detail', '{at(0)}', '{at(0)}')"
+        )
+
+    def close_finding(self, key: str) -> None:
+        self.host.sql(f"UPDATE findings SET closed_at = '{at(0)}', outcome = 'repaired' WHERE key = '{key}'")
+
+    def look(self, minute: float, expected: str = "ok", **instruction: Any) -> list[str]:
+        """Call the Worker as its cron does; returns ids of the alarms that are open now."""
+        if "DB" not in instruction.get("broken", []):
+            self.fresh(minute)
+        assert self.host.scheduled(at(minute), **{"clock": at(minute), **instruction}) == expected
+        return self.alarms()
+
+    def alarms(self) -> list[str]:
+        rows = self.host.sql("SELECT id FROM alarms WHERE ended_at IS NULL AND raised_at IS NOT NULL ORDER BY id")
+        return [row["id"] for row in rows]
+
+    def events(self) -> list[tuple[str, str]]:
+        """Take the webhooks since the last time: id, and whether it lasts."""
+        return [(event["id"], "lasts" if event["endedAt"] is None else "over") for _, event in self.outside.take()]
+
+    def mail(self, count: int = 0) -> list[EmailMessage]:
+        return [email.message_from_string(raw, policy=email.policy.default) for raw in self.host.emails(count)]
+
+    def newest_run(self) -> tuple[str, Any]:
+        (row,) = self.host.sql("SELECT outcome, detail FROM runs WHERE worker = 'watch' ORDER BY at DESC LIMIT 1")
+        return row["outcome"], json.loads(row["detail"])

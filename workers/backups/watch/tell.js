@@ -1,0 +1,228 @@
+/** Tells people, through channels that do not know of each other: e-mail, one for all that there is to say, and webhooks. */
+
+import { hex, utf8 } from "../../lib/bytes.js";
+import { failureName, logFailure } from "../../lib/log.js";
+import { sendMail } from "../../lib/mail.js";
+import { stamp } from "../../lib/times.js";
+
+/** @import { Due } from "./alarms.js" */
+
+/**
+ * @typedef {object} Env
+ * @property {SendEmail} EMAIL
+ * @property {string} SENDER e-mail address that alarms come from
+ * @property {string[]} ALARM_EMAILS
+ * @property {string} ALARM_WEBHOOKS secret: JSON, addresses
+ * @property {string} PLATFORM the stack's prefix
+ * @property {string} REPORT_URL
+ */
+
+/** @typedef {Omit<Due, "channel">} Word */
+
+/**
+ * @typedef {object} Channel
+ * @property {string} id which the database knows it by: an address may be a secret
+ * @property {"email" | "webhook"} kind
+ * @property {(words: Word[], at: Date, told: (some: Word[]) => Promise<void>) => Promise<void>} tell
+ */
+
+const PATIENCE_MILLISECONDS = 5_000;
+
+/** By kind: one that hangs must not hold up the other. A Worker opens six connections at once. */
+const SIMULTANEOUS = { email: 2, webhook: 3 };
+
+/** What the receiver answered; the number is all that is kept of it. */
+class Answered extends Error {
+  /** @param {number} status */
+  constructor(status) {
+    super();
+    this.name = `HTTP ${status}`;
+  }
+}
+
+/**
+ * @param {Env} env
+ * @returns {Promise<{ channels: Channel[], unusable: string[] }>} `unusable`: bindings that name nobody who can be told
+ */
+export async function channelsOf(env) {
+  const emails = addressesOf(env.ALARM_EMAILS);
+  const webhooks = addressesOf(env.ALARM_WEBHOOKS);
+  const channels = [
+    ...(emails ?? []).map((address) => emailTo(env, address)),
+    ...(webhooks ?? []).map((address) => webhookTo(env, address)),
+  ];
+  return {
+    channels: await Promise.all(channels),
+    unusable: [...(emails === null ? ["ALARM_EMAILS"] : []), ...(webhooks === null ? ["ALARM_WEBHOOKS"] : [])],
+  };
+}
+
+/**
+ * @param {unknown} bound a list, or one in JSON
+ * @returns {string[] | null} null for what is no list of texts: that is no reason not to tell the others
+ */
+function addressesOf(bound) {
+  try {
+    const list = typeof bound === "string" ? JSON.parse(bound) : bound;
+    return Array.isArray(list) && list.every((address) => typeof address === "string") ? list : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {Channel["kind"]} kind
+ * @param {string} address
+ * @returns {Promise<string>}
+ */
+async function idOf(kind, address) {
+  return `${kind}:${hex(await crypto.subtle.digest("SHA-256", utf8(address)))}`;
+}
+
+/**
+ * @param {Env} env
+ * @param {string} address
+ * @returns {Promise<Channel>} one message for everything
+ */
+async function emailTo(env, address) {
+  const id = await idOf("email", address);
+  return {
+    id,
+    kind: "email",
+    async tell(words, at, told) {
+      await sendMail(env.EMAIL, {
+        id: `backups-${at.getTime()}-${id.slice(-16)}`,
+        host: env.SENDER.split("@").at(-1) ?? "",
+        date: at,
+        from: { name: `${env.PLATFORM} backups`, address: env.SENDER },
+        to: address,
+        subject: subjectOf(env.PLATFORM, words),
+        text: textOf(env, words, at),
+      });
+      await told(words);
+    },
+  };
+}
+
+/**
+ * @param {Env} env
+ * @param {string} address
+ * @returns {Promise<Channel>} one call for each alarm, the next only when the one before was taken
+ */
+async function webhookTo(env, address) {
+  return {
+    id: await idOf("webhook", address),
+    kind: "webhook",
+    async tell(words, _at, told) {
+      for (const word of words) {
+        await post(env, address, word);
+        await told([word]);
+      }
+    },
+  };
+}
+
+/**
+ * @param {Env} env
+ * @param {string} address
+ * @param {Word} word
+ * @throws {Error} when the receiver does not answer 2xx in time
+ */
+async function post({ PLATFORM: platform, REPORT_URL: report }, address, { id, text, since, endedAt }) {
+  const response = await fetch(address, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ type: "backups.alarm", id, text, since, endedAt, platform, report }),
+    // Where it leads to was not what the operator entered.
+    redirect: "manual",
+    signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
+  });
+  await response.body?.cancel();
+  if (!response.ok) throw new Answered(response.status);
+}
+
+/**
+ * @param {readonly Channel[]} channels
+ * @param {(channel: Channel) => Word[]} wordsFor
+ * @param {Date} at
+ * @param {(channel: Channel, some: Word[]) => Promise<void>} told after each success; what is not recorded is told again
+ * @returns {Promise<{ told: number, failed: number }>} channels
+ */
+export async function tellAll(channels, wordsFor, at, told) {
+  const counts = { told: 0, failed: 0 };
+  const lanes = /** @type {Channel["kind"][]} */ (Object.keys(SIMULTANEOUS)).flatMap((kind) => {
+    const waiting = channels.filter((channel) => channel.kind === kind);
+    return Array.from({ length: SIMULTANEOUS[kind] }, async () => {
+      for (let channel = waiting.shift(); channel !== undefined; channel = waiting.shift()) {
+        const words = wordsFor(channel);
+        if (words.length > 0) counts[(await tellOne(channel, words, at, told)) ? "told" : "failed"] += 1;
+      }
+    });
+  });
+  await Promise.all(lanes);
+  return counts;
+}
+
+/**
+ * @param {Channel} channel
+ * @param {Word[]} words
+ * @param {Date} at
+ * @param {(channel: Channel, some: Word[]) => Promise<void>} told
+ * @returns {Promise<boolean>} false when something is left for the next look
+ */
+async function tellOne(channel, words, at, told) {
+  try {
+    await channel.tell(words, at, (some) => told(channel, some));
+    return true;
+  } catch (error) {
+    logFailure("alarm not delivered", { channel: channel.id, error: failureName(error) });
+    return false;
+  }
+}
+
+/**
+ * @param {string} platform
+ * @param {readonly Word[]} words
+ * @returns {string}
+ */
+function subjectOf(platform, words) {
+  const over = words.filter(({ endedAt }) => endedAt !== null).length;
+  const alarms = words.length - over;
+  const parts = [
+    ...(alarms > 0 ? [`${alarms} backup alarm${alarms === 1 ? "" : "s"}`] : []),
+    ...(over > 0 ? [`${over} over`] : []),
+  ];
+  return `${platform}: ${parts.join(", ")}`;
+}
+
+/**
+ * @param {Env} env
+ * @param {readonly Word[]} words
+ * @param {Date} at
+ * @returns {string}
+ */
+function textOf({ PLATFORM, REPORT_URL }, words, at) {
+  const sections = {
+    "New:": words.filter(({ endedAt, again }) => endedAt === null && !again),
+    "Still so:": words.filter(({ endedAt, again }) => endedAt === null && again),
+    "Over:": words.filter(({ endedAt }) => endedAt !== null),
+  };
+  return [
+    `The backups of ${PLATFORM}, looked at ${stamp(at)}.`,
+    "",
+    ...Object.entries(sections).flatMap(([title, some]) =>
+      some.length === 0 ? [] : [title, "", ...some.flatMap((word) => [...linesOf(word), ""])],
+    ),
+    `What is backed up, where and until when: ${REPORT_URL}`,
+    "",
+  ].join("\r\n");
+}
+
+/**
+ * @param {Word} word
+ * @returns {string[]}
+ */
+function linesOf({ id, text, since, endedAt }) {
+  const until = endedAt === null ? "" : `, until ${stamp(new Date(endedAt))}`;
+  return [`- ${text}`, `  (${id}, since ${stamp(new Date(since))}${until})`];
+}

@@ -107,7 +107,7 @@ def measure(host: Host, sink: Sink, gib: int) -> Result:
     host.start_all({"backups/replicate": options, "backups/verify": options})
     first = f"hourly/backup/{GROUP}/first"
     fill(host, first)
-    plain = timed(lambda: ask(host, {"copy": {"from": "PRIMARY", "to": "REPLICA", "key": first}}))
+    plain = timed(lambda: bulk(host, "copy", key=first, to="REPLICA"))
     process = Process(host)
     brought = timed(lambda: deliver(host, first))
     clock = START
@@ -137,16 +137,14 @@ def measure(host: Host, sink: Sink, gib: int) -> Result:
     )
 
 
-def ask(host: Host, instruction: dict[str, Any]) -> Any:
+def bulk(host: Host, operation: str, **parameters: Any) -> Any:
     """What the harness does in the Worker's own process."""
-    answer = host.ask("fetch", path="/", method="GET", instruction=instruction)
-    assert answer["status"] == 200, answer
-    return json.loads(answer["body"])
+    return host.bulk(operation, "PRIMARY", worker="replicate", **parameters)
 
 
 def fill(host: Host, key: str) -> str:
     """Write an object; returns its SHA-256."""
-    return ask(host, {"fill": {"bucket": "PRIMARY", "key": key, "mib": MIB}})
+    return bulk(host, "fill", key=key, mib=MIB)
 
 
 def deliver(host: Host, key: str) -> None:

@@ -24,7 +24,7 @@ ROTATION = {
 START = datetime(2027, 1, 1, 1, 30, tzinfo=UTC)  # ahead of the machine that this runs on, whatever its clock
 GROUP = "worker-1"
 STORES = ("primary", "replica", "offsite")
-SCRIPTS = ("replicate", "verify", "age-out")
+TOKEN = "a-token-for-the-report"
 
 
 def stamp(time: datetime) -> str:
@@ -128,7 +128,8 @@ class Machine:
 class World:
     """The three stores, the Workers that look after them, and what time it is."""
 
-    def __init__(self, host: Host, offsite: Offsite, **bindings: Any) -> None:
+    def __init__(self, host: Host, offsite: Offsite, *, whole: bool = False, **bindings: Any) -> None:
+        """`whole` adds those who watch and report, and the API."""
         self.host, self.offsite = host, offsite
         self.time = START
         self.lost_events: list[str] = []
@@ -140,6 +141,14 @@ class World:
             "GROUPS": [GROUP],
             "MANIFEST_KEYS": [public_key(PASSWORD)],
             "LOCK_MODE": "GOVERNANCE",
+            "SENDER": "backups@notify.example",
+            "ALARM_EMAILS": ["ada@operator.example"],
+            "ALARM_WEBHOOKS": json.dumps(["http://hook.example/"]),
+            "PLATFORM": "ledger-prod",
+            "REPORT_URL": "https://backups.example/report.json",
+            "TOKEN_SHA256": hashlib.sha256(TOKEN.encode()).hexdigest(),
+            "STANZAS": [GROUP],
+            "ENVIRONMENT": "staging",
             **bindings,
         }
         options = {
@@ -148,8 +157,16 @@ class World:
             "bindings": shared,
             "outboundService": offsite.options["outboundService"],
         }
-        host.start_all({f"backups/{script}": options for script in SCRIPTS})
-        self._databases: dict[str, str] = {}
+        workers = {f"backups/{script}": options for script in ("replicate", "verify", "age-out")}
+        if whole:
+            asked = {
+                "versionMetadata": "VERSION",
+                "r2Buckets": {"BACKUPS": "primary"},
+                "serviceBindings": {"BACKUP_REPORT": "report"},
+            }
+            mail = {"email": {"send_email": [{"name": "EMAIL"}]}}
+            workers |= {"api": options | asked, "backups/report": options, "backups/watch": options | mail}
+        host.start_all(workers)
 
     # What is in the stores.
 
@@ -160,7 +177,7 @@ class World:
                 self.offsite.put(key, body)
         else:
             coded = {key: base64.b64encode(body).decode() for key, body in objects.items()}
-            self.host.ask("puts", bucket=store.upper(), objects=coded, at=self.time.isoformat())
+            self.bulk("write", store, objects=coded, at=self.time.isoformat())
         return list(objects)
 
     def delete(self, store: str, key: str) -> None:
@@ -172,15 +189,19 @@ class World:
     def read(self, store: str, key: str) -> bytes | None:
         if store == "offsite":
             return self.offsite.get(key)[0] if key in self.keys(store) else None
-        found = self.host.ask("getBase64", bucket=store.upper(), key=key)
+        found = self.bulk("read", store, key=key)
         return None if found is None else base64.b64decode(found)
 
     def digests(self, store: str) -> dict[str, str]:
         """SHA-256 of every object's bytes, by key."""
-        return self.offsite.digests() if store == "offsite" else self.host.ask("digests", bucket=store.upper())
+        return self.offsite.digests() if store == "offsite" else self.bulk("digests", store)
 
     def keys(self, store: str) -> list[str]:
-        return self.offsite.keys() if store == "offsite" else sorted(self.host.ask("keys", bucket=store.upper()))
+        return self.offsite.keys() if store == "offsite" else sorted(self.bulk("keys", store))
+
+    def bulk(self, operation: str, store: str = "primary", *, worker: str = "replicate", **parameters: Any) -> Any:
+        """Have the harness do something with a bucket."""
+        return self.host.bulk(operation, store.upper(), worker=worker, **parameters)
 
     # What happens.
 
@@ -202,7 +223,7 @@ class World:
         """Let a Worker's schedule come, and deliver the events of what it wrote."""
         given = {"clock": self.time.isoformat(), **self.instruction, **instruction}
         outcome = self.host.ask("scheduled", time=self.time.isoformat(), worker=script, instruction=given)
-        if written := self.host.ask("events", worker=script):
+        if written := self.bulk("events", worker=script):
             self.deliver(written, **instruction)
         return outcome
 

@@ -24,7 +24,7 @@ function random(seed) {
   };
 }
 
-export function bucketOf(name, real, steps, { clock, flaky, locks = [], sizes = {} }) {
+export function bucketOf(name, real, steps, { clock, flaky, locks = [], sizes = {}, page: most = 1_000 }) {
   const next = random(flaky?.seed ?? 0);
   const call = async (work) => {
     const fails = flaky !== undefined && next() < flaky.share;
@@ -62,33 +62,92 @@ export function bucketOf(name, real, steps, { clock, flaky, locks = [], sizes = 
       }),
     list: (options) =>
       call(async () => {
-        const page = await real.list({ ...options, include: ["customMetadata"] });
-        return { ...page, objects: page.objects.map(dated) };
+        // Asked for metadata, R2 answers with shorter pages than a Worker that does not ask would see.
+        const whole = { objects: [], delimitedPrefixes: [] };
+        const limit = options?.limit ?? most;
+        for (let more = true, cursor = options?.cursor; more && whole.objects.length < limit; ) {
+          const page = await real.list({ ...options, limit, ...(cursor && { cursor }), include: ["customMetadata"] });
+          whole.objects.push(...page.objects.map(dated));
+          whole.delimitedPrefixes.push(...page.delimitedPrefixes);
+          ({ truncated: more, cursor } = page);
+          Object.assign(whole, { truncated: more, cursor });
+        }
+        return whole;
       }),
   };
 }
 
-/** Writes an object of so many bytes, of which no two MiB are alike; answers its SHA-256. For benchmarks. */
-export async function fill(env, { bucket, key, mib }) {
-  const { readable, writable } = new FixedLengthStream(mib * 2 ** 20);
-  const [stored, hashed] = readable.tee();
-  const digest = new crypto.DigestStream("SHA-256");
-  const write = async () => {
-    const writer = writable.getWriter();
-    for (let number = 0; number < mib; number++) {
-      const chunk = new Uint8Array(2 ** 20);
-      for (let at = 0; at < chunk.length; at += 65_536) crypto.getRandomValues(chunk.subarray(at, at + 65_536));
-      await writer.write(chunk);
-    }
-    await writer.close();
-  };
-  await Promise.all([env[bucket].put(key, stored), hashed.pipeTo(digest), write()]);
-  return Array.from(new Uint8Array(await digest.digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+async function listed(bucket) {
+  const keys = [];
+  for (let cursor, more = true; more; ) {
+    const page = await bucket.list({ ...(cursor && { cursor }) });
+    keys.push(...page.objects.map(({ key }) => key));
+    ({ cursor, truncated: more } = page);
+  }
+  return keys;
 }
 
-/** Copies an object as plainly as can be: what there is to compare with. For benchmarks. */
-export async function copy(env, { from, to, key }) {
-  const object = await env[from].get(key);
-  await env[to].put(`copied/${key}`, object.body);
-  return object.size;
+function hex(digest) {
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+const OPERATIONS = {
+  /** What was written to the primary bucket since the last time, by keys. */
+  events: () => events.splice(0),
+
+  /** `objects` is base64 by key; `at` is when they are said to have been uploaded. */
+  async write(bucket, { objects, at }) {
+    for (const [key, base64] of Object.entries(objects)) {
+      const body = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+      await bucket.put(key, body, { customMetadata: { at } });
+    }
+    return null;
+  },
+
+  async read(bucket, { key }) {
+    const object = await bucket.get(key);
+    if (object === null) return null;
+    return btoa(Array.from(new Uint8Array(await object.arrayBuffer()), (byte) => String.fromCharCode(byte)).join(""));
+  },
+
+  keys: (bucket) => listed(bucket),
+
+  /** SHA-256 of every object, by key. */
+  async digests(bucket) {
+    const found = {};
+    for (const key of await listed(bucket)) {
+      const bytes = await (await bucket.get(key)).arrayBuffer();
+      found[key] = hex(await crypto.subtle.digest("SHA-256", bytes));
+    }
+    return found;
+  },
+
+  /** Writes so many MiB, of which no two are alike; answers their SHA-256. For benchmarks. */
+  async fill(bucket, { key, mib }) {
+    const { readable, writable } = new FixedLengthStream(mib * 2 ** 20);
+    const [stored, hashed] = readable.tee();
+    const digest = new crypto.DigestStream("SHA-256");
+    const write = async () => {
+      const writer = writable.getWriter();
+      for (let number = 0; number < mib; number++) {
+        const chunk = new Uint8Array(2 ** 20);
+        for (let at = 0; at < chunk.length; at += 65_536) crypto.getRandomValues(chunk.subarray(at, at + 65_536));
+        await writer.write(chunk);
+      }
+      await writer.close();
+    };
+    await Promise.all([bucket.put(key, stored), hashed.pipeTo(digest), write()]);
+    return hex(await digest.digest);
+  },
+
+  /** Copies an object as plainly as can be: what there is to compare with. For benchmarks. */
+  async copy(bucket, { key, to }, env) {
+    await env[to].put(`copied/${key}`, (await bucket.get(key)).body);
+    return null;
+  },
+};
+
+/** What tests do to buckets, where these are; `request` is { operation, bucket, … }. */
+export function bulk(env, { operation, bucket, ...rest }) {
+  return OPERATIONS[operation](env[bucket], rest, env);
 }

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from .browser import Site, chromium
+from .offsite import Offsite
 from .status_fixtures import Status
 from .workerd import Host
 from .world import World, start_status
@@ -16,6 +17,13 @@ def host() -> Iterator[Host]:
     host = Host()
     yield host
     host.close()
+
+
+@pytest.fixture(scope="session")
+def offsite() -> Iterator[Offsite]:
+    offsite = Offsite()
+    yield offsite
+    offsite.close()
 
 
 @pytest.fixture

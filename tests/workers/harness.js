@@ -8,11 +8,12 @@
  * - `silent`: names of bindings that never answer;
  * - `flaky`: { share, seed }: so many of the calls to buckets fail, before or after they took effect;
  * - `locks`: [{ prefix, days }]: what the buckets refuse to overwrite and to delete;
- * - `sizes`: how large objects are said to be, by key.
+ * - `sizes`: how large objects are said to be, by key;
+ * - `page`: how many objects a bucket lists at once.
  * Queues carry it in their name.
  */
 
-import { bucketOf, copy, events, fill } from "./buckets.js";
+import { bucketOf, bulk } from "./buckets.js";
 import worker from "./WORKER";
 
 class Fallen extends Error {}
@@ -80,9 +81,7 @@ function changed(env, instruction = {}) {
 export default {
   async fetch(request, env, ctx) {
     const instruction = request.headers.get("x-test");
-    if (instruction === '{"take":"events"}') return Response.json(events.splice(0));
-    if (instruction?.startsWith('{"fill"')) return Response.json(await fill(env, JSON.parse(instruction).fill));
-    if (instruction?.startsWith('{"copy"')) return Response.json(await copy(env, JSON.parse(instruction).copy));
+    if (instruction === '{"bulk":true}') return Response.json(await bulk(env, await request.json()));
     return worker.fetch(request, changed(env, instruction === null ? {} : JSON.parse(instruction)), ctx);
   },
   scheduled(controller, env, ctx) {

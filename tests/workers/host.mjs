@@ -3,7 +3,6 @@
  * Requests are {op, ...}; answers {result} or {error}.
  */
 
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -72,8 +71,10 @@ const operations = {
     return String(await running.ready);
   },
 
-  async fetch({ path, method, headers, body, instruction }) {
-    const response = await running.dispatchFetch(`https://worker.example${path}`, {
+  async fetch({ path, method, headers, body, instruction, worker: name }) {
+    const asked = name === undefined ? null : await running.getWorker(name);
+    const ask = asked === null ? (...request) => running.dispatchFetch(...request) : (...request) => asked.fetch(...request);
+    const response = await ask(`https://worker.example${path}`, {
       method,
       headers: instruction === undefined ? headers : { ...headers, "x-test": JSON.stringify(instruction) },
       body,
@@ -122,54 +123,16 @@ const operations = {
     return (await database.prepare(statement).all()).results;
   },
 
-  /** What was written to the primary bucket since the last time, by keys. */
-  async events({ worker: name }) {
+  /** Done by the harness, where the buckets are: see `bulk` in buckets.js. */
+  async bulk({ worker: name, ...request }) {
     const worker = await running.getWorker(name);
-    return (await worker.fetch("https://worker.example/", { headers: { "x-test": '{"take":"events"}' } })).json();
-  },
-
-  /** Writes many at once; `base64` by key. `at` is when they are said to have been uploaded. */
-  async puts({ bucket, objects, at }) {
-    const store = await running.getR2Bucket(bucket);
-    const customMetadata = at === undefined ? {} : { at };
-    for (const [key, base64] of Object.entries(objects)) {
-      await store.put(key, Uint8Array.from(Buffer.from(base64, "base64")), { customMetadata });
-    }
-  },
-
-  /** SHA-256 of every object, by key. */
-  async digests({ bucket, prefix = "" }) {
-    const store = await running.getR2Bucket(bucket);
-    const found = {};
-    for (let cursor, more = true; more; ) {
-      const page = await store.list({ prefix, ...(cursor && { cursor }) });
-      for (const { key } of page.objects) {
-        const bytes = await (await store.get(key)).arrayBuffer();
-        found[key] = createHash("sha256").update(Buffer.from(bytes)).digest("hex");
-      }
-      ({ cursor, truncated: more } = page);
-    }
-    return found;
-  },
-
-  async keys({ bucket, prefix = "" }) {
-    const store = await running.getR2Bucket(bucket);
-    const found = [];
-    for (let cursor, more = true; more; ) {
-      const page = await store.list({ prefix, ...(cursor && { cursor }) });
-      found.push(...page.objects.map(({ key }) => key));
-      ({ cursor, truncated: more } = page);
-    }
-    return found;
+    const options = { method: "POST", headers: { "x-test": '{"bulk":true}' }, body: JSON.stringify(request) };
+    const response = await worker.fetch("https://worker.example/", options);
+    return response.json();
   },
 
   async put({ bucket, key, text, options }) {
     await (await running.getR2Bucket(bucket)).put(key, text, options);
-  },
-
-  async getBase64({ bucket, key }) {
-    const object = await (await running.getR2Bucket(bucket)).get(key);
-    return object === null ? null : Buffer.from(await object.arrayBuffer()).toString("base64");
   },
 
   async get({ bucket, key }) {

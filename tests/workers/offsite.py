@@ -1,6 +1,7 @@
 """The off-site bucket: moto's S3 on the loopback, which can fail and keeps what was signed."""
 
 import hashlib
+import json
 import random
 import threading
 from collections.abc import Callable
@@ -25,6 +26,7 @@ class Offsite:
         self.failing: Callable[[], bool] = lambda: False
         self.authorizations: list[str] = []
         self.locks: dict[str, str] = {}
+        self.hooks: list[dict[str, Any]] = []  # what came to any other host
         self._application = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Quiet)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -77,6 +79,7 @@ class Offsite:
         self.failing = lambda: False
         self.authorizations.clear()
         self.locks.clear()
+        self.hooks.clear()
         self._bucket.keys.clear()
 
     def close(self) -> None:
@@ -84,6 +87,10 @@ class Offsite:
         self._server.server_close()
 
     def _answer(self, environ: dict[str, Any], start: Any) -> Any:
+        if not environ["HTTP_HOST"].endswith(".amazonaws.com"):
+            self.hooks.append(json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))))
+            start("204 Heard", [])
+            return []
         self.authorizations.append(environ["HTTP_AUTHORIZATION"])
         if until := environ.get("HTTP_X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE"):
             self.locks[environ["PATH_INFO"].removeprefix("/")] = until

@@ -5,10 +5,5 @@ from .offsite import Offsite
 from .workerd import Host
 
 
-def test_each_is_found_named_and_put_right(host: Host) -> None:
-    offsite = Offsite()
-    try:
-        counts = play(host, offsite, count=12, seed=7)
-    finally:
-        offsite.close()
-    assert len(counts) == 12
+def test_each_is_found_named_and_put_right(host: Host, offsite: Offsite) -> None:
+    assert len(play(host, offsite, count=12, seed=7)) == 12

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,13 +16,6 @@ SIGNED = re.compile(
 )
 WAL = f"hourly/archive/{GROUP}/17-1/0000000100000000/0000000100000000000000A1-{'ab' * 20}.zst"
 ODD = f"hourly/backup/{GROUP}/a b+c!('*)/ü&<>\"x"
-
-
-@pytest.fixture(scope="module")
-def offsite() -> Iterator[Offsite]:
-    offsite = Offsite()
-    yield offsite
-    offsite.close()
 
 
 @pytest.fixture
@@ -192,7 +184,8 @@ class TestReconciliation:
         world.pass_by(minutes=5)
         world.cron("replicate")
         assert copies(world, WAL) == [b"one"] * 2
-        assert [(one["kind"], one["key"], one["outcome"]) for one in world.findings()] == [("missed", WAL, "copied")]
+        found = [(one["kind"], one["store"], one["key"], one["outcome"]) for one in world.findings()]
+        assert found == [("missed", store, WAL, "copied") for store in ("replica", "offsite")]
         world.pass_by(minutes=5)
         world.cron("replicate")
         assert world.last("replicate") == (
@@ -210,13 +203,28 @@ class TestReconciliation:
         )
 
     def test_more_than_a_page_is_compared(self, world: World) -> None:
-        keys = [f"hourly/backup/{GROUP}/20270101-013000F/bundle/{number:04}" for number in range(1_203)]
+        keys = [f"hourly/backup/{GROUP}/20270101-013000F/bundle/{number:04}" for number in range(103)]
         world.write(dict.fromkeys(keys, b"x"))
-        world.deliver(keys[:1_200])
+        world.deliver(keys[:100])
         world.pass_by(minutes=5)
-        world.cron("replicate")
+        world.cron("replicate", page=20)
         assert world.last("replicate")[1]["copied"] == 3
         assert world.keys("offsite") == world.keys("replica") == keys
+
+    def test_it_goes_on_where_it_stopped(self, world: World) -> None:
+        """A page is one object here, and an invocation compares 200 pages."""
+        keys = [f"hourly/backup/{GROUP}/20270101-013000F/bundle/{number:04}" for number in range(203)]
+        world.write(dict.fromkeys(keys, b"x"))
+        for store in ("replica", "offsite"):
+            world.write(dict.fromkeys(keys[:-1], b"x"), store)
+        world.pass_by(minutes=5)
+        world.cron("replicate", page=1)
+        detail = world.last("replicate")[1]
+        assert (detail["compared"], detail["continueAfter"], detail["complete"]) == (200, keys[199], False)
+        world.pass_by(minutes=5)
+        world.cron("replicate", page=1)
+        detail = world.last("replicate")[1]
+        assert (detail["compared"], detail["copied"], detail["complete"]) == (3, 1, True)
 
     def test_strays_are_named_and_forgotten_when_they_go(self, world: World) -> None:
         world.write({"hourly/backup/extra": b"one"}, "replica")

@@ -20,8 +20,7 @@ def held(world: World, store: str, prefix: str) -> dict[str, bytes]:
     return {key.removeprefix(prefix): world.read(store, key) or b"" for key in keys}
 
 
-def test_each_class_restores_by_itself(host: Host) -> None:
-    offsite = Offsite()
+def test_each_class_restores_by_itself(host: Host, offsite: Offsite) -> None:
     world = World(host, offsite)
     with repository() as made:
         server = made.server

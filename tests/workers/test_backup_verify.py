@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,13 +10,6 @@ from .backup_manifests import sealed
 from .backup_world import GROUP, STORES, Machine, Run, World
 from .offsite import Offsite
 from .workerd import Host
-
-
-@pytest.fixture(scope="module")
-def offsite() -> Iterator[Offsite]:
-    offsite = Offsite()
-    yield offsite
-    offsite.close()
 
 
 @pytest.fixture

@@ -587,7 +587,7 @@ def test_a_worker_that_never_ran_is_missed_once_it_should_have(watch: Watch) -> 
 def test_garbage_hides_nothing(watch: Watch) -> None:
     watch.stuck.add("verify")
     watch.host.sql("INSERT INTO runs VALUES ('verify', '2027-01-01T00:00:00.000Z', 'ok', 'no JSON')")
-    watch.host.sql("INSERT INTO runs VALUES ('verify', 'zzz', 'ok', '')")
+    watch.host.sql("INSERT INTO runs VALUES ('replicate', 'zzz', 'ok', '')")
     watch.host.sql("INSERT INTO runs VALUES ('nobody', '', 'failed', '')")
     watch.host.sql("INSERT INTO told VALUES ('gone', 'x', 'email:x', NULL, NULL)")
     watch.finding("never heard of", "'' OR 1=1".replace("'", "''"), "no store")

@@ -2,12 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from .offsite import Offsite
 from .workerd import Host
 
 AT = "2026-11-24T10:00:00.000Z"
@@ -29,13 +27,6 @@ def last_run(host: Host, worker: str) -> tuple[str, Any]:
 
 def retried(result: dict[str, Any]) -> list[str]:
     return [message["msgId"] for message in result["retryMessages"]]
-
-
-@pytest.fixture(scope="module")
-def offsite() -> Iterator[Offsite]:
-    offsite = Offsite()
-    yield offsite
-    offsite.close()
 
 
 @pytest.mark.parametrize("worker", ["replicate", "verify", "age-out", "watch"])

@@ -128,7 +128,7 @@ class Watch:
             self.start()
             self.changed = False
         for bucket in ("PRIMARY", "REPLICA"):
-            for key in self.host.ask("keys", bucket=bucket):
+            for key in self.host.bulk("keys", bucket):
                 self.host.delete(bucket, key)
         self.empty()
         self.outside.take()

@@ -81,6 +81,10 @@ class Host:
     def sql(self, statement: str) -> list[dict[str, Any]]:
         return self.ask("sql", statement=statement)
 
+    def bulk(self, operation: str, bucket: str, **parameters: Any) -> Any:
+        """Do something with a bucket where it is: see buckets.js; `worker` is whose binding it is."""
+        return self.ask("bulk", operation=operation, bucket=bucket, **parameters)
+
     def put(self, bucket: str, key: str, text: str = "bytes", **options: Any) -> None:
         self.ask("put", bucket=bucket, key=key, text=text, options=options)
 

@@ -207,10 +207,13 @@ const NEWEST_MANIFESTS = `
 /** In terms of `objects_by_verification`; a plus keeps the planner from another index, which holds nearly every object. */
 const NOT_VERIFIED = "min(primary_at, replica_at, offsite_at) IS NULL AND +due_at IS NULL";
 
-/** @param {string} notes which parameter holds them */
-const NOT_FOUND_WRONG = (notes) => `NOT EXISTS (
-  SELECT 1 FROM findings WHERE closed_at IS NULL AND findings.key = objects.key
-    AND kind NOT IN (SELECT value FROM json_each(${notes})))`;
+/**
+ * Asked once and not for each object: there may be many of both.
+ *
+ * @param {string} notes which parameter holds them
+ */
+const NOT_FOUND_WRONG = (notes) => `key NOT IN (
+  SELECT key FROM findings WHERE closed_at IS NULL AND kind NOT IN (SELECT value FROM json_each(${notes})))`;
 
 /**
  * @param {string} store
@@ -231,7 +234,7 @@ const OVERDUE = `
     SELECT key, late FROM (
       SELECT key, listed_at, COALESCE(primary_at < ?1 OR replica_at < ?1 OR offsite_at < ?1, 0) AS late
       FROM objects WHERE ${NOT_VERIFIED} AND listed_at < ?2
-    ) AS objects WHERE late OR ${NOT_FOUND_WRONG("?3")}
+    ) WHERE late OR ${NOT_FOUND_WRONG("?3")}
   )`;
 
 const FINDINGS = `

@@ -1,0 +1,121 @@
+"""The whole path: a machine's backups over hours, everybody who looks after them, and what people come to know."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from .backup_world import GROUP, STORES, TOKEN, Machine, Run, World
+from .offsite import Offsite
+from .workerd import Host
+
+HOURS = 4
+
+
+class Platform:
+    """Backups come every hour, WAL every five minutes, and everybody who looks after them."""
+
+    def __init__(self, host: Host, offsite: Offsite) -> None:
+        self.world = World(host, offsite, whole=True)
+        self.machine = Machine()
+        self.begin = self.world.time
+        self.slowest = timedelta()
+
+    def hour(self, number: int, *, working: bool = True) -> None:
+        """Let an hour pass: a run at its beginning, WAL every five minutes, and everybody every ten."""
+        run: Run | None = None
+        for minute in range(0, 60, 10):
+            self.world.time = self.begin + timedelta(hours=number, minutes=minute)
+            if working and minute == 0:
+                run = self.machine.backup(self.world.time, "full" if number % 24 == 0 else "incremental", files=1)
+                self.world.time = run.finished
+                self.come(run.objects | {run.key: run.envelope})
+            elif working:
+                self.come(self.machine.archive(self.world.time))
+            self.world.pass_by(minutes=2)
+            for script in ("replicate", "verify", "watch"):
+                self.world.cron(script)
+            if working:
+                self.world.pass_by(minutes=3)
+                self.come(self.machine.archive(self.world.time))
+        self.world.cron("age-out")
+        if run is not None:
+            self.measure(run)
+
+    def come(self, objects: dict[str, bytes]) -> None:
+        ordered = dict(sorted(objects.items(), key=lambda one: one[0].endswith(".json")))
+        index = {f"hourly/backup/{GROUP}/backup.info": b"index"}
+        self.world.deliver(self.world.write(ordered | index))
+
+    def measure(self, run: Run) -> None:
+        """See when the run's objects had been proven in all copies."""
+        (found,) = self.world.sql(
+            "SELECT MAX(MAX(primary_at, replica_at, offsite_at)) AS at, COUNT(*) AS objects FROM objects "
+            f"WHERE manifest = '{run.label}' AND class IN ('hourly', 'manifests')"
+        )
+        assert found["objects"] == len(run.objects) + 1
+        self.slowest = max(self.slowest, datetime.fromisoformat(found["at"]) - run.finished)
+
+    def report(self) -> dict[str, Any]:
+        answer = self.world.host.ask(
+            "fetch",
+            path="/report.json",
+            method="GET",
+            headers={"authorization": f"Bearer {TOKEN}"},
+            worker="report",
+            instruction={"clock": self.world.time.isoformat()},
+        )
+        assert answer["status"] == 200, answer
+        return json.loads(answer["body"])
+
+    def told(self) -> list[tuple[str, bool]]:
+        """What was told by webhook since the last time: which alarm, and whether it is over."""
+        taken, self.world.offsite.hooks = self.world.offsite.hooks, []
+        return [(one["id"], one["endedAt"] is not None) for one in taken]
+
+
+def test_backups_look_after_themselves_and_are_missed_when_they_do_not_come(host: Host, offsite: Offsite) -> None:
+    platform = Platform(host, offsite)
+    world = platform.world
+    for number in range(HOURS):
+        platform.hour(number)
+    # All is well: nobody was told anything, nothing was found, and every copy is there within five minutes.
+    assert platform.told() == []
+    assert host.emails() == []
+    assert world.findings() == []
+    assert platform.slowest <= timedelta(minutes=5)
+    digests = [world.digests(store) for store in STORES]
+    assert digests[0] == digests[1] == digests[2]
+    assert len(digests[0]) > 80
+    report = platform.report()
+    (group,) = report["groups"]
+    assert (group["group"], report["findings"], report["alarms"]) == (GROUP, [], [])
+    assert len([one for one in group["runs"] if one["class"] == "hourly"]) == HOURS
+    assert {one["class"] for one in group["runs"]} == {"hourly", "daily", "monthly", "yearly"}
+    for one in group["runs"]:
+        assert {copy["verified"] for copy in one["copies"].values()} == {one["objects"]}
+    # A message that nobody could handle is said on every channel, until its object is there.
+    key = next(iter(platform.machine.archive(world.time)))
+    world.write({key: b"wal"})
+    dead = [{"action": "PutObject", "object": {"key": key}}]
+    instruction = {"clock": world.time.isoformat()}
+    queue = "ledger-prod-backup-dead-letters"
+    host.ask("queue", queue=queue, messages=dead, worker="replicate", instruction=instruction)
+    for _ in range(2):
+        world.pass_by(minutes=1)
+        world.cron("watch")
+    assert platform.told() == [("findings:undelivered", False)]
+    assert len(host.emails(1)) == 1
+    world.pass_by(minutes=5)
+    for script in ("replicate", "watch"):
+        world.cron(script)
+    assert platform.told() == [("findings:undelivered", True)]
+    host.emails(1)
+    # The machine makes nothing any more.
+    for number in (HOURS, HOURS + 1):
+        platform.hour(number, working=False)
+    assert sorted(platform.told()) == [(f"backup:{GROUP}", False), (f"wal:{GROUP}", False)]
+    assert len(host.emails(2)) == 2
+    assert {one["id"] for one in platform.report()["alarms"]} == {f"backup:{GROUP}", f"wal:{GROUP}"}
+    # And so the status page's component has it, from the API's health report.
+    health = host.ask("fetch", path="/health", method="GET", worker="api")
+    assert json.loads(health["body"])["components"]["backups"]["status"] == "degraded"

@@ -11,12 +11,14 @@ import os
 import selectors
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import IO, Any, Final, Self, cast
 
 from sandbox.engine.errors import EngineError, InputError
 from sandbox.engine.plan import Violation
@@ -43,7 +45,11 @@ class Analyzers:
     packs: Sequence[Path]
 
     def __enter__(self) -> Self:
-        self._processes: list[subprocess.Popen[str]] = [self._start(pack) for pack in self.packs]
+        # Into files: nobody reads what a pack complains of while it runs, and a full pipe would stop it.
+        self._files: ExitStack = ExitStack()
+        self._complaints: list[IO[str]] = [self._files.enter_context(tempfile.TemporaryFile("w+")) for _ in self.packs]
+        started = zip(self.packs, self._complaints, strict=True)
+        self._processes: list[subprocess.Popen[str]] = [self._start(pack, complaint) for pack, complaint in started]
         self._stubs: list[Any] = []
         return self
 
@@ -54,8 +60,9 @@ class Analyzers:
             process.kill()
         for process in self._processes:
             process.communicate()
+        self._files.close()
 
-    def _start(self, pack: Path) -> subprocess.Popen[str]:
+    def _start(self, pack: Path, complaint: IO[str]) -> subprocess.Popen[str]:
         environment = os.environ | {
             "PULUMI_PROJECT": self.project.name,
             "PULUMI_STACK": self.project.stack,
@@ -69,7 +76,7 @@ class Analyzers:
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=complaint,
             text=True,
             start_new_session=True,
         )
@@ -80,8 +87,8 @@ class Analyzers:
         from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc  # noqa: PLC0415
 
         sizes = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        for pack, process in zip(self.packs, self._processes, strict=True):
-            channel = grpc.insecure_channel(f"127.0.0.1:{_port(pack, process)}", options=sizes)
+        for pack, process, complaint in zip(self.packs, self._processes, self._complaints, strict=True):
+            channel = grpc.insecure_channel(f"127.0.0.1:{_port(pack, process, complaint)}", options=sizes)
             stub: Any = analyzer_pb2_grpc.AnalyzerStub(channel)
             file = pack / f"{self.project.stack}.json"
             try:
@@ -114,7 +121,7 @@ class Analyzers:
         return found
 
 
-def _port(pack: Path, process: subprocess.Popen[str]) -> int:
+def _port(pack: Path, process: subprocess.Popen[str], complaint: IO[str]) -> int:
     """The port that a pack prints; a pack that ends or says nothing instead is an error with what it complained of."""
     stream = process.stdout
     assert stream is not None
@@ -126,8 +133,10 @@ def _port(pack: Path, process: subprocess.Popen[str]) -> int:
     if line.isdecimal():
         return int(line)
     process.kill()
-    _, complaint = process.communicate()
-    reason = complaint.strip().splitlines()[-1] if complaint.strip() else line or "it said nothing"
+    process.wait()
+    complaint.seek(0)
+    said = complaint.read().strip()
+    reason = said.splitlines()[-1] if said else line or "it said nothing"
     raise EngineError(f"the policy pack {pack} did not start: {reason}; correct it, or use --skip-policies")
 
 

@@ -62,14 +62,15 @@ def test_oscal_reads_back_with_the_published_schema_s_models(good: Evidence, tmp
 
 
 def test_oscal_says_what_was_found(good: Evidence, bad: Evidence) -> None:
-    found = {one["target"]["target-id"]: one for result in document(bad)["results"] for one in result["findings"]}
+    results = document(bad)["results"]
+    found = {one["target"]["target-id"]: one for result in results for one in result["findings"]}
     assert found.keys() == {rule.id for rule in all_rules()}
     states = {id: (one["target"]["status"]["state"], one["target"]["status"]["reason"]) for id, one in found.items()}
     assert states["keys-outlive-mistakes"] == ("not-satisfied", "fail")
     assert states["names-are-signed"] == ("not-satisfied", "fail")
     assert states["restore-drill-is-scheduled"] == ("not-satisfied", "other")
     assert {state for state, _ in states.values()} == {"satisfied", "not-satisfied"}
-    observations = [one["uuid"] for result in document(bad)["results"] for one in result["observations"]]
+    observations = [one["uuid"] for result in results for one in result["observations"]]
     assert len(observations) == len(bad.findings) == len(set(observations))
     related = {one["observation-uuid"] for finding in found.values() for one in finding["related-observations"]}
     assert related == set(observations)

@@ -47,7 +47,9 @@ class Analyzers:
     def __enter__(self) -> Self:
         # Into files: nobody reads what a pack complains of while it runs, and a full pipe would stop it.
         self._files: ExitStack = ExitStack()
-        self._complaints: list[IO[str]] = [self._files.enter_context(tempfile.TemporaryFile("w+")) for _ in self.packs]
+        self._complaints: list[IO[str]] = []
+        for _ in self.packs:
+            self._complaints.append(self._files.enter_context(tempfile.TemporaryFile("w+")))
         started = zip(self.packs, self._complaints, strict=True)
         self._processes: list[subprocess.Popen[str]] = [self._start(pack, complaint) for pack, complaint in started]
         self._stubs: list[Any] = []

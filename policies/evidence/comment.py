@@ -1,0 +1,95 @@
+"""The evidence as a comment on a pull request: what would change, what does not hold, what each promise came to."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from console.errors import InputError
+from policies.analyzer import explain
+from policies.evidence.gathered import Evidence, outcome_of, word_of
+from policies.evidence.page import SIGNS
+from policies.judging import Finding
+
+MOST = 50  # a comment holds 65,536 characters; whoever breaks more reads the page
+
+
+def comment(evidence: Evidence, plan: Mapping[str, Any] | None) -> str:
+    """The comment: the plan, where there is one, and the verdicts."""
+    planned = [*_plan(plan), ""] if plan is not None else []
+    return "\n".join([*planned, "### Verdicts", "", _verdicts(evidence)]) + "\n"
+
+
+def read_plan(file: Path) -> Mapping[str, Any]:
+    """What `python -m sandbox preview --json` printed; `InputError` for anything else."""
+    try:
+        plan = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read: {error}; give it what `sandbox preview --json` printed") from error
+    if not isinstance(plan, dict) or not isinstance(cast("dict[str, Any]", plan).get("steps"), list):
+        raise InputError(f"{file}: steps: a list is expected; give it what `sandbox preview --json` printed")
+    return cast("dict[str, Any]", plan)
+
+
+def _plan(plan: Mapping[str, Any]) -> list[str]:
+    """The counts, and each change with the properties behind it."""
+    steps = [step for step in cast("list[dict[str, Any]]", plan["steps"]) if step.get("op") not in {"same", "read"}]
+    counts = Counter(str(step["op"]) for step in steps)
+    shown = ", ".join(f"{count} to {_plain(op)}" for op, count in counts.items()) or "nothing changes"
+    lines = ["### Plan", "", f"**{shown}**"]
+    lines += [f"- {_plain(error['message'])}" for error in plan.get("errors", [])][:MOST]
+    if steps:
+        lines += ["", f"<details><summary>{len(steps)} changes</summary>", ""]
+        lines += [_step(step) for step in steps[:MOST]]
+        lines += [f"- … and {len(steps) - MOST} more"] if len(steps) > MOST else []
+        lines += ["", "</details>"]
+    return lines
+
+
+def _step(step: dict[str, Any]) -> str:
+    paths = ", ".join(sorted(step.get("diff") or {})[:8])
+    name = str(step.get("urn", "")).rpartition("::")[2]
+    return f"- {_plain(str(step['op']))} {_plain(str(step.get('type')))} **{_plain(name)}**{f': {_plain(paths)}' if paths else ''}"
+
+
+def _verdicts(evidence: Evidence) -> str:
+    words = [word_of(finding) for finding in evidence.findings]
+    counts = " · ".join(f"{SIGNS[word]} {words.count(word)} {word}" for word in SIGNS if word in words)
+    verdict = "A mandatory rule does not hold" if evidence.stops else "Every mandatory rule holds"
+    lines = [f"**{evidence.stack}: {verdict}** ({counts})", ""]
+    failing = [finding for finding in evidence.findings if finding.fails and finding.exemption is None]
+    others = [finding for finding in evidence.findings if finding.notable and finding not in failing]
+    lines += [f"- {SIGNS['fail']} {problem}" for problem in evidence.problems]
+    lines += [_line(finding) for finding in failing[:MOST]]
+    if len(failing) > MOST:
+        lines.append(f"- … and {len(failing) - MOST} more: see the report")
+    if others:
+        lines += ["", "<details><summary>Excused, or undetermined until the update</summary>", ""]
+        lines += [*(_line(finding) for finding in others[:MOST]), "", "</details>"]
+    return "\n".join([*lines, "", *_promises(evidence)])
+
+
+def _promises(evidence: Evidence) -> list[str]:
+    lines = ["<details><summary>Promise by promise</summary>", ""]
+    lines += ["| promise | figure | rules | verdict |", "|---|---|---|---|"]
+    for promise in evidence.promises.values():
+        rules = evidence.rules_for(promise.id)
+        word = outcome_of([finding for rule in rules for finding in evidence.by_rule.get(rule.id, [])])
+        named = f"{promise.id} {_plain(promise.promise)}"
+        cells = (named, _plain(promise.figure), str(len(rules)), f"{SIGNS[word]} {word}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, "", "</details>"]
+
+
+def _line(finding: Finding) -> str:
+    return f"- {SIGNS[word_of(finding)]} `{finding.verdict.rule.id}` {_plain(explain(finding))}"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown and HTML leave alone: what a plan says comes from whoever opened the pull request."""
+    for character in "\\`*_{}[]<>#|~!@":
+        text = text.replace(character, f"&#{ord(character)};")
+    return " ".join(text.split())

@@ -52,7 +52,8 @@ def _plan(plan: Mapping[str, Any]) -> list[str]:
 def _step(step: dict[str, Any]) -> str:
     paths = ", ".join(sorted(step.get("diff") or {})[:8])
     name = str(step.get("urn", "")).rpartition("::")[2]
-    return f"- {_plain(str(step['op']))} {_plain(str(step.get('type')))} **{_plain(name)}**{f': {_plain(paths)}' if paths else ''}"
+    changed = f": {_plain(paths)}" if paths else ""
+    return f"- {_plain(str(step['op']))} {_plain(str(step.get('type')))} **{_plain(name)}**{changed}"
 
 
 def _verdicts(evidence: Evidence) -> str:

@@ -66,7 +66,7 @@ def playing(status: int, body: str | None) -> Generator[dict[str, Any]]:
 
 def test_what_watch_finds_is_on_the_health_report(host: Host) -> None:
     """Both Workers, one bound to the other as they are deployed."""
-    bindings = {"GROUPS": ["coordinator"], "ROTATION": {}, "TOKEN_SHA256": "ab" * 32}
+    bindings: dict[str, Any] = {"GROUPS": ["coordinator"], "ROTATION": {}, "TOKEN_SHA256": "ab" * 32}
     host.start_all(
         {
             "api": {**API, "serviceBindings": {"BACKUP_REPORT": "report"}},

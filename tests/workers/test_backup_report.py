@@ -174,7 +174,7 @@ def test_wal_of_each_group(report: Host) -> None:
     # A rebuilt database begins anew: its segments' names do not sort behind those of before.
     for number, history in ((7, 1), (8, 1), (2, 2), (3, 10)):
         key = f"hourly/{history}/{number}"
-        place = {"history": history, "segment": segment(number), "stored_at": times[number]}
+        place: dict[str, Any] = {"history": history, "segment": segment(number), "stored_at": times[number]}
         add_object(report, key, kind="wal", primary_at=times[number], **place)
     add_object(report, "hourly/h", kind="wal", history=11, segment=segment(9) + ".", stored_at=times[4])
     add_object(report, "hourly/n", kind="wal", stored_at=times[4])

@@ -78,6 +78,9 @@ class Outside:
                 status = outside.offsite_status
                 self._say(404 if status == 200 and not there else status)
 
+            def do_GET(self) -> None:
+                self._say(200)  # who follows a redirect arrives here
+
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 host = str(self.headers["host"])

@@ -61,14 +61,20 @@ class Machine:
         self.runs: list[Run] = []
         self.password = PASSWORD
         self._random = random.Random(seed)
+        self.history = 1
         self._segment = 0
         self._wal: list[tuple[str, bytes, datetime]] = []  # archived since the last manifest
+
+    def begin_anew(self) -> None:
+        """The database was initialised again: a history of its own, and segments from the first one on."""
+        self.history += 1
+        self._segment = 0
 
     def archive(self, at: datetime) -> dict[str, bytes]:
         """One more WAL segment; returns the object."""
         self._segment += 1
         name = f"{1:08X}{self._segment >> 8:08X}{self._segment & 0xFF:08X}"
-        key = f"hourly/archive/{self.group}/17-1/{name[:16]}/{name}-{self._random.randbytes(20).hex()}.zst"
+        key = f"hourly/archive/{self.group}/17-{self.history}/{name[:16]}/{name}-{self._random.randbytes(20).hex()}.zst"
         body = self._random.randbytes(self._random.randint(20, 200))
         self._wal.append((key, body, at))
         return {key: body}
@@ -179,6 +185,11 @@ class World:
             coded = {key: base64.b64encode(body).decode() for key, body in objects.items()}
             self.bulk("write", store, objects=coded, at=self.time.isoformat())
         return list(objects)
+
+    def forget(self) -> None:
+        """Lose the Workers' database."""
+        for table in ("objects", "manifests", "findings", "audit", "runs", "leases"):
+            self.sql(f"DELETE FROM {table}")
 
     def delete(self, store: str, key: str) -> None:
         if store == "offsite":

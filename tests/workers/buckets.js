@@ -24,7 +24,7 @@ function random(seed) {
   };
 }
 
-export function bucketOf(name, real, steps, { clock, flaky, locks = [], sizes = {}, page: most = 1_000 }) {
+export function bucketOf(name, real, steps, { clock, flaky, locks = [], sizes = {}, altered = [], page: most = 1_000 }) {
   const next = random(flaky?.seed ?? 0);
   const call = async (work) => {
     const fails = flaky !== undefined && next() < flaky.share;
@@ -47,7 +47,11 @@ export function bucketOf(name, real, steps, { clock, flaky, locks = [], sizes = 
         const object = dated(await real.head(key));
         return object !== null && key in sizes ? { ...object, size: sizes[key] } : object;
       }),
-    get: (key, options) => call(async () => dated(await real.get(key, options))),
+    get: (key, options) =>
+      call(async () => {
+        const object = dated(await real.get(key, options));
+        return altered.includes(key) ? { ...object, body: new Blob([new Uint8Array(object.size)]).stream() } : object;
+      }),
     put: (key, body, { customMetadata, ...options } = {}) =>
       call(async () => {
         await refuseLocked([key]);

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser
 from .browser import Site, chromium
 from .offsite import Offsite
 from .status_fixtures import Status
+from .watch_fixtures import Outside, Watch
 from .workerd import Host
 from .world import World, start_status
 
@@ -64,3 +65,19 @@ def site(browser: Browser, host: Host, world: World) -> Iterator[Site]:
     for context in browser.contexts:
         context.close()
     assert site.complaints == []
+
+
+@pytest.fixture(scope="module")
+def watching(host: Host) -> Iterator[Watch]:
+    """The watch Worker, which is started once: its tests empty what it knows."""
+    outside = Outside()
+    with outside.serving() as address:
+        yield Watch(host, outside, address)
+
+
+@pytest.fixture
+def watch(watching: Watch) -> Watch:
+    """The watch Worker, which has looked once and found everything well."""
+    watching.reset()
+    assert watching.look(0) == []
+    return watching

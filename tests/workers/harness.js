@@ -9,6 +9,7 @@
  * - `flaky`: { share, seed }: so many of the calls to buckets fail, before or after they took effect;
  * - `locks`: [{ prefix, days }]: what the buckets refuse to overwrite and to delete;
  * - `sizes`: how large objects are said to be, by key;
+ * - `altered`: keys of objects that come as so many zeros;
  * - `page`: how many objects a bucket lists at once.
  * Queues carry it in their name.
  */

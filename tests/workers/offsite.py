@@ -1,6 +1,7 @@
 """The off-site bucket: moto's S3 on the loopback, which can fail and keeps what was signed."""
 
 import hashlib
+import io
 import json
 import random
 import threading
@@ -98,4 +99,11 @@ class Offsite:
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             start("503 Slow Down", [("Content-Length", "0")])
             return [b""]
+        if environ["REQUEST_METHOD"] == "PUT":
+            # As S3 does, and moto does not: the body must be what was signed for.
+            body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+            if hashlib.sha256(body).hexdigest() != environ["HTTP_X_AMZ_CONTENT_SHA256"]:
+                start("400 XAmzContentSHA256Mismatch", [("Content-Length", "0")])
+                return [b""]
+            environ["wsgi.input"] = io.BytesIO(body)
         return self._application(environ, start)

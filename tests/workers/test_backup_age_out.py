@@ -191,7 +191,32 @@ class TestNothingIsDeleted:
         self.nothing(due, before)
         due.world.delete("primary", key)
         due.world.pass_by(hours=1)
+        assert due.age_out()[1]["planned"] > 0
+        due.world.pass_by(days=1)
         assert due.age_out()[1]["deleted"] > 0
+
+    def test_nor_left_to_itself_meanwhile(self, due: Group) -> None:
+        """What was planned before the doubt is looked after like everything else."""
+        (planned,) = due.world.sql("SELECT key FROM objects WHERE due_at NOTNULL AND kind = 'backup' LIMIT 1")
+        due.world.write({f"manifests/{GROUP}/20270101-020000F.json": b"{}"})
+        due.age_out()
+        due.world.delete("primary", planned["key"])
+        due.world.pass_by(days=6)
+        due.world.cron("verify")
+        assert planned["key"] in due.world.keys("primary")
+
+    def test_while_its_manifests_cannot_be_read(self, due: Group) -> None:
+        run = due.machine.backup(due.world.time, "full", files=1)
+        due.world.deliver(due.world.write(run.objects))
+        due.world.write({run.key: run.envelope})
+        due.world.sql("CREATE TRIGGER refuse BEFORE INSERT ON manifests BEGIN SELECT RAISE(ABORT, 'no'); END")
+        outcome, detail = due.age_out()
+        assert (outcome, detail["doubtful"], detail["deleted"]) == ("alarm", [GROUP], 0)
+        assert {one["kind"] for one in due.world.findings("closed_at IS NULL")} == {"unread"}
+        due.world.sql("DROP TRIGGER refuse")
+        due.world.pass_by(hours=1)
+        assert due.age_out()[1]["doubtful"] == []
+        assert due.world.findings("closed_at IS NULL") == []
 
     def test_when_the_clock_and_the_schedule_disagree(self, due: Group, host: Host) -> None:
         before = [due.world.keys(store) for store in STORES]

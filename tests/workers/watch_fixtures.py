@@ -25,6 +25,8 @@ FOLDER = "hourly/archive/{group}/17-1/0000000100000000/"
 WAL = FOLDER + "0000000100000000000000A2-" + "cd" * 20 + ".zst"
 SETTLED = FOLDER + "0000000100000000000000A1-" + "ab" * 20 + ".zst"
 TABLES = ("alarms", "told", "runs", "findings", "objects", "manifests")
+DAY = 1_440
+KEY = "hourly/backup/coordinator/one"
 BINDINGS: dict[str, Any] = {
     "GROUPS": ["coordinator"],
     "SENDER": "backups@notify.example",
@@ -240,3 +242,9 @@ class Watch:
     def newest_run(self) -> tuple[str, Any]:
         (row,) = self.host.sql("SELECT outcome, detail FROM runs WHERE worker = 'watch' ORDER BY at DESC LIMIT 1")
         return row["outcome"], json.loads(row["detail"])
+
+
+def lose_replica(watch: Watch) -> None:
+    """Take away from the replica what the primary has had for long."""
+    watch.stuck.add("copies")
+    watch.host.delete("REPLICA", SETTLED.format(group="coordinator"))

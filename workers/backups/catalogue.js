@@ -1,19 +1,20 @@
 /** What is to exist: read from signed manifests as they come, and remembered in D1. */
 
-import { hex } from "../lib/bytes.js";
+import { hex, utf8 } from "../lib/bytes.js";
 import { failureName, logFailure } from "../lib/log.js";
 import { close, open } from "./findings.js";
 import { importKeys, LIMIT_BYTES, ManifestRefused, readManifest } from "./manifest.js";
-import { begun, placeOfWal } from "./rotation.js";
+import { begun, DAY, days, placeOfWal, timeOf } from "./rotation.js";
 import { Refused, storesOf } from "./stores.js";
 
 /** @import { Manifest } from "./manifest.js" */
+/** @import { Rotation } from "./rotation.js" */
 /** @import { Env as Stores, Store } from "./stores.js" */
 
 /** @typedef {Stores & { DB: D1Database, GROUPS: string[], MANIFEST_KEYS: string[] }} Env */
 
-/** D1 takes 2 MB in one value: a row here is 300 bytes of JSON, 1,200 with the longest key. */
-const ROWS_A_STATEMENT = 1_500;
+/** D1 takes 2 MB in one value, and a Worker's memory a few of them at once. */
+const BYTES_A_STATEMENT = 1_000_000;
 
 /** A machine's clock may be ahead of this one by so much. */
 const CLOCK_MILLISECONDS = 3_600_000;
@@ -54,10 +55,13 @@ export async function readManifests(env, db, time, groups) {
         total[doubt === null ? "read" : "refused"] += 1;
         if (doubt !== null) await open(db, { ...doubt, store: "primary", key }, time).run();
       }
+      await close(db, { kinds: ["unread"], key: `manifests/${group}/` }, "read", time).run();
     } catch (error) {
       // One group's trouble is not the others'.
       logFailure("manifests not read", { group, error: failureName(error) });
       total.failed += 1;
+      const detail = `its manifests could not be read (${failureName(error)})`;
+      await open(db, { kind: "unread", store: "primary", key: `manifests/${group}/`, detail }, time).run();
     }
   }
   return total;
@@ -123,7 +127,7 @@ export async function readOne(env, db, keys, key, time) {
         return { kind: "clock", detail };
       }
       const sha256 = hex(await crypto.subtle.digest("SHA-256", bytes));
-      await record(db, manifest, { key, size: bytes.length, sha256 }, time);
+      await record(db, manifest, { key, size: bytes.length, sha256 }, env.ROTATION, time);
       return null;
     } catch (error) {
       // Another copy may be believed; where a store fails, so that nobody knows, the next look decides.
@@ -157,9 +161,10 @@ async function readBytes(store, key) {
  * @param {D1Database} db
  * @param {Manifest} manifest
  * @param {Envelope} envelope as it is stored
+ * @param {Rotation} rotation
  * @param {Date} time
  */
-async function record(db, manifest, envelope, time) {
+async function record(db, manifest, envelope, rotation, time) {
   const { group, run } = manifest;
   const at = time.toISOString();
   /** @type {(Envelope & { kind: string, class: string, storedAt: string, history?: number, segment?: string })[]} */
@@ -172,16 +177,16 @@ async function record(db, manifest, envelope, time) {
     })),
     { ...envelope, kind: "manifest", class: "manifests", storedAt: new Date(manifest.finishedAt).toISOString() },
   ];
-  const inserted = chunks(rows, ROWS_A_STATEMENT).flatMap((some) => {
-    const json = JSON.stringify(some);
-    return [
-      db.prepare(INSERT_OBJECTS).bind(json, group, run, at),
+  const hourly = new Date(time.getTime() - days(rotation, "hourly") * DAY).toISOString();
+  // What is entered without its manifest, because this ends in the midst of it, is entered again with it.
+  for (const json of chunks(rows, BYTES_A_STATEMENT)) {
+    await db.batch([
+      db.prepare(INSERT_OBJECTS).bind(json, group, run, at, hourly),
       db.prepare(OPEN_CONFLICTS).bind(json, at),
       db.prepare(CLOSE_STRAYS).bind(json, at),
-    ];
-  });
+    ]);
+  }
   await db.batch([
-    ...inserted,
     db
       .prepare(INSERT_MANIFEST)
       .bind(
@@ -198,17 +203,21 @@ async function record(db, manifest, envelope, time) {
         at,
       ),
     db.prepare(PLACE_MANIFESTS).bind(group),
-    ...(await chainFindings(db, manifest, envelope.key, time)),
+    ...(await chainFindings(db, manifest, envelope.key, rotation, time)),
     close(db, { kinds: ["refused", "clock"], key: envelope.key }, "resolved", time),
   ]);
 }
 
-/** A listed object stays as it was listed first; it is looked at as soon as possible. */
+/**
+ * A listed object stays as it was listed first; it is looked at as soon as possible. What is older than its class when it is
+ * listed, because this database was made anew, may be long gone: age-out says first whether anything needs it.
+ */
 const INSERT_OBJECTS = `
   INSERT OR IGNORE INTO objects
-    (key, grp, class, run, manifest, kind, size, sha256, stored_at, history, segment, listed_at, check_after)
+    (key, grp, class, run, manifest, kind, size, sha256, stored_at, history, segment, listed_at, check_after, due_at)
   SELECT value->>'key', ?2, value->>'class', ?3, ?3, value->>'kind', value->>'size', value->>'sha256',
-    value->>'storedAt', value->>'history', value->>'segment', ?4, ?4
+    value->>'storedAt', value->>'history', value->>'segment', ?4, ?4,
+    CASE WHEN value->>'class' = 'hourly' AND value->>'storedAt' <= ?5 THEN ?4 END
   FROM json_each(?1)`;
 
 const OPEN_CONFLICTS = `
@@ -226,22 +235,28 @@ const CLOSE_STRAYS = `
 const INSERT_MANIFEST = `
   INSERT INTO manifests
     (grp, run, kind, started_at, finished_at, sha256, previous, depends_on, wal_first, wal_last, read_at)
-  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`;
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING`;
 
-/** Runs that follow each other closely leave the first segment to the manifest before, or even to the next. */
+/**
+ * Runs that follow each other closely leave the first segment to the manifest before, or even to the next. A database that
+ * was made anew begins its segments anew: one of an older history than the run's own is another's.
+ */
 const PLACE_MANIFESTS = `
   UPDATE manifests SET history = (
-    SELECT MAX(history) FROM objects WHERE grp = ?1 AND class = 'hourly' AND segment = wal_first)
+    SELECT MAX(history) FROM objects WHERE grp = ?1 AND class = 'hourly' AND segment = wal_first
+      AND history >= COALESCE(
+        (SELECT MAX(own.history) FROM objects AS own WHERE own.grp = ?1 AND own.manifest = manifests.run), 0))
   WHERE grp = ?1 AND history IS NULL`;
 
 /**
  * @param {D1Database} db
  * @param {Manifest} manifest
  * @param {string} key
+ * @param {Rotation} rotation
  * @param {Date} time
  * @returns {Promise<D1PreparedStatement[]>} what to say of the one before it, and of a gap that this one fills
  */
-async function chainFindings(db, { group, run, previous }, key, time) {
+async function chainFindings(db, { group, run, previous }, key, rotation, time) {
   const healed = db
     .prepare(
       `UPDATE findings SET closed_at = ?1, outcome = 'resolved' WHERE closed_at IS NULL AND kind = 'chain' AND key IN (
@@ -251,12 +266,10 @@ async function chainFindings(db, { group, run, previous }, key, time) {
   if (previous === null) return [healed];
   const before = "SELECT sha256 FROM manifests WHERE grp = ? AND run = ?";
   const known = await db.prepare(before).bind(group, previous.run).first("sha256");
-  // Manifests older than all that is known have aged out, or went when this database was made anew.
-  const oldest = await db
-    .prepare("SELECT MIN(substr(run, -16)) AS begun FROM manifests WHERE grp = ?")
-    .bind(group)
-    .first("begun");
-  const gone = known === null && (oldest === null || begun(previous.run) < String(oldest).slice(0, 15));
+  // Before a group's first one there was none, and old ones age out: gaps are left when this database is made anew.
+  const isFirst = (await db.prepare("SELECT 1 FROM manifests WHERE grp = ? LIMIT 1").bind(group).first()) === null;
+  const isOld = timeOf(previous.run).getTime() + (days(rotation, "hourly") + 1) * DAY <= time.getTime();
+  const gone = known === null && (isFirst || isOld);
   if (gone || known === previous.sha256) return [healed];
   const detail =
     known === null
@@ -266,13 +279,22 @@ async function chainFindings(db, { group, run, previous }, key, time) {
 }
 
 /**
- * @template T
- * @param {readonly T[]} list
+ * @param {readonly object[]} rows
  * @param {number} size
- * @returns {T[][]}
+ * @returns {string[]} JSON arrays of up to so many bytes each
  */
-export function chunks(list, size) {
-  return Array.from({ length: Math.ceil(list.length / size) }, (_, index) =>
-    list.slice(index * size, (index + 1) * size),
-  );
+function chunks(rows, size) {
+  /** @type {string[][]} */
+  const parts = [[]];
+  let left = size;
+  for (const row of rows) {
+    const json = JSON.stringify(row);
+    left -= utf8(json).length + 1;
+    if (left < 0) {
+      parts.push([]);
+      left = size - utf8(json).length;
+    }
+    parts.at(-1)?.push(json);
+  }
+  return parts.map((part) => `[${part.join()}]`);
 }

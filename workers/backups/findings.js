@@ -7,6 +7,7 @@
  * - `refused`: a manifest that is not believed: nothing of what it lists counts as a backup;
  * - `chain`: a manifest names another one before it than there is;
  * - `clock`: a manifest ends in the future;
+ * - `unread`: a group's manifests cannot be read;
  * - `conflict`: two manifests name different bytes for the same object;
  * - `incomplete`: a backup cannot be kept in its classes, for want of WAL;
  * - `oversize`: too large to be copied at once;
@@ -17,7 +18,7 @@
  * - `unlisted`: an object in the primary that no manifest lists, a day after it was stored.
  *
  * @typedef {"damaged" | "missing" | "lost" | "refused" | "chain" | "clock" | "conflict" | "incomplete" | "oversize" |
- *   "undelivered" | "kept-on" | "missed" | "extra" | "unlisted"} FindingKind
+ *   "undelivered" | "kept-on" | "unread" | "missed" | "extra" | "unlisted"} FindingKind
  */
 
 /** @typedef {{ kind: FindingKind, store: string, key: string, detail: string }} Finding */

@@ -20,7 +20,7 @@
  * @property {string} walLast
  */
 
-const DAY = 86_400_000;
+export const DAY = 86_400_000;
 
 /** How much of a label, which begins with the date, tells a class's periods apart. */
 const PERIOD_DIGITS = { daily: 8, monthly: 6, yearly: 4 };
@@ -46,16 +46,16 @@ export function classesOf(full, decided, rotation, time) {
 
 /**
  * @param {readonly Run[]} runs of one group
- * @param {ReadonlySet<string>} doubtful those of which something is lost: nothing rests on them, and they go by age
+ * @param {ReadonlySet<string>} doubtful those of which something is lost: nothing rests on them
  * @param {Rotation} rotation
  * @param {Date} time
  * @returns {Needed}
  */
 export function needed(runs, doubtful, rotation, time) {
   const sound = runs.filter(({ run, dependsOn }) => ![run, ...dependsOn].some((label) => doubtful.has(label)));
-  const newestFirst = [...sound].sort((one, other) => begun(other.run).localeCompare(begun(one.run)));
-  const anchor = newestFirst.find(({ finishedAt }) => isOver(finishedAt, rotation.pointInTimeDays, time));
-  const fulls = newestFirst.filter(({ kind }) => kind === "full").slice(0, rotation.minimumFulls);
+  const anchor = newestFirst(sound).find(({ finishedAt }) => isOver(finishedAt, rotation.pointInTimeDays, time));
+  // Those of which something is lost stay beside the sound ones: they may be all that there is.
+  const fulls = [...newestFulls(sound, rotation), ...newestFulls(runs, rotation)];
   return { kept: completed([...young(runs, rotation, time), ...fulls, ...(anchor ? [anchor] : [])]), anchor };
 }
 
@@ -69,10 +69,7 @@ export function needed(runs, doubtful, rotation, time) {
  */
 export function neededOfRemoved(runs, rotation, time) {
   const kept = completed(young(runs, rotation, time));
-  const [oldest = END] = runs
-    .filter(({ run }) => kept.has(run))
-    .sort((a, b) => begun(a.run).localeCompare(begun(b.run)));
-  return { kept, anchor: oldest };
+  return { kept, anchor: newestFirst(runs.filter(({ run }) => kept.has(run))).at(-1) ?? END };
 }
 
 /**
@@ -85,6 +82,23 @@ export function neededOfRemoved(runs, rotation, time) {
 
 /** Behind every WAL segment that there can be. */
 const END = { run: "", history: Number.MAX_SAFE_INTEGER, walFirst: "" };
+
+/**
+ * @param {readonly Run[]} runs
+ * @returns {Run[]}
+ */
+function newestFirst(runs) {
+  return [...runs].sort((one, other) => begun(other.run).localeCompare(begun(one.run)));
+}
+
+/**
+ * @param {readonly Run[]} runs
+ * @param {Rotation} rotation
+ * @returns {Run[]} as many as stay whatever their age
+ */
+function newestFulls(runs, rotation) {
+  return newestFirst(runs.filter(({ kind }) => kind === "full")).slice(0, rotation.minimumFulls);
+}
 
 /**
  * @param {readonly Run[]} runs
@@ -131,6 +145,14 @@ export function days(rotation, name) {
  */
 export function begun(run) {
   return run.slice(-16, -1);
+}
+
+/**
+ * @param {string} run
+ * @returns {Date} when it began, by its label
+ */
+export function timeOf(run) {
+  return new Date(begun(run).replace(/(....)(..)(..)-(..)(..)(..)/, "$1-$2-$3T$4:$5:$6Z"));
 }
 
 /**

@@ -56,14 +56,14 @@ const CALL_MILLISECONDS = 30_000;
 /** One that does has this long, and as much again as the slowest way that is still worth waiting for takes. */
 const SLOWEST_BYTES_A_MILLISECOND = 4 * 1_024;
 
-/** Refusals are asked for one by one when a call that names many fails. */
-const ONE_BY_ONE = 50;
+/** A call that names many and fails is halved until it is known which are refused, with so many calls at most. */
+const HALVINGS = 400;
 
 /**
  * @param {number} size in bytes
  * @returns {number} milliseconds
  */
-function patience(size) {
+export function patience(size) {
   return CALL_MILLISECONDS + size / SLOWEST_BYTES_A_MILLISECOND;
 }
 
@@ -109,11 +109,7 @@ function r2Store(name, bucket) {
       await withTimeout(bucket.put(key, body, { sha256, customMetadata }), patience(size));
     },
     async remove(keys) {
-      const removed = withTimeout(bucket.delete(keys), CALL_MILLISECONDS);
-      return removed.then(
-        () => [],
-        () => oneByOne(keys, (key) => withTimeout(bucket.delete(key), CALL_MILLISECONDS)),
-      );
+      return refusedOf(keys, (some) => withTimeout(bucket.delete(some), CALL_MILLISECONDS));
     },
     async list(after, prefix) {
       const page = await withTimeout(
@@ -129,12 +125,27 @@ function r2Store(name, bucket) {
  * A lock refuses a whole call for one key in it.
  *
  * @param {string[]} keys
- * @param {(key: string) => Promise<void>} remove
- * @returns {Promise<string[]>} those that are still there; beyond the first few, nobody tried
+ * @param {(keys: string[]) => Promise<void>} remove
+ * @returns {Promise<string[]>} those that are still there, or that nobody tried
  */
-async function oneByOne(keys, remove) {
-  const refused = keys.slice(ONE_BY_ONE);
-  for (const key of keys.slice(0, ONE_BY_ONE)) await remove(key).catch(() => refused.push(key));
+async function refusedOf(keys, remove) {
+  /** @type {string[]} */
+  const refused = [];
+  const parts = [keys];
+  let calls = 0;
+  for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+    calls += 1;
+    const failed =
+      calls > HALVINGS ||
+      (await remove(part).then(
+        () => false,
+        () => true,
+      ));
+    if (!failed) continue;
+    const middle = Math.ceil(part.length / 2);
+    if (part.length === 1 || calls > HALVINGS) refused.push(...part);
+    else parts.push(part.slice(0, middle), part.slice(middle));
+  }
   return refused;
 }
 

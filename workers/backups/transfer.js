@@ -1,6 +1,8 @@
 /** Moving bytes from store to store, and proving what they are. Nothing here holds more of an object than passes by. */
 
 import { hex } from "../lib/bytes.js";
+import { withTimeout } from "../lib/timeout.js";
+import { patience } from "./stores.js";
 
 /** @import { Store } from "./stores.js" */
 
@@ -24,16 +26,17 @@ export async function inspect(store, key, expected) {
     await content.body.cancel();
     return "damaged";
   }
-  return (await digestOf(content.body)) === expected.sha256 ? "good" : "damaged";
+  return (await digestOf(content.body, content.size)) === expected.sha256 ? "good" : "damaged";
 }
 
 /**
  * @param {ReadableStream} body
+ * @param {number} size how many bytes it has: one that stalls is given up
  * @returns {Promise<string>} SHA-256, hexadecimal
  */
-export async function digestOf(body) {
+export async function digestOf(body, size) {
   const digest = new crypto.DigestStream("SHA-256");
-  await body.pipeTo(digest);
+  await withTimeout(body.pipeTo(digest), patience(size));
   return hex(await digest.digest);
 }
 

@@ -2,7 +2,7 @@
 
 import { failureName, logFailure } from "../../lib/log.js";
 import { open } from "../findings.js";
-import { days, needed, neededOfRemoved, PROMOTED } from "../rotation.js";
+import { DAY, days, needed, neededOfRemoved, PROMOTED } from "../rotation.js";
 import { storesOf } from "../stores.js";
 
 /** @import { Run } from "../rotation.js" */
@@ -10,8 +10,6 @@ import { storesOf } from "../stores.js";
 /** @import { Env as Stores, Store } from "../stores.js" */
 
 /** @typedef {Stores & { DB: D1Database, GROUPS: string[] }} Env `GROUPS`: those that are backed up */
-
-const DAY = 86_400_000;
 
 /** The most that one call deletes. */
 const BATCH = 1_000;
@@ -23,7 +21,10 @@ const BUDGET_MILLISECONDS = 600_000;
 const PATIENCE_DAYS = 10;
 
 /** What makes it uncertain which objects a group has, so that none of them is deleted. */
-const DOUBTS = ["refused", "chain", "conflict", "clock"];
+const DOUBTS = ["refused", "clock", "unread"];
+
+/** The same, of what nobody may be able to put right: in the hourly class's days, all that it is about has grown old. */
+const PASSING_DOUBTS = ["chain", "conflict"];
 
 /**
  * @param {Env} env
@@ -37,11 +38,12 @@ export async function ageOut(env, db, time) {
   const groups = await db.prepare("SELECT DISTINCT grp FROM manifests").run();
   const end = Date.now() + BUDGET_MILLISECONDS;
   for (const grp of groups.results.map((row) => String(row.grp))) {
-    if (await isInDoubt(db, grp)) {
-      total.doubtful.push(grp);
-      continue;
-    }
     try {
+      if (await isInDoubt(env, db, grp, time)) {
+        total.doubtful.push(grp);
+        total.kept += await unplan(db, grp, NOTHING, time);
+        continue;
+      }
       const tomorrow = new Date(time.getTime() + DAY);
       const [now, then] = [await goners(env, db, grp, time), await goners(env, db, grp, tomorrow)];
       total.kept += await unplan(db, grp, then, time);
@@ -77,22 +79,29 @@ async function isFresh(db, time) {
 }
 
 /**
+ * @param {Env} env
  * @param {D1Database} db
  * @param {string} grp
+ * @param {Date} time
  * @returns {Promise<boolean>}
  */
-async function isInDoubt(db, grp) {
+async function isInDoubt({ ROTATION: rotation }, db, grp, time) {
+  const since = new Date(time.getTime() - days(rotation, "hourly") * DAY).toISOString();
   const found = await db
     .prepare(
-      `SELECT 1 FROM findings WHERE closed_at IS NULL AND kind IN (SELECT value FROM json_each(?1))
+      `SELECT 1 FROM findings WHERE closed_at IS NULL
+       AND (kind IN (SELECT value FROM json_each(?1)) OR (kind IN (SELECT value FROM json_each(?3)) AND found_at > ?4))
        AND (instr(key, 'manifests/' || ?2 || '/') = 1 OR key IN (SELECT key FROM objects WHERE grp = ?2)) LIMIT 1`,
     )
-    .bind(JSON.stringify(DOUBTS), grp)
+    .bind(JSON.stringify(DOUBTS), grp, JSON.stringify(PASSING_DOUBTS), since)
     .first();
   return found !== null;
 }
 
 /** @typedef {{ sql: string, values: unknown[] }} Condition on `objects`, its parameters numbered from ?2; ?1 is the group */
+
+/** @type {Condition} */
+const NOTHING = { sql: "0", values: [] };
 
 /**
  * What nothing needs any more at `time`.
@@ -121,7 +130,9 @@ async function goners({ ROTATION: rotation, GROUPS }, db, grp, time) {
 const GONERS = `
   objects.grp = ?1 AND CASE class
     WHEN 'hourly' THEN CASE kind
+      -- Objects are listed before their manifest is known: until then nobody can say who needs them.
       WHEN 'backup' THEN run NOT IN (SELECT value FROM json_each(?2))
+        AND EXISTS (SELECT 1 FROM manifests WHERE manifests.grp = ?1 AND manifests.run = objects.run)
       ELSE stored_at <= ?5 AND (history < ?3 OR (history = ?3 AND segment < ?4)) AND NOT EXISTS (
         SELECT 1 FROM manifests, json_each(?2) AS kept
         WHERE manifests.grp = ?1 AND manifests.run = kept.value AND manifests.history = objects.history
@@ -164,8 +175,11 @@ async function runsOf(db, grp) {
 async function doubtfulRuns(db, grp) {
   const { results } = await db
     .prepare(
-      `SELECT DISTINCT objects.run FROM findings JOIN objects ON objects.key = findings.key
-       WHERE findings.closed_at IS NULL AND findings.kind = 'lost' AND objects.grp = ? AND class = 'hourly'`,
+      `SELECT DISTINCT manifests.run FROM findings JOIN objects ON objects.key = findings.key
+         JOIN manifests ON manifests.grp = objects.grp
+       WHERE findings.closed_at IS NULL AND findings.kind = 'lost' AND objects.grp = ? AND class = 'hourly' AND (
+         (objects.kind = 'backup' AND objects.run = manifests.run)
+         OR (objects.kind = 'wal' AND objects.history = manifests.history AND segment BETWEEN wal_first AND wal_last))`,
     )
     .bind(grp)
     .run();
@@ -182,7 +196,7 @@ async function doubtfulRuns(db, grp) {
  * @returns {Promise<number>} objects
  */
 async function unplan(db, grp, { sql, values }, time) {
-  const which = `objects.grp = ?1 AND due_at IS NOT NULL AND NOT (${sql})`;
+  const which = `objects.grp = ?1 AND due_at IS NOT NULL AND NOT COALESCE((${sql}), 0)`;
   const at = numbered(values.length);
   const [, changed] = await db.batch([
     db.prepare(audit("kept", which, "it is needed after all", at)).bind(grp, ...values, time.toISOString()),

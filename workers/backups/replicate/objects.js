@@ -21,6 +21,19 @@ import { digestOf, inspect, NotThere, transfer } from "../transfer.js";
  * @throws what the stores throw: then it is to be tried again
  */
 export async function replicate(env, db, key, time) {
+  const copied = await bring(env, db, key, time);
+  await close(db, { kinds: ["undelivered"], key }, copied ? "copied" : "nothing to do", time).run();
+  return copied;
+}
+
+/**
+ * @param {Env} env
+ * @param {D1Database} db
+ * @param {string} key
+ * @param {Date} time
+ * @returns {Promise<boolean>}
+ */
+async function bring(env, db, key, time) {
   const source = await env.PRIMARY.head(key);
   if (source === null) return false;
   const manifest = manifestAt(key);
@@ -38,11 +51,9 @@ export async function replicate(env, db, key, time) {
   }
   const expected = listed;
   if (expected !== null) await checkSoon(db, source, time);
-  const copied = await (expected === null
+  return expected === null
     ? follow(env, db, source, time)
-    : each(copiesOf(env), (store) => prove(env, db, store, key, expected, time)));
-  await close(db, { kinds: ["undelivered"], key }, "copied", time).run();
-  return copied;
+    : each(copiesOf(env), (store) => prove(env, db, store, key, expected, time));
 }
 
 /**
@@ -166,7 +177,7 @@ async function sha256Of(bucket, source) {
   if (known !== undefined) return known;
   const object = await bucket.get(source.key, { onlyIf: { etagMatches: source.etag } });
   if (object === null || !("body" in object)) throw new Error("the object has changed");
-  return digestOf(object.body);
+  return digestOf(object.body, object.size);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Compares what the three stores list, a part at a time, and copies what no event told of. */
 
+import { utf8 } from "../../lib/bytes.js";
 import { failureName, logFailure } from "../../lib/log.js";
 import { manifestAt, readOne } from "../catalogue.js";
 import { close, open } from "../findings.js";
@@ -61,6 +62,7 @@ export async function reconcile(env, db, time) {
     continueAfter: going ? last.continueAfter : null,
     since: going ? last.since : time.toISOString(),
   };
+  await retryUndelivered(env, db, time);
   const end = Date.now() + BUDGET_MILLISECONDS;
   for (let page = 0; page < PAGES && !progress.complete && Date.now() < end; page++) {
     await comparePage(env, db, time, progress);
@@ -69,6 +71,23 @@ export async function reconcile(env, db, time) {
   if (progress.complete) await db.prepare(CLOSE_GONE).bind(time.toISOString(), progress.since).run();
   return { outcome: progress.failed + progress.copied > 0 ? "alarm" : "ok", detail: progress };
 }
+
+/**
+ * @param {Env} env
+ * @param {D1Database} db
+ * @param {Date} time
+ */
+async function retryUndelivered(env, db, time) {
+  const { results } = await db.prepare(UNDELIVERED).run();
+  for (const { key } of results) {
+    await replicate(env, db, String(key), time).catch((error) => {
+      logFailure("object not replicated", { key, error: failureName(error) });
+    });
+  }
+}
+
+const UNDELIVERED =
+  "SELECT key FROM findings WHERE closed_at IS NULL AND kind = 'undelivered' ORDER BY seen_at LIMIT 20";
 
 const CLOSE_GONE = `
   UPDATE findings SET closed_at = ?1, outcome = 'gone'
@@ -85,8 +104,10 @@ async function comparePage(env, db, time, progress) {
   const pages = await Promise.all(storesOf(env).map((store) => store.list(after)));
   // Beyond the shortest list that goes on, some store has not said yet what it has.
   const limits = pages.filter(({ more }) => more).map(({ objects }) => objects.at(-1)?.key ?? "");
-  const limit = limits.length === 0 ? undefined : limits.reduce((a, b) => (a < b ? a : b));
-  const rows = joined(pages.map(({ objects }) => objects)).filter(({ key }) => limit === undefined || key <= limit);
+  const limit = limits.length === 0 ? undefined : limits.reduce((a, b) => (isBefore(a, b) ? a : b));
+  const rows = joined(pages.map(({ objects }) => objects)).filter(
+    ({ key }) => limit === undefined || !isBefore(limit, key),
+  );
   const listed = await listedOf(db, rows);
   for (const row of rows) {
     try {
@@ -115,7 +136,22 @@ export function joined(lists) {
       rows.set(object.key, row);
     }
   }
-  return [...rows.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+  return [...rows.values()].sort((a, b) => (isBefore(a.key, b.key) ? -1 : 1));
+}
+
+/** Where JavaScript's order of texts is another than that of their bytes in UTF-8, which stores list by. */
+const PAIRS = /[\ud800-\udfff]/;
+
+/**
+ * @param {string} one
+ * @param {string} other
+ * @returns {boolean}
+ */
+function isBefore(one, other) {
+  if (!PAIRS.test(one) && !PAIRS.test(other)) return one < other;
+  const [a, b] = [utf8(one), utf8(other)];
+  const at = a.findIndex((byte, index) => byte !== b[index]);
+  return at === -1 ? a.length < b.length : (a[at] ?? 0) < (b[at] ?? -1);
 }
 
 /**

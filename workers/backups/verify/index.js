@@ -43,20 +43,24 @@ async function verify(env, db, time) {
   for (let due = await dueObjects(db, time); due.length > 0; due = await dueObjects(db, time)) {
     const lanes = Array.from({ length: AT_ONCE }, async () => {
       for (let object = due.pop(); object !== undefined && goesOn(counts, end); object = due.pop()) {
-        counts.bytes += object.size * stores.length;
         await verifyObject(db, stores, object, time, counts);
       }
     });
     await Promise.all(lanes);
     if (!goesOn(counts, end)) break;
   }
-  const overdue = Number(await db.prepare(OVERDUE).bind(time.toISOString()).first("overdue"));
+  const overdue = Number(
+    await db
+      .prepare(OVERDUE)
+      .bind(...openAt(time))
+      .first("overdue"),
+  );
   const well = manifests.refused + manifests.failed + counts.wrong + counts.repaired + counts.failed === 0;
   return { outcome: well ? "ok" : "alarm", detail: { manifests, promoted, ...counts, overdue } };
 }
 
 /**
- * @param {Counts & { bytes: number }} counts
+ * @param {Counts} counts
  * @param {number} end milliseconds
  * @returns {boolean}
  */
@@ -64,12 +68,24 @@ function goesOn({ failed, bytes }, end) {
   return failed < PATIENCE && bytes < BUDGET_BYTES && Date.now() < end;
 }
 
-/** What is about to go is no longer repaired. */
+/** What is about to go, also while this invocation lasts, is no longer repaired. */
+const OPEN = "check_after <= ?1 AND (due_at IS NULL OR due_at > ?2)";
+
+const ABOUT_TO_GO_MILLISECONDS = 900_000;
+
 const DUE = `
   SELECT key, size, sha256, source, listed_at, primary_at, replica_at, offsite_at FROM objects
-  WHERE check_after <= ?1 AND (due_at IS NULL OR due_at > ?1) ORDER BY check_after LIMIT ${PAGE}`;
+  WHERE ${OPEN} ORDER BY check_after LIMIT ${PAGE}`;
 
-const OVERDUE = "SELECT COUNT(*) AS overdue FROM objects WHERE check_after <= ?1 AND (due_at IS NULL OR due_at > ?1)";
+const OVERDUE = `SELECT COUNT(*) AS overdue FROM objects WHERE ${OPEN}`;
+
+/**
+ * @param {Date} time
+ * @returns {[string, string]} parameters of OPEN
+ */
+function openAt(time) {
+  return [time.toISOString(), new Date(time.getTime() + ABOUT_TO_GO_MILLISECONDS).toISOString()];
+}
 
 /**
  * @param {D1Database} db
@@ -77,7 +93,10 @@ const OVERDUE = "SELECT COUNT(*) AS overdue FROM objects WHERE check_after <= ?1
  * @returns {Promise<Listed[]>} the next ones, whose turn comes first standing last
  */
 async function dueObjects(db, time) {
-  const { results } = await db.prepare(DUE).bind(time.toISOString()).run();
+  const { results } = await db
+    .prepare(DUE)
+    .bind(...openAt(time))
+    .run();
   return /** @type {Listed[]} */ (/** @type {unknown} */ (results)).reverse();
 }
 

@@ -26,7 +26,7 @@ import { inspect, NotThere, transfer } from "../transfer.js";
  * @property {string | null} unrepaired why it is still wrong; null when it is right now
  */
 
-/** @typedef {{ checked: number, repaired: number, placed: number, wrong: number, waiting: number, failed: number }} Counts */
+/** @typedef {{ checked: number, bytes: number, repaired: number, placed: number, wrong: number, waiting: number, failed: number }} Counts */
 
 const MINUTE = 60_000;
 
@@ -51,6 +51,8 @@ const IN_A_MOMENT = 1 * MINUTE;
 export async function verifyObject(db, stores, object, time, counts) {
   const looks = await Promise.all(stores.map((store) => lookAt(store, object)));
   counts.checked += 1;
+  // What is missing, or of another size, is not read.
+  counts.bytes += object.size * looks.filter(({ state }) => state === "good").length;
   counts.failed += looks.filter(({ state }) => state === "failed").length;
   if (isOnItsWay(object, looks, time)) {
     counts.waiting += 1;

@@ -48,6 +48,8 @@ const FINDING_REMEDIES = {
   refused: "Somebody writes manifests that are not ours: find out who, and change the machines' storage keys",
   chain: "A manifest is missing or was exchanged: bring it back from a copy, and find out who changed it",
   clock: "A machine's clock is ahead: chronyc tracking on the members of the group",
+  unread:
+    "Its manifests cannot be read, so that new backups are not counted and none is aged out: see the verify Worker's log",
   conflict: "A machine overwrote what was signed for: find out which one",
   incomplete:
     "Some WAL of the backup is in no manifest: the next full backup takes its place; on the leader: journalctl -u 'backbuild-backup@*'",

@@ -1,0 +1,226 @@
+"""What the Workers know: lost and made anew, in doubt, of a database that began anew; and what it is not misled by."""
+
+from datetime import timedelta
+
+import pytest
+
+from .backup_manifests import sealed
+from .backup_world import GROUP, STORES, Machine, Run, World
+from .offsite import Offsite
+from .workerd import Host
+
+
+@pytest.fixture
+def world(host: Host, offsite: Offsite) -> World:
+    return World(host, offsite)
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+def come(world: World, run: Run) -> None:
+    world.time = run.finished
+    world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))
+
+
+def daily(world: World, machine: Machine, days: int, *, ageing: bool) -> list[Run]:
+    """A full backup a day, each with one WAL segment before it that belongs to no run."""
+    begin = world.time
+    for day in range(days):
+        machine.archive(begin + timedelta(days=day, hours=-1))
+        come(world, machine.backup(begin + timedelta(days=day), "full", files=1))
+        world.pass_by(minutes=4)
+        world.cron("verify")
+        if ageing:
+            world.cron("age-out")
+    world.settle(2)
+    return machine.runs
+
+
+def hourly(world: World, store: str = "primary") -> set[str]:
+    return {key.split("/")[3] for key in world.keys(store) if key.startswith(f"hourly/backup/{GROUP}/")}
+
+
+def kinds(world: World) -> set[str]:
+    return {one["kind"] for one in world.findings("closed_at IS NULL")}
+
+
+def idle(world: World, last: Run, *days: int) -> None:
+    """Let verify and age-out come on some days after the last backup."""
+    for day in days:
+        world.time = last.finished + timedelta(days=day)
+        world.cron("verify")
+        world.cron("age-out")
+
+
+class TestLost:
+    def test_what_had_aged_out_stays_away_and_nothing_is_in_doubt(self, world: World, machine: Machine) -> None:
+        runs = daily(world, machine, 12, ageing=True)
+        before = [set(world.keys(store)) for store in STORES]
+        world.forget()
+        world.pass_by(hours=1)
+        world.cron("verify")
+        world.settle(2)
+        assert kinds(world) == set()
+        assert [set(world.keys(store)) for store in STORES] == before
+        world.pass_by(hours=1)
+        world.cron("age-out")
+        assert world.last("age-out")[1]["doubtful"] == []
+        assert world.last("age-out")[0] == "ok"
+        world.settle(2)
+        assert kinds(world) == set()
+        assert {run.label for run in runs[-8:]} <= hourly(world)
+
+    def test_the_last_full_backups_of_an_idle_group_stay(self, world: World, machine: Machine) -> None:
+        runs = daily(world, machine, 5, ageing=False)
+        idle(world, runs[-1], 40, 41, 42)
+        newest = {run.label for run in runs[-3:]}
+        assert hourly(world) == newest
+        world.forget()
+        idle(world, runs[-1], 43, 44, 45, 46)
+        assert [hourly(world, store) for store in STORES] == [newest] * 3
+        assert kinds(world) == set()
+
+
+class TestDoubt:
+    def test_wal_that_no_run_needs_takes_no_full_backup_along(self, world: World, machine: Machine) -> None:
+        runs = daily(world, machine, 5, ageing=False)
+        for run in runs[-4:]:
+            wal = [one["key"] for one in run.manifest["objects"] if one["kind"] == "wal"]
+            (unneeded,) = [key for key in wal if key.rpartition("/")[2][:24] < run.manifest["wal"]["first"]]
+            for store in STORES:
+                world.delete(store, unneeded)
+        idle(world, runs[-1], 7, 40, 41, 42)
+        assert hourly(world) == {run.label for run in runs[-3:]}
+
+    def test_damaged_full_backups_stay_beside_sound_ones(self, world: World, machine: Machine) -> None:
+        runs = daily(world, machine, 5, ageing=False)
+        for run in runs[-2:]:
+            wal = next(key for key in run.objects if run.manifest["wal"]["first"] in key)
+            for store in STORES:
+                for copy in [key for key in world.keys(store) if key.endswith(wal.rpartition("/")[2])]:
+                    world.delete(store, copy)
+        idle(world, runs[-1], 7, 40, 41, 42)
+        assert hourly(world) == {run.label for run in runs}
+
+    def test_a_conflict_holds_up_deletions_for_the_hourly_classs_days(self, world: World, machine: Machine) -> None:
+        first = machine.backup(world.time, "full", files=1)
+        come(world, first)
+        second = machine.backup(world.time + timedelta(hours=1), "incremental", files=1)
+        wal = next(one for one in first.manifest["objects"] if one["kind"] == "wal")
+        second.manifest["objects"].append({**wal, "sha256": "0" * 64})
+        second.envelope = sealed(second.manifest)
+        come(world, second)
+        for day in range(1, 5):
+            come(world, machine.backup(first.finished + timedelta(days=day), "full", files=1))
+        idle(world, first, 7)
+        assert world.last("age-out")[1]["doubtful"] == [GROUP]
+        idle(world, first, 20, 21, 22)
+        assert world.last("age-out")[1]["doubtful"] == []
+        assert first.label not in hourly(world)
+        world.settle(2)
+        assert kinds(world) == set()
+
+
+class TestHistories:
+    def test_wal_of_a_database_that_began_anew_is_its_own(self, world: World, machine: Machine) -> None:
+        """Its first segment bears the name of one of the old database, and only the next manifest lists it."""
+        come(world, machine.backup(world.time, "full"))
+        machine.begin_anew()
+        second = machine.backup(world.time + timedelta(days=1), "full")
+        first = second.manifest["wal"]["first"]
+        late = [one for one in second.manifest["objects"] if one["kind"] == "wal" and f"/{first}-" in one["key"]]
+        second.manifest["objects"] = [one for one in second.manifest["objects"] if one not in late]
+        second.envelope = sealed(second.manifest)
+        come(world, second)
+        world.cron("verify")
+        assert kinds(world) == {"incomplete", "chain"} or kinds(world) == {"incomplete"}
+        third = machine.backup(world.time + timedelta(hours=1), "incremental")
+        third.manifest["objects"] = sorted([*third.manifest["objects"], *late], key=lambda one: one["key"])
+        third.envelope = sealed(third.manifest)
+        come(world, third)
+        world.settle(2)
+        wal = {
+            key for key in world.keys("replica") if key.startswith(f"daily/{GROUP}/{second.label}/archive/{GROUP}/17")
+        }
+        assert len(wal) == 2
+        assert all("/17-2/" in key for key in wal)
+
+    def test_wal_of_the_old_database_goes_with_its_days(self, world: World, machine: Machine) -> None:
+        old = machine.backup(world.time, "full", files=1)
+        come(world, old)
+        machine.begin_anew()
+        begin = world.time
+        for day in range(1, 5):
+            come(world, machine.backup(begin + timedelta(days=day), "full", files=1))
+        idle(world, old, 7, 15, 16, 17)
+        wal = {key.split("/")[3] for key in world.keys("offsite") if key.startswith(f"hourly/archive/{GROUP}/")}
+        assert wal == {"17-2"}
+        assert old.label not in hourly(world)
+
+
+class TestNotMisled:
+    def test_a_dead_letter_of_what_is_right_by_now_is_forgotten(
+        self, world: World, host: Host, machine: Machine
+    ) -> None:
+        run = machine.backup(world.time, "full")
+        come(world, run)
+        world.settle(1)
+        key = next(iter(run.objects))
+        for dead in ({"action": "PutObject", "object": {"key": key}}, "no event"):
+            instruction = {"clock": world.time.isoformat()}
+            host.ask("queue", queue="x-dead-letters", messages=[dead], worker="replicate", instruction=instruction)
+        assert kinds(world) == {"undelivered"}
+        world.pass_by(minutes=5)
+        world.cron("replicate")
+        assert kinds(world) == set()
+
+    def test_many_locked_objects_hold_up_no_others(self, world: World, machine: Machine) -> None:
+        begin = world.time
+        big = machine.backup(begin, "full", files=70)
+        come(world, big)
+        for day in range(1, 6):
+            come(world, machine.backup(begin + timedelta(days=day), "full", files=1))
+        world.settle(2)
+        locks = [{"prefix": f"hourly/backup/{GROUP}/{big.label}/", "days": 400}]
+        for day in (20, 21):
+            world.time = begin + timedelta(days=day)
+            world.cron("verify")
+            world.cron("age-out", locks=locks)
+        assert world.last("age-out")[1]["refused"] == 71
+        assert machine.runs[1].label not in hourly(world)
+        assert big.label in hourly(world)
+
+    def test_sizes_that_lie_cost_nobody_elses_time(self, world: World, machine: Machine) -> None:
+        run = machine.backup(world.time, "full", files=20)
+        huge = {**run.manifest["objects"][0], "kind": "backup", "size": 5 * 1024**4}
+        run.manifest["objects"] += [
+            {**huge, "key": f"hourly/backup/{GROUP}/{run.label}/0/{number}"} for number in range(8)
+        ]
+        run.envelope = sealed(run.manifest)
+        come(world, run)
+        world.pass_by(minutes=4)
+        world.cron("verify")
+        assert world.last("verify")[1]["checked"] > len(run.manifest["objects"])
+
+    def test_keys_beyond_the_first_plane_are_compared_like_any_other(self, world: World) -> None:
+        names = ("a", "\uffee", "\U00010000", "\U00010001", "\U00010002", "\U00010003")
+        keys = [f"hourly/backup/{GROUP}/x/{name}" for name in names]
+        world.write(dict.fromkeys(keys, b"x"))
+        world.pass_by(minutes=5)
+        world.cron("replicate", page=3)
+        assert set(world.keys("replica")) == set(world.keys("offsite")) == set(keys)
+
+    def test_bytes_that_arrive_otherwise_are_not_kept(self, world: World, machine: Machine) -> None:
+        """What the store gives back is as large as listed, and something else."""
+        run = machine.backup(world.time, "full")
+        come(world, run)
+        world.cron("verify")
+        key = next(key for key in run.objects if "bundle" in key)
+        for store in ("replica", "offsite"):
+            world.delete(store, key)
+        world.pass_by(minutes=1)
+        world.deliver([key], altered=[key])
+        assert [world.read(store, key) for store in ("replica", "offsite")] == [None, None]

@@ -8,6 +8,7 @@ from policies.promises import number
 from policies.rule import Severity, Subject, define
 from policies.views.edge import SCRIPT, Worker, in_folder
 from policies.views.geography import Point, least_km, places
+from policies.views.lifecycles import in_place
 from policies.views.machines import Machine, database_machines, duration_seconds
 from policies.views.vault import (
     CONSUMER,
@@ -127,7 +128,7 @@ def offsite_elsewhere(graph: Graph, copy: Copy) -> str | None:
 )
 def replicated_at_once(graph: Graph, copy: Copy) -> str | None:
     """A backup that waits for a schedule is in one place until then."""
-    events = graph.referring(copy.bucket, EVENTS, "bucketName")
+    events = in_place(graph, copy.bucket, EVENTS)
     if not events:
         return "nothing is told of its objects"
     rules = events[0].items("rules")
@@ -296,11 +297,7 @@ def dead_letters_handled(graph: Graph, copy: Copy) -> str | None:
 
 def _consumers(graph: Graph, copy: Copy) -> list[Resource]:
     """What consumes the events of a bucket."""
-    queues = [
-        queue
-        for one in graph.referring(copy.bucket, EVENTS, "bucketName")
-        for queue in graph.targets(one, "queueId", QUEUE)
-    ]
+    queues = [queue for one in in_place(graph, copy.bucket, EVENTS) for queue in graph.targets(one, "queueId", QUEUE)]
     return [one for queue in queues for one in graph.referring(queue, CONSUMER, "queueId")]
 
 

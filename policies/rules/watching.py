@@ -7,8 +7,9 @@ from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import Severity, Subject, define
 from policies.views.edge import CRON, SCRIPT, Worker, backup_workers, databases_of, in_folder
+from policies.views.lifecycles import S3_LOCK
 from policies.views.machines import database_groups
-from policies.views.vault import S3_LOCK, offsite_copies, primaries, r2_copies
+from policies.views.vault import offsite_copies, primaries, r2_copies
 
 TASK = "aws:ssm/maintenanceWindowTask:MaintenanceWindowTask"
 

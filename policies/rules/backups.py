@@ -19,7 +19,8 @@ from policies.views.machines import (
     database_machines,
     duration_seconds,
 )
-from policies.views.vault import primaries, r2_copies
+from policies.views.permissions import TOKEN
+from policies.views.vault import Copy, primaries, r2_copies
 
 FULL = "backbuild-backup-full.timer"
 INCREMENT = "backbuild-backup-incr.timer"
@@ -162,10 +163,17 @@ def repository_is_vault(graph: Graph, machine: Machine) -> str | None:
     controls=BACKUP,
     remedy="let every machine's pgbackrest.conf name the same bucket (components/topology.py: buckets)",
 )
-def one_repository(graph: Graph, copy: object) -> str | None:
+def one_repository(graph: Graph, copy: Copy) -> str | None:
     """Groups are restored together; what lies apart is not replicated by the one notification."""
     others = [one for one in primaries(graph) if one is not copy]
-    return f"machines also write to {others[0].name}" if others else None
+    if others:
+        return f"machines also write to {others[0].name}"
+    for token in graph.of(TOKEN):
+        if token.text("status") not in {"active", ""}:
+            return f"{token.label} is {token.text('status')}: nothing can be written with it"
+        if token.text("expiresOn"):
+            return f"{token.label} ends at {token.text('expiresOn')}, and backups with it"
+    return None
 
 
 @define(

@@ -10,6 +10,7 @@ from policies.views.edge import SCRIPT, Worker, in_folder
 from policies.views.geography import Point, least_km, places
 from policies.views.lifecycles import in_place
 from policies.views.machines import Machine, database_machines, duration_seconds
+from policies.views.permissions import ACCESS_KEY
 from policies.views.vault import (
     CONSUMER,
     EVENTS,
@@ -203,7 +204,8 @@ def replication_reaches(graph: Graph, worker: Worker) -> str | None:
             return wrong
     if worker.bindings["PRIMARY"].text("bucketName") == worker.bindings["REPLICA"].text("bucketName"):
         return "PRIMARY and REPLICA are the same bucket"
-    return None
+    off = [key.label for key in graph.of(ACCESS_KEY) if key.text("status") not in {"Active", ""}]
+    return f"{off[0]} is not active: the off-site copy cannot be written with it" if off else None
 
 
 def _binding(worker: Worker, name: str, found: list[Copy]) -> str | None:

@@ -6,6 +6,7 @@ from policies.controls import AT_REST, KEYS, REDUNDANCY
 from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import Severity, define
+from policies.views.edge import VERSION
 from policies.views.machines import ATTACHMENT, VOLUME, Machine, data_machines, machines, zone_of
 
 STORED = "aws:secretsmanager/secret:Secret"
@@ -30,7 +31,14 @@ def precious(graph: Graph) -> list[Resource]:
         for version in graph.of(STORED_VERSION)
         for password in graph.targets(version, "secretString", GENERATED)
     ]
-    return [*graph.of(*HOLDS_DATA), *dict.fromkeys(kept)]
+    # What others have stored a copy of; an operator's token is issued anew instead.
+    shared = [
+        password
+        for version in graph.of(VERSION)
+        for password in graph.targets(version, "bindings", GENERATED)
+        if "-operator-" not in password.name
+    ]
+    return [*graph.of(*HOLDS_DATA), *dict.fromkeys([*kept, *shared])]
 
 
 @define(

@@ -59,8 +59,7 @@ def _step(step: dict[str, Any]) -> str:
 def _verdicts(evidence: Evidence) -> str:
     words = [word_of(finding) for finding in evidence.findings]
     counts = " · ".join(f"{SIGNS[word]} {words.count(word)} {word}" for word in SIGNS if word in words)
-    verdict = "A mandatory rule does not hold" if evidence.stops else "Every mandatory rule holds"
-    lines = [f"**{evidence.stack}: {verdict}** ({counts})", ""]
+    lines = [f"**{evidence.stack}: {evidence.headline}** ({counts})", ""]
     failing = [finding for finding in evidence.findings if finding.fails and finding.exemption is None]
     others = [finding for finding in evidence.findings if finding.notable and finding not in failing]
     lines += [f"- {SIGNS['fail']} {problem}" for problem in evidence.problems]

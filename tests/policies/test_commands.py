@@ -37,6 +37,8 @@ def test_judges_an_exported_state_without_the_program(state: Path, capsys: pytes
     assert main(["judge", "--file", str(state)]) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1].startswith("prod: 104 rules, ")
+    assert main(["judge", "--file", str(state), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["compliant"] is True
     assert "excused: restore-drill-is-scheduled" in printed
 
 
@@ -44,6 +46,7 @@ def test_says_what_does_not_hold_with_exit_code_1(weakened: Path, capsys: pytest
     assert main(["judge", "--file", str(weakened), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["compliant"] is False
+    assert found["basis"].startswith("rules of commit ")
     wrong = [one for one in found["verdicts"] if one["verdict"] == "fail"]
     assert {one["rule"] for one in wrong} == {"keys-outlive-mistakes"}
     assert wrong[0]["message"] == "deletionWindowInDays is 7; 30 are expected"
@@ -90,6 +93,17 @@ def _leaves(value: object) -> list[object]:
         items = value.values() if isinstance(value, dict) else value
         return [found for item in items for found in _leaves(item)]
     return [value]
+
+
+def test_what_is_not_decided_is_a_third_value(
+    prod_plan: Judged, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "planned", lambda _: prod_plan)
+    assert main(["judge", "--stack", "prod", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["compliant"] is None
+    assert found["undecided"] == len([one for one in found["verdicts"] if one["verdict"] == "undetermined"]) > 0
+    assert found["basis"].startswith("program and rules of commit ")
 
 
 def test_lists_the_rules(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from policies.graph import Graph
-from policies.mutation import access, copies, edge, lifecycles, machines, rotation
+from policies.mutation import access, boots, copies, edge, lifecycles, machines, rotation
 from policies.mutation.operators import Mutant
 from policies.mutation.weakening import Weakening
 from policies.packs import all_rules
@@ -17,6 +17,7 @@ from policies.rule import REGISTRY, Outcome
 
 WEAKENINGS: Final[tuple[Weakening, ...]] = (
     *machines.WEAKENINGS,
+    *boots.WEAKENINGS,
     *edge.WEAKENINGS,
     *rotation.WEAKENINGS,
     *lifecycles.WEAKENINGS,

@@ -262,7 +262,7 @@ def recovery_point_adds_up(graph: Graph, worker: Worker) -> str | None:
 
 
 def _archive_seconds(machine: Machine) -> float:
-    text = str(machine.dcs.read("postgresql.parameters.archive_timeout") or "")
+    text = str(machine.parameter("archive_timeout") or "")
     return duration_seconds(text) or number("REC-4", "seconds")
 
 

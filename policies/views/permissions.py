@@ -84,7 +84,7 @@ def statements(policy: Resource) -> Iterator[Statement]:
     """The statements of a resource's `policy`; none where there is none."""
     try:
         document = cast("dict[str, Any]", json.loads(policy.text("policy") or "{}"))
-        listed = document.get("Statement") or []
+        listed: Any = document.get("Statement") or []
         found = cast("list[dict[str, Any]]", [listed] if isinstance(listed, dict) else listed)
         read = [Statement(str(one.get("Effect")), dict(one)) for one in found]
     except (ValueError, AttributeError, TypeError):

@@ -10,7 +10,7 @@ from policies.graph import Graph, Node, Resource, Undetermined
 from policies.views import edge
 from policies.views.geography import Point, places
 from policies.views.lifecycles import NEVER, Expiry, r2_expiry, r2_lock, s3_expiry, s3_lock
-from policies.views.machines import PGBACKREST, database_groups
+from policies.views.machines import database_groups
 from policies.views.shared import once
 
 R2: Final = "cloudflare:index/r2Bucket:R2Bucket"
@@ -117,9 +117,10 @@ def copies(graph: Graph) -> list[Copy]:
 def primaries(graph: Graph) -> list[Copy]:
     """Bucket that machines write backups to."""
     repositories = {
-        machine.assignments(PGBACKREST).get("repo1-s3-bucket", "")
+        bucket
         for group in database_groups(graph)
         for machine in group.members
+        for bucket in machine.said("repo1-s3-bucket").values()
     }
     return [copy for copy in r2_copies(graph) if copy.name in repositories]
 
@@ -180,7 +181,7 @@ def rotation(graph: Graph) -> Rotation:
 def machine_keep_days(graph: Graph) -> float | None:
     """For how many days the backup tool believes that its repository is kept: the least of all machines'."""
     figures = [
-        float(machine.figure(PGBACKREST, "repo1-retention-full"))
+        float(machine.told("repo1-retention-full", "0"))
         for group in database_groups(graph)
         for machine in group.members
     ]

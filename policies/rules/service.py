@@ -99,6 +99,21 @@ def api_asked(graph: Graph, check: Resource) -> str | None:
         return f"it asks every {interval:g} s; {number('STA-2', 'refresh_seconds'):g} s at most are expected"
     if check.text("type") != "HTTPS" or check.text("httpConfig.path") != "/health":
         return "it does not ask /health over HTTPS"
+    return _tells(check) or _asks_api(graph, check)
+
+
+def _tells(check: Resource) -> str | None:
+    """What is wrong with when a health check says that something is wrong."""
+    codes = check.words("httpConfig.expectedCodes")
+    if not codes or not all(code.startswith("2") for code in codes):
+        return f"it takes {', '.join(codes) or 'any code'} for an answer; 2xx is expected"
+    seconds = (check.number("consecutiveFails") or 1) * (check.number("interval") or 0)
+    if seconds > (most := number("RED-2", "notice_minutes") * 60):
+        return f"it says nothing for {seconds:g} s; {most:g} s at most are expected"
+    return None
+
+
+def _asks_api(graph: Graph, check: Resource) -> str | None:
     address = check.text("address")
     names = {domain.text("hostname") for worker in api_workers(graph) for domain in domains_of(graph, worker)}
     return None if address in names else f"it asks {address}, which is no name of the API's Worker"

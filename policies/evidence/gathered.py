@@ -86,7 +86,7 @@ class Evidence:
             return "A mandatory rule does not hold"
         if self.undecided:
             verdicts = "1 verdict is" if self.undecided == 1 else f"{self.undecided} verdicts are"
-            return f"No mandatory rule fails, but {verdicts} not decided before `up`"
+            return f"No mandatory rule fails, but {verdicts} not decided before the update"
         return "Every mandatory rule holds"
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from policies import commands
+from policies import commands, stacks
 from policies.cli import main
 from policies.mutation.operators import put
 from policies.packs import all_rules
@@ -130,6 +130,23 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.Captur
 def test_a_stack_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["judge", "--stack", "nowhere"]) == 2
     assert "the project has no stack 'nowhere'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("  ... 1 resources\nerror: there is no stack\n", "there is no stack"),
+        (
+            "  ... 1 resources\nerror: there is 1 problem:\n  members: given: 1\nerror: prod cannot be planned\n",
+            "prod cannot be planned:\nthere is 1 problem:\n  members: given: 1",
+        ),
+        ("error: Program failed:\n  x\n\nerror: prod cannot be planned: Program failed:\n  x\n",
+         "prod cannot be planned: Program failed:\n  x"),
+        ("Segmentation fault\n", "Segmentation fault"),
+    ],
+)  # fmt: skip
+def test_the_cause_is_said_where_a_program_refuses_its_configuration(said: str, message: str) -> None:
+    assert stacks.complaint(said) == message
 
 
 @pytest.mark.parametrize("arguments", [["judge"], ["judge", "--stack", "a", "--file", "b"], ["report", "--stack", "a"]])

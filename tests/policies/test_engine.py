@@ -74,9 +74,18 @@ UNUSABLE = [
     ("exemptions.toml", excused("failsafe-mode", "2020-01-01"), "exemptions.toml:7: expires: 2020-01-01 has passed"),
     ("exemptions.toml", excused("no-such-rule", "2026-12-31"), "exemptions.toml:3: rule: 'no-such-rule' is no rule"),
     ("exemptions.toml", "[[exemption]]\nrule = ", "exemptions.toml:2: "),
-    ("redundancy/staging.json", '{"no-such-rule": "mandatory"}', "no-such-rule: no such rule"),
-    ("redundancy/staging.json", '{"failsafe-mode": "maybe"}', "failsafe-mode.enforcementLevel: 'maybe'"),
-    ("retention/staging.json", '{"all": {"undetermined": "pass"}}', "undetermined: 'pass'; one of fail, note"),
+    ("redundancy/staging.json", '{"no-such-rule": "mandatory"}', "redundancy/staging.json: no-such-rule: no such rule"),
+    ("redundancy/staging.json", '{"failsafe-mode": "maybe"}', "staging.json: failsafe-mode.enforcementLevel: 'maybe'"),
+    (
+        "redundancy/staging.json",
+        '{"failsafe-mode": {"level": "advisory"}}',
+        "staging.json: failsafe-mode.level: no such key",
+    ),
+    (
+        "retention/staging.json",
+        '{"all": {"undetermined": "never"}}',
+        "staging.json: all.undetermined: 'never'; one of fail, note",
+    ),
     ("retention/staging.json", '{"all": ', "staging.json:1: "),
 ]
 

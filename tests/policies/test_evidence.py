@@ -57,7 +57,10 @@ def test_what_is_not_decided_is_neither_compliant_nor_not(waiting: Evidence, goo
     assert (bad.word, bad.headline) == ("fail", "A mandatory rule does not hold")
     assert waiting.word == "undetermined"
     assert waiting.undecided >= 2
-    assert waiting.headline == f"No mandatory rule fails, but {waiting.undecided} verdicts are not decided before `up`"
+    assert (
+        waiting.headline
+        == f"No mandatory rule fails, but {waiting.undecided} verdicts are not decided before the update"
+    )
     assert f"**prod: {waiting.headline}**" in comment.comment(waiting, None)
     assert "Every mandatory rule holds" not in page.render(waiting)
 

@@ -63,7 +63,7 @@ def test_says_first_whether_it_holds(browser: Browser, tmp_path: Path, good: Evi
 def test_says_first_that_something_is_not_decided(browser: Browser, tmp_path: Path, waiting: Evidence) -> None:  # noqa: F811
     page = opened(browser, waiting, tmp_path)
     heading = page.get_by_role("heading", level=1)
-    expect(heading).to_contain_text("verdicts are not decided before `up`")
+    expect(heading).to_contain_text("verdicts are not decided before the update")
     expect(heading).to_have_class("undetermined")
     expect(page).to_have_title("Not decided \N{EN DASH} availability policies of prod")
 

@@ -186,3 +186,20 @@ def machine_keep_days(graph: Graph) -> float | None:
         for machine in group.members
     ]
     return min(figures, default=None)
+
+
+def overlooks(worker: edge.Worker, copy: Copy) -> str | None:
+    """Why a Worker does not look at a copy: nothing that it is bound to leads there, or its keys are missing."""
+    if copy.bucket.type == R2:
+        where = (copy.name, copy.bucket.text("jurisdiction"))
+        bound = {
+            (one.text("bucketName"), one.text("jurisdiction"))
+            for one in worker.bindings.values()
+            if one.text("type") == "r2_bucket"
+        }
+        return None if where in bound else f"it is not bound to {copy.name} in {copy.where}"
+    told = (worker.text("OFFSITE_BUCKET"), worker.text("OFFSITE_REGION"))
+    if told != (copy.name, copy.where):
+        return f"OFFSITE_BUCKET and OFFSITE_REGION are {told}; {(copy.name, copy.where)} is expected"
+    missing = sorted({"OFFSITE_ACCESS_KEY_ID", "OFFSITE_SECRET_ACCESS_KEY"} - worker.bindings.keys())
+    return f"it has no binding {missing[0]}" if missing else None

@@ -89,8 +89,8 @@ def report(options: argparse.Namespace) -> int:
 
 def _evidence(options: argparse.Namespace) -> Evidence:
     if options.file is not None:
-        return gather(from_file(options.file), final=True)
-    return gather(planned(options.stack), final=False)
+        return gather(from_file(options.file), final=not options.planned)
+    return gather(planned(options.stack), final=False, given=False)
 
 
 def _summary(evidence: Evidence) -> dict[str, object]:

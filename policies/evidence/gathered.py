@@ -46,7 +46,7 @@ class Evidence:
 
     stack: str
     judged: Judged
-    final: bool  # a state was judged, and not what the program of this commit would make
+    given: bool  # by whoever asks, and not made by the program of this commit
     judgements: Mapping[str, Judgement]  # by pack
     exemptions: Sequence[Exemption]  # of this stack
     promises: Mapping[str, Promise]
@@ -92,7 +92,7 @@ class Evidence:
     @property
     def basis(self) -> str:
         """What the commit is to what was judged: a state may be of another one than the rules."""
-        return f"rules of commit {self.commit}" if self.final else f"program and rules of commit {self.commit}"
+        return f"rules of commit {self.commit}" if self.given else f"program and rules of commit {self.commit}"
 
     @cached_property
     def by_rule(self) -> dict[str, list[Finding]]:
@@ -112,7 +112,7 @@ class Evidence:
         return [rule for rule in self.rules if promise in rule.promises]
 
 
-def gather(judged: Judged, *, final: bool, now: datetime | None = None) -> Evidence:
+def gather(judged: Judged, *, final: bool, given: bool = True, now: datetime | None = None) -> Evidence:
     """Judge a graph as its stack is configured; `InputError` for a configuration or exemption that cannot be used."""
     time = now or datetime.now(UTC)
     stack = judged.graph.name
@@ -124,7 +124,7 @@ def gather(judged: Judged, *, final: bool, now: datetime | None = None) -> Evide
         strictness = configuration.load(pack, stack, [rule.id for rule in rules])
         judgements[pack] = judge(judged.graph, rules, strictness, excused, final=final)
     own = [one for one in excused if one.stack == stack]
-    return Evidence(stack, judged, final, judgements, own, promises.load(), commit(), time, tools())
+    return Evidence(stack, judged, given, judgements, own, promises.load(), commit(), time, tools())
 
 
 def commit() -> Commit:

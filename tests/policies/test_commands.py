@@ -96,7 +96,7 @@ def _leaves(value: object) -> list[object]:
 
 
 def test_what_is_not_decided_is_a_third_value(
-    prod_plan: Judged, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    prod_plan: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(commands, "planned", lambda _: prod_plan)
     assert main(["judge", "--stack", "prod", "--json"]) == 0
@@ -104,6 +104,11 @@ def test_what_is_not_decided_is_a_third_value(
     assert found["compliant"] is None
     assert found["undecided"] == len([one for one in found["verdicts"] if one["verdict"] == "undetermined"]) > 0
     assert found["basis"].startswith("program and rules of commit ")
+    # Whoever is handed the plan may judge it by other rules.
+    (tmp_path / "plan.json").write_bytes(prod_plan.content)
+    assert main(["judge", "--file", str(tmp_path / "plan.json"), "--planned", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["basis"].startswith("rules of commit ")
+    assert main(["judge", "--file", str(tmp_path / "plan.json")]) == 1
 
 
 def test_lists_the_rules(capsys: pytest.CaptureFixture[str]) -> None:

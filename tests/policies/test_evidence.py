@@ -33,7 +33,7 @@ def good(prod: Judged) -> Evidence:
 @pytest.fixture(scope="session")
 def waiting(prod_plan: Judged) -> Evidence:
     """Production before it is brought up for the first time."""
-    return gather(prod_plan, final=False, now=NOW)
+    return gather(prod_plan, final=False, given=False, now=NOW)
 
 
 @pytest.fixture(scope="session")
@@ -201,12 +201,16 @@ def test_junit_can_be_read_whatever_a_name_holds(prod: Judged) -> None:
 
 
 def test_a_comment_names_what_fails_and_cannot_be_steered(prod: Judged) -> None:
-    forged = put("aws:kms/key:Key", "deletionWindowInDays", "[x](https://evil.example) @team <img src=x>")
+    forged = put(
+        "aws:kms/key:Key",
+        "deletionWindowInDays",
+        "[x](https://evil.example) @team &commat;team <img src=x> www.evil.example",
+    )
     mutant = next(iter(forged(prod.graph)))
     text = comment.comment(gather(Judged(mutant.graph, prod.content, "x"), final=True, now=NOW), None)
     assert text.startswith("### Verdicts\n\n**prod: A mandatory rule does not hold**")
     assert "`keys-outlive-mistakes`" in text
-    for hostile in ("[x]", "<img", " @team"):
+    for hostile in ("[x]", "<img", "@team", "&commat;", "https://", "www."):
         assert hostile not in text
 
 

@@ -64,7 +64,7 @@ rotations: $(DEVELOPMENT) $(WORKERS) ## 400 days of backups: is there each day e
 outages: $(DEVELOPMENT) $(WORKERS) ## A thousand random outages: is everybody told once, does every minute add up?
 	$(PYTHON) -m tests.workers.outages --outages 1000
 
-mutation: $(RUNTIME) ## Weaken production in every way there is: does the rule that should notice?
+mutation: $(RUNTIME) ## Weaken production in every way that is listed: does the rule that should notice?
 	@$(PYTHON) -m policies.mutation
 
 evidence: $(DEVELOPMENT) ## Judge STACK as it would be after an update, and write the evidence to evidence/STACK

@@ -40,4 +40,7 @@ def _judging(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
     subject = command.add_mutually_exclusive_group(required=True)
     subject.add_argument("--stack", help="a stack of this project: what it would hold after an update")
     subject.add_argument("--file", type=Path, help="a state that `pulumi stack export` or the sandbox wrote")
+    command.add_argument(
+        "--planned", action="store_true", help="the file is a plan (a report's state.json): not everything is known yet"
+    )
     return command

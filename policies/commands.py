@@ -89,15 +89,16 @@ def report(options: argparse.Namespace) -> int:
 
 def _evidence(options: argparse.Namespace) -> Evidence:
     if options.file is not None:
-        return gather(from_file(options.file), final=True)
-    return gather(planned(options.stack), final=False)
+        return gather(from_file(options.file), final=not options.planned)
+    return gather(planned(options.stack), final=False, given=False)
 
 
 def _summary(evidence: Evidence) -> dict[str, object]:
     return {
         "stack": evidence.stack,
-        "compliant": not evidence.stops,
-        "commit": str(evidence.commit),
+        "compliant": {"fail": False, "undetermined": None, "pass": True}[evidence.word],
+        "undecided": evidence.undecided,
+        "basis": evidence.basis,
         "stateSha256": evidence.judged.sha256,
         "verdicts": [
             {
@@ -128,4 +129,6 @@ def _show(evidence: Evidence) -> None:
             console.print(line + Text(cell(f"{finding.verdict.rule.id}: {explain(finding)}"), ""))
     for problem in evidence.problems:
         console.print(Text(problem, STYLES["fail"]))
-    console.print(f"{evidence.stack}: {len(evidence.by_rule)} rules, {len(words)} verdicts: {counts}")
+    console.print(
+        f"{evidence.stack}: {len(evidence.by_rule)} rules, {len(words)} verdicts: {counts}. {evidence.headline}"
+    )

@@ -66,8 +66,9 @@ def load(pack: str, stack: str, rules: Collection[str]) -> dict[str, Strictness]
         document = {}
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"{file}:{error.lineno}: {error.msg}; correct the JSON") from error
+    except (ValueError, RecursionError) as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
+        raise InputError(f"{file}:{line}: {error}; correct the JSON") from error
     return parse(document, rules, str(file))
 
 

@@ -21,6 +21,7 @@ from policies.graph import Graph
 FILE: Final = Path(__file__).with_name("exemptions.toml")
 LONGEST_DAYS: Final = 366  # what is excused for longer than a year is a decision, and belongs into the rule
 KEYS: Final = ("rule", "resource", "owner", "reason", "expires")
+BEGINNING: Final = re.compile(r"[^*-][^*]*-\*")  # `worker-1-*`: one part at least is named, and nothing follows
 HEADER: Final = re.compile(r"^\s*\[\[\s*exemption\s*\]\]")
 
 
@@ -127,13 +128,13 @@ def _breadth(resource: str) -> str:
     parts = resource.split("::")
     if not resource.startswith("urn:pulumi:") or len(parts) < 4:
         return "is no URN (urn:pulumi:STACK::PROJECT::TYPE::NAME; the preview shows them with --json)"
-    stack, project, type, name = parts[0], parts[1], parts[-2], "::".join(parts[3:])
+    stack, project, type, name = parts[0], parts[1], parts[2], "::".join(parts[3:])
     if "*" in stack or "*" in project:
         return "is too broad: name the stack and the project"
-    if "*" in type.rpartition("$")[2]:
-        return "is too broad: name the type; `*` may stand in the name, and for the parents' types"
-    if not name.replace("*", "").replace("-", ""):
-        return "is too broad: name the resource, or the beginning of its name"
+    if "*" in type:
+        return "is too broad: name the type, with its parents'"
+    if "*" in name and not BEGINNING.fullmatch(name):
+        return "is too broad: name the resource, or the beginning of its name and `-*`"
     return ""
 
 

@@ -6,6 +6,7 @@ raises `Undetermined`, which no rule catches: what cannot be known is never take
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -75,12 +76,15 @@ class Node:
     def number(self, path: str) -> float | None:
         """A number, None where there is none; some clouds write theirs as text."""
         value = self.read(path)
-        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        if value is None or type(value) is int:
             return value
         try:
-            return float(str(value))
+            number = value if isinstance(value, float) else float(str(value))
         except ValueError:
-            raise self._unexpected(path, value, "a number") from None
+            number = math.nan
+        if not math.isfinite(number):  # no comparison with what is no number means anything
+            raise self._unexpected(path, value, "a number")
+        return number
 
     def flag(self, path: str) -> bool:
         """True or false; what is absent is not true."""

@@ -33,6 +33,12 @@ class Finding:
         return self.fails and self.level is Level.MANDATORY and self.exemption is None
 
     @property
+    def undecided(self) -> bool:
+        """Whether an update must show whether something mandatory holds."""
+        waits = self.verdict.outcome is Outcome.UNDETERMINED and not self.fails
+        return waits and self.level is Level.MANDATORY and self.exemption is None
+
+    @property
     def notable(self) -> bool:
         """Whether anybody should read it."""
         return self.verdict.outcome in {Outcome.FAIL, Outcome.UNDETERMINED}

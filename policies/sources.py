@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NoReturn, cast
 
 from google.protobuf import struct_pb2
 
@@ -34,13 +36,18 @@ UNKNOWNS: Final = frozenset(
 SHAPE: Final = {
     "urn": (str, True),
     "type": (str, True),
+    "id": (str, False),
     "inputs": (dict, False),
     "outputs": (dict, False),
     "dependencies": (list, False),
     "propertyDependencies": (dict, False),
     "parent": (str, False),
     "provider": (str, False),
+    "protect": (bool, False),
+    "delete": (bool, False),
 }
+WORDS: Final = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
+URN: Final = re.compile(r"urn:pulumi:([\w.-]+)::[\w.-]+::[^\0-\x1f]+::[^\0-\x1f]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -69,14 +76,28 @@ def from_file(path: Path) -> Judged:
 def from_export(content: bytes, source: str) -> Judged:
     """The same from its bytes; `source` names them in errors."""
     try:
-        document = json.loads(content)
+        entries = _resources(_json(content.decode("utf-8-sig")), source)
+        regions = {entry["urn"]: _region(entry) for entry in entries if entry["type"].startswith("pulumi:providers:")}
+        return Judged(Graph([_from_entry(entry, regions) for entry in entries]), content, source)
     except (ValueError, RecursionError) as error:
         line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise InputError(f"{source}{line}: not JSON ({error}); give it what `pulumi stack export` wrote") from error
-    entries = _resources(document, source)
-    regions = {entry["urn"]: _region(entry) for entry in entries if entry["type"].startswith("pulumi:providers:")}
-    resources = [_from_entry(entry, regions) for entry in entries if not entry.get("delete")]
-    return Judged(Graph(resources), content, source)
+
+
+def _json(text: str) -> Any:
+    """JSON as the standard has it; `ValueError` for figures and texts that Python alone would take."""
+    document = json.loads(text, parse_constant=_no_figure, parse_float=_figure)
+    if re.search(r"\\u[dD][89a-fA-F]", text):
+        json.dumps(document, ensure_ascii=False).encode()  # half a character can be neither printed nor written
+    return document
+
+
+def _no_figure(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no figure")
+
+
+def _figure(text: str) -> float:
+    return value if math.isfinite(value := float(text)) else _no_figure(text)
 
 
 def _resources(document: Any, source: str) -> list[dict[str, Any]]:
@@ -88,18 +109,48 @@ def _resources(document: Any, source: str) -> list[dict[str, Any]]:
     if not entries:
         raise _wrong(source, "deployment.resources", "empty: there is nothing to judge")
     for index, entry in enumerate(entries):
-        place = f"deployment.resources[{index}]"
-        _demand(entry, dict, place, source)
-        for key, (kind, needed) in SHAPE.items():
-            if needed or entry.get(key) is not None:
-                _demand(entry.get(key), kind, f"{place}.{key}", source)
-    return entries
+        _check(entry, f"deployment.resources[{index}]", source)
+    left = [(index, entry["urn"]) for index, entry in enumerate(entries) if not entry.get("delete")]
+    if not left:
+        raise _wrong(source, "deployment.resources", "all are to be deleted: there is nothing to judge")
+    stack = _stack_of(left[0][1])
+    seen: set[str] = set()
+    for index, urn in left:
+        place = f"deployment.resources[{index}].urn"
+        if urn in seen:
+            raise _wrong(source, place, f"{urn!r:.200} is there twice")
+        if _stack_of(urn) != stack:
+            raise _wrong(source, place, f"{urn!r:.200} is of another stack than {stack}")
+        seen.add(urn)
+    return [entry for entry in entries if not entry.get("delete")]
+
+
+def _check(entry: Any, place: str, source: str) -> None:
+    """One resource: each part that is read, and what it is made of."""
+    _demand(entry, dict, place, source)
+    for key, (kind, needed) in SHAPE.items():
+        if needed or entry.get(key) is not None:
+            _demand(entry.get(key), kind, f"{place}.{key}", source)
+    if not URN.fullmatch(entry["urn"]):
+        raise _wrong(source, f"{place}.urn", f"{entry['urn']!r:.80}, urn:pulumi:STACK::PROJECT::TYPE::NAME is expected")
+    _texts(entry.get("dependencies"), f"{place}.dependencies", source)
+    needs = cast("dict[str, Any]", entry.get("propertyDependencies") or {})
+    for key, urns in needs.items():
+        _texts(urns, f"{place}.propertyDependencies.{key}", source)
+
+
+def _texts(value: Any, place: str, source: str) -> None:
+    for index, one in enumerate(_demand([] if value is None else value, list, place, source)):
+        _demand(one, str, f"{place}[{index}]", source)
+
+
+def _stack_of(urn: str) -> str:
+    return urn.split("::", maxsplit=1)[0].rpartition(":")[2]
 
 
 def _demand(value: Any, kind: type, place: str, source: str) -> Any:
     if not isinstance(value, kind):
-        words = {dict: "an object", list: "a list", str: "a text"}
-        raise _wrong(source, place, f"{value!r:.40}, {words[kind]} is expected")
+        raise _wrong(source, place, f"{value!r:.40}, {WORDS[kind]} is expected")
     return value  # pyright: ignore[reportUnknownVariableType] (JSON of unknown shape)
 
 
@@ -108,7 +159,7 @@ def _wrong(source: str, place: str, what: str) -> InputError:
 
 
 def _from_entry(entry: dict[str, Any], regions: Mapping[str, str]) -> Resource:
-    properties = {**entry.get("inputs", {}), **entry.get("outputs", {})}
+    properties = _merged(entry)
     if entry.get("id"):
         properties.setdefault("id", entry["id"])
     provider = str(entry.get("provider") or "").rpartition("::")[0]
@@ -125,8 +176,12 @@ def _from_entry(entry: dict[str, Any], regions: Mapping[str, str]) -> Resource:
     )
 
 
+def _merged(entry: dict[str, Any]) -> dict[str, Any]:
+    return {**(entry.get("inputs") or {}), **(entry.get("outputs") or {})}
+
+
 def _region(entry: dict[str, Any]) -> str:
-    region = {**entry.get("inputs", {}), **entry.get("outputs", {})}.get("region")
+    region = _merged(entry).get("region")
     return region if isinstance(region, str) and region not in UNKNOWNS else ""
 
 
@@ -148,8 +203,8 @@ def _signed(fields: dict[str, Any]) -> Value:
     inner = fields.get("value")
     if "plaintext" in fields:
         try:
-            inner = json.loads(fields["plaintext"])
-        except (TypeError, ValueError):
+            inner = _json(fields["plaintext"])
+        except (TypeError, ValueError, RecursionError):
             return Unknown.SECRET
     return hidden(inner)
 

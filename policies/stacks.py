@@ -6,6 +6,7 @@ The sandbox is asked as anybody asks it, by its command line, so that whatever e
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,12 @@ def _sandbox(*words: str, home: str | None = None) -> bytes:
     command = [sys.executable, "-m", "sandbox", *words, "--cwd", str(ROOT)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
     if done.returncode != 0:
-        lines = [line for line in done.stderr.decode().splitlines() if line.startswith("error")]
-        raise InputError(lines[-1].removeprefix("error: ") if lines else done.stderr.decode().strip()[-500:])
+        raise InputError(complaint(done.stderr.decode(errors="replace")))
     return done.stdout
+
+
+def complaint(text: str) -> str:
+    """What the sandbox ended with, and below it the cause where that was said before."""
+    *earlier, last = (block.strip() for block in re.split(r"^error: ", text, flags=re.MULTILINE))
+    causes = [block for block in earlier[1:] if block not in last]
+    return "\n".join([f"{last}:" if causes else last, *causes])

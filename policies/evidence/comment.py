@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from policies.evidence.gathered import Evidence, outcome_of, word_of
 from policies.evidence.page import SIGNS
 from policies.judging import Finding
 
+BROKEN = re.compile(r"(@|&(?=#?\w+;)(?!#\d+;)|:(?=//)|\bwww(?=\.))", re.IGNORECASE)
 MOST = 50  # a comment holds 65,536 characters; whoever breaks more reads the page
 
 
@@ -59,8 +61,7 @@ def _step(step: dict[str, Any]) -> str:
 def _verdicts(evidence: Evidence) -> str:
     words = [word_of(finding) for finding in evidence.findings]
     counts = " · ".join(f"{SIGNS[word]} {words.count(word)} {word}" for word in SIGNS if word in words)
-    verdict = "A mandatory rule does not hold" if evidence.stops else "Every mandatory rule holds"
-    lines = [f"**{evidence.stack}: {verdict}** ({counts})", ""]
+    lines = [f"**{evidence.stack}: {evidence.headline}** ({counts})", ""]
     failing = [finding for finding in evidence.findings if finding.fails and finding.exemption is None]
     others = [finding for finding in evidence.findings if finding.notable and finding not in failing]
     lines += [f"- {SIGNS['fail']} {problem}" for problem in evidence.problems]
@@ -91,6 +92,7 @@ def _line(finding: Finding) -> str:
 
 def _plain(text: str) -> str:
     """Text that Markdown and HTML leave alone: what a plan says comes from whoever opened the pull request."""
-    for character in "\\`*_{}[]<>#|~!@":
+    for character in "\\`*_{}[]<>#|~!":
         text = text.replace(character, f"&#{ord(character)};")
-    return " ".join(text.split())
+    # GitHub looks for whom to tell, and what to link, when entities are characters again: those are broken up.
+    return BROKEN.sub("\\1\N{ZERO WIDTH SPACE}", " ".join(text.split()))

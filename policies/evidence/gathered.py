@@ -21,6 +21,11 @@ from policies.rule import Outcome, Rule
 from policies.sources import Judged
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+# Whatever stands here is judged or judges, committed or not; evidence and states may lie elsewhere in the project.
+SOURCES: Final = (
+    "__main__.py", "Pulumi*.yaml", "promises.toml", "components", "machines", "workers", "status", "backups",
+    "policies", "console", "sandbox",
+)  # fmt: skip
 TOOLS: Final = ("pulumi", "pulumi-aws", "pulumi-cloudflare", "pulumi-random", "compliance-trestle")
 
 
@@ -41,6 +46,7 @@ class Evidence:
 
     stack: str
     judged: Judged
+    given: bool  # by whoever asks, and not made by the program of this commit
     judgements: Mapping[str, Judgement]  # by pack
     exemptions: Sequence[Exemption]  # of this stack
     promises: Mapping[str, Promise]
@@ -63,6 +69,31 @@ class Evidence:
         """Whether anything mandatory fails."""
         return any(judgement.stops for judgement in self.judgements.values())
 
+    @property
+    def undecided(self) -> int:
+        """How many verdicts on mandatory rules an update must bring."""
+        return sum(finding.undecided for finding in self.findings)
+
+    @property
+    def word(self) -> str:
+        """One word for everything mandatory; what is not decided is neither of the other two."""
+        return "fail" if self.stops else "undetermined" if self.undecided else "pass"
+
+    @property
+    def headline(self) -> str:
+        """The same as a sentence."""
+        if self.stops:
+            return "A mandatory rule does not hold"
+        if self.undecided:
+            verdicts = "1 verdict is" if self.undecided == 1 else f"{self.undecided} verdicts are"
+            return f"No mandatory rule fails, but {verdicts} not decided before the update"
+        return "Every mandatory rule holds"
+
+    @property
+    def basis(self) -> str:
+        """What the commit is to what was judged: a state may be of another one than the rules."""
+        return f"rules of commit {self.commit}" if self.given else f"program and rules of commit {self.commit}"
+
     @cached_property
     def by_rule(self) -> dict[str, list[Finding]]:
         """Rule id to its findings; a rule that the stack has disabled has none."""
@@ -81,7 +112,7 @@ class Evidence:
         return [rule for rule in self.rules if promise in rule.promises]
 
 
-def gather(judged: Judged, *, final: bool, now: datetime | None = None) -> Evidence:
+def gather(judged: Judged, *, final: bool, given: bool = True, now: datetime | None = None) -> Evidence:
     """Judge a graph as its stack is configured; `InputError` for a configuration or exemption that cannot be used."""
     time = now or datetime.now(UTC)
     stack = judged.graph.name
@@ -93,7 +124,7 @@ def gather(judged: Judged, *, final: bool, now: datetime | None = None) -> Evide
         strictness = configuration.load(pack, stack, [rule.id for rule in rules])
         judgements[pack] = judge(judged.graph, rules, strictness, excused, final=final)
     own = [one for one in excused if one.stack == stack]
-    return Evidence(stack, judged, judgements, own, promises.load(), commit(), time, tools())
+    return Evidence(stack, judged, given, judgements, own, promises.load(), commit(), time, tools())
 
 
 def commit() -> Commit:
@@ -104,7 +135,9 @@ def commit() -> Commit:
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:
-        return Commit(git("rev-parse", "HEAD") or "unknown", bool(git("status", "--porcelain", "--untracked-files=no")))
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        added = git("status", "--porcelain", "--untracked-files=all", "--", *SOURCES)
+        return Commit(git("rev-parse", "HEAD") or "unknown", bool(changed or added))
     except OSError:
         return Commit("unknown", changed=False)
 

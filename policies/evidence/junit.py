@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
 from xml.etree import ElementTree
 
 from policies.evidence.gathered import Evidence, word_of
 from policies.judging import Finding
+
+FORBIDDEN: Final = re.compile("[\\0-\\x08\\x0b\\x0c\\x0e-\\x1f\\ufffe\\uffff]")  # no XML holds them, escaped or not
 
 
 def render(evidence: Evidence) -> str:
@@ -24,7 +28,8 @@ def render(evidence: Evidence) -> str:
         suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
         suite.set("errors", "0")
     ElementTree.indent(whole)
-    return ElementTree.tostring(whole, encoding="unicode", xml_declaration=True) + "\n"
+    text = ElementTree.tostring(whole, encoding="unicode", xml_declaration=True) + "\n"
+    return FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _case(suite: ElementTree.Element, pack: str, finding: Finding) -> None:

@@ -48,6 +48,7 @@ def document(evidence: Evidence) -> dict[str, Any]:
                 _prop("stack", evidence.stack),
                 _prop("state-sha256", evidence.judged.sha256),
                 _prop("state-source", evidence.judged.source),
+                _prop("commit-of", "rules" if evidence.given else "program and rules"),
                 _prop("uncommitted-changes", str(evidence.commit.changed).lower()),
                 *(_prop(f"tool-{name}", version) for name, version in evidence.tools.items()),
             ],

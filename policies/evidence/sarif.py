@@ -44,6 +44,7 @@ def _run(evidence: Evidence, pack: str) -> dict[str, Any]:
             "stack": evidence.stack,
             "stateSha256": evidence.judged.sha256,
             "commit": evidence.commit.hash,
+            "commitOf": "rules" if evidence.given else "program and rules",
         },
         "results": [
             _result(evidence, finding, places[finding.verdict.rule.id])

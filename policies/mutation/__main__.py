@@ -1,4 +1,4 @@
-"""`python -m policies.mutation`: weaken a compliant stack in every way there is, and see who notices.
+"""`python -m policies.mutation`: weaken a compliant stack in every way that is listed, and see who notices.
 
 Exit code 0 when each mutant is killed by the rule that should, each rule kills one, and none fires on the stack itself.
 """

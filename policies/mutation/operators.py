@@ -210,12 +210,33 @@ def unlink(type: str, target: str, where: Where = anything, to: Where = anything
 def edit(path: str, pattern: str, replacement: str, where: Where = anything, *, all: bool = False) -> Operator:
     """A file that machines boot with says something else: on one machine, or on all that have it."""
 
+    def change(document: dict[str, Any]) -> None:
+        for file in document["write_files"]:
+            if file["path"] == path:
+                file["content"] = re.sub(pattern, replacement, file["content"], flags=re.MULTILINE)
+
+    return boot(change, where, all=all)
+
+
+def write(path: str, content: str, where: Where = anything) -> Operator:
+    """A machine boots with a file more."""
+    file = {"path": path, "content": content, "permissions": "0644"}
+    return boot(lambda document: document["write_files"].append(file), where)
+
+
+def boot(change: Callable[[dict[str, Any]], None], where: Where = anything, *, all: bool = False) -> Operator:
+    """What machines boot with is changed in place: on one machine, or on all that it changes anything on."""
+
     def make(graph: Graph) -> Iterator[Mutant]:
         changed: list[Resource] = []
         for instance in filter(where, graph.of("aws:ec2/instance:Instance")):
-            encoded = edited(str(instance.properties["userDataBase64"]), path, pattern, replacement)
-            if encoded is not None:
-                changed.append(revised(instance, {**instance.properties, "userDataBase64": encoded}))
+            old = yaml.load(
+                gzip.decompress(base64.b64decode(str(instance.properties["userDataBase64"]))), yaml.CSafeLoader
+            )
+            new = copy.deepcopy(old)
+            change(new)
+            if new != old:
+                changed.append(revised(instance, {**instance.properties, "userDataBase64": _encoded(new)}))
         if all and changed:
             yield Mutant(f"all {len(changed)} machines", replaced(graph, *changed))
         elif not all:
@@ -225,17 +246,9 @@ def edit(path: str, pattern: str, replacement: str, where: Where = anything, *, 
     return make
 
 
-def edited(encoded: str, path: str, pattern: str, replacement: str) -> str | None:
-    """User data with one of its files changed; None where the pattern is not there."""
-    document = yaml.load(gzip.decompress(base64.b64decode(encoded)), yaml.CSafeLoader)
-    for file in document["write_files"]:
-        if file["path"] == path:
-            content = re.sub(pattern, replacement, file["content"], flags=re.MULTILINE)
-            if content != file["content"]:
-                file["content"] = content
-                text = "#cloud-config\n" + yaml.dump(document, Dumper=yaml.CSafeDumper, allow_unicode=True, width=4096)
-                return base64.b64encode(gzip.compress(text.encode(), mtime=0, compresslevel=1)).decode()
-    return None
+def _encoded(document: dict[str, Any]) -> str:
+    text = "#cloud-config\n" + yaml.dump(document, Dumper=yaml.CSafeDumper, allow_unicode=True, width=4096)
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0, compresslevel=1)).decode()
 
 
 def chain(*operators: Operator) -> Operator:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from policies.graph import Graph
-from policies.mutation import copies, edge, machines, rotation
+from policies.mutation import access, boots, copies, edge, lifecycles, machines, reach, rotation, told
 from policies.mutation.operators import Mutant
 from policies.mutation.weakening import Weakening
 from policies.packs import all_rules
@@ -17,9 +17,14 @@ from policies.rule import REGISTRY, Outcome
 
 WEAKENINGS: Final[tuple[Weakening, ...]] = (
     *machines.WEAKENINGS,
+    *boots.WEAKENINGS,
     *edge.WEAKENINGS,
+    *told.WEAKENINGS,
+    *reach.WEAKENINGS,
     *rotation.WEAKENINGS,
+    *lifecycles.WEAKENINGS,
     *copies.WEAKENINGS,
+    *access.WEAKENINGS,
 )
 # What the stack does not have yet, and is excused for: each of its weakenings first adds it.
 EXCUSED: Final = frozenset(one.kills for one in WEAKENINGS if one.prepared is not None)

@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, cast
+from collections.abc import Iterator
 
 from policies.controls import ACCESS, AT_REST
 from policies.graph import Graph, Resource
 from policies.rule import Severity, Subject, define
+from policies.views.machines import VOLUME
+from policies.views.permissions import (
+    API_TOKEN,
+    ATTACHED,
+    BUCKET_POLICY,
+    KEY,
+    ROLE,
+    ROLE_ATTACHMENT,
+    ROLE_POLICY,
+    TOKEN,
+    USER,
+    USER_POLICY,
+    Statement,
+    account_of,
+    bucket_of_token,
+    opened_by,
+    statements,
+)
 from policies.views.vault import Copy, copies, offsite_copies, primaries, r2_copies
 
 ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
 PUBLIC = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 OWNERSHIP = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
-BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
-TOKEN = "cloudflare:index/accountToken:AccountToken"  # noqa: S105 (a type)
-USER_POLICY = "aws:iam/userPolicy:UserPolicy"
 MANAGED_DOMAIN = "cloudflare:index/r2ManagedDomain:R2ManagedDomain"
 CUSTOM_DOMAIN = "cloudflare:index/r2CustomDomain:R2CustomDomain"
-KEY = "aws:kms/key:Key"
 # R2's permission group "Workers R2 Storage Bucket Item Write", by Cloudflare's id: objects, and no configuration.
 ITEM_WRITE = "2efd5506f9c8494dacb1fa10a3e7d5b6"
-# What would let whoever writes copies also take them away.
-UNLOCKING = (
-    "s3:*",
-    "*",
-    "s3:BypassGovernanceRetention",
-    "s3:PutBucketObjectLockConfiguration",
-    "s3:PutLifecycleConfiguration",
-    "s3:PutBucketVersioning",
-    "s3:PutBucketPolicy",
-    "s3:DeleteBucket",
-    "s3:DeleteObjectVersion",
-    "kms:ScheduleKeyDeletion",
-    "kms:*",
-)
+# The least that who writes the off-site copy needs. An object that it deletes is still there: its version is locked.
+WRITING = {
+    "s3:PutObject",
+    "s3:PutObjectRetention",
+    "s3:GetObject",
+    "s3:DeleteObject",
+    "s3:ListBucket",
+    "kms:GenerateDataKey",
+    "kms:Decrypt",
+}
+# What machines' own roles have to do with: their figures, their secrets, their logs.
+MACHINES = ("cloudwatch:PutMetricData", "secretsmanager:GetSecretValue", "kms:Decrypt", "logs:")
+SESSION_MANAGER = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 
 
 def whole(graph: Graph) -> list[Subject]:
@@ -60,7 +72,11 @@ def offsite_encrypted(graph: Graph, copy: Copy) -> str | None:
             if algorithm not in {"aws:kms", "aws:kms:dsse"}:
                 return f"its encryption is {algorithm or 'not set'}; aws:kms is expected"
             keys = graph.targets(configuration, "rules", KEY)
-            return None if keys else "it is not encrypted with a key of this stack"
+            if not keys:
+                return "it is not encrypted with a key of this stack"
+            others = {key.urn for volume in graph.of(VOLUME) for key in graph.targets(volume, "kmsKeyId", KEY)}
+            shared = next((key for key in keys if key.urn in others), None)
+            return f"{shared.label} encrypts the machines' volumes, too" if shared is not None else None
     return "it has no default encryption"
 
 
@@ -109,11 +125,21 @@ def buckets_private(graph: Graph, copy: Copy) -> str | None:
 def offsite_tls_only(graph: Graph, copy: Copy) -> str | None:
     """Its policy names the bucket by what AWS will call it, so that the first preview cannot know it yet."""
     for policy in graph.referring(copy.bucket, BUCKET_POLICY, "bucket"):
-        for statement in _statements(policy):
-            condition = cast("dict[str, Any]", statement.get("Condition") or {})
-            if statement.get("Effect") == "Deny" and condition.get("Bool") == {"aws:SecureTransport": "false"}:
+        for statement in statements(policy):
+            if (
+                not statement.allows
+                and statement.condition == {"Bool": {"aws:SecureTransport": "false"}}
+                and statement.principals == ("*",)
+                and {"s3:*", "*"} & set(statement.actions)
+                and _all_of(copy) <= set(statement.resources)
+            ):
                 return None
-    return "no policy denies what does not use TLS"
+    return "no policy denies everybody everything that does not use TLS"
+
+
+def _all_of(copy: Copy) -> set[str]:
+    """A bucket and its objects, as policies name them."""
+    return {f"arn:aws:s3:::{copy.name}", f"arn:aws:s3:::{copy.name}/*"}
 
 
 @define(
@@ -130,23 +156,61 @@ def writers_cannot_unlock(graph: Graph, _: Resource) -> str | None:
     """A leaked key must not be worth more than the objects that it may write."""
     if not graph.of(TOKEN) or not graph.of(USER_POLICY):
         return "there is no key of their own for those who write the primary, or the off-site copy"
-    for token in graph.of(TOKEN):
-        for policy in token.items("policies"):
-            groups = {one.text("id") for one in policy.items("permissionGroups")}
+    checks = (_tokens(graph), _writers(graph), _roles(graph), _buckets(graph), _keys(graph))
+    return next((wrong for check in checks for wrong in check), None)
+
+
+def _tokens(graph: Graph) -> Iterator[str]:
+    right = {bucket_of_token(copy.bucket) for copy in primaries(graph)}
+    for token in graph.of(TOKEN, API_TOKEN):
+        for groups, resources in opened_by(token):
             if groups - {ITEM_WRITE}:
-                return f"{token.label} has permission groups beside that for writing objects"
-            primary = [copy.name for copy in primaries(graph)]
-            if not any(name in policy.text("resources") and "*" not in name for name in primary):
-                return f"{token.label} is not confined to the primary bucket"
+                yield f"{token.label} has permission groups beside that for writing objects"
+            if resources != right:
+                yield f"{token.label} is not confined to the primary bucket: {', '.join(sorted(resources ^ right))}"
+
+
+def _writers(graph: Graph) -> Iterator[str]:
+    for attached in graph.of(*ATTACHED):
+        yield f"{attached.label} gives rights that no rule reads; let the writer's own policy spell them out"
+    own = {one for copy in offsite_copies(graph) for one in _all_of(copy)}
+    own |= {one for key in graph.of(KEY) for one in key.identities if one.startswith("arn:")}
     for policy in graph.of(USER_POLICY):
-        for statement in _statements(policy):
-            actions = statement.get("Action")
-            listed = cast("list[str]", [actions] if isinstance(actions, str) else actions or [])
-            if statement.get("Effect") == "Allow" and (wrong := sorted(set(listed) & set(UNLOCKING))):
-                return f"{policy.label} allows {', '.join(wrong)}"
-    return None
+        for statement in filter(_allows, statements(policy)):
+            if strange := sorted(set(statement.actions) - WRITING):
+                yield f"{policy.label} allows {', '.join(strange)}"
+            if elsewhere := sorted(set(statement.resources) - own):
+                yield f"{policy.label} opens {', '.join(elsewhere)}, which is neither the off-site copy nor its key"
 
 
-def _statements(policy: Resource) -> list[dict[str, Any]]:
-    document = cast("dict[str, Any]", json.loads(policy.text("policy") or "{}"))
-    return cast("list[dict[str, Any]]", document.get("Statement") or [])
+def _roles(graph: Graph) -> Iterator[str]:
+    for attached in graph.of(ROLE_ATTACHMENT):
+        if attached.text("policyArn") != SESSION_MANAGER:
+            yield f"{attached.label} attaches {attached.text('policyArn')}"
+    for role in graph.of(ROLE):
+        if role.read("inlinePolicies") or role.read("managedPolicyArns"):
+            yield f"{role.label} has policies of its own; declare each as a RolePolicy"
+    for policy in graph.of(ROLE_POLICY):
+        for statement in filter(_allows, statements(policy)):
+            if strange := sorted(one for one in statement.actions if not one.startswith(MACHINES)):
+                yield f"{policy.label} allows {', '.join(strange)}"
+
+
+def _buckets(graph: Graph) -> Iterator[str]:
+    ours = {one for resource in graph.of(USER, ROLE) for one in resource.identities if one.startswith("arn:")}
+    for policy in graph.of(BUCKET_POLICY):
+        for statement in filter(_allows, statements(policy)):
+            if set(statement.actions) - WRITING or not set(statement.principals) <= ours or statement.services:
+                yield f"{policy.label} allows {', '.join(statement.principals)} {', '.join(statement.actions)}"
+
+
+def _keys(graph: Graph) -> Iterator[str]:
+    for key in graph.of(KEY):
+        for statement in filter(_allows, statements(key)):
+            for who in statement.principals:
+                if who.split(":")[4:5] != [account_of(graph)]:
+                    yield f"{key.label} allows {who} {', '.join(statement.actions)}"
+
+
+def _allows(statement: Statement) -> bool:
+    return statement.allows

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from policies.controls import MONITORING
-from policies.graph import Graph, Resource
+from policies.graph import Graph, Resource, Undetermined
 from policies.promises import number
 from policies.rule import NotApplicable, Severity, Subject, define
-from policies.views.machines import DATABASE, KEEPS_DATA, Group, Machine, database_groups, machines
+from policies.views.machines import DATABASE, ENVIRONMENT, KEEPS_DATA, Group, Machine, database_groups, machines
+from policies.views.permissions import statements
 
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 TOPIC = "aws:sns/topic:Topic"
 SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
 TOPIC_POLICY = "aws:sns/topicPolicy:TopicPolicy"
 NOTIFICATION = "cloudflare:index/notificationPolicy:NotificationPolicy"
+WEBHOOK = "cloudflare:index/notificationPolicyWebhooks:NotificationPolicyWebhooks"
+ABOVE = ("GreaterThanThreshold", "GreaterThanOrEqualToThreshold")
+BELOW = ("LessThanThreshold", "LessThanOrEqualToThreshold")
+PUBLISH = {"sns:publish", "sns:*", "*"}
 # What Cloudflare tells from outside: when the API does not answer, and when the tunnel has lost its connectors.
 OUTSIDE = ("health_check_status_notification", "tunnel_health_event")
 
@@ -69,10 +74,10 @@ def alarms_tell(graph: Graph, alarm: Resource) -> str | None:
 )
 def topics_two_channels(graph: Graph, topic: Resource) -> str | None:
     """One channel alone fails unnoticed."""
-    channels = {one.text("protocol") for one in graph.referring(topic, SUBSCRIPTION, "topic")}
-    if len(channels) < 2:
-        return f"its subscriptions use {', '.join(sorted(channels)) or 'no channel'}; two kinds are expected"
-    return None
+    told = [one for one in graph.referring(topic, SUBSCRIPTION, "topic") if not one.text("filterPolicy")]
+    used = {one.text("protocol") for one in told if one.text("endpoint")}
+    missing = sorted({"email", "https"} - used)
+    return f"nobody is told of everything by {' or '.join(missing)}" if missing else None
 
 
 @define(
@@ -85,13 +90,14 @@ def topics_two_channels(graph: Graph, topic: Resource) -> str | None:
     controls=MONITORING,
     remedy="name at least one address in alarms.emails and one in alarms.webhooks",
 )
-def notifications_two_channels(_: Graph, notification: Resource) -> str | None:
+def notifications_two_channels(graph: Graph, notification: Resource) -> str | None:
     """The same, where AWS itself may be what is down."""
     if not notification.flag("enabled"):
         return "it is not enabled"
-    mechanisms = notification.read("mechanisms")
-    used = [name for name, told in (mechanisms if isinstance(mechanisms, dict) else {}).items() if told]
-    return None if len(used) >= 2 else f"it uses {', '.join(used) or 'no channel'}; two kinds are expected"
+    if not any(one.text("id") for one in notification.items("mechanisms.emails")):
+        return "it tells nobody by mail"
+    hooks = notification.items("mechanisms.webhooks") and graph.targets(notification, "mechanisms.webhooks", WEBHOOK)
+    return None if hooks else "it calls no webhook of this stack"
 
 
 @define(
@@ -117,6 +123,9 @@ def outside_watched(graph: Graph, _: Resource) -> str | None:
         )
         if not graph.targets(found[0], key, *types):
             return f"{found[0].name} is about nothing of this stack"
+        statuses = found[0].words("filters.statuses")
+        if statuses and "Unhealthy" not in statuses:
+            return f"{found[0].name} is about {', '.join(statuses)}, and not about Unhealthy"
     return None
 
 
@@ -137,10 +146,8 @@ def members_watched(graph: Graph, machine: Machine) -> str | None:
         return "no alarm is about its Healthy"
     if found.text("treatMissingData") != "breaching":
         return f"{found.name} does not take silence for an alarm"
-    minutes = (found.number("evaluationPeriods") or 0) * (found.number("period") or 0) / 60
-    if minutes > (most := number("RED-2", "notice_minutes")):
-        return f"{found.name} waits {minutes:g} minutes; {most:g} at most are expected"
-    return None
+    # Well is 1 and ill is 0: between them is where it must be raised.
+    return _fires(machine, found, BELOW, 0, 1) or _in_time(found)
 
 
 @define(
@@ -157,13 +164,16 @@ def replication_watched(graph: Graph, machine: Machine) -> str | None:
     """A standby that fell behind, or a full disk, is a member lost that still looks well."""
     if machine.role not in KEEPS_DATA:
         raise NotApplicable("it keeps no data")
-    needed = ["DataDiskUsedPercent", *(["ReplicationLagBytes"] if machine.role in DATABASE else [])]
-    for metric in needed:
+    needed = {"DataDiskUsedPercent": number("RED-2", "disk_percent")}
+    if machine.role in DATABASE:
+        needed["ReplicationLagBytes"] = number("RED-2", "lag_bytes")
+    for metric, most in needed.items():
         found = _alarm(graph, machine, metric)
         if found is None:
             return f"no alarm is about its {metric}"
-        if metric == "DataDiskUsedPercent" and (found.number("threshold") or 0) > number("RED-2", "disk_percent"):
-            return f"{found.name} is raised above {found.number('threshold'):g} % only"
+        wrong = _fires(machine, found, ABOVE, 0, most) or _in_time(found)
+        if wrong:
+            return wrong
     return None
 
 
@@ -182,8 +192,16 @@ def topics_may_be_written(graph: Graph, topic: Resource) -> str | None:
     policies = graph.referring(topic, TOPIC_POLICY, "arn")
     if not policies:
         return "it has no policy that admits CloudWatch and EventBridge"
-    text = policies[0].text("policy")
-    missing = [one for one in ("cloudwatch.amazonaws.com", "events.amazonaws.com") if one not in text]
+    admitted: set[str] = set()
+    for statement in statements(policies[0]):
+        if statement.condition:
+            raise Undetermined(policies[0].urn, "policy", "has a Condition, which no rule reads")
+        if statement.effect == "Deny":
+            return f"its policy denies {', '.join(statement.actions)}"
+        names = {*topic.identities, "*"}
+        if PUBLISH & {action.lower() for action in statement.actions} and names & set(statement.resources):
+            admitted.update(statement.services)
+    missing = [one for one in ("cloudwatch.amazonaws.com", "events.amazonaws.com") if one not in admitted]
     return f"its policy does not admit {missing[0]}" if missing else None
 
 
@@ -207,12 +225,62 @@ def backup_age_watched(graph: Graph, group: Group) -> str | None:
         if about and about <= members and any(one.text("metric.metricName") == "BackupAgeSeconds" for one in queries):
             if about != members:
                 return f"{alarm.name} does not ask {', '.join(sorted(members - about))}"
-            if (threshold := alarm.number("threshold") or 0) > most:
-                return f"{alarm.name} is raised after {threshold / 3600:g} h; {most / 3600:g} h at most are expected"
             if alarm.text("treatMissingData") != "breaching":
                 return f"{alarm.name} does not take silence for an alarm"
-            return None
+            return _computes(group.members[0], alarm) or _compares(alarm, ABOVE, 0, most) or _in_time(alarm)
     return "no alarm is about the age of its backups"
+
+
+def _computes(machine: Machine, alarm: Resource) -> str | None:
+    """What is wrong with what an alarm computes from several figures: the freshest of them must count as it is."""
+    for query in alarm.items("metricQueries"):
+        if query.read("metric") is None:
+            if query.text("expression") not in {"MIN(METRICS())", "MAX(METRICS())"}:
+                return f"{alarm.name} computes {query.text('expression')!r}; MIN(METRICS()) is expected"
+        elif query.flag("returnData"):
+            return f"{alarm.name} is about {query.text('id')} alone"
+        else:
+            wrong = _looks(machine, alarm, query.text("metric.namespace"), query.text("metric.stat"))
+            if wrong:
+                return wrong
+    return None
+
+
+def _fires(machine: Machine, alarm: Resource, compares: tuple[str, str], least: float, most: float) -> str | None:
+    """What keeps an alarm about one figure from ever being raised."""
+    wrong = _looks(machine, alarm, alarm.text("namespace"), alarm.text("statistic"))
+    return wrong or _compares(alarm, compares, least, most)
+
+
+def _looks(machine: Machine, alarm: Resource, namespace: str, statistic: str) -> str | None:
+    own = machine.figure(ENVIRONMENT, "STACK")
+    if namespace != own:
+        return f"{alarm.name} looks into {namespace or 'no namespace'}; its figures are published in {own}"
+    if statistic not in {"Maximum", "Minimum", "Average"}:
+        return f"{alarm.name} counts by {statistic or 'nothing'}; Maximum, Minimum or Average is expected"
+    return None
+
+
+def _compares(alarm: Resource, compares: tuple[str, str], least: float, most: float) -> str | None:
+    """What is wrong with an alarm's threshold; `compares` are its operators without and with the threshold itself."""
+    operator, threshold = alarm.text("comparisonOperator"), alarm.number("threshold")
+    if operator not in compares:
+        return f"{alarm.name} compares by {operator or 'nothing'}; {compares[0]} is expected"
+    never = operator == BELOW[0] and threshold == least
+    if threshold is None or not least <= threshold <= most or never:
+        told = "nothing" if threshold is None else f"{threshold:g}"
+        return f"{alarm.name} is raised by {operator} {told}; a threshold of {least:g} to {most:g} is expected"
+    return None
+
+
+def _in_time(alarm: Resource) -> str | None:
+    """Whether it is raised soon enough, and at all."""
+    periods = [one.number("metric.period") for one in alarm.items("metricQueries") if one.read("metric") is not None]
+    period = max((one or 0 for one in [*periods, alarm.number("period")] if one is not None), default=0.0)
+    minutes, most = (alarm.number("evaluationPeriods") or 0) * period / 60, number("RED-2", "notice_minutes")
+    if not 0 < minutes <= most:
+        return f"{alarm.name} waits {minutes:g} minutes; {most:g} at most are expected"
+    return None
 
 
 def _alarm(graph: Graph, machine: Machine, metric: str) -> Resource | None:

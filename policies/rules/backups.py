@@ -8,38 +8,27 @@ from policies.controls import AT_REST, BACKUP, INTEGRITY, RECOVERY
 from policies.graph import Graph
 from policies.promises import number
 from policies.rule import NotApplicable, Severity, define
-from policies.views.calendars import calendar_gap_seconds
 from policies.views.machines import (
     COORDINATOR,
     ENVIRONMENT,
     PATRONI,
     PGBACKREST,
-    UNITS,
     Machine,
     database_machines,
     duration_seconds,
 )
-from policies.views.vault import primaries, r2_copies
+from policies.views.permissions import TOKEN
+from policies.views.units import Unit, late, starts
+from policies.views.vault import Copy, primaries, r2_copies
 
 FULL = "backbuild-backup-full.timer"
 INCREMENT = "backbuild-backup-incr.timer"
 RESTORE_POINT = "backbuild-restore-point.timer"
 BACKUP_SCRIPT = "/usr/local/sbin/backbuild-backup"
+RESTORE_POINT_SCRIPT = "/usr/local/sbin/backbuild-restore-point"
 MANIFEST = "/usr/local/lib/backbuild/manifest.py"
-
-
-def _timer(machine: Machine, timer: str, most_seconds: float) -> str | None:
-    """What is wrong with a timer that must elapse at least so often."""
-    if timer not in machine.services:
-        return f"{ENVIRONMENT}: SERVICES does not enable {timer}"
-    path = f"{UNITS}/{timer}"
-    calendar = machine.figure(path, "OnCalendar")
-    gap = calendar_gap_seconds(calendar)
-    if gap is None:
-        return f"{path}: OnCalendar={calendar} is not understood; write *-*-* HH:MM:SS UTC"
-    if gap > most_seconds:
-        return f"{path}: OnCalendar={calendar} leaves {gap / 3600:g} h; {most_seconds / 3600:g} h at most are promised"
-    return None
+BACKING_UP = 'pgbackrest --stanza="$GROUP" --type="$1" backup'
+SIGNING = f'exec python3 {MANIFEST} "$GROUP"'
 
 
 @define(
@@ -54,13 +43,13 @@ def _timer(machine: Machine, timer: str, most_seconds: float) -> str | None:
 )
 def full_daily(_: Graph, machine: Machine) -> str | None:
     """Every machine has the timer; the one that leads its group makes the backup."""
-    wrong = _timer(machine, FULL, number("BAK-1", "interval_hours") * 3600)
+    wrong = late(machine, FULL, number("BAK-1", "interval_hours") * 3600)
     if wrong:
         return wrong
-    path = f"{UNITS}/{FULL}"
-    if machine.assignments(path).get("Persistent") not in {"true", "yes", "1"}:
-        return f"{path}: Persistent is not true: an hour that was missed is not made up for"
-    return _starts(machine, path, "backbuild-backup@full.service")
+    unit = Unit(machine, FULL)
+    if unit.last("Timer", "Persistent") not in {"true", "yes", "1"}:
+        return f"{unit.path}: Persistent is not true: an hour that was missed is not made up for"
+    return starts(machine, FULL, "backbuild-backup@full.service", f"{BACKUP_SCRIPT} %i") or _backs_up(machine)
 
 
 @define(
@@ -75,8 +64,24 @@ def full_daily(_: Graph, machine: Machine) -> str | None:
 )
 def increments_hourly(_: Graph, machine: Machine) -> str | None:
     """Between the full backups, so that a restore replays an hour of WAL and not a day's."""
-    wrong = _timer(machine, INCREMENT, number("BAK-4", "interval_minutes") * 60)
-    return wrong or _starts(machine, f"{UNITS}/{INCREMENT}", "backbuild-backup@incr.service")
+    wrong = late(machine, INCREMENT, number("BAK-4", "interval_minutes") * 60)
+    wrong = wrong or starts(machine, INCREMENT, "backbuild-backup@incr.service", f"{BACKUP_SCRIPT} %i")
+    return wrong or _backs_up(machine)
+
+
+def _backs_up(machine: Machine) -> str | None:
+    """What is wrong with the script that backs up."""
+    lines = _commands(machine.file(BACKUP_SCRIPT))
+    if "set -eu" not in lines or BACKING_UP not in lines:
+        return f"{BACKUP_SCRIPT} does not run {BACKING_UP}, or goes on when that fails"
+    before = lines[: lines.index(BACKING_UP)]
+    ends = next((line for line in before if re.match(r"exit\b|return\b|exec (?!\d*[<>])", line)), None)
+    return f"{BACKUP_SCRIPT} ends before it backs up: {ends}" if ends else None
+
+
+def _commands(script: str) -> list[str]:
+    """The lines of a shell script without its remarks."""
+    return [line.rstrip() for line in script.splitlines() if line.strip() and not line.strip().startswith("#")]
 
 
 @define(
@@ -93,7 +98,8 @@ def restore_points(_: Graph, machine: Machine) -> str | None:
     """Groups restored to a time disagree about a commit that spanned them; restored to a name they agree."""
     if machine.role != COORDINATOR:
         raise NotApplicable("the coordinator names them, for all groups")
-    return _timer(machine, RESTORE_POINT, number("REC-4", "seconds"))
+    wrong = late(machine, RESTORE_POINT, number("REC-4", "seconds"))
+    return wrong or starts(machine, RESTORE_POINT, "backbuild-restore-point.service", RESTORE_POINT_SCRIPT)
 
 
 @define(
@@ -108,18 +114,28 @@ def restore_points(_: Graph, machine: Machine) -> str | None:
 )
 def wal_archived(_: Graph, machine: Machine) -> str | None:
     """What is not archived is on these machines alone."""
-    settings, own = "postgresql.parameters", "postgresql.parameters"
-    mode = machine.dcs.read(f"{settings}.archive_mode")
+    mode = machine.parameter("archive_mode")
     if str(mode) not in {"on", "always", "True"}:
         return f"{PATRONI}: archive_mode is {mode!r}"
-    command = machine.patroni.text(f"{own}.archive_command")
-    if not re.search(rf"pgbackrest .*--stanza={re.escape(machine.group)}\b.*archive-push", command):
-        return f"{PATRONI}: archive_command is {command!r}: it does not push to the group's stanza"
-    timeout = duration_seconds(str(machine.dcs.read(f"{settings}.archive_timeout") or ""))
+    timeout = duration_seconds(str(machine.parameter("archive_timeout") or ""))
     if not timeout:
         return f"{PATRONI}: archive_timeout is not set: a quiet hour is archived only when its segment is full"
     if timeout > (most := number("BAK-4", "archive_seconds")):
         return f"{PATRONI}: archive_timeout is {timeout:g} s; {most:g} s at most are expected"
+    return _archives(machine)
+
+
+def _archives(machine: Machine) -> str | None:
+    """What is wrong with how a segment gets from PostgreSQL into the repository."""
+    if library := machine.parameter("archive_library"):
+        return f"{PATRONI}: archive_library is {library!r}: PostgreSQL asks it instead of the archive_command"
+    command, right = machine.parameter("archive_command"), f"pgbackrest --stanza={machine.group} archive-push %p"
+    if command != right:
+        return f"{PATRONI}: archive_command is {command!r}; {right} is expected"
+    if machine.told("archive-push-queue-max"):
+        return f"{PGBACKREST}: archive-push-queue-max drops WAL that piles up"
+    if machine.told("archive-check", "y") != "y":
+        return f"{PGBACKREST}: archive-check is not y: a backup is taken for good without its WAL"
     return None
 
 
@@ -135,21 +151,38 @@ def wal_archived(_: Graph, machine: Machine) -> str | None:
 )
 def repository_is_vault(graph: Graph, machine: Machine) -> str | None:
     """What lies elsewhere is neither copied nor locked nor verified."""
-    told = machine.assignments(PGBACKREST)
-    if told.get("repo1-type") != "s3":
-        return f"{PGBACKREST}: repo1-type is {told.get('repo1-type')!r}; s3 is expected"
-    bucket = told.get("repo1-s3-bucket", "")
+    beside = [path for path in machine.files if path.startswith("/etc/pgbackrest/") and path != PGBACKREST]
+    if beside:
+        return f"{beside[0]} has the last word over {PGBACKREST}; write it there"
+    if (kind := machine.told("repo1-type")) != "s3":
+        return f"{PGBACKREST}: repo1-type is {kind!r}; s3 is expected"
+    bucket = machine.told("repo1-s3-bucket")
     found = [copy for copy in r2_copies(graph) if copy.name == bucket]
     if not found:
         return f"{PGBACKREST}: repo1-s3-bucket={bucket} is no backup bucket of this stack"
-    jurisdiction, endpoint = found[0].bucket.text("jurisdiction"), told.get("repo1-s3-endpoint", "")
-    if f".{jurisdiction}." not in endpoint:
-        return f"{PGBACKREST}: repo1-s3-endpoint={endpoint} is not that of jurisdiction {jurisdiction}"
-    if told.get("repo1-path") != "/hourly":
-        return f"{PGBACKREST}: repo1-path is {told.get('repo1-path')!r}; /hourly is what the bucket's rules are about"
-    if f"[{machine.group}]" not in machine.file(PGBACKREST):
-        return f"{PGBACKREST}: there is no stanza [{machine.group}]"
+    if (path := machine.told("repo1-path")) != "/hourly":
+        return f"{PGBACKREST}: repo1-path is {path!r}; /hourly is what the bucket's rules are about"
+    return _reaches(machine, _endpoint(found[0]))
+
+
+def _reaches(machine: Machine, right: str) -> str | None:
+    """What is wrong with the way from the database into the bucket that answers at `right`."""
+    endpoint = machine.told("repo1-s3-endpoint")
+    if endpoint != right:
+        return f"{PGBACKREST}: repo1-s3-endpoint={endpoint}; {right} is expected"
+    if any(machine.told(f"repo1-{name}-verify-tls", "y") != "y" for name in ("storage", "s3")):
+        return f"{PGBACKREST}: repo1-storage-verify-tls is not y: anybody may answer for the vault"
+    data = machine.patroni.text("postgresql.data_dir")
+    if machine.told("pg1-path") != data:
+        return f"{PGBACKREST}: pg1-path of [{machine.group}] is not {data}, where the database is"
     return None
+
+
+def _endpoint(copy: Copy) -> str:
+    """Where an R2 bucket answers."""
+    jurisdiction = copy.bucket.text("jurisdiction") or "default"
+    within = "" if jurisdiction == "default" else f".{jurisdiction}"
+    return f"{copy.bucket.text('accountId')}{within}.r2.cloudflarestorage.com"
 
 
 @define(
@@ -162,10 +195,17 @@ def repository_is_vault(graph: Graph, machine: Machine) -> str | None:
     controls=BACKUP,
     remedy="let every machine's pgbackrest.conf name the same bucket (components/topology.py: buckets)",
 )
-def one_repository(graph: Graph, copy: object) -> str | None:
+def one_repository(graph: Graph, copy: Copy) -> str | None:
     """Groups are restored together; what lies apart is not replicated by the one notification."""
     others = [one for one in primaries(graph) if one is not copy]
-    return f"machines also write to {others[0].name}" if others else None
+    if others:
+        return f"machines also write to {others[0].name}"
+    for token in graph.of(TOKEN):
+        if token.text("status") not in {"active", ""}:
+            return f"{token.label} is {token.text('status')}: nothing can be written with it"
+        if token.text("expiresOn"):
+            return f"{token.label} ends at {token.text('expiresOn')}, and backups with it"
+    return None
 
 
 @define(
@@ -180,7 +220,7 @@ def one_repository(graph: Graph, copy: object) -> str | None:
 )
 def encrypted_before(_: Graph, machine: Machine) -> str | None:
     """Whoever reads a bucket, in whatever jurisdiction, reads nothing."""
-    cipher = machine.assignments(PGBACKREST).get("repo1-cipher-type", "none")
+    cipher = machine.told("repo1-cipher-type", "none")
     if cipher != "aes-256-cbc":
         return f"{PGBACKREST}: repo1-cipher-type is {cipher}; aes-256-cbc is expected"
     if not re.search(r"^\S*backups/cipher backup-cipher ", machine.file(ENVIRONMENT), re.MULTILINE):
@@ -200,7 +240,7 @@ def encrypted_before(_: Graph, machine: Machine) -> str | None:
 )
 def nothing_expires(_: Graph, machine: Machine) -> str | None:
     """What one copy's tool deletes, the rotation does not know about; and a locked bucket refuses it half-way."""
-    value = machine.assignments(PGBACKREST).get("expire-auto", "y")
+    value = machine.told("expire-auto", "y")
     return None if value == "n" else f"{PGBACKREST}: expire-auto is {value}; n is expected"
 
 
@@ -216,9 +256,8 @@ def nothing_expires(_: Graph, machine: Machine) -> str | None:
 )
 def backups_signed(_: Graph, machine: Machine) -> str | None:
     """Without it nobody can tell a copy from what was copied."""
-    script = machine.file(BACKUP_SCRIPT)
-    if f"{MANIFEST} " not in script.split("pgbackrest", 1)[-1]:
-        return f"{BACKUP_SCRIPT} does not end with {MANIFEST}"
+    if _commands(machine.file(BACKUP_SCRIPT))[-1:] != [SIGNING]:
+        return f"{BACKUP_SCRIPT} does not end with {SIGNING}"
     if "sha256" not in machine.file(MANIFEST):
         return f"{MANIFEST} makes no SHA-256"
     if not re.search(r"^\S*backups/manifest-keys manifest-keys ", machine.file(ENVIRONMENT), re.MULTILINE):
@@ -240,9 +279,6 @@ def pages_have_checksums(_: Graph, machine: Machine) -> str | None:
     """PgBackRest checks each page as it copies it, where there is a checksum to check."""
     options = machine.patroni.read("bootstrap.initdb")
     listed = options if isinstance(options, list) else []
-    return None if "data-checksums" in listed else f"{PATRONI}: bootstrap.initdb does not ask for data-checksums"
-
-
-def _starts(machine: Machine, path: str, unit: str) -> str | None:
-    started = machine.assignments(path).get("Unit")
-    return None if started == unit else f"{path}: Unit={started or 'not set'}; {unit} is expected"
+    if "data-checksums" not in listed:
+        return f"{PATRONI}: bootstrap.initdb does not ask for data-checksums"
+    return None if machine.told("checksum-page", "y") == "y" else f"{PGBACKREST}: checksum-page is not y"

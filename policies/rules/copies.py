@@ -6,9 +6,11 @@ from policies.controls import OFFSITE, RECOVERY
 from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import Severity, Subject, define
-from policies.views.edge import SCRIPT, Worker, in_folder
+from policies.views.edge import Worker, in_folder
 from policies.views.geography import Point, least_km, places
+from policies.views.lifecycles import in_place
 from policies.views.machines import Machine, database_machines, duration_seconds
+from policies.views.permissions import ACCESS_KEY
 from policies.views.vault import (
     CONSUMER,
     EVENTS,
@@ -127,7 +129,7 @@ def offsite_elsewhere(graph: Graph, copy: Copy) -> str | None:
 )
 def replicated_at_once(graph: Graph, copy: Copy) -> str | None:
     """A backup that waits for a schedule is in one place until then."""
-    events = graph.referring(copy.bucket, EVENTS, "bucketName")
+    events = in_place(graph, copy.bucket, EVENTS)
     if not events:
         return "nothing is told of its objects"
     rules = events[0].items("rules")
@@ -140,9 +142,9 @@ def replicated_at_once(graph: Graph, copy: Copy) -> str | None:
     if missing := sorted(ACTIONS - told):
         return f"{events[0].name} does not tell of {', '.join(missing)} everywhere in the bucket"
     consumers = _consumers(graph, copy)
-    scripts = {script.text("name") for script in graph.of(SCRIPT)}
-    if not any(one.text("scriptName") in scripts for one in consumers):
-        return "no Worker of this stack consumes what is told"
+    copying = {worker.name for worker in replicators(graph)}
+    if not consumers or not all(one.text("scriptName") in copying for one in consumers):
+        return "what is told is not consumed by the Worker that replicates"
     for consumer in consumers:
         if not graph.targets(consumer, "deadLetterQueue", QUEUE):
             return f"{consumer.name} has no dead-letter queue: a message that fails too often is lost"
@@ -202,7 +204,8 @@ def replication_reaches(graph: Graph, worker: Worker) -> str | None:
             return wrong
     if worker.bindings["PRIMARY"].text("bucketName") == worker.bindings["REPLICA"].text("bucketName"):
         return "PRIMARY and REPLICA are the same bucket"
-    return None
+    off = [key.label for key in graph.of(ACCESS_KEY) if key.text("status") not in {"Active", ""}]
+    return f"{off[0]} is not active: the off-site copy cannot be written with it" if off else None
 
 
 def _binding(worker: Worker, name: str, found: list[Copy]) -> str | None:
@@ -245,7 +248,9 @@ def recovery_point_adds_up(graph: Graph, worker: Worker) -> str | None:
     """
     archive = max((_archive_seconds(machine) for machine in database_machines(graph)), default=0.0)
     consumers = [one for one in graph.of(CONSUMER) if one.text("scriptName") == worker.name]
-    waits = max(((one.number("settings.maxWaitTimeMs") or 0) / 1000 for one in consumers), default=0.0)
+    if any(not one.number("settings.maxRetries") for one in consumers):
+        return "maxRetries is 0: what fails once is not tried again"
+    waits = max((_waits(graph, one) for one in consumers), default=0.0)
     reconciled = min((gap for one in _reconcilers(graph) if (gap := one.gap_seconds) is not None), default=None)
     if reconciled is None:
         return "nothing reconciles the copies by itself, so that an object which was never told of is never copied"
@@ -258,8 +263,15 @@ def recovery_point_adds_up(graph: Graph, worker: Worker) -> str | None:
     return None
 
 
+def _waits(graph: Graph, consumer: Resource) -> float:
+    """For how many seconds a message waits: in the queue, for its batch, and for one more try."""
+    delays = (queue.number("settings.deliveryDelay") or 0 for queue in graph.targets(consumer, "queueId", QUEUE))
+    batch, again = consumer.number("settings.maxWaitTimeMs") or 0, consumer.number("settings.retryDelay") or 0
+    return max(delays, default=0.0) + batch / 1000 + again
+
+
 def _archive_seconds(machine: Machine) -> float:
-    text = str(machine.dcs.read("postgresql.parameters.archive_timeout") or "")
+    text = str(machine.parameter("archive_timeout") or "")
     return duration_seconds(text) or number("REC-4", "seconds")
 
 
@@ -296,11 +308,7 @@ def dead_letters_handled(graph: Graph, copy: Copy) -> str | None:
 
 def _consumers(graph: Graph, copy: Copy) -> list[Resource]:
     """What consumes the events of a bucket."""
-    queues = [
-        queue
-        for one in graph.referring(copy.bucket, EVENTS, "bucketName")
-        for queue in graph.targets(one, "queueId", QUEUE)
-    ]
+    queues = [queue for one in in_place(graph, copy.bucket, EVENTS) for queue in graph.targets(one, "queueId", QUEUE)]
     return [one for queue in queues for one in graph.referring(queue, CONSUMER, "queueId")]
 
 

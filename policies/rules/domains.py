@@ -31,6 +31,8 @@ SETTINGS = {"min_tls_version": {"1.2", "1.3"}, "tls_1_3": {"on", "zrt"}, "always
 )
 def tls_is_strict(graph: Graph, zone: Resource) -> str | None:
     """What a domain does not demand, somebody on the way takes away."""
+    if zone.read("paused") is True:
+        return "it is paused: requests pass Cloudflare by"
     settings = {one.text("settingId"): one for one in graph.referring(zone, SETTING, "zoneId")}
     for name, allowed in SETTINGS.items():
         value = settings[name].text("value") if name in settings else "not set"
@@ -96,7 +98,7 @@ def issuers_are_named(graph: Graph, zone: Resource) -> str | None:
     """Without CAA, any authority in the world may certify anybody as this domain."""
     records: dict[str, set[str]] = {}
     for record in graph.referring(zone, RECORD, "zoneId"):
-        if record.text("type") == "CAA":
+        if record.text("type") == "CAA" and record.text("name") in {zone.text("name"), "@"}:
             records.setdefault(record.text("data.tag"), set()).add(record.text("data.value"))
     for tag in ("issue", "issuewild", "iodef"):
         if not records.get(tag):

@@ -204,17 +204,24 @@ def tags_tell_the_truth(_: Graph, machine: Machine) -> str | None:
 
 def _loss(group: Group, lost: str, count: int) -> str | None:
     """What is wrong when `count` members of a group go at once."""
-    settings = group.members[0].dcs
-    confirming = int(settings.number("synchronous_node_count") or 1)
+    terms = {_terms(member) for member in group.members}
+    if len(terms) > 1:
+        return "its members are told different synchronous_node_count or synchronous_mode_strict"
+    confirming, strict = terms.pop()
     if count > confirming:
         return (
             f"without {lost} both copies of a commit may be gone: {confirming} standby confirms it, {count} members go"
         )
-    needed = 1 + (confirming if settings.flag("synchronous_mode_strict") else 0)
+    needed = 1 + (confirming if strict else 0)
     left = len(group.members) - count
     if left < needed:
         return f"without {lost} {left} of {len(group.members)} members are left, and a commit needs {needed}"
     return None
+
+
+def _terms(member: Machine) -> tuple[int, bool]:
+    """How many standbys confirm a commit, and whether it waits for them."""
+    return int(member.dcs.number("synchronous_node_count") or 1), member.dcs.flag("synchronous_mode_strict")
 
 
 def _voters(group: Group) -> int:

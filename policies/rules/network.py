@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
+
 from policies.controls import FAILOVER, REDUNDANCY
 from policies.graph import Graph, Resource
 from policies.rule import Severity, Subject, define
@@ -17,6 +19,11 @@ INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 TUNNEL = "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared"
 TUNNEL_CONFIG = "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig"
 HYPERDRIVE = "cloudflare:index/hyperdriveConfig:HyperdriveConfig"
+
+EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+INTERNET = "aws:ec2/internetGateway:InternetGateway"
+ADMITTING = {"tcp", "6", "-1"}
+ANYWHERE = "198.51.100.1"  # stands for any address that is not ours
 
 # Who must reach whom, or there is no quorum, no replication, no failover: role, role, ports.
 PATHS = (
@@ -91,7 +98,24 @@ def nat_in_each_zone(graph: Graph, subnet: Resource) -> str | None:
             return f"it stands in {zone} and leaves through {gateway.name} in {where}"
         if graph.target(gateway, "allocationId", "aws:ec2/eip:Eip") is None:
             return f"its NAT gateway {gateway.name} has no address of its own"
+        if gateway.text("connectivityType") == "private":
+            return f"its NAT gateway {gateway.name} is private"
+        if home is not None and not _leads_out(graph, home):
+            return f"its NAT gateway {gateway.name} stands in {home.name}, which no internet gateway leads out of"
     return None
+
+
+def _leads_out(graph: Graph, subnet: Resource) -> bool:
+    tables = [
+        table
+        for one in graph.referring(subnet, ASSOCIATION, "subnetId")
+        for table in graph.targets(one, "routeTableId", TABLE)
+    ]
+    routes = [route for table in tables for route in graph.referring(table, ROUTE, "routeTableId")]
+    return any(
+        route.text("destinationCidrBlock") == "0.0.0.0/0" and graph.targets(route, "gatewayId", INTERNET)
+        for route in routes
+    )
 
 
 @define(
@@ -133,6 +157,8 @@ def members_reach_each_other(graph: Graph, _: Resource) -> str | None:
     for rule in graph.of(INGRESS):
         target = graph.target(rule, "securityGroupId", SECURITY_GROUP)
         source = graph.target(rule, "referencedSecurityGroupId", SECURITY_GROUP)
+        if rule.text("ipProtocol") not in ADMITTING:
+            continue
         first, last = rule.number("fromPort"), rule.number("toPort")
         if target is not None and source is not None and first is not None and last is not None:
             ports = {port for _, _, needed in PATHS for port in needed if first <= port <= last}
@@ -141,7 +167,30 @@ def members_reach_each_other(graph: Graph, _: Resource) -> str | None:
         for port in ports:
             if not any((a, b, port) in admitted for a in groups.get(source, ()) for b in groups.get(target, ())):
                 return f"{source} machines are not admitted by {target} machines on port {port}"
+    return _shut_in(graph, groups)
+
+
+def _shut_in(graph: Graph, groups: dict[str, set[str]]) -> str | None:
+    """Who may not go out to whom it must reach: other members, and what answers HTTPS (the vault, the tunnel)."""
+    addresses: dict[str, list[str]] = {}
+    for machine in machines(graph):
+        addresses.setdefault(machine.role, []).append(machine.address)
+    rules = [(graph.target(rule, "securityGroupId", SECURITY_GROUP), rule) for rule in graph.of(EGRESS)]
+    for source, target, ports in (*PATHS, *((role, "", (443,)) for role in groups)):
+        own = [rule for group, rule in rules if group is not None and group.urn in groups.get(source, ())]
+        for port in ports if source in groups else ():
+            for address in addresses.get(target, ()) if target else (ANYWHERE,):
+                if not any(_lets_out(rule, port, address) for rule in own):
+                    return f"{source} machines may not go out to {target or 'the internet'} on port {port}"
     return None
+
+
+def _lets_out(rule: Resource, port: int, address: str) -> bool:
+    first, last, network = rule.number("fromPort"), rule.number("toPort"), rule.text("cidrIpv4")
+    everything = rule.text("ipProtocol") == "-1"
+    within = everything or (first is not None and last is not None and first <= port <= last)
+    admits = within and bool(network) and rule.text("ipProtocol") in ADMITTING
+    return admits and ip_address(address) in ip_network(network)
 
 
 @define(
@@ -156,7 +205,16 @@ def members_reach_each_other(graph: Graph, _: Resource) -> str | None:
 )
 def tunnel_leads_to_gateways(graph: Graph, tunnel: Resource) -> str | None:
     """An ingress that names one machine would end with it; `localhost` is whichever connector took the connection."""
+    if tunnel.text("configSrc") == "local":
+        return "configSrc is local: what is declared is not read"
     configs = graph.referring(tunnel, TUNNEL_CONFIG, "tunnelId")
+    for hyperdrive in graph.of(HYPERDRIVE):
+        host = hyperdrive.text("origin.host")
+        ingresses = [one for config in configs for one in config.items("config.ingresses")]
+        first = next((one for one in ingresses if one.text("hostname") in {host, ""}), None)
+        if first is None or first.text("service") != "tcp://localhost:5432":
+            leads = "nowhere" if first is None else f"to {first.text('service')}"
+            return f"what {hyperdrive.label} asks for, {host}, leads {leads}; tcp://localhost:5432 is expected"
     services = [one.text("service") for config in configs for one in config.items("config.ingresses")]
     if "tcp://localhost:5432" not in services:
         return f"no ingress leads to tcp://localhost:5432 (there are: {', '.join(services) or 'none'})"

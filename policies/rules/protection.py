@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from posixpath import normpath
+
 from policies.controls import AT_REST, KEYS, REDUNDANCY
 from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import Severity, define
-from policies.views.machines import ATTACHMENT, VOLUME, Machine, data_machines, machines, zone_of
+from policies.views.edge import VERSION
+from policies.views.machines import (
+    ATTACHMENT,
+    CONSENSUS,
+    ENVIRONMENT,
+    ETCD,
+    VOLUME,
+    Machine,
+    data_machines,
+    machines,
+    zone_of,
+)
 
 STORED = "aws:secretsmanager/secret:Secret"
 STORED_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
@@ -30,7 +43,14 @@ def precious(graph: Graph) -> list[Resource]:
         for version in graph.of(STORED_VERSION)
         for password in graph.targets(version, "secretString", GENERATED)
     ]
-    return [*graph.of(*HOLDS_DATA), *dict.fromkeys(kept)]
+    # What others have stored a copy of; an operator's token is issued anew instead.
+    shared = [
+        password
+        for version in graph.of(VERSION)
+        for password in graph.targets(version, "bindings", GENERATED)
+        if "-operator-" not in password.name
+    ]
+    return [*graph.of(*HOLDS_DATA), *dict.fromkeys([*kept, *shared])]
 
 
 @define(
@@ -69,7 +89,19 @@ def data_on_own_volume(graph: Graph, machine: Machine) -> str | None:
     zone = zone_of(graph, machine)
     if volume.text("availabilityZone") != zone:
         return f"{volume.name} lies in {volume.text('availabilityZone')}, and the machine stands in {zone}"
+    data, mounted = _data_of(machine), machine.figure(ENVIRONMENT, "DATA")
+    if not normpath(data).startswith(f"{mounted}/"):
+        return f"its data lies in {data}, beside the volume at {mounted}"
+    if machine.role == CONSENSUS and machine.assignments(ETCD).get("ETCD_UNSAFE_NO_FSYNC", "false") != "false":
+        return f"{ETCD}: ETCD_UNSAFE_NO_FSYNC keeps in memory what should be on the volume"
     return None
+
+
+def _data_of(machine: Machine) -> str:
+    """Where a machine's program keeps its data."""
+    if machine.role == CONSENSUS:
+        return machine.figure(ETCD, "ETCD_DATA_DIR")
+    return machine.patroni.text("postgresql.data_dir")
 
 
 def volumes(graph: Graph) -> list[Resource]:

@@ -43,6 +43,10 @@ def commits_are_synchronous(_: Graph, machine: Machine) -> str | None:
         level = place.read("postgresql.parameters.synchronous_commit")
         if level is not None and str(level) not in {"on", "True", "remote_apply"}:
             return f"{PATRONI}: synchronous_commit is {level!r}: it does not wait for the standby's disk"
+    for name in ("fsync", "full_page_writes"):
+        value = machine.parameter(name)
+        if value is not None and str(value).lower() not in {"on", "true", "yes", "1"}:
+            return f"{PATRONI}: {name} is {value!r}: what was confirmed does not outlive a crash"
     return None
 
 
@@ -137,13 +141,28 @@ def failover_needs_nobody(_: Graph, machine: Machine) -> str | None:
     """A paused group, or one whose standbys may not be promoted, waits for a person."""
     if machine.dcs.flag("pause"):
         return f"{PATRONI}: pause is true"
-    for tag in ("nofailover", "nosync"):
-        if machine.patroni.flag(f"tags.{tag}"):
-            return f"{PATRONI}: tags.{tag} is true"
-    if (machine.dcs.number("failover_priority") or 1) < 1:
-        return f"{PATRONI}: failover_priority is 0"
+    if machine.dcs.read("standby_cluster") is not None:
+        return f"{PATRONI}: standby_cluster makes the whole group a standby of another one"
     if "patroni.service" not in machine.services:
         return f"{ENVIRONMENT}: SERVICES does not enable patroni.service"
+    return _may_lead(machine) or _is_waited_for(machine)
+
+
+def _may_lead(machine: Machine) -> str | None:
+    for tag in ("nofailover", "nosync", "nostream"):
+        if machine.patroni.flag(f"tags.{tag}"):
+            return f"{PATRONI}: tags.{tag} is true"
+    priority = machine.patroni.number("tags.failover_priority")
+    if priority is not None and priority < 1:
+        return f"{PATRONI}: tags.failover_priority is {priority:g}: it is never promoted"
+    return None
+
+
+def _is_waited_for(machine: Machine) -> str | None:
+    waits, most = machine.dcs.number("primary_start_timeout"), number("RED-3", "lease_seconds")
+    if waits is None or waits > most:
+        told = "300 s, as Patroni has it where nothing is set" if waits is None else f"{waits:g} s"
+        return f"{PATRONI}: primary_start_timeout is {told}; RED-3 allows {most:g} s for a crashed leader"
     return None
 
 

@@ -8,20 +8,19 @@ from policies.controls import RECOVERY, RETENTION
 from policies.graph import Graph, Resource, Undetermined
 from policies.promises import number
 from policies.rule import NotApplicable, Severity, Subject, define
+from policies.views.lifecycles import S3_LOCK
 from policies.views.machines import PATRONI, Group, database_groups
 from policies.views.vault import (
     CLASSES,
-    S3_LOCK,
     Copy,
     copies,
     machine_keep_days,
     offsite_copies,
     primaries,
+    related,
     replicas,
     rotation,
 )
-
-SEGMENT = "0000000100000000/000000010000000000000001"
 
 
 def whole(graph: Graph) -> list[Subject]:
@@ -30,20 +29,24 @@ def whole(graph: Graph) -> list[Subject]:
 
 
 def _wal(group: Group) -> str:
-    """Where a group's WAL lies: below the major version that the group runs."""
+    """Below what a group's WAL lies, of whatever timeline: the major version that the group runs."""
     found = re.search(r"/postgresql/(\d+)/bin", group.members[0].patroni.text("postgresql.bin_dir"))
     if found is None:
         raise Undetermined(group.members[0].urn, f"{PATRONI}: postgresql.bin_dir", "names no version")
-    return f"hourly/archive/{group.name}/{found[1]}-1/{SEGMENT}"
+    return f"hourly/archive/{group.name}/{found[1]}-"
 
 
 def _description(group: Group) -> str:
     return f"hourly/archive/{group.name}/archive.info"
 
 
-def _sample(kind: str, group: Group) -> str:
-    """The key of something that a class keeps for a group."""
-    return f"hourly/backup/{group.name}/20261124-013005F/x" if kind == "hourly" else f"{kind}/{group.name}/x"
+def _root(kind: str, group: Group) -> str:
+    """Below what a class keeps a group's backups."""
+    return f"hourly/backup/{group.name}/" if kind == "hourly" else f"{kind}/{group.name}/"
+
+
+def _manifests(group: Group) -> str:
+    return f"manifests/{group.name}/"
 
 
 def _keep(graph: Graph, kind: str) -> float:
@@ -73,9 +76,14 @@ def kept_long_enough(graph: Graph, copy: Copy) -> str | None:
     """The rotation decides; a lifecycle rule is behind it and never in front."""
     for group in database_groups(graph):
         for kind in CLASSES:
-            expires, keep = copy.expires(_sample(kind, group)), _longest(graph, kind)
+            expires, keep = copy.expires(_root(kind, group)), _longest(graph, kind)
             if expires is not None and expires < keep + 1:
                 return f"{kind} backups of {group.name} go after {expires:g} days; {keep:g} are kept, and a day more"
+            last = copy.ages_out(_root(kind, group))
+            if expires != last:
+                return (
+                    f"some {kind} backups of {group.name} go after {_days(expires)}, and the rest after {_days(last)}"
+                )
     return None
 
 
@@ -93,12 +101,17 @@ def everything_ages_out(graph: Graph, copy: Copy) -> str | None:
     """What is never deleted is kept longer than customers were told."""
     for group in database_groups(graph):
         for kind in CLASSES:
-            expires, most = copy.expires(_sample(kind, group)), _longest(graph, kind) + number("BAK-6", "backstop_days")
-            if expires is None:
-                return f"{kind} backups of {group.name} never go"
-            if expires > most:
-                return f"{kind} backups of {group.name} go after {expires:g} days; {most:g} at most are documented"
+            gone, most = copy.gone(_root(kind, group)), _longest(graph, kind) + number("BAK-6", "backstop_days")
+            if gone is None:
+                return f"{kind} backups of {group.name} never go{_but_deleted(copy, kind, group)}"
+            if gone > most:
+                return f"{kind} backups of {group.name} go after {gone:g} days; {most:g} at most are documented"
     return None
+
+
+def _but_deleted(copy: Copy, kind: str, group: Group) -> str:
+    deleted = copy.ages_out(_root(kind, group))
+    return "" if deleted is None else f": their old versions stay when they are deleted after {deleted:g} days"
 
 
 @define(
@@ -114,7 +127,7 @@ def everything_ages_out(graph: Graph, copy: Copy) -> str | None:
 def wal_outlives(graph: Graph, copy: Copy) -> str | None:
     """A backup without the WAL that was written while it was made cannot be restored at all."""
     for group in database_groups(graph):
-        wal, backup = copy.expires(_wal(group)), copy.expires(_sample("hourly", group))
+        wal, backup = copy.expires(_wal(group)), copy.ages_out(_root("hourly", group))
         if wal is not None and (backup is None or wal < backup):
             lasts = "never" if backup is None else f"after {backup:g} days"
             return f"WAL of {group.name} goes after {wal:g} days, and its backups {lasts}"
@@ -136,7 +149,7 @@ def wal_outlives(graph: Graph, copy: Copy) -> str | None:
 def wal_ages_out(graph: Graph, copy: Copy) -> str | None:
     """WAL holds the same data as the backups."""
     for group in database_groups(graph):
-        wal, most = copy.expires(_wal(group)), _longest(graph, "hourly") + number("BAK-6", "backstop_days")
+        wal, most = copy.gone(_wal(group)), _longest(graph, "hourly") + number("BAK-6", "backstop_days")
         if wal is None or wal > most:
             return f"WAL of {group.name} goes {'never' if wal is None else f'after {wal:g} days'}; {most:g} at most"
     return None
@@ -162,7 +175,7 @@ def window_covered(graph: Graph, copy: Copy) -> str | None:
     if (keep := _keep(graph, "hourly")) < needed:
         return f"the rotation keeps hourly backups {keep:g} days; a window of {needed - 1:g} needs {needed:g}"
     for group in database_groups(graph):
-        for what, key in (("WAL", _wal(group)), ("backups", _sample("hourly", group))):
+        for what, key in (("WAL", _wal(group)), ("backups", _root("hourly", group))):
             expires = copy.expires(key)
             if expires is not None and expires < needed:
                 return f"{what} of {group.name} go after {expires:g} days; the window needs {needed:g}"
@@ -182,8 +195,10 @@ def window_covered(graph: Graph, copy: Copy) -> str | None:
 def locks_end_before_expiry(_: Graph, copy: Copy) -> str | None:
     """A lifecycle rule that meets a lock does nothing; what should have gone stays, and nobody is told."""
     for prefix, days in copy.expiry.items():
-        if (locked := copy.locked(prefix)) > days:
-            return f"below {prefix} everything is locked for {locked:g} days and expires after {days:g}"
+        for held, locked in copy.lock.items():
+            if related(prefix, held) and locked > days:
+                place = max(prefix, held, key=len)
+                return f"below {place} everything is locked for {locked:g} days and expires after {days:g}"
     return None
 
 
@@ -200,16 +215,16 @@ def locks_end_before_expiry(_: Graph, copy: Copy) -> str | None:
 def locked_as_long_as_kept(graph: Graph, copy: Copy) -> str | None:
     """Whoever takes over the machines' keys must not be able to take the backups along.
 
-    Of the hourly class, R2 locks the WAL: the tool rewrites its index and the manifest of a running backup, which a
-    lock would refuse. S3 has one default for the bucket, the least that any class needs.
+    Of the hourly class, R2 locks the WAL and what signs for it: the tool rewrites its index and the manifest of a
+    running backup, which a lock would refuse. S3 has one default for the bucket, the least that any class needs.
     """
     shared = copy in offsite_copies(graph)
     for group in database_groups(graph):
-        keys = {"hourly": _wal(group), **{kind: _sample(kind, group) for kind in CLASSES[1:]}}
-        for kind, key in keys.items():
+        roots = {f"{kind} backups": (kind, _root(kind, group)) for kind in CLASSES[1:]}
+        roots |= {"WAL": ("hourly", _wal(group)), "manifests": ("hourly", _manifests(group))}
+        for what, (kind, root) in roots.items():
             keep = _keep(graph, "hourly" if shared else kind)
-            if (locked := copy.locked(key)) < keep:
-                what = "WAL" if kind == "hourly" else f"{kind} backups"
+            if (locked := copy.locked(root)) < keep:
                 return f"{what} of {group.name} are locked for {locked:g} days; {keep:g} are kept"
     return None
 
@@ -292,7 +307,7 @@ def fulls_are_left(graph: Graph, _: Resource) -> str | None:
     """When backups stop, the last good ones must not age out one by one before anybody has mended it."""
     kept = rotation(graph).minimum_fulls
     if kept is None:
-        least = min((copy.expires("hourly/backup/x/y") or float("inf") for copy in copies(graph)), default=0.0)
+        least = min((copy.expires("hourly/backup/") or float("inf") for copy in copies(graph)), default=0.0)
         full = number("BAK-1", "interval_hours") / 24
         count = least / full
         needed = number("BAK-6", "minimum_fulls")
@@ -318,6 +333,8 @@ def offsite_locked(graph: Graph, copy: Copy) -> str | None:
     versioning = graph.referring(copy.bucket, "aws:s3/bucketVersioning:BucketVersioning", "bucket")
     if not any(one.text("versioningConfiguration.status") == "Enabled" for one in versioning):
         return "versioning is not enabled"
+    if copy.bucket.flag("forceDestroy"):
+        return "forceDestroy is true: its objects would go with it"
     modes = [lock.text("rule.defaultRetention.mode") for lock in graph.referring(copy.bucket, S3_LOCK, "bucket")]
     if not modes:
         return "it has no default retention"
@@ -340,10 +357,10 @@ def manifests_kept(graph: Graph, copy: Copy) -> str | None:
     """A backup whose manifest is gone can be restored and never verified."""
     longest = max(_keep(graph, kind) for kind in CLASSES)
     for group in database_groups(graph):
-        expires = copy.expires(f"manifests/{group.name}/x")
+        expires = copy.expires(_manifests(group))
         if expires is not None and expires <= longest:
             return f"manifests of {group.name} go after {expires:g} days, and backups are kept for {longest:g}"
-    if copy.expires("manifests/x/y") is None and not copy.locked("manifests/x/y"):
+    if copy.expires("manifests/") is None and not copy.locked("manifests/"):
         raise NotApplicable("no rule is about manifests: they are kept for ever")
     return None
 

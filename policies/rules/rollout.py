@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, cast
 
 from policies.controls import CHANGE, DISCLOSURE, REDUNDANCY
 from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import NotApplicable, Severity, define
+from policies.views.calendars import window_gap_days
 from policies.views.edge import Worker, status_workers
 from policies.views.machines import (
     ATTACHMENT,
@@ -29,6 +31,9 @@ TARGET = "aws:ssm/maintenanceWindowTarget:MaintenanceWindowTarget"
 TASK = "aws:ssm/maintenanceWindowTask:MaintenanceWindowTask"
 BASELINE = "aws:ssm/patchBaseline:PatchBaseline"
 HEALTHY = "/usr/local/sbin/backbuild-healthy"
+LEAST_WAIT = 300  # seconds: the packages alone take that long
+MOST_DAYS = 31  # between two patch runs
+STATE_CHANGE = "EC2 State Manager Association State Change"
 # Rolled by plan through the gates; a patch run that took them along would restart every member.
 HELD = ("postgresql", "patroni", "etcd", "haproxy")
 
@@ -49,11 +54,18 @@ def gate_waits(graph: Graph, machine: Machine) -> str | None:
     if not gates:
         return "it has no health gate"
     gate = gates[0]
-    if not (gate.number("waitForSuccessTimeoutSeconds") or 0):
-        return f"its gate {gate.name} does not wait for its own success"
-    command = gate.text("parameters.commands")
-    if HEALTHY not in command or "--wait" not in command:
-        return f"its gate {gate.name} runs {command!r} and not {HEALTHY} --wait"
+    if gate.text("name") != "AWS-RunShellScript" or gate.flag("applyOnlyAtCronInterval"):
+        return f"its gate {gate.name} does not run a command at once"
+    found = re.fullmatch(rf"{HEALTHY} --wait (\d+)", gate.text("parameters.commands"))
+    if found is None:
+        return f"its gate {gate.name} runs {gate.text('parameters.commands')!r} and not {HEALTHY} --wait SECONDS alone"
+    waits = int(found[1])
+    if waits < LEAST_WAIT:
+        return f"its gate {gate.name} waits {waits} s; a machine that boots takes {LEAST_WAIT} s and more"
+    for limit in ("waitForSuccessTimeoutSeconds", "parameters.executionTimeout"):
+        seconds = gate.number(limit) or 0
+        if seconds < waits:
+            return f"its gate {gate.name} gives up after {seconds:g} s ({limit}); it looks for {waits} s"
     return None
 
 
@@ -153,9 +165,12 @@ def event_rules(graph: Graph) -> list[Resource]:
 def failed_gates_alarm(graph: Graph, rule: Resource) -> str | None:
     """The update has stopped there; the next failure would be one too many."""
     pattern = cast("dict[str, Any]", json.loads(rule.text("eventPattern") or "{}"))
-    detail = cast("dict[str, Any]", pattern.get("detail") or {})
-    if pattern.get("source") != ["aws.ssm"] or "Failed" not in detail.get("status", []):
-        return "its pattern does not match associations that failed"
+    if rule.text("state") not in {"ENABLED", ""}:
+        return f"it is {rule.text('state')}"
+    wanted = {"source": ["aws.ssm"], "detail-type": [STATE_CHANGE]}
+    detail = cast("dict[str, Any]", pattern.pop("detail", None) or {})
+    if pattern != wanted or "Failed" not in detail.get("status", []) or detail.keys() != {"status"}:
+        return "its pattern does not match every association that failed"
     targets = graph.referring(rule, "aws:cloudwatch/eventTarget:EventTarget", "rule")
     if not any(graph.targets(target, "arn", "aws:sns/topic:Topic") for target in targets):
         return "it has no target that tells anybody"
@@ -207,7 +222,11 @@ def maintenance_rolls(graph: Graph, task: Resource) -> str | None:
         return "it belongs to no scheduled window"
     if window.read("enabled") is False:
         return f"its window {window.name} is not enabled"
-    return None
+    gap = window_gap_days(window.text("schedule"))
+    if gap is None or gap > MOST_DAYS:
+        how = "a schedule that is not understood" if gap is None else f"one that leaves {gap:g} days"
+        return f"its window {window.name} has {how}: {window.text('schedule')}; {MOST_DAYS} days at most are expected"
+    return None if graph.targets(task, "targets", TARGET) else "it patches no target of its window"
 
 
 @define(

@@ -22,6 +22,7 @@ from policies.views.edge import (
 )
 
 HEALTH_CHECK = "cloudflare:index/healthcheck:Healthcheck"
+LEAST_CREDIT = 1  # percent; less is none that anybody would notice
 # Bindings that lead into the platform: the page must be able to say that any of it is down.
 PLATFORM_BINDINGS = {"hyperdrive", "r2_bucket", "service", "queue", "tail_consumer"}
 
@@ -41,7 +42,13 @@ def edge_answers(graph: Graph, worker: Worker) -> str | None:
     if not domains_of(graph, worker):
         return "no custom domain leads to it"
     routes = [route for route in graph.of(ROUTE) if route.text("script") == worker.name]
-    return None if routes else "no route leads to it"
+    if not routes:
+        return "no route leads to it"
+    for route in routes:
+        zone = graph.target(route, "zoneId", ZONE)
+        if zone is None or not route.text("pattern").split("/")[0].endswith(zone.text("name")):
+            return f"its route {route.text('pattern')} is about no name of its zone"
+    return None
 
 
 def deployed(graph: Graph) -> list[Worker]:
@@ -69,6 +76,9 @@ def deployments_whole(graph: Graph, worker: Worker) -> str | None:
             return f"the shares of {deployment.name} add up to {sum(shares):g} %"
         if worker.version not in graph.targets(deployment, "versions", VERSION):
             return f"{deployment.name} does not deploy its newest version"
+        idle = [one for one in deployment.items("versions") if not one.number("percentage")]
+        if any(one.known("versionId") and one.text("versionId") in worker.version.identities for one in idle):
+            return f"{deployment.name} gives nothing to its newest version"
     return None
 
 
@@ -99,6 +109,21 @@ def api_asked(graph: Graph, check: Resource) -> str | None:
         return f"it asks every {interval:g} s; {number('STA-2', 'refresh_seconds'):g} s at most are expected"
     if check.text("type") != "HTTPS" or check.text("httpConfig.path") != "/health":
         return "it does not ask /health over HTTPS"
+    return _tells(check) or _asks_api(graph, check)
+
+
+def _tells(check: Resource) -> str | None:
+    """What is wrong with when a health check says that something is wrong."""
+    codes = check.words("httpConfig.expectedCodes")
+    if not codes or not all(code.startswith("2") for code in codes):
+        return f"it takes {', '.join(codes) or 'any code'} for an answer; 2xx is expected"
+    seconds = (check.number("consecutiveFails") or 1) * (check.number("interval") or 0)
+    if seconds > (most := number("RED-2", "notice_minutes") * 60):
+        return f"it says nothing for {seconds:g} s; {most:g} s at most are expected"
+    return None
+
+
+def _asks_api(graph: Graph, check: Resource) -> str | None:
     address = check.text("address")
     names = {domain.text("hostname") for worker in api_workers(graph) for domain in domains_of(graph, worker)}
     return None if address in names else f"it asks {address}, which is no name of the API's Worker"
@@ -197,7 +222,7 @@ def uptime_counted(_: Graph, worker: Worker) -> str | None:
     if terms.get("target") != promised:
         return f"SLA.target is {terms.get('target')} thousandths of a percent; {promised:g} are promised"
     credits = cast("list[dict[str, Any]]", terms.get("credits") or [])
-    if not any(one.get("below") == promised and (one.get("credit") or 0) > 0 for one in credits):
+    if not any(one.get("below") == promised and (one.get("credit") or 0) >= LEAST_CREDIT for one in credits):
         return f"no credit is due for a month just below {promised / 1000:g} %"
     return None
 

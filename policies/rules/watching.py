@@ -6,10 +6,13 @@ from policies.controls import MONITORING, RETENTION, TESTING
 from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import Severity, Subject, define
+from policies.views.calendars import window_gap_days
 from policies.views.edge import CRON, SCRIPT, Worker, backup_workers, databases_of, in_folder
+from policies.views.lifecycles import S3_LOCK
 from policies.views.machines import database_groups
-from policies.views.vault import S3_LOCK, offsite_copies, primaries, r2_copies
+from policies.views.vault import Copy, copies, overlooks, primaries
 
+WINDOW = "aws:ssm/maintenanceWindow:MaintenanceWindow"
 TASK = "aws:ssm/maintenanceWindowTask:MaintenanceWindowTask"
 
 
@@ -43,6 +46,10 @@ def _runs(worker: Worker, most_seconds: float) -> str | None:
     return None
 
 
+def _overlooks(worker: Worker, found: list[Copy]) -> str | None:
+    return next((wrong for copy in found if (wrong := overlooks(worker, copy))), None)
+
+
 def _remembers(graph: Graph, worker: Worker) -> str | None:
     return None if databases_of(graph, worker) else "it has no database to remember what it found"
 
@@ -62,10 +69,7 @@ def verification_scheduled(graph: Graph, worker: Worker) -> str | None:
     wrong = _runs(worker, number("BAK-2", "verify_minutes") * 60) or _remembers(graph, worker)
     if wrong:
         return wrong
-    looked_at = {one.text("bucketName") for one in worker.bindings.values() if one.text("type") == "r2_bucket"}
-    looked_at.add(worker.text("OFFSITE_BUCKET"))
-    unseen = [copy for copy in (*r2_copies(graph), *offsite_copies(graph)) if copy.name not in looked_at]
-    return f"it does not look at {unseen[0].bucket.name}" if unseen else None
+    return _overlooks(worker, copies(graph))
 
 
 @define(
@@ -83,11 +87,7 @@ def watchdog(graph: Graph, worker: Worker) -> str | None:
     wrong = _runs(worker, number("REC-4", "watch_seconds")) or _remembers(graph, worker)
     if wrong:
         return wrong
-    names = {one.text("bucketName") for one in worker.bindings.values() if one.text("type") == "r2_bucket"}
-    missing = [copy for copy in primaries(graph) if copy.name not in names]
-    if missing:
-        return f"it does not look at {missing[0].bucket.name}"
-    return None
+    return _overlooks(worker, primaries(graph))
 
 
 @define(
@@ -106,7 +106,13 @@ def backup_alarms(_: Graph, worker: Worker) -> str | None:
     for name, type in needed.items():
         if name not in worker.bindings or worker.bindings[name].text("type") != type:
             return f"it has no binding {name} ({type})"
-    return None if worker.names("ALARM_EMAILS") else "ALARM_EMAILS names nobody"
+    if not any("@" in address for address in worker.names("ALARM_EMAILS") or ()):
+        return "ALARM_EMAILS names nobody"
+    hooks = worker.bindings["ALARM_WEBHOOKS"]
+    if hooks.known("text") and "https://" not in hooks.text("text"):
+        return "ALARM_WEBHOOKS names nobody"
+    senders = worker.bindings["EMAIL"].words("allowedSenderAddresses")
+    return None if worker.text("SENDER") in senders else f"it may not send as {worker.text('SENDER') or 'nobody'}"
 
 
 @define(
@@ -149,9 +155,7 @@ def age_out_scheduled(graph: Graph, worker: Worker) -> str | None:
     wrong = _runs(worker, number("BAK-6", "age_out_hours") * 3600) or _remembers(graph, worker)
     if wrong:
         return wrong
-    names = {one.text("bucketName") for one in worker.bindings.values() if one.text("type") == "r2_bucket"}
-    missing = [copy for copy in r2_copies(graph) if copy.name not in names]
-    return f"it does not look at {missing[0].bucket.name}" if missing else None
+    return _overlooks(worker, copies(graph))
 
 
 @define(
@@ -200,7 +204,11 @@ def restore_drill(graph: Graph, _: Resource) -> str | None:
                 if worker.gap_seconds is not None and worker.gap_seconds <= most:
                     return None
     for task in graph.of(TASK):
-        command = task.read("taskInvocationParameters.runCommandParameters.parameters")
-        if "backbuild-drill" in str(command):
+        given = task.items("taskInvocationParameters.runCommandParameters.parameters")
+        commands = [line for one in given if one.text("name") == "commands" for line in one.words("values")]
+        window = graph.target(task, "windowId", WINDOW)
+        gap = None if window is None else window_gap_days(window.text("schedule"))
+        drills = any(line.split()[:1] and line.split()[0].endswith("/backbuild-drill") for line in commands)
+        if drills and gap is not None and gap <= number("REC-5", "drill_days"):
             return None
     return "nothing in this stack restores a backup by itself"

@@ -5,6 +5,7 @@ Both are read as far as this platform writes them, in UTC. What is not understoo
 
 from __future__ import annotations
 
+import datetime
 import re
 from functools import cache
 from itertools import pairwise
@@ -86,3 +87,35 @@ def calendar_gap_seconds(expression: str) -> float | None:
 def _started(part: str) -> str:
     """Systemd's `0/5` is cron's `*/5`; leading zeros mean nothing."""
     return ",".join(re.sub(r"^0+(?=\d)", "", one).replace("0/", "*/", 1) for one in part.split(","))
+
+
+_MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_EIGHT_YEARS: Final = [datetime.date(2025, 1, 1) + datetime.timedelta(days=day) for day in range(8 * 365 + 2)]
+
+
+@cache
+def window_gap_days(schedule: str) -> float | None:
+    """The most days between two runs of an AWS schedule, `cron(0 3 ? * SUN *)` or `rate(7 days)`, by the calendar."""
+    rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", schedule)
+    if rate:
+        return int(rate[1]) / {"minute": MINUTES_A_DAY, "hour": 24, "day": 1}[rate[2]]
+    found = re.fullmatch(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) \*\)", schedule)
+    if found is None:
+        return None
+    chosen = {name: number + 1 for number, name in enumerate(_MONTHS)}
+    weekdays = {name: number + 1 for name, number in _WEEKDAYS.items()}  # AWS counts from Sunday, which is 1
+    minutes, hours = _field(found[1], 0, 59), _field(found[2], 0, 23)
+    days, months = _named(found[3], {}, 1, 31), _named(found[4], chosen, 1, 12)
+    on = _named(found[5], weekdays, 1, 7)
+    if minutes is None or hours is None or days is None or months is None or on is None:
+        return None
+    runs = [
+        date for date in _EIGHT_YEARS if date.day in days and date.month in months and date.isoweekday() % 7 + 1 in on
+    ]
+    gaps = [(later - earlier).days for earlier, later in pairwise(runs)]
+    return float(max(gaps)) if gaps else None
+
+
+def _named(text: str, names: dict[str, int], first: int, last: int) -> list[int] | None:
+    numbers = re.sub("[A-Z]{3}", lambda found: str(names.get(found[0], 99)), text.upper())
+    return _field("*" if numbers == "?" else numbers, first, last)

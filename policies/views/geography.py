@@ -72,15 +72,31 @@ JURISDICTIONS["fedramp"] = JURISDICTIONS["us"]
 EARTH_KM: Final = 6371.0
 
 
+class Unlisted(tuple[float, float]):
+    """A region that is not in the table: no distance from it can be said."""
+
+    region: str = ""
+
+    @classmethod
+    def of(cls, region: str) -> Unlisted:
+        """That of a name."""
+        place = cls((math.nan, math.nan))
+        place.region = region
+        return place
+
+
 def places(*, region: str = "", jurisdiction: str = "") -> tuple[Point, ...]:
-    """Where something in a region or a jurisdiction may stand; empty for one that is not in the tables."""
+    """Where something in a region or a jurisdiction may stand; empty where nothing says where."""
     if jurisdiction:
         return JURISDICTIONS.get(jurisdiction, ())
-    return (REGIONS[region],) if region in REGIONS else ()
+    return (REGIONS.get(region) or Unlisted.of(region),)
 
 
 def least_km(one: tuple[Point, ...], other: tuple[Point, ...]) -> float:
-    """The least that two sets of places may be apart; 0 where one of them is not known."""
+    """The least that two sets of places may be apart; 0 where nothing says where they are."""
+    for place in (*one, *other):
+        if isinstance(place, Unlisted):
+            raise LookupError(f"region {place.region} is not in policies/views/geography.py; add it")
     return min((great_circle_km(a, b) for a in one for b in other), default=0.0)
 
 

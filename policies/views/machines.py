@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 import yaml
 
-from policies.graph import Graph, Node, Resource, Undetermined
+from policies.graph import Graph, Node, Resource, Undetermined, Value
 from policies.views.shared import once
 
 INSTANCE: Final = "aws:ec2/instance:Instance"
@@ -36,6 +36,8 @@ ETCD: Final = "/etc/default/etcd"
 HAPROXY: Final = "/etc/haproxy/haproxy.cfg"
 PGBACKREST: Final = "/etc/pgbackrest/pgbackrest.conf"
 UNITS: Final = "/etc/systemd/system"
+INSTALL: Final = "/usr/local/sbin/backbuild-install"
+CITUS: Final = "/etc/backbuild/citus.yml"  # laid over Patroni's configuration, where Citus is installed
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,14 @@ class Machine:
         return address
 
     @cached_property
+    def document(self) -> Mapping[str, Any]:
+        """What cloud-init is told."""
+        try:
+            return document_of(self.instance.text("userDataBase64"))
+        except ValueError as error:
+            raise Undetermined(self.urn, "userDataBase64", f"cannot be read: {error}") from None
+
+    @cached_property
     def files(self) -> Mapping[str, str]:
         """Path to content of everything that it boots with."""
         encoded = self.instance.text("userDataBase64")
@@ -95,7 +105,7 @@ class Machine:
         return self._node(f"{PATRONI}: bootstrap.dcs", self.patroni.read("bootstrap.dcs"))
 
     def assignments(self, path: str) -> Mapping[str, str]:
-        """`NAME=value` lines of a file: a shell's, systemd's or pgBackRest's; the last of a name counts."""
+        """`NAME=value` lines of a file that a shell or systemd reads as an environment; the last of a name counts."""
         return _assignments(self.file(path))
 
     def figure(self, path: str, name: str) -> str:
@@ -105,9 +115,45 @@ class Machine:
             raise Undetermined(self.urn, f"{path}: {name}", "is not set")
         return values[name]
 
+    def parameter(self, name: str) -> Value:
+        """A parameter of PostgreSQL's: the machine's own counts more than the group's."""
+        over = [self._node(CITUS, _yaml(self.files[CITUS]))] if CITUS in self.files else []
+        for place in (*over, self.patroni, self.dcs):
+            settings = place.read("postgresql.parameters")
+            for key, value in settings.items() if isinstance(settings, dict) else ():
+                if key.lower() == name:
+                    return value
+        return None
+
+    def said(self, option: str, default: str = "") -> dict[str, str]:
+        """What pgBackRest is told of an option: for each command of its own sections, and (`all`) for the others."""
+        parts = {head: dict(settings) for head, settings in sections(self.file(PGBACKREST)).items()}
+        commands = {head.partition(":")[2] for head in parts}
+        answers: dict[str, str] = {}
+        for command in commands | {""}:
+            ranked = (f"{self.group}:{command}", self.group, f"global:{command}", "global")
+            found = (parts[head][option] for head in ranked if option in parts.get(head, {}))
+            answers[command or "all"] = next(found, default)
+        return answers
+
+    def told(self, option: str, default: str = "") -> str:
+        """The one answer for every command; where they differ it is undetermined."""
+        answers = self.said(option, default)
+        if len(set(answers.values())) > 1:
+            differ = ", ".join(f"{value or 'nothing'} for {command}" for command, value in sorted(answers.items()))
+            raise Undetermined(self.urn, f"{PGBACKREST}: {option}", f"is {differ}; let all commands be told the same")
+        return answers["all"]
+
     @property
     def services(self) -> list[str]:
-        """The units that are enabled when it is installed."""
+        """The units that are enabled when it is installed, which is the one thing that its first boot does."""
+        boots = self.document
+        if strange := sorted(boots.keys() - {"hostname", "ssh_pwauth", "write_files", "runcmd"}):
+            raise Undetermined(self.urn, f"userDataBase64: {strange[0]}", "may change what the files say")
+        if boots.get("runcmd") != [[INSTALL]]:
+            raise Undetermined(self.urn, "userDataBase64: runcmd", f"is {boots.get('runcmd')}; {INSTALL} is expected")
+        if "systemctl enable --now --no-block $SERVICES" not in self.file(INSTALL).splitlines():
+            raise Undetermined(self.urn, INSTALL, "does not enable SERVICES")
         return self.figure(ENVIRONMENT, "SERVICES").split()
 
     def _node(self, path: str, value: object) -> Node:
@@ -219,8 +265,8 @@ def gates_of(graph: Graph, machine: Machine) -> list[Resource]:
 
 
 @cache
-def files_of(encoded: str) -> Mapping[str, str]:
-    """The files of base64 user data, compressed or not; `ValueError` says what is wrong with it."""
+def document_of(encoded: str) -> Mapping[str, Any]:
+    """The cloud-config in base64 user data, compressed or not; `ValueError` says what is wrong with it."""
     if not encoded:
         raise ValueError("there is none")
     try:
@@ -229,10 +275,34 @@ def files_of(encoded: str) -> Mapping[str, str]:
         document = yaml.load(text, yaml.CSafeLoader)
     except (binascii.Error, OSError, EOFError, zlib.error, yaml.YAMLError) as error:
         raise ValueError(str(error).splitlines()[0]) from error
-    written = cast("dict[str, Any]", document).get("write_files") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        raise ValueError("no cloud-config that writes files")
+    return cast("dict[str, Any]", document)
+
+
+@cache
+def files_of(encoded: str) -> Mapping[str, str]:
+    """Path to content of the files that it writes."""
+    written = document_of(encoded).get("write_files")
     if not isinstance(written, list):
         raise ValueError("no cloud-config that writes files")
     return {str(file["path"]): str(file.get("content", "")) for file in cast("list[dict[str, Any]]", written)}
+
+
+@cache
+def sections(text: str) -> Mapping[str, tuple[tuple[str, str], ...]]:
+    """`[section]` to its `key=value` lines, in order: of a systemd unit, or of pgBackRest's configuration."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    head = ""
+    for line in re.sub(r"\\\n", " ", text).splitlines():
+        stripped = line.strip()
+        if stripped.startswith("[") and stripped.endswith("]"):
+            head = stripped[1:-1]
+            found.setdefault(head, [])
+        elif "=" in stripped and not stripped.startswith(("#", ";")):
+            key, _, value = stripped.partition("=")
+            found.setdefault(head, []).append((key.strip(), value.strip()))
+    return {name: tuple(settings) for name, settings in found.items()}
 
 
 @cache

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, cast
 
 from policies.graph import Graph, Node, Resource, Undetermined
 from policies.views import edge
 from policies.views.geography import Point, places
-from policies.views.machines import PGBACKREST, database_groups
+from policies.views.lifecycles import NEVER, Expiry, r2_expiry, r2_lock, s3_expiry, s3_lock
+from policies.views.machines import database_groups
 from policies.views.shared import once
 
 R2: Final = "cloudflare:index/r2Bucket:R2Bucket"
-R2_LOCK: Final = "cloudflare:index/r2BucketLock:R2BucketLock"
-R2_LIFECYCLE: Final = "cloudflare:index/r2BucketLifecycle:R2BucketLifecycle"
 EVENTS: Final = "cloudflare:index/r2BucketEventNotification:R2BucketEventNotification"
 QUEUE: Final = "cloudflare:index/queue:Queue"
 CONSUMER: Final = "cloudflare:index/queueConsumer:QueueConsumer"
 S3: Final = "aws:s3/bucket:Bucket"
-S3_LIFECYCLE: Final = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
-S3_LOCK: Final = "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration"
 
-DAY: Final = 86_400
 CLASSES: Final = ("hourly", "daily", "monthly", "yearly")
 
 
 @dataclass(frozen=True, eq=False)
 class Copy:
-    """One bucket that holds backups: `expiry` and `lock` are days by prefix."""
+    """One bucket that holds backups. What holds below a prefix (`daily/worker-1/`) is computed from all its rules."""
 
+    graph: Graph
     bucket: Resource
-    expiry: dict[str, float]
-    lock: dict[str, float]
     places: tuple[Point, ...]
     where: str
 
@@ -50,13 +46,42 @@ class Copy:
         """What the cloud calls it."""
         return self.bucket.text("bucket") or self.bucket.text("name")
 
+    @cached_property
+    def rules(self) -> Expiry:
+        """What its lifecycle deletes."""
+        return (r2_expiry if self.bucket.type == R2 else s3_expiry)(self.graph, self.bucket)
+
+    @property
+    def expiry(self) -> dict[str, float]:
+        """Prefix to the days after which a rule deletes what lies below."""
+        return self.rules.deleted
+
+    @cached_property
+    def lock(self) -> dict[str, float]:
+        """Prefix to the days for which nobody deletes what lies below."""
+        return (r2_lock if self.bucket.type == R2 else s3_lock)(self.graph, self.bucket)
+
     def expires(self, prefix: str) -> float | None:
-        """After how many days what lies below a prefix is deleted by a rule; None: never."""
+        """After how many days a rule deletes the first of what lies below a prefix, or may; None: never."""
+        return min((days for rule, days in self.expiry.items() if related(prefix, rule)), default=None)
+
+    def ages_out(self, prefix: str) -> float | None:
+        """After how many days a rule deletes the last of it."""
         return min((days for rule, days in self.expiry.items() if prefix.startswith(rule)), default=None)
 
+    def gone(self, prefix: str) -> float | None:
+        """After how many days nothing is left of it, old versions included."""
+        days = min((days for rule, days in self.rules.gone.items() if prefix.startswith(rule)), default=NEVER)
+        return None if days == NEVER else days
+
     def locked(self, prefix: str) -> float:
-        """For how many days nobody may delete what lies below a prefix."""
+        """For how many days nobody may delete anything that lies below a prefix."""
         return max((days for rule, days in self.lock.items() if prefix.startswith(rule)), default=0.0)
+
+
+def related(one: str, other: str) -> bool:
+    """Whether something may lie below both prefixes."""
+    return one.startswith(other) or other.startswith(one)
 
 
 @once
@@ -69,9 +94,8 @@ def r2_copies(graph: Graph) -> list[Copy]:
             jurisdiction = bucket.text("jurisdiction")
             copies.append(
                 Copy(
+                    graph,
                     bucket,
-                    _r2_expiry(graph, bucket),
-                    _r2_lock(graph, bucket),
                     places(jurisdiction=jurisdiction or "default"),
                     f"jurisdiction {jurisdiction or 'default'}",
                 )
@@ -82,10 +106,7 @@ def r2_copies(graph: Graph) -> list[Copy]:
 @once
 def offsite_copies(graph: Graph) -> list[Copy]:
     """Backup buckets in S3."""
-    return [
-        Copy(bucket, _s3_expiry(graph, bucket), _s3_lock(graph, bucket), places(region=bucket.region), bucket.region)
-        for bucket in graph.of(S3)
-    ]
+    return [Copy(graph, bucket, places(region=bucket.region), bucket.region) for bucket in graph.of(S3)]
 
 
 def copies(graph: Graph) -> list[Copy]:
@@ -96,9 +117,10 @@ def copies(graph: Graph) -> list[Copy]:
 def primaries(graph: Graph) -> list[Copy]:
     """Bucket that machines write backups to."""
     repositories = {
-        machine.assignments(PGBACKREST).get("repo1-s3-bucket", "")
+        bucket
         for group in database_groups(graph)
         for machine in group.members
+        for bucket in machine.said("repo1-s3-bucket").values()
     }
     return [copy for copy in r2_copies(graph) if copy.name in repositories]
 
@@ -117,55 +139,6 @@ def _bound_buckets(graph: Graph) -> set[str]:
         for binding in worker.bindings.values()
         if binding.text("type") == "r2_bucket"
     }
-
-
-def _r2_expiry(graph: Graph, bucket: Resource) -> dict[str, float]:
-    rules: dict[str, float] = {}
-    for lifecycle in graph.referring(bucket, R2_LIFECYCLE, "bucketName"):
-        for rule in lifecycle.items("rules"):
-            seconds = rule.number("deleteObjectsTransition.condition.maxAge")
-            if rule.flag("enabled") and seconds is not None:
-                _keep(rules, rule.text("conditions.prefix"), seconds / DAY, min)
-    return rules
-
-
-def _r2_lock(graph: Graph, bucket: Resource) -> dict[str, float]:
-    rules: dict[str, float] = {}
-    for lock in graph.referring(bucket, R2_LOCK, "bucketName"):
-        for rule in lock.items("rules"):
-            if rule.flag("enabled"):
-                _keep(rules, rule.text("prefix"), _locked_days(rule), max)
-    return rules
-
-
-def _locked_days(rule: Node) -> float:
-    if rule.text("condition.type") == "Indefinite":
-        return float("inf")
-    return (rule.number("condition.maxAgeSeconds") or 0.0) / DAY
-
-
-def _s3_expiry(graph: Graph, bucket: Resource) -> dict[str, float]:
-    rules: dict[str, float] = {}
-    for lifecycle in graph.referring(bucket, S3_LIFECYCLE, "bucket"):
-        for rule in lifecycle.items("rules"):
-            days = rule.number("expiration.days")
-            if rule.text("status") == "Enabled" and days is not None:
-                _keep(rules, rule.text("filter.prefix"), days, min)
-    return rules
-
-
-def _s3_lock(graph: Graph, bucket: Resource) -> dict[str, float]:
-    """S3's default retention is one for the whole bucket; who writes what lives longer sets its own date."""
-    days = [
-        found
-        for lock in graph.referring(bucket, S3_LOCK, "bucket")
-        if (found := lock.number("rule.defaultRetention.days")) is not None
-    ]
-    return {"": max(days)} if days else {}
-
-
-def _keep(rules: dict[str, float], prefix: str, days: float, better: Any) -> None:
-    rules[prefix] = better(rules.get(prefix, days), days)
 
 
 def writer_of(graph: Graph, name: str) -> list[edge.Worker]:
@@ -208,13 +181,25 @@ def rotation(graph: Graph) -> Rotation:
 def machine_keep_days(graph: Graph) -> float | None:
     """For how many days the backup tool believes that its repository is kept: the least of all machines'."""
     figures = [
-        float(machine.figure(PGBACKREST, "repo1-retention-full"))
+        float(machine.told("repo1-retention-full", "0"))
         for group in database_groups(graph)
         for machine in group.members
     ]
     return min(figures, default=None)
 
 
-def wal_prefix(group: str) -> str:
-    """Where a group's WAL lies; its archive's description, beside it, is needed for ever."""
-    return f"hourly/archive/{group}/17-"
+def overlooks(worker: edge.Worker, copy: Copy) -> str | None:
+    """Why a Worker does not look at a copy: nothing that it is bound to leads there, or its keys are missing."""
+    if copy.bucket.type == R2:
+        where = (copy.name, copy.bucket.text("jurisdiction"))
+        bound = {
+            (one.text("bucketName"), one.text("jurisdiction"))
+            for one in worker.bindings.values()
+            if one.text("type") == "r2_bucket"
+        }
+        return None if where in bound else f"it is not bound to {copy.name} in {copy.where}"
+    told = (worker.text("OFFSITE_BUCKET"), worker.text("OFFSITE_REGION"))
+    if told != (copy.name, copy.where):
+        return f"OFFSITE_BUCKET and OFFSITE_REGION are {told}; {(copy.name, copy.where)} is expected"
+    missing = sorted({"OFFSITE_ACCESS_KEY_ID", "OFFSITE_SECRET_ACCESS_KEY"} - worker.bindings.keys())
+    return f"it has no binding {missing[0]}" if missing else None

@@ -151,10 +151,15 @@ def _configuration(file: Path, stub: Any) -> Any:
     given = _read(file)
     if not given:
         return request
-    default = given.pop("all", {})
-    known = [policy.name for policy in stub.GetAnalyzerInfo(empty_pb2.Empty()).policies]
-    for rule in dict.fromkeys([*known, *given]):
-        entry = {**_entry(file, "all", default), **_entry(file, rule, given.get(rule, {}))}
+    schemas = {
+        policy.name: json_format.MessageToDict(policy.configSchema.properties)
+        for policy in stub.GetAnalyzerInfo(empty_pb2.Empty()).policies
+    }
+    default = _entry(f"{file}: all", given.pop("all", {}), {k: v for one in schemas.values() for k, v in one.items()})
+    if unknown := sorted(given.keys() - schemas.keys()):
+        raise InputError(f"{file}: {unknown[0]}: no such rule; this pack has {', '.join(sorted(schemas))}")
+    for rule, schema in schemas.items():
+        entry = {**default, **_entry(f"{file}: {rule}", given.get(rule, {}), schema)}
         configured = request.policyConfig[rule]
         level = str(entry.pop("enforcementLevel", "mandatory"))
         configured.enforcementLevel = analyzer_pb2.EnforcementLevel.Value(level.upper())
@@ -162,13 +167,18 @@ def _configuration(file: Path, stub: Any) -> Any:
     return request
 
 
-def _entry(file: Path, rule: str, value: object) -> dict[str, Any]:
+def _entry(place: str, value: object, schema: dict[str, Any]) -> dict[str, Any]:
+    """What a file says of a rule, held against what the pack publishes: the pack itself does not know the file."""
     entry: object = {"enforcementLevel": value} if isinstance(value, str) else value
     if not isinstance(entry, dict):
-        raise InputError(f"{file}: {rule}: {value!r:.40}; a level or an object is expected")
-    level = cast("dict[str, Any]", entry).get("enforcementLevel", "mandatory")
-    if level not in LEVELS:
-        raise InputError(f"{file}: {rule}.enforcementLevel: {level!r:.40}; one of {', '.join(LEVELS)} is expected")
+        raise InputError(f"{place}: {value!r:.40}; a level or an object is expected")
+    keys: dict[str, Any] = {"enforcementLevel": {"enum": list(LEVELS)}, **schema}
+    for key, given in cast("dict[str, Any]", entry).items():
+        if key not in keys:
+            raise InputError(f"{place}.{key}: no such key; allowed are {', '.join(keys)}")
+        choices = keys[key].get("enum")
+        if choices is not None and given not in choices:
+            raise InputError(f"{place}.{key}: {given!r:.40}; one of {', '.join(choices)} is expected")
     return dict(cast("dict[str, Any]", entry))
 
 
@@ -179,8 +189,9 @@ def _read(file: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{file}:{error.lineno}: {error.msg}; correct the JSON") from None
+    except (ValueError, RecursionError) as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
+        raise InputError(f"{file}:{line}: {error}; correct the JSON") from None
     if not isinstance(document, dict):
         raise InputError(f"{file}:1: an object of rules is expected")
     return cast("dict[str, Any]", document)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from policies import commands
+from policies import commands, stacks
 from policies.cli import main
 from policies.mutation.operators import put
 from policies.packs import all_rules
@@ -37,6 +37,8 @@ def test_judges_an_exported_state_without_the_program(state: Path, capsys: pytes
     assert main(["judge", "--file", str(state)]) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1].startswith("prod: 104 rules, ")
+    assert main(["judge", "--file", str(state), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["compliant"] is True
     assert "excused: restore-drill-is-scheduled" in printed
 
 
@@ -44,6 +46,7 @@ def test_says_what_does_not_hold_with_exit_code_1(weakened: Path, capsys: pytest
     assert main(["judge", "--file", str(weakened), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["compliant"] is False
+    assert found["basis"].startswith("rules of commit ")
     wrong = [one for one in found["verdicts"] if one["verdict"] == "fail"]
     assert {one["rule"] for one in wrong} == {"keys-outlive-mistakes"}
     assert wrong[0]["message"] == "deletionWindowInDays is 7; 30 are expected"
@@ -92,6 +95,22 @@ def _leaves(value: object) -> list[object]:
     return [value]
 
 
+def test_what_is_not_decided_is_a_third_value(
+    prod_plan: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "planned", lambda _: prod_plan)
+    assert main(["judge", "--stack", "prod", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["compliant"] is None
+    assert found["undecided"] == len([one for one in found["verdicts"] if one["verdict"] == "undetermined"]) > 0
+    assert found["basis"].startswith("program and rules of commit ")
+    # Whoever is handed the plan may judge it by other rules.
+    (tmp_path / "plan.json").write_bytes(prod_plan.content)
+    assert main(["judge", "--file", str(tmp_path / "plan.json"), "--planned", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["basis"].startswith("rules of commit ")
+    assert main(["judge", "--file", str(tmp_path / "plan.json")]) == 1
+
+
 def test_lists_the_rules(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rules", "--json"]) == 0
     assert [one["id"] for one in json.loads(capsys.readouterr().out)] == [rule.id for rule in all_rules()]
@@ -116,6 +135,23 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.Captur
 def test_a_stack_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["judge", "--stack", "nowhere"]) == 2
     assert "the project has no stack 'nowhere'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("  ... 1 resources\nerror: there is no stack\n", "there is no stack"),
+        (
+            "  ... 1 resources\nerror: there is 1 problem:\n  members: given: 1\nerror: prod cannot be planned\n",
+            "prod cannot be planned:\nthere is 1 problem:\n  members: given: 1",
+        ),
+        ("error: Program failed:\n  x\n\nerror: prod cannot be planned: Program failed:\n  x\n",
+         "prod cannot be planned: Program failed:\n  x"),
+        ("Segmentation fault\n", "Segmentation fault"),
+    ],
+)  # fmt: skip
+def test_the_cause_is_said_where_a_program_refuses_its_configuration(said: str, message: str) -> None:
+    assert stacks.complaint(said) == message
 
 
 @pytest.mark.parametrize("arguments", [["judge"], ["judge", "--stack", "a", "--file", "b"], ["report", "--stack", "a"]])

@@ -55,7 +55,14 @@ def test_a_stack_without_a_file_has_the_default(pack: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{\n\n!", r"prod\.json:3: "), ("[]", "an object"), ("\xff", "cannot be")]
+    ("text", "message"),
+    [
+        ("{\n\n!", r"prod\.json:3: "),
+        ("[]", "an object"),
+        ("\xff", "cannot be"),
+        ("[" * 100_000, r"prod\.json:1: maximum recursion depth"),
+        (f'{{"all": {"9" * 5000}}}', r"prod\.json:1: Exceeds the limit"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_refused(
     text: str, message: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch

@@ -59,11 +59,12 @@ def test_what_was_undetermined_is_judged_after_the_update(project: Project) -> N
     planned = project.json("preview", "--stack", "staging")
     assert "offsite-speaks-tls-only" in rules(planned, mandatory=False)
     done = project.json("up", "--stack", "staging", "--skip-preview", code=1)
-    assert rules(done, mandatory=True) == {"offsite-speaks-tls-only"}
+    # A policy that allows everybody what it denied is two holes.
+    assert rules(done, mandatory=True) == {"offsite-speaks-tls-only", "writers-cannot-unlock"}
     assert project.made > 250
     # Now that it is known, the next preview stops.
     again = project.json("preview", "--stack", "staging", code=1)
-    assert rules(again, mandatory=True) == {"offsite-speaks-tls-only"}
+    assert rules(again, mandatory=True) == {"offsite-speaks-tls-only", "writers-cannot-unlock"}
 
 
 def excused(rule: str, expires: str) -> str:
@@ -74,9 +75,18 @@ UNUSABLE = [
     ("exemptions.toml", excused("failsafe-mode", "2020-01-01"), "exemptions.toml:7: expires: 2020-01-01 has passed"),
     ("exemptions.toml", excused("no-such-rule", "2026-12-31"), "exemptions.toml:3: rule: 'no-such-rule' is no rule"),
     ("exemptions.toml", "[[exemption]]\nrule = ", "exemptions.toml:2: "),
-    ("redundancy/staging.json", '{"no-such-rule": "mandatory"}', "no-such-rule: no such rule"),
-    ("redundancy/staging.json", '{"failsafe-mode": "maybe"}', "failsafe-mode.enforcementLevel: 'maybe'"),
-    ("retention/staging.json", '{"all": {"undetermined": "pass"}}', "undetermined: 'pass'; one of fail, note"),
+    ("redundancy/staging.json", '{"no-such-rule": "mandatory"}', "redundancy/staging.json: no-such-rule: no such rule"),
+    ("redundancy/staging.json", '{"failsafe-mode": "maybe"}', "staging.json: failsafe-mode.enforcementLevel: 'maybe'"),
+    (
+        "redundancy/staging.json",
+        '{"failsafe-mode": {"level": "advisory"}}',
+        "staging.json: failsafe-mode.level: no such key",
+    ),
+    (
+        "retention/staging.json",
+        '{"all": {"undetermined": "never"}}',
+        "staging.json: all.undetermined: 'never'; one of fail, note",
+    ),
     ("retention/staging.json", '{"all": ', "staging.json:1: "),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from trestle.oscal.assessment_results import AssessmentResults
 
 from console.errors import InputError
 from policies import exemptions
-from policies.evidence import comment, junit, oscal, page, sarif
+from policies.evidence import comment, gathered, junit, oscal, page, sarif
 from policies.evidence.gathered import Evidence, gather, word_of
 from policies.mutation.operators import drop, put
 from policies.packs import PACKS, all_rules
@@ -27,6 +28,12 @@ SHORTER = put("aws:kms/key:Key", "deletionWindowInDays", 7)
 @pytest.fixture(scope="session")
 def good(prod: Judged) -> Evidence:
     return gather(prod, final=True, now=NOW)
+
+
+@pytest.fixture(scope="session")
+def waiting(prod_plan: Judged) -> Evidence:
+    """Production before it is brought up for the first time."""
+    return gather(prod_plan, final=False, given=False, now=NOW)
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +50,60 @@ def test_gathers_what_a_reviewer_asks_for(good: Evidence, prod: Judged) -> None:
     assert {"policies", "python", "pulumi", "compliance-trestle"} <= good.tools.keys()
     assert [one.rule for one in good.exemptions] == ["restore-drill-is-scheduled"]
     assert good.exemptions[0].days_left(NOW.date()) == (date(2027, 2, 28) - date(2026, 11, 26)).days + 1
+
+
+def test_what_is_not_decided_is_neither_compliant_nor_not(waiting: Evidence, good: Evidence, bad: Evidence) -> None:
+    assert (good.word, good.headline) == ("pass", "Every mandatory rule holds")
+    assert (bad.word, bad.headline) == ("fail", "A mandatory rule does not hold")
+    assert waiting.word == "undetermined"
+    assert waiting.undecided >= 2
+    assert (
+        waiting.headline
+        == f"No mandatory rule fails, but {waiting.undecided} verdicts are not decided before the update"
+    )
+    assert f"**prod: {waiting.headline}**" in comment.comment(waiting, None)
+    assert "Every mandatory rule holds" not in page.render(waiting)
+
+
+def test_a_state_is_judged_by_the_commit_s_rules_and_a_plan_is_of_its_program(
+    waiting: Evidence, good: Evidence
+) -> None:
+    assert good.basis.startswith("rules of commit ")
+    assert waiting.basis.startswith("program and rules of commit ")
+    assert "<dd>rules of <code>" in page.render(good)
+    assert "<dd>program and rules of <code>" in page.render(waiting)
+    of = [{one["name"]: one["value"] for one in document(e)["metadata"]["props"]}["commit-of"] for e in (good, waiting)]
+    assert of == ["rules", "program and rules"]
+    assert [json.loads(sarif.render(one))["runs"][0]["properties"]["commitOf"] for one in (good, waiting)] == of
+
+
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [
+        ("policies/rules/new.py", True),
+        ("components/new.py", True),
+        ("Pulumi.prod.yaml", True),
+        ("README.md", True),
+        ("plan.json", False),
+        ("evidence/prod/state.json", False),
+    ],
+)
+def test_what_judges_and_is_not_committed_counts_as_a_change(
+    file: str, changed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
+
+    git("init")
+    (tmp_path / "README.md").write_text("")
+    git("add", "README.md")
+    git("commit", "-m", "x")
+    monkeypatch.setattr(gathered, "ROOT", tmp_path)
+    assert gathered.commit().changed is False
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text("changed")
+    assert gathered.commit().changed is changed
 
 
 # OSCAL
@@ -127,16 +188,29 @@ def test_junit_has_a_case_for_each_verdict(bad: Evidence) -> None:
     assert len(suites.findall(".//skipped")) == len(bad.findings) - words["fail"] - words["pass"]
 
 
+def test_junit_can_be_read_whatever_a_name_holds(prod: Judged) -> None:
+    forged = put("aws:kms/key:Key", "deletionWindowInDays", "a")
+    mutant = next(iter(forged(prod.graph)))
+    (key,) = [one for one in mutant.graph.of("aws:kms/key:Key") if one.read("deletionWindowInDays") == "a"]
+    key.name = "\0\x1b[31m]]><x>\uffff"
+    suites = ElementTree.fromstring(junit.render(gather(Judged(mutant.graph, prod.content, "x"), final=True, now=NOW)))
+    assert "Key \ufffd\ufffd[31m]]><x>\ufffd" in {case.get("name") for case in suites.iter("testcase")}
+
+
 # Markdown and HTML
 
 
 def test_a_comment_names_what_fails_and_cannot_be_steered(prod: Judged) -> None:
-    forged = put("aws:kms/key:Key", "deletionWindowInDays", "[x](https://evil.example) @team <img src=x>")
+    forged = put(
+        "aws:kms/key:Key",
+        "deletionWindowInDays",
+        "[x](https://evil.example) @team &commat;team <img src=x> www.evil.example",
+    )
     mutant = next(iter(forged(prod.graph)))
     text = comment.comment(gather(Judged(mutant.graph, prod.content, "x"), final=True, now=NOW), None)
     assert text.startswith("### Verdicts\n\n**prod: A mandatory rule does not hold**")
     assert "`keys-outlive-mistakes`" in text
-    for hostile in ("[x]", "<img", " @team"):
+    for hostile in ("[x]", "<img", "@team", "&commat;", "https://", "www."):
         assert hostile not in text
 
 

@@ -51,6 +51,9 @@ def test_unknowns_inside_of_lists_are_named() -> None:
     [
         ("text", 1, "a text is expected"),
         ("number", "many", "a number is expected"),
+        ("number", True, "a number is expected"),
+        ("number", float("nan"), "a number is expected"),
+        ("number", "inf", "a number is expected"),
         ("flag", "true", "true or false is expected"),
         ("words", "x", "a list is expected"),
         ("items", ["x"], "a mapping is expected"),

@@ -12,7 +12,7 @@ from policies.evidence import page as renderer
 from policies.evidence.gathered import Evidence
 from tests.workers.browser import AXE, chromium
 
-from .test_evidence import bad, good  # noqa: F401 (fixtures)
+from .test_evidence import bad, good, waiting  # noqa: F401 (fixtures)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def opened(browser: Browser, evidence: Evidence, folder: Path, **context: object
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("which", ["good", "bad"])
+@pytest.mark.parametrize("which", ["good", "bad", "waiting"])
 def test_axe_finds_nothing(
     browser: Browser, tmp_path: Path, request: pytest.FixtureRequest, scheme: str, which: str
 ) -> None:
@@ -54,9 +54,25 @@ def test_says_first_whether_it_holds(browser: Browser, tmp_path: Path, good: Evi
     expect(page.get_by_text("95 days left")).to_be_visible()
     page = opened(browser, bad, tmp_path)
     expect(page.get_by_role("heading", level=1)).to_contain_text("A mandatory rule does not hold")
+    expect(page).to_have_title("Not compliant \N{EN DASH} availability policies of prod")
     # What fails is open without anybody's doing.
     expect(page.locator("#RED-5").get_by_text("it has no DNSSEC")).to_be_visible()
     expect(page.locator("#RED-5 details.pass .rule").first).to_be_hidden()
+
+
+def test_says_first_that_something_is_not_decided(browser: Browser, tmp_path: Path, waiting: Evidence) -> None:  # noqa: F811
+    page = opened(browser, waiting, tmp_path)
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_contain_text("verdicts are not decided before the update")
+    expect(heading).to_have_class("undetermined")
+    expect(page).to_have_title("Not decided \N{EN DASH} availability policies of prod")
+
+
+def test_no_date_is_broken(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
+    page = opened(browser, good, tmp_path, viewport={"width": 700, "height": 700})
+    date = page.get_by_text("2027-02-28")
+    height = date.evaluate("(one) => one.getClientRects().length")
+    assert height == 1
 
 
 def test_every_promise_leads_to_its_rules(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811

@@ -39,11 +39,48 @@ ENTRY: dict[str, Any] = {"urn": f"{PREFIX}a:b/c:D::x", "type": "a:b/c:D"}
         (json.dumps(export(ENTRY | {"inputs": []})), r"deployment.resources\[0\].inputs: \[\], an object is expected"),
         (json.dumps(export(ENTRY | {"dependencies": "x"})), r"deployment.resources\[0\].dependencies"),
         (json.dumps(export(ENTRY, ENTRY | {"parent": 1})), r"deployment.resources\[1\].parent: 1, a text"),
+        (json.dumps(export(ENTRY | {"dependencies": [{}]})), r"resources\[0\].dependencies\[0\]: \{\}, a text"),
+        (json.dumps(export(ENTRY | {"dependencies": ["x", None]})), r"dependencies\[1\]: None, a text"),
+        (json.dumps(export(ENTRY | {"propertyDependencies": {"a": 5}})), r"propertyDependencies.a: 5, a list"),
+        (
+            json.dumps(export(ENTRY | {"propertyDependencies": {"a": [{}]}})),
+            r"propertyDependencies.a\[0\]: \{\}, a text",
+        ),
+        (json.dumps(export(ENTRY | {"protect": "false"})), r"resources\[0\].protect: 'false', true or false"),
+        (json.dumps(export(ENTRY | {"delete": 1})), r"resources\[0\].delete: 1, true or false"),
+        (json.dumps(export(ENTRY | {"id": {"a": 1}})), r"resources\[0\].id: \{'a': 1\}, a text"),
+        (json.dumps(export(ENTRY | {"urn": "x"})), r"resources\[0\].urn: 'x', urn:pulumi:STACK::PROJECT::TYPE::NAME"),
+        (json.dumps(export(ENTRY | {"urn": "urn:pulumi:../x::p::t::n"})), r"resources\[0\].urn: 'urn:pulumi:../x"),
+        (json.dumps(export(ENTRY | {"urn": "urn:pulumi:a\0b::p::t::n"})), r"resources\[0\].urn: "),
+        (json.dumps(export(ENTRY | {"urn": "urn:pulumi:a::p::t::n\n"})), r"resources\[0\].urn: "),
+        (json.dumps(export(ENTRY | {"urn": "urn:pulumi:a::p::t::\ud800"})), "not JSON .*surrogates"),
+        (json.dumps(export(ENTRY, ENTRY)), r"resources\[1\].urn: '.*::x' is there twice"),
+        (json.dumps(export(ENTRY, ENTRY | {"urn": "urn:pulumi:other::p::t::n"})), "is of another stack than test"),
+        (json.dumps(export(ENTRY | {"delete": True})), "deployment.resources: all are to be deleted"),
+        (json.dumps(export(ENTRY | {"inputs": {"a": float("nan")}})), r"not JSON \(NaN is no figure\)"),
+        (json.dumps(export(ENTRY | {"inputs": {"a": float("-inf")}})), r"not JSON \(-Infinity is no figure\)"),
+        (json.dumps(export(ENTRY | {"inputs": {"a": 1}})).replace("1}", "1e999}"), r"not JSON \(1e999 is no figure\)"),
+        (json.dumps(export(ENTRY | {"inputs": {"a": 1}})).replace("1}", "[" * 900 + "]" * 900 + "}"), "not JSON"),
     ],
 )
 def test_what_is_no_state_is_refused_by_its_place(document: str, place: str) -> None:
     with pytest.raises(InputError, match=f"state.json.*{place}"):
         from_export(document.encode(), "state.json")
+
+
+@pytest.mark.parametrize(
+    "key", ["inputs", "outputs", "propertyDependencies", "dependencies", "protect", "parent", "id"]
+)
+def test_what_is_null_is_not_there(key: str) -> None:
+    (found,) = from_export(json.dumps(export(ENTRY | {key: None})).encode(), "x").graph.resources
+    assert (found.properties, found.protect, found.parent) == ({}, False, "")
+
+
+@pytest.mark.parametrize("plaintext", ["", "[" * 100_000, '"\\ud800"', "NaN", 1, None])
+def test_a_secret_that_is_no_json_stays_a_secret(plaintext: object) -> None:
+    held = {SIGNATURE: SECRET, "plaintext": plaintext}
+    graph = from_export(json.dumps(export(ENTRY | {"inputs": {"a": held}})).encode(), "x").graph
+    assert graph.resources[0].properties == {"a": Unknown.SECRET}
 
 
 def test_the_command_refuses_it_with_exit_code_2(tmp_path: Path) -> None:

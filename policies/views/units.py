@@ -1,0 +1,114 @@
+"""systemd units among a machine's files, section by section, and whatever else there would have a say over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from policies.views.calendars import calendar_gap_seconds
+from policies.views.machines import ENVIRONMENT, UNITS, Machine, duration_seconds, sections
+
+SLACK_SECONDS: Final = 60.0  # how late systemd starts a timer if nobody says anything
+# What makes a service do nothing, or something else, though its command is as it should be.
+DECIDING: Final = ("Condition", "Assert", "ExecCondition", "ExecStartPre", "Environment", "PassEnvironment")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit of a machine, `backbuild-backup@full.service`: its own file, or its template's."""
+
+    machine: Machine
+    name: str
+
+    @property
+    def path(self) -> str:
+        """Where it stands."""
+        stem, kind = self._parts
+        own = f"{UNITS}/{self.name}"
+        return own if own in self.machine.files else f"{UNITS}/{stem.partition('@')[0]}@.{kind}" if "@" in stem else own
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        stem, _, kind = self.name.rpartition(".")
+        return stem, kind
+
+    def values(self, section: str, key: str) -> list[str]:
+        """What a key is set to in a section, once or several times; an empty value forgets those before it."""
+        found: list[str] = []
+        for name, value in sections(self.machine.file(self.path)).get(section, ()):
+            if name == key:
+                found = [*found, value] if value else []
+        return found
+
+    def last(self, section: str, key: str) -> str:
+        """What a key is set to that is set once; empty where it is not."""
+        return (self.values(section, key) or [""])[-1]
+
+    def overruled(self) -> str | None:
+        """What else decides about it than its file says at first sight."""
+        for drop_in in self._drop_ins():
+            return f"{drop_in} overrules {self.name}; write it into the unit itself"
+        for section, settings in sections(self.machine.file(self.path)).items():
+            for key, _ in settings:
+                if key.startswith(DECIDING):
+                    return f"{self.path}: {key} in [{section}] decides whether it does anything"
+        return None
+
+    def _drop_ins(self) -> Iterator[str]:
+        stem, kind = self._parts
+        for path in self.machine.files:
+            folder = path.split("/")[-2]
+            whose = folder.removesuffix(f"{kind}.d").removesuffix(".")
+            if folder.endswith((f".{kind}.d", f"/{kind}.d")) or folder == f"{kind}.d":
+                general = not whose or (whose.endswith("-") and stem.startswith(whose))
+                if general or whose in {stem, f"{stem.partition('@')[0]}@"}:
+                    yield path
+
+
+def late(machine: Machine, timer: str, most_seconds: float) -> str | None:
+    """What is wrong with a timer that must elapse at least so often."""
+    if timer not in machine.services:
+        return f"{ENVIRONMENT}: SERVICES does not enable {timer}"
+    if timer in machine.figure(ENVIRONMENT, "DISABLED").split():
+        return f"{ENVIRONMENT}: DISABLED names {timer}, too"
+    unit = Unit(machine, timer)
+    gap, delay = _gap(unit), _delay(unit)
+    if isinstance(gap, str) or isinstance(delay, str):
+        return gap if isinstance(gap, str) else str(delay)
+    if gap + delay > most_seconds:
+        late_by = f" and {delay / 3600:g} h of delay" if delay else ""
+        return f"{unit.path}: it leaves {gap / 3600:g} h{late_by}; {most_seconds / 3600:g} h at most are promised"
+    return unit.overruled()
+
+
+def _gap(unit: Unit) -> float | str:
+    """The longest time between two of a timer's hours, or why that is not known."""
+    calendars = unit.values("Timer", "OnCalendar")
+    gaps = {calendar: calendar_gap_seconds(calendar) for calendar in calendars}
+    for calendar, gap in gaps.items():
+        if gap is None:
+            return f"{unit.path}: OnCalendar={calendar} is not understood; write *-*-* HH:MM:SS UTC"
+    return min((gap for gap in gaps.values() if gap), default=f"{unit.path}: [Timer] sets no OnCalendar")
+
+
+def _delay(unit: Unit) -> float | str:
+    """How much later than its hour a timer may elapse; a minute is systemd's own and counts for nothing."""
+    found = [duration_seconds(unit.last("Timer", key) or "0") for key in ("RandomizedDelaySec", "AccuracySec")]
+    known = [seconds for seconds in found if seconds is not None]
+    if len(known) < len(found):
+        return f"{unit.path}: RandomizedDelaySec or AccuracySec is not understood; write seconds"
+    return max(sum(known) - SLACK_SECONDS, 0.0)
+
+
+def starts(machine: Machine, timer: str, service: str, command: str) -> str | None:
+    """What is wrong with what a timer starts: the service it names, and the one command of that."""
+    unit = Unit(machine, timer)
+    named = unit.last("Timer", "Unit") or f"{timer.removesuffix('.timer')}.service"
+    if named != service:
+        return f"{unit.path}: Unit={named}; {service} is expected"
+    started = Unit(machine, service)
+    commands = started.values("Service", "ExecStart")
+    if commands != [command]:
+        return f"{started.path}: ExecStart={' and '.join(commands) or 'not set'}; {command} is expected"
+    return started.overruled()

@@ -132,9 +132,7 @@ class Display:
             found = [one for one in plan.violations if one.pack == pack]
             failed = len({one.rule for one in found if one.mandatory})
             words = (
-                f"{failed} mandatory rule{'s' if failed != 1 else ''} failed"
-                if failed
-                else "every mandatory rule holds"
+                f"{failed} mandatory rule{'s' if failed != 1 else ''} failed" if failed else "no mandatory rule fails"
             )
             self._console.print(f"    {pack}: {words}", style="red" if failed else "green")
             for one in found:

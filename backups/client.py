@@ -9,7 +9,7 @@ import httpx
 from console.errors import CommandError
 from console.tables import cell
 
-PATIENCE_SECONDS = 30.0  # the Worker gives up after 20
+PATIENCE_SECONDS = 30.0  # the Worker gives up after 10
 LARGEST_BYTES = 64 * 1024 * 1024  # 65 groups with all that a rotation keeps are a quarter of it
 OK, UNAUTHORIZED, UNAVAILABLE = 200, 401, 503
 

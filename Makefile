@@ -3,6 +3,9 @@
 
 SHELL := /bin/bash
 STACK ?= staging
+# Which engine `up` and `preview` use: the sandbox's own, or ENGINE=pulumi, the Pulumi CLI (`make pulumi` builds it).
+ENGINE ?= sandbox
+CLI := $(if $(filter pulumi,$(ENGINE)),$(if $(wildcard .venv/bin/pulumi)$(shell command -v pulumi),,pulumi))
 PYTHON := .venv/bin/python
 UV := .venv/bin/uv
 RUNTIME := .venv/.installed-runtime
@@ -13,7 +16,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CODE := __main__.py components machines policies sandbox status backups console benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install up preview test lint format picture benchmark page outages injections rotations mutation evidence \
+.PHONY: help install up preview pulumi conformance test lint format picture benchmark page outages injections rotations mutation evidence \
   requirements clean
 
 help: ## What can be made
@@ -21,11 +24,17 @@ help: ## What can be made
 
 install: $(RUNTIME) ## Install what the programs need, and nothing else
 
-up: $(RUNTIME) ## Plan the staging platform (or STACK=prod) and bring it up in the sandbox
-	@$(PYTHON) -m sandbox up --stack $(STACK)
+up: $(RUNTIME) $(CLI) ## Plan the staging platform (or STACK=prod) and bring it up in the sandbox
+	@$(PYTHON) -m sandbox up --stack $(STACK) --engine $(ENGINE)
 
-preview: $(RUNTIME) ## Plan STACK (staging, prod) in the sandbox, changing nothing
-	@$(PYTHON) -m sandbox preview --stack $(STACK)
+preview: $(RUNTIME) $(CLI) ## Plan STACK (staging, prod) in the sandbox, changing nothing
+	@$(PYTHON) -m sandbox preview --stack $(STACK) --engine $(ENGINE)
+
+pulumi: $(RUNTIME) ## Build the pinned Pulumi CLI into .venv/bin (ten minutes, needs Go), unless the PATH has it
+	@bin/build-pulumi
+
+conformance: pulumi ## Compare the sandbox's engine with Pulumi's: plans, calls to the clouds, states, policies
+	@$(PYTHON) -m sandbox.conformance
 
 test: $(DEVELOPMENT) $(WORKERS) ## Install what the tests need, and run them
 	@bin/ensure-debian shellcheck chromium postgresql pgbackrest

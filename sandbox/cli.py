@@ -59,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     preview = running("preview", commands.preview, "show what `up` would do")
     up = running("up", commands.up, "bring the stack to what the program declares")
     for judged in (preview, up):
+        judged.add_argument(
+            "--engine",
+            choices=("sandbox", "pulumi"),
+            default="sandbox",
+            help="which engine plans and updates: the sandbox's own (default), or the Pulumi CLI on the PATH",
+        )
         judged.add_argument("--skip-policies", action="store_true", help="do not run the packs below policies/")
     up.add_argument("--skip-preview", action="store_true", help="do not plan first")
     up.add_argument("--yes", action="store_true", help="accepted for likeness with pulumi; the sandbox never asks")

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from sandbox.engine import operations
 from sandbox.engine.display import Display
@@ -27,8 +28,24 @@ def _root(options: argparse.Namespace) -> Path:
     return Path(options.cwd).resolve()
 
 
+def _official() -> ModuleType:
+    """The runs under the Pulumi CLI."""
+    from sandbox.official import runs  # noqa: PLC0415 (brings gRPC and the Automation API with it)
+
+    return runs
+
+
 def preview(options: argparse.Namespace) -> int:
     """`preview`."""
+    if options.engine == "pulumi":
+        return _official().preview(
+            _root(options),
+            options.stack,
+            clouds(),
+            policies=not options.skip_policies,
+            json=options.json,
+            diff=options.diff,
+        )
     display = Display(options, "Previewing update")
     with display:
         result = operations.preview(
@@ -39,6 +56,16 @@ def preview(options: argparse.Namespace) -> int:
 
 def up(options: argparse.Namespace) -> int:
     """`up`."""
+    if options.engine == "pulumi":
+        return _official().up(
+            _root(options),
+            options.stack,
+            clouds(),
+            policies=not options.skip_policies,
+            json=options.json,
+            diff=options.diff,
+            skip_preview=options.skip_preview,
+        )
     display = Display(options, "Updating")
     planned = None if options.skip_preview else display.planned
     with display:

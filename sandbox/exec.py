@@ -11,6 +11,8 @@ from pathlib import Path
 from sandbox.engine import secrets
 from sandbox.engine.errors import EngineError, InputError
 from sandbox.engine.workspace import Workspace, find
+from sandbox.official import language
+from sandbox.official.stack import attachment
 
 
 class NotFoundError(EngineError):
@@ -30,8 +32,16 @@ def run(root: Path, stack: str, words: list[str]) -> int:
     from sandbox.clouds.server import serve  # noqa: PLC0415
 
     workspace = find(root, stack)
-    with workspace.locked(" ".join(["exec", *command])), open_clouds(workspace.store) as clouds, serve(clouds) as ports:
-        return subprocess.run(command, cwd=root, env=environment(os.environ, workspace, ports), check=False).returncode
+    with (
+        workspace.locked(" ".join(["exec", *command])),
+        open_clouds(workspace.store) as clouds,
+        serve(clouds) as ports,
+        language.serve() as port,
+    ):
+        given = environment(os.environ, workspace, ports)
+        if shutil.which("pulumi-language-python") is None:  # an installed CLI brings its own language host
+            given.setdefault("PULUMI_DEBUG_LANGUAGES", f"python:{port}")
+        return subprocess.run(command, cwd=root, env=given, check=False).returncode
 
 
 def environment(given: Mapping[str, str], workspace: Workspace, ports: Mapping[str, int]) -> dict[str, str]:
@@ -39,10 +49,9 @@ def environment(given: Mapping[str, str], workspace: Workspace, ports: Mapping[s
     backend = (workspace.home / "pulumi").resolve()
     backend.mkdir(parents=True, exist_ok=True)
     ours = {
-        "PULUMI_DEBUG_PROVIDERS": ",".join(f"{package}:{port}" for package, port in ports.items()),
-        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-        "PULUMI_SKIP_UPDATE_CHECK": "1",
+        **attachment(ports),
         "PULUMI_BACKEND_URL": f"file://{backend}",
+        "PULUMI_HOME": str(workspace.home.resolve() / "pulumi-home"),
     }
     if not given.keys() & {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"}:
         secrets.passphrase(workspace.home, create=True)

@@ -11,17 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from sandbox.clouds.cloud import Cloud
-from sandbox.clouds.clouds import Clouds
-from sandbox.provider import Change, Checked, ProviderError
+from sandbox.provider import Change, Checked, Provider, ProviderError
 from sandbox.values import Properties, UnsupportedValueError, from_struct, reveal, to_struct
 
 Request = TypeVar("Request")
@@ -35,6 +34,28 @@ _KINDS = {
     Change.UPDATE: provider_pb2.PropertyDiff.UPDATE,
     Change.UPDATE_REPLACE: provider_pb2.PropertyDiff.UPDATE_REPLACE,
 }
+
+
+class Clouds(Protocol):
+    """What can be served: a provider for each package."""
+
+    packages: tuple[str, ...]
+
+    def provider(self, package: str, version: str = "") -> Provider:
+        """The provider of a package, not yet configured."""
+        ...
+
+    def forget_plans(self) -> None:
+        """Begin another preview."""
+        ...
+
+
+class OpenClouds(Protocol):
+    """Opens clouds that can be served."""
+
+    def __call__(self, store: Path, *, readonly: bool = False) -> AbstractContextManager[Clouds]:
+        """The clouds on the objects in `store`."""
+        ...
 
 
 class Context(Protocol):
@@ -98,11 +119,11 @@ class ProviderServer(provider_pb2_grpc.ResourceProviderServicer):
 
     def __init__(self, clouds: Clouds, package: str) -> None:
         self._clouds: Clouds = clouds
-        self._base: Cloud = clouds.provider(package)
-        self._configured: dict[str, Cloud] = {}
+        self._base: Provider = clouds.provider(package)
+        self._configured: dict[str, Provider] = {}
         self._engine: str = ""
 
-    def _of(self, context: Context) -> Cloud:
+    def _of(self, context: Context) -> Provider:
         found = self._configured.get(context.peer())
         if found is None:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"this {self._base.package} provider is not configured")

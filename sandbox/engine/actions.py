@@ -81,10 +81,8 @@ class Actions:
 
     def _record(self, made: Resource, old: Resource | None) -> None:
         """Record a resource, under another name than before if it was found by an alias."""
-        if old is None or old.urn == made.urn:
-            self._state.put(made)
-        else:
-            self._state.put(replace(made, aliases=[old.urn]))
+        self._state.put(made)
+        if old is not None and old.urn != made.urn:
             self._state.remove(old)
 
     def delete(self, resource: Resource, *, to_be_replaced: bool = False) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from sandbox.engine import deletion, paths, steps, urns
 from sandbox.engine.actions import Actions
+from sandbox.engine.aliases import former_urns
 from sandbox.engine.errors import EngineError
 from sandbox.engine.graph import Dependents
 from sandbox.engine.plan import Plan, Step
@@ -67,7 +68,8 @@ class Deployment:
         self._actions: Actions = Actions(state, self.providers, watcher, preview=preview)
         self._registered: dict[str, Resource] = {}
         self._claimed: set[str] = set()
-        self._aliased: dict[str, str] = {}
+        self._aliased: dict[str, str] = {}  # former URN to present URN
+        self._renamed: dict[str, str] = {}  # and back
         self._condemned: dict[str, Resource] = {}
         self._dependents: Dependents = Dependents(state.entries())
         self._claiming: threading.Lock = threading.Lock()
@@ -180,16 +182,28 @@ class Deployment:
                 raise EngineError(f"{goal.urn} is registered twice; give one of the two another name")
             if goal.parent and goal.parent not in self._claimed:
                 raise EngineError(f"{goal.urn}: its parent {goal.parent} is not registered")
+            if goal.urn in self._aliased:
+                raise EngineError(
+                    f"{goal.urn} is the former URN of {self._aliased[goal.urn]}, by an alias; give one another name"
+                )
             self._claimed.add(goal.urn)
-            for alias in goal.aliases:
-                self._aliased[alias] = goal.urn
+            if self._state.get(goal.urn) is None:
+                self._find_by_alias(goal)
+
+    def _find_by_alias(self, goal: Goal) -> None:
+        """Look the resource up under its former URNs, and remember the one under which it stands."""
+        for urn in former_urns(goal.urn, goal.parent, goal.aliases, self._renamed):
+            if self._state.get(urn) is None:
+                continue
+            if urn in self._claimed or urn in self._aliased:
+                other = self._aliased.get(urn, urn)
+                raise EngineError(f"{goal.urn} names {urn} as an alias, which {other} is; remove the alias from one")
+            self._aliased[urn] = goal.urn
+            self._renamed[goal.urn] = urn
+            return
 
     def _old(self, goal: Goal) -> Resource | None:
-        for urn in (goal.urn, *goal.aliases):
-            old = self._state.get(urn)
-            if old is not None and (urn == goal.urn or urn not in self._claimed):
-                return old
-        return None
+        return self._state.get(self._renamed.get(goal.urn, goal.urn))
 
     # -- the three kinds of resources
 

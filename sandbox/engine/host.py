@@ -37,8 +37,11 @@ class Program:
         finally:
             os.close(reading)
 
-    def run(self, address: str, watcher: Watcher, *, preview: bool) -> int:
-        """Let the program run against the services at `address`; returns its exit code, negative for a signal."""
+    def run(self, address: str, watcher: Watcher, *, preview: bool, engine: str = "") -> int:
+        """Let the program run and return its exit code, negative for a signal.
+
+        The resource monitor is at `address`, and so are the logs, unless they have an address of their own, `engine`.
+        """
         readers = [
             threading.Thread(target=_relay, args=(stream, watcher), daemon=True)
             for stream in (self._process.stdout, self._process.stderr)
@@ -47,6 +50,7 @@ class Program:
             reader.start()
         told = {
             "address": address,
+            "engine": engine or address,
             "project": self._project.name,
             "stack": self._project.stack,
             "root": str(self._project.root),

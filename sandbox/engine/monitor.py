@@ -12,6 +12,7 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, resource_pb2, resource_pb2_grpc
 
+from sandbox.engine.aliases import Alias
 from sandbox.engine.deployment import Deployment, Registered, StoppedError
 from sandbox.engine.errors import EngineError, UnsupportedError
 from sandbox.engine.steps import Goal
@@ -23,7 +24,7 @@ THREADS: Final = 32
 MESSAGE_SIZE: Final = 400 * 1024 * 1024  # what the SDK itself allows
 STOPPED: Final = "the run has stopped"
 _SEVERITIES: Final = {0: "debug", 1: "info", 2: "warning", 3: "error"}
-_FEATURES: Final = ("secrets",)
+_FEATURES: Final = ("secrets", "aliasSpecs")
 
 T = TypeVar("T")
 
@@ -40,7 +41,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             project=self._deployment.project,
             stack=self._deployment.stack,
             dryRun=self._deployment.preview,
-            supportedFeatures=[resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS],
+            supportedFeatures=[
+                resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,
+                resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
+            ],
         )
 
     def SupportsFeature(
@@ -224,7 +228,7 @@ def _goal(urn: str, request: resource_pb2.RegisterResourceRequest) -> Goal:
         retain_on_delete=request.retainOnDelete,
         delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
         additional_secret_outputs=list(request.additionalSecretOutputs),
-        aliases=[alias for alias in request.aliasURNs if alias != urn],
+        aliases=[*map(_alias, request.aliases), *(Alias(urn=alias) for alias in request.aliasURNs)],
         ignore_changes=list(request.ignoreChanges),
         replace_on_changes=list(request.replaceOnChanges),
         custom_timeouts=_timeouts(request),
@@ -248,6 +252,20 @@ def _refuse_unsupported(urn: str, request: resource_pb2.RegisterResourceRequest)
     for option, value in used.items():
         if value:
             raise UnsupportedError(f"{urn}: {option} is not supported by the sandbox; remove it to use the sandbox")
+
+
+def _alias(alias: Any) -> Alias:
+    if alias.urn:
+        return Alias(urn=alias.urn)
+    spec = alias.spec
+    return Alias(
+        name=spec.name,
+        type=spec.type,
+        parent=spec.parentUrn,
+        no_parent=spec.noParent,
+        project=spec.project,
+        stack=spec.stack,
+    )
 
 
 def _timeouts(request: resource_pb2.RegisterResourceRequest) -> dict[str, float]:

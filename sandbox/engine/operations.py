@@ -53,6 +53,7 @@ def up(
     settings = project.load(root, stack)
     workspace = find(root, stack)
     with workspace.locked(command):
+        workspace.demand_state()
         if planned is not None:
             result = _run(settings, workspace, clouds, watcher, planning=True, policies=policies)
             planned(result.plan)
@@ -134,6 +135,7 @@ def refresh(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Res
     project.load(root, stack)
     workspace = find(root, stack)
     with workspace.locked("refresh"), workspace.open() as state, clouds(workspace.store) as opened:
+        workspace.demand_state()
         from sandbox.engine.providers import Providers  # noqa: PLC0415
         from sandbox.engine.refresh import refresh as read_all  # noqa: PLC0415
         from sandbox.engine.settle import settle  # noqa: PLC0415
@@ -153,6 +155,7 @@ def destroy(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Res
     settings = project.load(root, stack)
     workspace = find(root, stack)
     with workspace.locked("destroy"), workspace.open() as state, clouds(workspace.store) as opened:
+        workspace.demand_state()
         from sandbox.engine.deployment import Deployment  # noqa: PLC0415
         from sandbox.engine.settle import settle  # noqa: PLC0415
 

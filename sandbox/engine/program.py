@@ -106,7 +106,7 @@ def main(pipe: int) -> int:
     os.environ["PULUMI_CONFIG"] = json.dumps(told["config"])
     settings = pulumi.runtime.Settings(
         monitor=told["address"],
-        engine=EngineLog(told["address"]),
+        engine=EngineLog(told["engine"]),
         project=told["project"],
         stack=told["stack"],
         parallel=THREADS,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from sandbox.engine import paths, urns
+from sandbox.engine.aliases import Alias
 from sandbox.engine.plan import PropertyChange
 from sandbox.engine.state import Resource
 from sandbox.provider import Change, Difference
@@ -30,7 +31,7 @@ class Goal:
     retain_on_delete: bool = False
     delete_before_replace: bool | None = None
     additional_secret_outputs: list[str] = field(default_factory=list[str])
-    aliases: list[str] = field(default_factory=list[str])
+    aliases: list[Alias] = field(default_factory=list[Alias])
     ignore_changes: list[str] = field(default_factory=list[str])
     replace_on_changes: list[str] = field(default_factory=list[str])
     custom_timeouts: dict[str, float] = field(default_factory=dict[str, float])

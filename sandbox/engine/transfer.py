@@ -10,8 +10,9 @@ from typing import Any, Final, cast
 
 from sandbox.engine import project, urns
 from sandbox.engine.errors import InputError
+from sandbox.engine.project import Project
 from sandbox.engine.state import FIELDS, Resource, decode, dependencies_of, encode, to_entry
-from sandbox.engine.workspace import find
+from sandbox.engine.workspace import Workspace, find
 from sandbox.ledger import Entry
 from sandbox.values import UNKNOWN, Properties, Secret, Value, reveal, transform
 
@@ -59,13 +60,18 @@ def import_state(root: Path, stack: str, text: str) -> Path | None:
         document: Any = json.loads(text)
     except ValueError as error:
         raise InputError(f"the state to import is not JSON: {error}") from None
-    if problems := list(check(document, settings.stack, settings.name)):
-        raise InputError("the state cannot be imported: " + "; ".join(problems))
     workspace = find(root, stack)
     with workspace.locked("import"):
-        existed = workspace.state.exists()
-        with workspace.open() as state:
-            state.replace(decode(cast(Entry, document)))
+        return replace_state(settings, workspace, document)
+
+
+def replace_state(settings: Project, workspace: Workspace, document: Any) -> Path | None:
+    """The same for a workspace whose lock is held."""
+    if problems := list(check(document, settings.stack, settings.name)):
+        raise InputError("the state cannot be imported: " + "; ".join(problems))
+    existed = workspace.state.exists()
+    with workspace.open() as state:
+        state.replace(decode(cast(Entry, document)))
     return workspace.state.with_name(workspace.state.name + ".previous") if existed else None
 
 

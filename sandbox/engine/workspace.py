@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sandbox.engine import lock, secrets
+from sandbox.engine.errors import EngineError
 from sandbox.engine.providers import Clouds
 from sandbox.engine.state import State
 
@@ -43,6 +44,19 @@ class Workspace:
     def store(self) -> Path:
         """The objects of the simulated clouds."""
         return self.folder / "clouds.json"
+
+    @property
+    def official(self) -> Path:
+        """Where the official CLI keeps the stack while it updates it; gone once its state is handed back."""
+        return self.folder / "official"
+
+    def demand_state(self) -> None:
+        """Refuse a state that lags behind, because an update under the official CLI was cut off."""
+        if self.official.exists():
+            raise EngineError(
+                f"the last update under the Pulumi CLI was cut off and its state is still in {self.official}; "
+                "run the same command with --engine pulumi to take it over"
+            )
 
     def locked(self, command: str) -> AbstractContextManager[None]:
         """Hold the stack's lock."""

@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from sandbox import cli, commands
-from tests.sandbox.engine.fake import open_clouds
+from sandbox.conformance.things import open_clouds
 
 commands.clouds = lambda: open_clouds
 sys.exit(cli.main())

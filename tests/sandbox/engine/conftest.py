@@ -13,37 +13,9 @@ from typing import Any
 
 import pytest
 
+from sandbox.conformance.things import PRELUDE
+
 COMMAND = Path(__file__).with_name("command.py")
-
-PRELUDE = """
-import pulumi
-from pulumi import ResourceOptions as Opts
-
-
-class Thing(pulumi.CustomResource):
-    address: pulumi.Output[str]
-    serial: pulumi.Output[int]
-    password: pulumi.Output[str]
-    name: pulumi.Output[str]
-
-    def __init__(self, resource_name, opts=None, **properties):
-        for key in ("address", "serial", "name", "password", "region"):
-            properties.setdefault(key, None)
-        merged = Opts.merge(Opts(version="1.0.0"), opts)
-        super().__init__("fake:index:Thing", resource_name, properties, merged)
-
-
-class Provider(pulumi.ProviderResource):
-    def __init__(self, resource_name, opts=None, **properties):
-        super().__init__("fake", resource_name, properties, Opts.merge(Opts(version="1.0.0"), opts))
-
-
-class Group(pulumi.ComponentResource):
-    def __init__(self, resource_name, opts=None):
-        super().__init__("test:index:Group", resource_name, {}, opts)
-
-
-"""
 
 
 @dataclass

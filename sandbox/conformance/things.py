@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002 (the signatures are the provider protocol's)
-"""A provider of package `fake` for the engine's tests: objects in a ledger of their own, every call in a log.
+"""A cloud of one type, for comparing and testing engines: package `fake`, objects in a ledger, every call in a log.
 
 `Thing` takes `name`, `size`, `tags`, `ref`, `password` (all updatable), `zone` (replaces), `slot` (replaces, deleting
 first), `wait` (seconds that a create takes) and `fail` (makes create and update fail). It gives `address` and `serial`.
@@ -9,42 +9,79 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sandbox.engine import steps
 from sandbox.ledger import Ledger
 from sandbox.provider import Change, Checked, CheckFailure, Difference, Found, ProviderError
 from sandbox.values import UNKNOWN, Properties, holds_unknown
 
-KNOWN = {"name", "size", "tags", "ref", "password", "zone", "slot", "wait", "fail", "region", "refs"}
-REPLACES = {"zone", "slot"}
+KNOWN: Final = {"name", "size", "tags", "ref", "password", "zone", "slot", "wait", "fail", "region", "refs"}
+REPLACES: Final = {"zone", "slot"}
+
+
+PRELUDE: Final = """
+import pulumi
+from pulumi import ResourceOptions as Opts
+
+
+class Thing(pulumi.CustomResource):
+    address: pulumi.Output[str]
+    serial: pulumi.Output[int]
+    password: pulumi.Output[str]
+    name: pulumi.Output[str]
+
+    def __init__(self, resource_name, opts=None, **properties):
+        for key in ("address", "serial", "name", "password", "region"):
+            properties.setdefault(key, None)
+        merged = Opts.merge(Opts(version="1.0.0"), opts)
+        super().__init__("fake:index:Thing", resource_name, properties, merged)
+
+
+class Provider(pulumi.ProviderResource):
+    def __init__(self, resource_name, opts=None, **properties):
+        super().__init__("fake", resource_name, properties, Opts.merge(Opts(version="1.0.0"), opts))
+
+
+class Group(pulumi.ComponentResource):
+    def __init__(self, resource_name, opts=None):
+        super().__init__("test:index:Group", resource_name, {}, opts)
+
+
+"""
+"""What a program on this cloud begins with."""
 
 
 class Fake:
-    package = "fake"
-    version = "1.0.0"
+    """The provider of package `fake` in one configuration."""
+
+    package: str = "fake"
+    version: str = "1.0.0"
 
     def __init__(self, ledger: Ledger, log: Path, settings: Properties | None = None) -> None:
-        self.ledger = ledger
-        self.log = log
-        self.settings = settings or {}
-        self._lock = threading.Lock()
+        self.ledger: Ledger = ledger
+        self.log: Path = log
+        self.settings: Properties = settings or {}
+        self._lock: threading.Lock = threading.Lock()
 
     def _note(self, *words: object) -> None:
         with self._lock, self.log.open("a") as file:
             file.write(" ".join(map(str, words)) + "\n")
 
     def check_config(self, urn: str, inputs: Properties) -> Checked:
-        unknown = [CheckFailure(key, "no such setting") for key in inputs if key not in {"region", "token"}]
+        """Accept `region` and `token`."""
+        unknown = [CheckFailure(key, "no such setting") for key in inputs if key not in {"region", "token", "version"}]
         return Checked(inputs, tuple(unknown))
 
     def configure(self, inputs: Properties) -> Fake:
+        """The same objects seen through another configuration."""
         return Fake(self.ledger, self.log, inputs)
 
     def check(self, urn: str, type: str, olds: Properties | None, news: Properties, seed: bytes) -> Checked:
+        """Fill in a name; refuse unknown properties and a `size` above 100."""
         failures = [CheckFailure(key, "no such property") for key in news if key not in KNOWN]
         size = news.get("size")
         if isinstance(size, int) and size > 100:
@@ -53,6 +90,7 @@ class Fake:
         return Checked({**news, "name": name}, tuple(failures))
 
     def diff(self, type: str, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Difference:
+        """Compare inputs; `zone` and `slot` replace, `slot` deletes the old object first."""
         plain = steps.compare(old_inputs, news)
         detail = {
             path: Change(f"{change}-replace") if path.split(".")[0] in REPLACES else change
@@ -61,6 +99,7 @@ class Fake:
         return Difference(detail, delete_before_replace="slot" in detail)
 
     def create(self, urn: str, type: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
+        """Make an object named by its `name`, or say what it would be."""
         if preview:
             return "", {**inputs, "address": UNKNOWN, "serial": UNKNOWN}
         assert not holds_unknown(inputs)
@@ -84,6 +123,7 @@ class Fake:
     def update(
         self, urn: str, type: str, id: str, old_outputs: Properties, news: Properties, preview: bool
     ) -> Properties:
+        """Change an object in place."""
         entry = self.ledger.get(id)
         outputs: Properties = {**old_outputs, **news}
         if preview:
@@ -96,35 +136,49 @@ class Fake:
         return outputs
 
     def read(self, urn: str, type: str, id: str, inputs: Properties) -> Found | None:
+        """The object as it is."""
         entry = self.ledger.get(id)
         return Found(id, dict(entry["inputs"]), dict(entry["outputs"])) if entry else None
 
     def find_by_urn(self, urn: str, type: str) -> str | None:
+        """The id of the newest object made for a URN."""
         found = [id for id, entry in self.ledger.items() if entry["urn"] == urn]
         return found[-1] if found else None
 
     def delete(self, urn: str, type: str, id: str) -> None:
+        """Remove an object."""
         self.ledger.remove(id)
         self._note("delete", urn.rpartition("::")[2])
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
-        if token != "fake:index:echo":
+        """Answer `fake:index:echo`."""
+        if token != "fake:index:echo":  # noqa: S105 (a function's token)
             raise ProviderError(f"{token}: no such function")
         return {"said": arguments.get("say"), "region": self.settings.get("region", "")}
 
 
 class Clouds:
-    def __init__(self, ledger: Ledger, log: Path) -> None:
-        self._fake = Fake(ledger, log)
+    """The one cloud, as engines open it."""
 
-    def provider(self, package: str, version: str) -> Fake:
+    packages: tuple[str, ...] = ("fake",)
+
+    def __init__(self, ledger: Ledger, log: Path) -> None:
+        self._fake: Fake = Fake(ledger, log)
+
+    def provider(self, package: str, version: str = "") -> Fake:
+        """The provider of package `fake`."""
         if package != "fake":
             raise ProviderError(f"package {package!r} is not supported by the sandbox")
         return self._fake
 
+    def forget_plans(self) -> None:
+        """Nothing to forget: previews hold no names here."""
+
 
 @contextmanager
-def open_clouds(store: Path, *, readonly: bool = False) -> Iterator[Clouds]:
+def open_clouds(store: Path, *, readonly: bool = False) -> Generator[Clouds]:
+    """The cloud whose objects are kept at `store`; calls are logged to `calls.log` beside it."""
+
     def decode(document: dict[str, Any]) -> dict[str, Any]:
         return document["objects"]
 

@@ -1,0 +1,140 @@
+"""Clouds that note every change asked of them, in the order of its end: what an engine really did."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox.clouds.server import Clouds, OpenClouds
+from sandbox.provider import Checked, Difference, Found, Provider
+from sandbox.values import Properties
+
+
+@dataclass(frozen=True)
+class Call:
+    """One change of one object: `create`, `update` or `delete`."""
+
+    op: str
+    urn: str
+
+
+@dataclass
+class Calls:
+    """The calls of one run. `before` is told of each call before it reaches the cloud."""
+
+    made: list[Call] = field(default_factory=list[Call])
+    before: Callable[[Call], None] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, op: str, urn: str) -> Call:
+        """Announce a call."""
+        call = Call(op, urn)
+        if self.before is not None:
+            self.before(call)
+        return call
+
+    def end(self, call: Call) -> None:
+        """Note a call that the cloud carried out."""
+        with self._lock:
+            self.made.append(call)
+
+    def take(self) -> list[Call]:
+        """What was noted since the last time."""
+        with self._lock:
+            taken, self.made = self.made, []
+        return taken
+
+
+class Recorder:
+    """A provider that passes everything on and notes changes."""
+
+    def __init__(self, provider: Provider, calls: Calls) -> None:
+        self._provider: Provider = provider
+        self._calls: Calls = calls
+        self.package: str = provider.package
+        self.version: str = provider.version
+
+    def check_config(self, urn: str, inputs: Properties) -> Checked:
+        """Pass on."""
+        return self._provider.check_config(urn, inputs)
+
+    def configure(self, inputs: Properties) -> Recorder:
+        """The configured provider, recorded as well."""
+        return Recorder(self._provider.configure(inputs), self._calls)
+
+    def check(self, urn: str, type: str, olds: Properties | None, news: Properties, seed: bytes) -> Checked:
+        """Pass on."""
+        return self._provider.check(urn, type, olds, news, seed)
+
+    def diff(self, type: str, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Difference:
+        """Pass on."""
+        return self._provider.diff(type, id, old_inputs, old_outputs, news)
+
+    def create(self, urn: str, type: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
+        """Pass on and note."""
+        if preview:
+            return self._provider.create(urn, type, inputs, preview)
+        call = self._calls.begin("create", urn)
+        made = self._provider.create(urn, type, inputs, preview)
+        self._calls.end(call)
+        return made
+
+    def update(
+        self, urn: str, type: str, id: str, old_outputs: Properties, news: Properties, preview: bool
+    ) -> Properties:
+        """Pass on and note."""
+        if preview:
+            return self._provider.update(urn, type, id, old_outputs, news, preview)
+        call = self._calls.begin("update", urn)
+        outputs = self._provider.update(urn, type, id, old_outputs, news, preview)
+        self._calls.end(call)
+        return outputs
+
+    def read(self, urn: str, type: str, id: str, inputs: Properties) -> Found | None:
+        """Pass on."""
+        return self._provider.read(urn, type, id, inputs)
+
+    def delete(self, urn: str, type: str, id: str) -> None:
+        """Pass on and note."""
+        call = self._calls.begin("delete", urn)
+        self._provider.delete(urn, type, id)
+        self._calls.end(call)
+
+    def invoke(self, token: str, arguments: Properties) -> Properties:
+        """Pass on."""
+        return self._provider.invoke(token, arguments)
+
+    def find_by_urn(self, urn: str, type: str) -> str | None:
+        """Pass on, for the sandbox's engine after an interruption."""
+        return self._provider.find_by_urn(urn, type)  # type: ignore[attr-defined]
+
+
+class RecordedClouds:
+    """Clouds whose providers are recorded."""
+
+    def __init__(self, clouds: Clouds, calls: Calls) -> None:
+        self._clouds: Clouds = clouds
+        self._calls: Calls = calls
+        self.packages: tuple[str, ...] = clouds.packages
+
+    def provider(self, package: str, version: str = "") -> Recorder:
+        """The provider of a package, recorded."""
+        return Recorder(self._clouds.provider(package, version), self._calls)
+
+    def forget_plans(self) -> None:
+        """Pass on."""
+        self._clouds.forget_plans()
+
+
+def recorded(opener: OpenClouds, calls: Calls) -> OpenClouds:
+    """The same clouds, with every change noted in `calls`."""
+
+    @contextmanager
+    def opened(store: Path, *, readonly: bool = False) -> Generator[RecordedClouds]:
+        with opener(store, readonly=readonly) as clouds:
+            yield RecordedClouds(clouds, calls)
+
+    return opened

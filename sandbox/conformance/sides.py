@@ -1,0 +1,245 @@
+"""The two engines behind one interface: each runs the project in its folder on clouds of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from sandbox.clouds.server import OpenClouds, serve
+from sandbox.conformance.compare import Document, shown
+from sandbox.conformance.recorder import Calls, recorded
+from sandbox.engine import operations, project
+from sandbox.engine.operations import Result
+from sandbox.engine.plan import Plan
+from sandbox.engine.transfer import export_state, replace_state
+from sandbox.engine.watch import Silent
+from sandbox.engine.workspace import find
+from sandbox.official.cli import Cli
+from sandbox.official.runs import pack_words
+from sandbox.official.stack import OfficialStack, attached
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a policy pack said of a resource."""
+
+    pack: str
+    rule: str
+    mandatory: bool
+    urn: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run: the operations by URN, whether it ended well, what was said, and the packs' verdicts."""
+
+    ok: bool
+    operations: dict[str, str]
+    messages: list[str] = field(default_factory=list[str])
+    verdicts: frozenset[Verdict] = frozenset()
+
+
+class Side(Protocol):
+    """One engine on one project."""
+
+    folder: Path
+    calls: Calls
+
+    def preview(self, *, policies: bool = False) -> Outcome:
+        """Plan."""
+        ...
+
+    def up(self, *, policies: bool = False) -> Outcome:
+        """Update."""
+        ...
+
+    def refresh(self) -> Outcome:
+        """Read every object."""
+        ...
+
+    def destroy(self) -> Outcome:
+        """Delete everything."""
+        ...
+
+    def export(self) -> Document:
+        """The state, secrets in plain text."""
+        ...
+
+    def load(self, document: Document) -> None:
+        """Replace the state."""
+        ...
+
+
+class Ours:
+    """The sandbox's engine."""
+
+    name: str = "ours"
+
+    def __init__(self, folder: Path, stack: str, opener: OpenClouds) -> None:
+        self.folder: Path = folder
+        self.calls: Calls = Calls()
+        self._stack: str = stack
+        self._clouds: Any = recorded(opener, self.calls)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def preview(self, *, policies: bool = False) -> Outcome:
+        """Plan."""
+        return _outcome(operations.preview(self.folder, self._stack, self._clouds, Silent(), policies=policies))
+
+    def up(self, *, policies: bool = False) -> Outcome:
+        """Update without a preview, or with one where packs are to stop it before the first step."""
+        planned = _unseen if policies else None
+        return _outcome(
+            operations.up(self.folder, self._stack, self._clouds, Silent(), planned=planned, policies=policies)
+        )
+
+    def refresh(self) -> Outcome:
+        """Read every object."""
+        return _outcome(operations.refresh(self.folder, self._stack, self._clouds, Silent()))
+
+    def destroy(self) -> Outcome:
+        """Delete everything."""
+        return _outcome(operations.destroy(self.folder, self._stack, self._clouds, Silent()))
+
+    def export(self) -> Document:
+        """The state, secrets in plain text."""
+        return export_state(self.folder, self._stack, show_secrets=True)
+
+    def load(self, document: Document) -> None:
+        """Replace the state."""
+        workspace = find(self.folder, self._stack)
+        with workspace.locked("import"):
+            replace_state(project.load(self.folder, self._stack), workspace, document)
+
+
+def _unseen(plan: Plan) -> None:
+    """Look away: that there is a plan at all lets the packs stop the update."""
+
+
+def _outcome(result: Result) -> Outcome:
+    plan = result.plan
+    verdicts = {Verdict(one.pack, one.rule, one.mandatory, one.urn) for one in plan.violations}
+    return Outcome(
+        ok=result.code == 0,
+        operations=shown((step.urn, step.op) for step in plan.steps.values()),
+        messages=[f"{urn}: {message}" for urn, message in plan.errors],
+        verdicts=frozenset(verdicts),
+    )
+
+
+class Official:
+    """Pulumi's engine. A context manager: its clouds are served for the length of the block."""
+
+    name: str = "Pulumi"
+
+    def __init__(self, cli: Cli, folder: Path, stack: str, opener: OpenClouds) -> None:
+        self.folder: Path = folder
+        self.calls: Calls = Calls()
+        self._cli: Cli = cli
+        self._stack: str = stack
+        self._clouds: OpenClouds = recorded(opener, self.calls)
+        self._open: ExitStack = ExitStack()
+
+    def __enter__(self) -> Self:
+        workspace = find(self.folder, self._stack)
+        workspace.folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(workspace.official, ignore_errors=True)
+        ports = self._open.enter_context(serve(self._open.enter_context(self._clouds(workspace.store))))
+        environment = self._open.enter_context(attached(workspace.home, ports))
+        settings = project.load(self.folder, self._stack)
+        # The log of events is one of the CLI's commands for debugging.
+        environment = {**environment, "PULUMI_DEBUG_COMMANDS": "true"}
+        self._official: OfficialStack = OfficialStack.create(self._cli, workspace.official, settings, environment)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def preview(self, *, policies: bool = False) -> Outcome:
+        """Plan."""
+        return self._run("preview", policies=policies)
+
+    def up(self, *, policies: bool = False) -> Outcome:
+        """Update without a preview, or with one where packs are to stop it before the first step."""
+        return self._run("up", "--yes", *([] if policies else ["--skip-preview"]), policies=policies)
+
+    def refresh(self) -> Outcome:
+        """Read every object."""
+        return self._run("refresh", "--yes", "--skip-preview")
+
+    def destroy(self) -> Outcome:
+        """Delete everything."""
+        return self._run("destroy", "--yes", "--skip-preview")
+
+    def start_up(self) -> subprocess.Popen[str]:
+        """Begin an update that is to be killed."""
+        self._official.configure(project.load(self.folder, self._stack))
+        return self._official.start(
+            "up", "--yes", "--skip-preview", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def clear_pending(self) -> None:
+        """What the CLI demands after a kill: give up its lock, and say that pending creations made nothing."""
+        self._official.run("cancel", self._stack, "--yes")
+        self._run("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
+
+    def export(self) -> Document:
+        """The state, secrets in plain text."""
+        return self._official.state(show_secrets=True)
+
+    def load(self, document: Document) -> None:
+        """Replace the state."""
+        self._official.load(document)
+
+    def _run(self, *words: str, policies: bool = False) -> Outcome:
+        settings = project.load(self.folder, self._stack)
+        self._official.configure(settings)
+        log = self._official.folder / "events.json"
+        log.unlink(missing_ok=True)
+        process = self._official.start(
+            *words, *pack_words(settings, policies=policies), "--event-log", str(log),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        printed, _ = process.communicate()
+        events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        return Outcome(
+            ok=process.returncode == 0,
+            operations=shown(_operations(events)),
+            messages=[] if process.returncode == 0 else [*_errors(events), printed.strip()[-2000:]],
+            verdicts=frozenset(_verdicts(events)),
+        )
+
+
+def _operations(events: list[Document]) -> Iterator[tuple[str, str]]:
+    for event in events:
+        begun: Document = event.get("resourcePreEvent") or {}
+        if "metadata" in begun:
+            yield begun["metadata"]["urn"], begun["metadata"]["op"]
+        # A refresh learns what it does from what it reads.
+        done: Document = event.get("resOutputsEvent") or {}
+        if "metadata" in done and done["metadata"]["op"] in {"update", "delete"}:
+            yield done["metadata"]["urn"], done["metadata"]["op"]
+
+
+def _errors(events: list[Document]) -> Iterator[str]:
+    for event in events:
+        if (said := event.get("diagnosticEvent")) is not None and said.get("severity") == "error":
+            yield f"{said.get('urn', '')}: {said['message'].strip()}"
+
+
+def _verdicts(events: list[Document]) -> Iterator[Verdict]:
+    for event in events:
+        if (found := event.get("policyEvent")) is not None:
+            mandatory = found["enforcementLevel"] == "mandatory"
+            yield Verdict(found["policyPackName"], found["policyName"], mandatory, found.get("resourceUrn", ""))

@@ -1,0 +1,125 @@
+"""`preview` and `up` under the official engine: the stack's state goes to the CLI and, after an update, comes back.
+
+The sandbox's state file stays the one state of the stack, so that either engine continues what the other has done.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sandbox.clouds.server import OpenClouds, serve
+from sandbox.engine import project
+from sandbox.engine.analyzers import packs_of
+from sandbox.engine.project import Project
+from sandbox.engine.transfer import replace_state
+from sandbox.engine.workspace import Workspace, find
+from sandbox.official.cli import Cli, pinned
+from sandbox.official.cli import find as find_cli
+from sandbox.official.stack import OfficialStack, attached
+
+
+def preview(root: Path, stack: str, clouds: OpenClouds, *, policies: bool, json: bool, diff: bool) -> int:
+    """Plan what `up` would do; nothing is locked or written. Returns the exit code."""
+    settings, workspace, cli = project.load(root, stack), find(root, stack), _cli()
+    with (
+        tempfile.TemporaryDirectory(prefix="pulumi-") as folder,
+        _opened(cli, Path(folder) / "stack", settings, workspace, clouds, readonly=True) as opened,
+    ):
+        return _carry_out(opened, "preview", *pack_words(settings, policies=policies), *_display(json=json, diff=diff))
+
+
+def up(
+    root: Path, stack: str, clouds: OpenClouds, *, policies: bool, json: bool, diff: bool, skip_preview: bool
+) -> int:
+    """Bring the stack to what the program declares. Returns the exit code."""
+    settings, workspace, cli = project.load(root, stack), find(root, stack), _cli()
+    words = ["up", "--yes", *(["--skip-preview"] if skip_preview or json else [])]
+    with workspace.locked("up --engine pulumi"):
+        recover(cli, settings, workspace)
+        with _opened(cli, workspace.official, settings, workspace, clouds, readonly=False) as opened:
+            try:
+                words += [*pack_words(settings, policies=policies), *_display(json=json, diff=diff)]
+                return _carry_out(opened, *words)
+            finally:
+                _hand_back(opened, settings, workspace)
+
+
+def recover(cli: Cli, settings: Project, workspace: Workspace) -> None:
+    """Take over the state of an update under the CLI that was cut off before it could be handed back."""
+    if not workspace.official.exists():
+        return
+    print("The last update under the Pulumi CLI was cut off; its state is taken over first.", file=sys.stderr)
+    with attached(workspace.home, {}) as environment:
+        _hand_back(OfficialStack.reopen(cli, workspace.official, settings.stack, environment), settings, workspace)
+
+
+@contextmanager
+def _opened(
+    cli: Cli, folder: Path, settings: Project, workspace: Workspace, clouds: OpenClouds, *, readonly: bool
+) -> Generator[OfficialStack]:
+    with (
+        clouds(workspace.store, readonly=readonly) as opened,
+        serve(opened) as ports,
+        attached(workspace.home, ports) as environment,
+    ):
+        stack = OfficialStack.create(cli, folder, settings, environment)
+        if workspace.state.exists():
+            with workspace.open(readonly=True) as state:
+                stack.load(state.export())
+        yield stack
+
+
+def _hand_back(stack: OfficialStack, settings: Project, workspace: Workspace) -> None:
+    replace_state(settings, workspace, stack.state())
+    shutil.rmtree(stack.folder)
+
+
+def _carry_out(stack: OfficialStack, *words: str) -> int:
+    """Run a command with the operator's terminal. The CLI gets Ctrl-C as well, and ends by itself."""
+    process = stack.start(*words)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return 0 if process.wait() == 0 else 1
+    finally:
+        signal.signal(signal.SIGINT, before)
+        _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        process.wait()
+
+
+def pack_words(settings: Project, *, policies: bool) -> Iterator[str]:
+    """The CLI's arguments for the project's packs and the stack's configuration of each."""
+    for pack in packs_of(settings.root) if policies else ():
+        yield from ("--policy-pack", str(pack))
+        configuration = pack / f"{settings.stack}.json"
+        # The CLI pairs packs and files by their order, so that each pack needs a file.
+        yield from ("--policy-pack-config", str(configuration if configuration.exists() else _no_configuration()))
+
+
+def _no_configuration() -> Path:
+    return Path(__file__).with_name("no-configuration.json")
+
+
+def _display(*, json: bool, diff: bool) -> Iterator[str]:
+    if json:
+        yield "--json"
+    if diff:
+        yield "--diff"
+
+
+def _cli() -> Cli:
+    cli = find_cli()
+    if cli.version != pinned():
+        print(f"Using the Pulumi CLI {cli.version} ({cli.command}); {pinned()} is pinned and tested.", file=sys.stderr)
+    return cli

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import resource
 import subprocess
 import sys
@@ -68,23 +67,4 @@ def platform(folder: Path, stack: str, worker_groups: int | None = None) -> Path
     if worker_groups is not None:
         configuration["config"]["backbuild:database"]["workers"]["groups"] = worker_groups
     (folder / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(configuration))
-    return folder
-
-
-def empty(folder: Path, stack: str) -> Path:
-    """A project that loads all that the platform loads, and declares nothing.
-
-    `pulumi_aws` loads a service's module (`aws.ec2`) when one of its names is first used, so this program names each
-    type that the components name; `tests/benchmarks` sees to it that the same modules end up loaded.
-    """
-    for shared in ("components", "machines", "workers", "Pulumi.yaml"):
-        (folder / shared).symlink_to(PROJECT / shared)
-    (folder / f"Pulumi.{stack}.yaml").symlink_to(PROJECT / f"Pulumi.{stack}.yaml")
-    named = {
-        name
-        for source in sorted((PROJECT / "components").glob("*.py"))
-        for name in re.findall(r"\baws\.[a-z0-9]+\.[A-Z]\w+", source.read_text())
-    }
-    lines = ["import pulumi_aws as aws", "import components.platform", *sorted(named)]
-    (folder / "__main__.py").write_text("\n".join(lines) + "\n")
     return folder

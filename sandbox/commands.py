@@ -77,7 +77,7 @@ def up(options: argparse.Namespace) -> int:
 
 def refresh(options: argparse.Namespace) -> int:
     """`refresh`."""
-    display = Display(options, "Refreshing")
+    display = Display(options, "Refreshing", "opening the state")
     with display:
         result = operations.refresh(_root(options), options.stack, clouds(), display)
     return _show(options, display, result)
@@ -85,7 +85,7 @@ def refresh(options: argparse.Namespace) -> int:
 
 def destroy(options: argparse.Namespace) -> int:
     """`destroy`."""
-    display = Display(options, "Destroying")
+    display = Display(options, "Destroying", "opening the state")
     with display:
         result = operations.destroy(_root(options), options.stack, clouds(), display)
     return _show(options, display, result)

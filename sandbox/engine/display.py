@@ -18,15 +18,17 @@ from sandbox.engine import tree
 from sandbox.engine.plan import Plan, Step
 
 EVERY: Final = 2.0  # seconds between lines of progress where there is no terminal
+LOADING: Final = "loading the program and its SDKs"  # what takes the first seconds of every run of a program
 _DONE: Final = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
 
 
 class Display:
     """A watcher that shows what happens; use it as a context manager around the run."""
 
-    def __init__(self, options: argparse.Namespace, title: str) -> None:
+    def __init__(self, options: argparse.Namespace, title: str, opening: str = LOADING) -> None:
         self._quiet: bool = options.json
         self._details: bool = options.diff
+        self._opening: str = opening
         self._title: str = f"{title} ({options.stack})"
         self._console: Console = Console(stderr=self._quiet, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._begun: float = time.monotonic()
@@ -140,15 +142,19 @@ class Display:
                     self._console.print(f"      note: {one.rule}: {one.message}", style="yellow")
 
     def _progress(self) -> str:
+        if not self._done and not self._last:
+            return f"{self._opening}, {time.monotonic() - self._begun:.0f} s"
         of = f" of {self._of}" if self._of else ""
         return f"{self._done}{of} resources, {time.monotonic() - self._begun:.0f} s  {self._last}"
 
     def _tick(self) -> None:
-        while not self._over.wait(0.2 if self._status is not None else EVERY):
+        while True:
             if self._status is not None:
                 self._status.update(self._progress())
             else:
                 print(f"  ... {self._progress()}", file=sys.stderr if self._quiet else sys.stdout, flush=True)
+            if self._over.wait(0.2 if self._status is not None else EVERY):
+                return
 
 
 def _with_place(urn: str, message: str) -> str:

@@ -27,7 +27,7 @@ from sandbox.official.stack import OfficialStack, attached
 
 def preview(root: Path, stack: str, clouds: OpenClouds, *, policies: bool, json: bool, diff: bool) -> int:
     """Plan what `up` would do; nothing is locked or written. Returns the exit code."""
-    settings, workspace, cli = project.load(root, stack), find(root, stack), _cli()
+    settings, workspace, cli = project.load(root, stack), find(root, stack), usable_cli()
     with (
         tempfile.TemporaryDirectory(prefix="pulumi-") as folder,
         _opened(cli, Path(folder) / "stack", settings, workspace, clouds, readonly=True) as opened,
@@ -39,7 +39,7 @@ def up(
     root: Path, stack: str, clouds: OpenClouds, *, policies: bool, json: bool, diff: bool, skip_preview: bool
 ) -> int:
     """Bring the stack to what the program declares. Returns the exit code."""
-    settings, workspace, cli = project.load(root, stack), find(root, stack), _cli()
+    settings, workspace, cli = project.load(root, stack), find(root, stack), usable_cli()
     words = ["up", "--yes", *(["--skip-preview"] if skip_preview or json else [])]
     with workspace.locked("up --engine pulumi"):
         recover(cli, settings, workspace)
@@ -118,7 +118,8 @@ def _display(*, json: bool, diff: bool) -> Iterator[str]:
         yield "--diff"
 
 
-def _cli() -> Cli:
+def usable_cli() -> Cli:
+    """The CLI on the PATH; another version than the pinned one is named."""
     cli = find_cli()
     if cli.version != pinned():
         print(f"Using the Pulumi CLI {cli.version} ({cli.command}); {pinned()} is pinned and tested.", file=sys.stderr)

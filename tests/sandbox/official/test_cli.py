@@ -1,0 +1,71 @@
+"""Which `pulumi` is used, and how a run under it begins; the CLI itself is run by `make conformance`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.conformance.things import open_clouds
+from sandbox.engine import project
+from sandbox.engine.errors import EngineError
+from sandbox.engine.operations import up
+from sandbox.engine.watch import Silent
+from sandbox.engine.workspace import find as find_workspace
+from sandbox.official import cli, runs
+
+
+def install(folder: Path, version: str) -> None:
+    file = folder / "pulumi"
+    file.write_text(f"#!/bin/sh\necho {version}\n")
+    file.chmod(0o755)
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "path").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    return tmp_path / "path"
+
+
+def test_no_cli_is_an_error_with_the_remedy(path: Path) -> None:
+    del path
+    with pytest.raises(cli.CliError, match="pulumi is not on the PATH; run `make pulumi`"):
+        cli.find()
+
+
+@pytest.mark.parametrize("version", ["v2.25.0", "v3.0.0", "v4.0.0", "nonsense"])
+def test_a_version_that_the_sdk_refuses_is_an_error_with_the_remedy(path: Path, version: str) -> None:
+    install(path, version)
+    with pytest.raises(cli.CliError, match=r"cannot be used: .*make pulumi"):
+        cli.find()
+
+
+def test_another_version_that_the_sdk_accepts_is_used_and_named(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    install(path, "v3.200.0")
+    assert runs.usable_cli() == cli.Cli(str(path / "pulumi"), "3.200.0")
+    assert "3.200.0" in capsys.readouterr().err
+
+
+def test_the_pinned_version_is_used_without_a_word(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    install(path, f"v{cli.pinned()}")
+    assert runs.usable_cli().version == cli.pinned()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_command_that_fails_says_what_the_cli_said(path: Path, tmp_path: Path) -> None:
+    (path / "pulumi").write_text("#!/bin/sh\necho 'no stack named dev' >&2\nexit 3\n")
+    (path / "pulumi").chmod(0o755)
+    with pytest.raises(cli.CliError, match="`pulumi stack ls` ended with exit code 3: no stack named dev"):
+        cli.Cli(str(path / "pulumi"), "3.200.0").run("stack", "ls", cwd=tmp_path, environment={})
+
+
+def test_the_state_of_a_cut_off_update_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SANDBOX_HOME", raising=False)
+    (tmp_path / "Pulumi.yaml").write_text("name: test\nruntime: python\n")
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {}\n")
+    (tmp_path / "__main__.py").write_text("")
+    assert project.load(tmp_path, "dev").name == "test"
+    find_workspace(tmp_path, "dev").official.mkdir(parents=True)
+    with pytest.raises(EngineError, match=r"cut off.*--engine pulumi"):
+        up(tmp_path, "dev", open_clouds, Silent(), planned=None)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pulumi
+from pulumi.runtime.config import CONFIG
 
 from components.configuration import ConfigurationError, load
 from components.platform import Platform
 from components.topology import Topology
 
 try:
-    settings = load(pulumi.runtime.get_config_env(), pulumi.get_stack())
+    # The language host passes the configuration in the environment; the Automation API gives it to the SDK only.
+    settings = load({**pulumi.runtime.get_config_env(), **CONFIG.get()}, pulumi.get_stack())
 except ConfigurationError as error:
     raise pulumi.RunError(str(error)) from None
 

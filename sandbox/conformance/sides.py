@@ -216,7 +216,7 @@ class Official:
         return Outcome(
             ok=process.returncode == 0,
             operations=shown(_operations(events)),
-            messages=[] if process.returncode == 0 else [*_errors(events), printed.strip()[-2000:]],
+            messages=[] if process.returncode == 0 else list(_errors(events)) or [printed.strip()[-1000:]],
             verdicts=frozenset(_verdicts(events)),
         )
 

@@ -16,8 +16,9 @@ from console.tables import cell, table
 from policies.analyzer import explain
 from policies.evidence import junit, oscal, page, sarif
 from policies.evidence.comment import comment, read_plan
-from policies.evidence.gathered import Evidence, gather, word_of
+from policies.evidence.gathered import UNPROVEN, Evidence, gather, word_of
 from policies.packs import all_rules
+from policies.promises import Promise
 from policies.sources import from_file
 from policies.stacks import planned
 
@@ -115,6 +116,19 @@ def _summary(evidence: Evidence) -> dict[str, object]:
             for one in evidence.exemptions
         ],
         "problems": evidence.problems,
+        "promises": [_promised(evidence, promise) for promise in evidence.promises.values()],
+    }
+
+
+def _promised(evidence: Evidence, promise: Promise) -> dict[str, object]:
+    return {
+        "id": promise.id,
+        "standing": evidence.standing_of(promise),
+        "rules": evidence.outcome_for(promise),
+        "behaviour": promise.behaviour,
+        "proven": promise.proven,
+        "provenBy": promise.proven_by.by_kind,
+        "notProven": promise.not_proven,
     }
 
 
@@ -129,6 +143,9 @@ def _show(evidence: Evidence) -> None:
             console.print(line + Text(cell(f"{finding.verdict.rule.id}: {explain(finding)}"), ""))
     for problem in evidence.problems:
         console.print(Text(problem, STYLES["fail"]))
+    if evidence.unproven:
+        unproven = ", ".join(promise.id for promise in evidence.unproven)
+        console.print(Text(f"{UNPROVEN}: ", STYLES["excused"]) + Text(unproven))
     console.print(
         f"{evidence.stack}: {len(evidence.by_rule)} rules, {len(words)} verdicts: {counts}. {evidence.headline}"
     )

@@ -8,32 +8,82 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
+
+from pydantic import AfterValidator, ValidationError
 
 from console.errors import InputError
+from policies import reading
 from policies.graph import Graph
+from policies.reading import Strict, Text
 
+ROOT: Final = Path(__file__).resolve().parent.parent
 FILE: Final = Path(__file__).with_name("exemptions.toml")
 LONGEST_DAYS: Final = 366  # what is excused for longer than a year is a decision, and belongs into the rule
-KEYS: Final = ("rule", "resource", "owner", "reason", "expires")
-BEGINNING: Final = re.compile(r"[^*-][^*]*-\*")  # `worker-1-*`: one part at least is named, and nothing follows
+FEWEST_WORDS: Final = 3  # "for now", "see above" say nothing
+EMAIL: Final = re.compile(r"[a-z\d][\w.%+'-]*@([a-z\d]([a-z\d-]*[a-z\d])?\.)+[a-z]{2,}", re.ASCII | re.IGNORECASE)
+TEAM: Final = re.compile(r"@[a-z\d][a-z\d-]*/[a-z\d][\w.-]*", re.ASCII | re.IGNORECASE)
+# What a star may follow: two parts of a name, six characters at least, as in `worker-1-*`. One part may be common to
+# all names of a kind, as in `alarms-*`.
+BEGINNING: Final = re.compile(r"(?=.{6,}-\*$)[^*-]+(-[^*-]+)+-\*")
 HEADER: Final = re.compile(r"^\s*\[\[\s*exemption\s*\]\]")
 
 
-@dataclass(frozen=True)
-class Exemption:
-    """One exemption; `line` is where it begins."""
+def _owner(owner: str) -> str:
+    if not EMAIL.fullmatch(owner) and not TEAM.fullmatch(owner):
+        raise ValueError(f"{owner!r} reaches nobody; name an e-mail address, or a team as @organisation/team")
+    return owner
 
-    rule: str
-    resource: str
-    owner: str
-    reason: str
+
+def _reason(reason: str) -> str:
+    words = [word for word in reason.split() if sum(unicodedata.category(one)[0] == "L" for one in word) > 1]
+    if len(words) < FEWEST_WORDS:
+        raise ValueError(f"{reason!r} says too little; say why in {FEWEST_WORDS} words or more")
+    return reason
+
+
+def _resource(resource: str) -> str:
+    """Refuse a resource's pattern that is too broad."""
+    parts = resource.split("::")
+    if not resource.startswith("urn:pulumi:") or len(parts) < 4:
+        raise ValueError(
+            f"{resource!r} is no URN (urn:pulumi:STACK::PROJECT::TYPE::NAME; the preview shows them with --json)"
+        )
+    stack, project, type, name = parts[0], parts[1], parts[2], "::".join(parts[3:])
+    if "*" in stack or "*" in project:
+        raise ValueError(f"{resource!r} is too broad: name the stack and the project")
+    if "*" in type:
+        raise ValueError(f"{resource!r} is too broad: name the type, with its parents'")
+    if "*" in name and not BEGINNING.fullmatch(name):
+        raise ValueError(
+            f"{resource!r} is too broad: name the resource, or two parts of its name and `-*`, as in worker-1-*"
+        )
+    return resource
+
+
+class Entry(Strict):
+    """One exemption as its table says it."""
+
+    rule: Text
+    resource: Annotated[Text, AfterValidator(_resource)]
+    owner: Annotated[Text, AfterValidator(_owner)]
+    reason: Annotated[Text, AfterValidator(_reason)]
     expires: date
+
+    @property
+    def stack(self) -> str:
+        """The stack that its resource belongs to."""
+        return self.resource.split("::")[0].rpartition(":")[2]
+
+
+class Exemption(Entry):
+    """One exemption, and where it begins."""
+
     source: str
     line: int
 
@@ -41,11 +91,6 @@ class Exemption:
     def place(self) -> str:
         """`policies/exemptions.toml:12`."""
         return f"{self.source}:{self.line}"
-
-    @property
-    def stack(self) -> str:
-        """The stack that its resource belongs to."""
-        return self.resource.split("::")[0].rpartition(":")[2]
 
     def matches(self, urn: str) -> bool:
         """Whether it is about this resource; `*` stands for any text, and nothing else is special."""
@@ -73,16 +118,21 @@ def load(rules: Collection[str], today: date, file: Path = FILE) -> list[Exempti
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
-    return parse(text, rules, today, _shown(file))
+    return parse(text, rules, stacks(), today, _shown(file))
 
 
-def parse(text: str, rules: Collection[str], today: date, source: str) -> list[Exemption]:
+def stacks(root: Path = ROOT) -> list[str]:
+    """The stacks that the project has."""
+    return sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in root.glob("Pulumi.?*.yaml"))
+
+
+def parse(text: str, rules: Collection[str], stacks: Collection[str], today: date, source: str) -> list[Exemption]:
     """The same from its text."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        found = re.search(r"at line (\d+)", str(error))
-        raise InputError(f"{source}:{found[1] if found else text.count(chr(10)) + 1}: {error}") from error
+        place = re.search(r"at line (\d+)", str(error))
+        raise InputError(f"{source}:{place[1] if place else text.count(chr(10)) + 1}: {error}") from error
     lines = text.splitlines()
     if strange := sorted(document.keys() - {"exemption"}):
         raise InputError(f"{source}:{_line_of(strange[0], lines, 0)}: {strange[0]}: only [[exemption]] may stand here")
@@ -95,47 +145,32 @@ def parse(text: str, rules: Collection[str], today: date, source: str) -> list[E
     listed = cast("list[Any]", entries)
     if len(starts) != len(listed):
         raise InputError(f"{source}:1: write each exemption as a table of its own, below [[exemption]]")
-    return [_exemption(entry, rules, today, source, start, lines) for entry, start in zip(listed, starts, strict=True)]
+    wrong: list[str] = []
+    found: list[Exemption] = []
+    for table, start in zip(listed, starts, strict=True):
+        try:
+            entry = Entry.model_validate(table)
+            problems = list(_problems(entry, rules, stacks, today))
+        except ValidationError as error:
+            problems = list(reading.problems(error, Entry))
+        else:
+            found.append(Exemption.model_construct(**dict(entry), source=source, line=start))
+        wrong += [f"{source}:{_line_of(key, lines, start)}: {key}: {what}" for key, what in problems]
+    if wrong:
+        raise InputError("\n".join(wrong))
+    return found
 
 
-def _exemption(
-    entry: dict[str, Any], rules: Collection[str], today: date, source: str, start: int, lines: Sequence[str]
-) -> Exemption:
-    def wrong(key: str, what: str) -> InputError:
-        return InputError(f"{source}:{_line_of(key, lines, start)}: {key}: {what}")
-
-    for key in sorted(entry.keys() - set(KEYS)):
-        raise wrong(key, f"no such key; an exemption has {', '.join(KEYS)}")
-    for key in KEYS[:-1]:
-        if not isinstance(entry.get(key), str) or not entry[key].strip():
-            raise wrong(key, "missing or empty; a text is expected")
-    expires = entry.get("expires")
-    if type(expires) is not date:  # a date and time is a date to isinstance()
-        raise wrong("expires", f"{expires!r}; a date without quotes is expected, as 2027-01-31")
-    if entry["rule"] not in rules:
-        raise wrong("rule", f"{entry['rule']!r} is no rule; `python -m policies rules` lists them")
-    if problem := _breadth(entry["resource"]):
-        raise wrong("resource", f"{entry['resource']!r} {problem}")
-    if expires < today:
-        raise wrong("expires", f"{expires} has passed; remedy the finding, or renew the exemption with its reason")
-    if (expires - today).days > LONGEST_DAYS:
-        raise wrong("expires", f"{expires} is more than {LONGEST_DAYS} days away; exempt for a year at most")
-    return Exemption(entry["rule"], entry["resource"], entry["owner"], entry["reason"], expires, source, start)
-
-
-def _breadth(resource: str) -> str:
-    """What is too broad about a resource's pattern; empty for one that may stand."""
-    parts = resource.split("::")
-    if not resource.startswith("urn:pulumi:") or len(parts) < 4:
-        return "is no URN (urn:pulumi:STACK::PROJECT::TYPE::NAME; the preview shows them with --json)"
-    stack, project, type, name = parts[0], parts[1], parts[2], "::".join(parts[3:])
-    if "*" in stack or "*" in project:
-        return "is too broad: name the stack and the project"
-    if "*" in type:
-        return "is too broad: name the type, with its parents'"
-    if "*" in name and not BEGINNING.fullmatch(name):
-        return "is too broad: name the resource, or the beginning of its name and `-*`"
-    return ""
+def _problems(entry: Entry, rules: Collection[str], stacks: Collection[str], today: date) -> Iterator[tuple[str, str]]:
+    """What is wrong with an exemption here and today: its key and the problem."""
+    if entry.rule not in rules:
+        yield "rule", f"{entry.rule!r} is no rule; `python -m policies rules` lists them"
+    if entry.stack not in stacks:
+        yield "resource", f"the project has no stack {entry.stack!r}; it has {', '.join(sorted(stacks))}"
+    if entry.expires < today:
+        yield "expires", f"{entry.expires} has passed; remedy the finding, or renew the exemption with its reason"
+    if (entry.expires - today).days > LONGEST_DAYS:
+        yield "expires", f"{entry.expires} is more than {LONGEST_DAYS} days away; exempt for a year at most"
 
 
 def _line_of(key: str, lines: Sequence[str], start: int) -> int:
@@ -150,22 +185,27 @@ def _line_of(key: str, lines: Sequence[str], start: int) -> int:
 
 def problems(exemptions: Iterable[Exemption], graph: Graph, used: Collection[Exemption]) -> list[str]:
     """What is wrong with the stack's exemptions now that it was judged: unused ones, and those that fit too much."""
-    found: list[str] = []
-    for one in exemptions:
-        if one.stack != graph.name:
-            continue
-        types = sorted({resource.type for resource in graph.resources if one.matches(resource.urn)})
-        if len(types) > 1:
-            found.append(
-                f"{one.place}: {one.rule}: too broad: fits resources of {len(types)} types: {', '.join(types)}"
-            )
-        elif one not in used:
-            found.append(f"{one.place}: {one.rule}: excuses nothing any more; remove it")
-    return found
+    return [
+        f"{one.place}: {one.rule}: {problem}"
+        for one in exemptions
+        if one.stack == graph.name and (problem := _problem(one, graph, used))
+    ]
+
+
+def _problem(one: Exemption, graph: Graph, used: Collection[Exemption]) -> str:
+    fits = [resource for resource in graph.resources if one.matches(resource.urn)]
+    types = sorted({resource.type for resource in fits})
+    if len(types) > 1:
+        return f"too broad: fits resources of {len(types)} types: {', '.join(types)}; name one of them"
+    if one not in used:
+        return "excuses nothing any more; remove it"
+    kind = [resource for resource in graph.resources if resource.type in types]
+    if "*" in one.resource and 2 * len(fits) > len(kind):
+        return f"too broad: fits {len(fits)} of the {len(kind)} resources of type {types[0]}; name them one by one"
+    return ""
 
 
 def _shown(file: Path) -> str:
     """A path as it stands in the project."""
-    root = Path(__file__).resolve().parent.parent
     resolved = file.resolve()
-    return str(resolved.relative_to(root)) if resolved.is_relative_to(root) else str(file)
+    return str(resolved.relative_to(ROOT)) if resolved.is_relative_to(ROOT) else str(file)

@@ -1,33 +1,124 @@
-"""`promises.toml`: every promise with its figures, what declares it, what enforces it and what proves it."""
+"""`promises.toml`: every promise with its figures, what declares it, what enforces it, and what proves it and how."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Annotated, Final, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from console.errors import InputError
+from policies.reading import Strict, Text, problems
 
-FILE: Final = Path(__file__).resolve().parent.parent / "promises.toml"
-LINKS: Final = ("declared_by", "enforced_by", "proven_by")
-REASONS: Final = {"declared_by": "not_declared", "enforced_by": "not_enforced", "proven_by": "not_proven"}
+ROOT: Final = Path(__file__).resolve().parent.parent
+FILE: Final = ROOT / "promises.toml"
 
 
-@dataclass(frozen=True)
-class Promise:
-    """One promise. Where a link is empty, `reasons` says why."""
+class Kind(StrEnum):
+    """What a proof rests on, the strongest first."""
+
+    DRILL = "drill"
+    PROCESSES = "processes"
+    PLAN = "plan"
+
+    @property
+    def meaning(self) -> str:
+        """What it rests on, for readers."""
+        return {
+            Kind.DRILL: "measured on a running platform, with a report that is kept",
+            Kind.PROCESSES: "the program that is deployed ran in a test, and was observed",
+            Kind.PLAN: "a value in the declared resources or in the rendered files was checked",
+        }[self]
+
+
+def _below(folder: str) -> AfterValidator:
+    def check(path: str) -> str:
+        if not path.startswith(folder) or ".." in Path(path).parts:
+            raise ValueError(f"{path!r} is not below {folder}; name a file there")
+        return path
+
+    return AfterValidator(check)
+
+
+def _with_kinds(value: object) -> object:
+    if not isinstance(value, dict):
+        kinds = ", ".join(f"{{{kind} = […]}}" for kind in Kind)
+        raise ValueError(f"a proof needs its kind; write one of {kinds}")
+    return value  # pyright: ignore[reportUnknownVariableType] (validated next)
+
+
+Texts = Annotated[tuple[Text, ...], Field(strict=False)]
+"""TOML has lists; strict pydantic takes no list for a tuple."""
+Tests = Annotated[tuple[Annotated[Text, _below("tests/")], ...], Field(strict=False)]
+Reports = Annotated[tuple[Annotated[Text, _below("docs/drills/")], ...], Field(strict=False)]
+
+
+class Proofs(Strict):
+    """The proofs of a promise, by kind: tests, and reports of drills."""
+
+    drill: Reports = ()
+    processes: Tests = ()
+    plan: Tests = ()
+
+    @property
+    def by_kind(self) -> dict[Kind, tuple[str, ...]]:
+        """Kind to its proofs, the strongest first; a kind without a proof is left out."""
+        listed = {Kind.DRILL: self.drill, Kind.PROCESSES: self.processes, Kind.PLAN: self.plan}
+        return {kind: paths for kind, paths in listed.items() if paths}
+
+
+class Entry(Strict):
+    """One promise as its table says it."""
+
+    promise: Text
+    figure: Text
+    behaviour: bool
+    """Whether the platform keeps it by what it does while it runs: then a plan alone does not prove it."""
+    figures: dict[str, int | float | str] = Field(default_factory=dict[str, "int | float | str"])
+    declared_by: Texts = ()
+    enforced_by: Texts = ()
+    proven_by: Annotated[Proofs, BeforeValidator(_with_kinds)] = Proofs()
+    not_declared: Text | None = None
+    not_enforced: Text | None = None
+    not_proven: Text | None = None
+    """What is still to be shown, whatever proofs there are."""
+
+    @model_validator(mode="after")
+    def _says_what_is_missing(self) -> Self:
+        for link in ("declared_by", "enforced_by"):
+            reason = f"not_{link.removesuffix('_by')}"
+            if bool(getattr(self, link)) == bool(getattr(self, reason)):
+                raise ValueError(f"give either {link} or the reason {reason}, and not both")
+        if self.not_proven is None:
+            kinds = self.proven_by.by_kind.keys()
+            if not kinds:
+                raise ValueError("give proven_by, or the reason not_proven")
+            if self.behaviour and kinds == {Kind.PLAN}:
+                raise ValueError(
+                    "a plan alone does not prove behaviour; add a proof by processes or drill, "
+                    "or say in not_proven what is still to be shown"
+                )
+        return self
+
+
+class Promise(Entry):
+    """One promise, with its id."""
 
     id: str
-    promise: str
-    figure: str
-    declared_by: tuple[str, ...]
-    enforced_by: tuple[str, ...]
-    proven_by: tuple[str, ...]
-    reasons: Mapping[str, str]
-    figures: Mapping[str, float | str] = field(default_factory=dict[str, "float | str"])
+
+    @property
+    def proven(self) -> bool:
+        """Whether nothing is left to be shown."""
+        return self.not_proven is None
+
+    @property
+    def strongest(self) -> Kind | None:
+        """The kind of its strongest proof."""
+        return next(iter(self.proven_by.by_kind), None)
 
 
 @cache
@@ -37,25 +128,34 @@ def load(file: Path = FILE) -> Mapping[str, Promise]:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
-    return {id: _promise(file, id, entry) for id, entry in document.items()}
+    return {id: _promise(file, id, table) for id, table in document.items()}
 
 
-def _promise(file: Path, id: str, entry: Any) -> Promise:
-    if not isinstance(entry, dict):
+def _promise(file: Path, id: str, table: object) -> Promise:
+    if not isinstance(table, dict):
         raise InputError(f"{file}: {id}: a table is expected, [{id}]")
-    table = cast("dict[str, Any]", entry)
-    known = {"promise", "figure", "figures", *LINKS, *REASONS.values()}
-    if unknown := sorted(table.keys() - known):
-        raise InputError(f"{file}: {id}.{unknown[0]}: no such key; allowed are {', '.join(sorted(known))}")
-    for key in ("promise", "figure"):
-        if not isinstance(table.get(key), str) or not table[key]:
-            raise InputError(f"{file}: {id}.{key}: a text is expected")
-    links = {key: tuple(table.get(key, ())) for key in LINKS}
-    for key, reason in REASONS.items():
-        if bool(links[key]) == bool(table.get(reason)):
-            raise InputError(f"{file}: {id}: give either {key} or the reason {reason}, and not both")
-    reasons = {key: str(table[reason]) for key, reason in REASONS.items() if table.get(reason)}
-    return Promise(id, table["promise"], table["figure"], **links, reasons=reasons, figures=table.get("figures", {}))
+    try:
+        entry = Entry.model_validate(table)
+    except ValidationError as error:
+        found = [f"{file}: {'.'.join(filter(None, (id, key)))}: {what}" for key, what in problems(error, Entry)]
+        raise InputError("\n".join(found)) from error
+    return Promise.model_construct(id=id, **dict(entry))
+
+
+def check_files(promises: Iterable[Promise], root: Path = ROOT, file: Path = FILE) -> None:
+    """Raise an `InputError` for each file that a promise names and the project does not have."""
+    missing = [
+        f"{file}: {promise.id}.{key}: there is no file {path}; correct the path, or remove it"
+        for promise in promises
+        for key, paths in (
+            ("declared_by", promise.declared_by),
+            *((f"proven_by.{kind}", paths) for kind, paths in promise.proven_by.by_kind.items()),
+        )
+        for path in paths
+        if not (root / path).is_file()
+    ]
+    if missing:
+        raise InputError("\n".join(missing))
 
 
 def number(promise: str, name: str) -> float:

@@ -11,9 +11,10 @@ from typing import Any, cast
 
 from console.errors import InputError
 from policies.analyzer import explain
-from policies.evidence.gathered import Evidence, outcome_of, word_of
+from policies.evidence.gathered import UNPROVEN, Evidence, word_of
 from policies.evidence.page import SIGNS
 from policies.judging import Finding
+from policies.promises import Promise
 
 BROKEN = re.compile(r"(@|&(?=#?\w+;)(?!#\d+;)|:(?=//)|\bwww(?=\.))", re.IGNORECASE)
 MOST = 50  # a comment holds 65,536 characters; whoever breaks more reads the page
@@ -75,15 +76,22 @@ def _verdicts(evidence: Evidence) -> str:
 
 
 def _promises(evidence: Evidence) -> list[str]:
-    lines = ["<details><summary>Promise by promise</summary>", ""]
-    lines += ["| promise | figure | rules | verdict |", "|---|---|---|---|"]
+    unproven = ", ".join(promise.id for promise in evidence.unproven)
+    lines = [f"{SIGNS[UNPROVEN]} {UNPROVEN}: {unproven}", ""] if unproven else []
+    lines += ["<details><summary>Promise by promise</summary>", ""]
+    lines += ["| promise | figure | standing | rules | proof |", "|---|---|---|---|---|"]
     for promise in evidence.promises.values():
-        rules = evidence.rules_for(promise.id)
-        word = outcome_of([finding for rule in rules for finding in evidence.by_rule.get(rule.id, [])])
+        word = evidence.standing_of(promise)
         named = f"{promise.id} {_plain(promise.promise)}"
-        cells = (named, _plain(promise.figure), str(len(rules)), f"{SIGNS[word]} {word}")
+        found = f"{len(evidence.rules_for(promise.id))}: {evidence.outcome_for(promise)}"
+        cells = (named, _plain(promise.figure), f"{SIGNS[word]} {word}", found, _proof(promise))
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, "", "</details>"]
+
+
+def _proof(promise: Promise) -> str:
+    kinds = ", ".join(promise.proven_by.by_kind)
+    return kinds if promise.not_proven is None else "; ".join(filter(None, (kinds, _plain(promise.not_proven))))
 
 
 def _line(finding: Finding) -> str:

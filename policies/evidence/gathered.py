@@ -21,11 +21,12 @@ from policies.rule import Outcome, Rule
 from policies.sources import Judged
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-# Whatever stands here is judged or judges, committed or not; evidence and states may lie elsewhere in the project.
+# What stands here is judged, judges or proves, committed or not; evidence and states may lie elsewhere in the project.
 SOURCES: Final = (
     "__main__.py", "Pulumi*.yaml", "promises.toml", "components", "machines", "workers", "status", "backups",
-    "policies", "console", "sandbox",
+    "policies", "console", "sandbox", "tests", "docs/drills",
 )  # fmt: skip
+UNPROVEN: Final = "not yet proven"
 TOOLS: Final = ("pulumi", "pulumi-aws", "pulumi-cloudflare", "pulumi-random", "compliance-trestle")
 
 
@@ -80,14 +81,26 @@ class Evidence:
         return "fail" if self.stops else "undetermined" if self.undecided else "pass"
 
     @property
+    def unproven(self) -> list[Promise]:
+        """The promises of which something is still to be shown."""
+        return [promise for promise in self.promises.values() if not promise.proven]
+
+    @property
+    def standing(self) -> str:
+        """One word for rules and proofs together: "pass" only where nothing is missing."""
+        return UNPROVEN if self.word == "pass" and self.unproven else self.word
+
+    @property
     def headline(self) -> str:
         """The same as a sentence."""
+        open = f"{len(self.unproven)} of {len(self.promises)} promises are {UNPROVEN}" if self.unproven else ""
         if self.stops:
-            return "A mandatory rule does not hold"
+            return ", and ".join(filter(None, ("A mandatory rule does not hold", open)))
         if self.undecided:
             verdicts = "1 verdict is" if self.undecided == 1 else f"{self.undecided} verdicts are"
-            return f"No mandatory rule fails, but {verdicts} not decided before the update"
-        return "Every mandatory rule holds"
+            waiting = f"No mandatory rule fails, but {verdicts} not decided before the update"
+            return ", and ".join(filter(None, (waiting, open)))
+        return ", but ".join(filter(None, ("Every mandatory rule holds", open)))
 
     @property
     def basis(self) -> str:
@@ -111,9 +124,19 @@ class Evidence:
         """The rules that are about a promise."""
         return [rule for rule in self.rules if promise in rule.promises]
 
+    def outcome_for(self, promise: Promise) -> str:
+        """One word for what the rules that are about a promise found."""
+        rules = self.rules_for(promise.id)
+        return outcome_of([finding for rule in rules for finding in self.by_rule.get(rule.id, [])])
+
+    def standing_of(self, promise: Promise) -> str:
+        """One word for a promise: what its rules found, and never better than its proof."""
+        word = self.outcome_for(promise)
+        return word if word == "fail" or promise.proven else UNPROVEN
+
 
 def gather(judged: Judged, *, final: bool, given: bool = True, now: datetime | None = None) -> Evidence:
-    """Judge a graph as its stack is configured; `InputError` for a configuration or exemption that cannot be used."""
+    """Judge a graph as its stack is configured; `InputError` for a file of the project that cannot be used."""
     time = now or datetime.now(UTC)
     stack = judged.graph.name
     known = [rule.id for rule in all_rules()]
@@ -124,7 +147,9 @@ def gather(judged: Judged, *, final: bool, given: bool = True, now: datetime | N
         strictness = configuration.load(pack, stack, [rule.id for rule in rules])
         judgements[pack] = judge(judged.graph, rules, strictness, excused, final=final)
     own = [one for one in excused if one.stack == stack]
-    return Evidence(stack, judged, given, judgements, own, promises.load(), commit(), time, tools())
+    promised = promises.load()
+    promises.check_files(promised.values())
+    return Evidence(stack, judged, given, judgements, own, promised, commit(), time, tools())
 
 
 def commit() -> Commit:

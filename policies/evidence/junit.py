@@ -1,4 +1,4 @@
-"""The evidence as JUnit XML: a suite for each pack, a case for each rule and resource."""
+"""The evidence as JUnit XML: a suite for each pack with a case for each rule and resource, and one of the proofs."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import re
 from typing import Final
 from xml.etree import ElementTree
 
-from policies.evidence.gathered import Evidence, word_of
+from policies.evidence.gathered import UNPROVEN, Evidence, word_of
 from policies.judging import Finding
 
 FORBIDDEN: Final = re.compile("[\\0-\\x08\\x0b\\x0c\\x0e-\\x1f\\ufffe\\uffff]")  # no XML holds them, escaped or not
+
+PROOFS: Final = "proofs"  # a suite of its own: a promise may be proven while one of its rules fails
 
 
 def render(evidence: Evidence) -> str:
     """The document."""
     whole = ElementTree.Element("testsuites", name=f"policies of {evidence.stack}")
     for pack, judgement in evidence.judgements.items():
-        time = evidence.time.strftime("%Y-%m-%dT%H:%M:%S")
-        suite = ElementTree.SubElement(whole, "testsuite", name=pack, timestamp=time)
+        suite = _suite(whole, pack, evidence)
         for finding in judgement.findings:
             _case(suite, pack, finding)
         for problem in judgement.problems:
             case = ElementTree.SubElement(suite, "testcase", classname=f"{pack}.exemptions", name=problem.split(" ")[0])
             ElementTree.SubElement(case, "failure", message=problem, type="exemption")
+    suite = _suite(whole, PROOFS, evidence)
+    for promise in evidence.promises.values():
+        case = ElementTree.SubElement(suite, "testcase", classname=PROOFS, name=promise.id)
+        if promise.not_proven is not None:
+            ElementTree.SubElement(case, "skipped", message=f"{UNPROVEN}: {promise.not_proven}")
+    for suite in whole:
         suite.set("tests", str(len(suite.findall("testcase"))))
         suite.set("failures", str(len(suite.findall("testcase/failure"))))
         suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
@@ -30,6 +37,10 @@ def render(evidence: Evidence) -> str:
     ElementTree.indent(whole)
     text = ElementTree.tostring(whole, encoding="unicode", xml_declaration=True) + "\n"
     return FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _suite(whole: ElementTree.Element, name: str, evidence: Evidence) -> ElementTree.Element:
+    return ElementTree.SubElement(whole, "testsuite", name=name, timestamp=evidence.time.strftime("%Y-%m-%dT%H:%M:%S"))
 
 
 def _case(suite: ElementTree.Element, pack: str, finding: Finding) -> None:

@@ -1,8 +1,9 @@
 """The evidence as OSCAL assessment results, made and checked with the maintained models of the published schema.
 
 A result for each pack: an observation for each rule and resource, a finding for each rule, and a risk with its deadline
-for each finding that is excused. Identifiers follow from what they name, so that two reports of one state differ in
-time alone.
+for each finding that is excused. One more for the promises: an observation of each one's proofs, and a finding that is
+satisfied where its rules hold and nothing is left to be shown. Identifiers follow from what they name, so that two
+reports of one state differ in time alone.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any, Final
 
 from console.errors import CommandError
 from policies.analyzer import explain
-from policies.evidence.gathered import Evidence, outcome_of, word_of
+from policies.evidence.gathered import UNPROVEN, Evidence, outcome_of, word_of
 from policies.judging import Finding
 from policies.packs import PACKS, VERSION, rules_of
+from policies.promises import Promise
 from policies.rule import Rule
 
 SPACE: Final = uuid.UUID("5f0cbd3e-6a5e-5d0c-9a0e-0b8a4f1d7c11")  # this project's own, for identifiers from names
@@ -62,7 +64,7 @@ def document(evidence: Evidence) -> dict[str, Any]:
             ],
         },
         "import-ap": {"href": f"#{plan}", "remarks": "The rules of this project's policy packs are the plan."},
-        "results": [_result(evidence, pack, time) for pack in PACKS],
+        "results": [*(_result(evidence, pack, time) for pack in PACKS), _promised(evidence, time)],
         "back-matter": {
             "resources": [
                 {
@@ -95,6 +97,66 @@ def _result(evidence: Evidence, pack: str, time: str) -> dict[str, Any]:
     if judgement.problems:
         result["remarks"] = "\n".join(judgement.problems)
     return result
+
+
+def _promised(evidence: Evidence, time: str) -> dict[str, Any]:
+    promises = evidence.promises.values()
+    return {
+        "uuid": _id(evidence, "result", "promises", time),
+        "title": "Promises and their proofs",
+        "description": "Whether each promise's rules hold, and what proves it; proofs are named here and not run",
+        "start": time,
+        "end": time,
+        "reviewed-controls": {"control-selections": _selections(evidence.rules)},
+        "observations": [_proofs(evidence, promise, time) for promise in promises],
+        "findings": [_standing(evidence, promise) for promise in promises],
+    }
+
+
+def _proofs(evidence: Evidence, promise: Promise, time: str) -> dict[str, Any]:
+    named = [
+        {"href": path, "description": kind.meaning, "props": [_prop("kind", kind)]}
+        for kind, paths in promise.proven_by.by_kind.items()
+        for path in paths
+    ]
+    return {
+        "uuid": _id(evidence, "proofs", promise.id),
+        "title": f"{promise.id}: {'proven' if promise.proven else UNPROVEN}",
+        "description": promise.not_proven or f"proven by {', '.join(promise.proven_by.by_kind)}",
+        "props": [
+            _prop("promise", promise.id),
+            _prop("behaviour", str(promise.behaviour).lower()),
+            _prop("proven", str(promise.proven).lower()),
+        ],
+        "methods": ["EXAMINE"],
+        "types": ["control-objective"],
+        "collected": time,
+        **({"relevant-evidence": named} if named else {}),
+    }
+
+
+def _standing(evidence: Evidence, promise: Promise) -> dict[str, Any]:
+    word = evidence.standing_of(promise)
+    return {
+        "uuid": _id(evidence, "standing", promise.id),
+        "title": promise.promise,
+        "description": f"Promised: {promise.figure}",
+        "props": [_prop("promise", promise.id), _prop("rules", evidence.outcome_for(promise).replace(" ", "-"))],
+        "target": _target(promise.id, word, satisfied=word == "pass"),
+        "related-observations": [{"observation-uuid": _id(evidence, "proofs", promise.id)}],
+    }
+
+
+def _target(id: str, word: str, *, satisfied: bool) -> dict[str, Any]:
+    return {
+        "type": "objective-id",
+        "target-id": id,
+        "status": {
+            "state": "satisfied" if satisfied else "not-satisfied",
+            "reason": REASONS.get(word, "other"),
+            "remarks": word,
+        },
+    }
 
 
 def _selections(rules: Iterable[Rule]) -> list[dict[str, Any]]:
@@ -136,7 +198,6 @@ def _observation(evidence: Evidence, finding: Finding, time: str) -> dict[str, A
 def _finding(evidence: Evidence, rule: Rule) -> dict[str, Any]:
     findings = evidence.by_rule[rule.id]
     word = outcome_of(findings)
-    satisfied = word in {"pass", "not applicable"}
     found: dict[str, Any] = {
         "uuid": _id(evidence, "finding", rule.id),
         "title": rule.title,
@@ -150,15 +211,7 @@ def _finding(evidence: Evidence, rule: Rule) -> dict[str, Any]:
                 for control in listed
             ),
         ],
-        "target": {
-            "type": "objective-id",
-            "target-id": rule.id,
-            "status": {
-                "state": "satisfied" if satisfied else "not-satisfied",
-                "reason": REASONS.get(word, "other"),
-                "remarks": word,
-            },
-        },
+        "target": _target(rule.id, word, satisfied=word in {"pass", "not applicable"}),
         "related-observations": [{"observation-uuid": _observed(evidence, one)} for one in findings],
         "remarks": f"Remedy: {rule.remedy}",
     }

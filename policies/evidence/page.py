@@ -9,16 +9,17 @@ from typing import Final
 
 import jinja2
 
-from policies.evidence.gathered import Evidence, outcome_of, word_of
+from policies.evidence.gathered import UNPROVEN, Evidence, outcome_of, word_of
 from policies.exemptions import Exemption
 from policies.judging import Finding
-from policies.promises import LINKS, Promise
+from policies.promises import Kind, Promise
 from policies.rule import Rule
 
 # What a person sees of an outcome beside its colour: a sign, so that no meaning is colour alone.
 SIGNS: Final = {
     "pass": "✓",
     "fail": "✕",
+    UNPROVEN: "◇",
     "excused": "◷",
     "undetermined": "?",
     "advisory": "!",
@@ -39,10 +40,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """One promise."""
+    """One promise: where it stands, and what its rules found."""
 
     promise: Promise
     word: str
+    found: str
     rows: list[Row]
 
 
@@ -59,6 +61,8 @@ def render(evidence: Evidence) -> str:
     """The page."""
     sections = [_section(evidence, promise) for promise in evidence.promises.values()]
     counts = Counter(word_of(finding) for finding in evidence.findings)
+    standings = Counter(section.word for section in sections)
+    strongest = Counter(promise.strongest for promise in evidence.promises.values() if promise.proven)
     return (
         _environment()
         .get_template("page.html")
@@ -70,7 +74,9 @@ def render(evidence: Evidence) -> str:
             controls=_controls(evidence),
             signs=SIGNS,
             word_of=word_of,
-            links=LINKS,
+            kinds=list(Kind),
+            proven={kind: strongest[kind] for kind in Kind},
+            standings={word: number for word in SIGNS if (number := standings[word])},
             slug=_slug,
             contact=evidence.promises["CON-1"].figure,
         )
@@ -84,8 +90,7 @@ def _slug(word: str) -> str:
 
 def _section(evidence: Evidence, promise: Promise) -> Section:
     rows = [_row(evidence, rule) for rule in evidence.rules_for(promise.id)]
-    findings = [finding for row in rows for finding in row.findings]
-    return Section(promise, outcome_of(findings), rows)
+    return Section(promise, evidence.standing_of(promise), evidence.outcome_for(promise), rows)
 
 
 def _row(evidence: Evidence, rule: Rule) -> Row:

@@ -45,6 +45,7 @@ def _run(evidence: Evidence, pack: str) -> dict[str, Any]:
             "stateSha256": evidence.judged.sha256,
             "commit": evidence.commit.hash,
             "commitOf": "rules" if evidence.given else "program and rules",
+            "notYetProven": [promise.id for promise in evidence.unproven],
         },
         "results": [
             _result(evidence, finding, places[finding.verdict.rule.id])

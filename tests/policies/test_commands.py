@@ -38,8 +38,22 @@ def test_judges_an_exported_state_without_the_program(state: Path, capsys: pytes
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1].startswith("prod: 104 rules, ")
     assert main(["judge", "--file", str(state), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["compliant"] is True
+    found = json.loads(capsys.readouterr().out)
+    assert found["compliant"] is True
     assert "excused: restore-drill-is-scheduled" in printed
+    unproven = [one["id"] for one in found["promises"] if not one["proven"]]
+    assert f"not yet proven: {', '.join(unproven)}\n" in printed
+    assert printed.splitlines()[-1].endswith(f"{len(unproven)} of 26 promises are not yet proven")
+    (rec1,) = [one for one in found["promises"] if one["id"] == "REC-1"]
+    assert (rec1["standing"], rec1["rules"], rec1["behaviour"], rec1["provenBy"]) == (
+        "not yet proven",
+        "pass",
+        True,
+        {},
+    )
+    assert rec1["notProven"].startswith("the drills that measure")
+    (red2,) = [one for one in found["promises"] if one["id"] == "RED-2"]
+    assert list(red2["provenBy"]) == ["plan"]
 
 
 def test_says_what_does_not_hold_with_exit_code_1(weakened: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ EXEMPTION = """
 rule = "{rule}"
 resource = "urn:pulumi:staging::backbuild::pulumi:pulumi:Stack::backbuild-staging"
 owner = "somebody@example.com"
-reason = "a test"
+reason = "a test excuses it"
 expires = {expires}
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ import pytest
 from trestle.oscal.assessment_results import AssessmentResults
 
 from console.errors import InputError
-from policies import exemptions
+from policies import exemptions, promises
 from policies.evidence import comment, gathered, junit, oscal, page, sarif
 from policies.evidence.gathered import Evidence, gather, word_of
 from policies.mutation.operators import drop, put
 from policies.packs import PACKS, all_rules
+from policies.promises import Proofs
 from policies.sources import Judged
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -53,16 +55,84 @@ def test_gathers_what_a_reviewer_asks_for(good: Evidence, prod: Judged) -> None:
 
 
 def test_what_is_not_decided_is_neither_compliant_nor_not(waiting: Evidence, good: Evidence, bad: Evidence) -> None:
-    assert (good.word, good.headline) == ("pass", "Every mandatory rule holds")
-    assert (bad.word, bad.headline) == ("fail", "A mandatory rule does not hold")
+    assert (good.word, bad.word) == ("pass", "fail")
+    assert good.headline.startswith("Every mandatory rule holds")
+    assert bad.headline.startswith("A mandatory rule does not hold")
     assert waiting.word == "undetermined"
     assert waiting.undecided >= 2
-    assert (
-        waiting.headline
-        == f"No mandatory rule fails, but {waiting.undecided} verdicts are not decided before the update"
+    assert waiting.headline.startswith(
+        f"No mandatory rule fails, but {waiting.undecided} verdicts are not decided before the update"
     )
     assert f"**prod: {waiting.headline}**" in comment.comment(waiting, None)
     assert "Every mandatory rule holds" not in page.render(waiting)
+
+
+def proven(evidence: Evidence) -> Evidence:
+    """The same as if a drill had shown everything."""
+    shown = {"not_proven": None, "proven_by": Proofs(drill=("docs/drills/x.md",))}
+    return replace(evidence, promises={id: one.model_copy(update=shown) for id, one in evidence.promises.items()})
+
+
+UNPROVEN = ["RED-1", "RED-2", "RED-3", "BAK-1", "BAK-4", "REC-1", "REC-2", "REC-3", "REC-4", "REC-5", "MNT-1"]
+
+
+def test_a_promise_about_behaviour_without_more_than_a_plan_is_not_yet_proven(good: Evidence) -> None:
+    assert [one.id for one in good.unproven] == ["SLA-1", *UNPROVEN]
+    assert good.outcome_for(good.promises["REC-1"]) == "pass"
+    assert good.standing_of(good.promises["REC-1"]) == "not yet proven"
+    assert good.standing_of(good.promises["RED-5"]) == "pass"
+    assert proven(good).standing_of(good.promises["RED-5"]) == "pass"
+    assert [one.id for one in proven(good).unproven] == []
+
+
+def test_a_failing_rule_is_said_before_a_missing_proof(bad: Evidence) -> None:
+    promise = bad.promises["REC-3"]
+    assert not promise.proven
+    assert bad.standing_of(promise) == bad.outcome_for(promise) == "fail"
+
+
+def test_the_headline_says_how_many_promises_are_not_yet_proven(
+    good: Evidence, bad: Evidence, waiting: Evidence
+) -> None:
+    assert good.standing == "not yet proven"
+    assert good.headline == "Every mandatory rule holds, but 12 of 26 promises are not yet proven"
+    assert (proven(good).standing, proven(good).headline) == ("pass", "Every mandatory rule holds")
+    assert bad.standing == "fail"
+    assert bad.headline == "A mandatory rule does not hold, and 12 of 26 promises are not yet proven"
+    assert proven(bad).headline == "A mandatory rule does not hold"
+    assert waiting.standing == "undetermined"
+    assert waiting.headline.endswith(" before the update, and 12 of 26 promises are not yet proven")
+
+
+def test_proofs_that_are_missing_stand_in_every_file(good: Evidence) -> None:
+    named = ", ".join(one.id for one in good.unproven)
+    assert f"\n◇ not yet proven: {named}\n" in comment.comment(good, None)
+    assert "not yet proven" not in comment.comment(proven(good), None)
+    (rec1,) = [line for line in comment.comment(good, None).splitlines() if line.startswith("| REC-1 ")]
+    assert "| ◇ not yet proven | 2: pass | the drills that measure" in rec1
+    assert "✓" not in rec1
+    (bak6,) = [line for line in comment.comment(good, None).splitlines() if line.startswith("| BAK-6 ")]
+    assert bak6.endswith("| ✓ pass | 16: pass | processes, plan |")
+    for run in json.loads(sarif.render(good))["runs"]:
+        assert run["properties"]["notYetProven"] == named.split(", ")
+    (suite,) = [one for one in ElementTree.fromstring(junit.render(good)) if one.get("name") == "proofs"]
+    skipped = {one.get("name"): one.find("skipped") for one in suite}
+    assert list(skipped) == list(good.promises)
+    assert [id for id, one in skipped.items() if one is not None] == named.split(", ")
+    assert skipped["REC-1"].get("message", "").startswith("not yet proven: the drills")
+    assert suite.get("skipped") == "12"
+    (suite,) = [one for one in ElementTree.fromstring(junit.render(proven(good))) if one.get("name") == "proofs"]
+    assert (suite.get("tests"), suite.get("skipped")) == ("26", "0")
+
+
+def test_a_proof_that_is_missing_stops_the_evidence(prod: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    promise = promises.load()["SLA-1"]
+    gone = promise.model_copy(update={"proven_by": Proofs(processes=("tests/none.py",))})
+    monkeypatch.setattr(promises, "load", lambda: {"SLA-1": gone})
+    with pytest.raises(
+        InputError, match=r"promises\.toml: SLA-1\.proven_by\.processes: there is no file tests/none\.py"
+    ):
+        gather(prod, final=True, now=NOW)
 
 
 def test_a_state_is_judged_by_the_commit_s_rules_and_a_plan_is_of_its_program(
@@ -83,6 +153,8 @@ def test_a_state_is_judged_by_the_commit_s_rules_and_a_plan_is_of_its_program(
         ("policies/rules/new.py", True),
         ("components/new.py", True),
         ("Pulumi.prod.yaml", True),
+        ("tests/workers/test_new.py", True),
+        ("docs/drills/new.md", True),
         ("README.md", True),
         ("plan.json", False),
         ("evidence/prod/state.json", False),
@@ -119,11 +191,12 @@ def test_oscal_reads_back_with_the_published_schema_s_models(good: Evidence, tmp
     file.write_text(oscal.render(good))
     read = AssessmentResults.oscal_read(file)
     assert read is not None
-    assert [result.title for result in read.results] == [f"Policy pack {pack} 1.0.0" for pack in PACKS]
+    packs = [f"Policy pack {pack} 1.0.0" for pack in PACKS]
+    assert [result.title for result in read.results] == [*packs, "Promises and their proofs"]
 
 
 def test_oscal_says_what_was_found(good: Evidence, bad: Evidence) -> None:
-    results = document(bad)["results"]
+    results = document(bad)["results"][: len(PACKS)]
     found = {one["target"]["target-id"]: one for result in results for one in result["findings"]}
     assert found.keys() == {rule.id for rule in all_rules()}
     states = {id: (one["target"]["status"]["state"], one["target"]["status"]["reason"]) for id, one in found.items()}
@@ -137,6 +210,27 @@ def test_oscal_says_what_was_found(good: Evidence, bad: Evidence) -> None:
     assert related == set(observations)
     props = {one["name"]: one["value"] for one in document(good)["metadata"]["props"]}
     assert props["state-sha256"] == good.judged.sha256
+
+
+def test_oscal_says_where_each_promise_stands_and_what_proves_it(good: Evidence, bad: Evidence) -> None:
+    result = oscal.document(good)["results"][-1]
+    states = {one["target"]["target-id"]: one["target"]["status"] for one in result["findings"]}
+    assert list(states) == list(good.promises)
+    assert {id for id, one in states.items() if one["state"] == "not-satisfied"} == {"SLA-1", "BAK-2", *UNPROVEN}
+    assert states["REC-1"] == {"state": "not-satisfied", "reason": "other", "remarks": "not yet proven"}
+    assert states["BAK-2"]["remarks"] == "excused"
+    observed = {one["title"].split(":")[0]: one for one in result["observations"]}
+    assert observed["REC-1"]["title"] == "REC-1: not yet proven"
+    assert observed["REC-1"]["description"] == good.promises["REC-1"].not_proven
+    assert "relevant-evidence" not in observed["REC-1"]
+    named = [(one["href"], one["props"][0]["value"]) for one in observed["RED-2"]["relevant-evidence"]]
+    assert named == [(path, "plan") for path in good.promises["RED-2"].proven_by.plan]
+    uuids = [one["observation-uuid"] for finding in result["findings"] for one in finding["related-observations"]]
+    assert uuids == [one["uuid"] for one in result["observations"]]
+    broken = {
+        one["target"]["target-id"]: one["target"]["status"] for one in oscal.document(bad)["results"][-1]["findings"]
+    }
+    assert broken["REC-3"] == {"state": "not-satisfied", "reason": "fail", "remarks": "fail"}
 
 
 def test_oscal_files_an_excuse_as_a_risk_with_its_deadline(good: Evidence) -> None:
@@ -181,7 +275,8 @@ def test_every_rule_s_remedy_leads_to_a_file(good: Evidence) -> None:
 
 def test_junit_has_a_case_for_each_verdict(bad: Evidence) -> None:
     suites = ElementTree.fromstring(junit.render(bad))
-    assert [suite.get("name") for suite in suites] == list(PACKS)
+    assert [suite.get("name") for suite in suites] == [*PACKS, "proofs"]
+    suites.remove(suites[-1])
     words = Counter(word_of(finding) for finding in bad.findings)
     assert sum(int(suite.get("tests", "")) for suite in suites) == len(bad.findings)
     assert sum(int(suite.get("failures", "")) for suite in suites) == words["fail"] == len(suites.findall(".//failure"))
@@ -208,7 +303,7 @@ def test_a_comment_names_what_fails_and_cannot_be_steered(prod: Judged) -> None:
     )
     mutant = next(iter(forged(prod.graph)))
     text = comment.comment(gather(Judged(mutant.graph, prod.content, "x"), final=True, now=NOW), None)
-    assert text.startswith("### Verdicts\n\n**prod: A mandatory rule does not hold**")
+    assert text.startswith("### Verdicts\n\n**prod: A mandatory rule does not hold, and 12 of 26 promises are")
     assert "`keys-outlive-mistakes`" in text
     for hostile in ("[x]", "<img", "@team", "&commat;", "https://", "www."):
         assert hostile not in text
@@ -223,7 +318,7 @@ def test_the_page_needs_nothing_else_and_believes_no_name(bad: Evidence) -> None
 
 def test_problems_with_exemptions_stand_in_every_file(prod: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     (one,) = exemptions.load([rule.id for rule in all_rules()], NOW.date())
-    unused = exemptions.Exemption("three-copies", one.resource, one.owner, one.reason, one.expires, "x.toml", 7)
+    unused = one.model_copy(update={"rule": "three-copies", "source": "x.toml", "line": 7})
     monkeypatch.setattr(exemptions, "load", lambda *_: [one, unused])
     evidence = gather(prod, final=True, now=NOW)
     assert evidence.stops

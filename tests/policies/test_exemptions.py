@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 
 import pytest
@@ -25,13 +26,13 @@ GOOD = f"""\
 rule = "some-rule"
 resource = "{PREFIX}{VOLUME}::one"
 owner = "somebody@example.com"
-reason = "because"
+reason = "the volume is replaced next week"
 expires = 2026-12-01
 """
 
 
 def read(text: str) -> list[Exemption]:
-    return parse(text, {"some-rule", "other-rule"}, TODAY, "exemptions.toml")
+    return parse(text, {"some-rule", "other-rule"}, {"test", "other"}, TODAY, "exemptions.toml")
 
 
 def test_reads_one_with_its_place() -> None:
@@ -45,25 +46,27 @@ def test_the_last_day_still_holds() -> None:
     assert read(GOOD.replace("2026-12-01", "2026-11-26"))[0].days_left(TODAY) == 1
 
 
+REASON = "the volume is replaced next week"
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
         ('"some-rule"', '"no-rule"', r":3: rule: 'no-rule' is no rule"),
-        ('"some-rule"', "3", r":3: rule: missing or empty"),
-        ('rule = "some-rule"\n', "", r":2: rule: missing or empty"),
+        ('"some-rule"', "3", r":3: rule: 3; a text is expected"),
+        ('rule = "some-rule"\n', "", r":2: rule: is missing; add it"),
         ("2026-12-01", "2026-11-25", r":7: expires: 2026-11-25 has passed"),
         ("2026-12-01", "2028-01-01", r":7: expires: 2028-01-01 is more than 366 days away"),
-        ("2026-12-01", '"2026-12-01"', r":7: expires: '2026-12-01'; a date without quotes"),
+        ("2026-12-01", '"2026-12-01"', r":7: expires: '2026-12-01'; a date without quotes is expected"),
         ("2026-12-01", "2026-12-01T00:00:00Z", r":7: expires: datetime"),
-        ("expires = 2026-12-01\n", "", r":2: expires: None"),
-        ('"because"', '"  "', r":6: reason: missing or empty"),
-        ('owner = "somebody@example.com"\n', "", r":2: owner: missing or empty"),
+        ("expires = 2026-12-01\n", "", r":2: expires: is missing; add it"),
+        ('owner = "somebody@example.com"\n', "", r":2: owner: is missing; add it"),
         ("reason", "raeson", r":6: raeson: no such key"),
         (f"{PREFIX}{VOLUME}::one", "*", r":4: resource: '\*' is no URN"),
         (f"{PREFIX}{VOLUME}::one", f"{PREFIX}{VOLUME}::*", r":4: resource: .* too broad: name the resource"),
         *(
             (f"{PREFIX}{VOLUME}::one", f"{PREFIX}{VOLUME}::{name}", r":4: resource: .* too broad: name the resource")
-            for name in ("*o*", "*-one", "o*", "-*", "one-*-two", "one-**", "*::one-*", "?-*o")
+            for name in ("*o*", "*-one", "o*", "-*", "one-two-*-three", "one-two-**", "*::one-two-*", "?-*o")
         ),
         (f"{PREFIX}{VOLUME}::one", f"{PREFIX}*::a::b", r":4: resource: .* too broad: name the type"),
         (f"{PREFIX}{VOLUME}::one", f"{PREFIX}*${VOLUME}::one", r":4: resource: .* too broad: name the type"),
@@ -79,6 +82,87 @@ def test_what_cannot_be_used_is_refused_with_its_line(before: str, after: str, m
     assert before in GOOD
     with pytest.raises(InputError, match=r"^exemptions\.toml" + message):
         read(GOOD.replace(before, after, 1))
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("", "is empty; a text is expected"),
+        (" \t", "is empty"),
+        ("\u3000\u00a0", "is empty"),
+        ("\u200b\u200d\ufeff", "holds U\\+200B, which does not show; write visible characters on one line"),
+        ("\u3164 \u3164\u3164 \u3164\u3164", "holds U\\+3164"),
+        ("\u2800\u2800\u2800", "holds U\\+2800"),
+        ("a good reason \u202e for it", "holds U\\+202E"),
+        ("a good reason\nfor it", "holds U\\+000A"),
+        (".", "'\\.' says too little; say why in 3 words or more"),
+        ("- - - - -", "'- - - - -' says too little"),
+        ("1 2 3 4", "'1 2 3 4' says too little"),
+        ("x y z", "'x y z' says too little"),
+        ("\u0301\u0301 \u0301\u0301 \u0301\u0301", "says too little"),
+        ("for now", "'for now' says too little"),
+    ],
+)
+def test_a_reason_has_words_that_show(reason: str, message: str) -> None:
+    with pytest.raises(InputError, match=rf"^exemptions\.toml:6: reason: .*{message}"):
+        read(GOOD.replace(json.dumps(REASON), json.dumps(reason)))
+
+
+@pytest.mark.parametrize("reason", [REASON, "Der Träger wird ersetzt", "диск скоро заменят", "until #12 is done"])
+def test_a_reason_may_be_in_any_script(reason: str) -> None:
+    assert read(GOOD.replace(REASON, reason))[0].reason == reason
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        *("-", "me", "somebody", "the team", "@", "@team", "@/team", "@org/", "org/team", "@org/team/part", "@-/-"),
+        *("a@b", "@example.com", "a@example", "a@.com", "a@-.com", "a b@example.com", "a@example.com, b@example.com"),
+        *("-@example.com", "a@@example.com", "a@exämple.com", "a@example.c", "<a@example.com>"),
+    ],
+)
+def test_an_owner_can_be_reached(owner: str) -> None:
+    with pytest.raises(
+        InputError, match=r"^exemptions\.toml:5: owner: .* reaches nobody; name an e-mail address, or a team"
+    ):
+        read(GOOD.replace("somebody@example.com", owner))
+
+
+@pytest.mark.parametrize(
+    "owner", ["o'neill+on-call@mail.example.co.uk", "a1@b2.example", "@backbuild/platform", "@b/on.call"]
+)
+def test_an_owner_is_an_address_or_a_team(owner: str) -> None:
+    assert read(GOOD.replace("somebody@example.com", owner))[0].owner == owner
+
+
+def test_an_owner_that_does_not_show_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^exemptions\.toml:5: owner: holds U\+200B"):
+        read(GOOD.replace("somebody@", "some\u200bbody@"))
+
+
+@pytest.mark.parametrize(
+    "name", ["alarms-*", "worker-*", "a-b-*", "ab-cd-*", "--worker-1-*", "worker--1-*", "worker-1*"]
+)
+def test_a_star_follows_two_parts_of_a_name(name: str) -> None:
+    with pytest.raises(
+        InputError, match=r"^exemptions\.toml:4: resource: .* too broad: .* two parts of its name and `-\*`"
+    ):
+        read(GOOD.replace("::one", f"::{name}"))
+
+
+def test_a_stack_is_one_of_the_projects() -> None:
+    with pytest.raises(InputError, match=r":4: resource: the project has no stack 'tset'; it has other, test$"):
+        read(GOOD.replace("urn:pulumi:test::", "urn:pulumi:tset::"))
+    assert exemptions.stacks() == ["prod", "staging"]
+
+
+def test_every_problem_is_said_at_once() -> None:
+    text = GOOD.replace("some-rule", "no-rule").replace("2026-12-01", "2026-11-01")
+    second = GOOD.replace("somebody@example.com", "-").replace(REASON, "?").replace("rule", "ruel", 1)
+    with pytest.raises(InputError) as caught:
+        read(text + second.removeprefix("# A comment first.\n"))
+    places = [line.rpartition("exemptions.toml:")[2].split(": ")[:2] for line in str(caught.value).splitlines()]
+    assert places == [["3", "rule"], ["7", "expires"], ["9", "ruel"], ["8", "rule"], ["11", "owner"], ["12", "reason"]]
 
 
 def test_the_line_is_that_of_the_exemption_that_is_wrong() -> None:
@@ -118,12 +202,23 @@ def test_excuses_what_it_names_and_nothing_else() -> None:
 
 
 def test_a_pattern_excuses_what_it_fits() -> None:
-    pattern = GOOD.replace("::one", "::one-*")
-    assert [one.stops for one in judged(pattern, "one-a", "one-b", "none-c").findings] == [False, False, True]
+    pattern = GOOD.replace("::one", "::worker-1-*")
+    names = ("worker-1-a", "worker-1-b", "worker-2-a", "coworker-1-a")
+    found = judged(pattern, *names)
+    assert [one.stops for one in found.findings] == [False, False, True, True]
+    assert found.problems == []
+
+
+def test_a_pattern_that_fits_most_of_a_kind_is_too_broad() -> None:
+    found = judged(GOOD.replace("::one", "::worker-1-*"), "worker-1-a", "worker-1-b", "worker-2-a")
+    assert found.problems == [
+        f"exemptions.toml:2: some-rule: too broad: fits 2 of the 3 resources of type {VOLUME}; name them one by one"
+    ]
+    assert found.stops
 
 
 def test_only_the_star_is_special() -> None:
-    assert judged(GOOD.replace("::one", "::o[n]e-*"), "one-a").stops
+    assert judged(GOOD.replace("::one", "::w[o]rker-1-*"), "worker-1-a").stops
     assert judged(GOOD.replace("::one", "::o.e"), "one").stops
 
 
@@ -149,8 +244,7 @@ def test_one_that_fits_several_types_is_too_broad() -> None:
     text = GOOD.replace(f"{PREFIX}{VOLUME}::one", f"{PREFIX}*{VOLUME}::one")
     with pytest.raises(InputError, match="too broad"):
         read(text)
-    one = read(GOOD)[0]
-    wide = Exemption("some-rule", f"{PREFIX}*::one", one.owner, one.reason, one.expires, one.source, one.line)
+    wide = read(GOOD)[0].model_copy(update={"resource": f"{PREFIX}*::one"})
     assert "too broad: fits resources of 2 types" in exemptions.problems([wide], whole, [wide])[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from policies.evidence import page as renderer
 from policies.evidence.gathered import Evidence
 from tests.workers.browser import AXE, chromium
 
-from .test_evidence import bad, good, waiting  # noqa: F401 (fixtures)
+from .test_evidence import bad, good, proven, waiting  # noqa: F401 (fixtures)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,8 @@ def test_axe_finds_nothing(
 def test_says_first_whether_it_holds(browser: Browser, tmp_path: Path, good: Evidence, bad: Evidence) -> None:  # noqa: F811
     page = opened(browser, good, tmp_path)
     expect(page.get_by_role("heading", level=1)).to_contain_text("Every mandatory rule holds")
-    expect(page).to_have_title("Compliant \N{EN DASH} availability policies of prod")
+    expect(page.get_by_role("heading", level=1)).to_have_class("not-yet-proven")
+    expect(page).to_have_title("Not yet proven \N{EN DASH} availability policies of prod")
     expect(page.get_by_text(good.judged.sha256)).to_be_visible()
     expect(page.get_by_text("95 days left")).to_be_visible()
     page = opened(browser, bad, tmp_path)
@@ -66,6 +68,52 @@ def test_says_first_that_something_is_not_decided(browser: Browser, tmp_path: Pa
     expect(heading).to_contain_text("verdicts are not decided before the update")
     expect(heading).to_have_class("undetermined")
     expect(page).to_have_title("Not decided \N{EN DASH} availability policies of prod")
+
+
+# Each promise's tile and badge with its words and its colour, and what its proofs and its missing ones say.
+SEEN = """() => Object.fromEntries([...document.querySelectorAll("article")].map((article) => {
+  const shown = (one) => [one.textContent.replace(/\\s+/g, " ").trim(), getComputedStyle(one).color];
+  const missing = article.querySelector(".missing")?.textContent ?? null;
+  const proofs = article.querySelector("dl.links > div:last-child").textContent;
+  return [article.id, {
+    tile: shown(document.querySelector(`.tiles a[href="#${article.id}"]`)),
+    badge: shown(article.querySelector(".badge")),
+    missing, proofs,
+  }];
+}))"""
+
+
+def green(colour: str) -> bool:
+    red, green, blue = (int(part) for part in re.findall(r"\d+", colour)[:3])
+    return green > max(red, blue) + 20
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_not_yet_proven_is_nowhere_green(browser: Browser, tmp_path: Path, good: Evidence, scheme: str) -> None:  # noqa: F811
+    page = opened(browser, good, tmp_path, color_scheme=scheme)
+    seen = page.evaluate(SEEN)
+    assert list(seen) == list(good.promises)
+    for promise in good.promises.values():
+        word, found = good.standing_of(promise), seen[promise.id]
+        for text, colour in (found["tile"], found["badge"]):
+            assert word in text
+            assert green(colour) == (word == "pass"), promise.id
+        assert found["missing"] == (None if promise.proven else f"Not yet proven: {promise.not_proven}")
+        for kind, paths in promise.proven_by.by_kind.items():
+            assert f"{kind} {', '.join(paths)}" in found["proofs"]
+    heading = "getComputedStyle(document.querySelector('h1')).color"
+    assert not green(page.evaluate(heading))
+    page = opened(browser, proven(good), tmp_path, color_scheme=scheme)
+    assert green(page.evaluate(heading))
+    assert page.title() == "Compliant \N{EN DASH} availability policies of prod"
+
+
+def test_counts_promises_and_what_their_proofs_rest_on(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
+    page = opened(browser, good, tmp_path)
+    promises = page.get_by_role("list", name="Promises", exact=True)
+    expect(promises.get_by_role("listitem")).to_have_text(["✓ 13 pass", "◇ 12 not yet proven", "◷ 1 excused"])
+    proofs = page.get_by_role("list", name="Strongest proof of proven promises")
+    expect(proofs.get_by_role("listitem")).to_have_text(["0 drill", "12 processes", "2 plan"])
 
 
 def test_no_date_is_broken(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
@@ -110,11 +158,12 @@ def test_shows_only_what_does_not_pass(browser: Browser, tmp_path: Path, bad: Ev
     button = page.get_by_role("button", name="Only what does not pass")
     button.click()
     expect(button).to_have_attribute("aria-pressed", "true")
-    expect(page.locator("#SLA-1")).to_be_hidden()
+    expect(page.locator("#SLA-2")).to_be_hidden()
+    expect(page.locator("#REC-1")).to_be_visible()
     expect(page.locator("#RED-5")).to_be_visible()
     expect(page.locator("#RED-5 details:visible")).to_have_count(1)
     button.click()
-    expect(page.locator("#SLA-1")).to_be_visible()
+    expect(page.locator("#SLA-2")).to_be_visible()
 
 
 def test_paper_shows_what_is_closed_on_the_screen(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811

@@ -1,7 +1,9 @@
-"""`promises.toml` is held to what exists: every promise is declared, enforced and proven, or says why not."""
+"""`promises.toml` is held to what exists: every promise is declared, enforced and proven, or says why not; and the kind
+of each proof to what its tests do."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from console.errors import InputError
 from policies import promises
 from policies.packs import all_rules
-from policies.promises import Promise
+from policies.promises import Kind, Promise
+
+from .started import starts_programs
 
 ROOT = Path(__file__).parents[2]
 PROMISED = [
@@ -24,13 +28,47 @@ def test_every_promise_is_there() -> None:
     assert [promise.id for promise in ALL] == PROMISED
 
 
+# Kept by what the platform does when something fails or is changed: no value in a plan shows it.
+BEHAVIOUR = {
+    *("RED-1", "RED-2", "RED-3", "BAK-1", "BAK-2", "BAK-4"),
+    *("REC-1", "REC-2", "REC-3", "REC-4", "REC-5", "MNT-1"),
+}
+
+
+def test_promises_about_behaviour_say_so() -> None:
+    assert {promise.id for promise in ALL if promise.behaviour} >= BEHAVIOUR
+
+
 @pytest.mark.parametrize("promise", ALL, ids=lambda promise: promise.id)
 def test_what_it_names_exists(promise: Promise) -> None:
-    for path in (*promise.declared_by, *promise.proven_by):
-        assert (ROOT / path).is_file(), path
+    promises.check_files([promise])
     assert list(promise.enforced_by) == [rule.id for rule in all_rules() if promise.id in rule.promises]
-    for link, reason in promise.reasons.items():
-        assert len(reason) > 30, f"{link}: a reason that says nothing"
+    for reason in (promise.not_declared, promise.not_enforced, promise.not_proven):
+        assert reason is None or len(reason) > 30, "a reason that says nothing"
+
+
+@pytest.mark.parametrize("promise", ALL, ids=lambda promise: promise.id)
+def test_a_proof_is_of_the_kind_that_it_says(promise: Promise) -> None:
+    for kind, paths in promise.proven_by.by_kind.items():
+        for path in paths:
+            if kind is not Kind.DRILL:  # a report; that it exists is tested above
+                assert starts_programs(ROOT / path) == (kind is Kind.PROCESSES), f"{kind}: {path}"
+
+
+@pytest.mark.parametrize(
+    ("file", "starts"),
+    [
+        ("tests/machines/test_real_programs.py", False),  # `haproxy -c`, `patroni --validate-config`: checkers
+        ("tests/machines/test_database_files.py", False),  # its `machine` is a parameter, not the fixture
+        ("tests/components/test_changes.py", False),  # the sandbox's plan
+        ("tests/workers/test_backup_memory.py", True),  # workerd, for tests in a class
+        ("tests/workers/test_status_page.py", True),  # workerd and Chromium
+        ("tests/workers/test_backup_restore.py", True),  # PostgreSQL and pgBackRest, by a helper's helper
+        ("tests/machines/test_manifest.py", True),  # what signs manifests on machines
+    ],
+)
+def test_it_is_seen_whether_a_test_starts_programs(file: str, starts: bool) -> None:
+    assert starts_programs(ROOT / file) is starts
 
 
 def test_every_rule_is_about_promises_that_there_are() -> None:
@@ -42,34 +80,114 @@ WHOLE = """\
 [X]
 promise = "a"
 figure = "b"
-declared_by = ["d"]
+behaviour = true
+declared_by = ["components/citus.py"]
 enforced_by = ["r"]
-proven_by = ["t"]
+proven_by.processes = ["tests/status/test_uptime.py"]
 """
+PROOF = 'proven_by.processes = ["tests/status/test_uptime.py"]\n'
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("before", "after", "message"),
     [
-        ("X = 1", "X: a table is expected"),
-        ('[X]\npromise = "a"\n', "X.figure: a text is expected"),
-        ('[X]\npromise = "a"\nfigure = "b"\nenforced = []\n', "X.enforced: no such key"),
+        (WHOLE, "X = 1", "X: a table is expected"),
+        (WHOLE, "[X", "cannot be read"),
+        ('figure = "b"\n', "", r"X\.figure: is missing"),
+        ('figure = "b"', "figure = 3", r"X\.figure: 3; a text is expected"),
+        ('figure = "b"', 'figure = "\u200b"', r"X\.figure: holds U\+200B"),
+        ("behaviour = true\n", "", r"X\.behaviour: is missing"),
+        ("behaviour = true", 'behaviour = "yes"', r"X\.behaviour: 'yes'; true or false is expected"),
+        ("enforced_by", "enforced", r"X\.enforced: no such key; allowed are promise, figure, behaviour, "),
+        ('declared_by = ["components/citus.py"]\n', "", "X: give either declared_by or the reason not_declared"),
         (
-            '[X]\npromise = "a"\nfigure = "b"\nenforced_by = ["r"]\nproven_by = ["t"]\n',
-            "X: give either declared_by or the reason not_declared",
+            "behaviour",
+            "not_enforced = 'x'\nbehaviour",
+            "X: give either enforced_by or the reason not_enforced, and not",
         ),
+        (PROOF, "", "X: give proven_by, or the reason not_proven"),
         (
-            f"{WHOLE}not_proven = 'x'\n",
-            "X: give either proven_by or the reason not_proven, and not both",
+            "processes",
+            "plan",
+            "X: a plan alone does not prove behaviour; add a proof by processes or drill, or say in ",
         ),
-        ("[X", "cannot be read"),
+        ("processes", "lint", r"X\.proven_by\.lint: no such key; allowed are drill, processes, plan"),
+        (".processes", "", r"X\.proven_by: a proof needs its kind; write one of \{drill = "),
+        (PROOF, 'proven_by = "x"', r"X\.proven_by: a proof needs its kind"),
+        ('["tests/status/test_uptime.py"]', "[3]", r"X\.proven_by\.processes\[0\]: 3; a text is expected"),
+        ('["tests/status/test_uptime.py"]', '"tests/status/test_uptime.py"', r"X\.proven_by\.processes: 'tests/"),
+        (
+            "tests/status/test_uptime.py",
+            "docs/uptime.md",
+            r"X\.proven_by\.processes\[0\]: 'docs/uptime\.md' is not below",
+        ),
+        ("tests/status/", "tests/../status/", r"X\.proven_by\.processes\[0\]: .* is not below tests/"),
+        ("processes", "drill", r"X\.proven_by\.drill\[0\]: 'tests/status/test_uptime\.py' is not below docs/drills/"),
     ],
 )
-def test_a_promise_that_lacks_something_without_a_reason_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_what_cannot_be_used_is_refused_with_its_key(tmp_path: Path, before: str, after: str, message: str) -> None:
+    assert before in WHOLE
     file = tmp_path / "promises.toml"
-    file.write_text(text)
-    with pytest.raises(InputError, match=message):
+    file.write_text(WHOLE.replace(before, after, 1))
+    with pytest.raises(InputError, match=rf"promises\.toml:? {message}"):
         promises.load(file)
+
+
+def test_all_problems_of_a_promise_are_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "promises.toml").write_text(WHOLE.replace('"b"', "3").replace("processes", "lint"))
+    with pytest.raises(InputError) as caught:
+        promises.load(tmp_path / "promises.toml")
+    assert [line.split(": ")[1] for line in str(caught.value).splitlines()] == ["X.proven_by.lint", "X.figure"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key"),
+    [
+        ("tests/status/test_uptime.py", "tests/status/test_none.py", "proven_by.processes"),
+        ("tests/status/test_uptime.py", "tests/status/", "proven_by.processes"),
+        (PROOF, 'proven_by.drill = ["docs/drills/2026-11-29.md"]\n', "proven_by.drill"),
+        ("components/citus.py", "components/none.py", "declared_by"),
+    ],
+)
+def test_a_file_that_is_missing_is_named_with_its_key(tmp_path: Path, before: str, after: str, key: str) -> None:
+    file = tmp_path / "promises.toml"
+    file.write_text(WHOLE)
+    promises.check_files(promises.load(file).values())
+    other = tmp_path / "other.toml"
+    other.write_text(WHOLE.replace(before, after))
+    with pytest.raises(InputError, match=rf"promises\.toml: X\.{key}: there is no file \S+; correct the path"):
+        promises.check_files(promises.load(other).values())
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "proof", "reason", "proven"),
+    [
+        (True, "proven_by.processes", "", True),
+        (True, "proven_by.processes", "the rest is missing", False),
+        (True, "proven_by.plan", "only the plan was checked", False),
+        (False, "proven_by.plan", "", True),
+        (False, "proven_by.plan", "half of it is missing", False),
+    ],
+)
+def test_a_promise_is_proven_where_nothing_is_missing(
+    tmp_path: Path, behaviour: bool, proof: str, reason: str, proven: bool
+) -> None:
+    text = WHOLE.replace("behaviour = true", f"behaviour = {str(behaviour).lower()}")
+    text = text.replace("proven_by.processes", proof) + (f'not_proven = "{reason}"\n' if reason else "")
+    (tmp_path / "promises.toml").write_text(text)
+    assert promises.load(tmp_path / "promises.toml")["X"].proven is proven
+
+
+def test_the_documents_say_which_promises_are_not_yet_proven() -> None:
+    unproven = [promise for promise in ALL if not promise.proven]
+    readme = (ROOT / "README.md").read_text()
+    counted = f"{len(unproven)} of {len(ALL)} are"
+    assert f"{counted} [not yet proven]" in readme
+    assert f"{counted}\nnot yet proven: {', '.join(promise.id for promise in unproven)}." in readme
+    document = (ROOT / "docs" / "policies.md").read_text()
+    assert f"that is so of {len(unproven)} of the {len(ALL)}:" in document
+    rows = re.findall(r"^\| ([A-Z]{3}-\d) \| (.+) \| (.+) \|$", document, re.MULTILINE)
+    assert rows == [(one.id, ", ".join(one.proven_by.by_kind) or "none", one.not_proven) for one in unproven]
 
 
 def test_a_figure_that_rules_compute_with_must_be_a_number() -> None:

@@ -43,4 +43,9 @@ def _judging(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
     command.add_argument(
         "--planned", action="store_true", help="the file is a plan (a report's state.json): not everything is known yet"
     )
+    command.add_argument(
+        "--ignore-stale-exemptions",
+        action="store_true",
+        help="leave out exemptions that have expired or excuse nothing: for a plan of another commit than the rules'",
+    )
     return command

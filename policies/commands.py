@@ -89,9 +89,10 @@ def report(options: argparse.Namespace) -> int:
 
 
 def _evidence(options: argparse.Namespace) -> Evidence:
+    ignore = options.ignore_stale_exemptions
     if options.file is not None:
-        return gather(from_file(options.file), final=not options.planned)
-    return gather(planned(options.stack), final=False, given=False)
+        return gather(from_file(options.file), final=not options.planned, ignore_stale_exemptions=ignore)
+    return gather(planned(options.stack), final=False, given=False, ignore_stale_exemptions=ignore)
 
 
 def _summary(evidence: Evidence) -> dict[str, object]:

@@ -110,15 +110,18 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(".*".join(re.escape(part) for part in text.split("*")))
 
 
-def load(rules: Collection[str], today: date, file: Path = FILE) -> list[Exemption]:
-    """Every exemption of a file, an empty list where there is none; `InputError` says what cannot be used."""
+def load(rules: Collection[str], today: date, file: Path = FILE, *, ignore_expired: bool = False) -> list[Exemption]:
+    """Every exemption of a file, an empty list where there is none; `InputError` says what cannot be used.
+
+    `ignore_expired` leaves out expired ones instead of refusing them.
+    """
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
-    return parse(text, rules, stacks(), today, _shown(file))
+    return parse(text, rules, stacks(), today, _shown(file), ignore_expired=ignore_expired)
 
 
 def stacks(root: Path = ROOT) -> list[str]:
@@ -126,7 +129,15 @@ def stacks(root: Path = ROOT) -> list[str]:
     return sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in root.glob("Pulumi.?*.yaml"))
 
 
-def parse(text: str, rules: Collection[str], stacks: Collection[str], today: date, source: str) -> list[Exemption]:
+def parse(
+    text: str,
+    rules: Collection[str],
+    stacks: Collection[str],
+    today: date,
+    source: str,
+    *,
+    ignore_expired: bool = False,
+) -> list[Exemption]:
     """The same from its text."""
     try:
         document = tomllib.loads(text)
@@ -150,6 +161,8 @@ def parse(text: str, rules: Collection[str], stacks: Collection[str], today: dat
     for table, start in zip(listed, starts, strict=True):
         try:
             entry = Entry.model_validate(table)
+            if ignore_expired and entry.expires < today:
+                continue
             problems = list(_problems(entry, rules, stacks, today))
         except ValidationError as error:
             problems = list(reading.problems(error, Entry))

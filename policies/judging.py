@@ -64,8 +64,13 @@ def judge(
     exemptions: Sequence[Exemption] = (),
     *,
     final: bool,
+    ignore_unused: bool = False,
 ) -> Judgement:
-    """Judge a graph; `final` when nothing will become known any more, so that what is undetermined fails."""
+    """Judge a graph.
+
+    `final`: nothing will become known any more, so that what is undetermined fails. `ignore_unused`: an exemption that
+    excuses nothing is no problem.
+    """
     findings: list[Finding] = []
     used: set[Exemption] = set()
     judged: set[str] = set()
@@ -82,5 +87,5 @@ def judge(
                     used.add(excused)
                     finding = Finding(verdict, strict.level, finding.strict, excused)
             findings.append(finding)
-    own = [one for one in exemptions if one.rule in judged]
+    own = [one for one in exemptions if one.rule in judged and (one in used or not ignore_unused)]
     return Judgement(findings, exempting.problems(own, graph, used))

@@ -16,7 +16,12 @@ from policies.evidence.page import SIGNS
 from policies.judging import Finding
 from policies.promises import Promise
 
-BROKEN = re.compile(r"(@|&(?=#?\w+;)(?!#\d+;)|:(?=//)|\bwww(?=\.))", re.IGNORECASE)
+# The characters that mean something in Markdown or HTML, as entities. `&` is one: the text's own entities are text.
+ESCAPES = {ord(character): f"&#{ord(character)};" for character in "\\`*_{}[]<>#|~!&$"}
+# What GitHub links or notifies about after it has decoded entities: mentions, addresses, issues (`#1`, `GH-1`),
+# advisories (`GHSA-…`, `CVE-…`) and commits (seven hexadecimal digits or more). A zero-width space after each match
+# prevents it.
+LINKED = re.compile(r"@|#(?=\d)|\b(?:GH|GHSA|CVE)-(?=\w)|:(?=//)|\bwww(?=\.)|[0-9a-f]{6}(?=[0-9a-f])", re.IGNORECASE)
 MOST = 50  # a comment holds 65,536 characters; whoever breaks more reads the page
 
 
@@ -43,7 +48,7 @@ def _plan(plan: Mapping[str, Any]) -> list[str]:
     counts = Counter(str(step["op"]) for step in steps)
     shown = ", ".join(f"{count} to {_plain(op)}" for op, count in counts.items()) or "nothing changes"
     lines = ["### Plan", "", f"**{shown}**"]
-    lines += [f"- {_plain(error['message'])}" for error in plan.get("errors", [])][:MOST]
+    lines += [f"- {SIGNS['fail']} {_plain(error['message'])}" for error in plan.get("errors", [])][:MOST]
     if steps:
         lines += ["", f"<details><summary>{len(steps)} changes</summary>", ""]
         lines += [_step(step) for step in steps[:MOST]]
@@ -62,10 +67,10 @@ def _step(step: dict[str, Any]) -> str:
 def _verdicts(evidence: Evidence) -> str:
     words = [word_of(finding) for finding in evidence.findings]
     counts = " · ".join(f"{SIGNS[word]} {words.count(word)} {word}" for word in SIGNS if word in words)
-    lines = [f"**{evidence.stack}: {evidence.headline}** ({counts})", ""]
+    lines = [f"**{_plain(evidence.stack)}: {evidence.headline}** ({counts})", ""]
     failing = [finding for finding in evidence.findings if finding.fails and finding.exemption is None]
     others = [finding for finding in evidence.findings if finding.notable and finding not in failing]
-    lines += [f"- {SIGNS['fail']} {problem}" for problem in evidence.problems]
+    lines += [f"- {SIGNS['fail']} {_plain(problem)}" for problem in evidence.problems]
     lines += [_line(finding) for finding in failing[:MOST]]
     if len(failing) > MOST:
         lines.append(f"- … and {len(failing) - MOST} more: see the report")
@@ -99,8 +104,5 @@ def _line(finding: Finding) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown and HTML leave alone: what a plan says comes from whoever opened the pull request."""
-    for character in "\\`*_{}[]<>#|~!":
-        text = text.replace(character, f"&#{ord(character)};")
-    # GitHub looks for whom to tell, and what to link, when entities are characters again: those are broken up.
-    return BROKEN.sub("\\1\N{ZERO WIDTH SPACE}", " ".join(text.split()))
+    """Text that GitHub shows as it is: no markup, links or notifications. The author of the request wrote the plan."""
+    return LINKED.sub("\\g<0>\N{ZERO WIDTH SPACE}", " ".join(text.split())).translate(ESCAPES)

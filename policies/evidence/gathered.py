@@ -135,17 +135,29 @@ class Evidence:
         return word if word == "fail" or promise.proven else UNPROVEN
 
 
-def gather(judged: Judged, *, final: bool, given: bool = True, now: datetime | None = None) -> Evidence:
-    """Judge a graph as its stack is configured; `InputError` for a file of the project that cannot be used."""
+def gather(
+    judged: Judged,
+    *,
+    final: bool,
+    given: bool = True,
+    now: datetime | None = None,
+    ignore_stale_exemptions: bool = False,
+) -> Evidence:
+    """Judge a graph as its stack is configured; `InputError` for a file of the project that cannot be used.
+
+    `ignore_stale_exemptions`: those that have expired or excuse nothing are left out, and are no failures.
+    """
     time = now or datetime.now(UTC)
     stack = judged.graph.name
     known = [rule.id for rule in all_rules()]
-    excused = exemptions.load(known, time.date())
+    excused = exemptions.load(known, time.date(), ignore_expired=ignore_stale_exemptions)
     judgements: dict[str, Judgement] = {}
     for pack in PACKS:
         rules = rules_of(pack)
         strictness = configuration.load(pack, stack, [rule.id for rule in rules])
-        judgements[pack] = judge(judged.graph, rules, strictness, excused, final=final)
+        judgements[pack] = judge(
+            judged.graph, rules, strictness, excused, final=final, ignore_unused=ignore_stale_exemptions
+        )
     own = [one for one in excused if one.stack == stack]
     promised = promises.load()
     promises.check_files(promised.values())

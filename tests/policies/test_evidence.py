@@ -12,6 +12,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from trestle.oscal.assessment_results import AssessmentResults
 
 from console.errors import InputError
@@ -22,6 +24,7 @@ from policies.mutation.operators import drop, put
 from policies.packs import PACKS, all_rules
 from policies.promises import Proofs
 from policies.sources import Judged
+from tests.policies.rendering import rendered
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SHORTER = put("aws:kms/key:Key", "deletionWindowInDays", 7)
@@ -261,8 +264,21 @@ def test_sarif_has_what_does_not_hold_and_where_to_remedy_it(bad: Evidence) -> N
         assert run["tool"]["driver"]["rules"][one["ruleIndex"]]["id"] == one["ruleId"]
         place = one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
         assert (Path(__file__).parents[2] / place).is_file(), place
+    prints = [one["partialFingerprints"]["primaryLocationLineHash"] for _, one in results]
+    assert len(set(prints)) == len(results)  # two results of one rule in one file are two alerts
     suppressed = [one for _, one in results if "suppressions" in one]
     assert [one["ruleId"] for one in suppressed] == ["restore-drill-is-scheduled"]
+
+
+def test_a_sarif_result_is_the_same_alert_whatever_it_says_and_wherever_it_stands(prod: Judged) -> None:
+    found: list[dict[str, set[str]]] = []
+    for days in (7, 8):
+        mutant = next(iter(put("aws:kms/key:Key", "deletionWindowInDays", days)(prod.graph)))
+        log = json.loads(sarif.render(gather(Judged(mutant.graph, prod.content, "x"), final=True, now=NOW)))
+        results = [one for run in log["runs"] for one in run["results"]]
+        found.append({key: {json.dumps(one[key]) for one in results} for key in ("message", "partialFingerprints")})
+    assert found[0]["message"] != found[1]["message"]
+    assert found[0]["partialFingerprints"] == found[1]["partialFingerprints"]
 
 
 def test_every_rule_s_remedy_leads_to_a_file(good: Evidence) -> None:
@@ -309,6 +325,34 @@ def test_a_comment_names_what_fails_and_cannot_be_steered(prod: Judged) -> None:
         assert hostile not in text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rules[0].days is `7`, <30> *expected* | a_b_c ~~x~~ # 1 \\\\ &amp; &#91; $x$",
+        "@team #12 acme/store#14 GH-13 gh-13 ghsa-1a2b-3c4d-5e6f CVE-2026-1 a@b.example https://e.example www.e.example",
+        "0123456 acme@0123456789abcdef0123456789abcdef01234567 acme/store@deadbeef",
+        "![x](https://evil.example) [ok][1] <b>bold</b> &commat;team &#35;12",
+    ],
+)
+def test_a_comment_shows_a_plan_s_text_as_it_is(good: Evidence, text: str) -> None:
+    plan = {
+        "steps": [{"op": text, "urn": f"urn::{text}", "type": text, "diff": {text: {}}}],
+        "errors": [{"message": text}],
+    }
+    before, after = rendered(comment.comment(good, {"steps": []})), rendered(comment.comment(good, plan))
+    assert after.text.count(text) == 6  # counted, the error, and the step's four parts
+    assert after.tags - before.tags <= {"details", "summary", "ul", "li"}
+    assert not after.references
+
+
+@given(text=st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"))))
+def test_any_text_stays_as_it_is(text: str) -> None:
+    shown = rendered(f"- x {comment._plain(text)}")
+    assert " ".join(shown.text.split()) == " ".join(f"x {text}".replace("\u200b", "").split())
+    assert shown.tags == {"ul", "li"}
+    assert not shown.references
+
+
 def test_the_page_needs_nothing_else_and_believes_no_name(bad: Evidence) -> None:
     html = page.render(bad)
     assert "state of &lt;prod&gt;" in html
@@ -319,7 +363,7 @@ def test_the_page_needs_nothing_else_and_believes_no_name(bad: Evidence) -> None
 def test_problems_with_exemptions_stand_in_every_file(prod: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     (one,) = exemptions.load([rule.id for rule in all_rules()], NOW.date())
     unused = one.model_copy(update={"rule": "three-copies", "source": "x.toml", "line": 7})
-    monkeypatch.setattr(exemptions, "load", lambda *_: [one, unused])
+    monkeypatch.setattr(exemptions, "load", lambda *_, **__: [one, unused])
     evidence = gather(prod, final=True, now=NOW)
     assert evidence.stops
     for text in (*(one.render(evidence) for one in (page, oscal, sarif, junit)), comment.comment(evidence, None)):

@@ -329,7 +329,7 @@ def test_a_comment_names_what_fails_and_cannot_be_steered(prod: Judged) -> None:
     "text",
     [
         "rules[0].days is `7`, <30> *expected* | a_b_c ~~x~~ # 1 \\\\ &amp; &#91; $x$",
-        "@team #12 acme/store#14 GH-13 gh-13 ghsa-1a2b-3c4d-5e6f CVE-2026-1 a@b.example https://e.example www.e.example",
+        "@team #12 acme/store#14 gh-13 GHSA-1a2b-3c4d-5e6f CVE-2026-1 a@b.example https://e.example www.e.example",
         "0123456 acme@0123456789abcdef0123456789abcdef01234567 acme/store@deadbeef",
         "![x](https://evil.example) [ok][1] <b>bold</b> &commat;team &#35;12",
     ],

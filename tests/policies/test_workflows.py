@@ -1,166 +1,232 @@
-"""The workflows of pull requests: what runs a stranger's code may write nothing, and what may write runs none of it."""
+"""Every workflow: valid, pinned, least permissions; pull requests: judged by their own rules and their base's."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / ".github" / "workflows"
+from policies.sources import Judged
+from tests.policies.project import Project
+from tests.policies.workflows import FOLDER, ROOT, WORKFLOWS, shell, step, steps, workflow
+
+ACTIONS = sorted((ROOT / ".github" / "actions").glob("*/action.yml"))
+WITHOUT_SECRETS = ("pull-request.yml", "pull-request-comment.yml")
+# What a job may write, and why it must; everything else only reads.
+WRITES = {
+    ("pull-request-comment.yml", "tell"): {"pull-requests", "security-events"},
+    ("preview.yml", "preview"): {"pull-requests", "id-token"},
+    ("deploy.yml", "staging"): {"id-token"},
+    ("deploy.yml", "plan-prod"): {"id-token"},
+    ("deploy.yml", "prod"): {"id-token"},
+    ("drift.yml", "look"): {"id-token"},
+    ("drift.yml", "tell"): {"issues"},
+}
 
 
-def workflow(name: str) -> dict[str, Any]:
-    document = yaml.safe_load((FOLDER / name).read_text())
-    document["on"] = document.pop(True)  # YAML 1.1 takes the key for a truth
-    return document
+def all_steps() -> list[tuple[str, dict[str, Any]]]:
+    found = [(name, one) for name in WORKFLOWS for one in steps(workflow(name))]
+    return found + [(str(file), one) for file in ACTIONS for one in yaml.safe_load(file.read_text())["runs"]["steps"]]
 
 
-def steps(document: dict[str, Any]) -> list[dict[str, Any]]:
-    return [step for job in document["jobs"].values() for step in job["steps"]]
+@pytest.mark.parametrize(("schema", "files"), [
+    ("github-workflows", [FOLDER / name for name in WORKFLOWS]),
+    ("github-actions", ACTIONS),
+])  # fmt: skip
+def test_each_is_valid_by_the_published_schema(schema: str, files: list[Path]) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["pull-request.yml", "pull-request-comment.yml"])
-def test_neither_needs_a_secret(name: str) -> None:
+def test_what_others_wrote_is_named_by_its_commit() -> None:
+    pins: dict[str, set[str]] = {}
+    for file in [*(FOLDER / name for name in WORKFLOWS), *ACTIONS]:
+        for line in re.findall(r"uses: (.*)", file.read_text()):
+            if line.startswith("./"):
+                assert (ROOT / line / "action.yml").is_file()
+                continue
+            pinned = re.fullmatch(r"([\w/-]+)@([0-9a-f]{40} # v\d+\.\d+\.\d+)", line)
+            assert pinned, f"{file.name}: {line}"
+            pins.setdefault(pinned[1], set()).add(pinned[2])
+    assert all(len(versions) == 1 for versions in pins.values()), pins
+
+
+def test_no_script_holds_what_a_stranger_may_name() -> None:
+    for name, one in all_steps():
+        assert "${{" not in one.get("run", ""), name
+        assert "${{" not in one.get("with", {}).get("script", ""), name
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_each_job_has_the_least_permissions_and_an_end(name: str) -> None:
+    document = workflow(name)
+    assert document["permissions"] == {}
+    for title, job in document["jobs"].items():
+        writes = {scope for scope, access in job["permissions"].items() if access == "write"}
+        assert writes == WRITES.get((name, title), set()), title
+        assert set(job["permissions"].values()) <= {"read", "write"}
+        assert 1 <= job["timeout-minutes"] <= 240
+        for one in job["steps"]:
+            if "checkout" in one.get("uses", ""):
+                assert one["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("name", WITHOUT_SECRETS)
+def test_pull_requests_of_forks_need_no_secret(name: str) -> None:
     assert "secrets." not in (FOLDER / name).read_text()
+
+
+def test_the_head_of_each_says_what_was_not_run() -> None:
+    for name in WORKFLOWS:
+        head = (FOLDER / name).read_text().partition("\nname:")[0]
+        assert "# Not run where this was written: " in head, name
+
+
+# The pull request
 
 
 def test_what_runs_the_request_may_write_nothing() -> None:
     judging = workflow("pull-request.yml")
     assert list(judging["on"]) == ["pull_request"]
-    assert judging["permissions"] == {"contents": "read"}
-    for step in steps(judging):
-        if step.get("uses", "").startswith("actions/checkout"):
-            assert step["with"]["persist-credentials"] is False
-        # What a stranger names (a branch, a title) is never part of a script.
-        assert "${{" not in step.get("run", "")
+    assert {scope for job in judging["jobs"].values() for scope in job["permissions"].items()} == {("contents", "read")}
 
 
 def test_what_may_write_runs_nothing_of_the_request() -> None:
     telling = workflow("pull-request-comment.yml")
     assert telling["on"] == {"workflow_run": {"workflows": ["pull request"], "types": ["completed"]}}
     assert workflow("pull-request.yml")["name"] == "pull request"
-    for step in steps(telling):
-        assert "checkout" not in step.get("uses", "")
-        assert "run" not in step
-        assert "${{" not in step.get("with", {}).get("script", "")
-    assert {"pull-requests": "write", "security-events": "write"}.items() <= telling["permissions"].items()
+    for one in steps(telling):
+        assert "checkout" not in one.get("uses", "")
+        assert not one.get("uses", "").startswith("./")
+        assert "run" not in one
 
 
 def test_what_one_hands_over_the_other_takes() -> None:
-    (handed,) = [step for step in steps(workflow("pull-request.yml")) if "upload-artifact" in step.get("uses", "")]
-    (taken,) = [step for step in steps(workflow("pull-request-comment.yml")) if "download-artifact" in step["uses"]]
+    (handed,) = [one for one in steps(workflow("pull-request.yml")) if "upload-artifact" in one.get("uses", "")]
+    (taken,) = [one for one in steps(workflow("pull-request-comment.yml")) if "download-artifact" in one["uses"]]
     assert handed["with"]["name"] == taken["with"]["name"]
     assert handed["if"] == "always()"
 
 
-@pytest.mark.parametrize("name", ["pull-request.yml", "pull-request-comment.yml"])
-def test_what_others_wrote_is_named_by_its_commit(name: str) -> None:
-    for step in steps(workflow(name)):
-        if "uses" in step:
-            assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"])
-
-
 def test_the_plan_is_judged_by_the_base_s_rules_where_no_code_of_the_request_ran() -> None:
     job = workflow("pull-request.yml")["jobs"]["judge-by-base"]
-    (checkout,) = [step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout")]
+    (checkout,) = [one for one in job["steps"] if "checkout" in one.get("uses", "")]
     assert checkout["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
-    (taken,) = [step for step in job["steps"] if "download-artifact" in step.get("uses", "")]
+    (taken,) = [one for one in job["steps"] if "download-artifact" in one.get("uses", "")]
     assert taken["with"]["path"].startswith("${{ runner.temp }}/")  # and not over what was checked out
-    assert "judge --file" in job["steps"][-1]["run"]
-    assert any(
-        "tests/policies" in step.get("run", "") for step in workflow("pull-request.yml")["jobs"]["test"]["steps"]
-    )
 
 
-# The comment's script, with GitHub played to it
-
-PLAYED = """
-const fs = require("node:fs");
-const told = [], outputs = {}, { script, files } = JSON.parse(fs.readFileSync(0, "utf8"));
-const rest = {
-  pulls: { list: async () => ({ data: [{ number: 7, head: { sha: "abc" } }] }), listFiles: "files" },
-  issues: { listComments: "comments", createComment: async (one) => told.push(one), updateComment: async () => {} },
-};
-const github = { rest, paginate: async (what) => (what === "files" ? files : []) };
-const from = { head_sha: "abc", head_branch: "b", head_repository: { owner: { login: "o" } } };
-const run = { ...from, html_url: "https://run", conclusion: "failure" };
-const context = { repo: { owner: "o", repo: "r" }, payload: { workflow_run: run } };
-const core = { setOutput: (name, value) => (outputs[name] = value), notice: () => {} };
-const AsyncFunction = (async () => {}).constructor;
-new AsyncFunction("github", "context", "core", "require", script)(github, context, core, require).then(() =>
-  console.log(JSON.stringify({ body: told[0].body, outputs })));
-"""
+def test_the_rules_are_tested() -> None:
+    test = workflow("pull-request.yml")["jobs"]["test"]
+    assert any("tests/policies" in one.get("run", "") for one in test["steps"])
 
 
-def told(folder: Path, *files: dict[str, str]) -> dict[str, Any]:
-    """What the script writes where `evidence/` was unpacked in `folder`."""
-    (step,) = [step for step in steps(workflow("pull-request-comment.yml")) if "script" in step.get("with", {})]
-    done = subprocess.run(
-        [ROOT / ".venv" / "bin" / "node", "-e", PLAYED],
-        cwd=folder, input=json.dumps({"script": step["with"]["script"], "files": files}),
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return json.loads(done.stdout)
+@pytest.fixture
+def base(tmp_path: Path) -> Project:
+    """The base as it is checked out and installed."""
+    project = Project.copy(tmp_path / "base")
+    (project.folder / ".venv").symlink_to(ROOT / ".venv")
+    return project
 
 
-HOSTILE = """\
-**All is well.** @team &#64;team &commat;team <img src=x> ![x](https://evil.example) [ok](https://evil.example)
-<!-- policies --> www.evil.example https://evil.example \u202egnp
-
-<details><summary>Promise by promise</summary>
-
-```
-"""
+def by_base(base: Project, folder: Path, state: bytes) -> subprocess.CompletedProcess[str]:
+    """The step that judges a request's plan by the base's rules."""
+    (folder / "evidence").mkdir(exist_ok=True)
+    (folder / "evidence" / "state.json").write_bytes(state)
+    judging = step("pull-request.yml", "judge-by-base", "Judge the plan by the base's rules")
+    return shell(judging, base.folder, {"RUNNER_TEMP": str(folder)})
 
 
-def test_a_stranger_s_text_is_set_apart_and_can_do_nothing(tmp_path: Path) -> None:
-    (tmp_path / "evidence").mkdir()
-    (tmp_path / "evidence" / "comment.md").write_text(HOSTILE)
-    body = told(tmp_path)["body"]
-    head, _, said = body.partition("What follows was written by the request's own code:\n\n")
-    assert head.startswith("<!-- policies -->\n\n**The checks of abc ended with: failure.** [The run")
-    assert "changes what judges it" not in head
-    assert all(line.startswith(">") for line in said.splitlines())
-    assert not re.search(r"@\w|&#64|&commat|<img|<!--|\[|://|www\.|\u202e", said)
-    assert "<details><summary>Promise by promise</summary>" in said
+def weakened(prod: Judged) -> bytes:
+    """Production with keys that are gone in a week."""
+    document = json.loads(prod.content)
+    for entry in document["deployment"]["resources"]:
+        if entry["type"] == "aws:kms/key:Key":
+            entry["inputs"]["deletionWindowInDays"] = entry["outputs"]["deletionWindowInDays"] = 7
+    return json.dumps(document).encode()
 
 
-def test_the_comment_says_that_a_request_changes_what_judges_it(tmp_path: Path) -> None:
-    files = (
-        {"filename": "policies/exemptions.toml"},
-        {"filename": "x", "previous_filename": "policies/rule.py"},
-        {"filename": "README.md"},
-    )
-    assert "**It changes what judges it, in 2 files:**" in told(tmp_path, *files)["body"]
+def excuse(base: Project, prod: Judged, *, days: int) -> None:
+    """Let the base excuse the keys, until so many days from now."""
+    expires = datetime.now(UTC).date() + timedelta(days=days)
+    with (base.folder / "policies" / "exemptions.toml").open("a") as file:
+        for key in prod.graph.of("aws:kms/key:Key"):
+            file.write(
+                f'\n[[exemption]]\nrule = "keys-outlive-mistakes"\nresource = "{key.urn}"\nowner = "x"\n'
+                f'reason = "x"\nexpires = {expires}\n'
+            )
 
 
-@pytest.mark.parametrize("kind", ["nothing", "link", "folder", "huge"])
-def test_only_a_file_of_a_usual_size_is_read(tmp_path: Path, kind: str) -> None:
-    (tmp_path / "evidence").mkdir()
-    (tmp_path / "secret").write_text("hunter2")
-    for name in ("comment.md", "results.sarif"):
-        file = tmp_path / "evidence" / name
-        if kind == "link":
-            file.symlink_to(tmp_path / "secret")
-        elif kind == "folder":
-            file.mkdir()
-        elif kind == "huge":
-            file.touch()
-            with file.open("wb") as stream:
-                stream.truncate(30_000_000)
-    found = told(tmp_path)
-    assert found["body"].endswith("> It could not be planned or judged.")
-    assert found["outputs"] == {"number": 7, "sarif": False}
+@pytest.mark.parametrize("days", [-1, 30])
+def test_a_request_that_repairs_what_the_base_excuses_passes(
+    base: Project, prod: Judged, tmp_path: Path, days: int
+) -> None:
+    excuse(base, prod, days=days)
+    done = by_base(base, tmp_path, prod.content)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_comment_is_never_too_long(tmp_path: Path) -> None:
-    (tmp_path / "evidence").mkdir()
-    for text in ("@" * 200_000, "\n" * 200_000 + "x", "<[\n" * 50_000):
-        (tmp_path / "evidence" / "comment.md").write_text(text)
-        assert len(told(tmp_path)["body"]) < 65_536
+def test_a_request_that_breaks_a_rule_of_the_base_fails(base: Project, prod: Judged, tmp_path: Path) -> None:
+    done = by_base(base, tmp_path, weakened(prod))
+    assert done.returncode == 1
+    assert "fail: keys-outlive-mistakes: " in done.stdout
+
+
+@pytest.mark.parametrize(("days", "code"), [(30, 0), (-1, 1)])
+def test_what_the_base_excuses_passes_until_it_expires(
+    base: Project, prod: Judged, tmp_path: Path, days: int, code: int
+) -> None:
+    excuse(base, prod, days=days)
+    done = by_base(base, tmp_path, weakened(prod))
+    assert done.returncode == code, done.stdout + done.stderr
+
+
+def test_the_request_s_own_judgement_fails_while_an_exemption_excuses_nothing(
+    base: Project, prod: Judged, tmp_path: Path
+) -> None:
+    """What judge-by-base leaves out, `judge` asks: a repair takes its exemption along."""
+    excuse(base, prod, days=30)
+    (tmp_path / "state.json").write_bytes(prod.content)
+    command = [sys.executable, "-m", "policies", "judge", "--file", str(tmp_path / "state.json")]
+    done = subprocess.run(command, cwd=base.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "keys-outlive-mistakes: excuses nothing any more; remove it" in done.stdout
+    own = step("pull-request.yml", "judge", "Judge, and write the evidence")
+    assert "stale" not in own["run"]
+
+
+def test_the_base_is_brought_up_the_change_planned_and_judged(tmp_path: Path) -> None:
+    """The steps of `judge`, where the request drops an exemption that it still needs."""
+    request = Project.copy(tmp_path).folder
+    for part in ("sandbox", "status", "backups"):
+        shutil.copytree(ROOT / part, request / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(request, request / "base")
+    (request / "policies" / "exemptions.toml").write_text("")
+    (request / ".venv").symlink_to(ROOT / ".venv")
+    shutil.copy(ROOT / "Makefile", request)
+    for file in ("requirements.txt", "requirements-dev.txt", "requirements-bootstrap.txt"):
+        (request / file).touch()
+        os.utime(request / file, (0, 0))  # older than what is installed, so that make installs nothing
+    environment = {"SANDBOX_HOME": str(tmp_path / "home"), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+    up = step("pull-request.yml", "judge", "Bring the base up in the sandbox")
+    done = shell(up, request / up["working-directory"], environment)
+    assert done.returncode == 0, done.stderr
+    done = shell(step("pull-request.yml", "judge", "Plan the change on top of it"), request, environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((request / "plan.json").read_text())["summary"]["create"] == 0  # on top of the base
+    done = shell(step("pull-request.yml", "judge", "Judge, and write the evidence"), request, environment)
+    assert done.returncode == 2, done.stderr  # make's own code for a command that failed
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary.startswith("### Plan")
+    assert "restore-drill-is-scheduled" in summary
+    assert (request / "evidence" / "prod" / "results.sarif").exists()

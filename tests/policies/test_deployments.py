@@ -1,0 +1,170 @@
+"""How stacks are previewed and updated from main: in order, one at a time, never back."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.policies.workflows import ROOT, Played, play, shell, step, workflow
+
+DEPLOY = workflow("deploy.yml")["jobs"]
+UPDATES = ("staging", "prod")
+LOCAL = "./.github/actions/prepare"
+
+
+def using(job: dict[str, Any], action: str) -> dict[str, Any]:
+    (found,) = [one for one in job["steps"] if one.get("uses", "").startswith(action)]
+    return found
+
+
+def test_production_follows_staging_and_has_its_own_environment() -> None:
+    assert DEPLOY["plan-prod"]["needs"] == "staging"
+    assert DEPLOY["prod"]["needs"] == ["staging", "plan-prod"]
+    assert {name: job["environment"] for name, job in DEPLOY.items()} == {
+        "staging": "staging",
+        "plan-prod": "prod-read",
+        "prod": "prod",
+    }
+    assert workflow("deploy.yml")["on"]["push"]["branches"] == ["main"]
+    for job in DEPLOY.values():
+        assert "always()" not in job.get("if", "")
+
+
+@pytest.mark.parametrize("stack", UPDATES)
+def test_two_updates_of_a_stack_never_run_at_once_and_none_is_cancelled(stack: str) -> None:
+    assert DEPLOY[stack]["concurrency"] == {"group": f"stack-{stack}", "cancel-in-progress": False}
+    update = using(DEPLOY[stack], "pulumi/actions@")
+    assert update["with"]["command"] == "up"
+    assert update["with"]["stack-name"] == "${{ env.STACK }}"
+    assert DEPLOY[stack]["env"]["STACK"] == stack
+    # No other workflow may take the place of an update that waits in its group.
+    others = [workflow(name) for name in ("preview.yml", "drift.yml", "pull-request.yml", "pull-request-comment.yml")]
+    groups = [
+        part["concurrency"]["group"] for one in others for part in (one, *one["jobs"].values()) if "concurrency" in part
+    ]
+    assert not [group for group in groups if group.startswith("stack-")]
+
+
+@pytest.mark.parametrize("stack", UPDATES)
+def test_the_session_lasts_as_long_as_the_job_may(stack: str) -> None:
+    assert using(DEPLOY[stack], LOCAL)["with"]["session-seconds"] == DEPLOY[stack]["timeout-minutes"] * 60
+    others = (DEPLOY["plan-prod"], workflow("preview.yml")["jobs"]["preview"], workflow("drift.yml")["jobs"]["look"])
+    for job in others:
+        assert using(job, LOCAL)["with"]["session-seconds"] == job["timeout-minutes"] * 60
+
+
+def test_both_packs_judge_each_preview_and_update_as_the_stack_is_configured() -> None:
+    for job in (*DEPLOY.values(), workflow("preview.yml")["jobs"]["preview"]):
+        given = using(job, "pulumi/actions@")["with"]
+        packs, configurations = given["policyPacks"].splitlines(), given["policyPackConfigs"].splitlines()
+        for stack in UPDATES:
+            for pack, file in zip(packs, configurations, strict=True):
+                assert (ROOT / pack / "PulumiPolicy.yaml").is_file()
+                path = re.sub(r"\$\{\{ (?:env.STACK|matrix.stack) \}\}", stack, file)
+                assert (ROOT / path).is_file()
+                assert path.startswith(f"{pack}/")
+        assert packs == ["policies/redundancy", "policies/retention"]
+
+
+def test_secrets_go_to_pulumi_alone() -> None:
+    for name in ("preview.yml", "deploy.yml", "drift.yml"):
+        for job in workflow(name)["jobs"].values():
+            assert "secrets." not in str(job.get("env", {}))
+            for one in job["steps"]:
+                if "secrets." in str(one):
+                    assert one.get("uses", "").startswith("pulumi/actions@") or "pulumi preview" in one["run"]
+
+
+def test_no_fork_is_previewed_with_secrets() -> None:
+    preview = workflow("preview.yml")
+    assert list(preview["on"]) == ["pull_request"]
+    condition = preview["jobs"]["preview"]["if"].split(" && ")
+    assert "github.event.pull_request.head.repo.full_name == github.repository" in condition
+    assert preview["jobs"]["preview"]["environment"] == "${{ matrix.stack }}-preview"
+
+
+def test_the_pinned_cli_is_not_older_than_the_sdk() -> None:
+    cli = (ROOT / ".github" / "pulumi-version").read_text().strip()
+    sdk = re.search(r"^pulumi==(\S+)", (ROOT / "requirements.in").read_text(), re.MULTILINE)
+    assert sdk
+    assert [int(part) for part in cli.split(".")] >= [int(part) for part in sdk[1].split(".")]
+
+
+# Never back
+
+
+def compared(folder: Path, status: str, *states: str | None) -> Played:
+    """The first step of an update to `new`; the newest deployment was made of `sha-0`."""
+    numbers = range(len(states))
+    replies = {
+        "repos.listDeployments": [{"id": 100 - number, "sha": f"sha-{number}"} for number in reversed(numbers)],
+        "repos.listDeploymentStatuses": {"by": "deployment_id"}
+        | {str(100 - number): [{"state": states[number]}] if states[number] else [] for number in numbers},
+        "repos.compareCommitsWithBasehead": {"status": status},
+    }
+    refusing = step("deploy.yml", "prod", "Refuse a commit that the deployed one has left behind")
+    return play(refusing, folder, replies, sha="new", environment={"STACK": "prod"})
+
+
+def test_what_is_newer_than_what_was_deployed_last_is_deployed(tmp_path: Path) -> None:
+    for status in ("ahead", "identical"):
+        played = compared(tmp_path, status, "in_progress", None, "failure", "success", "success")
+        assert played.told == []
+        assert played.calls[0] == ("repos.listDeployments", {"environment": "prod", "per_page": 100})
+        assert played.calls[-1] == ("repos.compareCommitsWithBasehead", {"basehead": "sha-3...new"})
+
+
+@pytest.mark.parametrize("status", ["behind", "diverged"])
+def test_what_is_older_than_what_was_deployed_last_is_refused(tmp_path: Path, status: str) -> None:
+    played = compared(tmp_path, status, "in_progress", "success", "inactive")
+    assert played.told == [
+        ("failed", f"prod has sha-1, which is not part of new ({status}): deploy a newer commit"),
+    ]
+
+
+def test_the_first_deployment_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
+    assert compared(tmp_path, "behind").told == []
+    assert compared(tmp_path, "behind", "in_progress", "failure", "inactive").told == []
+
+
+# Is it well afterwards?
+
+
+@contextmanager
+def api(*codes: int) -> Iterator[str]:
+    """A health report that answers with these codes, the last one for ever."""
+    left = list(codes)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(left.pop(0) if len(left) > 1 else left[0])
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/health"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(("codes", "code"), [((200,), 0), ((503, 503, 200), 0), ((503,), 22), ((404,), 22)])
+def test_an_update_is_done_when_the_api_is_well(tmp_path: Path, codes: tuple[int, ...], code: int) -> None:
+    asking = step("deploy.yml", "staging", "Ask the API for its health")
+    assert asking["env"].keys() == {"HEALTH_URL", "RETRIES", "RETRY_SECONDS"}
+    with api(*codes) as url:
+        done = shell(asking, tmp_path, {"HEALTH_URL": url, "RETRIES": "2", "RETRY_SECONDS": "1"})
+    assert done.returncode == code, done.stderr

@@ -1,0 +1,165 @@
+"""How drift is found and told: one issue a stack, opened, kept up to date and closed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.policies.rendering import rendered
+from tests.policies.workflows import Played, play, shell, step
+
+# `pulumi` as far as the workflow uses it: what it is asked for is kept, and it answers what it is told to.
+PULUMI = """\
+#!/bin/bash
+echo "$@" >>"$HOME/asked"
+[ "$1" = login ] && exit
+cat "$HOME/answer"
+exit "$(cat "$HOME/code")"
+"""
+STEPS = [
+    {"op": "same", "urn": "urn:pulumi:prod::b::pulumi:pulumi:Stack::b-prod"},
+    {"op": "refresh", "urn": "urn:pulumi:prod::b::a:b/c:D::quiet"},
+    {"op": "update", "urn": "urn:pulumi:prod::b::x:index:X$a:b/c:D::one", "oldState": {"inputs": {"secret": "hunter2"}},
+     "detailedDiff": {"tags.Name": {"kind": "update"}, "description": {"kind": "update"}}},
+    {"op": "create", "urn": "urn:pulumi:prod::b::a:b/c:D::two", "detailedDiff": None},
+]  # fmt: skip
+
+
+def deployed(folder: Path, *states: str | None) -> Played:
+    """Which commit is compared; the newest deployment was made of `sha-0`."""
+    numbers = range(len(states))
+    replies = {
+        "repos.listDeployments": [{"id": 100 - number, "sha": f"sha-{number}"} for number in reversed(numbers)],
+        "repos.listDeploymentStatuses": {"by": "deployment_id"}
+        | {str(100 - number): [{"state": states[number]}] if states[number] else [] for number in numbers},
+    }
+    return play(
+        step("drift.yml", "look", "Find what was deployed last"), folder, replies, environment={"STACK": "prod"}
+    )
+
+
+@pytest.mark.parametrize("before", [(), ("waiting",), ("failure", "queued"), ("inactive", None)])
+def test_the_commit_that_was_deployed_last_is_compared(tmp_path: Path, before: tuple[str | None, ...]) -> None:
+    played = deployed(tmp_path, *before, "success", "inactive", "success")
+    assert played.outputs == {"sha": f"sha-{len(before)}"}
+    assert played.calls[0] == ("repos.listDeployments", {"environment": "prod", "per_page": 100})
+
+
+@pytest.mark.parametrize(
+    ("states", "reason"),
+    [((), "never deployed"), (("failure",), "never deployed"), (("in_progress", "success"), "being updated")],
+)
+def test_nothing_is_compared_before_the_first_update_and_while_one_runs(
+    tmp_path: Path, states: tuple[str, ...], reason: str
+) -> None:
+    played = deployed(tmp_path, *states)
+    assert played.outputs == {}
+    ((level, message),) = played.told
+    assert level == "notice"
+    assert reason in message
+
+
+def compared(folder: Path, code: int, answer: str) -> Played:
+    """The two steps that compare, with a stand-in for pulumi."""
+    programs = folder / "programs"
+    programs.mkdir()
+    (programs / "pulumi").write_text(PULUMI)
+    (programs / "pulumi").chmod(0o755)
+    (folder / "answer").write_text(answer)
+    (folder / "code").write_text(str(code))
+    output = folder / "output"
+    environment = {"STACK": "prod", "PULUMI_BACKEND_URL": "file://there", "GITHUB_OUTPUT": str(output)}
+    done = shell(step("drift.yml", "look", "Compare"), folder, environment, programs)
+    assert done.returncode == 0, done.stderr
+    assert output.read_text() == f"code={code}\n"
+    keeping = step("drift.yml", "look", "Keep what changed, without its values")
+    return play(keeping, folder, {}, environment={"CODE": str(code), "SHA": "abc", "RUNNER_TEMP": str(folder)})
+
+
+def test_drift_is_what_a_refreshed_preview_would_change(tmp_path: Path) -> None:
+    assert compared(tmp_path, 7, json.dumps({"steps": STEPS})).told == []
+    kept = (tmp_path / "drift.json").read_text()
+    assert json.loads(kept) == {
+        "sha": "abc",
+        "drifted": True,
+        "changes": [
+            {"op": "update", "urn": STEPS[2]["urn"], "properties": ["description", "tags.Name"]},
+            {"op": "create", "urn": STEPS[3]["urn"], "properties": []},
+        ],
+    }
+    assert "hunter2" not in kept
+    login, preview = (tmp_path / "asked").read_text().splitlines()
+    assert login == "login file://there"
+    assert preview == "preview --stack prod --refresh --expect-no-changes --json --non-interactive"
+
+
+def test_without_changes_there_is_no_drift(tmp_path: Path) -> None:
+    assert compared(tmp_path, 0, json.dumps({"steps": STEPS[:2]})).told == []
+    assert json.loads((tmp_path / "drift.json").read_text()) == {"sha": "abc", "drifted": False, "changes": []}
+
+
+@pytest.mark.parametrize("answer", ["", '{"diagnostics": [{"severity": "error", "message": "no credentials"}]}'])
+def test_a_preview_that_fails_is_no_drift(tmp_path: Path, answer: str) -> None:
+    played = compared(tmp_path, 1, answer)
+    assert ("failed", "pulumi preview ended with 1; nothing was compared") in played.told
+    assert any(level == "error" for level, _ in played.told)
+    assert not (tmp_path / "drift.json").exists()
+
+
+# The issue
+
+BOT = {"login": "github-actions[bot]"}
+ISSUE = {"number": 3, "title": "Drift: prod", "user": BOT}
+
+
+def told(folder: Path, drift: dict[str, Any] | None, *issues: dict[str, Any]) -> Played:
+    """What the second job does with a comparison."""
+    (folder / "drift").mkdir(exist_ok=True)
+    if drift is not None:
+        (folder / "drift" / "drift.json").write_text(json.dumps(drift))
+    telling = step("drift.yml", "tell", "Open, update or close the issue")
+    return play(telling, folder, {"issues.listForRepo": list(issues)}, environment={"STACK": "prod"})
+
+
+def drift(count: int = 1) -> dict[str, Any]:
+    urn = "urn:pulumi:prod::b::x:index:X$a:b/c:D::one"
+    change = {"op": "update", "urn": urn, "properties": ["tags.Name", "x`@team`"]}
+    return {"sha": "abc", "drifted": True, "changes": [change] * count}
+
+
+def test_drift_opens_an_issue(tmp_path: Path) -> None:
+    others = ({**ISSUE, "title": "Drift: staging"}, {**ISSUE, "user": None}, {**ISSUE, "pull_request": {}})
+    ((name, written),) = told(tmp_path, drift(), *others).writes
+    assert (name, written["title"], written["labels"]) == ("issues.create", "Drift: prod", ["drift"])
+    assert "- update `a:b/c:D` `one`: `tags.Name`, `x @team `" in written["body"]
+    assert "https://github.com/acme/store/actions/runs/9" in written["body"]
+    assert "mention" not in rendered(written["body"]).references
+
+
+def test_the_issue_of_a_stack_is_kept_up_to_date(tmp_path: Path) -> None:
+    ((name, written),) = told(tmp_path, drift(), ISSUE).writes
+    assert (name, written["issue_number"]) == ("issues.update", 3)
+    assert "state" not in written
+
+
+def test_the_issue_is_closed_when_the_drift_is_gone(tmp_path: Path) -> None:
+    none = {"sha": "abc", "drifted": False, "changes": []}
+    commented, closed = told(tmp_path, none, ISSUE).writes
+    assert commented[0] == "issues.createComment"
+    assert closed == ("issues.update", {"issue_number": 3, "state": "closed", "state_reason": "completed"})
+    assert told(tmp_path, none).writes == []
+
+
+def test_without_a_comparison_the_issue_stays_as_it_is(tmp_path: Path) -> None:
+    played = told(tmp_path, None, ISSUE)
+    assert played.calls == []
+    assert played.told == [("notice", "not compared; the issue stays as it is")]
+
+
+def test_an_issue_is_never_too_long(tmp_path: Path) -> None:
+    ((_, written),) = told(tmp_path, drift(5_000)).writes
+    assert "- and 4900 more" in written["body"]
+    assert len(written["body"]) < 65_536

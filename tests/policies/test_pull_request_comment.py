@@ -176,7 +176,7 @@ def test_the_comment_says_that_a_request_changes_what_judges_it(tmp_path: Path) 
 def test_the_comment_says_that_a_request_changes_what_runs_while_it_is_planned(tmp_path: Path, file: str) -> None:
     for files in ({"filename": file}, {"filename": "docs/moved.md", "previous_filename": file}):
         text = body(commented(tmp_path, files))
-        assert f"**It changes what runs while it is planned, in 1 files (`{file.split('/', maxsplit=1)[0]}`):**" in text
+        assert f"**It changes what runs while it is planned, in 1 file (`{file.split('/', maxsplit=1)[0]}`):**" in text
 
 
 @pytest.mark.parametrize(

@@ -156,22 +156,26 @@ def weakened(prod: Judged) -> bytes:
     return json.dumps(document).encode()
 
 
-def excuse(base: Project, prod: Judged, *, days: int) -> None:
-    """Let the base excuse the keys, until so many days from now."""
+def excuse(project: Path, rule: str, urn: str, *, days: int) -> None:
+    """Let a project excuse a rule, until so many days from now."""
     expires = datetime.now(UTC).date() + timedelta(days=days)
-    with (base.folder / "policies" / "exemptions.toml").open("a") as file:
-        for key in prod.graph.of("aws:kms/key:Key"):
-            file.write(
-                f'\n[[exemption]]\nrule = "keys-outlive-mistakes"\nresource = "{key.urn}"\nowner = "x"\n'
-                f'reason = "x"\nexpires = {expires}\n'
-            )
+    with (project / "policies" / "exemptions.toml").open("a") as file:
+        file.write(
+            f'\n[[exemption]]\nrule = "{rule}"\nresource = "{urn}"\nowner = "x"\nreason = "x"\nexpires = {expires}\n'
+        )
+
+
+def excuse_keys(base: Project, prod: Judged, *, days: int) -> None:
+    """Let the base excuse keys that are gone in a week."""
+    for key in prod.graph.of("aws:kms/key:Key"):
+        excuse(base.folder, "keys-outlive-mistakes", key.urn, days=days)
 
 
 @pytest.mark.parametrize("days", [-1, 30])
 def test_a_request_that_repairs_what_the_base_excuses_passes(
     base: Project, prod: Judged, tmp_path: Path, days: int
 ) -> None:
-    excuse(base, prod, days=days)
+    excuse_keys(base, prod, days=days)
     done = by_base(base, tmp_path, prod.content)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -186,7 +190,7 @@ def test_a_request_that_breaks_a_rule_of_the_base_fails(base: Project, prod: Jud
 def test_what_the_base_excuses_passes_until_it_expires(
     base: Project, prod: Judged, tmp_path: Path, days: int, code: int
 ) -> None:
-    excuse(base, prod, days=days)
+    excuse_keys(base, prod, days=days)
     done = by_base(base, tmp_path, weakened(prod))
     assert done.returncode == code, done.stdout + done.stderr
 
@@ -195,7 +199,7 @@ def test_the_request_s_own_judgement_fails_while_an_exemption_excuses_nothing(
     base: Project, prod: Judged, tmp_path: Path
 ) -> None:
     """What judge-by-base leaves out, `judge` asks: a repair takes its exemption along."""
-    excuse(base, prod, days=30)
+    excuse_keys(base, prod, days=30)
     (tmp_path / "state.json").write_bytes(prod.content)
     command = [sys.executable, "-m", "policies", "judge", "--file", str(tmp_path / "state.json")]
     done = subprocess.run(command, cwd=base.folder, capture_output=True, text=True, check=False)
@@ -206,12 +210,13 @@ def test_the_request_s_own_judgement_fails_while_an_exemption_excuses_nothing(
 
 
 def test_the_base_is_brought_up_the_change_planned_and_judged(tmp_path: Path) -> None:
-    """The steps of `judge`, where the request drops an exemption that it still needs."""
+    """The steps of `judge`, where the request adds an exemption that it does not need."""
     request = Project.copy(tmp_path).folder
     for part in ("sandbox", "status", "backups"):
         shutil.copytree(ROOT / part, request / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(request, request / "base")
-    (request / "policies" / "exemptions.toml").write_text("")
+    stack = "urn:pulumi:prod::backbuild::pulumi:pulumi:Stack::backbuild-prod"
+    excuse(request, "three-copies", stack, days=30)
     (request / ".venv").symlink_to(ROOT / ".venv")
     shutil.copy(ROOT / "Makefile", request)
     for file in ("requirements.txt", "requirements-dev.txt", "requirements-bootstrap.txt"):
@@ -228,5 +233,5 @@ def test_the_base_is_brought_up_the_change_planned_and_judged(tmp_path: Path) ->
     assert done.returncode == 2, done.stderr  # make's own code for a command that failed
     summary = (tmp_path / "summary.md").read_text()
     assert summary.startswith("### Plan")
-    assert "restore-drill-is-scheduled" in summary
+    assert "three-copies: excuses nothing any more; remove it" in summary
     assert (request / "evidence" / "prod" / "results.sarif").exists()

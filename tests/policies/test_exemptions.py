@@ -45,10 +45,10 @@ def test_reads_one_with_its_place() -> None:
 def test_an_expired_one_is_left_out_where_that_is_asked_for() -> None:
     both = GOOD.replace("2026-12-01", "2026-11-25") + GOOD.removeprefix("# A comment first.\n")
     known = {"some-rule", "other-rule"}
-    assert [one.line for one in parse(both, known, TODAY, "exemptions.toml", ignore_expired=True)] == [8]
+    assert [one.line for one in parse(both, known, {"test"}, TODAY, "exemptions.toml", ignore_expired=True)] == [8]
     wrong = both.replace("2026-12-01", "2028-01-01")
     with pytest.raises(InputError, match=r":13: expires: 2028-01-01 is more than 366 days away"):
-        parse(wrong, known, TODAY, "exemptions.toml", ignore_expired=True)
+        parse(wrong, known, {"test"}, TODAY, "exemptions.toml", ignore_expired=True)
 
 
 def test_the_last_day_still_holds() -> None:

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from sandbox.clouds.server import OpenClouds, serve
 from sandbox.conformance.compare import Document, shown
 from sandbox.conformance.recorder import Calls, recorded
-from sandbox.engine import operations, project
+from sandbox.engine import operations, project, urns
 from sandbox.engine.operations import Result
 from sandbox.engine.plan import Plan
 from sandbox.engine.transfer import export_state, replace_state
@@ -23,6 +23,9 @@ from sandbox.engine.workspace import find
 from sandbox.official.cli import Cli
 from sandbox.official.runs import pack_words
 from sandbox.official.stack import OfficialStack, attached
+
+
+NOTHING: Final = f"urn:pulumi:-::-::{urns.STACK_TYPE}::-"  # in the place of a URN that is not said
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Outcome:
     operations: dict[str, str]
     messages: list[str] = field(default_factory=list[str])
     verdicts: frozenset[Verdict] = frozenset()
+    refused: frozenset[str] = frozenset()  # the URNs of the resources that errors name
 
 
 class Side(Protocol):
@@ -135,6 +139,7 @@ def _outcome(result: Result) -> Outcome:
         operations=shown((step.urn, step.op) for step in plan.steps.values()),
         messages=[f"{urn}: {message}" for urn, message in plan.errors],
         verdicts=frozenset(verdicts),
+        refused=frozenset(urn for urn, _ in plan.errors if urn),
     )
 
 
@@ -218,6 +223,7 @@ class Official:
             operations=shown(_operations(events)),
             messages=[] if process.returncode == 0 else list(_errors(events)) or [printed.strip()[-1000:]],
             verdicts=frozenset(_verdicts(events)),
+            refused=frozenset(_refused(events)),
         )
 
 
@@ -230,6 +236,13 @@ def _operations(events: list[Document]) -> Iterator[tuple[str, str]]:
         done: Document = event.get("resOutputsEvent") or {}
         if "metadata" in done and done["metadata"]["op"] in {"update", "delete"}:
             yield done["metadata"]["urn"], done["metadata"]["op"]
+
+
+def _refused(events: list[Document]) -> Iterator[str]:
+    for event in events:
+        said: Document = event.get("diagnosticEvent") or {}
+        if said.get("severity") == "error" and urns.parse(said.get("urn") or NOTHING).types != urns.STACK_TYPE:
+            yield said["urn"]
 
 
 def _errors(events: list[Document]) -> Iterator[str]:

@@ -92,11 +92,14 @@ class Trial:
 
 
 def plan(ours: Outcome, official: Outcome) -> Iterator[str]:
-    """Where two previews differ."""
-    for outcome, name in ((ours, "ours"), (official, "Pulumi")):
-        if not outcome.ok:
-            yield f"{name} does not plan it: {'; '.join(outcome.messages)}"
-    yield from compare.plans(ours.operations, official.operations)
+    """Where two previews differ. Both may refuse; then they must refuse the same resources."""
+    for outcome, other, name in ((ours, official, "ours"), (official, ours, "Pulumi")):
+        if not outcome.ok and other.ok:
+            yield f"only {name} refuses it: {'; '.join(outcome.messages)}"
+        for urn in sorted(outcome.refused - other.refused):
+            yield f"only {name} refuses {urn}"
+    if ours.ok and official.ok:
+        yield from compare.plans(ours.operations, official.operations)
 
 
 def carried_out(

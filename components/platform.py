@@ -98,11 +98,14 @@ class Platform(ComponentResource):
 
 def aws_provider(name: str, topology: Topology, region: str, role_arn: str | None = None) -> aws.Provider:
     """AWS in one region, and through a role in another account; it tags everything it makes."""
+    # Typed arguments: a provider's settings travel as JSON, in which the SDK leaves a dictionary's keys in snake case.
+    tags = {"ManagedBy": "pulumi", "Stack": topology.stack, **topology.settings.tags}
+    role = aws.ProviderAssumeRoleArgs(role_arn=role_arn, session_name=topology.prefix) if role_arn else None
     return aws.Provider(
         name,
         region=region,
-        default_tags={"tags": {"ManagedBy": "pulumi", "Stack": topology.stack, **topology.settings.tags}},
-        assume_roles=None if role_arn is None else [{"role_arn": role_arn, "session_name": topology.prefix}],
+        default_tags=aws.ProviderDefaultTagsArgs(tags=tags),
+        assume_roles=None if role is None else [role],
     )
 
 

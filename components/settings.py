@@ -183,7 +183,7 @@ class Rotation(_Section):
     """How long each kind of backup is kept: the only source of lock, lifecycle and age-out rules."""
 
     hourly_days: Annotated[int, Field(ge=1, le=90)]
-    daily_days: Annotated[int, Field(ge=1, le=366)]
+    daily_days: Annotated[int, Field(ge=2, le=366)]  # more than hourly_days, whose least is 1
     monthly_months: Annotated[int, Field(ge=1, le=120)]
     yearly_years: Annotated[int, Field(ge=1, le=30)]
     minimum_fulls: Annotated[int, Field(ge=1, le=30)] = 3  # the newest full backups of a group, however old

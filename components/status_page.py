@@ -52,8 +52,9 @@ class StatusPage(ComponentResource):
             read_replication={"mode": "auto"},  # the page reads near its reader, and outlives the primary's location
             opts=ResourceOptions(parent=self, protect=settings.protect),
         )
-        self.operator_tokens = Output.all(
-            **{operator: generated(f"{name}-operator-{operator}", own) for operator in settings.status.operators}
+        # Not `Output.all`, which makes a list of no operators.
+        self.operator_tokens = Output.from_input(
+            {operator: generated(f"{name}-operator-{operator}", own) for operator in settings.status.operators}
         )
         # Every webhook contact's secret follows from it: losing it makes each of them enter a new one.
         webhook_key = generated(f"{name}-webhook-key", ResourceOptions(parent=self, protect=settings.protect))

@@ -254,10 +254,12 @@ class AddedComponent(_Section):
 
 
 class Status(_Section):
-    """The status page: who may speak on it, and what it shows beside the API and what stands behind that."""
+    """The status page: who may speak on it, what it shows beside the API, and where its database is read."""
 
     operators: Annotated[tuple[Label, ...], AfterValidator(_each_once)] = ()
     components: Annotated[tuple[AddedComponent, ...], Field(max_length=14)] = ()  # with its own six, twenty
+    # With replicas the page reads near its reader, and outlives the primary's location. D1 takes them only as a change.
+    read_replicas: bool = False
 
 
 class Maintenance(_Section):

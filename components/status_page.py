@@ -49,7 +49,7 @@ class StatusPage(ComponentResource):
             name,
             account_id=account,
             name=f"{topology.prefix}-status",
-            read_replication={"mode": "auto"},  # the page reads near its reader, and outlives the primary's location
+            read_replication={"mode": "auto" if settings.status.read_replicas else "disabled"},
             opts=ResourceOptions(parent=self, protect=settings.protect),
         )
         # Not `Output.all`, which makes a list of no operators.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from sandbox.clouds.differ import classify, differences, same
 from sandbox.clouds.facts import Facts, Making, NotYetKnown, Package, digits, value_of
+from sandbox.clouds.limits import against_limits
 from sandbox.clouds.outputs import Before, fill, without_filled
 from sandbox.clouds.refusals import assumed, refusals
 from sandbox.clouds.schema import Schema, Shape
@@ -69,6 +70,7 @@ class Cloud:
             failures += against_rules(self._facts.rules, inputs)
             failures += against_rules(facts.rules, inputs)
             failures += [failure for together in facts.together for failure in together(inputs)]
+            failures += against_limits(type, inputs)
         return Checked(marked(inputs, facts.sensitive), tuple(failures))
 
     def diff(self, type: str, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Difference:

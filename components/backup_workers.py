@@ -63,7 +63,14 @@ class BackupWorkers(ComponentResource):
         self._account: str = settings.edge.account_id
         self._own: ResourceOptions = ResourceOptions(parent=self)
         data = ResourceOptions(parent=self, protect=settings.protect)
-        memory = cloudflare.D1Database(name, account_id=self._account, name=f"{topology.prefix}-backups", opts=data)
+        memory = cloudflare.D1Database(
+            name,
+            account_id=self._account,
+            name=f"{topology.prefix}-backups",
+            # Said, not left out: a refresh reads `disabled` back, and the update that would take it away is refused.
+            read_replication={"mode": "disabled"},
+            opts=data,
+        )
         self.token = generated(f"{name}-report-token", data)
         catalogue: list[Binding] = [
             {"name": "DB", "type": "d1", "id": memory.id},

@@ -20,6 +20,11 @@ from components.settings import Settings, Tier
 from components.worker_modules import ModuleError, application_of
 
 NAMESPACE = "backbuild"
+# https://developers.cloudflare.com/workers/platform/limits/
+VARIABLE_BYTES = 5 * 1024
+# What is named after the stack has 63 characters at most: queues, Workers and buckets. The longest name is
+# backbuild-STACK-backup-dead-letters.
+STACK_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,31}[a-z0-9])?")
 DAYS_A_MONTH = 31  # the longest month: a monthly backup is never dropped early
 DAYS_A_YEAR = 366
 TAKEN_LABELS = ("backups", "database")
@@ -32,13 +37,13 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with the configuration: the key, and what is allowed there."""
+    """One thing wrong with the configuration: the key, and what is allowed there; no key means the stack's own name."""
 
     key: str
     message: str
 
     def __str__(self) -> str:
-        return f"{NAMESPACE}:{self.key}: {self.message}"
+        return f"{NAMESPACE}:{self.key}: {self.message}" if self.key else self.message
 
 
 class ConfigurationError(Exception):
@@ -58,6 +63,9 @@ def load(config: Mapping[str, str], stack: str) -> Settings:
     """
     raw = {name: _read(name, text) for name, text in _own_keys(config)}
     problems: list[Problem] = []
+    if not STACK_NAME.fullmatch(stack):
+        allowed = "1 to 33 lower-case letters, digits and hyphens, with a letter or digit at both ends"
+        problems.append(Problem("", f"the stack's name {stack!r} is part of its resources' names; allowed: {allowed}"))
     try:
         settings: Settings | None = Settings.model_validate_json(json.dumps(raw))
     except ValidationError as error:
@@ -266,6 +274,31 @@ def _credits_begin_at_the_target(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _worker_variables_fit(settings: Settings) -> Iterator[Problem]:
+    """What of the settings stands in one variable of a Worker, as large as it will be there."""
+    texts = {
+        "status.operators": dict.fromkeys(settings.status.operators, "0" * 64),  # the SHA-256 of each one's token
+        "status.components": [component.model_dump() for component in settings.status.components],
+        "uptime.credits": [{"below": 99_900, "credit": credit.credit_percent} for credit in settings.uptime.credits],
+        "alarms.emails": settings.alarms.emails,
+        "alarms.webhooks": settings.alarms.webhooks,
+        "contact": settings.contact,
+    }
+    for key, document in texts.items():
+        size = len(json.dumps(document).encode())
+        if size > VARIABLE_BYTES:
+            yield Problem(
+                key, f"takes {size} bytes of a Worker's variable; allowed: {VARIABLE_BYTES}, so fewer or shorter ones"
+            )
+
+
+def _everybody_is_told_once(settings: Settings) -> Iterator[Problem]:
+    told = settings.alarms
+    for key, addresses in (("alarms.emails", told.emails), ("alarms.webhooks", told.webhooks)):
+        if len(set(addresses)) != len(addresses):
+            yield Problem(key, "the same address stands twice; allowed: each once")
+
+
 def _added_components_are_new(settings: Settings) -> Iterator[Problem]:
     known: set[str] = set(STATUS_COMPONENTS)
     for index, added in enumerate(settings.status.components):
@@ -291,4 +324,6 @@ CROSS_CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _credits_grow,
     _credits_begin_at_the_target,
     _added_components_are_new,
+    _worker_variables_fit,
+    _everybody_is_told_once,
 )

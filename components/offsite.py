@@ -9,7 +9,7 @@ import pulumi_aws as aws
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.policy_documents import policy
-from components.rotation import Retention
+from components.rotation import Retention, in_rule_order
 from components.topology import ABANDONED_UPLOAD_DAYS, Topology
 
 
@@ -143,8 +143,7 @@ def s3_lifecycle_rules(
             "noncurrent_version_expiration": {"noncurrent_days": 1},
             "abort_incomplete_multipart_upload": {"days_after_initiation": ABANDONED_UPLOAD_DAYS},
         }
-        for kept in retention
-        for prefix in kept.expiring
+        for kept, prefix in in_rule_order(retention, lambda kept: kept.expiring)
     ]
 
 

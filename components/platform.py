@@ -9,6 +9,7 @@ from components.alarms import Alarms, AlarmsArgs
 from components.api import Api, ApiArgs
 from components.backup_workers import BackupWorkers, BackupWorkersArgs
 from components.citus import CitusCluster, CitusClusterArgs
+from components.connection import DatabaseConnection, DatabaseConnectionArgs
 from components.keys import Keys, KeysArgs
 from components.machine_access import MachineAccess, MachineAccessArgs
 from components.maintenance import Maintenance, MaintenanceArgs
@@ -40,8 +41,8 @@ class Platform(ComponentResource):
         own = ResourceOptions(parent=self)
         settings = topology.settings
 
-        zone = Domain("zone", _domain(topology, settings.domain), own)
-        status_zone = Domain("status-zone", _domain(topology, settings.status_domain), own)
+        zone = Domain("zone", _domain(topology, settings.domain, apex_routed=True), own)
+        status_zone = Domain("status-zone", _domain(topology, settings.status_domain, apex_routed=False), own)
         offsite = settings.backups.offsite
         vault = BackupVault(
             "vault",
@@ -49,9 +50,7 @@ class Platform(ComponentResource):
             own,
         )
         keys = Keys("keys", KeysArgs(topology), own)
-        tunnel = DatabaseTunnel(
-            "database", DatabaseTunnelArgs(topology, zone.zone_id, keys.passwords["application"]), own
-        )
+        tunnel = DatabaseTunnel("database", DatabaseTunnelArgs(topology, zone.zone_id), own)
         network = Network("network", NetworkArgs(topology), own)
         secrets = {
             **keys.passwords,
@@ -61,13 +60,18 @@ class Platform(ComponentResource):
         }
         access = MachineAccess("access", MachineAccessArgs(topology, keys.key_arn, secrets), own)
         cluster = CitusCluster("cluster", CitusClusterArgs(topology, network, access, keys.key_arn), own)
+        connection = DatabaseConnection(
+            "database",
+            DatabaseConnectionArgs(topology, tunnel, keys.passwords["application"], [cluster.groups["gateway"].gate]),
+            own,
+        )
         status = StatusPage("status", StatusPageArgs(topology, status_zone.zone_id), own)
         backups = BackupWorkers(
             "backups",
             BackupWorkersArgs(topology, vault, keys.manifest_public_keys, zone.zone_id, status.mail_domain),
             own,
         )
-        api = Api("api", ApiArgs(topology, zone.zone_id, tunnel.hyperdrive_id, backups.script_names["report"]), own)
+        api = Api("api", ApiArgs(topology, zone.zone_id, connection.hyperdrive_id, backups.script_names["report"]), own)
         Maintenance("maintenance", MaintenanceArgs(topology, cluster), own)
         Alarms("alarms", AlarmsArgs(topology, keys.key_arn, cluster, api.health_check_id, tunnel.tunnel_id), own)
         self.results = {
@@ -98,17 +102,20 @@ class Platform(ComponentResource):
 
 def aws_provider(name: str, topology: Topology, region: str, role_arn: str | None = None) -> aws.Provider:
     """AWS in one region, and through a role in another account; it tags everything it makes."""
+    # Typed arguments: a provider's settings travel as JSON, in which the SDK leaves a dictionary's keys in snake case.
+    tags = {"ManagedBy": "pulumi", "Stack": topology.stack, **topology.settings.tags}
+    role = aws.ProviderAssumeRoleArgs(role_arn=role_arn, session_name=topology.prefix) if role_arn else None
     return aws.Provider(
         name,
         region=region,
-        default_tags={"tags": {"ManagedBy": "pulumi", "Stack": topology.stack, **topology.settings.tags}},
-        assume_roles=None if role_arn is None else [{"role_arn": role_arn, "session_name": topology.prefix}],
+        default_tags=aws.ProviderDefaultTagsArgs(tags=tags),
+        assume_roles=None if role is None else [role],
     )
 
 
-def _domain(topology: Topology, domain: str) -> DomainArgs:
+def _domain(topology: Topology, domain: str, *, apex_routed: bool) -> DomainArgs:
     settings = topology.settings
-    return DomainArgs(settings.edge.account_id, domain, settings.contact, settings.protect)
+    return DomainArgs(settings.edge.account_id, domain, settings.contact, settings.protect, apex_routed)
 
 
 def _storage_secret(keys: StorageKeys) -> Output[str]:

@@ -5,7 +5,7 @@ The one place where that is decided; everything here is arithmetic on the settin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from components.configuration import DAYS_A_MONTH, DAYS_A_YEAR
@@ -26,6 +26,7 @@ from components.settings import Backups, Rotation
 # have been told for 28 (a full backup is missed after 26 hours). Beyond that no rule by age is right; what to do then
 # stands in docs/retention.md.
 BACKSTOP_DAYS = 30
+_ARCHIVE = "hourly/archive/"  # WAL, by group
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def retention_of(rotation: Rotation, groups: Sequence[str], postgres_major: int)
     """
     keep = keep_days(rotation)
     hourly, longest = keep["hourly"], max(keep.values())
-    wal = tuple(f"hourly/archive/{group}/{postgres_major}-" for group in groups)
+    wal = tuple(f"{_ARCHIVE}{group}/{postgres_major}-" for group in groups)
     return (
         Retention(
             "hourly",
@@ -81,6 +82,17 @@ def retention_of(rotation: Rotation, groups: Sequence[str], postgres_major: int)
         # A manifest goes with what it lists, which nobody knows when it is written: locked as long as any run is kept.
         _whole("manifests", longest, lock_days=hourly),
     )
+
+
+def in_rule_order(
+    retention: Sequence[Retention], prefixes: Callable[[Retention], tuple[str, ...]]
+) -> list[tuple[Retention, str]]:
+    """Each prefix with its retention, in the order of a bucket's rules: fixed ones first, then those of the groups.
+
+    A new worker group appends to such a list and moves nothing in it.
+    """
+    pairs = [(kept, prefix) for kept in retention for prefix in prefixes(kept)]
+    return sorted(pairs, key=lambda pair: pair[1].startswith(_ARCHIVE))  # stable: groups stay in their order
 
 
 def binding_of(backups: Backups) -> dict[str, object]:

@@ -183,7 +183,7 @@ class Rotation(_Section):
     """How long each kind of backup is kept: the only source of lock, lifecycle and age-out rules."""
 
     hourly_days: Annotated[int, Field(ge=1, le=90)]
-    daily_days: Annotated[int, Field(ge=1, le=366)]
+    daily_days: Annotated[int, Field(ge=2, le=366)]  # more than hourly_days, whose least is 1
     monthly_months: Annotated[int, Field(ge=1, le=120)]
     yearly_years: Annotated[int, Field(ge=1, le=30)]
     minimum_fulls: Annotated[int, Field(ge=1, le=30)] = 3  # the newest full backups of a group, however old
@@ -254,10 +254,12 @@ class AddedComponent(_Section):
 
 
 class Status(_Section):
-    """The status page: who may speak on it, and what it shows beside the API and what stands behind that."""
+    """The status page: who may speak on it, what it shows beside the API, and where its database is read."""
 
     operators: Annotated[tuple[Label, ...], AfterValidator(_each_once)] = ()
     components: Annotated[tuple[AddedComponent, ...], Field(max_length=14)] = ()  # with its own six, twenty
+    # With replicas the page reads near its reader, and outlives the primary's location. D1 takes them only as a change.
+    read_replicas: bool = False
 
 
 class Maintenance(_Section):

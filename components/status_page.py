@@ -49,11 +49,12 @@ class StatusPage(ComponentResource):
             name,
             account_id=account,
             name=f"{topology.prefix}-status",
-            read_replication={"mode": "auto"},  # the page reads near its reader, and outlives the primary's location
+            read_replication={"mode": "auto" if settings.status.read_replicas else "disabled"},
             opts=ResourceOptions(parent=self, protect=settings.protect),
         )
-        self.operator_tokens = Output.all(
-            **{operator: generated(f"{name}-operator-{operator}", own) for operator in settings.status.operators}
+        # Not `Output.all`, which makes a list of no operators.
+        self.operator_tokens = Output.from_input(
+            {operator: generated(f"{name}-operator-{operator}", own) for operator in settings.status.operators}
         )
         # Every webhook contact's secret follows from it: losing it makes each of them enter a new one.
         webhook_key = generated(f"{name}-webhook-key", ResourceOptions(parent=self, protect=settings.protect))

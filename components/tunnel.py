@@ -6,39 +6,41 @@ import base64
 import json
 from dataclasses import dataclass
 
+import pulumi
 import pulumi_cloudflare as cloudflare
 import pulumi_random as random
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from components.topology import APPLICATION_ROLE, DATABASE_NAME, Port, Topology
+from components.topology import Port, Topology
 
 TOKEN_BYTES = 32  # what cloudflared requires at least
-# Workers speak through pooled connections; PostgreSQL keeps the rest of its 200 for members, backups and operators.
-HYPERDRIVE_CONNECTIONS = 60
 
 
 @dataclass(frozen=True)
 class DatabaseTunnelArgs:
-    """The shape to declare, the zone that names the database, and what Hyperdrive signs in with."""
+    """The shape to declare, and the zone that names the database."""
 
     topology: Topology
     zone_id: Input[str]
-    application_password: Output[str]
 
 
 class DatabaseTunnel(ComponentResource):
-    """`backbuild:index:DatabaseTunnel`: a Cloudflare Tunnel to the gateways, guarded by Access, with Hyperdrive on top.
+    """`backbuild:index:DatabaseTunnel`: a Cloudflare Tunnel to the gateways, guarded by Access.
 
     Makes: the tunnel, its secret and its configuration; a proxied name for it; an Access service token, a policy that
-    admits that token alone, and the application it guards; and the Hyperdrive configuration that holds the token.
+    admits that token alone, and the application it guards. `DatabaseConnection` puts Hyperdrive on top.
     """
 
     token: Output[str]
     """What the connectors start with; secret."""
-    hyperdrive_id: Output[str]
-    """What Workers bind."""
     tunnel_id: Output[str]
     """The tunnel."""
+    client_id: Output[str]
+    """The service token that Access admits."""
+    client_secret: Output[str]
+    """Its secret."""
+    guarded: list[pulumi.Resource]
+    """What must stand before anything reaches the database through the tunnel: its ingress, its name and its guard."""
 
     def __init__(self, name: str, args: DatabaseTunnelArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:DatabaseTunnel", name, {}, opts)
@@ -57,7 +59,7 @@ class DatabaseTunnel(ComponentResource):
         )
         self.tunnel_id = tunnel.id
         self.token = Output.all(tunnel.id, secret.base64).apply(lambda parts: connector_token(account, *parts))
-        cloudflare.ZeroTrustTunnelCloudflaredConfig(
+        ingress = cloudflare.ZeroTrustTunnelCloudflaredConfig(
             name,
             account_id=account,
             tunnel_id=tunnel.id,
@@ -70,7 +72,7 @@ class DatabaseTunnel(ComponentResource):
             },
             opts=own,
         )
-        cloudflare.DnsRecord(
+        record = cloudflare.DnsRecord(
             name,
             zone_id=args.zone_id,
             name=host,
@@ -99,27 +101,13 @@ class DatabaseTunnel(ComponentResource):
             domain=host,
             policies=[{"id": rule.id, "precedence": 1}],
             app_launcher_visible=False,
-            opts=own,
+            # An application is refused while no zone of the account holds its name.
+            opts=ResourceOptions(parent=self, depends_on=[record]),
         )
-        self.hyperdrive_id = cloudflare.HyperdriveConfig(
-            name,
-            account_id=account,
-            name=topology.prefix,
-            origin={
-                "scheme": "postgresql",
-                "host": host,  # without a port: behind Access the tunnel's configuration names it
-                "database": DATABASE_NAME,
-                "user": APPLICATION_ROLE,
-                "password": args.application_password,
-                "access_client_id": visitor.client_id,
-                "access_client_secret": visitor.client_secret,
-            },
-            # A cached answer would outlive the failover that made it wrong.
-            caching={"disabled": True},
-            origin_connection_limit=HYPERDRIVE_CONNECTIONS,
-            opts=ResourceOptions(parent=self, depends_on=[guard]),
-        ).id
-        self.register_outputs({"tunnelId": self.tunnel_id, "hyperdriveId": self.hyperdrive_id})
+        self.client_id = visitor.client_id
+        self.client_secret = visitor.client_secret
+        self.guarded = [ingress, record, guard]
+        self.register_outputs({"tunnelId": self.tunnel_id})
 
 
 def connector_token(account_id: str, tunnel_id: str, secret: str) -> str:

@@ -12,7 +12,7 @@ import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.offsite import OffsiteCopy, OffsiteCopyArgs, StorageKeys, rule_id
-from components.rotation import Retention
+from components.rotation import Retention, in_rule_order
 from components.topology import ABANDONED_UPLOAD_DAYS, Topology
 
 SECONDS_A_DAY = 86_400
@@ -149,8 +149,7 @@ def r2_lock_rules(retention: Sequence[Retention]) -> list[cloudflare.R2BucketLoc
             "prefix": prefix,
             "condition": {"type": "Age", "max_age_seconds": kept.lock_days * SECONDS_A_DAY},
         }
-        for kept in retention
-        for prefix in kept.locked
+        for kept, prefix in in_rule_order(retention, lambda kept: kept.locked)
     ]
 
 
@@ -166,6 +165,5 @@ def r2_lifecycle_rules(retention: Sequence[Retention]) -> list[cloudflare.R2Buck
                 "condition": {"type": "Age", "max_age": ABANDONED_UPLOAD_DAYS * SECONDS_A_DAY}
             },
         }
-        for kept in retention
-        for prefix in kept.expiring
+        for kept, prefix in in_rule_order(retention, lambda kept: kept.expiring)
     ]

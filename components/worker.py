@@ -74,7 +74,8 @@ class EdgeWorker(ComponentResource):
                 }
                 for module in modules
             ],
-            bindings=list(args.bindings),
+            # In the order in which the API answers them: the provider compares by index, and a refresh would replace.
+            bindings=sorted(args.bindings, key=lambda binding: str(binding["name"])),
             limits=None if args.cpu_ms is None else {"cpu_ms": args.cpu_ms},
             compatibility_date=COMPATIBILITY_DATE,
             compatibility_flags=list(COMPATIBILITY_FLAGS),

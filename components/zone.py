@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Output, ResourceOptions
 
+from components.activation import active
+
 # Who may issue for the domain: the authorities that Cloudflare orders from.
 # https://developers.cloudflare.com/ssl/reference/certificate-authorities/
 ISSUERS = ("letsencrypt.org", "pki.goog", "ssl.com")
@@ -19,24 +21,29 @@ NO_ORIGIN = "100::"
 
 @dataclass(frozen=True)
 class DomainArgs:
-    """The domain, its account, whom certificate authorities tell of a refused order, and whether it is protected."""
+    """The domain, its account, whom certificate authorities tell of a refused order, and whether it is protected.
+
+    `apex_routed` says that routes answer at the domain itself, which takes a proxied record there. A Worker's custom
+    domain at the apex brings a record of its own and is refused beside another (Cloudflare's error 100117).
+    """
 
     account_id: str
     domain: str
     contact: str
     protect: bool
+    apex_routed: bool
 
 
 class Domain(ComponentResource):
     """`backbuild:index:Domain`: a zone with everything that makes it trustworthy.
 
     Makes: the zone; strict TLS to origins, at least TLS 1.2, TLS 1.3 on, HTTPS always, HSTS; DNSSEC; CAA records; an
-    advanced certificate for the domain and its first level; records that say the domain sends no mail; and a proxied
-    record for the apex.
+    advanced certificate for the domain and its first level; records that say the domain sends no mail; and where routes
+    answer at the apex a proxied record for it. DNSSEC and the certificate wait until the zone is active.
     """
 
     zone_id: Output[str]
-    """The zone."""
+    """The zone, known once it is active: certificates, custom domains and whatever is reached by name need that."""
     name_servers: Output[Sequence[str]]
     """What the registrar must be given."""
     ds_record: Output[str]
@@ -54,11 +61,12 @@ class Domain(ComponentResource):
             type="full",
             opts=ResourceOptions(parent=self, protect=args.protect),
         )
-        self.zone_id = zone.id
+        self._pending_id: Output[str] = zone.id
+        self.zone_id = active(zone)
         self.name_servers = zone.name_servers
         self._encrypt()
         self._records()
-        self.ds_record = cloudflare.ZoneDnssec(name, zone_id=zone.id, status="active", opts=self._own).ds
+        self.ds_record = cloudflare.ZoneDnssec(name, zone_id=self.zone_id, status="active", opts=self._own).ds
         self.register_outputs({"zoneId": self.zone_id, "nameServers": self.name_servers, "dsRecord": self.ds_record})
 
     def _encrypt(self) -> None:
@@ -81,7 +89,7 @@ class Domain(ComponentResource):
         for setting, value in settings.items():
             cloudflare.ZoneSetting(
                 f"{self._name}-{setting.replace('_', '-')}",
-                zone_id=self.zone_id,
+                zone_id=self._pending_id,
                 setting_id=setting,
                 value=value,
                 opts=self._own,
@@ -99,7 +107,8 @@ class Domain(ComponentResource):
 
     def _records(self) -> None:
         domain = self._args.domain
-        self._record("apex", type="AAAA", content=NO_ORIGIN, proxied=True, ttl=1)
+        if self._args.apex_routed:
+            self._record("apex", type="AAAA", content=NO_ORIGIN, proxied=True, ttl=1)
         for issuer in ISSUERS:
             for tag in ("issue", "issuewild"):
                 self._caa(f"{tag}-{issuer.replace('.', '-')}", tag, issuer)
@@ -110,7 +119,7 @@ class Domain(ComponentResource):
     def _caa(self, label: str, tag: str, value: str) -> None:
         cloudflare.DnsRecord(
             f"{self._name}-caa-{label}",
-            zone_id=self.zone_id,
+            zone_id=self._pending_id,
             name=self._args.domain,
             type="CAA",
             data={"flags": 0, "tag": tag, "value": value},
@@ -123,7 +132,7 @@ class Domain(ComponentResource):
     ) -> None:
         cloudflare.DnsRecord(
             f"{self._name}-{label}",
-            zone_id=self.zone_id,
+            zone_id=self._pending_id,
             name=name or self._args.domain,
             type=type,
             content=content,

@@ -21,6 +21,7 @@ class Unknown(Enum):
 
     LATER = "is known only after `up`"
     SECRET = "is secret"  # noqa: S105 (says so, holds none)
+    ENCRYPTED = "is encrypted; export the state with `--show-secrets`, or judge it with the stack's own engine"
 
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | Unknown | None"

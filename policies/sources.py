@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn, cast
 
@@ -15,6 +16,7 @@ from google.protobuf import struct_pb2
 
 from console.errors import InputError
 from policies.graph import Graph, ProviderOf, Resource, Unknown, Value
+from policies.readable import unhidden, with_defaults
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (a public marker)
@@ -164,10 +166,14 @@ def _from_entry(entry: dict[str, Any], regions: Mapping[str, str]) -> Resource:
         properties.setdefault("id", entry["id"])
     provider = str(entry.get("provider") or "").rpartition("::")[0]
     needs = cast("dict[str, list[str] | None]", entry.get("propertyDependencies") or {})
+    found = {
+        key: unhidden(entry["type"], key, partial(_value, value, opened=True), partial(_value, value))
+        for key, value in properties.items()
+    }
     return Resource(
         entry["urn"],
         entry["type"],
-        {key: _value(value) for key, value in properties.items()},
+        with_defaults(entry["type"], found, needs),
         parent=entry.get("parent") or "",
         protect=bool(entry.get("protect")),
         dependencies=entry.get("dependencies") or (),
@@ -185,18 +191,21 @@ def _region(entry: dict[str, Any]) -> str:
     return region if isinstance(region, str) and region not in UNKNOWNS else ""
 
 
-def _value(value: Any) -> Value:
+def _value(value: Any, *, opened: bool = False) -> Value:
+    """A property as rules read it; secrets hidden, or opened for whoever hides them by other means."""
     if isinstance(value, str):
         return Unknown.LATER if value in UNKNOWNS else value
     if isinstance(value, list):
-        return [_value(item) for item in cast("list[Any]", value)]
+        return [_value(item, opened=opened) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
         fields = cast("dict[str, Any]", value)
-        return _signed(fields) if SIGNATURE in fields else {key: _value(item) for key, item in fields.items()}
+        if SIGNATURE in fields:
+            return _signed(fields, opened=opened)
+        return {key: _value(item, opened=opened) for key, item in fields.items()}
     return value
 
 
-def _signed(fields: dict[str, Any]) -> Value:
+def _signed(fields: dict[str, Any], *, opened: bool) -> Value:
     """A secret: hidden, but for the structure around what is hidden in it. An asset is not read either."""
     if fields[SIGNATURE] != SECRET:
         return Unknown.LATER
@@ -206,6 +215,8 @@ def _signed(fields: dict[str, Any]) -> Value:
             inner = _json(fields["plaintext"])
         except (TypeError, ValueError, RecursionError):
             return Unknown.SECRET
+    if opened:
+        return Unknown.ENCRYPTED if "ciphertext" in fields else _value(inner, opened=True)
     return hidden(inner)
 
 
@@ -228,42 +239,46 @@ def from_request(resources: Any) -> Graph:
 
 def _from_message(message: Any) -> Resource:
     region = message.provider.properties.fields["region"].string_value if message.HasField("provider") else ""
+    needs = {key: tuple(needs.urns) for key, needs in message.propertyDependencies.items()}
+    found = {
+        key: unhidden(message.type, key, partial(_from_wire, value, opened=True), partial(_from_wire, value))
+        for key, value in message.properties.fields.items()
+    }
     return Resource(
         message.urn,
         message.type,
-        _from_struct(message.properties),
+        with_defaults(message.type, found, needs),
         parent=message.parent,
         protect=message.options.protect,
         dependencies=message.dependencies,
-        property_dependencies={key: needs.urns for key, needs in message.propertyDependencies.items()},
+        property_dependencies=needs,
         provider=ProviderOf(message.provider.urn, "" if region in UNKNOWNS else region)
         if message.HasField("provider")
         else None,
     )
 
 
-def _from_struct(struct: struct_pb2.Struct) -> dict[str, Value]:
-    return {key: _from_wire(value) for key, value in struct.fields.items()}
-
-
-def _from_wire(value: struct_pb2.Value) -> Value:
+def _from_wire(value: struct_pb2.Value, *, opened: bool = False) -> Value:
     kind = value.WhichOneof("kind")
     if kind == "string_value":
         return Unknown.LATER if value.string_value in UNKNOWNS else value.string_value
     if kind == "struct_value":
         fields = value.struct_value.fields
-        return _from_signed(fields) if SIGNATURE in fields else _from_struct(value.struct_value)
+        if SIGNATURE in fields:
+            return _from_signed(fields, opened=opened)
+        return {key: _from_wire(item, opened=opened) for key, item in fields.items()}
     if kind == "list_value":
-        return [_from_wire(item) for item in value.list_value.values]
+        return [_from_wire(item, opened=opened) for item in value.list_value.values]
     if kind == "number_value":
         return int(value.number_value) if value.number_value.is_integer() else value.number_value
     return value.bool_value if kind == "bool_value" else None
 
 
-def _from_signed(fields: Mapping[str, struct_pb2.Value]) -> Value:
+def _from_signed(fields: Mapping[str, struct_pb2.Value], *, opened: bool) -> Value:
     if fields[SIGNATURE].string_value != SECRET:
         return Unknown.LATER
-    return _hide(_from_wire(fields["value"]))
+    inner = _from_wire(fields["value"], opened=opened)
+    return inner if opened else _hide(inner)
 
 
 def _hide(value: Value) -> Value:

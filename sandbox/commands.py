@@ -120,7 +120,7 @@ def _planned(options: argparse.Namespace) -> Entry:
     if result.code:
         reasons = "; ".join(message for _, message in result.plan.errors) or "the program ended early"
         raise EngineError(f"{options.stack} cannot be planned: {reasons}")
-    return export_plan(result.resources)
+    return export_plan(result.resources, result.declared)
 
 
 def import_(options: argparse.Namespace) -> int:

@@ -229,7 +229,7 @@ def tunnel_leads_to_gateways(graph: Graph, tunnel: Resource) -> str | None:
     over=hyperdrives,
     promises=("RED-3",),
     controls=FAILOVER,
-    remedy="set caching.disabled of the Hyperdrive configuration (components/tunnel.py)",
+    remedy="set caching.disabled of the Hyperdrive configuration (components/connection.py)",
 )
 def nothing_stale(_: Graph, hyperdrive: Resource) -> str | None:
     """A cached answer outlives the failover that made it wrong."""

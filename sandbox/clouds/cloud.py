@@ -8,9 +8,11 @@ from collections.abc import Iterator
 
 from sandbox.clouds.differ import classify, differences, same
 from sandbox.clouds.facts import Facts, Making, NotYetKnown, Package, digits, value_of
-from sandbox.clouds.outputs import Before, fill
+from sandbox.clouds.limits import against_limits
+from sandbox.clouds.outputs import Before, fill, without_filled
 from sandbox.clouds.refusals import assumed, refusals
 from sandbox.clouds.schema import Schema, Shape
+from sandbox.clouds.sensitive import marked
 from sandbox.clouds.store import Objects, Thing
 from sandbox.clouds.validate import against_rules, against_schema, suggest
 from sandbox.provider import Change, Checked, CheckFailure, Difference, Found, ProviderError
@@ -68,7 +70,8 @@ class Cloud:
             failures += against_rules(self._facts.rules, inputs)
             failures += against_rules(facts.rules, inputs)
             failures += [failure for together in facts.together for failure in together(inputs)]
-        return Checked(inputs, tuple(failures))
+            failures += against_limits(type, inputs)
+        return Checked(marked(inputs, facts.sensitive), tuple(failures))
 
     def diff(self, type: str, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Difference:
         """Compare checked inputs with those the object has, and what the configuration adds to them."""
@@ -99,7 +102,7 @@ class Cloud:
                 self._objects.plan(assumed(self._objects, thing, facts))
             else:
                 self._objects.insert(thing)
-            return made, outputs
+            return made, marked(outputs, facts.sensitive)
 
     def update(
         self, urn: str, type: str, id: str, old_outputs: Properties, news: Properties, preview: bool
@@ -122,7 +125,7 @@ class Cloud:
                 self._objects.plan(assumed(self._objects, thing, facts))
             else:
                 self._objects.replace(thing)
-            return outputs
+            return marked(outputs, facts.sensitive)
 
     def read(self, urn: str, type: str, id: str, inputs: Properties) -> Found | None:
         """The object as it is now, reported through the names in `inputs`, or all it was made with.
@@ -133,12 +136,18 @@ class Cloud:
             thing = self._objects.find(type, id, urn)
         if thing is None:
             return None
+        facts = self._facts.facts(type)
+        outputs = facts.read_back(thing.outputs) if facts.read_back else thing.outputs
         names = [name for name in inputs if name != DEFAULTS] or list(thing.given)
-        names += [name for name in self._foreign(thing) if name not in names]
-        known = {name: thing.outputs[name] for name in names if thing.outputs.get(name) is not None}
+        shape = self._shape(type)
+        own = {*shape.computed, *facts.defaults, *facts.computed}
+        foreign = (name for name in outputs if name not in own or outputs[name] != thing.outputs.get(name))
+        names += [name for name in foreign if name in shape.inputs and name not in names]
+        known = {name: outputs[name] for name in names if outputs.get(name) is not None}
+        known = without_filled(known, facts, inputs)
         if DEFAULTS in inputs:
             known[DEFAULTS] = inputs[DEFAULTS]
-        return Found(thing.id, known, thing.outputs)
+        return Found(thing.id, marked(known, facts.sensitive), marked(outputs, facts.sensitive))
 
     def delete(self, urn: str, type: str, id: str) -> None:
         """Remove an object, unless the cloud would refuse."""
@@ -172,16 +181,15 @@ class Cloud:
         failures = [*against_schema(self._schema, shape.inputs, arguments)]
         if failures:
             raise ProviderError(f"{token}: {failures[0].path}: {failures[0].reason}")
+        if token in self._facts.lookups:
+            with self._lock:
+                found = self._facts.lookups[token](arguments, self._objects)
+            if found is not None:
+                return found
         if token not in self._facts.functions:
             known = ", ".join(sorted(self._facts.functions))
             raise ProviderError(f"the simulated {self.package} does not answer {token}; it answers {known}")
         return self._facts.functions[token](arguments, self._settings)
-
-    def _foreign(self, thing: Thing) -> Iterator[str]:
-        """The inputs that an object has although neither its program nor the cloud gave them."""
-        facts, shape = self._facts.facts(thing.type), self._shape(thing.type)
-        own = {*thing.given, *shape.computed, *facts.defaults, *facts.computed}
-        return (name for name in thing.outputs if name in shape.inputs and name not in own)
 
     def _shape(self, token: str) -> Shape:
         shape = self._schema.resource(token)

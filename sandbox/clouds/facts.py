@@ -48,6 +48,10 @@ class World(Protocol):
         """The outputs of the objects of these types that refer to `handle`."""
         ...
 
+    def of_type(self, type: str) -> list[Properties]:
+        """The outputs and ids of all objects of a type that exist; of those planned, none."""
+        ...
+
 
 @dataclass
 class Making:
@@ -57,6 +61,8 @@ class Making:
     entropy: str
     world: World
     asked: set[str] = field(default_factory=set[str])
+    before: Properties | None = None
+    """The outputs of the object that is changed; None for a new one."""
 
     def __getitem__(self, name: str) -> Any:
         self.asked.add(name)
@@ -97,6 +103,12 @@ class Facts:
     """Template or function of the id; empty for the package's usual one."""
     computed: Mapping[str, Computed] = field(default_factory=dict[str, Computed])
     """Outputs that the cloud decides: unknown in a preview."""
+    filled: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    """Dotted paths inside objects among the inputs that the cloud fills where they are absent: unknown in a preview."""
+    read_back: Callable[[Properties], Properties] | None = None
+    """What a refresh finds in place of the outputs that an update answered."""
+    sensitive: tuple[str, ...] = ()
+    """Property patterns that the provider declares sensitive: secret in what it answers, whoever gave them."""
     defaults: Mapping[str, Computed] = field(default_factory=dict[str, Computed])
     """Outputs for inputs that were not given, known beforehand."""
     replaces: tuple[str, ...] = ()
@@ -123,6 +135,8 @@ class Facts:
     cidr: Cidr | None = None
     refuses: Callable[[Making], str | None] | None = None
     """Why the cloud, given its other objects, refuses to make or change this one."""
+    validates: Callable[[Making], str | None] | None = None
+    """The same for what the cloud tries out when it makes the object: not asked in a preview."""
     protected: Callable[[Properties], str | None] | None = None
     """Why the cloud refuses to delete an object with these outputs."""
     autoname: str = ""
@@ -136,6 +150,21 @@ Function = Callable[[Properties, Mapping[str, str]], Properties]
 """Answers a provider function: its arguments and the package's settings to its result."""
 
 
+Lookup = Callable[[Properties, "Store"], Properties | None]
+
+
+class Store(Protocol):
+    """The objects as a function may look them up and change them."""
+
+    def find(self, type: str, id: str, urn: str) -> Any:
+        """The object of a type with this id, or None."""
+        ...
+
+    def replace(self, thing: Any) -> None:
+        """Store a changed object."""
+        ...
+
+
 @dataclass(frozen=True)
 class Package:
     """One provider package: its types, its functions, and what all its types share."""
@@ -143,6 +172,8 @@ class Package:
     name: str
     types: Mapping[str, Facts]
     functions: Mapping[str, Function]
+    lookups: Mapping[str, Lookup] = field(default_factory=dict[str, Any], kw_only=True)
+    """Functions that answer from the objects; None where no object is meant, and `functions` answer."""
     settings: Callable[[Properties], dict[str, str]]
     """The configuration to template fields."""
     rules: Mapping[str, Rule] = field(default_factory=dict[str, Rule])

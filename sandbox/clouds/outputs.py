@@ -50,10 +50,32 @@ def fill(
             outputs[name] = value
             changed.add(name)
         making.fields[name] = outputs[name]
+    for path, value in facts.filled.items():
+        name, _, inside = path.partition(".")
+        holder, was = outputs.get(name), _held(before, name)
+        if isinstance(holder, dict) and holder.get(inside) is None:
+            outputs[name] = {**holder, inside: (value if id else UNKNOWN) if was.get(inside) is None else was[inside]}
     for name, kind in shape.computed.items():
         if name not in outputs:
             outputs[name] = _plausible(name, kind, id, making) if id else UNKNOWN
     return {name: value for name, value in outputs.items() if value is not None}
+
+
+def without_filled(inputs: Properties, facts: Facts, given: Properties) -> Properties:
+    """Inputs as a read reports them, without what the cloud filled in: providers keep that among the outputs only."""
+    result = dict(inputs)
+    for path in facts.filled:
+        name, _, inside = path.partition(".")
+        holder, was = result.get(name), given.get(name)
+        if isinstance(holder, dict) and not (isinstance(was, dict) and inside in was):
+            result[name] = {key: value for key, value in holder.items() if key != inside}
+    return result
+
+
+def _held(before: Before | None, name: str) -> Properties:
+    """What an object among the properties held before an update; empty for a new one."""
+    was = before.outputs.get(name) if before else None
+    return was if isinstance(was, dict) else {}
 
 
 def _changed(before: Before | None, outputs: Properties) -> set[str]:

@@ -28,9 +28,10 @@ def refusals(
     yield from _dangling(objects, thing, facts, package, planned)
     if facts.cidr is not None:
         yield from _overlapping(objects, assumed(objects, thing, facts), facts, facts.cidr, planned, itself)
-    if facts.refuses is not None:
+    making.before = itself.outputs if itself else None
+    for judge in (facts.refuses, None if planned else facts.validates):
         try:
-            reason = facts.refuses(making)
+            reason = judge(making) if judge else None
         except NotYetKnown:
             reason = None
         if reason is not None:

@@ -273,3 +273,7 @@ class Objects:
     def referring(self, handle: str, types: tuple[str, ...]) -> list[Properties]:
         """The outputs of the objects of these types that refer to `handle`."""
         return [thing.outputs for thing in self.existing.referring(handle) if thing.type in types]
+
+    def of_type(self, type: str) -> list[Properties]:
+        """The outputs and ids of all objects of a type that exist."""
+        return [{**thing.outputs, "id": thing.id} for thing in self.existing.of_type(type)]

@@ -62,6 +62,7 @@ class Deployment:
         self.preview: bool = preview
         self.plan: Plan = Plan()
         self.stopping: threading.Event = threading.Event()
+        self.declared_inputs: dict[str, Properties] = {}
         self.providers: Providers = Providers(clouds, state)
         self._state: State = state
         self._watcher: Watcher = watcher
@@ -95,6 +96,7 @@ class Deployment:
         """Bring one resource to what the program wants; `StoppedError` when the run goes no further."""
         with self._step(goal.urn) as outcome:
             self._claim(goal)
+            self.declared_inputs[goal.urn] = goal.inputs
             if urns.is_provider(goal.type):
                 made = self._provider(goal)
             elif goal.custom:

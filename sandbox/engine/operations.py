@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,20 @@ from sandbox.engine.project import Project
 from sandbox.engine.state import Resource
 from sandbox.engine.watch import Watcher
 from sandbox.engine.workspace import OpenClouds, Workspace, find
+from sandbox.values import Properties
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to; `code` is the process's exit code, `resources` what the program registered."""
+    """What a run came to; `code` is the process's exit code, `resources` what the program registered.
+
+    `declared` are the inputs as the program gave them, by URN.
+    """
 
     plan: Plan
     code: int
     resources: Sequence[Resource] = ()
+    declared: Mapping[str, Properties] = field(default_factory=dict[str, Any])
 
 
 def preview(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher, *, policies: bool = False) -> Result:
@@ -113,7 +118,7 @@ def _deploy(
                 if planning:
                     packs.configure()  # by now they have loaded
                 deployment.plan.judge([pack.name for pack in packs.packs], packs.analyze(deployment.resources))
-        return Result(deployment.plan, _exit_code(deployment, code), deployment.resources)
+        return Result(deployment.plan, _exit_code(deployment, code), deployment.resources, deployment.declared_inputs)
 
 
 def _exit_code(deployment: Any, code: int) -> int:

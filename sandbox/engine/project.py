@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -76,10 +76,11 @@ def merge(
     for key, value in given.items():
         if ":" not in key:
             problems.append(f"{key}: the key has no namespace; write {project}:{key}")
-        elif isinstance(value, dict) and "secure" in value:
-            problems.append(
-                f"{key}: encrypted values (`secure`) are not supported by the sandbox; let the program make it"
-            )
+        elif encrypted := list(_encrypted(key, value)):
+            problems += [
+                f"{path}: encrypted values (`secure`) are not supported by the sandbox; let the program make it"
+                for path in encrypted
+            ]
         else:
             values[key] = value
     for key, declared in schema.items():
@@ -98,6 +99,20 @@ def merge(
         if entry.get("secret"):
             secret_keys.append(full)
     return ({key: _text(value) for key, value in values.items()}, secret_keys), problems
+
+
+def _encrypted(path: str, value: Any) -> Iterator[str]:
+    """The path of every encrypted value, at any depth."""
+    if isinstance(value, dict):
+        fields = cast(dict[str, Any], value)
+        if fields.keys() == {"secure"}:
+            yield path
+        else:
+            for name, inner in fields.items():
+                yield from _encrypted(f"{path}.{name}", inner)
+    elif isinstance(value, list):
+        for index, inner in enumerate(cast(list[Any], value)):
+            yield from _encrypted(f"{path}[{index}]", inner)
 
 
 def _mismatches(key: str, declared: dict[str, Any], value: Any) -> list[str]:

@@ -80,6 +80,6 @@ def drift(resource: Resource, found: Found) -> dict[str, PropertyChange]:
 
 
 def _described(olds: Properties, news: Properties) -> dict[str, PropertyChange]:
-    difference = steps.compare(olds, news)
+    difference = steps.compare(reveal(olds), reveal(news))  # what is marked otherwise has not drifted
     described = steps.describe(difference, olds, {}, news)
     return {path: replace(change, kind=Change(change.kind)) for path, change in described.items()}

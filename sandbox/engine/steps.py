@@ -11,7 +11,7 @@ from sandbox.engine.aliases import Alias
 from sandbox.engine.plan import PropertyChange
 from sandbox.engine.state import Resource
 from sandbox.provider import Change, Difference
-from sandbox.values import UNKNOWN, Properties, Secret, Value, holds_secret
+from sandbox.values import UNKNOWN, Properties, Secret, Value, holds_secret, reveal
 
 
 @dataclass
@@ -151,22 +151,20 @@ def _at(properties: Value, path: paths.Path) -> Value:
 
 
 def keep_secret(plain: Properties, secret: Properties) -> Properties:
-    """`plain` with every value wrapped again that is a secret at the same place in `secret`."""
+    """`plain` with every value wrapped again that is a secret at the same place in `secret`.
+
+    Providers of bridged packages, these among them, accept no secrets. Pulumi's engine then marks what they answer like
+    this, and a list as a whole where one of its elements is secret: its order need not be the program's.
+    """
     return cast(Properties, _wrap(plain, secret))
 
 
 def _wrap(plain: Value, secret: Value) -> Value:
-    if isinstance(secret, Secret):
-        return plain if isinstance(plain, Secret) else Secret(plain)
     if not holds_secret(secret):
         return plain
     if isinstance(plain, dict) and isinstance(secret, dict):
         return {key: _wrap(item, secret.get(key)) for key, item in plain.items()}
-    if isinstance(plain, list) and isinstance(secret, list):
-        if len(plain) != len(secret):
-            return Secret(cast(Value, plain))
-        return [_wrap(item, other) for item, other in zip(plain, secret, strict=True)]
-    return Secret(plain)
+    return Secret(reveal({"": plain})[""])  # one secret, whatever the provider itself marked inside it
 
 
 def hide(outputs: Properties, inputs: Properties, additional: list[str]) -> Properties:

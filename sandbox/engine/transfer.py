@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -30,27 +30,45 @@ def export_state(root: Path, stack: str, *, show_secrets: bool) -> Entry:
         return state.export(show_secrets=show_secrets)
 
 
-def export_plan(resources: Iterable[Resource]) -> Entry:
+def export_plan(resources: Iterable[Resource], declared: Mapping[str, Properties]) -> Entry:
     """What a preview says a stack would hold, in the same format: unknowns as Pulumi writes them, and no secret at all.
 
-    It is for reading and judging; importing it would make objects that are not there.
+    `declared` are the inputs as the program gave them, by URN: what it gave in the clear is no secret, though the
+    engine marks a list as a whole. It is for reading and judging; importing it would make objects that are not there.
     """
-    entries = {one.urn: to_entry(_without_secrets(one), None) for one in resources}
+    entries = {one.urn: to_entry(_without_secrets(one, declared.get(one.urn, {})), None) for one in resources}
     return encode(entries)
 
 
-def _without_secrets(resource: Resource) -> Resource:
-    inputs, outputs = (cast(Properties, _veil(values)) for values in (resource.inputs, resource.outputs))
+def _without_secrets(resource: Resource, declared: Properties) -> Resource:
+    inputs, outputs = (cast(Properties, veiled(values, declared)) for values in (resource.inputs, resource.outputs))
     return replace(resource, inputs=inputs, outputs=outputs)
 
 
-def _veil(value: Value) -> Value:
-    """A value with every secret's leaves replaced by a word, marked as secret all the same."""
+def veiled(value: Value, declared: Value) -> Value:
+    """A value with the leaves of its secrets replaced by a word, marked as secret all the same.
+
+    Inside a secret, what `declared` holds in the clear at the same place is shown.
+    """
     if isinstance(value, Secret):
-        return Secret(transform(reveal({"": value.value})[""], lambda leaf: leaf if leaf is UNKNOWN else "[secret]"))
+        return _opened(reveal({"": value.value})[""], declared)
     if isinstance(value, dict):
-        return {key: _veil(item) for key, item in value.items()}
-    return [_veil(item) for item in value] if isinstance(value, list) else value
+        inner = declared if isinstance(declared, dict) else {}
+        return {key: veiled(item, inner.get(key)) for key, item in value.items()}
+    if isinstance(value, list):
+        same = declared if isinstance(declared, list) and len(declared) == len(value) else [None] * len(value)
+        return [veiled(item, other) for item, other in zip(value, same, strict=True)]
+    return value
+
+
+def _opened(value: Value, declared: Value) -> Value:
+    if isinstance(value, dict) and isinstance(declared, dict):
+        return {key: _opened(item, declared.get(key)) for key, item in value.items()}
+    if isinstance(value, list) and isinstance(declared, list) and len(value) == len(declared):
+        return [_opened(item, other) for item, other in zip(value, declared, strict=True)]
+    if value is None or (value == declared and not isinstance(declared, Secret)):
+        return value
+    return Secret(transform(value, lambda leaf: leaf if leaf is UNKNOWN else "[secret]"))
 
 
 def import_state(root: Path, stack: str, text: str) -> Path | None:

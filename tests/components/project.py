@@ -112,6 +112,21 @@ class Deployed:
         assert found, f"no {kind} in the state"
         return found
 
+    def bindings(self, worker: str) -> dict[str, Resource]:
+        """What a Worker is bound to, by name; secrets opened: the engine marks the list as a whole."""
+        resources = self.revealed["deployment"]["resources"]
+        (version,) = (one for one in resources if short(one["urn"]) == f"WorkerVersion::{worker}")
+        return {binding["name"]: binding for binding in opened(version["outputs"]["bindings"])}
+
     def inputs(self, kind: str) -> dict[str, Resource]:
         """Name to inputs of one type."""
         return {name: one["inputs"] for name, one in self.of(kind).items()}
+
+
+def opened(value: Any) -> Any:
+    """A property of a state that was exported with its secrets, without their marks."""
+    if isinstance(value, dict):
+        if "plaintext" in value:
+            return opened(json.loads(value["plaintext"]))
+        return {key: opened(item) for key, item in value.items()}
+    return [opened(item) for item in value] if isinstance(value, list) else value

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from components.worker_modules import modules_of
-from tests.components.project import Deployed, Project, changes
+from tests.components.project import Deployed, Project, changes, opened
 from tests.components.stacks import topology_of
 
 SCRIPT = 'import { greeting } from "../words.js";\nexport default { fetch: () => new Response(greeting) };\n'
@@ -26,7 +26,7 @@ def shop(project: Project) -> Project:
 
 
 def test_the_health_report_knows_every_stanza(prod: Deployed):
-    bound = {binding["name"]: binding for binding in prod.inputs("WorkerVersion")["api"]["bindings"]}
+    bound = prod.bindings("api")
     groups = [group.name for group in topology_of("prod").database_groups]
     assert json.loads(bound["STANZAS"]["json"]) == groups == ["coordinator", "worker-1", "worker-2"]
     assert bound["BACKUPS"]["bucketName"] == topology_of("prod").buckets.primary
@@ -34,7 +34,7 @@ def test_the_health_report_knows_every_stanza(prod: Deployed):
 
 def test_without_a_script_nothing_is_added(prod: Deployed):
     version = prod.inputs("WorkerVersion")["api"]
-    assert "APPLICATION" not in {binding["name"] for binding in version["bindings"]}
+    assert "APPLICATION" not in prod.bindings("api")
     assert {one["name"] for one in version["modules"]} == {module.name for module in modules_of("api")}
 
 
@@ -46,14 +46,14 @@ def test_no_worker_can_import_its_bindings(prod: Deployed):
 def test_a_script_is_uploaded_beside_the_health_report(shop: Project):
     shop.configure("shop", {"api.script": "shop/api"}, like="staging")
     shop.up("shop")
-    state = shop.state("shop")["deployment"]["resources"]
+    state = shop.run("export", "shop", "--show-secrets")["deployment"]["resources"]
     (version,) = [one["inputs"] for one in state if one["urn"].endswith("WorkerVersion::api")]
     modules = {one["name"]: base64.b64decode(one["contentBase64"]).decode() for one in version["modules"]}
     assert modules.pop("application/shop/api/index.js") == SCRIPT
     assert modules.pop("application/shop/words.js") == WORDS
     assert modules.keys() == {module.name for module in modules_of("api")}
     assert version["mainModule"] == "api/index.js"
-    (loaded,) = [one["text"] for one in version["bindings"] if one["name"] == "APPLICATION"]
+    (loaded,) = [one["text"] for one in opened(version["bindings"]) if one["name"] == "APPLICATION"]
     assert loaded == "../application/shop/api/index.js"
 
 

@@ -52,6 +52,14 @@ def test_a_second_up_changes_nothing(project: Project, staging: Deployed):
     assert again["outputs"] == staging.printed["outputs"]
 
 
+def test_after_a_refresh_nothing_is_planned(project: Project, staging: Deployed):
+    """Whatever the clouds fill in, sort or leave at its default is read back, and is no change."""
+    refreshed = project.run("refresh", "staging", "--json")["summary"]
+    assert (refreshed["delete"], refreshed["create"]) == (0, 0)
+    assert refreshed["same"] + refreshed["update"] == len(staging.printed["steps"])
+    assert project.planned("staging", {}) == {}
+
+
 @pytest.mark.usefixtures("prod")
 def test_a_threshold_changes_the_alarms_that_have_it(project: Project):
     members = [one for group in topology_of("prod").groups[:-1] for one in group.members]

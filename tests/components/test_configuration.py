@@ -319,3 +319,34 @@ def test_the_status_pages_own_components_are_known():
     source = (WORKERS / "status" / "components.js").read_text()
     own = re.findall(r'\{ id: "(\w+)"', source) + re.findall(r'PLATFORM = "(\w+)"', source)
     assert sorted(own) == sorted(STATUS_COMPONENTS)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("status.operators", [f"operator-{index:03}" for index in range(80)]),
+        (
+            "status.components",
+            [{"id": "a", "name": "A", "url": f"https://example.com/{'x' * 5000}"}],
+        ),
+        ("alarms.webhooks", [f"https://example.com/{index}/{'x' * 500}" for index in range(10)]),
+    ],
+)
+def test_what_does_not_fit_a_workers_variable_is_refused(key: str, value: list[object]):
+    (problem,) = problems_of("staging", {key: value})
+    assert problem.key == key
+    assert "allowed: 5120" in problem.message
+
+
+@pytest.mark.parametrize("key", ["alarms.emails", "alarms.webhooks"])
+def test_an_address_stands_once(key: str):
+    address = "a@example.com" if key == "alarms.emails" else "https://example.com"
+    (problem,) = problems_of("staging", {key: [address, address]})
+    assert (problem.key, "stands twice" in problem.message) == (key, True)
+
+
+@pytest.mark.parametrize("name", ["a" * 34, "Staging", "a_b", "a.b", "-a", "a-"])
+def test_a_stacks_name_must_fit_its_resources(name: str):
+    with pytest.raises(ConfigurationError, match="is part of its resources' names; allowed: 1 to 33"):
+        load(texts("staging"), name)
+    assert load(texts("staging"), "a" * 33)

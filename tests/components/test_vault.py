@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given
 
 from components.offsite import s3_lifecycle_rules
@@ -13,6 +14,7 @@ from components.settings import Rotation
 from components.topology import ABANDONED_UPLOAD_DAYS
 from components.vault import r2_lifecycle_rules, r2_lock_rules
 from tests.components.rotations import RETENTIONS
+from tests.components.stacks import topology_of
 
 DAY = 24 * 60 * 60
 ROTATION = Rotation.model_validate({"hourlyDays": 7, "dailyDays": 35, "monthlyMonths": 13, "yearlyYears": 7})
@@ -68,9 +70,10 @@ def test_every_class_has_a_lock_and_an_expiry_under_its_own_prefix(retention: li
         expiries_of(retention),
         offsite_of(retention),
     )
-    assert [rule["prefix"] for rule in locks] == [prefix for kept in retention for prefix in kept.locked]
-    assert [rule["conditions"]["prefix"] for rule in expiries] == expiring
-    assert [rule["filter"]["prefix"] for rule in offsite] == expiring
+    locked = [prefix for kept in retention for prefix in kept.locked]
+    assert sorted(rule["prefix"] for rule in locks) == sorted(locked)
+    assert sorted(rule["conditions"]["prefix"] for rule in expiries) == sorted(expiring)
+    assert sorted(rule["filter"]["prefix"] for rule in offsite) == sorted(expiring)
     assert all(rule["enabled"] for rule in [*locks, *expiries])
     assert {rule["status"] for rule in offsite} == {"Enabled"}
     assert {rule["condition"]["type"] for rule in locks} == {"Age"}
@@ -107,3 +110,11 @@ def test_uploads_that_nobody_finished_do_not_pile_up():
 
 def test_a_deleted_object_leaves_no_version_behind():
     assert {rule["noncurrent_version_expiration"]["noncurrent_days"] for rule in offsite_of(KEPT)} == {1}
+
+
+@pytest.mark.parametrize("rules", [r2_lock_rules, r2_lifecycle_rules, s3_lifecycle_rules])
+def test_a_new_worker_group_appends_its_rules(rules: Callable[[Sequence[Retention]], list[Any]]):
+    """A plan compares lists by index: a rule that moves shows as changed, and is sent as another one's change."""
+    before, after = (rules(topology_of("staging", {"database.workers.groups": groups}).retention) for groups in (1, 2))
+    assert after[: len(before)] == before
+    assert len(after) == len(before) + 1

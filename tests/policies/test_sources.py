@@ -124,6 +124,7 @@ def test_an_engine_and_a_file_show_the_same(prod: Judged) -> None:
     for entry in document["deployment"]["resources"]:
         properties = {**entry.get("inputs", {}), **entry.get("outputs", {})}
         message = request.resources.add(urn=entry["urn"], type=entry["type"], parent=entry.get("parent", ""))
+        properties = _on_the_wire(properties)
         message.properties.update({**properties, **({"id": entry["id"]} if entry.get("id") else {})})
         message.options.protect = entry.get("protect", False)
         message.dependencies.extend(entry.get("dependencies", []))
@@ -138,6 +139,15 @@ def test_an_engine_and_a_file_show_the_same(prod: Judged) -> None:
         assert (other.type, other.parent, other.protect) == (one.type, one.parent, one.protect)
         assert other.dependencies == one.dependencies
         assert _sealed(dict(other.properties)) == _sealed(dict(one.properties)), one.urn
+
+
+def _on_the_wire(value: Any) -> Any:
+    """A state's properties as an engine sends them: an opened secret carries its value itself, not as text."""
+    if isinstance(value, dict) and "plaintext" in value:
+        return {SIGNATURE: SECRET, "value": _on_the_wire(json.loads(value["plaintext"]))}
+    if isinstance(value, dict):
+        return {key: _on_the_wire(item) for key, item in value.items()}
+    return [_on_the_wire(item) for item in value] if isinstance(value, list) else value
 
 
 def _sealed(value: Any) -> Any:

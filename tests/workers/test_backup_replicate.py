@@ -2,6 +2,9 @@
 
 import hashlib
 import re
+from html import escape
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
@@ -306,3 +309,53 @@ def test_a_manifest_of_a_wrong_size_is_refused(world: World) -> None:
     key = f"manifests/{GROUP}/{manifest['run']}.json"
     world.deliver(world.write({key: sealed(manifest)}))
     assert [(one["kind"], one["key"]) for one in world.findings()] == [("refused", key)]
+
+
+EMPTY_PAGE = (
+    "<ListBucketResult><MaxKeys>1000</MaxKeys><KeyCount>0</KeyCount><NextContinuationToken>{token}</NextContinuationToken>"
+    "<IsTruncated>true</IsTruncated></ListBucketResult>"
+)
+
+
+class TestAListWithEmptyPages:
+    """S3 may answer that there is more and list nothing, as where somebody deleted thousands of objects."""
+
+    @pytest.fixture
+    def tokens(self, offsite: Offsite, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The continuation tokens that lead from one empty page to the next; what follows the last is answered."""
+        listed = ["one", "two/+=&"]
+        answer = offsite._application
+
+        def paged(environ: dict[str, Any], start: Any) -> Any:
+            query = dict(parse_qsl(environ["QUERY_STRING"]))
+            if "list-type" in query:
+                at = listed.index(query["continuation-token"]) + 1 if "continuation-token" in query else 0
+                if at < len(listed):
+                    body = EMPTY_PAGE.format(token=escape(listed[at])).encode()
+                    start("200 OK", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+                    return [body]
+                environ["QUERY_STRING"] = urlencode({key: query[key] for key in query if key != "continuation-token"})
+            return answer(environ, start)
+
+        monkeypatch.setattr(offsite, "_application", paged)
+        return listed
+
+    def test_they_are_passed(self, world: World, tokens: list[str]) -> None:
+        world.write({WAL: b"one"})
+        world.pass_by(minutes=5)
+        world.cron("replicate")
+        assert (len(tokens), world.read("replica", WAL), world.read("offsite", WAL)) == (2, b"one", b"one")
+
+    def test_one_that_makes_no_progress_is_said_until_it_does(self, world: World, tokens: list[str]) -> None:
+        world.write({WAL: b"one"})
+        world.pass_by(minutes=5)
+        tokens[1] = tokens[0]
+        world.cron("replicate")
+        assert [(one["kind"], one["store"]) for one in world.findings()] == [("stalled", "offsite")]
+        assert world.last("replicate")[0] == "alarm"
+        tokens[:] = []
+        for _ in range(2):
+            world.pass_by(minutes=5)
+            world.cron("replicate")
+        assert world.read("offsite", WAL) == b"one"
+        assert world.findings("kind = 'stalled' AND closed_at IS NULL") == []

@@ -3,6 +3,7 @@
 import { hex, utf8 } from "../lib/bytes.js";
 import { failureName, logFailure } from "../lib/log.js";
 import { close, open } from "./findings.js";
+import { r2Pages } from "./listing.js";
 import { importKeys, LIMIT_BYTES, ManifestRefused, readManifest } from "./manifest.js";
 import { begun, DAY, days, placeOfWal, timeOf } from "./rotation.js";
 import { Refused, storesOf } from "./stores.js";
@@ -78,8 +79,11 @@ const CLOSE_GONE = `
  * @returns {Promise<string[]>} those that are backed up, and those that once were
  */
 async function groupsOf(env) {
-  const { delimitedPrefixes } = await env.PRIMARY.list({ prefix: "manifests/", delimiter: "/" });
-  return [...new Set([...env.GROUPS, ...delimitedPrefixes.map((path) => path.split("/")[1] ?? "")])];
+  const groups = new Set(env.GROUPS);
+  for await (const { delimitedPrefixes } of r2Pages(env.PRIMARY, { prefix: "manifests/", delimiter: "/" })) {
+    for (const path of delimitedPrefixes) groups.add(path.split("/")[1] ?? "");
+  }
+  return [...groups];
 }
 
 /**
@@ -94,13 +98,9 @@ async function unknownRuns(env, db, group) {
   const prefix = `manifests/${group}/`;
   /** @type {string[]} */
   const found = [];
-  /** @type {string | undefined} */
-  let cursor;
-  do {
-    const page = await env.PRIMARY.list({ prefix, delimiter: "/", ...(cursor !== undefined && { cursor }) });
-    found.push(...page.objects.map(({ key }) => manifestAt(key)?.run ?? ""));
-    cursor = page.truncated ? page.cursor : undefined;
-  } while (cursor !== undefined);
+  for await (const { objects } of r2Pages(env.PRIMARY, { prefix, delimiter: "/" })) {
+    found.push(...objects.map(({ key }) => manifestAt(key)?.run ?? ""));
+  }
   return found.filter((run) => run !== "" && !known.has(run)).sort((a, b) => begun(a).localeCompare(begun(b)));
 }
 

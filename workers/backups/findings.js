@@ -13,12 +13,13 @@
  * - `oversize`: too large to be copied at once;
  * - `undelivered`: an event ended among the dead letters;
  * - `kept-on`: an object that is to go could not be deleted;
+ * - `stalled`: a store says that it lists more and does not come to it: nothing behind the key is compared;
  * - `missed`: an event never came, and the object was copied without it;
  * - `extra`: an object in a copy that the primary does not have and no manifest lists;
  * - `unlisted`: an object in the primary that no manifest lists, a day after it was stored.
  *
  * @typedef {"damaged" | "missing" | "lost" | "refused" | "chain" | "clock" | "conflict" | "incomplete" | "oversize" |
- *   "undelivered" | "kept-on" | "unread" | "missed" | "extra" | "unlisted"} FindingKind
+ *   "undelivered" | "kept-on" | "unread" | "stalled" | "missed" | "extra" | "unlisted"} FindingKind
  */
 
 /** @typedef {{ kind: FindingKind, store: string, key: string, detail: string }} Finding */

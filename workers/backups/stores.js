@@ -6,6 +6,7 @@ import { checksumOf, requestS3 } from "../lib/s3.js";
 import { withTimeout } from "../lib/timeout.js";
 import { elements, textOf, xml } from "../lib/xml.js";
 import { SOURCE_ETAG } from "./copies.js";
+import { pages, r2Pages, Stalled } from "./listing.js";
 
 /** @import { Place } from "../lib/s3.js" */
 /** @import { Copy } from "./copies.js" */
@@ -44,7 +45,7 @@ import { SOURCE_ETAG } from "./copies.js";
  * @property {(key: string, content: Content, sha256: string) => Promise<void>} put refuses bytes of another SHA-256
  * @property {(keys: string[]) => Promise<string[]>} remove at most 1,000; the keys that could not be
  * @property {(after: string | undefined, prefix?: string) => Promise<{ objects: Listed[], more: boolean }>} list the next
- *   up to 1,000, by key
+ *   up to 1,000, by key, and one at least where there are more; throws `Stalled` where the store does not come to it
  */
 
 /** The most that one `put` takes: R2 and S3 end at 5 GiB, and leave no room beside. */
@@ -112,11 +113,11 @@ function r2Store(name, bucket) {
       return refusedOf(keys, (some) => withTimeout(bucket.delete(some), CALL_MILLISECONDS));
     },
     async list(after, prefix) {
-      const page = await withTimeout(
-        bucket.list({ ...(after !== undefined && { startAfter: after }), ...(prefix !== undefined && { prefix }) }),
-        CALL_MILLISECONDS,
-      );
-      return { objects: page.objects, more: page.truncated };
+      const options = { ...(after !== undefined && { startAfter: after }), ...(prefix !== undefined && { prefix }) };
+      for await (const { objects, truncated } of r2Pages(bucket, options)) {
+        if (objects.length > 0 || !truncated) return { objects, more: truncated };
+      }
+      throw new Stalled();
     },
   };
 }
@@ -235,20 +236,30 @@ function s3Store(env) {
       return elements(answer, "Error").map((error) => textOf(error, "Key"));
     },
     async list(after, prefix) {
-      const query = {
-        "list-type": "2",
-        ...(after !== undefined && { "start-after": after }),
-        ...(prefix !== undefined && { prefix }),
+      const start = { "list-type": "2", ...(prefix !== undefined && { prefix }) };
+      /** @param {string | undefined} token */
+      const page = async (token) => {
+        const query = {
+          ...start,
+          ...(token === undefined && after !== undefined && { "start-after": after }),
+          ...(token !== undefined && { "continuation-token": token }),
+        };
+        const response = await ask("GET", "", { query });
+        const answer = await response.text();
+        if (!response.ok) throw new Refused("GET", response.status);
+        const objects = elements(answer, "Contents").map((entry) => ({
+          key: textOf(entry, "Key"),
+          size: Number(textOf(entry, "Size")),
+          uploaded: new Date(textOf(entry, "LastModified")),
+        }));
+        const more = textOf(answer, "IsTruncated") === "true";
+        return { objects, more, next: more ? textOf(answer, "NextContinuationToken") : undefined };
       };
-      const response = await ask("GET", "", { query });
-      const answer = await response.text();
-      if (!response.ok) throw new Refused("GET", response.status);
-      const objects = elements(answer, "Contents").map((entry) => ({
-        key: textOf(entry, "Key"),
-        size: Number(textOf(entry, "Size")),
-        uploaded: new Date(textOf(entry, "LastModified")),
-      }));
-      return { objects, more: textOf(answer, "IsTruncated") === "true" };
+      const sizeOf = (/** @type {{ objects: Listed[] }} */ { objects }) => objects.length;
+      for await (const { objects, more } of pages(page, ({ next }) => next, sizeOf)) {
+        if (objects.length > 0 || !more) return { objects, more };
+      }
+      throw new Stalled();
     },
   };
 }

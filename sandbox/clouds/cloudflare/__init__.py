@@ -21,6 +21,7 @@ PACKAGE = Package(
     name="cloudflare",
     types={**zones.TYPES, **storage.TYPES, **workers.TYPES, **access.TYPES},
     functions=functions.FUNCTIONS,
+    lookups=functions.LOOKUPS,
     settings=_settings,
     rules={"accountId": _HEX32, "zoneId": _HEX32, "account.id": _HEX32},
     config_rules={"apiToken": rules.text(r"[\w-]{40,}", "an API token of at least 40 letters, digits, _ and -")},

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from sandbox.clouds import rules
+from sandbox.clouds.cloudflare import orders
 from sandbox.clouds.cloudflare.storage import EPOCH, UUID
 from sandbox.clouds.facts import Facts, matching
 from sandbox.provider import CheckFailure
@@ -59,8 +60,8 @@ _TOKEN = Facts(
         "modifiedOn": EPOCH,
         "lastUsedOn": None,
         "creatorEmailAtCreation": "sandbox@example.com",
+        "status": "active",
     },
-    defaults={"status": "active"},
     rules={
         "name": rules.at_most_characters(120),
         "policies[].resources": _resources,
@@ -127,6 +128,7 @@ TYPES = {
         defaults={"sessionDuration": "24h", "type": "self_hosted"},
         rules={"sessionDuration": _DURATION},
         references={"policies[].id": POLICY},
+        validates=orders.access_application,
         known_as=(),
     ),
     "cloudflare:index/accountToken:AccountToken": _TOKEN,

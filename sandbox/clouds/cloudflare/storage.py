@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sandbox.clouds import rules
+from sandbox.clouds.cloudflare import orders
 from sandbox.clouds.facts import Facts, Making, Rule, matching
 from sandbox.provider import CheckFailure
 from sandbox.values import Properties, Value
@@ -53,6 +54,16 @@ def _elsewhere(making: Making) -> str | None:
 
 def _queue_name(making: Making) -> Value:
     return (making.world.look(QUEUE, making["queueId"]) or {}).get("queueName")
+
+
+def _read_replication(making: Making) -> str | None:
+    """Replication is an update's business: a new database has none, and an update must say which it is to have."""
+    mode = (making.get("readReplication") or {}).get("mode")
+    if making.before is None and mode == "auto":
+        return "readReplication 'auto' is only taken by an update; make the database with 'disabled', then change it"
+    if making.before is not None and mode is None:
+        return "readReplication: null is refused (7400); say 'disabled' or 'auto'"
+    return None
 
 
 def _condition(inputs: Properties, pattern: str, age: str) -> Iterator[CheckFailure]:
@@ -165,6 +176,11 @@ TYPES = {
             "producersTotalCount": 0,
             "settings": None,
         },
+        filled={
+            "settings.deliveryDelay": 0,
+            "settings.deliveryPaused": False,
+            "settings.messageRetentionPeriod": 345_600,
+        },
         replaces=("jurisdiction",),
         rules={
             "queueName": QUEUE_NAME,
@@ -194,6 +210,7 @@ TYPES = {
         },
         together=(_dead_letters,),
         references={"queueId": QUEUE, "deadLetterQueue": QUEUE, "scriptName": "Worker"},
+        validates=orders.script_is_deployed,
         # A queue has one push consumer.
         unique=(("queueId", "type"),),
     ),
@@ -202,6 +219,8 @@ TYPES = {
         computed={"uuid": "{id}", "createdAt": EPOCH, "version": "production", "numTables": 0, "fileSize": 12288},
         replaces=("name", "jurisdiction", "primaryLocationHint"),
         rules={"name": rules.text(r"[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, _ and -")},
+        read_back=lambda outputs: {"readReplication": {"mode": "disabled"}, **outputs},
+        validates=_read_replication,
         unique=(("accountId", "name"),),
         known_as=("uuid", "name"),
     ),
@@ -220,6 +239,7 @@ TYPES = {
             "caching.staleWhileRevalidate": rules.between(0, 3600, "seconds"),
             "originConnectionLimit": rules.between(5, 100, "connections"),
         },
+        validates=orders.database_answers,
         unique=(("accountId", "name"),),
         known_as=(),
     ),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from sandbox.clouds import rules
+from sandbox.clouds.cloudflare import orders
 from sandbox.clouds.cloudflare.storage import BUCKET, DATABASE, EPOCH, NAMESPACE, QUEUE, UUID
 from sandbox.clouds.cloudflare.zones import HOSTNAME
 from sandbox.clouds.facts import Facts, Rule, matching
@@ -42,6 +43,8 @@ _REFERENCES = {
     "bindings[].databaseId": DATABASE,
     "bindings[].service": KIND,
 }
+# The provider declares these sensitive for bindings of every type, `plain_text` among them.
+_SENSITIVE = ("bindings[].text", "bindings[].keyBase64", "bindings[].keyJwk")
 _RULES: dict[str, Rule] = {
     "compatibilityDate": rules.day,
     "bindings": rules.distinct("name"),
@@ -57,6 +60,12 @@ def _bindings(inputs: Properties) -> Iterator[CheckFailure]:
             needed = _NEEDED.get(str(binding.get("type")))
             if needed and all(binding.get(name) is None for name in needed):
                 yield CheckFailure(f"{path}.{needed[0]}", f"is required for a binding of type {binding['type']}")
+
+
+def _by_name(outputs: Properties) -> Properties:
+    """The API answers bindings in the order of their names, whatever order they were given in."""
+    listed = cast(list[dict[str, str]], outputs.get("bindings") or [])
+    return {**outputs, "bindings": sorted(listed, key=lambda one: one["name"])} if listed else outputs
 
 
 def _content(inputs: Properties) -> Iterator[CheckFailure]:
@@ -111,6 +120,8 @@ TYPES = {
         rules={"scriptName": _NAME, **_RULES},
         together=(_bindings, _content),
         references=_REFERENCES,
+        sensitive=_SENSITIVE,
+        read_back=_by_name,
         scope="{accountId}",
         unique=(("scriptName",),),
         known_as=("scriptName",),
@@ -142,6 +153,8 @@ TYPES = {
         rules=_RULES,
         together=(_bindings, _main_module),
         references={"workerId": KIND, **_REFERENCES},
+        sensitive=_SENSITIVE,
+        read_back=_by_name,
         known_as=(),
     ),
     "cloudflare:index/workersDeployment:WorkersDeployment": Facts(
@@ -161,6 +174,7 @@ TYPES = {
             )
         },
         references={"script": KIND},
+        validates=orders.routed_script_is_deployed,
         unique=(("zoneId", "pattern"),),
         known_as=(),
     ),
@@ -170,6 +184,7 @@ TYPES = {
         replaces=("hostname",),
         rules={"hostname": HOSTNAME},
         references={"service": KIND},
+        validates=orders.custom_domain,
         unique=(("hostname",),),
         known_as=(),
     ),
@@ -178,6 +193,7 @@ TYPES = {
         replaces=("scriptName",),
         rules={"schedules[].cron": worker_cron, "schedules": rules.distinct("cron")},
         references={"scriptName": KIND},
+        validates=orders.script_is_deployed,
         scope="{accountId}",
         unique=(("scriptName",),),
         known_as=(),

@@ -10,14 +10,12 @@ import ipaddress
 from collections.abc import Iterator
 
 from sandbox.clouds import rules
+from sandbox.clouds.cloudflare import orders
 from sandbox.clouds.cloudflare.storage import EPOCH, UUID
 from sandbox.clouds.facts import Facts
 from sandbox.clouds.validate import suggest
 from sandbox.provider import CheckFailure
 from sandbox.values import UNKNOWN, Properties, Value
-
-ZONE = "cloudflare:index/zone:Zone"
-RECORD = "cloudflare:index/dnsRecord:DnsRecord"
 
 HOSTNAME = rules.text(
     r"(?=.{1,253}$)(\*\.)?([a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?\.)*[a-zA-Z0-9-]{1,63}|@",
@@ -171,11 +169,12 @@ def _one_owner(inputs: Properties) -> Iterator[CheckFailure]:
 
 
 TYPES = {
-    ZONE: Facts(
+    orders.ZONE: Facts(
         computed={
             "nameServers": ["ada.ns.cloudflare.com", "bob.ns.cloudflare.com"],
-            "status": "active",
-            "activatedOn": EPOCH,
+            # Until the registrar has its name servers: `functions` says when that is.
+            "status": "pending",
+            "activatedOn": None,
             "createdOn": EPOCH,
             "modifiedOn": EPOCH,
             "verificationKey": "{hex32}",
@@ -218,8 +217,9 @@ TYPES = {
         defaults={"status": "active"},
         known_as=(),
         unique=(("zoneId",),),
+        validates=orders.zone_is_active,
     ),
-    RECORD: Facts(
+    orders.RECORD: Facts(
         computed={
             "createdOn": EPOCH,
             "modifiedOn": EPOCH,
@@ -244,6 +244,7 @@ TYPES = {
         together=(_record,),
         unique=(("zoneId", "name", "type", "content"),),
         known_as=(),
+        validates=orders.record,
     ),
     "cloudflare:index/certificatePack:CertificatePack": Facts(
         id=UUID,
@@ -251,6 +252,7 @@ TYPES = {
         replaces=("certificateAuthority", "type", "validationMethod", "validityDays", "hosts"),
         rules={"hosts": rules.at_most_items(50), "hosts[]": HOSTNAME},
         together=(_certificate,),
+        validates=orders.zone_is_active,
     ),
     "cloudflare:index/healthcheck:Healthcheck": Facts(
         computed={"createdOn": EPOCH, "modifiedOn": EPOCH, "status": "healthy", "failureReason": None},
@@ -288,6 +290,7 @@ TYPES = {
         },
         replaces=("name",),
         rules={"name": HOSTNAME},
+        validates=orders.zone_is_active,
         unique=(("zoneId", "name"),),
         known_as=(),
     ),

@@ -49,6 +49,7 @@ def test_all_configuration_errors_at_once(stack: Stack) -> None:
     (stack.root / "Pulumi.yaml").write_text(SCHEMA)
     (stack.root / "Pulumi.dev.yaml").write_text(
         "config:\n  test:size: many\n  test:zones: [one, [two]]\n  bare: 1\n  test:key:\n    secure: v1:abc\n"
+        "  test:other:\n    hooks: [{url: {secure: v1:def}}, plain]\n"
     )
     stack.program('Thing("a")')
     refused = stack.run("preview", "--json", code=2).err
@@ -57,6 +58,7 @@ def test_all_configuration_errors_at_once(stack: Stack) -> None:
         "test:zones[1]: '[\"two\"]' is not of type string",
         "bare: the key has no namespace; write test:bare",
         "test:key: encrypted values",
+        "test:other.hooks[0].url: encrypted values",
         "test:name: stack 'dev' gives no value",
     ):
         assert expected in refused

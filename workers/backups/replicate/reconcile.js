@@ -4,6 +4,7 @@ import { utf8 } from "../../lib/bytes.js";
 import { failureName, logFailure } from "../../lib/log.js";
 import { manifestAt, readOne } from "../catalogue.js";
 import { close, open } from "../findings.js";
+import { Stalled } from "../listing.js";
 import { importKeys } from "../manifest.js";
 import { lastDetail } from "../runs.js";
 import { storesOf } from "../stores.js";
@@ -11,7 +12,7 @@ import { replicate } from "./objects.js";
 
 /** @import { Env } from "../catalogue.js" */
 /** @import { Result } from "../runs.js" */
-/** @import { Listed } from "../stores.js" */
+/** @import { Listed, Store } from "../stores.js" */
 
 /** The next invocation comes in five minutes, and goes on where this one stops. */
 const BUDGET_MILLISECONDS = 240_000;
@@ -65,9 +66,9 @@ export async function reconcile(env, db, time) {
   await retryUndelivered(env, db, time);
   const end = Date.now() + BUDGET_MILLISECONDS;
   for (let page = 0; page < PAGES && !progress.complete && Date.now() < end; page++) {
-    await comparePage(env, db, time, progress);
+    if (!(await comparePage(env, db, time, progress))) break;
   }
-  // A stray that this whole pass has not met is gone.
+  // A stray, or a stalled list, that this whole pass has not met is gone.
   if (progress.complete) await db.prepare(CLOSE_GONE).bind(time.toISOString(), progress.since).run();
   return { outcome: progress.failed + progress.copied > 0 ? "alarm" : "ok", detail: progress };
 }
@@ -91,17 +92,23 @@ const UNDELIVERED =
 
 const CLOSE_GONE = `
   UPDATE findings SET closed_at = ?1, outcome = 'gone'
-  WHERE closed_at IS NULL AND kind IN ('extra', 'unlisted') AND seen_at < ?2`;
+  WHERE closed_at IS NULL AND kind IN ('extra', 'unlisted', 'stalled') AND seen_at < ?2`;
 
 /**
  * @param {Env} env
  * @param {D1Database} db
  * @param {Date} time
  * @param {Progress} progress
+ * @returns {Promise<boolean>} false when it came no further: the next invocation tries again
  */
 async function comparePage(env, db, time, progress) {
   const after = progress.continueAfter ?? undefined;
-  const pages = await Promise.all(storesOf(env).map((store) => store.list(after)));
+  const answers = await Promise.all(storesOf(env).map((store) => nextPage(db, time, store, after)));
+  const pages = answers.filter((page) => page !== null);
+  if (pages.length < answers.length) {
+    progress.failed += 1;
+    return false;
+  }
   // Beyond the shortest list that goes on, some store has not said yet what it has.
   const limits = pages.filter(({ more }) => more).map(({ objects }) => objects.at(-1)?.key ?? "");
   const limit = limits.length === 0 ? undefined : limits.reduce((a, b) => (isBefore(a, b) ? a : b));
@@ -120,6 +127,28 @@ async function comparePage(env, db, time, progress) {
   progress.compared += rows.length;
   progress.continueAfter = limit ?? null;
   progress.complete = limit === undefined;
+  return true;
+}
+
+/**
+ * @param {D1Database} db
+ * @param {Date} time
+ * @param {Store} store
+ * @param {string | undefined} after
+ * @returns {Promise<{ objects: Listed[], more: boolean } | null>} the next page; null where the store does not come to it
+ */
+async function nextPage(db, time, store, after) {
+  try {
+    const page = await store.list(after);
+    if (page.more && page.objects.at(-1)?.key === after) throw new Stalled();
+    return page;
+  } catch (error) {
+    if (!(error instanceof Stalled)) throw error;
+    logFailure("list makes no progress", { store: store.name, after });
+    const detail = "it says that there is more and lists none of it; nothing behind this key is compared until it does";
+    await open(db, { kind: "stalled", store: store.name, key: after ?? "", detail }, time).run();
+    return null;
+  }
 }
 
 /**

@@ -57,6 +57,8 @@ const FINDING_REMEDIES = {
   undelivered:
     "The event ended among the dead letters: look at the replicate Worker's log; the object is copied as soon as it can be",
   "kept-on": "It was to go and could not be deleted: see which lock holds it",
+  stalled:
+    "The list of that store does not get on: ask its provider; what events tell of is copied meanwhile, and what they miss is not",
   missed: "",
   extra: "",
   unlisted: "",

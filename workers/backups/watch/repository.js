@@ -1,5 +1,7 @@
 /** What is newest in a pgBackRest repository, read from the names of its folders, not by listing every object. */
 
+import { r2Pages } from "../listing.js";
+
 /** Where the machines write: the class of the rotation that holds increments and WAL. */
 const REPOSITORY = "hourly/";
 
@@ -74,9 +76,9 @@ async function newestWal(bucket, stanza, before) {
  */
 async function segmentsIn(bucket, base, folder) {
   if (folder === undefined) return [];
-  // At most 256 segments with a few other files beside them: one page.
-  const { objects } = await bucket.list({ prefix: `${base}${folder}/` });
-  return objects.filter(({ key }) => SEGMENT.test(key));
+  const found = [];
+  for await (const { objects } of r2Pages(bucket, { prefix: `${base}${folder}/` })) found.push(...objects);
+  return found.filter(({ key }) => SEGMENT.test(key));
 }
 
 /**
@@ -143,12 +145,8 @@ async function firstComplete(bucket, base, labels) {
  */
 async function folders(bucket, prefix) {
   const names = [];
-  /** @type {string | undefined} */
-  let cursor;
-  do {
-    const page = await bucket.list({ prefix, delimiter: "/", cursor });
-    names.push(...page.delimitedPrefixes.map((path) => path.slice(prefix.length, -1)));
-    cursor = page.truncated ? page.cursor : undefined;
-  } while (cursor !== undefined);
+  for await (const { delimitedPrefixes } of r2Pages(bucket, { prefix, delimiter: "/" })) {
+    names.push(...delimitedPrefixes.map((path) => path.slice(prefix.length, -1)));
+  }
   return names;
 }

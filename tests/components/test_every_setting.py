@@ -1,0 +1,37 @@
+"""Every setting can be planned, absent and at both ends of its range."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from components.settings import Settings
+from tests.components.every_setting import Case, cases, changes_of, leaves, packed
+from tests.components.planning import plan
+from tests.components.stacks import settings_of
+
+STACKS = ("staging", "prod")
+GROUPS = [(stack, number, group) for stack in STACKS for number, group in enumerate(packed(stack))]
+
+
+@pytest.mark.parametrize(
+    ("stack", "group"),
+    [pytest.param(stack, group, id=f"{stack}-{number}") for stack, number, group in GROUPS],
+)
+def test_every_setting_can_be_planned(stack: str, group: list[Case], tmp_path: Path) -> None:
+    assert plan(tmp_path, stack, changes_of(group)), [str(case) for case in group]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_case_can_be_configured_alone(stack: str) -> None:
+    for case in cases(stack):
+        assert settings_of(stack, case.changes), case
+
+
+def test_every_setting_has_cases() -> None:
+    """A field that is no section has values to try; a new setting needs a range, or examples."""
+    tried = {case.path for stack in STACKS for case in cases(stack) if case.words != "absent"}
+    fields = dict(leaves(Settings))
+    sections = {path for path in fields if any(other.startswith(f"{path}.") for other in fields)}
+    assert set(fields) - sections == tried

@@ -24,7 +24,6 @@ from sandbox.official.cli import Cli
 from sandbox.official.runs import pack_words
 from sandbox.official.stack import OfficialStack, attached
 
-
 NOTHING: Final = f"urn:pulumi:-::-::{urns.STACK_TYPE}::-"  # in the place of a URN that is not said
 
 

@@ -218,3 +218,4 @@ def kill_official(official: Official, name: str) -> None:
         killed.set()
         official.calls.before = None
     official.clear_pending()
+    official.calls.take()  # what was done before the kill is told apart by the states that follow

@@ -25,7 +25,7 @@ MESSAGE_SIZE: Final = 400 * 1024 * 1024  # what the SDK itself allows
 STOPPED: Final = "the run has stopped"
 _SEVERITIES: Final = {0: "debug", 1: "info", 2: "warning", 3: "error"}
 _FEATURES: Final = ("secrets", "aliasSpecs", "deletedWith", "replaceWith", "replacementTrigger")
-# Claimed, because the SDK would otherwise refuse them itself and blame the Pulumi CLI; `_refuse_unsupported` names them.
+# Claimed, because the SDK would otherwise refuse them and blame the Pulumi CLI; `_refuse_unsupported` names them.
 _REFUSED_FEATURES: Final = (
     resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
     resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACE_WITH,

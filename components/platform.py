@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pulumi_aws as aws
 from pulumi import ComponentResource, Output, ResourceOptions
 
@@ -41,7 +43,7 @@ class Platform(ComponentResource):
         own = ResourceOptions(parent=self)
         settings = topology.settings
 
-        zone = Domain("zone", _domain(topology, settings.domain, apex_routed=True), own)
+        zone = Domain("zone", replace(_domain(topology, settings.domain, apex_routed=True), mail=settings.mail), own)
         status_zone = Domain("status-zone", _domain(topology, settings.status_domain, apex_routed=False), own)
         offsite = settings.backups.offsite
         vault = BackupVault(

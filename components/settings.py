@@ -280,6 +280,29 @@ class Alarms(_Section):
     disk_used_percent: Annotated[int, Field(ge=50, le=95)] = 80
 
 
+class Exchanger(_Section):
+    """A host that takes mail for the domain; the lowest `priority` is tried first."""
+
+    host: Hostname
+    priority: Annotated[int, Field(ge=0, le=65535)] = 10
+
+
+class DkimKey(_Section):
+    """A key that outgoing mail is signed with: the name that its owner publishes it under."""
+
+    selector: Label
+    target: Hostname
+
+
+class Mail(_Section):
+    """Who takes and sends mail for `domain`; without exchangers the zone says that it takes none."""
+
+    exchangers: Annotated[tuple[Exchanger, ...], Field(max_length=10)] = ()
+    # SPF ends with an error beyond ten look-ups (RFC 7208, 4.6.4), and each of these may take some of its own.
+    senders: Annotated[tuple[Hostname, ...], Field(max_length=5)] = ()
+    dkim: Annotated[tuple[DkimKey, ...], Field(max_length=10)] = ()
+
+
 class Settings(_Section):
     """One stack's configuration, whole and valid."""
 
@@ -287,6 +310,7 @@ class Settings(_Section):
     domain: Hostname
     status_domain: Hostname
     contact: EmailAddress
+    mail: Mail = Mail()
     protect: bool
     tags: dict[TagKey, Annotated[str, Field(max_length=256)]] = {}
     edge: Edge

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.activation import active
+from components.settings import Mail
 
 # Who may issue for the domain: the authorities that Cloudflare orders from.
 # https://developers.cloudflare.com/ssl/reference/certificate-authorities/
@@ -32,14 +33,16 @@ class DomainArgs:
     contact: str
     protect: bool
     apex_routed: bool
+    mail: Mail = field(default_factory=Mail)
 
 
 class Domain(ComponentResource):
     """`backbuild:index:Domain`: a zone with everything that makes it trustworthy.
 
     Makes: the zone; strict TLS to origins, at least TLS 1.2, TLS 1.3 on, HTTPS always, HSTS; DNSSEC; CAA records; an
-    advanced certificate for the domain and its first level; records that say the domain sends no mail; and where routes
-    answer at the apex a proxied record for it. DNSSEC and the certificate wait until the zone is active.
+    advanced certificate for the domain and its first level; records that say who takes and sends its mail, which is
+    nobody unless the settings name them; and where routes answer at the apex a proxied record for it. DNSSEC and the
+    certificate wait until the zone is active.
     """
 
     zone_id: Output[str]
@@ -113,7 +116,15 @@ class Domain(ComponentResource):
             for tag in ("issue", "issuewild"):
                 self._caa(f"{tag}-{issuer.replace('.', '-')}", tag, issuer)
         self._caa("iodef", "iodef", f"mailto:{self._args.contact}")
-        self._record("spf", type="TXT", content='"v=spf1 -all"', ttl=3600)
+        mail = self._args.mail
+        for exchanger in mail.exchangers:
+            label = f"mx-{exchanger.host.replace('.', '-')}"
+            self._record(label, type="MX", content=exchanger.host, ttl=3600, priority=exchanger.priority)
+        for key in mail.dkim:
+            signed = f"{key.selector}._domainkey.{domain}"
+            self._record(f"dkim-{key.selector}", name=signed, type="CNAME", content=key.target, ttl=3600)
+        senders = "".join(f"include:{sender} " for sender in mail.senders)
+        self._record("spf", type="TXT", content=f'"v=spf1 {senders}-all"', ttl=3600)
         self._record("dmarc", name=f"_dmarc.{domain}", type="TXT", content='"v=DMARC1; p=reject"', ttl=3600)
 
     def _caa(self, label: str, tag: str, value: str) -> None:
@@ -128,7 +139,15 @@ class Domain(ComponentResource):
         )
 
     def _record(
-        self, label: str, *, type: str, content: str, ttl: int, name: str | None = None, proxied: bool = False
+        self,
+        label: str,
+        *,
+        type: str,
+        content: str,
+        ttl: int,
+        name: str | None = None,
+        proxied: bool = False,
+        priority: int | None = None,
     ) -> None:
         cloudflare.DnsRecord(
             f"{self._name}-{label}",
@@ -137,6 +156,7 @@ class Domain(ComponentResource):
             type=type,
             content=content,
             proxied=proxied,
+            priority=priority,
             ttl=ttl,
             opts=self._own,
         )

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sandbox.engine import deletion, paths, steps, urns
+from sandbox.engine import deletion, leftovers, paths, steps, urns
 from sandbox.engine.actions import Actions
 from sandbox.engine.aliases import former_urns
 from sandbox.engine.errors import EngineError
@@ -142,7 +142,11 @@ class Deployment:
     def finish(self) -> None:
         """Delete what the program no longer registers, once it has ended well."""
         if not self.stopping.is_set() and not (self.plan.errors and not self.preview):
-            deletion.delete(self._actions, self.plan, self._leftover(), self._watcher, self.stopping)
+            going = self._leftover()
+            for urn, remedy in leftovers.remaining(going, self.providers):
+                self.plan.warn(urn, remedy)
+                self._watcher.message("warning", remedy, urn)
+            deletion.delete(self._actions, self.plan, going, self._watcher, self.stopping)
 
     def drain(self) -> None:
         """Wait until every step that has begun is over."""

@@ -51,6 +51,7 @@ class Plan:
         self.steps: dict[str, Step] = {}
         self.outputs: Properties = {}
         self.errors: list[tuple[str, str]] = []
+        self.warnings: list[tuple[str, str]] = []
         self.violations: list[Violation] = []
         self.packs: list[str] = []
         self._lock: threading.Lock = threading.Lock()
@@ -65,6 +66,10 @@ class Plan:
         with self._lock:
             if (urn, message) not in self.errors:
                 self.errors.append((urn, message))
+
+    def warn(self, urn: str, message: str) -> None:
+        """Note what does not stop the run, and leaves something for a person to do."""
+        self.warnings.append((urn, message))
 
     def judge(self, packs: list[str], violations: list[Violation]) -> None:
         """Note what these policy packs found; what is mandatory is an error of the run."""
@@ -94,6 +99,8 @@ class Plan:
         result: dict[str, Any] = {"steps": steps, "summary": self.summary(), "outputs": redact(self.outputs)}
         if self.violations:
             result["policies"] = [asdict(one) for one in self.violations]
+        if self.warnings:
+            result["warnings"] = [{"urn": urn, "message": message} for urn, message in self.warnings]
         if self.errors:
             result["errors"] = [{"urn": urn, "message": message} for urn, message in self.errors]
         return result

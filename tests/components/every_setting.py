@@ -23,6 +23,12 @@ EXAMPLES: Mapping[str, tuple[Any, ...]] = {
     "domain": ("a.io", f"{_LABEL}.{'b' * 40}.example"),
     "statusDomain": ("b.io", f"{_LABEL}.{'c' * 40}.example"),
     "contact": ("a@c.io", f"{'a' * 64}@{_LABEL}.example"),
+    "mail.exchangers": (
+        [{"host": "mx.example.org"}],
+        [{"host": f"mx{index}.example.org", "priority": index * 65535 // 9} for index in range(10)],
+    ),
+    "mail.senders": ([], [f"spf{index}.example.org" for index in range(5)]),
+    "mail.dkim": ([], [{"selector": f"s{index}", "target": f"s{index}.example.org"} for index in range(10)]),
     "tags": ({}, {f"key-{index:02}": "v" * 256 for index in range(40)}),
     "edge.accountId": ("f" * 32,),
     "api.hostname": ("a", _LABEL),
@@ -62,7 +68,10 @@ def _rotation(*kept: int) -> Changes:
     return {f"backups.rotation.{name}": value for name, value in zip(_ROTATION, kept, strict=True)}
 
 
+_ELSEWHERE: Changes = {"contact": "a@elsewhere.example", "alarms.emails": ["b@elsewhere.example"]}
 BESIDE: Mapping[tuple[str, Any], Changes] = {
+    ("mail", REMOVED): _ELSEWHERE,
+    ("mail.exchangers", REMOVED): _ELSEWHERE,
     ("tier", "production"): {"database.coordinator.members": 3, "database.workers.members": 3, "protect": True},
     ("tier", "staging"): {},
     ("protect", False): {"tier": "staging"},
@@ -134,7 +143,7 @@ def changes_of(group: list[Case]) -> Changes:
 
 def _of(path: str, field: FieldInfo, shipped: Changes) -> Iterator[Case]:
     if not field.is_required() and _present(shipped, path):
-        yield Case(path, "absent", {path: REMOVED})
+        yield Case(path, "absent", {path: REMOVED, **BESIDE.get((path, REMOVED), {})})
     for value in _values(path, field):
         yield Case(path, f"= {str(value)[:40]}", {path: value, **BESIDE.get(_hashable(path, value), {})})
 

@@ -346,3 +346,13 @@ def test_maintenance_goes_one_machine_at_a_time_and_stops_at_the_first_failure(p
     (target,) = prod.inputs("MaintenanceWindowTarget").values()
     assert target["targets"] == [{"key": "tag:Platform", "values": ["backbuild-prod"]}]
     assert {one["tags"]["Platform"] for one in prod.inputs("Instance").values()} == {"backbuild-prod"}
+
+
+def test_mail_reaches_the_domain_and_nobody_else_sends_for_it(prod: Deployed):
+    records = prod.inputs("DnsRecord")
+    exchanger = records["zone-mx-mx-mail-provider-example"]
+    assert (exchanger["type"], exchanger["content"], exchanger["priority"]) == ("MX", "mx.mail-provider.example", 10)
+    assert records["zone-dkim-mail"]["name"] == "mail._domainkey.backbuild.ai"
+    assert records["zone-spf"]["content"] == '"v=spf1 include:spf.mail-provider.example -all"'
+    assert records["status-zone-spf"]["content"] == '"v=spf1 -all"'
+    assert not [one for one in records.values() if one["name"] == "backbuild-status.net" and one["type"] == "AAAA"]

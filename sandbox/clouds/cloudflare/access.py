@@ -96,6 +96,7 @@ TYPES = {
         id="{tunnelId}",
         computed={"createdAt": EPOCH, "version": 1},
         defaults={"source": "cloudflare"},
+        remains=("tunnelId", "declare the one ingress http_status:404 once, then remove it, or delete the tunnel"),
         replaces=("tunnelId",),
         together=(_catch_all,),
         references={"tunnelId": TUNNEL},

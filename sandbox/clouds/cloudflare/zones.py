@@ -193,6 +193,10 @@ TYPES = {
     ),
     "cloudflare:index/zoneSetting:ZoneSetting": Facts(
         id="{settingId}",
+        remains=(
+            "zoneId",
+            "declare the setting with the value that the zone is to have, or change it in the dashboard",
+        ),
         computed={"editable": True, "modifiedOn": EPOCH, "timeRemaining": 0},
         replaces=("settingId",),
         together=(_setting, _hsts),

@@ -40,3 +40,15 @@ def test_the_status_of_a_token_is_unknown_before(cloudflare: Cloud) -> None:
     given = {"accountId": ACCOUNT_ID, "name": "one", "policies": [policy]}
     assert cloudflare.create(urn(TOKEN, "one"), TOKEN, given, preview=True)[1]["status"] is UNKNOWN
     assert cloudflare.create(urn(TOKEN, "one"), TOKEN, given, preview=False)[1]["status"] == "active"
+
+
+def test_cloudflare_knows_what_it_cannot_delete(cloudflare: Cloud) -> None:
+    kept = {
+        "cloudflare:index/zoneSetting:ZoneSetting",
+        "cloudflare:index/r2BucketLock:R2BucketLock",
+        "cloudflare:index/r2BucketLifecycle:R2BucketLifecycle",
+        "cloudflare:index/workersCronTrigger:WorkersCronTrigger",
+        "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig",
+    }
+    assert all(cloudflare.remains(type) for type in kept)
+    assert cloudflare.remains("cloudflare:index/zone:Zone") is None

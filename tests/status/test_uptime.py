@@ -96,7 +96,7 @@ def months(draw: st.DrawFn) -> dict[str, Any]:
     return {"month": month, "runs": runs, "works": works, "time": time, "agreement": agreement}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(month=months())
 def test_both_countings_end_at_the_same_digit(page: Page, month: dict[str, Any]) -> None:
     text = page.account(month)

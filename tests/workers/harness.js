@@ -5,17 +5,26 @@
  * - `fall`: { at, after }: the Worker ends at its step number `at` (from 0), before or after that step takes effect, and
  *   does nothing more: as when its machine dies. Steps are calls of D1, of buckets and of `fetch`, and e-mails;
  * - `broken`: names of bindings that fail;
- * - `silent`: names of bindings that never answer;
+ * - `silent`: names of bindings that never answer; while nothing else is waited for, the Worker's limits end at once,
+ *   unless `held` says that they wait for `pass`;
  * - `flaky`: { share, seed }: so many of the calls to buckets fail, before or after they took effect;
  * - `locks`: [{ prefix, days }]: what the buckets refuse to overwrite and to delete;
  * - `sizes`: how large objects are said to be, by key;
  * - `altered`: keys of objects that come as so many zeros;
  * - `page`: how many objects a bucket lists at once.
  * Queues carry it in their name.
+ *
+ * Requests whose `x-test` has a `task` are for the harness itself: `bulk` (buckets.js), `reset` (empty stores, and the
+ * bindings of the next test), `pass` (limits.js).
  */
 
-import { bucketOf, bulk } from "./buckets.js";
+import { bucketOf, bulk, events } from "./buckets.js";
+import { limits } from "./lib/timeout.js";
+import { counted, forget, pass, passing, signal, start } from "./limits.js";
 import worker from "./WORKER";
+
+limits.start = start;
+AbortSignal.timeout = signal;
 
 class Fallen extends Error {}
 
@@ -63,7 +72,63 @@ const hangs = new Proxy({}, { get: () => () => new Promise(() => {}) });
 
 const realFetch = globalThis.fetch;
 
-function changed(env, instruction = {}) {
+/** A response counts as a call until its body has come. */
+async function wholeFetch(...parameters) {
+  const { body, status, statusText, headers } = await realFetch(...parameters);
+  return new Response(body === null ? null : await new Response(body).arrayBuffer(), { status, statusText, headers });
+}
+
+/** A binding whose calls count, also those of the statements that it makes. */
+function countedBinding(binding) {
+  return new Proxy(binding, {
+    get(target, name) {
+      const value = target[name];
+      if (typeof value !== "function") return value;
+      return (...parameters) => {
+        const result = value.apply(target, parameters);
+        if (typeof result?.then === "function") return counted(result);
+        return typeof result === "object" && result !== null ? countedBinding(result) : result;
+      };
+    },
+  });
+}
+
+/** The plain bindings of the test that runs. */
+let bindings = {};
+
+/** Begins a test: its plain bindings, and nothing in the stores. */
+async function reset(env, next) {
+  bindings = next.bindings;
+  events.length = 0;
+  forget();
+  for (const name of next.buckets) await emptyBucket(env[name]);
+  for (const name of next.databases) await emptyDatabase(env[name]);
+}
+
+async function emptyBucket(bucket) {
+  const { objects, truncated } = await bucket.list();
+  if (objects.length > 0) await bucket.delete(objects.map(({ key }) => key));
+  if (truncated) await emptyBucket(bucket);
+}
+
+/** The tables stay, because a Worker makes them but once in its life. */
+async function emptyDatabase(database) {
+  const tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'";
+  const { results } = await database.prepare(tables).all();
+  const names = results.map(({ name }) => name).filter((name) => name !== "migrations");
+  if (names.length === 0) return;
+  const statements = names.map((name) => `DELETE FROM ${name}`);
+  await database.batch(["PRAGMA defer_foreign_keys = on", ...statements].map((sql) => database.prepare(sql)));
+}
+
+const tasks = {
+  bulk,
+  pass: (_env, milliseconds) => pass(milliseconds),
+  reset,
+};
+
+function changed(bound, instruction = {}) {
+  const env = { ...bound, ...bindings };
   const { clock, fall, broken = [], silent = [] } = instruction;
   const steps = new Steps(fall);
   globalThis.fetch = fall === undefined ? realFetch : (...parameters) => steps.take(() => realFetch(...parameters));
@@ -75,22 +140,35 @@ function changed(env, instruction = {}) {
   }
   if (env.EMAIL !== undefined) result.EMAIL = { send: (message) => steps.take(() => env.EMAIL.send(message)) };
   for (const name of broken) result[name] = name === "DB" ? { prepare: () => ({ bind: () => ({}) }), batch: fails.batch, withSession: () => result.DB } : fails;
-  for (const name of silent) result[name] = hangs;
+  if (silent.length > 0) {
+    const fetching = globalThis.fetch === realFetch ? wholeFetch : globalThis.fetch;
+    globalThis.fetch = (...parameters) => counted(fetching(...parameters));
+    const calling = Object.entries(result).filter(([, value]) => typeof value === "object" && value !== null);
+    for (const [name, value] of calling) if (!(name in bindings)) result[name] = countedBinding(value);
+    for (const name of silent) result[name] = hangs;
+  }
   return result;
+}
+
+/** Has the Worker do its work; where something is silent, its limits end. */
+function work(instruction, call) {
+  if (instruction.silent === undefined || instruction.held) return call();
+  forget();
+  return passing(call());
 }
 
 export default {
   async fetch(request, env, ctx) {
-    const instruction = request.headers.get("x-test");
-    if (instruction === '{"bulk":true}') return Response.json(await bulk(env, await request.json()));
-    return worker.fetch(request, changed(env, instruction === null ? {} : JSON.parse(instruction)), ctx);
+    const { task, ...instruction } = JSON.parse(request.headers.get("x-test") ?? "{}");
+    if (task !== undefined) return Response.json((await tasks[task](env, await request.json())) ?? null);
+    return work(instruction, () => worker.fetch(request, changed(env, instruction), ctx));
   },
   scheduled(controller, env, ctx) {
     const instruction = controller.cron.startsWith("{") ? JSON.parse(controller.cron) : {};
-    return worker.scheduled(controller, changed(env, instruction), ctx);
+    return work(instruction, () => worker.scheduled(controller, changed(env, instruction), ctx));
   },
   queue(batch, env, ctx) {
-    if (!batch.queue.startsWith("{")) return worker.queue(batch, env, ctx);
+    if (!batch.queue.startsWith("{")) return worker.queue(batch, changed(env), ctx);
     const { queue, ...instruction } = JSON.parse(batch.queue);
     return worker.queue({ queue, messages: batch.messages }, changed(env, instruction), ctx);
   },

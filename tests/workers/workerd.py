@@ -2,12 +2,14 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, WORKERS, modules_of
+from tests.patience import GENEROUS
 
 
 def modules(worker: str) -> list[str]:
@@ -67,6 +69,14 @@ class Host:
     def scheduled(self, time: str, **instruction: Any) -> str:
         return self.ask("scheduled", time=time, instruction=instruction)
 
+    def report_while(self, happening: Callable[[], object], *milliseconds: int, **options: Any) -> dict[str, Any]:
+        """Ask for /health, and once something has happened let so much time pass for the Worker's limits, in turn."""
+        number = self.ask("begin", request={"op": "fetch", "path": "/health", "method": "GET", **options})
+        happening()
+        for span in milliseconds:
+            self.ask("pass", milliseconds=span)
+        return self.ask("finish", number=number)
+
     def together(self, *requests: dict[str, Any]) -> list[Any]:
         """Do several at once, each a dict of `op` and its parameters."""
         return self.ask("together", requests=list(requests))
@@ -97,4 +107,4 @@ class Host:
     def close(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=GENEROUS)

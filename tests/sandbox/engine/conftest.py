@@ -46,7 +46,7 @@ class Stack:
         self.root = root
         self.folder = root / ".sandbox" / "dev"
         self.environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("PULUMI")},
+            **{key: value for key, value in os.environ.items() if not key.startswith(("PULUMI", "SANDBOX"))},
             "PULUMI_CONFIG_PASSPHRASE": "correct horse",
         }
         (root / "Pulumi.yaml").write_text("name: test\nruntime: python\n")

@@ -17,8 +17,13 @@ import pytest
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    found = [(item.nodeid, told(getattr(getattr(item, "callspec", None), "params", {}))) for item in session.items]
-    Path(os.environ["COLLECTED"]).write_text(json.dumps(found))
+    if file := os.environ.get("COLLECTED"):
+        Path(file).write_text(json.dumps(of(session)))
+
+
+def of(session: pytest.Session) -> list[Any]:
+    """Return each test's id and its parameters, as they are once read from JSON."""
+    return [[item.nodeid, told(getattr(getattr(item, "callspec", None), "params", {}))] for item in session.items]
 
 
 def told(value: Any) -> Any:

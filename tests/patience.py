@@ -6,15 +6,20 @@ A test waits for an event and judges what it finds then. Only what never comes m
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 GENEROUS = 120
 """Seconds."""
 
 
+def attempts() -> Iterator[None]:
+    """Come again and again, with a short pause between, until the limit."""
+    end = time.monotonic() + GENEROUS
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.02)
+
+
 def until(happened: Callable[[], object], what: str) -> None:
     """Wait until something has happened; `what` says it for whoever reads that it never did."""
-    end = time.monotonic() + GENEROUS
-    while not happened():
-        assert time.monotonic() < end, f"never in {GENEROUS} s: {what}"
-        time.sleep(0.01)
+    assert any(happened() for _ in attempts()), f"never within {GENEROUS} s: {what}"

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from console.errors import InputError
 from status.uptime import bounds, count, differences, figures, parse, stamp, state
+from tests.patience import GENEROUS
 
 NODE = Path(sys.executable).with_name("node")  # its version is pinned; it has an SQLite of its own
 AGREEMENT = {
@@ -53,7 +54,7 @@ def page() -> Iterator[Page]:
     yield page
     assert page.process.stdin is not None
     page.process.stdin.close()
-    assert page.process.wait(timeout=10) == 0
+    assert page.process.wait(timeout=GENEROUS) == 0
 
 
 @st.composite

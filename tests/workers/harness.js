@@ -7,6 +7,7 @@
  * - `broken`: names of bindings that fail;
  * - `silent`: names of bindings that never answer; while nothing else is waited for, the Worker's limits end at once,
  *   unless `held` says that they wait for `pass`;
+ * - `exact`: the database is told the Worker's own limits, and not generous ones;
  * - `flaky`: { share, seed }: so many of the calls to buckets fail, before or after they took effect;
  * - `locks`: [{ prefix, days }]: what the buckets refuse to overwrite and to delete;
  * - `sizes`: how large objects are said to be, by key;
@@ -15,14 +16,15 @@
  * Queues carry it in their name.
  *
  * Requests whose `x-test` has a `task` are for the harness itself: `bulk` (buckets.js), `reset` (empty stores, and the
- * bindings of the next test), `pass` (limits.js).
+ * bindings of the next test), `pass` and `passed` (limits.js).
  */
 
 import { bucketOf, bulk, events } from "./buckets.js";
 import { limits } from "./lib/timeout.js";
-import { counted, forget, pass, passing, signal, start } from "./limits.js";
+import { counted, forget, GENEROUS_MILLISECONDS, inTime, pass, passed, passing, signal, start } from "./limits.js";
 import worker from "./WORKER";
 
+const told = limits.told;
 limits.start = start;
 AbortSignal.timeout = signal;
 
@@ -124,19 +126,21 @@ async function emptyDatabase(database) {
 const tasks = {
   bulk,
   pass: (_env, milliseconds) => pass(milliseconds),
+  passed,
   reset,
 };
 
 function changed(bound, instruction = {}) {
   const env = { ...bound, ...bindings };
-  const { clock, fall, broken = [], silent = [] } = instruction;
+  const { clock = env.CLOCK, fall, broken = [], silent = [], exact = false } = instruction;
+  limits.told = exact ? told : () => GENEROUS_MILLISECONDS;
   const steps = new Steps(fall);
   globalThis.fetch = fall === undefined ? realFetch : (...parameters) => steps.take(() => realFetch(...parameters));
   const result = { ...env };
   if (clock !== undefined) result.CLOCK = clock;
   if (env.DB !== undefined) result.DB = databaseOf(env.DB, steps);
-  for (const name of ["PRIMARY", "REPLICA"]) {
-    if (env[name] !== undefined && clock !== undefined) result[name] = bucketOf(name, env[name], steps, instruction);
+  for (const name of ["PRIMARY", "REPLICA", "BACKUPS"]) {
+    if (env[name] !== undefined && clock !== undefined) result[name] = bucketOf(name, env[name], steps, { ...instruction, clock });
   }
   if (env.EMAIL !== undefined) result.EMAIL = { send: (message) => steps.take(() => env.EMAIL.send(message)) };
   for (const name of broken) result[name] = name === "DB" ? { prepare: () => ({ bind: () => ({}) }), batch: fails.batch, withSession: () => result.DB } : fails;
@@ -151,10 +155,9 @@ function changed(bound, instruction = {}) {
 }
 
 /** Has the Worker do its work; where something is silent, its limits end. */
-function work(instruction, call) {
-  if (instruction.silent === undefined || instruction.held) return call();
-  forget();
-  return passing(call());
+function work({ silent, held }, call) {
+  if (silent !== undefined) forget();
+  return inTime(silent === undefined || held ? call() : passing(call()));
 }
 
 export default {

@@ -124,6 +124,11 @@ const operations = {
     return task("pass", milliseconds, worker);
   },
 
+  /** How much time has passed for them, in milliseconds. */
+  passed({ worker }) {
+    return task("passed", {}, worker);
+  },
+
   async fetch({ path, method, headers, body, instruction, worker: name }) {
     const asked = name === undefined ? null : await running.getWorker(name);
     const ask = asked === null ? (...request) => running.dispatchFetch(...request) : (...request) => asked.fetch(...request);

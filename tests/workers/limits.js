@@ -1,16 +1,19 @@
 /**
  * The clock of a Worker's limits in tests: how fast the machine is must decide nothing. A limit is over once the test's
- * own time has passed, by `pass`, or by itself while `passing` looks on; or after GENEROUS of the machine's time, so that a
- * Worker that waits for what never comes still ends.
+ * own time has passed, by `pass`, or by itself while `passing` looks on; or after two minutes of the machine's time, so that a
+ * Worker that waits for what never comes still ends: with an error.
  */
 
-/** No machine is as slow as this: two minutes beside what the limit itself is. */
-const GENEROUS_MILLISECONDS = 120_000;
+export const GENEROUS_MILLISECONDS = 120_000;
 
 /** A turn of the event loop, long enough for all that follows from a limit without the network to have happened. */
 const TURN_MILLISECONDS = 20;
 
+/** Milliseconds since the test began, or since something was silent. */
 let time = 0;
+
+/** Whether a limit ended by the machine's time. */
+let overdue = false;
 
 /** Limits that are neither over nor called off. @type {Set<{ due: number, over: () => void }>} */
 const waiting = new Set();
@@ -23,7 +26,10 @@ const turn = (milliseconds = TURN_MILLISECONDS) => new Promise((resolve) => setT
 export function start(over, milliseconds) {
   const limit = { due: time + milliseconds, over };
   waiting.add(limit);
-  const timer = setTimeout(() => end(limit), GENEROUS_MILLISECONDS + milliseconds);
+  const timer = setTimeout(() => {
+    overdue ||= waiting.has(limit);
+    end(limit);
+  }, GENEROUS_MILLISECONDS);
   return () => {
     waiting.delete(limit);
     clearTimeout(timer);
@@ -84,8 +90,22 @@ export async function passing(work) {
   return done;
 }
 
-/** What a test before has left waits no more. */
+/** How much time has passed. */
+export function passed() {
+  return time;
+}
+
+/** Fails when a Worker would have waited longer than the test's own time. */
+export async function inTime(work) {
+  const result = await work;
+  if (overdue) throw new Error("the Worker waits for what never comes");
+  return result;
+}
+
+/** What a test before has left waits no more, and the time begins anew. */
 export function forget() {
   waiting.clear();
+  time = 0;
+  overdue = false;
   calls = 0;
 }

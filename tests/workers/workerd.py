@@ -77,6 +77,10 @@ class Host:
             self.ask("pass", milliseconds=span)
         return self.ask("finish", number=number)
 
+    def passed(self) -> float:
+        """How many seconds of its limits a Worker has waited for what is silent, since it was asked last."""
+        return self.ask("passed") / 1_000
+
     def together(self, *requests: dict[str, Any]) -> list[Any]:
         """Do several at once, each a dict of `op` and its parameters."""
         return self.ask("together", requests=list(requests))

@@ -13,6 +13,8 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.patience import GENEROUS
+
 from .workerd import Host
 
 COMPONENTS = ("edge", "database", "replication", "objectStorage", "backups")
@@ -75,9 +77,10 @@ class World:
     hooks: list[Hook] = field(default_factory=list[Hook])
     answer: Callable[[Hook], int | None] = lambda _hook: 204
     components: dict[str, int] = field(default_factory=dict[str, int])
-    pause: float = 0  # seconds before each answer to a question
+    crowd: int = 1  # so many questions are answered together
     busy: int = 0
     busiest: int = 0  # questions at once
+    changed: threading.Condition = field(default_factory=threading.Condition)
 
     def well(self) -> None:
         self.status, self.body = 200, report()
@@ -118,11 +121,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         world, host = self._world, str(self.headers["Host"])
-        world.asked.append(f"{host} {self.path}")
-        world.busy += 1
-        world.busiest = max(world.busiest, world.busy)
-        time.sleep(world.pause)
-        world.busy -= 1
+        with world.changed:
+            world.asked.append(f"{host} {self.path}")
+            world.busy += 1
+            world.busiest = max(world.busiest, world.busy)
+            world.changed.notify_all()
+            number = len(world.asked)
+            together = -(-number // world.crowd) * world.crowd
+            world.changed.wait_for(lambda: len(world.asked) >= together, GENEROUS)
+        if world.crowd > 1:
+            time.sleep(0.1)  # for one too many to come: nobody judges by who is late
+        with world.changed:
+            world.busy -= 1
         if host in world.components:
             self._say(world.components[host], "")
         elif world.body is None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from sandbox.conformance.things import PRELUDE
+from tests.patience import GENEROUS
 
 COMMAND = Path(__file__).with_name("command.py")
 
@@ -64,7 +65,7 @@ class Stack:
 
     def run(self, *arguments: str, code: int = 0) -> Run:
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=GENEROUS)
         assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
         return Run(process.returncode, out, err)
 

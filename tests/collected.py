@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
+COLLECTED = pytest.StashKey[list[Any]]()
+"""Where a session keeps what it collected."""
+
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if file := os.environ.get("COLLECTED"):
-        Path(file).write_text(json.dumps(of(session)))
+    Path(os.environ["COLLECTED"]).write_text(json.dumps(of(session)))
 
 
 def of(session: pytest.Session) -> list[Any]:

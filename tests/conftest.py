@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.collected import COLLECTED, of
+
 # While modules are loaded there is nothing to collect: without looking for it, that takes two thirds of the time.
 gc.disable()
 
@@ -18,8 +20,9 @@ settings.register_profile(
 settings.load_profile("suite")
 
 
-def pytest_collection_finish() -> None:
-    """Collect garbage again, but not among the modules, which stay."""
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note what the tests are before any of them runs. Collect garbage again, but not among the modules, which stay."""
+    session.stash[COLLECTED] = of(session)
     gc.freeze()
     gc.enable()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.collected import of
+from tests.collected import COLLECTED
 
 ROOT = Path(__file__).parents[1]
 FILES = list((ROOT / "tests").rglob("test_*.py"))
@@ -52,7 +52,7 @@ def test_another_process_collects_the_same_tests_with_the_same_parameters_a_year
 ) -> None:
     # The date, the time of day and the second are all others.
     another = collecting(tmp_path / "later.json", "faketime", "+400 days 7 hours 31 minutes 17 seconds", seed=2)
-    first = of(request.session)
+    first = request.session.stash[COLLECTED]
     if {name.partition("::")[0] for name, _ in first} < {str(file.relative_to(ROOT)) for file in FILES}:
         # Only some tests run here.
         first = collected(tmp_path / "now.json", collecting(tmp_path / "now.json", seed=1))

@@ -113,14 +113,20 @@ async function emptyBucket(bucket) {
   if (truncated) await emptyBucket(bucket);
 }
 
-/** The tables stay, because a Worker makes them but once in its life. */
+/** The tables stay, because a Worker makes them but once in its life; triggers stand aside, for some forbid to delete. */
 async function emptyDatabase(database) {
-  const tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'";
-  const { results } = await database.prepare(tables).all();
-  const names = results.map(({ name }) => name).filter((name) => name !== "migrations");
-  if (names.length === 0) return;
-  const statements = names.map((name) => `DELETE FROM ${name}`);
-  await database.batch(["PRAGMA defer_foreign_keys = on", ...statements].map((sql) => database.prepare(sql)));
+  const made = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE '\\_cf\\_%' ESCAPE '\\' AND name <> 'migrations'";
+  const { results } = await database.prepare(made).all();
+  const tables = results.filter(({ type }) => type === "table");
+  if (tables.length === 0) return;
+  const triggers = results.filter(({ type }) => type === "trigger");
+  const statements = [
+    "PRAGMA defer_foreign_keys = on",
+    ...triggers.map(({ name }) => `DROP TRIGGER ${name}`),
+    ...tables.map(({ name }) => `DELETE FROM ${name}`),
+    ...triggers.map(({ sql }) => sql),
+  ];
+  await database.batch(statements.map((sql) => database.prepare(sql)));
 }
 
 const tasks = {

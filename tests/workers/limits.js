@@ -53,7 +53,7 @@ function next() {
 
 /** Lets time pass, once there is a limit that waits; limits end in their order, and each has its consequences first. */
 export async function pass(milliseconds) {
-  while (waiting.size === 0) await turn();
+  for (let turns = 0; waiting.size === 0 && turns < GENEROUS_MILLISECONDS / TURN_MILLISECONDS; turns++) await turn();
   const until = time + milliseconds;
   for (let limit = next(); limit !== undefined && limit.due <= until; limit = next()) {
     time = limit.due;

@@ -98,9 +98,9 @@ def test_a_commit_that_waits_for_a_standby_is_no_write(host: Host, pair: Pair) -
     pair.commits_wait_for(QUORUM)
     pair.standby.stop()
     start(host, pair.leader.url())
-    waits = "SELECT count(*) = {} FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-    for number in (1, 2):
-        response = host.report_while(lambda: pair.leader.wait_for(waits.format(1)), *([1_999] if number == 1 else []))
+    waits = "SELECT count(*) >= 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    for _ in range(2):
+        response = host.report_while(lambda: pair.leader.wait_for(waits), 1_999)
         assert response["status"] == 503
         assert json.loads(response["body"])["components"]["database"] == {"status": "down", "writable": False}
 

@@ -91,7 +91,8 @@ def test_days_are_exactly_what_was_recorded(status: Status) -> None:
     assert sum(sum(day[2:]) for day in days) == 60 * len(IDS)
 
 
-def test_what_an_earlier_version_recorded_is_counted(status: Status) -> None:
+def test_what_an_earlier_version_recorded_is_counted(without_tables: Status) -> None:
+    status = without_tables
     status.host.sql(
         "CREATE TABLE samples (minute INTEGER NOT NULL, component TEXT NOT NULL, status TEXT NOT NULL, "
         "PRIMARY KEY (minute, component)) WITHOUT ROWID"

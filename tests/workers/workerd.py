@@ -49,6 +49,10 @@ class Host:
         options = {"compatibilityFlags": list(COMPATIBILITY_FLAGS), **options}
         return self.ask("start", modules=modules(worker), compatibilityDate=COMPATIBILITY_DATE, options=options)
 
+    def anew(self) -> None:
+        """Have the next Worker start in a workerd of its own, without tables."""
+        self.ask("anew")
+
     def start_all(self, workers: dict[str, dict[str, Any]]) -> None:
         """Start several Workers with empty stores that they share: folder to miniflare's options."""
         flags = {"compatibilityFlags": list(COMPATIBILITY_FLAGS)}
@@ -74,7 +78,7 @@ class Host:
         number = self.ask("begin", request={"op": "fetch", "path": "/health", "method": "GET", **options})
         happening()
         for span in milliseconds:
-            self.ask("pass", milliseconds=span)
+            self.ask("pass", milliseconds=span, number=number)
         return self.ask("finish", number=number)
 
     def passed(self) -> float:

@@ -353,13 +353,16 @@ CASES: Final[tuple[Case, ...]] = (
         "a program fails after its first resources",
         (
             *_runs('a = Thing("a", name="a")'),
-            Run('a = Thing("a", name="a", size=5)\nraise ValueError("broken")', fails=True),
+            Run('a = Thing("a", name="a", size=5)\na.serial.apply(lambda _: 1 / 0)', fails=True),
             *_runs('a = Thing("a", name="a", size=5)'),
         ),
     ),
     Case(
         "two resources of one name",
-        (Run('Thing("a", name="a")\nThing("a", name="b")', fails=True), *_runs('Thing("a", name="a")')),
+        (
+            Run('a = Thing("a", name="a")\nThing("a", name="b", opts=Opts(depends_on=[a]))', fails=True),
+            *_runs('Thing("a", name="a")'),
+        ),
     ),
     Case(
         "an update is killed in the middle",

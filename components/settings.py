@@ -14,6 +14,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from components.partitions import refusal_of
+
 
 class Tier(StrEnum):
     """How much redundancy a stack must have: customers depend on `production`, engineers rehearse on `staging`."""
@@ -77,6 +79,13 @@ def _somebody(told: tuple[str, ...]) -> tuple[str, ...]:
     return told
 
 
+def _supported(region: str) -> str:
+    reason = refusal_of(region)
+    if reason is not None:
+        raise ValueError(f"{reason}; allowed: a commercial or GovCloud (US) region")
+    return region
+
+
 def _matching(pattern: str, allowed: str, *, repeat: bool = True) -> AfterValidator:
     """Refuse what does not fit; `repeat` says whether the error may show it."""
     expression = re.compile(pattern)
@@ -97,11 +106,13 @@ EmailAddress = Annotated[str, _matching(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail 
 HttpsUrl = Annotated[
     str, _matching(r"https://[^\s/@]+(/\S*)?", "an https:// address without credentials in it", repeat=False)
 ]
-Region = Annotated[str, _matching(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-central-1")]
+Region = Annotated[
+    str, _matching(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-central-1"), AfterValidator(_supported)
+]
 InstanceType = Annotated[str, _matching(r"[a-z0-9-]+\.[a-z0-9-]+", "an EC2 instance type such as r7g.large")]
 Image = Annotated[str, _matching(r"ami-[0-9a-f]{8,17}", "the id of a Debian 13 image in the region, ami-…")]
 AccountId = Annotated[str, _matching(r"[0-9a-f]{32}", "a Cloudflare account id, 32 hexadecimal digits")]
-RoleArn = Annotated[str, _matching(r"arn:aws[a-z-]*:iam::\d{12}:role/.+", "the ARN of an IAM role")]
+RoleArn = Annotated[str, _matching(r"arn:aws(-us-gov)?:iam::\d{12}:role/.+", "the ARN of an IAM role")]
 VersionId = Annotated[
     str, _matching(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "the id of a Worker version, a UUID")
 ]

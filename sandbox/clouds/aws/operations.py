@@ -157,7 +157,7 @@ TYPES = {
         r"[\w./-]{1,1011}",
         1011,
         "letters, digits and . _ / -",
-        computed={"arn": "arn:aws:ssm:{region}:{account}:parameter/{name}", "version": 1, "keyId": None},
+        computed={"arn": "arn:{partition}:ssm:{region}:{account}:parameter/{name}", "version": 1, "keyId": None},
         defaults={"tier": "Standard", "dataType": "text"},
         rules={
             "type": rules.one_of("String", "StringList", "SecureString"),
@@ -248,7 +248,7 @@ TYPES = {
             "treatMissingData": rules.one_of("missing", "ignore", "breaching", "notBreaching"),
             "alarmActions": rules.at_most_items(5),
             "okActions": rules.at_most_items(5),
-            "alarmActions[]": rules.text(r"arn:aws:.+", "an ARN"),
+            "alarmActions[]": rules.text(r"arn:aws[a-z-]*:.+", "an ARN"),
         },
         together=(_datapoints, _metric),
     ),
@@ -263,7 +263,7 @@ TYPES = {
     ),
     "aws:cloudwatch/dashboard:Dashboard": Facts(
         id="{dashboardName}",
-        computed={"dashboardArn": "arn:aws:cloudwatch::{account}:dashboard/{dashboardName}"},
+        computed={"dashboardArn": "arn:{partition}:cloudwatch::{account}:dashboard/{dashboardName}"},
         replaces=("dashboardName",),
         rules={
             "dashboardName": rules.text(r"[\w-]{1,255}", "letters, digits, _ and -"),
@@ -298,7 +298,7 @@ TYPES = {
         r"[\w-]{1,256}(\.fifo)?",
         256,
         "letters, digits, _ and -",
-        id="arn:aws:sns:{region}:{account}:{name}",
+        id="arn:{partition}:sns:{region}:{account}:{name}",
         computed={
             "arn": "{id}",
             "owner": "{account}",

@@ -4,8 +4,8 @@ A type without facts works too: its id is generated, and its outputs are its inp
 the SDK says is always filled in. To add a type, add one `Facts(…)` under its token to the package's table.
 
 Templates are plain format strings. Their fields are the object's inputs and earlier outputs by wire name, `id`, the
-package's settings (for AWS `region`, `partition`, `dnsSuffix` and `account`), and `hexN`: N hexadecimal digits that are stable for the object's
-URN and differ each time an object is made for it.
+package's settings (for AWS `region`, `partition`, `dnsSuffix` and `account`), and `hexN`: N hexadecimal digits that are
+stable for the object's URN and differ each time an object is made for it.
 
 Property patterns (`rules[].conditions.prefix`) name a property at any depth; `[]` stands for every item of a list.
 """

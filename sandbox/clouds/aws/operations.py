@@ -89,6 +89,18 @@ def _metric(inputs: Properties) -> Iterator[CheckFailure]:
         yield CheckFailure("statistic", "give exactly one of statistic and extendedStatistic")
 
 
+def _release_dates(inputs: Properties) -> Iterator[CheckFailure]:
+    """Debian and Ubuntu repositories say no release dates, so that no patch can wait for days or until a date."""
+    system, listed = inputs.get("operatingSystem"), inputs.get("approvalRules")
+    if system not in {"DEBIAN", "UBUNTU"} or not isinstance(listed, list):
+        return
+    for index, rule in enumerate(listed):
+        for name in ("approveAfterDays", "approveUntilDate"):
+            if isinstance(rule, dict) and rule.get(name):  # 0 is what Systems Manager's own baselines have
+                why = f"is not supported for {system}, whose repositories say no release dates; leave it out"
+                yield CheckFailure(f"approvalRules[{index}].{name}", why)
+
+
 def _window(inputs: Properties) -> Iterator[CheckFailure]:
     duration, cutoff = inputs.get("duration"), inputs.get("cutoff")
     if isinstance(duration, int) and isinstance(cutoff, int) and cutoff >= duration:
@@ -218,6 +230,7 @@ TYPES = {
             "approvalRules[].complianceLevel": rules.one_of("INFORMATIONAL", *SEVERITIES),
             "approvedPatchesComplianceLevel": rules.one_of("INFORMATIONAL", *SEVERITIES),
         },
+        together=(_release_dates,),
         autoname="name",
     ),
     LOG_GROUP: named(

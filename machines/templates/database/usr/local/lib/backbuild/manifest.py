@@ -271,7 +271,7 @@ class Group:
     def _wal(self, run: Json, backup: list[Json], before: list[Json]) -> list[Json]:
         """What was archived since the previous manifest; by the store's clock, never by ours."""
         archive = [one for one in self._store.below(self._archive) if "/archive.info" not in one["Key"]]
-        own = re.compile(rf"{re.escape(self._archive)}[\d.]+-{run['history']}/.*/([0-9A-F]{{24}})-")
+        own = re.compile(re.escape(self._archive) + rf"[\d.]+-{run['history']}/.*/" + r"([0-9A-F]{24})-")
         if absent := segments(**run["wal"]) - {found[1] for one in archive if (found := own.match(one["Key"]))}:
             raise RefusedError(f"{run['run']} needs {min(absent)}, not archived yet; remedy: see archive_command")
         times = [datetime.fromisoformat(one["storedAt"]) for one in before if one["kind"] == "backup"]

@@ -320,10 +320,10 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("SecurityGroupIngressRule", {"cidrIpv4": None}, "cidrIpv4", "exactly one"),
     ("SecurityGroupIngressRule", {"prefixListId": "pl-1"}, "prefixListId", "exactly one"),
     ("SecurityGroupIngressRule", {"ipProtocol": "-1"}, "fromPort", "left out"),
-    ("PatchBaseline", {"approvalRules[0].approveAfterDays": 1}, "approvalRules[0].approveAfterDays", "release dates"),
+    ("PatchBaseline", {"approvalRules.0.approveAfterDays": 1}, "approvalRules[0].approveAfterDays", "release dates"),
     (
         "PatchBaseline",
-        {"operatingSystem": "UBUNTU", "approvalRules[0].approveUntilDate": "2026-12-31"},
+        {"operatingSystem": "UBUNTU", "approvalRules.0.approveUntilDate": "2026-12-31"},
         "approvalRules[0].approveUntilDate",
         "not supported for UBUNTU",
     ),

@@ -17,6 +17,9 @@ from machines import metrics
 PERIOD_SECONDS = 60  # how often machines publish
 # BAK-1 is daily: two hours for the backup itself, then it is missed.
 BACKUP_AGE_SECONDS = 26 * 3600
+# A segment is finished after a minute and archived within seconds. A quarter of the recovery point (REC-4) leaves time
+# to put right what keeps it: a store that is away, keys that are not valid, a repository that is another database's.
+WAL_WAITING_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,9 @@ class Alarms(ComponentResource):
     """`backbuild:index:Alarms`: two channels that share no fate.
 
     Makes: an SNS topic that mails and calls the settings' addresses; CloudWatch alarms on each member's health,
-    replication lag and data disk, and on each group's last backup; an EventBridge rule for failed health gates; and
-    Cloudflare notification policies, to the same people, for the API's health check and the tunnel.
+    replication lag, WAL archiving and data disk, and on each group's last backup; EventBridge rules for failed health
+    gates and failed maintenance windows; and Cloudflare notification policies, to the same people, for the API's health
+    check and the tunnel.
     """
 
     topic_arn: Output[str]
@@ -53,7 +57,7 @@ class Alarms(ComponentResource):
                 self._member_alarms(member)
         for group in self._topology.database_groups:
             self._backup_alarm(group)
-        self._gate_alarm()
+        self._failure_alarms()
         self._from_outside()
         self.register_outputs({"topicArn": self.topic_arn})
 
@@ -99,6 +103,7 @@ class Alarms(ComponentResource):
             self._alarm(member, metrics.DATA_DISK_USED_PERCENT, "GreaterThanThreshold", thresholds.disk_used_percent)
         if member.volume_gib is not None and member in self._database_members:
             self._alarm(member, metrics.REPLICATION_LAG_BYTES, "GreaterThanThreshold", thresholds.replication_lag_bytes)
+            self._alarm(member, metrics.WAL_WAITING_SECONDS, "GreaterThanThreshold", WAL_WAITING_SECONDS)
 
     @property
     def _database_members(self) -> set[Member]:
@@ -164,20 +169,28 @@ class Alarms(ComponentResource):
             opts=self._own,
         )
 
-    def _gate_alarm(self) -> None:
-        pattern = {
-            "source": ["aws.ssm"],
-            "detail-type": ["EC2 State Manager Association State Change"],
-            "detail": {"status": ["Failed"]},
-        }
+    def _failure_alarms(self) -> None:
+        """Tell of what Systems Manager runs, and what failed there: each stops a rollout, or patching, half-way."""
+        self._event_alarm(
+            "gate", "A member did not become healthy in time", "EC2 State Manager Association State Change", ["Failed"]
+        )
+        self._event_alarm(
+            "patching",
+            "The maintenance window stopped at a member",
+            "Maintenance Window Execution State-change Notification",
+            ["FAILED", "TIMED_OUT"],
+        )
+
+    def _event_alarm(self, what: str, description: str, kind: str, statuses: list[str]) -> None:
+        pattern = {"source": ["aws.ssm"], "detail-type": [kind], "detail": {"status": statuses}}
         rule = aws.cloudwatch.EventRule(
-            f"{self._name}-gate",
-            name=f"{self._topology.prefix}-gate-failed",
-            description="A member did not become healthy in time",
+            f"{self._name}-{what}",
+            name=f"{self._topology.prefix}-{what}-failed",
+            description=description,
             event_pattern=json.dumps(pattern, sort_keys=True),
             opts=self._own,
         )
-        aws.cloudwatch.EventTarget(f"{self._name}-gate", rule=rule.name, arn=self.topic_arn, opts=self._own)
+        aws.cloudwatch.EventTarget(f"{self._name}-{what}", rule=rule.name, arn=self.topic_arn, opts=self._own)
 
     def _from_outside(self) -> None:
         account, told = self._topology.settings.edge.account_id, self._topology.settings.alarms

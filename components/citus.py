@@ -16,7 +16,8 @@ from machines.health import GATE_COMMAND, GATE_SECONDS
 from machines.user_data import render
 
 ROOT_VOLUME_GIB = 16  # Debian, PostgreSQL and a journal of 1 GiB take 4; the rest is room for core dumps
-DATA_DEVICE = "/dev/sdf"  # on Nitro it appears as an NVMe disk; the machine finds it by not being the root
+DATA_DEVICE = "/dev/sdf"  # what EC2's API calls it; the machine sees an NVMe disk, and knows it by the volume's id
+VOLUME_TAG = "DataVolume"  # what backbuild-data-volume reads
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,10 @@ class NodeGroupArgs:
 class NodeGroup(ComponentResource):
     """`backbuild:index:NodeGroup`: the members of one group, each behind the one before it.
 
-    Makes, for each member: an instance with a fixed address; where it keeps data, an encrypted gp3 volume (protected
-    when the settings say so) and its attachment; and a health gate, an SSM association that waits until the member
-    reports healthy. The next member depends on the gate, so that a change of all members rolls through them.
+    Makes, for each member: where it keeps data, an encrypted gp3 volume (protected when the settings say so); an
+    instance with a fixed address, which learns its volume's id from a tag; the volume's attachment; and a health gate,
+    an SSM association that waits until the member reports healthy. The next member depends on the gate, so that a
+    change of all members rolls through them.
     """
 
     members: dict[str, aws.ec2.Instance]
@@ -51,14 +53,17 @@ class NodeGroup(ComponentResource):
         self.members = {}
         ready = args.after
         for member in args.group.members:
-            instance = self._instance(member, ready)
-            whole = [instance, *self._data_volume(member, instance)]
-            self.gate = self._gate(member, instance, whole)
+            volume = self._data_volume(member)
+            instance = self._instance(member, volume, ready)
+            attached = [] if volume is None else [self._attachment(member, volume, instance)]
+            self.gate = self._gate(member, instance, [instance, *attached])
             self.members[member.name] = instance
             ready = [self.gate]
         self.register_outputs({"addresses": [member.address for member in args.group.members]})
 
-    def _instance(self, member: Member, ready: Sequence[pulumi.Resource]) -> aws.ec2.Instance:
+    def _instance(
+        self, member: Member, volume: aws.ebs.Volume | None, ready: Sequence[pulumi.Resource]
+    ) -> aws.ec2.Instance:
         network, access = self._args.network, self._args.access
         return aws.ec2.Instance(
             member.name,
@@ -70,7 +75,12 @@ class NodeGroup(ComponentResource):
             iam_instance_profile=access.profile_names[member.role],
             user_data_base64=render(self._args.topology, member),
             user_data_replace_on_change=True,
-            metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
+            metadata_options={
+                "http_endpoint": "enabled",
+                "http_tokens": "required",
+                "http_put_response_hop_limit": 1,
+                "instance_metadata_tags": "enabled",
+            },
             maintenance_options={"auto_recovery": "default"},
             root_block_device={
                 "volume_type": "gp3",
@@ -83,7 +93,8 @@ class NodeGroup(ComponentResource):
             # Nobody terminates a member by a slip in the console; a planned replacement lifts the protection first.
             disable_api_termination=True,
             force_destroy=True,
-            tags=self._tags(member),
+            # A tag and not user data: the files stay known in a preview, and a new volume replaces no machine.
+            tags={**self._tags(member), **({} if volume is None else {VOLUME_TAG: volume.id})},
             opts=ResourceOptions(
                 parent=self,
                 depends_on=ready,
@@ -93,10 +104,10 @@ class NodeGroup(ComponentResource):
             ),
         )
 
-    def _data_volume(self, member: Member, instance: aws.ec2.Instance) -> list[pulumi.Resource]:
+    def _data_volume(self, member: Member) -> aws.ebs.Volume | None:
         if member.volume_gib is None:
-            return []
-        volume = aws.ebs.Volume(
+            return None
+        return aws.ebs.Volume(
             f"{member.name}-data",
             availability_zone=member.zone.name,
             type="gp3",
@@ -106,7 +117,11 @@ class NodeGroup(ComponentResource):
             tags=self._tags(member),
             opts=ResourceOptions(parent=self, protect=self._args.topology.settings.protect),
         )
-        attachment = aws.ec2.VolumeAttachment(
+
+    def _attachment(
+        self, member: Member, volume: aws.ebs.Volume, instance: aws.ec2.Instance
+    ) -> aws.ec2.VolumeAttachment:
+        return aws.ec2.VolumeAttachment(
             f"{member.name}-data",
             device_name=DATA_DEVICE,
             instance_id=instance.id,
@@ -114,7 +129,6 @@ class NodeGroup(ComponentResource):
             stop_instance_before_detaching=True,
             opts=ResourceOptions(parent=self, delete_before_replace=True),
         )
-        return [attachment]
 
     def _gate(
         self, member: Member, instance: aws.ec2.Instance, whole: Sequence[pulumi.Resource]

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from components.partitions import partition_of
 from components.settings import Settings, Tier
 from components.worker_modules import ModuleError, application_of
 
@@ -222,6 +223,22 @@ def _offsite_is_elsewhere(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _offsite_is_in_the_same_partition(settings: Settings) -> Iterator[Problem]:
+    """No credentials are valid in two partitions, and no role can be assumed across them."""
+    offsite, partition = settings.backups.offsite, partition_of(settings.database.region)
+    if partition_of(offsite.region) != partition:
+        yield Problem(
+            "backups.offsite.region",
+            f"{offsite.region} is in the AWS partition {partition_of(offsite.region)}, where the credentials for "
+            f"{settings.database.region} are not valid; allowed: another region of {partition}",
+        )
+    if offsite.role_arn is not None and offsite.role_arn.split(":")[1] != partition:
+        yield Problem(
+            "backups.offsite.roleArn",
+            f"the role is in another AWS partition than {settings.database.region}; allowed: arn:{partition}:iam::…",
+        )
+
+
 def _api_has_a_name_of_its_own(settings: Settings) -> Iterator[Problem]:
     if settings.api.hostname in TAKEN_LABELS:
         yield Problem(
@@ -336,6 +353,7 @@ CROSS_CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _rotation_grows,
     _replica_is_elsewhere,
     _offsite_is_elsewhere,
+    _offsite_is_in_the_same_partition,
     _api_has_a_name_of_its_own,
     _partial_rollout_names_the_rest,
     _script_can_be_uploaded,

@@ -53,7 +53,9 @@ class Keys(ComponentResource):
             description=f"{topology.prefix}: volumes, secrets and alarms",
             enable_key_rotation=True,
             deletion_window_in_days=DELETION_DAYS,
-            policy=aws.get_caller_identity_output(opts=InvokeOutputOptions(parent=self)).account_id.apply(_key_policy),
+            policy=aws.get_caller_identity_output(opts=InvokeOutputOptions(parent=self)).account_id.apply(
+                lambda account: _key_policy(topology.partition, account)
+            ),
             opts=data,
         )
         aws.kms.Alias(
@@ -79,11 +81,11 @@ def public_key(password: str) -> str:
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
-def _key_policy(account: str) -> str:
+def _key_policy(partition: str, account: str) -> str:
     return policy(
         {
             "Effect": "Allow",
-            "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+            "Principal": {"AWS": f"arn:{partition}:iam::{account}:root"},
             "Action": "kms:*",
             "Resource": "*",
         },

@@ -71,7 +71,7 @@ class MachineAccess(ComponentResource):
         aws.iam.RolePolicyAttachment(
             label,
             role=identity.name,
-            policy_arn="arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore",
+            policy_arn=f"arn:{self._args.topology.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore",
             opts=self._own,
         )
         permissions = Output.all(self._args.key_arn, *secrets).apply(lambda arns: self._permissions(arns[0], arns[1:]))

@@ -9,13 +9,10 @@ from pulumi import ComponentResource, ResourceOptions
 
 from components.citus import CitusCluster
 from components.topology import Topology
+from machines.health import PATCH_COMMAND, PATCH_SECONDS
 
 CUTOFF_HOURS = 1  # nothing new is begun in the window's last hour
-PATCH_SECONDS = 3600
-# A new security fix is left alone for a day: time for the world to notice a bad one.
-APPROVE_AFTER_DAYS = 1
-# Rolled by plan, member after member through the health gates, never by a patch run.
-HELD_PACKAGES = ("postgresql*", "patroni*", "etcd*", "haproxy*", "cloudflared*")
+DELIVERY_SECONDS = 600  # how long a machine may take to accept the command
 
 
 @dataclass(frozen=True)
@@ -29,32 +26,14 @@ class MaintenanceArgs:
 class Maintenance(ComponentResource):
     """`backbuild:index:Maintenance`: the weekly window.
 
-    Makes: a patch baseline for Debian that holds back what is rolled by plan; the SSM maintenance window; its target,
-    every machine of the platform; and the task that patches one machine at a time and stops at the first error.
+    Makes: the SSM maintenance window; its target, every machine of the platform; and the task that patches one machine
+    at a time, each behind its own health, and stops at the first error. It is the only thing that installs packages on
+    a machine that runs (docs/adr/0018-one-way-to-patch.md).
     """
 
     def __init__(self, name: str, args: MaintenanceArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:Maintenance", name, {}, opts)
         topology, own = args.topology, ResourceOptions(parent=self)
-        aws.ssm.PatchBaseline(
-            name,
-            name=topology.prefix,
-            description="Security and important fixes of Debian, without what is rolled by plan",
-            operating_system="DEBIAN",
-            approval_rules=[
-                {
-                    "approve_after_days": APPROVE_AFTER_DAYS,
-                    "compliance_level": "HIGH",
-                    "patch_filters": [
-                        {"key": "PRODUCT", "values": ["*"]},
-                        {"key": "PRIORITY", "values": ["Required", "Important", "Standard"]},
-                    ],
-                }
-            ],
-            rejected_patches=list(HELD_PACKAGES),
-            rejected_patches_action="BLOCK",
-            opts=own,
-        )
         window = aws.ssm.MaintenanceWindow(
             name,
             name=topology.prefix,
@@ -78,7 +57,7 @@ class Maintenance(ComponentResource):
             name="patch",
             window_id=window.id,
             task_type="RUN_COMMAND",
-            task_arn="AWS-RunPatchBaseline",
+            task_arn="AWS-RunShellScript",
             targets=[{"key": "WindowTargetIds", "values": [target.id]}],
             max_concurrency="1",
             max_errors="0",
@@ -87,10 +66,10 @@ class Maintenance(ComponentResource):
             task_invocation_parameters={
                 "run_command_parameters": {
                     "parameters": [
-                        {"name": "Operation", "values": ["Install"]},
-                        {"name": "RebootOption", "values": ["RebootIfNeeded"]},
+                        {"name": "commands", "values": [PATCH_COMMAND]},
+                        {"name": "executionTimeout", "values": [str(PATCH_SECONDS)]},
                     ],
-                    "timeout_seconds": PATCH_SECONDS,
+                    "timeout_seconds": DELIVERY_SECONDS,
                 }
             },
             opts=ResourceOptions(parent=self, depends_on=[group.gate for group in args.cluster.groups.values()]),

@@ -14,6 +14,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from components.partitions import refusal_of
+
 
 class Tier(StrEnum):
     """How much redundancy a stack must have: customers depend on `production`, engineers rehearse on `staging`."""
@@ -77,6 +79,26 @@ def _somebody(told: tuple[str, ...]) -> tuple[str, ...]:
     return told
 
 
+# https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-nitro-instances.html: the families that are built on Xen.
+_XEN = re.compile(r"(c[134]|d2|f1|g3s?|h1|i[23]|m[1-4]|p[23]|r[34]|t[12]|x1e?)\..*")
+
+
+def _built_on_nitro(instance_type: str) -> str:
+    if _XEN.fullmatch(instance_type):
+        raise ValueError(
+            f"{instance_type} is built on Xen, where a machine cannot tell its data volume from other disks by the "
+            "volume's id; allowed: a type built on the Nitro System, such as r7g.large"
+        )
+    return instance_type
+
+
+def _supported(region: str) -> str:
+    reason = refusal_of(region)
+    if reason is not None:
+        raise ValueError(f"{reason}; allowed: a commercial or GovCloud (US) region")
+    return region
+
+
 def _matching(pattern: str, allowed: str, *, repeat: bool = True) -> AfterValidator:
     """Refuse what does not fit; `repeat` says whether the error may show it."""
     expression = re.compile(pattern)
@@ -97,15 +119,25 @@ EmailAddress = Annotated[str, _matching(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail 
 HttpsUrl = Annotated[
     str, _matching(r"https://[^\s/@]+(/\S*)?", "an https:// address without credentials in it", repeat=False)
 ]
-Region = Annotated[str, _matching(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-central-1")]
+Region = Annotated[
+    str, _matching(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-central-1"), AfterValidator(_supported)
+]
 InstanceType = Annotated[str, _matching(r"[a-z0-9-]+\.[a-z0-9-]+", "an EC2 instance type such as r7g.large")]
+DataInstanceType = Annotated[InstanceType, AfterValidator(_built_on_nitro)]
 Image = Annotated[str, _matching(r"ami-[0-9a-f]{8,17}", "the id of a Debian 13 image in the region, ami-…")]
 AccountId = Annotated[str, _matching(r"[0-9a-f]{32}", "a Cloudflare account id, 32 hexadecimal digits")]
-RoleArn = Annotated[str, _matching(r"arn:aws[a-z-]*:iam::\d{12}:role/.+", "the ARN of an IAM role")]
+RoleArn = Annotated[str, _matching(r"arn:aws(-us-gov)?:iam::\d{12}:role/.+", "the ARN of an IAM role")]
 VersionId = Annotated[
     str, _matching(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "the id of a Worker version, a UUID")
 ]
-TagKey = Annotated[str, _matching(r"(?!aws:)[\w.:/=+@ -]{1,128}", "at most 128 letters, not beginning with aws:")]
+# Instances pass their tags on to the machine, by its metadata service, which takes neither a space nor a slash.
+TagKey = Annotated[
+    str,
+    _matching(
+        r"(?!aws:)(?!(\.{1,2}|_index)$)[A-Za-z0-9_.:=+@-]{1,128}",
+        "at most 128 letters a to z, digits and _ . : = + @ -, not beginning with aws:",
+    ),
+]
 VolumeGib = Annotated[int, Field(ge=8, le=16384)]  # gp3: 1 GiB to 16 TiB; below 8 not even the system's logs fit
 
 
@@ -138,7 +170,7 @@ class Consensus(_Section):
     """The etcd members that elect every group's leader."""
 
     members: Annotated[int, Field(ge=3, le=7), AfterValidator(_odd)]
-    instance_type: InstanceType
+    instance_type: DataInstanceType
     volume_gib: VolumeGib = 10
 
 
@@ -146,7 +178,7 @@ class Coordinator(_Section):
     """The group that clients talk to: Citus' coordinator and its standbys."""
 
     members: Annotated[int, Field(ge=2, le=3)]
-    instance_type: InstanceType
+    instance_type: DataInstanceType
     volume_gib: VolumeGib
 
 
@@ -155,7 +187,7 @@ class Workers(_Section):
 
     groups: Annotated[int, Field(ge=1, le=64)]
     members: Annotated[int, Field(ge=2, le=3)]
-    instance_type: InstanceType
+    instance_type: DataInstanceType
     volume_gib: VolumeGib
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
+from components.partitions import partition_of
 from components.rotation import Retention, binding_of, retention_of
 from components.settings import Settings
 
@@ -194,6 +195,7 @@ class Topology:
         self.stack: str = stack
         self.settings: Settings = settings
         self.prefix: str = f"backbuild-{stack}"
+        self.partition: str = partition_of(settings.database.region)
 
     @cached_property
     def zones(self) -> tuple[Zone, ...]:

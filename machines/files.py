@@ -1,8 +1,8 @@
 """Which files a member boots with: the templates of its role, rendered from the topology.
 
 A template stands in `templates/<set>/` at the path that its file has on the machine, so that the folder reads like the
-machine. Scripts are executable by where they stand, Python's modules are not. No file ever holds a secret: machines
-fetch those at boot.
+machine. Scripts are executable by where they stand, Python's modules are not. Comments stay behind. No file ever holds
+a secret: machines fetch those at boot.
 
 A member's files depend on its own group, on the consensus members and on the zones, but never on how many worker
 groups there are: growing the platform must not replace the machines that are there.
@@ -26,7 +26,8 @@ from components.topology import (
     Role,
     Topology,
 )
-from machines import metrics
+from machines import health, metrics
+from machines.comments import without_comments
 
 TEMPLATES = Path(__file__).parent / "templates"
 DATA_DIRECTORY = "/var/lib/backbuild"
@@ -42,22 +43,33 @@ _SETS: dict[Role, tuple[str, ...]] = {
 }
 _EXECUTABLE = ("/usr/local/sbin/", "/usr/local/lib/backbuild/")
 
-_EVERYWHERE = ("awscli", "ca-certificates", "chrony", "curl", "gpg", "jq", "procps", "unattended-upgrades")
+_EVERYWHERE = ("awscli", "ca-certificates", "chrony", "curl", "gpg", "jq", "procps")
 _POSTGRES = (f"postgresql-{POSTGRES_MAJOR}", "patroni", "pgbackrest")
-_TOOLS = ("openssl", "python3-boto3", "python3-cryptography")
-# By role: what is held back from unattended upgrades, because it is rolled by plan.
-_HELD: dict[Role, tuple[str, ...]] = {
+# Named although Patroni depends on it: Debian's package is content with the client of any of its stores, and its module
+# for etcd 3 imports this one.
+_ETCD_CLIENT = "python3-etcd"
+_TOOLS = (_ETCD_CLIENT, "openssl", "python3-boto3", "python3-cryptography", "python3-yaml")
+# By role: what serves, of Debian's packages. Held: the maintenance window leaves it alone, and a plan rolls it.
+_SERVING: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: ("etcd-server", "etcd-client"),
     Role.COORDINATOR: _POSTGRES,
     Role.WORKER: _POSTGRES,
-    Role.GATEWAY: (),
+    Role.GATEWAY: ("haproxy",),
 }
-# By role: what is installed besides, and does get security fixes by itself.
+CITUS_PACKAGE = f"postgresql-{POSTGRES_MAJOR}-citus-{CITUS_VERSION}"
+# The same of vendors' packages, which `vendors` installs.
+_VENDORS: dict[Role, tuple[str, ...]] = {
+    Role.CONSENSUS: (),
+    Role.COORDINATOR: (CITUS_PACKAGE,),
+    Role.WORKER: (CITUS_PACKAGE,),
+    Role.GATEWAY: ("cloudflared",),
+}
+# By role: what is installed besides, and gets Debian's fixes in the maintenance window.
 _BESIDES: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: (),
     Role.COORDINATOR: _TOOLS,
     Role.WORKER: _TOOLS,
-    Role.GATEWAY: ("haproxy",),
+    Role.GATEWAY: (),
 }
 _DATABASE_SERVICES = ("patroni.service", "backbuild-backup-full.timer", "backbuild-backup-incr.timer")
 _SERVICES: dict[Role, tuple[str, ...]] = {
@@ -97,7 +109,8 @@ def files_for(topology: Topology, member: Member) -> tuple[File, ...]:
 def _file(template: str, values: dict[str, object]) -> File:
     path = "/" + template.partition("/")[2]
     mode = "0755" if path.startswith(_EXECUTABLE) and not path.endswith(".py") else "0644"
-    return File(path=path, content=environment().get_template(template).render(values), mode=mode, owner="root:root")
+    content = without_comments(path, environment().get_template(template).render(values))
+    return File(path=path, content=content, mode=mode, owner="root:root")
 
 
 def _values(topology: Topology, member: Member) -> dict[str, object]:
@@ -112,10 +125,11 @@ def _values(topology: Topology, member: Member) -> dict[str, object]:
         "member": member,
         "port": Port,
         "metrics": metrics,
+        "health": health,
         "database": database,
         "gateway": member.role is Role.GATEWAY,
-        "packages": sorted({*_EVERYWHERE, *_HELD[member.role], *_BESIDES[member.role]}),
-        "held": _HELD[member.role],
+        "packages": sorted({*_EVERYWHERE, *_SERVING[member.role], *_BESIDES[member.role]}),
+        "held": (*_SERVING[member.role], *_VENDORS[member.role]),
         "services": (*_SERVICES[member.role], "backbuild-metrics.timer"),
         "secrets": _secrets(topology, group),
         "data_directory": DATA_DIRECTORY,
@@ -129,7 +143,7 @@ def _values(topology: Topology, member: Member) -> dict[str, object]:
         "application_role": APPLICATION_ROLE,
         "postgres_version": POSTGRES_MAJOR,
         "postgres_data": f"{DATA_DIRECTORY}/postgresql/{POSTGRES_MAJOR}",
-        "citus_version": CITUS_VERSION,
+        "citus_package": CITUS_PACKAGE,
         "tunnel_metrics_port": TUNNEL_METRICS_PORT,
     }
 

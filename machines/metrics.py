@@ -16,5 +16,8 @@ DATA_DISK_USED_PERCENT = "DataDiskUsedPercent"
 REPLICATION_LAG_BYTES = "ReplicationLagBytes"
 """How far a member is behind its leader; 0 on the leader; missing while unknown. Coordinators and workers."""
 
+WAL_WAITING_SECONDS = "WalWaitingSeconds"
+"""For how long the oldest finished WAL segment has waited for the archive; 0 on a standby. Coordinators and workers."""
+
 BACKUP_AGE_SECONDS = "BackupAgeSeconds"
-"""Since the group's last good backup ended; missing while the repository cannot be read. Coordinators and workers."""
+"""Since this group's last good backup ended; missing while the repository cannot be read. Coordinators and workers."""

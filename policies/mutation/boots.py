@@ -251,6 +251,11 @@ WEAKENINGS = (
         edit(BACKUP, r"^(pgbackrest .* backup)$", r"# \1", DATABASE),
     ),
     Weakening(
+        "a group made anew is not backed up",
+        "full-backup-daily",
+        edit(BACKUP, r" \|\| pgbackrest .* stanza-upgrade$", "", DATABASE),
+    ),
+    Weakening(
         "the backup script's manifest is a remark",
         "backups-are-signed",
         edit(BACKUP, r"^exec python3", "# exec python3", DATABASE),

@@ -25,6 +25,8 @@ from policies.mutation.weakening import ATTACHMENT, GATE, INSTANCE, SUBNET, VOLU
 DATABASE = role("coordinator", "worker")
 CONSENSUS = role("consensus")
 GATEWAY = role("gateway")
+KEEPS_DATA = role("coordinator", "worker", "consensus")
+MOUNTING = "/usr/local/sbin/backbuild-data-volume"
 PATRONI = "/etc/backbuild/patroni.yml"
 PGBACKREST = "/etc/pgbackrest/pgbackrest.conf"
 ENVIRONMENT = "/etc/default/backbuild"
@@ -39,6 +41,13 @@ def neighbours_subnet(graph: Graph, machine: Resource) -> Resource | None:
     group = [one for one in graph.of(INSTANCE) if _group(one) == _group(machine)]
     other = group[(group.index(machine) + 1) % len(group)]
     return graph.target(other, "subnetId", SUBNET)
+
+
+def neighbours_volume(graph: Graph, machine: Resource) -> Resource | None:
+    """The volume of the next machine of the same group."""
+    group = [one for one in graph.of(INSTANCE) if _group(one) == _group(machine)]
+    attachments = graph.referring(group[(group.index(machine) + 1) % len(group)], ATTACHMENT, "instanceId")
+    return graph.target(attachments[0], "volumeId", VOLUME)
 
 
 def _group(machine: Resource) -> str:
@@ -201,6 +210,36 @@ WEAKENINGS = (
     # disks
     Weakening("a machine without its volume", "data-on-its-own-volume", drop(ATTACHMENT)),
     Weakening("a volume in another zone", "data-on-its-own-volume", put(VOLUME, "availabilityZone", "eu-central-1z")),
+    Weakening(
+        "a machine that is told of no volume",
+        "data-on-its-own-volume",
+        put(INSTANCE, "tags.DataVolume", ABSENT, KEEPS_DATA),
+    ),
+    Weakening(
+        "a machine that is told of its neighbour's volume",
+        "data-on-its-own-volume",
+        relink(INSTANCE, "tags.DataVolume", neighbours_volume, KEEPS_DATA),
+    ),
+    Weakening(
+        "a machine that cannot ask for its volume",
+        "data-on-its-own-volume",
+        put(INSTANCE, "metadataOptions.instanceMetadataTags", "disabled", KEEPS_DATA),
+    ),
+    Weakening(
+        "a machine that takes any disk",
+        "data-on-its-own-volume",
+        edit(MOUNTING, r'readlink -e "\$BY_ID.*?"', "lsblk -dnpo NAME | tail -1", KEEPS_DATA),
+    ),
+    Weakening(
+        "a machine that takes any EBS volume",
+        "data-on-its-own-volume",
+        edit(MOUNTING, r'"\$BY_ID\$\{id/-/\}"', '"$BY_ID"*', KEEPS_DATA),
+    ),
+    Weakening(
+        "a machine that formats its second disk",
+        "data-on-its-own-volume",
+        edit(MOUNTING, r"^    mkfs.ext4 .*", "    mkfs.ext4 -q /dev/nvme1n1", KEEPS_DATA),
+    ),
     Weakening("an unprotected volume", "data-is-protected", unprotect(VOLUME)),
     Weakening("an unencrypted volume", "volumes-are-encrypted", put(VOLUME, "encrypted", False)),
     Weakening("a volume under somebody else's key", "volumes-are-encrypted", put(VOLUME, "kmsKeyId", ABSENT)),

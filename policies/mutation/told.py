@@ -12,12 +12,11 @@ from policies.mutation.edge import (
     HEALTH_CHECK,
     NOTIFICATION,
     SUBSCRIPTION,
-    TASK,
     TOPIC_POLICY,
-    WINDOW,
     silent,
 )
-from policies.mutation.operators import ABSENT, Change, Operator, having, named, put
+from policies.mutation.machines import DATABASE, KEEPS_DATA
+from policies.mutation.operators import ABSENT, Change, Operator, anything, drop, edit, having, named, put
 from policies.mutation.rotation import every
 from policies.mutation.weakening import GATE, Weakening
 
@@ -25,6 +24,8 @@ GATED = "gate-waits-for-health"
 ASKED = "api-is-asked-from-outside"
 CHECK = "/usr/local/sbin/backbuild-healthy --wait"
 LAG, DISK, HEALTHY = silent("ReplicationLagBytes"), silent("DataDiskUsedPercent"), silent("Healthy")
+WAITING = silent("WalWaitingSeconds")
+PUBLISHING = "/usr/local/sbin/backbuild-metrics"
 BACKUP = named("-backup")
 HTTPS = having("protocol", "https")
 
@@ -104,6 +105,26 @@ WEAKENINGS = (
             ("no limit said", "threshold", ABSENT),
         )
     ),
+    Weakening("no alarm on WAL that waits", "archiving-is-watched", drop(ALARM, WAITING)),
+    *(
+        Weakening(f"WAL that waits: {name}", "archiving-is-watched", put(ALARM, path, value, WAITING))
+        for name, path, value in (
+            ("less is more", "comparisonOperator", "LessThanThreshold"),
+            ("another platform's", "namespace", "x"),
+            ("a day of it", "evaluationPeriods", 1440),
+            ("an hour and more", "threshold", 7200),
+        )
+    ),
+    *(
+        Weakening(f"{figure} is not published", rule, edit(PUBLISHING, rf"^add {figure} .*\n", "", roles))
+        for figure, rule, roles in (
+            ("Healthy", "members-are-watched", anything),
+            ("DataDiskUsedPercent", "replication-is-watched", KEEPS_DATA),
+            ("ReplicationLagBytes", "replication-is-watched", DATABASE),
+            ("WalWaitingSeconds", "archiving-is-watched", DATABASE),
+            ("BackupAgeSeconds", "backup-age-is-watched", DATABASE),
+        )
+    ),
     Weakening(
         "young backups alarm", "backup-age-is-watched", put(ALARM, "comparisonOperator", "LessThanThreshold", BACKUP)
     ),
@@ -143,7 +164,7 @@ WEAKENINGS = (
     Weakening(
         "one gate's failure alone",
         "failed-gates-alarm",
-        pattern(detail={"status": ["Failed"], "association-id": ["x"]}),
+        pattern(detail={"status": ["Failed", "FAILED"], "association-id": ["x"]}),
     ),
     Weakening("another region's failures", "failed-gates-alarm", pattern(region=["mars-north-1"])),
     Weakening(
@@ -164,10 +185,4 @@ WEAKENINGS = (
         put(HEALTH_CHECK, "httpConfig.expectedCodes", ["200", "5xx"]),
     ),
     Weakening("a thousand failures in a row", ASKED, put(HEALTH_CHECK, "consecutiveFails", 1000)),
-    # maintenance
-    Weakening("maintenance on 31 February", "maintenance-rolls", put(WINDOW, "schedule", "cron(0 3 31 2 ? *)")),
-    Weakening("maintenance once a year", "maintenance-rolls", put(WINDOW, "schedule", "cron(0 3 1 1 ? *)")),
-    Weakening(
-        "maintenance of nothing", "maintenance-rolls", put(TASK, "targets", [{"key": "InstanceIds", "values": ["i-0"]}])
-    ),
 )

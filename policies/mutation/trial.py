@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from policies.graph import Graph
-from policies.mutation import access, boots, copies, edge, lifecycles, machines, reach, rotation, told
+from policies.mutation import access, boots, copies, edge, lifecycles, machines, patching, reach, rotation, told
 from policies.mutation.operators import Mutant
 from policies.mutation.weakening import Weakening
 from policies.packs import all_rules
@@ -20,6 +20,7 @@ WEAKENINGS: Final[tuple[Weakening, ...]] = (
     *boots.WEAKENINGS,
     *edge.WEAKENINGS,
     *told.WEAKENINGS,
+    *patching.WEAKENINGS,
     *reach.WEAKENINGS,
     *rotation.WEAKENINGS,
     *lifecycles.WEAKENINGS,

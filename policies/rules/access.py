@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from policies.controls import ACCESS, AT_REST
@@ -46,7 +47,7 @@ WRITING = {
 }
 # What machines' own roles have to do with: their figures, their secrets, their logs.
 MACHINES = ("cloudwatch:PutMetricData", "secretsmanager:GetSecretValue", "kms:Decrypt", "logs:")
-SESSION_MANAGER = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
+SESSION_MANAGER = re.compile(r"arn:aws(-[a-z-]+)?:iam::aws:policy/AmazonSSMManagedInstanceCore")  # in any partition
 
 
 def whole(graph: Graph) -> list[Subject]:
@@ -139,7 +140,8 @@ def offsite_tls_only(graph: Graph, copy: Copy) -> str | None:
 
 def _all_of(copy: Copy) -> set[str]:
     """A bucket and its objects, as policies name them."""
-    return {f"arn:aws:s3:::{copy.name}", f"arn:aws:s3:::{copy.name}/*"}
+    arn = copy.bucket.text("arn")
+    return {arn, f"{arn}/*"}
 
 
 @define(
@@ -185,7 +187,7 @@ def _writers(graph: Graph) -> Iterator[str]:
 
 def _roles(graph: Graph) -> Iterator[str]:
     for attached in graph.of(ROLE_ATTACHMENT):
-        if attached.text("policyArn") != SESSION_MANAGER:
+        if not SESSION_MANAGER.fullmatch(attached.text("policyArn")):
             yield f"{attached.label} attaches {attached.text('policyArn')}"
     for role in graph.of(ROLE):
         if role.read("inlinePolicies") or role.read("managedPolicyArns"):

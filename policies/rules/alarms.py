@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 from policies.controls import MONITORING
 from policies.graph import Graph, Resource, Undetermined
 from policies.promises import number
 from policies.rule import NotApplicable, Severity, Subject, define
-from policies.views.machines import DATABASE, ENVIRONMENT, KEEPS_DATA, Group, Machine, database_groups, machines
+from policies.views.machines import (
+    DATABASE,
+    ENVIRONMENT,
+    KEEPS_DATA,
+    Group,
+    Machine,
+    database_groups,
+    database_machines,
+    machines,
+)
 from policies.views.permissions import statements
 
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
@@ -15,6 +26,7 @@ SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
 TOPIC_POLICY = "aws:sns/topicPolicy:TopicPolicy"
 NOTIFICATION = "cloudflare:index/notificationPolicy:NotificationPolicy"
 WEBHOOK = "cloudflare:index/notificationPolicyWebhooks:NotificationPolicyWebhooks"
+PUBLISHING = "/usr/local/sbin/backbuild-metrics"
 ABOVE = ("GreaterThanThreshold", "GreaterThanOrEqualToThreshold")
 BELOW = ("LessThanThreshold", "LessThanOrEqualToThreshold")
 PUBLISH = {"sns:publish", "sns:*", "*"}
@@ -227,8 +239,27 @@ def backup_age_watched(graph: Graph, group: Group) -> str | None:
                 return f"{alarm.name} does not ask {', '.join(sorted(members - about))}"
             if alarm.text("treatMissingData") != "breaching":
                 return f"{alarm.name} does not take silence for an alarm"
-            return _computes(group.members[0], alarm) or _compares(alarm, ABOVE, 0, most) or _in_time(alarm)
+            wrong = next((said for member in group.members if (said := _computes(member, alarm))), None)
+            return wrong or _compares(alarm, ABOVE, 0, most) or _in_time(alarm)
     return "no alarm is about the age of its backups"
+
+
+@define(
+    "retention",
+    "archiving-is-watched",
+    Severity.HIGH,
+    "Each database machine has an alarm on WAL that is not archived",
+    over=database_machines,
+    promises=("BAK-4", "REC-4"),
+    controls=MONITORING,
+    remedy="restore the machine's WalWaitingSeconds alarm (components/alarms.py)",
+)
+def archiving_watched(graph: Graph, machine: Machine) -> str | None:
+    """A repository that refuses a group's WAL fills the group's disks, however young the last backup is."""
+    found = _alarm(graph, machine, "WalWaitingSeconds")
+    if found is None:
+        return "no alarm is about its WalWaitingSeconds"
+    return _fires(machine, found, ABOVE, 0, number("BAK-4", "waiting_seconds")) or _in_time(found)
 
 
 def _computes(machine: Machine, alarm: Resource) -> str | None:
@@ -240,7 +271,8 @@ def _computes(machine: Machine, alarm: Resource) -> str | None:
         elif query.flag("returnData"):
             return f"{alarm.name} is about {query.text('id')} alone"
         else:
-            wrong = _looks(machine, alarm, query.text("metric.namespace"), query.text("metric.stat"))
+            looks = (query.text(f"metric.{name}") for name in ("namespace", "metricName", "stat"))
+            wrong = _looks(machine, alarm, *looks)
             if wrong:
                 return wrong
     return None
@@ -248,14 +280,16 @@ def _computes(machine: Machine, alarm: Resource) -> str | None:
 
 def _fires(machine: Machine, alarm: Resource, compares: tuple[str, str], least: float, most: float) -> str | None:
     """What keeps an alarm about one figure from ever being raised."""
-    wrong = _looks(machine, alarm, alarm.text("namespace"), alarm.text("statistic"))
+    wrong = _looks(machine, alarm, alarm.text("namespace"), alarm.text("metricName"), alarm.text("statistic"))
     return wrong or _compares(alarm, compares, least, most)
 
 
-def _looks(machine: Machine, alarm: Resource, namespace: str, statistic: str) -> str | None:
+def _looks(machine: Machine, alarm: Resource, namespace: str, metric: str, statistic: str) -> str | None:
     own = machine.figure(ENVIRONMENT, "STACK")
     if namespace != own:
         return f"{alarm.name} looks into {namespace or 'no namespace'}; its figures are published in {own}"
+    if not re.search(rf"^add {metric} ", machine.file(PUBLISHING), re.MULTILINE):
+        return f"{alarm.name} is about {metric}, which {PUBLISHING} does not publish"
     if statistic not in {"Maximum", "Minimum", "Average"}:
         return f"{alarm.name} counts by {statistic or 'nothing'}; Maximum, Minimum or Average is expected"
     return None

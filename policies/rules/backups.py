@@ -27,6 +27,8 @@ RESTORE_POINT = "backbuild-restore-point.timer"
 BACKUP_SCRIPT = "/usr/local/sbin/backbuild-backup"
 RESTORE_POINT_SCRIPT = "/usr/local/sbin/backbuild-restore-point"
 MANIFEST = "/usr/local/lib/backbuild/manifest.py"
+# Also where the repository is that of an earlier group of the same name, which stanza-create refuses.
+PREPARING = 'pgbackrest --stanza="$GROUP" stanza-create || pgbackrest --stanza="$GROUP" stanza-upgrade'
 BACKING_UP = 'pgbackrest --stanza="$GROUP" --type="$1" backup'
 SIGNING = f'exec python3 {MANIFEST} "$GROUP"'
 
@@ -75,6 +77,8 @@ def _backs_up(machine: Machine) -> str | None:
     if "set -eu" not in lines or BACKING_UP not in lines:
         return f"{BACKUP_SCRIPT} does not run {BACKING_UP}, or goes on when that fails"
     before = lines[: lines.index(BACKING_UP)]
+    if PREPARING not in before:
+        return f"{BACKUP_SCRIPT} does not run {PREPARING}: a group made anew under an old name would never be backed up"
     ends = next((line for line in before if re.match(r"exit\b|return\b|exec (?!\d*[<>])", line)), None)
     return f"{BACKUP_SCRIPT} ends before it backs up: {ends}" if ends else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from posixpath import normpath
 
 from policies.controls import AT_REST, KEYS, REDUNDANCY
@@ -21,6 +22,13 @@ from policies.views.machines import (
     zone_of,
 )
 
+VOLUME_TAG = "DataVolume"
+MOUNTING = "/usr/local/sbin/backbuild-data-volume"
+BY_ID = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_"  # and the volume's id without its dash, by udev's rules
+ON_THE_VOLUME = (
+    '    mkfs.ext4 -q -m 1 -L "$LABEL" "$device"',
+    'mount -o noatime "$device" "$DATA"',
+)
 STORED = "aws:secretsmanager/secret:Secret"
 STORED_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
 GENERATED = "random:index/randomPassword:RandomPassword"
@@ -89,11 +97,38 @@ def data_on_own_volume(graph: Graph, machine: Machine) -> str | None:
     zone = zone_of(graph, machine)
     if volume.text("availabilityZone") != zone:
         return f"{volume.name} lies in {volume.text('availabilityZone')}, and the machine stands in {zone}"
+    return _finds(graph, machine, volume) or _mounts(machine) or _keeps_data(machine)
+
+
+def _keeps_data(machine: Machine) -> str | None:
+    """What is wrong with where a machine's program keeps its data."""
     data, mounted = _data_of(machine), machine.figure(ENVIRONMENT, "DATA")
     if not normpath(data).startswith(f"{mounted}/"):
         return f"its data lies in {data}, beside the volume at {mounted}"
     if machine.role == CONSENSUS and machine.assignments(ETCD).get("ETCD_UNSAFE_NO_FSYNC", "false") != "false":
         return f"{ETCD}: ETCD_UNSAFE_NO_FSYNC keeps in memory what should be on the volume"
+    return None
+
+
+def _finds(graph: Graph, machine: Machine, volume: Resource) -> str | None:
+    """What keeps a machine from learning the id of the volume that is attached to it."""
+    named = graph.target(machine.instance, f"tags.{VOLUME_TAG}", VOLUME)
+    if named is not volume:
+        told = "no volume" if named is None else named.name
+        return f"its tag {VOLUME_TAG} names {told}, and {volume.name} is attached to it"
+    if machine.instance.text("metadataOptions.instanceMetadataTags") != "enabled":
+        return "metadataOptions.instanceMetadataTags is not enabled: it cannot ask for the id of its volume"
+    return None
+
+
+def _mounts(machine: Machine) -> str | None:
+    """What is wrong with how a machine tells its volume from other disks: by nothing but that id."""
+    script = machine.file(MOUNTING)
+    known = re.findall(r"\bdevice=(.*?)(?:; do)?$", script, re.MULTILINE)
+    if known != ['$(readlink -e "$BY_ID${id/-/}")'] or f"\nBY_ID={BY_ID}\n" not in script:
+        return f"{MOUNTING} takes a disk by something else than the id of the volume"
+    if set(re.findall(r"^.*\b(?:mkfs|mke2fs|mount )\S*.*$", script, re.MULTILINE)) != set(ON_THE_VOLUME):
+        return f"{MOUNTING} makes a filesystem on, or mounts, something else than the volume"
     return None
 
 

@@ -10,7 +10,6 @@ from policies.controls import CHANGE, DISCLOSURE, REDUNDANCY
 from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import NotApplicable, Severity, define
-from policies.views.calendars import window_gap_days
 from policies.views.edge import Worker, status_workers
 from policies.views.machines import (
     ATTACHMENT,
@@ -26,16 +25,14 @@ from policies.views.machines import (
     machines,
 )
 
-WINDOW = "aws:ssm/maintenanceWindow:MaintenanceWindow"
-TARGET = "aws:ssm/maintenanceWindowTarget:MaintenanceWindowTarget"
-TASK = "aws:ssm/maintenanceWindowTask:MaintenanceWindowTask"
-BASELINE = "aws:ssm/patchBaseline:PatchBaseline"
 HEALTHY = "/usr/local/sbin/backbuild-healthy"
 LEAST_WAIT = 300  # seconds: the packages alone take that long
-MOST_DAYS = 31  # between two patch runs
-STATE_CHANGE = "EC2 State Manager Association State Change"
-# Rolled by plan through the gates; a patch run that took them along would restart every member.
-HELD = ("postgresql", "patroni", "etcd", "haproxy")
+EVENT_RULE = "aws:cloudwatch/eventRule:EventRule"
+# Kind of event to the status that somebody must hear of, as Systems Manager spells them.
+FAILURES = {
+    "EC2 State Manager Association State Change": "Failed",
+    "Maintenance Window Execution State-change Notification": "FAILED",
+}
 
 
 @define(
@@ -147,30 +144,41 @@ def _follows(graph: Graph, member: Machine, other: Machine) -> bool:
     return any(gate.urn in member.instance.needs for gate in gates_of(graph, other))
 
 
-def event_rules(graph: Graph) -> list[Resource]:
-    """Rules for events."""
-    return graph.of("aws:cloudwatch/eventRule:EventRule")
+def whole(graph: Graph) -> list[Resource]:
+    """Stack."""
+    return [graph.stack]
 
 
 @define(
     "redundancy",
     "failed-gates-alarm",
     Severity.MEDIUM,
-    "Somebody is told when a machine did not become healthy in time",
-    over=event_rules,
+    "Somebody is told when a machine did not become healthy in time, or patching stopped at one",
+    over=whole,
     promises=("MNT-1", "RED-2"),
     controls=CHANGE,
-    remedy="keep the EventBridge rule for failed associations and its target (components/alarms.py)",
+    remedy="keep the EventBridge rules for failed associations and maintenance windows (components/alarms.py)",
 )
-def failed_gates_alarm(graph: Graph, rule: Resource) -> str | None:
-    """The update has stopped there; the next failure would be one too many."""
-    pattern = cast("dict[str, Any]", json.loads(rule.text("eventPattern") or "{}"))
+def failed_gates_alarm(graph: Graph, _: Resource) -> str | None:
+    """The update, or the window's run, has stopped there; the next failure would be one too many."""
+    for kind, status in FAILURES.items():
+        found = {one.name: _tells(graph, one, kind, status) for one in graph.of(EVENT_RULE)}
+        if None not in found.values():
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(found.items()))
+            return f"no rule tells anybody of each {kind!r} that is {status} ({reasons or 'there is none'})"
+    return None
+
+
+def _tells(graph: Graph, rule: Resource, kind: str, status: str) -> str | None:
+    """Why a rule does not tell anybody of a failure."""
     if rule.text("state") not in {"ENABLED", ""}:
         return f"it is {rule.text('state')}"
-    wanted = {"source": ["aws.ssm"], "detail-type": [STATE_CHANGE]}
+    pattern = cast("dict[str, Any]", json.loads(rule.text("eventPattern") or "{}"))
     detail = cast("dict[str, Any]", pattern.pop("detail", None) or {})
-    if pattern != wanted or "Failed" not in detail.get("status", []) or detail.keys() != {"status"}:
-        return "its pattern does not match every association that failed"
+    if pattern != {"source": ["aws.ssm"], "detail-type": [kind]}:
+        return "it is about other events"
+    if status not in detail.get("status", []) or detail.keys() != {"status"}:
+        return "its pattern does not match every one that failed"
     targets = graph.referring(rule, "aws:cloudwatch/eventTarget:EventTarget", "rule")
     if not any(graph.targets(target, "arn", "aws:sns/topic:Topic") for target in targets):
         return "it has no target that tells anybody"
@@ -193,85 +201,6 @@ def termination_refused(_: Graph, machine: Machine) -> str | None:
         return "disableApiTermination is not true"
     if machine.instance.text("maintenanceOptions.autoRecovery") == "disabled":
         return "maintenanceOptions.autoRecovery is disabled"
-    return None
-
-
-def tasks(graph: Graph) -> list[Resource]:
-    """Maintenance tasks that patch."""
-    return [task for task in graph.of(TASK) if task.text("taskArn") == "AWS-RunPatchBaseline"]
-
-
-@define(
-    "redundancy",
-    "maintenance-rolls",
-    Severity.HIGH,
-    "Patches go to one machine at a time and stop at the first error",
-    over=tasks,
-    promises=("MNT-1",),
-    controls=CHANGE,
-    remedy="keep max_concurrency at 1 and max_errors at 0 (components/maintenance.py)",
-)
-def maintenance_rolls(graph: Graph, task: Resource) -> str | None:
-    """Two machines that restart together may be two of the same group."""
-    if task.text("maxConcurrency") != "1":
-        return f"maxConcurrency is {task.text('maxConcurrency') or 'not set'}; 1 is expected"
-    if task.text("maxErrors") != "0":
-        return f"maxErrors is {task.text('maxErrors') or 'not set'}; 0 is expected"
-    window = graph.target(task, "windowId", WINDOW)
-    if window is None or not window.text("schedule"):
-        return "it belongs to no scheduled window"
-    if window.read("enabled") is False:
-        return f"its window {window.name} is not enabled"
-    gap = window_gap_days(window.text("schedule"))
-    if gap is None or gap > MOST_DAYS:
-        how = "a schedule that is not understood" if gap is None else f"one that leaves {gap:g} days"
-        return f"its window {window.name} has {how}: {window.text('schedule')}; {MOST_DAYS} days at most are expected"
-    return None if graph.targets(task, "targets", TARGET) else "it patches no target of its window"
-
-
-@define(
-    "redundancy",
-    "maintenance-finds-every-machine",
-    Severity.MEDIUM,
-    "Every machine is patched",
-    over=machines,
-    promises=("MNT-1",),
-    controls=CHANGE,
-    remedy="let the window's target select the tag that every instance has (components/maintenance.py)",
-)
-def maintenance_finds(graph: Graph, machine: Machine) -> str | None:
-    """What is not patched by plan is one day restarted without one."""
-    for target in graph.of(TARGET):
-        for chosen in target.items("targets"):
-            key, values = chosen.text("key"), chosen.words("values")
-            if key.startswith("tag:") and machine.instance.text(f"tags.{key.removeprefix('tag:')}") in values:
-                return None
-    return "no target of a maintenance window selects it"
-
-
-def baselines(graph: Graph) -> list[Resource]:
-    """Patch baselines."""
-    return graph.of(BASELINE)
-
-
-@define(
-    "redundancy",
-    "patches-hold-the-database-back",
-    Severity.HIGH,
-    "What is rolled through the gates is no patch run's business",
-    over=baselines,
-    promises=("MNT-1",),
-    controls=CHANGE,
-    remedy="list it in HELD_PACKAGES (components/maintenance.py)",
-)
-def patches_hold_back(_: Graph, baseline: Resource) -> str | None:
-    """A patch run that upgrades PostgreSQL restarts the leader, in every group it comes to."""
-    held = baseline.words("rejectedPatches")
-    missing = [name for name in HELD if not any(pattern.startswith(name) for pattern in held)]
-    if missing:
-        return f"rejectedPatches does not hold back {', '.join(missing)}"
-    if baseline.text("rejectedPatchesAction") != "BLOCK":
-        return "rejectedPatchesAction is not BLOCK: as a dependency they would still be installed"
     return None
 
 

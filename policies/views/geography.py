@@ -25,6 +25,8 @@ REGIONS: Final[dict[str, Point]] = {
     "us-east-2": (39.96, -83.00),  # Columbus
     "us-west-1": (37.35, -121.96),  # Northern California
     "us-west-2": (45.84, -119.70),  # Boardman
+    "us-gov-east-1": (39.96, -83.00),  # Columbus
+    "us-gov-west-1": (45.84, -119.70),  # Boardman
     "ca-central-1": (45.50, -73.57),  # Montreal
     "ca-west-1": (51.05, -114.07),  # Calgary
     "sa-east-1": (-23.55, -46.63),  # São Paulo

@@ -71,6 +71,7 @@ class Cloud:
             failures += against_rules(facts.rules, inputs)
             failures += [failure for together in facts.together for failure in together(inputs)]
             failures += against_limits(type, inputs)
+            failures += [failure for judge in self._facts.judges for failure in judge(inputs, self._settings)]
         return Checked(marked(inputs, facts.sensitive), tuple(failures))
 
     def diff(self, type: str, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Difference:

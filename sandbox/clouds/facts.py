@@ -4,8 +4,8 @@ A type without facts works too: its id is generated, and its outputs are its inp
 the SDK says is always filled in. To add a type, add one `Facts(…)` under its token to the package's table.
 
 Templates are plain format strings. Their fields are the object's inputs and earlier outputs by wire name, `id`, the
-package's settings (for AWS `region` and `account`), and `hexN`: N hexadecimal digits that are stable for the object's
-URN and differ each time an object is made for it.
+package's settings (for AWS `region`, `partition`, `dnsSuffix` and `account`), and `hexN`: N hexadecimal digits that are
+stable for the object's URN and differ each time an object is made for it.
 
 Property patterns (`rules[].conditions.prefix`) name a property at any depth; `[]` stands for every item of a list.
 """
@@ -180,6 +180,8 @@ class Package:
     """The configuration to template fields."""
     rules: Mapping[str, Rule] = field(default_factory=dict[str, Rule])
     """Rules for properties of this name in every type."""
+    judges: tuple[Callable[[Properties, Mapping[str, str]], Iterable[CheckFailure]], ...] = ()
+    """Judge the inputs of every type, given the package's settings."""
     config_rules: Mapping[str, Rule] = field(default_factory=dict[str, Rule])
     common: Mapping[str, Callable[[Properties, Properties], Value]] = field(
         default_factory=dict[str, Callable[[Properties, Properties], Value]]

@@ -105,7 +105,7 @@ def _plausible(name: str, type: Type, id: str, making: Making) -> Value:
         return _ZEROS.get(type.kind)
     lower = name.lower()
     guesses: tuple[tuple[tuple[str, ...], str], ...] = (
-        (("arn",), f"arn:aws:sandbox:{making['region']}:{making['account']}:{id}"),
+        (("arn",), f"arn:{making['partition']}:sandbox:{making['region']}:{making['account']}:{id}"),
         (("url",), f"https://{digits(id, 12)}.sandbox.example/"),
         (("endpoint", "hostname", "address", "domain", "dnsname"), f"{digits(id, 12)}.sandbox.example"),
         (("name",), id),

@@ -22,7 +22,7 @@ BACKUP_WORKERS = {
     for purpose in ("replicate", "verify", "age-out", "watch", "report")
 }
 """The same of those that go by the rotation."""
-METRICS = ("Healthy", "DataDiskUsedPercent", "ReplicationLagBytes")
+METRICS = ("Healthy", "DataDiskUsedPercent", "ReplicationLagBytes", "WalWaitingSeconds")
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +78,17 @@ def test_a_rotation_changes_the_rules_of_all_three_copies_and_the_workers_that_g
 @pytest.mark.parametrize("change", [{"backups.pointInTimeDays": 6}, {"backups.rotation.minimumFulls": 7}])
 def test_what_only_the_workers_go_by_changes_no_rule(project: Project, change: dict[str, int]):
     assert project.planned("prod", change) == {"replace": BACKUP_WORKERS}
+
+
+def test_a_machine_is_told_the_id_of_the_volume_that_is_attached_to_it(prod: Deployed):
+    volumes = {name: volume["id"] for name, volume in prod.of("Volume").items()}
+    attached = {name: one["inputs"]["volumeId"] for name, one in prod.of("VolumeAttachment").items()}
+    told = {
+        f"{name}-data": one["tags"]["DataVolume"]
+        for name, one in prod.inputs("Instance").items()
+        if "DataVolume" in one["tags"]
+    }
+    assert told == attached == volumes
 
 
 @pytest.mark.usefixtures("prod")

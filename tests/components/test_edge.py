@@ -332,14 +332,23 @@ def test_every_member_is_watched(prod: Deployed):
     assert set(alarms) == expected
     assert all(one["alarmActions"] == one["okActions"] == [topic] for one in alarms.values())
     assert {one["threshold"] for name, one in alarms.items() if name.endswith("DataDiskUsedPercent")} == {80}
-    (rule,) = prod.inputs("EventRule").values()
-    assert json.loads(rule["eventPattern"])["detail"] == {"status": ["Failed"]}
-    assert prod.inputs("EventTarget")["alarms-gate"]["arn"] == topic
+    statuses = {name: json.loads(rule["eventPattern"])["detail"] for name, rule in prod.inputs("EventRule").items()}
+    assert statuses == {
+        "alarms-gate": {"status": ["Failed"]},
+        "alarms-patching": {"status": ["FAILED", "TIMED_OUT"]},
+    }
+    assert {target["arn"] for target in prod.inputs("EventTarget").values()} == {topic}
 
 
 def test_maintenance_goes_one_machine_at_a_time_and_stops_at_the_first_failure(prod: Deployed):
     (task,) = prod.inputs("MaintenanceWindowTask").values()
     assert (task["maxConcurrency"], task["maxErrors"]) == ("1", "0")
+    given = task["taskInvocationParameters"]["runCommandParameters"]["parameters"]
+    assert task["taskArn"] == "AWS-RunShellScript"
+    assert {one["name"]: one["values"] for one in given} == {
+        "commands": ["/usr/local/sbin/backbuild-patch"],
+        "executionTimeout": ["3600"],
+    }
     (window,) = prod.inputs("MaintenanceWindow").values()
     assert window["schedule"] == "cron(0 3 ? * SUN *)"
     assert window["cutoff"] < window["duration"] == 4

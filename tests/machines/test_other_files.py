@@ -61,7 +61,7 @@ def test_machines_with_a_volume_and_only_they_mount_one():
 
 def test_each_role_publishes_its_figures_and_no_other():
     everywhere, volume = {metrics.HEALTHY}, {metrics.DATA_DISK_USED_PERCENT}
-    database = {metrics.REPLICATION_LAG_BYTES, metrics.BACKUP_AGE_SECONDS}
+    database = {metrics.REPLICATION_LAG_BYTES, metrics.WAL_WAITING_SECONDS, metrics.BACKUP_AGE_SECONDS}
     expected = {
         Role.CONSENSUS: everywhere | volume,
         Role.COORDINATOR: everywhere | volume | database,
@@ -105,6 +105,9 @@ def test_no_file_gives_a_secret_a_value():
         '"backbuild-prod"',  # etcd's cluster token is a name, not a secret
         '"',  # the list of the secrets' names, on the lines below
         '"aws secretsmanager get-secret-value --query SecretString --output text --secret-id"',
+        # The metadata service's own, asked for as it is used.
+        '$(curl -fs --max-time 5 -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: 60" $METADATA/api/token) &&',
+        '$token" $METADATA/meta-data/tags/instance/DataVolume',
         'cannot read $name; remedy: check the instance profile and that the secret exists" >&2',
     }
 

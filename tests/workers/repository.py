@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -61,6 +62,16 @@ class Repository:
             path.mkdir(parents=True)
         self.configuration = self.configure(folder / "pgbackrest.conf", self.bucket / "hourly", self.server)
         _owned(folder)
+        self._make()
+        self.pgbackrest("stanza-create")
+
+    def make_anew(self) -> None:
+        """Another server of the same name, as where a group is lowered and raised again: the repository stays."""
+        self.server.stop()
+        _remove(self.server.data)
+        self._make()
+
+    def _make(self) -> None:
         access = ("--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256")
         run(programs() / "initdb", *access, "--no-sync", "--encoding=UTF8", "--locale=C", "--pgdata", self.server.data)
         with (self.server.data / "postgresql.conf").open("a") as settings:
@@ -69,7 +80,6 @@ class Repository:
         self.server.start()
         # The port is known by now.
         self.configure(self.configuration, self.bucket / "hourly", self.server)
-        self.pgbackrest("stanza-create")
 
     def configure(self, path: Path, repository: Path, server: Server) -> Path:
         path.write_text(
@@ -87,10 +97,15 @@ class Repository:
     def backup(self, kind: str) -> str:
         """Back up as a machine does, and sign for it; returns the label."""
         self.pgbackrest(f"--type={kind}", "backup")
+        return self.sign()
+
+    def sign(self) -> str:
+        """Write the manifests that are missing; returns the newest run's label."""
         information = json.loads(self.pgbackrest("--output=json", "info"))
         runs = [PRODUCER["run_of"](backup) for stanza in information for backup in stanza["backup"]]
         group = PRODUCER["Group"](GROUP, "hourly", Folder(self.bucket), PRODUCER["Keys"](PASSWORD))
-        assert list(group.complete(runs)) == []
+        problems = list(group.complete(runs))
+        assert problems == [], problems
         return runs[-1]["run"]
 
     def written(self) -> dict[str, bytes]:
@@ -138,4 +153,14 @@ def repository() -> Iterator[Repository]:
     finally:
         if made is not None:
             made.server.stop()
-        shutil.rmtree(folder)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder into which a segment may still be archived: that command outlives its server by a moment."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{folder} is still written to")

@@ -6,6 +6,7 @@ import re
 
 from sandbox.clouds import rules
 from sandbox.clouds.aws import compute, functions, identity, network, operations, storage
+from sandbox.clouds.aws.partitions import elsewhere, partition_of
 from sandbox.clouds.facts import Package
 from sandbox.values import Properties, Value
 
@@ -14,14 +15,18 @@ REGION = "us-east-1"
 
 
 def _settings(config: Properties) -> dict[str, str]:
-    """Where a configuration works: its region, and the account of the role it assumes."""
+    """Where a configuration works: its region, its partition, and the account of the role it assumes."""
     account = ACCOUNT
     roles = config.get("assumeRoles")
     for role in roles if isinstance(roles, list) else ():
-        arn = re.match(r"arn:aws:iam::(\d{12}):role/", str(role.get("roleArn")) if isinstance(role, dict) else "")
+        arn = re.match(
+            r"arn:aws[a-z-]*:iam::(\d{12}):role/", str(role.get("roleArn")) if isinstance(role, dict) else ""
+        )
         account = arn[1] if arn else account
-    region = config.get("region")
-    return {"region": region if isinstance(region, str) else REGION, "account": account}
+    given = config.get("region")
+    region = given if isinstance(given, str) else REGION
+    partition, suffix = partition_of(region)
+    return {"region": region, "partition": partition, "dnsSuffix": suffix, "account": account}
 
 
 def _region(config: Properties, inputs: Properties) -> Value:
@@ -48,11 +53,12 @@ PACKAGE = Package(
         "volumeTags": rules.tags,
         "region": rules.text(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region"),
     },
+    judges=(elsewhere,),
     config_rules={
         "region": rules.text(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-central-1"),
         "defaultTags.tags": rules.tags,
         "assumeRoles[].roleArn": rules.text(
-            r"arn:aws:iam::\d{12}:role/.+", "a role's ARN: arn:aws:iam::ACCOUNT:role/NAME"
+            r"arn:aws[a-z-]*:iam::\d{12}:role/.+", "a role's ARN: arn:aws:iam::ACCOUNT:role/NAME"
         ),
     },
     common={"region": _region, "tagsAll": _tags_all},

@@ -6,6 +6,7 @@ Limits: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html (g
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 
 from sandbox.clouds import rules
@@ -72,6 +73,16 @@ def _devices(inputs: Properties) -> Iterator[CheckFailure]:
 def _user_data(inputs: Properties) -> Iterator[CheckFailure]:
     if inputs.get("userData") is not None and inputs.get("userDataBase64") is not None:
         yield CheckFailure("userDataBase64", "cannot go with userData; give one of them")
+
+
+def _metadata_tags(inputs: Properties) -> Iterator[CheckFailure]:
+    options, tags = inputs.get("metadataOptions"), inputs.get("tags")
+    if not isinstance(options, dict) or options.get("instanceMetadataTags") != "enabled" or not isinstance(tags, dict):
+        return
+    for key in tags:
+        if not re.fullmatch(r"[A-Za-z0-9+=.,_:@-]+", key) or key in {".", "..", "_index"}:
+            why = "may have letters a to z, digits and + - = . , _ : @ only, while instanceMetadataTags is enabled"
+            yield CheckFailure("tags", f"the key {key!r} {why}")
 
 
 def _image(inputs: Properties) -> Iterator[CheckFailure]:
@@ -188,7 +199,7 @@ TYPES = {
             "ebsBlockDevices[].volumeType": rules.one_of(*_VOLUME_TYPES),
             **_METADATA,
         },
-        together=(_user_data, _image, _devices),
+        together=(_user_data, _image, _devices, _metadata_tags),
         references={
             "subnetId": SUBNET,
             "vpcSecurityGroupIds[]": GROUP,

@@ -17,14 +17,16 @@ def _identity(_: Properties, settings: Settings) -> Properties:
     account = settings["account"]
     return {
         "accountId": account,
-        "arn": f"arn:aws:iam::{account}:user/sandbox",
+        "arn": f"arn:{settings['partition']}:iam::{account}:user/sandbox",
         "userId": "AIDASANDBOX",
         "id": account,
     }
 
 
-def _partition(_: Properties, __: Settings) -> Properties:
-    return {"partition": "aws", "dnsSuffix": "amazonaws.com", "reverseDnsPrefix": "com.amazonaws", "id": "aws"}
+def _partition(_: Properties, settings: Settings) -> Properties:
+    partition, suffix = settings["partition"], settings["dnsSuffix"]
+    reverse = ".".join(reversed(suffix.split(".")))
+    return {"partition": partition, "dnsSuffix": suffix, "reverseDnsPrefix": reverse, "id": partition}
 
 
 def _region(arguments: Properties, settings: Settings) -> Properties:
@@ -34,7 +36,7 @@ def _region(arguments: Properties, settings: Settings) -> Properties:
         "name": region,
         "id": region,
         "description": f"Simulated {region}",
-        "endpoint": f"ec2.{region}.amazonaws.com",
+        "endpoint": f"ec2.{region}.{settings['dnsSuffix']}",
     }
 
 
@@ -60,7 +62,7 @@ def _image(arguments: Properties, settings: Settings) -> Properties:
     return {
         "id": id,
         "imageId": id,
-        "arn": f"arn:aws:ec2:{region}::image/{id}",
+        "arn": f"arn:{settings['partition']}:ec2:{region}::image/{id}",
         "name": name.replace("*", "20260101-0001"),
         "architecture": architecture,
         "creationDate": "2026-01-01T00:00:00.000Z",

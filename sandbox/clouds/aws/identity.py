@@ -61,7 +61,7 @@ def named(noun: str, longest: int, held_by: tuple[str, ...] = (), **checks: Rule
     return Facts(
         id="{name}",
         computed={
-            "arn": f"arn:aws:iam::{{account}}:{noun}{{path}}{{name}}",
+            "arn": f"arn:{{partition}}:iam::{{account}}:{noun}{{path}}{{name}}",
             "uniqueId": "AR{hex19}",
             "createDate": CREATED,
         },
@@ -105,7 +105,7 @@ TYPES = {
     ),
     PROFILE: replace(_profile, references={"role": ROLE}),
     POLICY: Facts(
-        id="arn:aws:iam::{account}:policy{path}{name}",
+        id="arn:{partition}:iam::{account}:policy{path}{name}",
         computed={"arn": "{id}", "policyId": "ANPA{hex17}", "attachmentCount": 0},
         defaults={"path": "/"},
         replaces=("name", "namePrefix", "path", "description"),
@@ -143,7 +143,7 @@ TYPES = {
     KEY: Facts(
         id="{hex8}-0000-4000-8000-{hex12}",
         computed={
-            "arn": "arn:aws:kms:{region}:{account}:key/{id}",
+            "arn": "arn:{partition}:kms:{region}:{account}:key/{id}",
             "keyId": "{id}",
             "policy": None,
             "description": "",
@@ -169,7 +169,7 @@ TYPES = {
     ALIAS: Facts(
         id="{name}",
         computed={
-            "arn": "arn:aws:kms:{region}:{account}:{name}",
+            "arn": "arn:{partition}:kms:{region}:{account}:{name}",
             "targetKeyArn": lambda making: (making.world.look(KEY, making["targetKeyId"]) or {}).get("arn"),
         },
         replaces=("name", "namePrefix"),
@@ -183,7 +183,7 @@ TYPES = {
         autoname_format="alias/{name}-{hex7}",
     ),
     SECRET: Facts(
-        id="arn:aws:secretsmanager:{region}:{account}:secret:{name}-{hex6}",
+        id="arn:{partition}:secretsmanager:{region}:{account}:secret:{name}-{hex6}",
         computed={"arn": "{id}", "policy": None},
         defaults={"recoveryWindowInDays": 30, "forceOverwriteReplicaSecret": False},
         replaces=("name", "namePrefix"),

@@ -37,7 +37,7 @@ PROTOCOLS = ("tcp", "udp", "icmp", "icmpv6", "-1")
 
 def arn(service: str, resource: str) -> str:
     """The template of a regional ARN."""
-    return f"arn:aws:{service}:{{region}}:{{account}}:{resource}"
+    return f"arn:{{partition}}:{service}:{{region}}:{{account}}:{resource}"
 
 
 def ec2(prefix: str, noun: str, computed: dict[str, Computed] | None = None, **others: Any) -> Facts:
@@ -225,7 +225,9 @@ TYPES = {
             "vpcEndpointType": rules.one_of(
                 "Gateway", "Interface", "GatewayLoadBalancer", "Resource", "ServiceNetwork"
             ),
-            "serviceName": rules.text(r"(com\.amazonaws|aws)\..+", "a service name such as com.amazonaws.REGION.s3"),
+            "serviceName": rules.text(
+                r"((cn\.)?com\.amazonaws|aws)\..+", "a service name such as com.amazonaws.REGION.s3"
+            ),
             "policy": rules.iam_policy,
         },
         together=(_endpoint,),

@@ -89,6 +89,18 @@ def _metric(inputs: Properties) -> Iterator[CheckFailure]:
         yield CheckFailure("statistic", "give exactly one of statistic and extendedStatistic")
 
 
+def _release_dates(inputs: Properties) -> Iterator[CheckFailure]:
+    """Debian and Ubuntu repositories say no release dates, so that no patch can wait for days or until a date."""
+    system, listed = inputs.get("operatingSystem"), inputs.get("approvalRules")
+    if system not in {"DEBIAN", "UBUNTU"} or not isinstance(listed, list):
+        return
+    for index, rule in enumerate(listed):
+        for name in ("approveAfterDays", "approveUntilDate"):
+            if isinstance(rule, dict) and rule.get(name):  # 0 is what Systems Manager's own baselines have
+                why = f"is not supported for {system}, whose repositories say no release dates; leave it out"
+                yield CheckFailure(f"approvalRules[{index}].{name}", why)
+
+
 def _window(inputs: Properties) -> Iterator[CheckFailure]:
     duration, cutoff = inputs.get("duration"), inputs.get("cutoff")
     if isinstance(duration, int) and isinstance(cutoff, int) and cutoff >= duration:
@@ -157,7 +169,7 @@ TYPES = {
         r"[\w./-]{1,1011}",
         1011,
         "letters, digits and . _ / -",
-        computed={"arn": "arn:aws:ssm:{region}:{account}:parameter/{name}", "version": 1, "keyId": None},
+        computed={"arn": "arn:{partition}:ssm:{region}:{account}:parameter/{name}", "version": 1, "keyId": None},
         defaults={"tier": "Standard", "dataType": "text"},
         rules={
             "type": rules.one_of("String", "StringList", "SecureString"),
@@ -218,6 +230,7 @@ TYPES = {
             "approvalRules[].complianceLevel": rules.one_of("INFORMATIONAL", *SEVERITIES),
             "approvedPatchesComplianceLevel": rules.one_of("INFORMATIONAL", *SEVERITIES),
         },
+        together=(_release_dates,),
         autoname="name",
     ),
     LOG_GROUP: named(
@@ -248,7 +261,7 @@ TYPES = {
             "treatMissingData": rules.one_of("missing", "ignore", "breaching", "notBreaching"),
             "alarmActions": rules.at_most_items(5),
             "okActions": rules.at_most_items(5),
-            "alarmActions[]": rules.text(r"arn:aws:.+", "an ARN"),
+            "alarmActions[]": rules.text(r"arn:aws[a-z-]*:.+", "an ARN"),
         },
         together=(_datapoints, _metric),
     ),
@@ -263,7 +276,7 @@ TYPES = {
     ),
     "aws:cloudwatch/dashboard:Dashboard": Facts(
         id="{dashboardName}",
-        computed={"dashboardArn": "arn:aws:cloudwatch::{account}:dashboard/{dashboardName}"},
+        computed={"dashboardArn": "arn:{partition}:cloudwatch::{account}:dashboard/{dashboardName}"},
         replaces=("dashboardName",),
         rules={
             "dashboardName": rules.text(r"[\w-]{1,255}", "letters, digits, _ and -"),
@@ -298,7 +311,7 @@ TYPES = {
         r"[\w-]{1,256}(\.fifo)?",
         256,
         "letters, digits, _ and -",
-        id="arn:aws:sns:{region}:{account}:{name}",
+        id="arn:{partition}:sns:{region}:{account}:{name}",
         computed={
             "arn": "{id}",
             "owner": "{account}",

@@ -111,9 +111,9 @@ def _bucket() -> Facts:
         id="{bucket}",
         kind=BUCKET,
         computed={
-            "arn": "arn:aws:s3:::{bucket}",
-            "bucketDomainName": "{bucket}.s3.amazonaws.com",
-            "bucketRegionalDomainName": "{bucket}.s3.{region}.amazonaws.com",
+            "arn": "arn:{partition}:s3:::{bucket}",
+            "bucketDomainName": "{bucket}.s3.{dnsSuffix}",
+            "bucketRegionalDomainName": "{bucket}.s3.{region}.{dnsSuffix}",
             "bucketRegion": "{region}",
             "hostedZoneId": "Z3AQBSTGFYJSTF",
             "websiteDomain": None,
@@ -218,7 +218,7 @@ TYPES = {
     ),
     "aws:backup/vault:Vault": Facts(
         id="{name}",
-        computed={"arn": "arn:aws:backup:{region}:{account}:backup-vault:{name}", "recoveryPoints": 0},
+        computed={"arn": "arn:{partition}:backup:{region}:{account}:backup-vault:{name}", "recoveryPoints": 0},
         replaces=("name", "kmsKeyArn"),
         rules={"name": rules.text(r"[A-Za-z0-9_-]{2,50}", "2 to 50 letters, digits, hyphens and underscores")},
         references={"kmsKeyArn": KEY},

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.clouds import Clouds
 from sandbox.clouds.cloud import Cloud
 from sandbox.provider import ProviderError
 from tests.sandbox.clouds.conftest import REGION
@@ -22,6 +23,23 @@ def test_where_one_is(aws: Cloud) -> None:
     assert aws.invoke("aws:index/getPartition:getPartition", {})["partition"] == "aws"
     zones = aws.invoke("aws:index/getAvailabilityZones:getAvailabilityZones", {"state": "available"})
     assert zones["names"] == [f"{REGION}a", f"{REGION}b", f"{REGION}c"]
+
+
+@pytest.mark.parametrize(
+    ("region", "partition", "suffix"),
+    [
+        ("eu-central-1", "aws", "amazonaws.com"),
+        ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
+        ("cn-north-1", "aws-cn", "amazonaws.com.cn"),
+    ],
+)
+def test_a_regions_names_are_those_of_its_partition(clouds: Clouds, region: str, partition: str, suffix: str) -> None:
+    there = clouds.provider("aws").configure({"region": region})
+    answer = there.invoke("aws:index/getPartition:getPartition", {})
+    assert (answer["partition"], answer["dnsSuffix"]) == (partition, suffix)
+    assert answer["reverseDnsPrefix"] == ".".join(reversed(suffix.split(".")))
+    assert str(there.invoke("aws:index/getCallerIdentity:getCallerIdentity", {})["arn"]).split(":")[1] == partition
+    assert there.invoke("aws:index/getRegion:getRegion", {})["endpoint"] == f"ec2.{region}.{suffix}"
 
 
 def test_the_same_question_finds_the_same_image(aws: Cloud) -> None:

@@ -26,6 +26,7 @@ INSTANCE = "aws:ec2/instance:Instance"
 VOLUME = "aws:ebs/volume:Volume"
 ATTACHMENT = "aws:ec2/volumeAttachment:VolumeAttachment"
 ROLE = "aws:iam/role:Role"
+ATTACHED = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 KEY = "aws:kms/key:Key"
 SECRET = "aws:secretsmanager/secret:Secret"
 LOGS = "aws:cloudwatch/logGroup:LogGroup"
@@ -314,6 +315,30 @@ def test_configurations_are_apart_and_share_the_store(clouds: Clouds) -> None:
     near.delete(urn(LOGS, "here"), LOGS, "/db")
     assert far.read(urn(LOGS, "there"), LOGS, id, {}) is not None
     assert far.invoke("aws:index/getCallerIdentity:getCallerIdentity", {})["accountId"] == "210987654321"
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"), [(REGION, "aws"), ("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn")]
+)
+def test_arns_are_those_of_the_regions_partition(clouds: Clouds, region: str, partition: str) -> None:
+    there = clouds.provider("aws").configure({"region": region})
+    _, key = make(there, KEY, "key")
+    _, bucket = make(there, BUCKET, "bucket", bucket="there")
+    _, queue = make(there, PLAIN, "queue", name="there")
+    assert [str(one["arn"]).split(":")[1] for one in (key, bucket, queue)] == [partition] * 3
+    # A policy document that names an ARN of another partition is malformed to IAM, KMS and S3 alike.
+    other = "aws" if partition != "aws" else "aws-cn"
+    for place in (partition, other):
+        statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:{place}:iam::123456789012:root"}, "Action": "kms:*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [{**statement, "Resource": "*"}]})
+        failures = there.check(urn(KEY, "other"), KEY, None, {"policy": document}, b"seed").failures
+        assert [failure.path for failure in failures] == ([] if place == partition else ["policy"])
+    attached = {"role": "machines", "policyArn": f"arn:{other}:iam::aws:policy/AmazonSSMManagedInstanceCore"}
+    (failure,) = there.check(urn(ATTACHED, "a"), ATTACHED, None, attached, b"seed").failures
+    assert failure.path == "policyArn"
+    assert failure.reason.endswith(
+        f"is in the partition {other}, and {region} is in {partition}; write arn:{partition}:…"
+    )
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

@@ -65,6 +65,8 @@ def run_of(backup: Json) -> Json:
         "finishedAt": finished,
         "dependsOn": sorted(needed, key=begun),
         "wal": {"first": archive["start"], "last": archive["stop"]},
+        # Which of the databases that have had the group's name: no part of the manifest.
+        "history": backup["database"]["id"],
     }
 
 
@@ -222,7 +224,8 @@ class Group:
 
     def _write(self, run: Json, previous: Json | None, reference: Json | None) -> tuple[Json, Json]:
         objects = self._objects(run, previous["objects"] if previous else [])
-        manifest = {"version": 1, "group": self._name, **run, "previous": reference, "objects": objects}
+        said = {field: value for field, value in run.items() if field != "history"}
+        manifest = {"version": 1, "group": self._name, **said, "previous": reference, "objects": objects}
         envelope = self._keys.seal(manifest)
         if len(envelope) > MOST_BYTES:
             raise RefusedError(f"{run['run']} has {len(objects)} objects, too many; remedy: split the group")
@@ -268,7 +271,8 @@ class Group:
     def _wal(self, run: Json, backup: list[Json], before: list[Json]) -> list[Json]:
         """What was archived since the previous manifest; by the store's clock, never by ours."""
         archive = [one for one in self._store.below(self._archive) if "/archive.info" not in one["Key"]]
-        if absent := segments(**run["wal"]) - {one["Key"].rpartition("/")[2][:24] for one in archive}:
+        own = re.compile(re.escape(self._archive) + rf"[\d.]+-{run['history']}/.*/" + r"([0-9A-F]{24})-")
+        if absent := segments(**run["wal"]) - {found[1] for one in archive if (found := own.match(one["Key"]))}:
             raise RefusedError(f"{run['run']} needs {min(absent)}, not archived yet; remedy: see archive_command")
         times = [datetime.fromisoformat(one["storedAt"]) for one in before if one["kind"] == "backup"]
         since = min(times or (one["LastModified"] for one in backup)) - UPLOAD_TIME

@@ -1,0 +1,147 @@
+"""Redundancy: packages are installed in the window, on one machine at a time, each behind its own health."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from policies.controls import CHANGE
+from policies.graph import Graph, Resource
+from policies.promises import number
+from policies.rule import Severity, define
+from policies.views.calendars import window_gap_days
+from policies.views.machines import ENVIRONMENT, Machine, machines
+from policies.views.patching import (
+    INSTALL,
+    PATCH,
+    SERVES,
+    TARGET,
+    WINDOW,
+    commands_of,
+    installing_tasks,
+    installs_by_itself,
+    told_to_install,
+)
+
+MOST_DAYS = 31  # between two patch runs
+# What the script must do, in this order: health, the others, packages, a reboot, and the same again after it.
+STEPS = (
+    "set -eu",
+    "/usr/local/sbin/backbuild-healthy --wait ",
+    "if ! others_stand_in; then",
+    "    exit 1",
+    "apt-get -q update",
+    "    upgrade",
+    "step_down",
+    "exit 194",
+)
+HOLDING = 'for package in $HELD; do ! installed "$package" || apt-mark hold "$package"; done'
+
+
+@define(
+    "redundancy",
+    "maintenance-rolls",
+    Severity.HIGH,
+    "Patches go to one machine at a time and stop at the first error",
+    over=installing_tasks,
+    promises=("MNT-1",),
+    controls=CHANGE,
+    remedy="let one task run backbuild-patch, with max_concurrency 1 and max_errors 0 (components/maintenance.py)",
+)
+def maintenance_rolls(graph: Graph, task: Resource) -> str | None:
+    """Two machines that restart together may be two of the same group."""
+    if task.text("taskArn") != "AWS-RunShellScript" or commands_of(task) != [PATCH]:
+        return f"it runs {commands_of(task) or task.text('taskArn')}, which waits for no member's health; {PATCH} does"
+    for limit, right in (("maxConcurrency", "1"), ("maxErrors", "0")):
+        if task.text(limit) != right:
+            return f"{limit} is {task.text(limit) or 'not set'}; {right} is expected"
+    others = [one.name for one in installing_tasks(graph) if one is not task]
+    if others:
+        return f"{', '.join(others)} installs too, on another machine at the same time"
+    return _scheduled(graph, task)
+
+
+def _scheduled(graph: Graph, task: Resource) -> str | None:
+    """What keeps a task from being run on its targets often enough."""
+    window = graph.target(task, "windowId", WINDOW)
+    if window is None or not window.text("schedule"):
+        return "it belongs to no scheduled window"
+    if window.read("enabled") is False:
+        return f"its window {window.name} is not enabled"
+    gap = window_gap_days(window.text("schedule"))
+    if gap is None or gap > MOST_DAYS:
+        how = "a schedule that is not understood" if gap is None else f"one that leaves {gap:g} days"
+        return f"its window {window.name} has {how}: {window.text('schedule')}; {MOST_DAYS} days at most are expected"
+    return None if graph.targets(task, "targets", TARGET) else "it patches no target of its window"
+
+
+@define(
+    "redundancy",
+    "maintenance-finds-every-machine",
+    Severity.MEDIUM,
+    "Every machine is patched",
+    over=machines,
+    promises=("MNT-1",),
+    controls=CHANGE,
+    remedy="let the target of the patching task select the tag that every instance has (components/maintenance.py)",
+)
+def maintenance_finds(graph: Graph, machine: Machine) -> str | None:
+    """A machine that no window patches keeps every hole that Debian has closed since it booted."""
+    for task in installing_tasks(graph):
+        for target in graph.targets(task, "targets", TARGET):
+            for chosen in target.items("targets"):
+                key, values = chosen.text("key"), chosen.words("values")
+                if key.startswith("tag:") and machine.instance.text(f"tags.{key.removeprefix('tag:')}") in values:
+                    return None
+    return "no target of a task that patches selects it"
+
+
+@define(
+    "redundancy",
+    "patches-come-in-the-window",
+    Severity.HIGH,
+    "Nothing installs packages or restarts services outside the maintenance window and its health gate",
+    over=machines,
+    promises=("MNT-1", "RED-2"),
+    controls=CHANGE,
+    remedy="keep apt's own timers off (60backbuild), and let only the window run backbuild-patch",
+)
+def patches_in_window(graph: Graph, machine: Machine) -> str | None:
+    """A fix that comes by itself comes to all members of a group within the same hours, whatever becomes of them."""
+    outside = next(chain(installs_by_itself(machine), told_to_install(graph)), None)
+    return outside or _wrong_inside(machine)
+
+
+def _wrong_inside(machine: Machine) -> str | None:
+    """What is wrong with how the machine patches itself in the window."""
+    lines = machine.file(PATCH).splitlines()
+    at = -1
+    for step in STEPS:
+        following = [index for index, line in enumerate(lines) if index > at and line.startswith(step)]
+        if not following:
+            return f"{PATCH} does not go through {step.strip()!r} in its place"
+        at = following[0]
+    waits = next(line for line in lines if line.startswith(STEPS[1])).removeprefix(STEPS[1])
+    if not waits.isdigit() or int(waits) < (least := number("MNT-1", "health_seconds")):
+        return f"{PATCH} does not wait {least:g} s for health, alone on its line and ending the script"
+    return None
+
+
+@define(
+    "redundancy",
+    "patches-hold-the-database-back",
+    Severity.HIGH,
+    "What serves is rolled through the gates, and no patch run's business",
+    over=machines,
+    promises=("MNT-1",),
+    controls=CHANGE,
+    remedy="list it among what is held (machines/files.py: _SERVING and _VENDORS)",
+)
+def patches_hold_back(_: Graph, machine: Machine) -> str | None:
+    """A patch run that upgrades PostgreSQL restarts the leader, in every group it comes to."""
+    held = machine.figure(ENVIRONMENT, "HELD").split()
+    missing = [name for name in SERVES[machine.role] if not any(one.startswith(name) for one in held)]
+    if missing:
+        return f"{ENVIRONMENT}: HELD does not hold back {', '.join(missing)}"
+    if HOLDING not in machine.file(INSTALL).splitlines():
+        return f"{INSTALL} does not run {HOLDING}"
+    return None

@@ -1,0 +1,89 @@
+"""What installs packages on a machine, and when: computed from its files and from what Systems Manager runs there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from policies.graph import Graph, Resource
+from policies.views.machines import CONSENSUS, COORDINATOR, ENVIRONMENT, GATE, GATEWAY, WORKER, Machine
+
+WINDOW: Final = "aws:ssm/maintenanceWindow:MaintenanceWindow"
+TARGET: Final = "aws:ssm/maintenanceWindowTarget:MaintenanceWindowTarget"
+TASK: Final = "aws:ssm/maintenanceWindowTask:MaintenanceWindowTask"
+
+PATCH: Final = "/usr/local/sbin/backbuild-patch"
+INSTALL: Final = "/usr/local/sbin/backbuild-install"
+APT: Final = "/etc/apt/apt.conf.d/"
+TUNNEL: Final = "/etc/systemd/system/backbuild-tunnel.service"
+# What installs when it is run: the script of the first boot, that of the window, and what both are made of.
+INSTALLERS: Final = (
+    INSTALL,
+    PATCH,
+    "/usr/local/lib/backbuild/repositories",
+    "/usr/local/lib/backbuild/vendors",
+)
+INSTALLING: Final = re.compile(
+    r"\b(apt|apt-get|aptitude|dpkg\s+-i|unattended-upgrades?|needrestart|snap|pip3?|backbuild-patch|backbuild-install"
+    r"|cloudflared\s+update)\b"
+)
+ADVICE: Final = re.compile(r'"[^"`\n]*; remedy: [^"$`\n]*"')  # a message to a person runs nothing
+# By role: what serves, so that its update restarts the service.
+SERVES: Final = {
+    CONSENSUS: ("etcd-server",),
+    COORDINATOR: ("postgresql-", "patroni", "pgbackrest"),
+    WORKER: ("postgresql-", "patroni", "pgbackrest"),
+    GATEWAY: ("haproxy", "cloudflared"),
+}
+
+
+def apt_settings(machine: Machine) -> dict[str, str]:
+    """What apt is told by the machine's files, option in lower case to value; a later file's word counts."""
+    found: dict[str, str] = {}
+    for path in sorted(path for path in machine.files if path.startswith(APT)):
+        for option, value in re.findall(r'^\s*([\w:-]+)\s+"([^"]*)"\s*;', machine.files[path], re.MULTILINE):
+            found[option.lower()] = value
+    return found
+
+
+def installs_by_itself(machine: Machine) -> Iterator[str]:
+    """What on the machine installs packages without being told to, or is written so that this cannot be said."""
+    structured = [path for path in machine.files if path.startswith(APT) and re.search(r"[{}#]", machine.files[path])]
+    yield from (f"{path} has a block or a directive, which no rule reads" for path in structured)
+    if apt_settings(machine).get("apt::periodic::enable") != "0":
+        yield f'{APT}: APT::Periodic::Enable is not "0", so that apt installs every day what there is'
+    for name in ("PACKAGES", "SERVICES"):
+        words = machine.figure(ENVIRONMENT, name).split()
+        yield from (f"{ENVIRONMENT}: {name} has {word}" for word in words if INSTALLING.search(word))
+    for path, content in machine.files.items():
+        if path in INSTALLERS or path.startswith((APT, ENVIRONMENT)):
+            continue
+        if found := INSTALLING.search(ADVICE.sub("", content)):
+            yield f"{path} runs {found[0]}"
+    if TUNNEL in machine.files and "--no-autoupdate" not in machine.files[TUNNEL]:
+        yield f"{TUNNEL}: cloudflared updates itself without --no-autoupdate"
+
+
+def told_to_install(graph: Graph) -> Iterator[str]:
+    """Associations that run anything but a health gate's command: Systems Manager runs them when it likes."""
+    for association in graph.of(GATE):
+        if association.text("name") != "AWS-RunShellScript" or INSTALLING.search(
+            association.text("parameters.commands")
+        ):
+            yield f"{association.label} runs {association.text('name')} outside the window"
+
+
+def commands_of(task: Resource) -> list[str]:
+    """The lines that a maintenance task has machines run."""
+    given = task.items("taskInvocationParameters.runCommandParameters.parameters")
+    return [line for one in given if one.text("name") == "commands" for line in one.words("values")]
+
+
+def installing_tasks(graph: Graph) -> list[Resource]:
+    """Maintenance tasks that install packages: those that patch by AWS' own documents, or run what installs."""
+    return [
+        task
+        for task in graph.of(TASK)
+        if task.text("taskArn") != "AWS-RunShellScript" or any(INSTALLING.search(line) for line in commands_of(task))
+    ]

@@ -1,0 +1,57 @@
+"""The platform in GovCloud: everything that it names is in that partition."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from components.partitions import partition_of, refusal_of
+from policies.mutation.trial import firing
+from policies.sources import from_export
+from tests.components.project import Deployed, Project
+
+GOV = {
+    "database.region": "us-gov-west-1",
+    "database.zones": ["us-gov-west-1a", "us-gov-west-1b", "us-gov-west-1c"],
+    "backups.jurisdiction": "fedramp",
+    "backups.replica.jurisdiction": "eu",
+    "backups.offsite.region": "us-gov-east-1",
+}
+
+
+@pytest.mark.parametrize(
+    ("region", "partition", "runs"),
+    [
+        ("eu-central-1", "aws", True),
+        ("us-east-1", "aws", True),
+        ("us-gov-west-1", "aws-us-gov", True),
+        ("cn-north-1", "aws-cn", False),
+        ("us-iso-east-1", "aws-iso", False),
+        ("us-isob-east-1", "aws-iso-b", False),
+    ],
+)
+def test_a_region_is_in_one_partition_and_runs_the_platform_or_not(region: str, partition: str, runs: bool) -> None:
+    assert partition_of(region) == partition
+    assert (refusal_of(region) is None) == runs
+
+
+@pytest.fixture(scope="module")
+def govcloud(project: Project) -> Deployed:
+    """Staging in GovCloud, brought up."""
+    project.configure("gov", GOV, like="staging")
+    return Deployed(project.up("gov"), project.state("gov"), project.run("export", "gov", "--show-secrets"))
+
+
+def test_every_arn_is_in_the_partition_of_its_region(govcloud: Deployed) -> None:
+    arns = set(re.findall(r"arn:(aws[a-z-]*):([a-z0-9-]+):", json.dumps(govcloud.state)))
+    assert {partition for partition, _ in arns} == {"aws-us-gov"}
+    assert {"iam", "kms", "s3", "secretsmanager", "sns"} <= {service for _, service in arns}
+
+
+def test_the_rules_hold_in_govcloud_as_elsewhere(govcloud: Deployed, staging: Deployed) -> None:
+    found, expected = (
+        firing(from_export(json.dumps(stack.state).encode(), "state").graph) for stack in (govcloud, staging)
+    )
+    assert found == expected

@@ -1,0 +1,144 @@
+"""A group made anew under an old name is backed up: the machine's own scripts, real PostgreSQL and real pgBackRest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.machines.stacks import contents, member, stack
+
+from .backup_world import GROUP
+from .postgres import programs, unprivileged
+from .repository import Folder, Repository, repository
+
+BACKUP = "/usr/local/sbin/backbuild-backup"
+AGE = "/usr/local/lib/backbuild/backup-age"
+WAITING = "/usr/local/lib/backbuild/wal-waiting"
+UP = 77  # seconds since the boot
+
+
+@pytest.fixture
+def made() -> Iterator[Repository]:
+    with repository() as found:
+        yield found
+
+
+def on_the_leader(made: Repository, path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the machine's scripts, where Patroni says that the member leads."""
+    topology = stack("prod")
+    script = contents(topology, member(topology, f"{GROUP}-0"))[path]
+    system = made.server.sql("SELECT system_identifier FROM pg_control_system()", "postgres")
+    (made.folder / "default").write_text(f"ADDRESS=127.0.0.1\nMEMBER={GROUP}-0\nGROUP={GROUP}\nDATA={made.folder}\n")
+    (made.folder / "spool").mkdir(exist_ok=True)
+    if os.getuid() == 0:
+        shutil.chown(made.folder / "spool", "postgres", "postgres")
+    (made.folder / "uptime").write_text(f"{UP}.00 1.00\n")
+    for there, here in {
+        "/etc/default/backbuild": f"{made.folder}/default",
+        "/proc/uptime": f"{made.folder}/uptime",
+        "exec python3 /usr/local/lib/backbuild/manifest.py": "exec true",  # signed for by the caller
+        "runuser -u postgres -- ": "",
+        "/var/lib/backbuild/postgresql/17": str(made.server.data),
+    }.items():
+        script = script.replace(there, here)
+    stubs = made.folder / "bin"
+    stubs.mkdir(exist_ok=True)
+    for name, body in {
+        "curl": f'case "$*" in *-o*) ;; *) echo \'{{"database_system_identifier": "{system}"}}\';; esac',
+        "pgbackrest": f'exec /usr/bin/pgbackrest --config={made.configuration} "$@"',
+    }.items():
+        (stubs / name).write_text(f"#!/bin/sh\n{body}\n")
+        (stubs / name).chmod(0o755)
+    return subprocess.run(
+        ["sh", "-s", *arguments],
+        **unprivileged(),
+        cwd="/",
+        input=script,
+        env={"PATH": f"{stubs}:{programs()}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def figure(made: Repository, path: str) -> int:
+    done = on_the_leader(made, path)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def archived(made: Repository) -> str:
+    """The histories of the archive that hold WAL."""
+    keys = [
+        one["Key"] for one in Folder(made.bucket).below(f"hourly/archive/{GROUP}/") if "/archive.info" not in one["Key"]
+    ]
+    return " ".join(sorted({key.split("/")[3].partition("-")[2] for key in keys}))
+
+
+def test_a_group_made_anew_is_backed_up_beside_what_was_there(made: Repository) -> None:
+    done = on_the_leader(made, BACKUP, "full")
+    assert done.returncode == 0, done.stderr
+    first = made.sign()
+    made.server.sql("CREATE TABLE facts AS SELECT 1 AS life", "postgres")
+    before = {one["Key"]: made.bucket.joinpath(one["Key"]).read_bytes() for one in Folder(made.bucket).below("")}
+
+    made.make_anew()
+    made.server.sql("CREATE TABLE facts AS SELECT 2 AS life", "postgres")
+    # Nothing of this life is backed up yet, however young the other life's backup is; and its WAL waits.
+    assert figure(made, AGE) == UP
+    made.server.sql("SELECT pg_switch_wal()", "postgres")
+    made.server.wait_for("SELECT failed_count > 0 FROM pg_stat_archiver")
+    waiting = made.server.data / "pg_wal/archive_status"
+    oldest = min(waiting.glob("*.ready"))
+    subprocess.run(["touch", "-d", "-1000 seconds", oldest], check=True)
+    assert 1000 <= figure(made, WAITING) < 1100
+
+    done = on_the_leader(made, BACKUP, "incr")
+    assert done.returncode == 0, done.stderr
+    second = made.sign()
+    made.server.wait_for("SELECT last_archived_time > coalesce(last_failed_time, '-infinity') FROM pg_stat_archiver")
+    assert archived(made) == "1 2"
+    assert figure(made, AGE) < UP
+    assert figure(made, WAITING) < 900
+    # The first of a life is full, also where an increment was asked for; and the next one is the increment.
+    assert second.endswith("F")
+    assert on_the_leader(made, BACKUP, "incr").returncode == 0
+    third = made.sign()
+    assert third.startswith(f"{second}_")
+
+    # No byte of the former life is gone or other, but for pgBackRest's own indexes, which name both lives.
+    after = {one["Key"]: made.bucket.joinpath(one["Key"]).read_bytes() for one in Folder(made.bucket).below("")}
+    changed = {key for key, body in before.items() if after.get(key) != body}
+    assert {Path(key).name.removesuffix(".copy") for key in changed} <= {"archive.info", "backup.info"}
+
+    # Each life restores.
+    held = {key.removeprefix("hourly/"): body for key, body in after.items() if key.startswith("hourly/")}
+    for run, life in ((first, "1"), (third, "2")):
+        options = ("--type=immediate", "--target-action=promote", f"--set={run}")
+        with made.restored(held, *options) as restored:
+            restored.wait_for("SELECT NOT pg_is_in_recovery()")
+            if life == "2":
+                assert restored.sql("SELECT life FROM facts", "postgres") == life
+            else:  # backed up before the table was made
+                assert restored.sql("SELECT count(*) FROM pg_tables WHERE tablename = 'facts'", "postgres") == "0"
+
+
+def test_a_manifest_is_not_written_for_wal_that_only_the_former_life_archived(made: Repository) -> None:
+    """Both lives begin with the same segment names."""
+    assert on_the_leader(made, BACKUP, "full").returncode == 0
+    made.sign()
+    made.make_anew()
+    assert on_the_leader(made, BACKUP, "full").returncode == 0
+    own = made.bucket / "hourly/archive" / GROUP
+    (newer,) = (path for path in own.iterdir() if path.name.endswith("-2"))
+    for segment in newer.rglob("0*-*"):
+        if segment.is_file():
+            segment.unlink()
+    with pytest.raises(AssertionError, match="not archived yet; remedy: see archive_command"):
+        made.sign()

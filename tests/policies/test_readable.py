@@ -17,7 +17,7 @@ URN = "urn:pulumi:prod::backbuild::{type}::one"
 VERSION = "cloudflare:index/workerVersion:WorkerVersion"
 QUEUE = "cloudflare:index/queue:Queue"
 LATER = min(UNKNOWNS)
-BINDINGS: list[dict[str, Any]] = [
+BINDINGS: list[Any] = [
     {"name": "DB", "type": "d1", "id": LATER},
     {"name": "SENDER", "type": "plain_text", "text": "a@example.com"},
     {"name": "GROUPS", "type": "json", "json": "[]"},

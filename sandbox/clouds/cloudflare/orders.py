@@ -19,7 +19,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from sandbox.clouds.facts import Making, World
 from sandbox.values import Properties
@@ -97,8 +97,7 @@ def access_application(making: Making) -> str | None:
 
 def database_answers(making: Making) -> str | None:
     """Why Hyperdrive cannot connect; a database outside the account's zones is taken to answer."""
-    origin = making.get("origin")
-    host = origin.get("host") if isinstance(origin, dict) else None
+    host: object = cast("dict[str, object]", making.get("origin") or {}).get("host")
     zone = _zone_of(making.world, host) if isinstance(host, str) else None
     if not isinstance(host, str) or zone is None:
         return None
@@ -132,9 +131,8 @@ def _unreachable(world: World, host: str) -> str | None:
 
 
 def _hosts(config: Properties) -> Iterator[Any]:
-    inner: Any = config.get("config")
-    for rule in inner.get("ingresses") or () if isinstance(inner, dict) else ():
-        yield rule.get("hostname")
+    inner = cast("dict[str, Any]", config.get("config") or {})
+    yield from (rule.get("hostname") for rule in cast("list[dict[str, Any]]", inner.get("ingresses") or []))
 
 
 def _connectors(world: World, tunnel: str) -> Iterator[str]:
@@ -142,8 +140,8 @@ def _connectors(world: World, tunnel: str) -> Iterator[str]:
     held = [
         str(one["secretId"]) for one in world.of_type(SECRET_VERSION) if _tunnel_of(one.get("secretString")) == tunnel
     ]
-    roles = {one["role"] for one in world.of_type(ROLE_POLICY) for arn in held if arn in str(one.get("policy"))}
-    profiles = {one["name"] for one in world.of_type(PROFILE) if one.get("role") in roles}
+    roles = {str(one["role"]) for one in world.of_type(ROLE_POLICY) for arn in held if arn in str(one.get("policy"))}
+    profiles = {str(one["name"]) for one in world.of_type(PROFILE) if one.get("role") in roles}
     healthy = {
         value for gate in world.of_type(GATE) for target in _targets(gate) for value in target.get("values") or ()
     }
@@ -153,8 +151,7 @@ def _connectors(world: World, tunnel: str) -> Iterator[str]:
 
 
 def _targets(gate: Properties) -> list[dict[str, Any]]:
-    found: Any = gate.get("targets")
-    return found if isinstance(found, list) else []
+    return cast("list[dict[str, Any]]", gate.get("targets") or [])
 
 
 def _tunnel_of(token: Any) -> str | None:
@@ -163,4 +160,4 @@ def _tunnel_of(token: Any) -> str | None:
         document: Any = json.loads(base64.b64decode(str(token), validate=True))
     except (binascii.Error, ValueError):
         return None
-    return document.get("t") if isinstance(document, dict) else None
+    return str(cast("dict[str, Any]", document).get("t")) if isinstance(document, dict) else None

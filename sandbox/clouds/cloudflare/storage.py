@@ -7,7 +7,7 @@ Limits: https://developers.cloudflare.com/r2/buckets/create-buckets/, …/queues
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from sandbox.clouds import rules
 from sandbox.clouds.cloudflare import orders
@@ -58,7 +58,7 @@ def _queue_name(making: Making) -> Value:
 
 def _read_replication(making: Making) -> str | None:
     """Replication is an update's business: a new database has none, and an update must say which it is to have."""
-    mode = (making.get("readReplication") or {}).get("mode")
+    mode: object = cast("dict[str, object]", making.get("readReplication") or {}).get("mode")
     if making.before is None and mode == "auto":
         return "readReplication 'auto' is only taken by an update; make the database with 'disabled', then change it"
     if making.before is not None and mode is None:

@@ -64,8 +64,8 @@ def _bindings(inputs: Properties) -> Iterator[CheckFailure]:
 
 def _by_name(outputs: Properties) -> Properties:
     """The API answers bindings in the order of their names, whatever order they were given in."""
-    listed = cast(list[dict[str, str]], outputs.get("bindings") or [])
-    return {**outputs, "bindings": sorted(listed, key=lambda one: one["name"])} if listed else outputs
+    listed = cast(list[Properties], outputs.get("bindings") or [])
+    return {**outputs, "bindings": [*sorted(listed, key=lambda one: str(one["name"]))]} if listed else outputs
 
 
 def _content(inputs: Properties) -> Iterator[CheckFailure]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.clouds.cloud import Cloud
-from sandbox.values import UNKNOWN, Secret
+from sandbox.values import UNKNOWN, Properties, Secret
 from tests.sandbox.clouds.conftest import ACCOUNT_ID, urn
 
 QUEUE = "cloudflare:index/queue:Queue"
@@ -13,8 +13,8 @@ VERSION = "cloudflare:index/workerVersion:WorkerVersion"
 
 def test_the_text_of_every_binding_is_sensitive(cloudflare: Cloud) -> None:
     where = urn(VERSION, "one")
-    binding = {"name": "A", "type": "plain_text", "text": "a"}
-    given = {"accountId": ACCOUNT_ID, "workerId": UNKNOWN, "bindings": [binding]}
+    binding: Properties = {"name": "A", "type": "plain_text", "text": "a"}
+    given: Properties = {"accountId": ACCOUNT_ID, "workerId": UNKNOWN, "bindings": [binding]}
     checked = cloudflare.check(where, VERSION, None, given, b"")
     assert not checked.failures
     assert checked.inputs["bindings"] == [{**binding, "text": Secret("a")}]
@@ -25,19 +25,23 @@ def test_the_text_of_every_binding_is_sensitive(cloudflare: Cloud) -> None:
 
 def test_what_a_cloud_fills_in_is_unknown_before_and_kept_after(cloudflare: Cloud) -> None:
     where = urn(QUEUE, "one")
-    given = {"accountId": ACCOUNT_ID, "queueName": "one", "settings": {"messageRetentionPeriod": 60}}
+    given: Properties = {"accountId": ACCOUNT_ID, "queueName": "one", "settings": {"messageRetentionPeriod": 60}}
     _, planned = cloudflare.create(where, QUEUE, given, preview=True)
     assert planned["settings"] == {"messageRetentionPeriod": 60, "deliveryDelay": UNKNOWN, "deliveryPaused": UNKNOWN}
     id, made = cloudflare.create(where, QUEUE, given, preview=False)
     assert made["settings"] == {"messageRetentionPeriod": 60, "deliveryDelay": 0, "deliveryPaused": False}
-    changed = {**given, "settings": {"messageRetentionPeriod": 90}}
+    changed: Properties = {**given, "settings": {"messageRetentionPeriod": 90}}
     updated = cloudflare.update(where, QUEUE, id, made, changed, preview=True)
     assert updated["settings"] == {"messageRetentionPeriod": 90, "deliveryDelay": 0, "deliveryPaused": False}
 
 
 def test_the_status_of_a_token_is_unknown_before(cloudflare: Cloud) -> None:
-    policy = {"effect": "allow", "permissionGroups": [{"id": "a" * 32}], "resources": '{"com.cloudflare.x": "*"}'}
-    given = {"accountId": ACCOUNT_ID, "name": "one", "policies": [policy]}
+    policy: Properties = {
+        "effect": "allow",
+        "permissionGroups": [{"id": "a" * 32}],
+        "resources": '{"com.cloudflare.x": "*"}',
+    }
+    given: Properties = {"accountId": ACCOUNT_ID, "name": "one", "policies": [policy]}
     assert cloudflare.create(urn(TOKEN, "one"), TOKEN, given, preview=True)[1]["status"] is UNKNOWN
     assert cloudflare.create(urn(TOKEN, "one"), TOKEN, given, preview=False)[1]["status"] == "active"
 

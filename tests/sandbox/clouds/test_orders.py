@@ -129,7 +129,7 @@ def test_a_worker_without_a_deployment_cannot_be_used(make: Make, cloudflare: Cl
 
 
 def test_an_application_needs_a_zone_for_its_domain(make: Make, cloudflare: Cloud) -> None:
-    application = {**ACCOUNT, "name": "a", "type": "self_hosted", "domain": HOST}
+    application: dict[str, Any] = {**ACCOUNT, "name": "a", "type": "self_hosted", "domain": HOST}
     with pytest.raises(ProviderError, match="in no zone of the account"):
         make("Application", **application)
     zone(make, cloudflare)
@@ -137,7 +137,7 @@ def test_an_application_needs_a_zone_for_its_domain(make: Make, cloudflare: Clou
 
 
 def test_hyperdrive_is_refused_until_the_database_answers(make: Make, cloudflare: Cloud) -> None:
-    hyperdrive = {
+    hyperdrive: dict[str, Any] = {
         **ACCOUNT,
         "name": "h",
         "origin": {"scheme": "postgresql", "host": HOST, "database": "d", "user": "u"},
@@ -178,7 +178,7 @@ def test_read_replication_is_taken_by_an_update_and_never_taken_away(make: Make,
     assert found.inputs["readReplication"] == {"mode": "disabled"}
     with pytest.raises(ProviderError, match="7400"):
         cloudflare.update(urn(type, "a"), type, id, outputs, {**ACCOUNT, "name": "a"}, preview=False)
-    news = {**ACCOUNT, "name": "a", "readReplication": {"mode": "auto"}}
+    news: Properties = {**ACCOUNT, "name": "a", "readReplication": {"mode": "auto"}}
     cloudflare.update(urn(type, "a"), type, id, outputs, news, preview=False)
 
 

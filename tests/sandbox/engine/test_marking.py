@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from sandbox.engine.steps import keep_secret
 from sandbox.engine.transfer import veiled
-from sandbox.values import UNKNOWN, Secret
+from sandbox.values import UNKNOWN, Properties, Secret
 
 
 def test_a_list_with_one_secret_is_one_secret() -> None:
-    given = {"list": [{"a": "x"}, {"a": Secret("y")}], "object": {"a": "x", "b": Secret("y")}, "plain": ["z"]}
-    plain = {"list": [{"a": "x"}, {"a": "y"}], "object": {"a": "x", "b": "y"}, "plain": ["z"]}
-    expected = {"list": Secret(plain["list"]), "object": {"a": "x", "b": Secret("y")}, "plain": ["z"]}
+    given: Properties = {
+        "list": [{"a": "x"}, {"a": Secret("y")}],
+        "object": {"a": "x", "b": Secret("y")},
+        "plain": ["z"],
+    }
+    plain: Properties = {"list": [{"a": "x"}, {"a": "y"}], "object": {"a": "x", "b": "y"}, "plain": ["z"]}
+    expected: Properties = {"list": Secret(plain["list"]), "object": {"a": "x", "b": Secret("y")}, "plain": ["z"]}
     assert keep_secret(plain, given) == expected
 
 
@@ -19,8 +23,10 @@ def test_what_the_provider_marks_inside_a_secret_makes_no_second_one() -> None:
 
 
 def test_a_plan_shows_what_the_program_gave_in_the_clear() -> None:
-    declared = {"list": [{"name": "a", "text": "shown", "id": UNKNOWN}, {"name": "b", "text": Secret("hidden")}]}
-    held = {
+    declared: Properties = {
+        "list": [{"name": "a", "text": "shown", "id": UNKNOWN}, {"name": "b", "text": Secret("hidden")}]
+    }
+    held: Properties = {
         "list": Secret(
             [{"name": "a", "text": "shown", "id": UNKNOWN, "filled": 1}, {"name": "b", "text": "hidden", "id": None}]
         ),

@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Input, Output, ResourceOptions
@@ -53,9 +54,8 @@ class StatusPage(ComponentResource):
             opts=ResourceOptions(parent=self, protect=settings.protect),
         )
         # Not `Output.all`, which makes a list of no operators.
-        self.operator_tokens = Output.from_input(
-            {operator: generated(f"{name}-operator-{operator}", own) for operator in settings.status.operators}
-        )
+        tokens = {operator: generated(f"{name}-operator-{operator}", own) for operator in settings.status.operators}
+        self.operator_tokens = cast("Output[dict[str, str]]", Output.from_input(tokens))
         # Every webhook contact's secret follows from it: losing it makes each of them enter a new one.
         webhook_key = generated(f"{name}-webhook-key", ResourceOptions(parent=self, protect=settings.protect))
         sending = cloudflare.EmailSendingSubdomain(name, zone_id=args.zone_id, name=hostnames.notifications, opts=own)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Input, Output, ResourceOptions
@@ -31,6 +32,10 @@ class EdgeWorkerArgs:
     schedules: Sequence[str] = ()
     rollout: Rollout = field(default_factory=Rollout)
     cpu_ms: int | None = None
+
+
+def _name(binding: Any) -> str:
+    return binding["name"]
 
 
 class EdgeWorker(ComponentResource):
@@ -75,7 +80,7 @@ class EdgeWorker(ComponentResource):
                 for module in modules
             ],
             # In the order in which the API answers them: the provider compares by index, and a refresh would replace.
-            bindings=sorted(args.bindings, key=lambda binding: str(binding["name"])),
+            bindings=sorted(args.bindings, key=_name),
             limits=None if args.cpu_ms is None else {"cpu_ms": args.cpu_ms},
             compatibility_date=COMPATIBILITY_DATE,
             compatibility_flags=list(COMPATIBILITY_FLAGS),

@@ -121,7 +121,8 @@ def _wrong_inside(machine: Machine) -> str | None:
             return f"{PATCH} does not go through {step.strip()!r} in its place"
         at = following[0]
     waits = next(line for line in lines if line.startswith(STEPS[1])).removeprefix(STEPS[1])
-    if not waits.isdigit() or int(waits) < (least := number("MNT-1", "health_seconds")):
+    least = number("MNT-1", "health_seconds")
+    if not waits.isdigit() or int(waits) < least:
         return f"{PATCH} does not wait {least:g} s for health, alone on its line and ending the script"
     return None
 

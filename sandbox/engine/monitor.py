@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar, cast
 
 import grpc
 from google.protobuf import empty_pb2
@@ -221,7 +221,7 @@ def serve(deployment: Deployment, watcher: Watcher) -> Generator[str]:
 
 def _goal(urn: str, request: resource_pb2.RegisterResourceRequest) -> Goal:
     _refuse_unsupported(urn, request)
-    specified: Iterable[Any] = request.aliases
+    specified = cast("Iterable[Any]", request.aliases)
     return Goal(
         urn=urn,
         type=request.type,

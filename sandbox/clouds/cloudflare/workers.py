@@ -6,7 +6,7 @@ Limits: https://developers.cloudflare.com/workers/platform/limits/, …/workers/
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 from sandbox.clouds import rules
 from sandbox.clouds.cloudflare import orders
@@ -15,7 +15,7 @@ from sandbox.clouds.cloudflare.zones import HOSTNAME
 from sandbox.clouds.facts import Facts, Rule, matching
 from sandbox.clouds.schedules import worker_cron
 from sandbox.provider import CheckFailure
-from sandbox.values import Properties
+from sandbox.values import Properties, Value
 
 SCRIPT = "cloudflare:index/workersScript:WorkersScript"
 WORKER = "cloudflare:index/worker:Worker"
@@ -64,8 +64,9 @@ def _bindings(inputs: Properties) -> Iterator[CheckFailure]:
 
 def _by_name(outputs: Properties) -> Properties:
     """The API answers bindings in the order of their names, whatever order they were given in."""
-    listed = cast(list[Properties], outputs.get("bindings") or [])
-    return {**outputs, "bindings": [*sorted(listed, key=lambda one: str(one["name"]))]} if listed else outputs
+    listed = cast("list[dict[str, Any]]", outputs.get("bindings") or [])
+    ordered = cast(Value, sorted(listed, key=lambda one: str(one["name"])))
+    return {**outputs, "bindings": ordered} if listed else outputs
 
 
 def _content(inputs: Properties) -> Iterator[CheckFailure]:

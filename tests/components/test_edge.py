@@ -326,6 +326,7 @@ def test_every_member_is_watched(prod: Deployed):
             ("Healthy", True),
             ("DataDiskUsedPercent", member.volume_gib is not None),
             ("ReplicationLagBytes", group.citus_group is not None),
+            ("WalWaitingSeconds", group.citus_group is not None),
         )
         if watched
     } | {f"alarms-{group.name}-backup" for group in topology.database_groups}

@@ -28,7 +28,7 @@ class Maintenance(ComponentResource):
 
     Makes: the SSM maintenance window; its target, every machine of the platform; and the task that patches one machine
     at a time, each behind its own health, and stops at the first error. It is the only thing that installs packages on
-    a machine that runs (docs/adr/0018-one-way-to-patch.md).
+    a machine that runs (docs/adr/0024-one-way-to-patch.md).
     """
 
     def __init__(self, name: str, args: MaintenanceArgs, opts: ResourceOptions | None = None) -> None:

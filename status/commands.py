@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
-from rich.console import Console
-from rich.text import Text
 
+from console import tables
 from console.errors import CommandError, InputError
-from console.tables import cell, table
+from console.tables import Table
 from status import report, uptime
 from status.client import PATIENCE_SECONDS, client_of
 
@@ -27,7 +27,7 @@ def sla(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(report.document(account, differences)))
     else:
-        report.show(Console(highlight=False), account, differences)
+        report.show(account, differences)
     return 1 if differences else 0
 
 
@@ -82,7 +82,16 @@ def resolve_incident(options: argparse.Namespace) -> int:
 def list_incidents(options: argparse.Namespace) -> int:
     """`incidents list`."""
     answer = client_of(options.url).get("incidents")
-    return _listed(options, answer, "incidents", ("id", "status", "impact", "title", "components", "startedAt"))
+    columns = {
+        "id": "id",
+        "status": "status",
+        "impact": "impact",
+        "startedAt": "started",
+        "resolvedAt": "resolved",
+        "components": "components",
+        "title": "title",
+    }
+    return _listed(options, answer, "incidents", columns, prose=("title",))
 
 
 def plan_maintenance(options: argparse.Namespace) -> int:
@@ -109,8 +118,16 @@ def say_of_maintenance(options: argparse.Namespace) -> int:
 def list_maintenance(options: argparse.Namespace) -> int:
     """`maintenance list`."""
     answer = client_of(options.url).get("maintenances")
-    columns = ("id", "status", "emergency", "title", "components", "startsAt", "endsAt")
-    return _listed(options, answer, "maintenances", columns)
+    columns = {
+        "id": "id",
+        "status": "status",
+        "emergency": "emergency",
+        "startsAt": "starts",
+        "endsAt": "ends",
+        "components": "components",
+        "title": "title",
+    }
+    return _listed(options, answer, "maintenances", columns, prose=("title",))
 
 
 def add_contact(options: argparse.Namespace) -> int:
@@ -136,13 +153,32 @@ def remove_contact(options: argparse.Namespace) -> int:
 def list_contacts(options: argparse.Namespace) -> int:
     """`contacts list`."""
     answer = client_of(options.url).get("contacts")
-    return _listed(options, answer, "contacts", ("id", "name", "channel", "address", "components", "minimum"))
+    for contact in answer["contacts"]:
+        contact["shown"] = contact["components"] or "all"
+    columns = {
+        "id": "id",
+        "name": "name",
+        "channel": "channel",
+        "address": "address",
+        "shown": "components",
+        "minimum": "minimum",
+        "createdAt": "added",
+    }
+    return _listed(options, answer, "contacts", columns, prose=("name",))
 
 
 def list_deliveries(options: argparse.Namespace) -> int:
     """`deliveries list`."""
     answer = client_of(options.url).get("deliveries", state=options.state)
-    return _listed(options, answer, "deliveries", ("update", "contact", "name", "type", "attempts", "failure"))
+    columns = {
+        "update": "update",
+        "contact": "contact",
+        "type": "type",
+        "attempts": "attempts",
+        "failure": "failure",
+        "name": "name",
+    }
+    return _listed(options, answer, "deliveries", columns, prose=("name",))
 
 
 def retry_delivery(options: argparse.Namespace) -> int:
@@ -155,7 +191,8 @@ def audit(options: argparse.Namespace) -> int:
     """`audit`."""
     query = {} if options.before is None else {"before": options.before}
     answer = client_of(options.url).get("audit", **query)
-    return _listed(options, answer, "entries", ("id", "at", "operator", "action", "subject"))
+    columns = {name: name for name in ("id", "at", "operator", "action", "subject")}
+    return _listed(options, answer, "entries", columns)
 
 
 def _id(given: str) -> str:
@@ -170,13 +207,20 @@ def _said(options: argparse.Namespace, answer: dict[str, Any], text: str) -> int
     return 0
 
 
-def _listed(options: argparse.Namespace, answer: dict[str, Any], key: str, columns: Iterable[str]) -> int:
-    """Print rows; ids stay whole however narrow the terminal is."""
+def _listed(
+    options: argparse.Namespace, answer: dict[str, Any], key: str, columns: Mapping[str, str], prose: Sequence[str] = ()
+) -> int:
+    """Print rows: `columns` are the names of fields, each with its heading."""
     if options.json:
         print(json.dumps(answer))
         return 0
-    rows = table(columns, whole=("id", "update", "contact"))
+    table = Table(tuple(columns.values()), prose=prose)
     for row in answer[key]:
-        rows.add_row(*(Text(cell(row[column])) for column in columns))
-    Console(highlight=False).print(rows if answer[key] else "none")
+        table.add(*(_minute(row[name]) if name.endswith("At") or name == "at" else row[name] for name in columns))
+    tables.show(table)
     return 0
+
+
+def _minute(time: str | None) -> str | None:
+    """A time of an answer as the commands take it: `2026-12-01T02:00Z`."""
+    return None if time is None else f"{datetime.fromisoformat(time).astimezone(UTC):%Y-%m-%dT%H:%MZ}"

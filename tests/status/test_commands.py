@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.console.terminal import PIPE, printed
 from tests.patience import GENEROUS
 from tests.workers.operators import HOUR
 from tests.workers.status_fixtures import MINUTE, Status, at
@@ -26,6 +27,11 @@ from .conftest import Run
 DECLARE = ["incidents", "declare", "--title", "Slow <b>logins</b>", "--impact", "minor", "--body", "We are looking."]
 PLAN = ["maintenance", "plan", "--title", "Upgrade", "--component", "database", "--body", "Ten minutes."]
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def minute(number: int) -> str:
+    """A time as lists show it and as options take it."""
+    return f"{at(number)[:16]}Z"
 
 
 def id_in(text: str) -> str:
@@ -93,6 +99,30 @@ def test_contacts_and_what_they_are_owed(page: Status, run: Run) -> None:
     assert run("contacts", "remove", name).code == 0
     assert run("contacts", "remove", name).code == 1
     assert page.rows("SELECT state FROM deliveries") == [("cancelled",)]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200, PIPE])
+def test_no_terminal_takes_a_letter_of_a_list(page: Status, run: Run, columns: int) -> None:
+    page.world.answer = lambda _hook: 410
+    address = "https://hook.customer-with-a-long-name.example/in/a/rather/long/path?token=of-the-customer"
+    contact = id_in(run("contacts", "add", "--name", "Bot", "--webhook", address, "--minimum", "none").out.split()[1])
+    title = "The ledger answers slowly because a replica is catching up after its disk was replaced"
+    declare = [*DECLARE[:2], "--title", title, *DECLARE[4:], "--component", "database"]
+    incident = id_in(run(*declare).out)
+    maintenance = id_in(run(*PLAN, "--starts", at(80 * HOUR), "--ends", at(81 * HOUR)).out)
+    page.cron(0, clock=at(0))
+    lists = {
+        ("incidents", "list"): [incident, minute(0), *title.split()],
+        ("maintenance", "list"): [maintenance, minute(80 * HOUR), minute(81 * HOUR)],
+        ("contacts", "list"): [contact, address, minute(0)],
+        ("deliveries", "list"): [f"{incident}-opened", contact, "incident.opened", "Refused"],
+        ("audit",): [incident, maintenance, contact, "incident.declare", minute(0)],
+    }
+    for command, words in lists.items():
+        shown = printed(columns, "status", *command)
+        assert set(words) <= {word for line in shown for word in line.split()}, (command, shown)
+        if columns == PIPE:
+            assert len(shown) == 1 + len(json.loads(run(*command, "--json").out).popitem()[1])
 
 
 def test_json_is_one_object_and_nothing_else(page: Status, run: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,7 +54,8 @@ def declare_incident(options: argparse.Namespace) -> int:
         "impact": options.impact,
         "components": options.components,
         "status": options.status,
-        "body": options.body,
+        "body": _text(options.body),
+        "startedAt": options.started,
     }
     answer = client_of(options.url).post("incidents", body)
     return _said(options, answer, f"Incident {answer['id']} is open; {TOLD}.")
@@ -63,10 +65,11 @@ def update_incident(options: argparse.Namespace) -> int:
     """`incidents update`."""
     body = {
         "status": options.status,
-        "body": options.body,
+        "body": _text(options.body),
         "title": options.title,
         "impact": options.impact,
         "components": options.components,
+        "startedAt": options.started,
     }
     answer = client_of(options.url).post(f"incidents/{_id(options.id)}/updates", body)
     return _said(options, answer, f"Said; {TOLD}.")
@@ -74,9 +77,38 @@ def update_incident(options: argparse.Namespace) -> int:
 
 def resolve_incident(options: argparse.Namespace) -> int:
     """`incidents resolve`."""
-    body = {"status": "resolved", "body": options.body}
+    body = {"status": "resolved", "body": _text(options.body), "endedAt": options.ended}
     answer = client_of(options.url).post(f"incidents/{_id(options.id)}/updates", body)
     return _said(options, answer, f"Incident {answer['id']} is resolved; {TOLD}.")
+
+
+def add_postmortem(options: argparse.Namespace) -> int:
+    """`incidents postmortem`."""
+    body = {"status": "postmortem", "body": _text(options.body)}
+    answer = client_of(options.url).post(f"incidents/{_id(options.id)}/updates", body)
+    return _said(options, answer, f"Said; {TOLD}.")
+
+
+def show_updates(options: argparse.Namespace) -> int:
+    """`incidents show` and `maintenance show`."""
+    answer = client_of(options.url).get(f"{options.subjects}/{_id(options.id)}/updates")
+    if not options.json:
+        tables.say(tables.cell(answer["title"]), "bold")
+    columns = {"id": "update", "at": "at", "status": "status", "correctedAt": "corrected", "body": "text"}
+    return _listed(options, answer, "updates", columns, prose=("text",))
+
+
+def amend(options: argparse.Namespace) -> int:
+    """`amend`."""
+    text = {"title": options.title} if options.body is None else {"body": _text(options.body)}
+    answer = client_of(options.url).post("amendments", {"id": options.id, **text})
+    return _said(options, answer, f"Corrected; contacts who have the old {next(iter(text))} are told within a minute.")
+
+
+def redact(options: argparse.Namespace) -> int:
+    """`redact`."""
+    answer = client_of(options.url).post("redactions", {"id": options.id})
+    return _said(options, answer, "Withdrawn; contacts who have it are told within a minute that it was.")
 
 
 def list_incidents(options: argparse.Namespace) -> int:
@@ -98,7 +130,7 @@ def plan_maintenance(options: argparse.Namespace) -> int:
     """`maintenance plan`."""
     body = {
         "title": options.title,
-        "body": options.body,
+        "body": _text(options.body),
         "components": options.components,
         "startsAt": options.starts,
         "endsAt": options.ends,
@@ -110,7 +142,7 @@ def plan_maintenance(options: argparse.Namespace) -> int:
 
 def say_of_maintenance(options: argparse.Namespace) -> int:
     """`maintenance begin`, `complete`, `cancel` and `update`."""
-    body = {"body": options.body, "status": options.status}
+    body = {"body": _text(options.body), "status": options.status, "endsAt": options.ends}
     answer = client_of(options.url).post(f"maintenances/{_id(options.id)}/updates", body)
     return _said(options, answer, f"Said; {TOLD}.")
 
@@ -200,6 +232,16 @@ def _id(given: str) -> str:
     if not given.replace("-", "").replace("_", "").isalnum() or not given.isascii():
         raise InputError(f"{given} is no id; remedy: take one from `list`")
     return given
+
+
+def _text(given: str) -> str:
+    """A text as it was given, or standard input for `-`; raises `InputError`."""
+    if given != "-":
+        return given
+    try:
+        return sys.stdin.buffer.read().decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise InputError("standard input is not UTF-8; convert the text and repeat the command") from None
 
 
 def _said(options: argparse.Namespace, answer: dict[str, Any], text: str) -> int:

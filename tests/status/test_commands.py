@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -68,6 +69,45 @@ def test_maintenance_from_beginning_to_end(page: Status, run: Run) -> None:
     assert run("maintenance", "cancel", name, "--body", "No.").code == 1
     assert page.rows("SELECT status FROM maintenances") == [("completed",)]
     assert "completed" in run("maintenance", "list").out
+
+
+def test_what_was_published_is_shown_corrected_and_withdrawn(
+    page: Status, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = id_in(run(*DECLARE, "--started", at(-20)).out)
+    assert page.rows(f"SELECT started_at / 60000 - {MINUTE} FROM incidents") == [(-20,)]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("We found it:\n\u2026 a disk.\n".encode())))
+    assert run("incidents", "resolve", name, "--ended", at(-10), "--body", "-").code == 0
+    assert page.rows("SELECT body FROM updates WHERE status = 'resolved'") == [("We found it:\n\u2026 a disk.",)]
+    assert run("incidents", "postmortem", name, "--body", "It was full.").code == 0
+    shown = json.loads(run("incidents", "show", name, "--json").out)
+    assert {one["status"] for one in shown["updates"]} == {"investigating", "resolved", "postmortem"}
+    update = f"{name}-opened"
+    assert run("amend", update, "--body", "We look.").out.startswith(
+        "Corrected; contacts who have the old body are told"
+    )
+    assert run("amend", name, "--title", "Slow sign-ins").code == 0
+    assert "We look." in run("incidents", "show", name).out
+    assert run("redact", update).code == 0
+    assert "We look." not in run("incidents", "show", name).out
+    assert "This text was withdrawn." in run("incidents", "show", name).out
+    assert run("redact", update).code == 1
+    assert run("incidents", "show", "nothing").code == 1
+
+
+def test_a_text_that_is_not_utf8_is_refused(page: Status, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe")))
+    ran = run(*DECLARE[:-1], "-")
+    assert (ran.code, "standard input is not UTF-8" in ran.err) == (2, True)
+    assert page.rows("SELECT 1") == [(1,)]
+
+
+@pytest.mark.usefixtures("page")
+def test_maintenance_is_extended(run: Run) -> None:
+    name = id_in(run(*PLAN, "--starts", at(80 * HOUR), "--ends", at(81 * HOUR)).out)
+    assert run("maintenance", "update", name, "--body", "Longer.", "--ends", at(82 * HOUR)).code == 0
+    assert minute(82 * HOUR) in run("maintenance", "list").out
+    assert "Longer." in run("maintenance", "show", name).out
 
 
 def test_too_little_notice_is_an_emergency_or_nothing(page: Status, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 import { failureName, logFailure } from "../lib/log.js";
 import { withTimeout } from "../lib/timeout.js";
+import { UNTIL } from "./announcements.js";
 import { PLATFORM } from "./components.js";
 import { opened } from "./database.js";
 import { IMPACTS } from "./judge.js";
@@ -15,6 +16,9 @@ import { DAY_MINUTES, MINUTE, minuteOf, monthOf } from "./uptime.js";
 /** No longer than the probe beside it may take. */
 const READ_MILLISECONDS = 5_000;
 
+/** What tells contacts of a correction is for them alone. */
+const SHOWN = "NOT EXISTS (SELECT 1 FROM corrections WHERE notice = updates.id)";
+
 /**
  * Bounded, so that no single subject makes a row that D1 cannot hold, and not everything that was ever said is read.
  *
@@ -22,19 +26,23 @@ const READ_MILLISECONDS = 5_000;
  * @param {string} open condition of what is read however much there is
  * @param {string} recent condition
  * @param {string} latest column by which the latest come first
+ * @param {string} [more] columns
  * @returns {string}
  */
-const announcements = (table, open, recent, latest) => `
+const announcements = (table, open, recent, latest, more = "") => `
   WITH subjects AS (
-    SELECT *, ${open} AS open, COUNT(*) OVER () AS total,
+    SELECT *, ${more} ${open} AS open, COUNT(*) OVER () AS total,
       ROW_NUMBER() OVER (ORDER BY ${open} DESC, ${latest} DESC, id) AS place
     FROM ${table} WHERE ${open} OR ${recent})
   SELECT *,
-    (SELECT COUNT(*) FROM updates WHERE subject = subjects.id) AS updates_total,
+    (SELECT COUNT(*) FROM updates WHERE subject = subjects.id AND ${SHOWN}) AS updates_total,
     (SELECT MIN(at) FROM updates WHERE subject = subjects.id) AS first_at,
     CASE WHEN place > ${LISTED} THEN '[]' ELSE (
-      SELECT json_group_array(json_object('id', id, 'status', status, 'body', body, 'at', at) ORDER BY at DESC, id)
-      FROM (SELECT * FROM updates WHERE subject = subjects.id ORDER BY at DESC, id LIMIT ${LISTED_UPDATES})
+      SELECT json_group_array(
+        json_object('id', id, 'status', status, 'body', body, 'at', at, 'correctedAt', corrected_at) ORDER BY at DESC, id)
+      FROM (
+        SELECT *, (SELECT MAX(at) FROM corrections WHERE target = updates.id) AS corrected_at
+        FROM updates WHERE subject = subjects.id AND ${SHOWN} ORDER BY at DESC, id LIMIT ${LISTED_UPDATES})
     ) END AS updates
   FROM subjects WHERE open OR place <= ${LISTED} ORDER BY ${latest} DESC, id`;
 
@@ -45,6 +53,7 @@ const MAINTENANCES = announcements(
   "status IN ('scheduled', 'in_progress')",
   "end_minute > ?",
   "start_minute",
+  `${UNTIL("maintenances")} AS until_minute,`,
 );
 
 /** One row a component: the page needs them all, and rows are what costs. */
@@ -175,7 +184,7 @@ function maintenanceOf(row) {
     emergency: row.emergency === 1,
     announcedAt: new Date(row.announced_at),
     startsAt: new Date(row.start_minute * MINUTE),
-    endsAt: new Date(row.end_minute * MINUTE),
+    endsAt: new Date(row.until_minute * MINUTE),
     updatedAt: new Date(row.updated_at),
     updates: updatesOf(row.updates),
     updatesTotal: row.updates_total,
@@ -187,7 +196,11 @@ function maintenanceOf(row) {
  * @returns {Update[]}
  */
 function updatesOf(text) {
-  /** @type {{ id: string, status: Update["status"], body: string, at: number }[]} */
+  /** @type {{ id: string, status: Update["status"], body: string, at: number, correctedAt: number | null }[]} */
   const rows = JSON.parse(text);
-  return rows.map(({ at, ...update }) => ({ ...update, at: new Date(at) }));
+  return rows.map(({ at, correctedAt, ...update }) => ({
+    ...update,
+    at: new Date(at),
+    correctedAt: correctedAt === null ? null : new Date(correctedAt),
+  }));
 }

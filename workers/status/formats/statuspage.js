@@ -11,7 +11,7 @@
 import { headline } from "../page/headline.js";
 import { begunAt, componentState, endedAt, openIncidents, running } from "../page/state.js";
 
-/** @import { Component, Impact, Incident, IncidentStatus, Maintenance, MaintenanceStatus, Snapshot } from "../model.js" */
+/** @import { Component, Impact, Incident, Maintenance, Snapshot, UpdateStatus } from "../model.js" */
 /** @import { ComponentState } from "../page/state.js" */
 
 /** @typedef {"operational" | "degraded_performance" | "partial_outage" | "major_outage" | "under_maintenance"} ComponentStatus */
@@ -195,7 +195,7 @@ function announcement({ id, title, updatedAt, components, updates }, snapshot, f
     updated_at: updatedAt.toISOString(),
     shortlink: `${snapshot.origin}/history#${id}`,
     page_id: pageId(snapshot.origin),
-    incident_updates: updates.map(({ id: update, status, body, at }, index) => {
+    incident_updates: updates.map(({ id: update, status, body, at, correctedAt }, index) => {
       const before = updates[index + 1]?.status;
       return {
         id: update,
@@ -203,7 +203,7 @@ function announcement({ id, title, updatedAt, components, updates }, snapshot, f
         body,
         incident_id: id,
         created_at: at.toISOString(),
-        updated_at: at.toISOString(),
+        updated_at: (correctedAt ?? at).toISOString(),
         display_at: at.toISOString(),
         affected_components: affected.map(({ id, name }) => ({
           code: id,
@@ -221,12 +221,12 @@ function announcement({ id, title, updatedAt, components, updates }, snapshot, f
 }
 
 /**
- * @param {IncidentStatus | MaintenanceStatus} status that an update gave to its subject
+ * @param {UpdateStatus} status that an update gave to its subject
  * @param {Impact | "maintenance"} impact of the subject as it is now: updates do not keep what it was
  * @returns {ComponentStatus} what that says of the components concerned
  */
 function declared(status, impact) {
   if (status === "in_progress") return "under_maintenance";
-  if (status === "resolved" || impact === "maintenance") return "operational";
+  if (status === "resolved" || status === "postmortem" || impact === "maintenance") return "operational";
   return DECLARED[impact];
 }

@@ -12,11 +12,16 @@ const KINDS = {
   "incident.opened": "New incident",
   "incident.updated": "Update",
   "incident.resolved": "Resolved",
+  "incident.postmortem": "Post-mortem",
+  "incident.amended": "Correction",
+  "incident.redacted": "Withdrawn",
   "maintenance.scheduled": "Planned maintenance",
   "maintenance.started": "Maintenance has begun",
   "maintenance.updated": "Maintenance update",
   "maintenance.completed": "Maintenance is over",
   "maintenance.cancelled": "Maintenance is cancelled",
+  "maintenance.amended": "Maintenance: correction",
+  "maintenance.redacted": "Maintenance: withdrawn",
 };
 
 /**

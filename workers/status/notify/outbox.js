@@ -6,6 +6,7 @@
 
 import { now } from "../../lib/clock.js";
 import { failureName, logFailure } from "../../lib/log.js";
+import { UNTIL } from "../announcements.js";
 import { IMPACTS } from "../judge.js";
 import { MINUTE } from "../uptime.js";
 import { sendEmail } from "./email.js";
@@ -55,7 +56,7 @@ const TAKEN = `
   SELECT deliveries.update_id, deliveries.contact, deliveries.attempts, contacts.channel, contacts.address,
     updates.type, updates.subject, updates.status, updates.impact, updates.components, updates.body, updates.at,
     COALESCE(incidents.title, maintenances.title) AS title, incidents.started_at, maintenances.emergency,
-    maintenances.start_minute, maintenances.end_minute
+    maintenances.start_minute, ${UNTIL("maintenances")} AS end_minute
   FROM deliveries
   JOIN updates ON updates.id = deliveries.update_id
   JOIN contacts ON contacts.id = deliveries.contact

@@ -4,7 +4,7 @@ import { MINUTE } from "../uptime.js";
 import { counted, duration, escaped, stamp, stretch } from "./html.js";
 import { begunAt, endedAt } from "./state.js";
 
-/** @import { Component, Impact, Incident, IncidentStatus, Maintenance, MaintenanceStatus } from "../model.js" */
+/** @import { Component, Impact, Incident, Maintenance, UpdateStatus } from "../model.js" */
 
 /**
  * @typedef {object} Extent how much of an announcement is shown
@@ -18,12 +18,13 @@ const WHOLE = { updates: Number.POSITIVE_INFINITY, characters: Number.POSITIVE_I
 /** Of a title where its announcement is only named. */
 const NAME_CHARACTERS = 80;
 
-/** @type {Record<IncidentStatus | MaintenanceStatus, string>} */
+/** @type {Record<UpdateStatus, string>} */
 const STATUSES = {
   investigating: "Investigating",
   identified: "Identified",
   monitoring: "Monitoring",
   resolved: "Resolved",
+  postmortem: "Post-mortem",
   scheduled: "Scheduled",
   in_progress: "In progress",
   completed: "Completed",
@@ -111,8 +112,8 @@ function article({ id, title, updates, updatesTotal }, state, extent, facts) {
   const shown = updates.slice(0, extent.updates);
   const name = cut(title, extent.characters);
   const items = shown.map(
-    ({ id, status, body, at }) =>
-      `<li id="${escaped(id)}"><b>${STATUSES[status]}</b> <small>${stamp(at)}</small><p dir=auto>${escaped(cut(body, extent.characters))}`,
+    ({ id, status, body, at, correctedAt }) =>
+      `<li id="${escaped(id)}"><b>${STATUSES[status]}</b> <small>${stamp(at)}${corrected(correctedAt)}</small><p dir=auto>${escaped(cut(body, extent.characters))}`,
   );
   const parts = [
     `<article id="${escaped(id)}" class=${state}><h3 dir=auto>${escaped(name)}</h3>`,
@@ -125,6 +126,14 @@ function article({ id, title, updates, updatesTotal }, state, extent, facts) {
   if (extent === WHOLE && hidden > 0) parts.push(`<p>${rest} not shown.</p>`);
   else if (hidden > 0 || isCut) parts.push(`<p><a href="/history#${escaped(id)}">${rest}</a></p>`);
   return `${parts.join("\n")}</article>`;
+}
+
+/**
+ * @param {Date | null} time
+ * @returns {string} HTML: when a text was amended or withdrawn, if it was
+ */
+export function corrected(time) {
+  return time === null ? "" : `, corrected ${stamp(time)}`;
 }
 
 /**

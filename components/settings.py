@@ -76,6 +76,14 @@ def _private_network(cidr: str) -> str:
 def _somebody(told: tuple[str, ...]) -> tuple[str, ...]:
     if not told:
         raise ValueError("nobody would be told; allowed: one or more")
+    places = [_place(address) for address in told]
+    for index, place in enumerate(places):
+        if place in places[:index]:
+            # Which address it is stays unsaid: a webhook's is a secret.
+            raise ValueError(
+                f"entries {places.index(place) + 1} and {index + 1} are the same address, which would be told twice; "
+                "remove one"
+            )
     return told
 
 
@@ -97,6 +105,15 @@ def _supported(region: str) -> str:
     if reason is not None:
         raise ValueError(f"{reason}; allowed: a commercial or GovCloud (US) region")
     return region
+
+
+def _place(address: str) -> str:
+    """An address as its receiver knows it: names of hosts, and mailboxes as nearly all keep them, have no case."""
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return address.lower()
+    host, _, path = rest.partition("/")
+    return f"{scheme}://{host.lower().removesuffix(':443').removesuffix('.')}/{path}"
 
 
 def _matching(pattern: str, allowed: str, *, repeat: bool = True) -> AfterValidator:
@@ -285,6 +302,13 @@ class AddedComponent(_Section):
     url: HttpsUrl
 
 
+class WebhookKey(_Section):
+    """What contacts' webhook secrets are derived from: its generation, and whether the one before still signs, too."""
+
+    generation: Annotated[int, Field(ge=1)] = 1
+    overlap: bool = True
+
+
 class Status(_Section):
     """The status page: who may speak on it, what it shows beside the API, and where its database is read."""
 
@@ -292,6 +316,7 @@ class Status(_Section):
     components: Annotated[tuple[AddedComponent, ...], Field(max_length=14)] = ()  # with its own six, twenty
     # With replicas the page reads near its reader, and outlives the primary's location. D1 takes them only as a change.
     read_replicas: bool = False
+    webhook_key: WebhookKey = WebhookKey()
 
 
 class Maintenance(_Section):

@@ -22,6 +22,7 @@ class Group(Protocol):
 
 
 IMPACTS = ("none", "minor", "major", "critical")
+DELIVERY_STATES = ("dead", "pending", "delivered", "cancelled")
 STATUSES = ("investigating", "identified", "monitoring")
 
 
@@ -117,14 +118,21 @@ def _contacts(group: Group) -> None:
     add.add_argument(
         "--minimum", choices=IMPACTS, default="major", help="the least impact worth telling (default: major)"
     )
+    test = _calling(group, "test", commands.test_contact, "send a test message now")
+    test.add_argument("id")
+    rotate = _calling(group, "rotate", commands.rotate_secret, "give a webhook another signing secret")
+    rotate.add_argument("id")
+    hours = "how long what it is sent is signed with both secrets (default: 72)"
+    rotate.add_argument("--overlap-hours", type=int, default=72, metavar="HOURS", help=hours)
     remove = _calling(group, "remove", commands.remove_contact, "tell somebody no more, not even what is owed")
     remove.add_argument("id")
     _calling(group, "list", commands.list_contacts, "by name")
 
 
 def _deliveries(group: Group) -> None:
-    listed = _calling(group, "list", commands.list_deliveries, "what has not arrived")
-    listed.add_argument("--state", choices=("dead", "pending"), default="dead", help="(default: dead)")
+    listed = _calling(group, "list", commands.list_deliveries, "what has not arrived, and who was told what and when")
+    listed.add_argument("--state", choices=DELIVERY_STATES, default=DELIVERY_STATES[0], help="(default: dead)")
+    listed.add_argument("--of", metavar="ID", help="of one incident, maintenance or contact")
     retry = _calling(group, "retry", commands.retry_delivery, "send a dead letter again")
     retry.add_argument("update")
     retry.add_argument("contact")

@@ -173,7 +173,21 @@ def add_contact(options: argparse.Namespace) -> int:
     }
     answer = client_of(options.url).post("contacts", body)
     secret = f"\nIts signing secret, shown this once: {answer['secret']}" if "secret" in answer else ""
-    return _said(options, answer, f"Contact {answer['id']} is told from now on.{secret}")
+    return _said(options, answer, f"Contact {answer['id']} is told from now on; try it with `contacts test`.{secret}")
+
+
+def test_contact(options: argparse.Namespace) -> int:
+    """`contacts test`."""
+    answer = client_of(options.url).post(f"contacts/{_id(options.id)}/test", {})
+    return _said(options, answer, f"Contact {answer['id']} took a test message.")
+
+
+def rotate_secret(options: argparse.Namespace) -> int:
+    """`contacts rotate`."""
+    body = {"overlapHours": options.overlap_hours}
+    answer = client_of(options.url).post(f"contacts/{_id(options.id)}/secret", body)
+    until = f"Until {_minute(answer['overlapUntil'])}, what it is sent is signed with the one before, too."
+    return _said(options, answer, f"The new signing secret, shown this once: {answer['secret']}\n{until}")
 
 
 def remove_contact(options: argparse.Namespace) -> int:
@@ -201,11 +215,15 @@ def list_contacts(options: argparse.Namespace) -> int:
 
 def list_deliveries(options: argparse.Namespace) -> int:
     """`deliveries list`."""
-    answer = client_of(options.url).get("deliveries", state=options.state)
+    query = {} if options.of is None else {"of": _id(options.of)}
+    answer = client_of(options.url).get("deliveries", state=options.state, **query)
+    ended = {"dead": "given up", "pending": "next attempt", "delivered": "delivered", "cancelled": "cancelled"}
     columns = {
         "update": "update",
         "contact": "contact",
         "type": "type",
+        "saidAt": "said",
+        "dueAt" if options.state == "pending" else "settledAt": ended[options.state],
         "attempts": "attempts",
         "failure": "failure",
         "name": "name",

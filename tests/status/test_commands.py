@@ -71,6 +71,26 @@ def test_maintenance_from_beginning_to_end(page: Status, run: Run) -> None:
     assert "completed" in run("maintenance", "list").out
 
 
+def test_a_contact_is_tried_told_and_given_another_secret(page: Status, run: Run) -> None:
+    added = run("contacts", "add", "--name", "Bot", "--webhook", "https://hook.example/in", "--minimum", "none").out
+    name, first = id_in(added), added.split()[-1]
+    assert run("contacts", "test", name).out == f"Contact {name} took a test message.\n"
+    rotated = run("contacts", "rotate", name, "--overlap-hours", "1").out
+    assert f"Until {minute(60)}, what it is sent is signed with the one before, too." in rotated
+    second = rotated.split("shown this once: ")[1].split()[0]
+    assert second.startswith("whsec_")
+    incident = id_in(run(*DECLARE).out)
+    page.cron(0, clock=at(0))
+    assert [page.world.hooks[-1].signed_with(secret) for secret in (second, first)] == [[True, False], [False, True]]
+    delivered = ["deliveries", "list", "--state", "delivered", "--of"]
+    row = run(*delivered, incident).out.splitlines()[1].split()
+    assert row == [f"{incident}-opened", name, "incident.opened", minute(0), minute(0), "1", "Bot"]
+    assert run(*delivered, "nothing").out == "none\n"
+    page.world.answer = lambda _hook: 500
+    refused = run("contacts", "test", name)
+    assert (refused.code, "the receiver did not take it: HTTP 500" in refused.err) == (1, True)
+
+
 def test_what_was_published_is_shown_corrected_and_withdrawn(
     page: Status, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@
  * @property {Maintenance[]} maintenances by start, latest first, in the same way with what is not over
  * @property {number} maintenancesTotal how many there are
  * @property {Statement[]} months the SLA's arithmetic, this month first, then the one before
+ * @property {string[]} accounts `2026-09`: months before those whose account can still be read, the latest first
  */
 
 /**

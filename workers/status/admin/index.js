@@ -8,7 +8,7 @@ import { opened } from "../database.js";
 import { listAudit } from "./audit.js";
 import { authenticated } from "./authentication.js";
 import { keyOf, readJson } from "./body.js";
-import { addContact, listContacts, removeContact } from "./contacts.js";
+import { addContact, listContacts, removeContact, rotateSecret, testContact } from "./contacts.js";
 import { amendText, listUpdates, redactText } from "./corrections.js";
 import { listDeliveries, retryDelivery } from "./deliveries.js";
 import { declareIncident, listIncidents, sayOfIncident } from "./incidents.js";
@@ -74,6 +74,14 @@ const ROUTES = [
   {
     path: /^\/admin\/contacts\/([\w-]+)$/,
     methods: { DELETE: ({ call, id }) => removeContact(call(), id) },
+  },
+  {
+    path: /^\/admin\/contacts\/([\w-]+)\/test$/,
+    methods: { POST: ({ call, id, env }) => testContact(call(), id, env) },
+  },
+  {
+    path: /^\/admin\/contacts\/([\w-]+)\/secret$/,
+    methods: { POST: async ({ call, id, body, env }) => rotateSecret(call(), id, await body(), env) },
   },
   { path: /^\/admin\/deliveries$/, methods: { GET: ({ db, query }) => listDeliveries(db, query) } },
   {

@@ -4,7 +4,19 @@ import { IMPACTS } from "../judge.js";
 import { HISTORY_DAYS } from "../model.js";
 import { MINUTE, minuteOf } from "../uptime.js";
 import { addressOf } from "./addresses.js";
-import { checked, line, minute, notEmpty, nullable, oneOf, optional, someOf, text, yesOrNo } from "./checks.js";
+import {
+  checked,
+  line,
+  minute,
+  notEmpty,
+  nullable,
+  oneOf,
+  optional,
+  someOf,
+  text,
+  wholeFrom,
+  yesOrNo,
+} from "./checks.js";
 
 /** @import { Problem } from "./checks.js" */
 
@@ -19,6 +31,9 @@ const PAST_MINUTES = 15;
 /** Beyond these a time is more likely misspelt than meant. */
 const LONGEST_DAYS = 7;
 const FARTHEST_DAYS = 366;
+
+/** A working day in every zone, and no week-end alone. */
+const OVERLAP_HOURS = 72;
 
 const OPEN = /** @type {const} */ (["investigating", "identified", "monitoring"]);
 
@@ -191,6 +206,11 @@ export function readContact(given, components, page) {
     else read.problems.push({ field: "address", problem: result.problem });
   }
   return read;
+}
+
+/** @param {unknown} given */
+export function readRotation(given) {
+  return checked(given, { overlapHours: optional(wholeFrom(0, OVERLAP_HOURS * 7), OVERLAP_HOURS) });
 }
 
 /** @param {unknown} given */

@@ -51,6 +51,17 @@ ${entries.map((entry) => entryElement(entry, origin)).join("")}</feed>
 }
 
 /**
+ * @param {Snapshot} snapshot
+ * @returns {Date | null} when the feed changed last; null when that is not known
+ */
+export function feedChangedAt({ history }) {
+  if (history === null) return null;
+  const times = [...history.incidents, ...history.maintenances].map(({ updatedAt }) => updatedAt.getTime());
+  const since = history.since === null ? [] : [history.since.getTime()];
+  return times.length + since.length === 0 ? null : new Date(Math.max(...since, ...times));
+}
+
+/**
  * @param {Incident} incident
  * @param {Snapshot} snapshot
  * @returns {Entry}
@@ -112,7 +123,7 @@ function entryElement({ id, kind, title, published, updated, facts, updates, upd
 <title>${xml(title)}</title>
 <published>${published.toISOString()}</published>
 <updated>${updated.toISOString()}</updated>
-<link rel="alternate" type="text/html" href="${xml(`${origin}/history#${id}`)}"/>
+<link rel="alternate" type="text/html" href="${xml(`${origin}/${kind === "incident" ? "incidents" : kind}/${id}`)}"/>
 <category term="${kind}"/>
 <content type="html">${xml(story.join(""))}</content>
 </entry>

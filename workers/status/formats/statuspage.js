@@ -3,9 +3,10 @@
  * written for it can read this page. Its words for the whole are those of
  * https://support.atlassian.com/statuspage/docs/top-level-status-and-incident-impact-calculations/. Pure.
  *
- * Two differences. `history_available`, in every body, tells whether D1 answered: without it there is only the live
- * check, and incidents and maintenance are empty because they are not known. And `updated_at` of the page and of its
- * components is when they were looked at, not when they last changed, which a look does not tell.
+ * One difference: `updated_at` of the page and of its components is when they were looked at, not when they last changed,
+ * which a look does not tell. Whether D1 answered is said by the header `x-history-available` (index.js), since a strict
+ * decoder refuses a field that Statuspage does not have: without D1 there is only the live check, and incidents and
+ * maintenance are empty because they are not known.
  */
 
 import { headline } from "../page/headline.js";
@@ -54,11 +55,7 @@ export function statuspage(snapshot) {
   const components = snapshot.components.map((component) => componentOf(component, snapshot));
   const told = (/** @type {Incident[]} */ some) => some.map((incident) => incidentOf(incident, snapshot));
   const planned = (/** @type {Maintenance[]} */ some) => some.map((plan) => maintenanceOf(plan, snapshot));
-  const file = (/** @type {() => object} */ content) => () => ({
-    page,
-    ...content(),
-    history_available: history !== null,
-  });
+  const file = (/** @type {() => object} */ content) => () => ({ page, ...content() });
   return {
     "summary.json": file(() => ({
       components,
@@ -193,7 +190,7 @@ function announcement({ id, title, updatedAt, components, updates }, snapshot, f
     name: title,
     ...facts,
     updated_at: updatedAt.toISOString(),
-    shortlink: `${snapshot.origin}/history#${id}`,
+    shortlink: `${snapshot.origin}/${facts.impact === "maintenance" ? "maintenance" : "incidents"}/${id}`,
     page_id: pageId(snapshot.origin),
     incident_updates: updates.map(({ id: update, status, body, at, correctedAt }, index) => {
       const before = updates[index + 1]?.status;

@@ -47,7 +47,7 @@ const IMPACTS = {
  */
 export function incidentArticle(incident, components, extent = WHOLE) {
   const { state, text } = IMPACTS[incident.impact];
-  return article(incident, state, extent, [
+  return article(incident, "incidents", state, extent, [
     `<b class=${state}>${text}</b>`,
     incident.resolvedAt === null ? STATUSES[incident.status] : "",
     affected(incident.components, components),
@@ -63,7 +63,7 @@ export function incidentArticle(incident, components, extent = WHOLE) {
  */
 export function maintenanceArticle(maintenance, components, extent = WHOLE) {
   const { status, emergency } = maintenance;
-  return article(maintenance, "maintenance", extent, [
+  return article(maintenance, "maintenance", "maintenance", extent, [
     emergency ? "<b class=degraded>Emergency maintenance</b>" : "",
     `<b class=${status === "in_progress" ? "maintenance" : "unknown"}>${STATUSES[status]}</b>`,
     affected(maintenance.components, components),
@@ -78,7 +78,7 @@ export function maintenanceArticle(maintenance, components, extent = WHOLE) {
 export function pastIncident(incident) {
   const { id, title, impact, startedAt, resolvedAt } = incident;
   const minutes = ((resolvedAt ?? startedAt).getTime() - startedAt.getTime()) / MINUTE;
-  return `<li><a href="/history#${escaped(id)}" dir=auto>${escaped(cut(title, NAME_CHARACTERS))}</a>
+  return `<li><a href="/incidents/${escaped(id)}" dir=auto>${escaped(cut(title, NAME_CHARACTERS))}</a>
 <p><small>${IMPACTS[impact].text} · ${stamp(startedAt)} (${duration(minutes)})</small>`;
 }
 
@@ -103,12 +103,13 @@ export function maintenanceTimes(maintenance) {
 
 /**
  * @param {Pick<Incident | Maintenance, "id" | "title" | "updates" | "updatesTotal">} subject
+ * @param {"incidents" | "maintenance"} kind as addresses name it
  * @param {string} state
  * @param {Extent} extent
  * @param {string[]} facts HTML; empty ones are left out
  * @returns {string}
  */
-function article({ id, title, updates, updatesTotal }, state, extent, facts) {
+function article({ id, title, updates, updatesTotal }, kind, state, extent, facts) {
   const shown = updates.slice(0, extent.updates);
   const name = cut(title, extent.characters);
   const items = shown.map(
@@ -124,7 +125,7 @@ function article({ id, title, updates, updatesTotal }, state, extent, facts) {
   const isCut = name !== title || shown.some(({ body }) => cut(body, extent.characters) !== body);
   const rest = hidden > 0 ? counted(hidden, "earlier update") : "The whole text";
   if (extent === WHOLE && hidden > 0) parts.push(`<p>${rest} not shown.</p>`);
-  else if (hidden > 0 || isCut) parts.push(`<p><a href="/history#${escaped(id)}">${rest}</a></p>`);
+  else if (hidden > 0 || isCut) parts.push(`<p><a href="/${kind}/${escaped(id)}">${rest}</a></p>`);
   return `${parts.join("\n")}</article>`;
 }
 
@@ -133,7 +134,7 @@ function article({ id, title, updates, updatesTotal }, state, extent, facts) {
  * @returns {string} HTML: when a text was amended or withdrawn, if it was
  */
 export function corrected(time) {
-  return time === null ? "" : `, corrected ${stamp(time)}`;
+  return time ? `, corrected ${stamp(time)}` : "";
 }
 
 /**

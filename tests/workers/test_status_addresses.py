@@ -128,7 +128,7 @@ def test_older_months_and_each_bad_day_with_its_reason_are_on_the_history(status
     )
     page = ask(status, "/history")["body"]
     assert '<li>21 Nov 12 min down: <a href="/incidents/edge-1" dir=auto>Edge is not available</a>' in page
-    assert "<li>15 Nov 12 min degraded: failing checks, too few in a row for an incident" in page
+    assert "<li>15 Nov 12 min degraded: our checks failed; no incident was declared" in page
     for month, named in (("2026-09", "September 2026"), ("2026-08", "August 2026")):
         assert f"<a href=/sla/{month}.json>{named}</a>" in page
         assert ask(status, f"/sla/{month}.json")["status"] == 200

@@ -30,7 +30,7 @@ export function badDayList({ components, time }, history) {
  * @param {Date} time
  * @returns {string} HTML: links to what was said of the component on that day
  */
-function reasonsOf(component, day, { incidents, maintenances }, time) {
+function reasonsOf(component, day, { incidents, incidentsTotal, maintenances }, time) {
   const [from, to] = [day * DAY, (day + 1) * DAY];
   const touches = (/** @type {string[]} */ components) => components.length === 0 || components.includes(component);
   const during = (/** @type {Date} */ start, /** @type {Date} */ end) => start.getTime() < to && end.getTime() >= from;
@@ -43,5 +43,7 @@ function reasonsOf(component, day, { incidents, maintenances }, time) {
       .map((one) => ({ ...one, path: "maintenance" })),
   ];
   const links = said.map(({ id, title, path }) => `<a href="/${path}/${escaped(id)}" dir=auto>${escaped(title)}</a>`);
-  return links.join(", ") || "failing checks, too few in a row for an incident";
+  if (links.length > 0) return links.join(", ");
+  // Of the incidents that are not read, one may have been of that day.
+  return incidentsTotal > incidents.length ? "our checks failed" : "our checks failed; no incident was declared";
 }

@@ -103,7 +103,7 @@ export function renderSubject(snapshot, nonce, { incident, maintenance }) {
     : maintenance
       ? [maintenanceArticle(maintenance, components), maintenance.title]
       : ["<p>The history is unavailable at the moment.</p>", "History"];
-  const main = `<h1>${incident ? "Incident" : maintenance ? "Maintenance" : "History"}</h1>\n${article}`;
+  const main = `<h1>${incident ? "Incident" : maintenance ? "Maintenance" : "History"}</h1>\n<h2>All updates</h2>\n${article}`;
   return documentOf(snapshot, nonce, { state: null, title: escaped(title), main, refreshes: false });
 }
 

@@ -21,7 +21,7 @@ def ask(status: Status, path: str, minute: float = 0.5, method: str = "GET", **h
     return status.host.fetch(path, method, headers=sent, instruction={"clock": at(minute)})
 
 
-@pytest.mark.parametrize("path", ["/history", "/badge.svg", "/feed.atom", "/api/v2/summary.json", "/incidents/x"])
+@pytest.mark.parametrize("path", ["/history", "/badge.svg", "/feed.atom", "/sla/2026-11.json", "/incidents/x"])
 def test_a_slash_at_the_end_leads_to_the_page(status: Status, path: str) -> None:
     for slashes in ("/", "//"):
         answer = ask(status, f"{path}{slashes}?x=1")

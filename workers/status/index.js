@@ -237,7 +237,7 @@ async function publicPage(request, env) {
   const response = await route(request, pages(request, env, pathname));
   if (response.status !== 404) return response;
   const plain = pathname.replace(/\/+$/, "");
-  if (plain !== pathname && Object.hasOwn(pages(request, env, plain), plain)) {
+  if (plain !== pathname && !plain.startsWith(PROGRAMS) && Object.hasOwn(pages(request, env, plain), plain)) {
     return text(null, "text/plain", { location: `${plain}${search}` }, 308);
   }
   if (request.method !== "GET" || !/\btext\/html\b/i.test(request.headers.get("accept") ?? "")) return response;

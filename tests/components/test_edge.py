@@ -163,7 +163,8 @@ def test_the_status_page_knows_its_promise_and_can_reach_people(prod: Deployed):
 
 
 def test_the_status_page_alarms_the_same_people_as_the_other_alarms(prod: Deployed):
-    bound, alarms = bindings_of(prod, "status"), topology_of("prod").settings.alarms
+    bound = {binding["name"]: binding for binding in prod.inputs("WorkerVersion")["status"]["bindings"]}
+    alarms = topology_of("prod").settings.alarms
     assert json.loads(bound["ALARM_EMAILS"]["json"]) == list(alarms.emails)
     assert bound["ALARM_WEBHOOKS"]["type"] == "secret_text"
     assert json.loads(bound["ALARM_WEBHOOKS"]["text"]) == list(alarms.webhooks)

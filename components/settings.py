@@ -305,7 +305,7 @@ class AddedComponent(_Section):
 class WebhookKey(_Section):
     """What contacts' webhook secrets are derived from: its generation, and whether the one before still signs, too."""
 
-    generation: Annotated[int, Field(ge=1)] = 1
+    generation: Annotated[int, Field(ge=1, le=1000)] = 1
     overlap: bool = True
 
 

@@ -76,14 +76,6 @@ def _private_network(cidr: str) -> str:
 def _somebody(told: tuple[str, ...]) -> tuple[str, ...]:
     if not told:
         raise ValueError("nobody would be told; allowed: one or more")
-    places = [_place(address) for address in told]
-    for index, place in enumerate(places):
-        if place in places[:index]:
-            # Which address it is stays unsaid: a webhook's is a secret.
-            raise ValueError(
-                f"entries {places.index(place) + 1} and {index + 1} are the same address, which would be told twice; "
-                "remove one"
-            )
     return told
 
 
@@ -105,15 +97,6 @@ def _supported(region: str) -> str:
     if reason is not None:
         raise ValueError(f"{reason}; allowed: a commercial or GovCloud (US) region")
     return region
-
-
-def _place(address: str) -> str:
-    """An address as its receiver knows it: names of hosts, and mailboxes as nearly all keep them, have no case."""
-    scheme, separator, rest = address.partition("://")
-    if not separator:
-        return address.lower()
-    host, _, path = rest.partition("/")
-    return f"{scheme}://{host.lower().removesuffix(':443').removesuffix('.')}/{path}"
 
 
 def _matching(pattern: str, allowed: str, *, repeat: bool = True) -> AfterValidator:

@@ -210,7 +210,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"alarms.webhooks": ["https://a.io/x", "https://A.io:443/x"]},
         "alarms.webhooks",
-        "entries 1 and 2 are the same address, which would be told twice; remove one",
+        "the same address stands twice, as entries 1 and 2; allowed: each once",
     ),
     "bad address": ("prod", {"alarms.emails": ["a@b.io", "a b@c.io"]}, "alarms.emails[1]", "an e-mail address"),
     "hook in the clear": ("prod", {"alarms.webhooks": ["http://a.io"]}, "alarms.webhooks[0]", "an https:// address"),

@@ -24,11 +24,11 @@ def parser() -> argparse.ArgumentParser:
     status = rooms.add_parser("status", help=told, description=told)
     status.add_argument("--url", help="the report's address (default: the stack's)")
     status.add_argument("--all", action="store_true", help="every run, not only each class's newest")
-    status.add_argument("--json", action="store_true", help="print the report itself and nothing else")
     status.set_defaults(run=commands.status)
     told = "how long what is kept, as the table in docs/retention.md"
     rotation = rooms.add_parser("rotation", help=told, description=told)
     rotation.set_defaults(run=commands.rotation)
     for command in (status, rotation):
+        command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
         command.add_argument("--stack", required=True, help="such as prod: whose settings are in Pulumi.prod.yaml")
     return whole

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
 from datetime import UTC, datetime
-
-from rich.console import Console
 
 from backups import client, judgement, rotation_table, shown
 from backups.report import parse
@@ -24,13 +23,15 @@ def status(options: argparse.Namespace) -> int:
     report = parse(text, url)
     problems = judgement.problems(report, topology, datetime.now(UTC))
     if options.json:
-        print(text)
+        # The whole report, with fields that this version does not know, and what was concluded from it.
+        print(json.dumps({**json.loads(text), "well": not problems, "problems": problems}))
     else:
-        shown.show(Console(highlight=False), report, problems, everything=options.all)
+        shown.show(report, problems, everything=options.all)
     return 1 if problems else 0
 
 
 def rotation(options: argparse.Namespace) -> int:
     """`rotation`."""
-    print(rotation_table.markdown(topology_of(options.stack)))
+    topology = topology_of(options.stack)
+    print(json.dumps(rotation_table.document(topology)) if options.json else rotation_table.markdown(topology))
     return 0

@@ -1,4 +1,4 @@
-"""A stack's rotation in Markdown: what stands between the markers in docs/retention.md."""
+"""A stack's rotation in Markdown (what stands between the markers in docs/retention.md), and as JSON takes it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,27 @@ def markdown(topology: Topology) -> str:
         f"the newest {_fulls(chosen.minimum_fulls)} of each group stay (`minimumFulls`).",
     ]
     return "\n".join(lines)
+
+
+def document(topology: Topology) -> dict[str, object]:
+    """The table's figures: days for which each class is kept and locked, and after which a bucket's rule deletes it."""
+    backups = topology.settings.backups
+    return {
+        "stack": topology.stack,
+        "pointInTimeDays": backups.point_in_time_days,
+        "minimumFulls": backups.rotation.minimum_fulls,
+        "classes": [
+            {
+                "class": one.name,
+                "keepDays": one.keep_days,
+                "lockDays": one.lock_days,
+                "locked": list(one.locked),
+                "expireDays": one.expire_days,
+                "expiring": list(one.expiring),
+            }
+            for one in topology.retention
+        ],
+    }
 
 
 _WHAT = {

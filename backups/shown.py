@@ -6,32 +6,31 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from backups.judgement import NOTES, minute
 from backups.report import Copies, Group, Report, Run
-from console.tables import cell, table
+from console import tables
+from console.tables import Table, cell, say
 
 NEWEST = 5  # of each class, where not everything is asked for
 STORES = ("primary", "replica", "offsite")
 
 
-def show(console: Console, report: Report, problems: Sequence[str], *, everything: bool) -> None:
+def show(report: Report, problems: Sequence[str], *, everything: bool) -> None:
     """Print all of it, and at the end whether all is well."""
     for group in report.groups:
-        _title(console, f"{group.group}: each copy with the time since which all of it is verified (UTC)")
-        console.print(_runs(group, everything=everything))
-        console.print(_wal(group))
-    _section(console, "findings that are open", _findings(report))
-    _section(console, "alarms", _alarms(report))
-    _section(console, "what goes next", _planned(report))
-    _section(console, "last runs of the Workers", _workers(report))
+        _title(f"{group.group}: each copy with the time since which all of it is verified (UTC)")
+        _show_runs(group, everything=everything)
+        say(_wal(group))
+    _section("findings that are open", _findings(report))
+    _section("alarms", _alarms(report))
+    _section("what goes next", _planned(report))
+    _section("last runs of the Workers", _workers(report))
     for problem in problems:
-        console.print(Text(f"wrong: {cell(problem)}", style="red"))
+        say(f"wrong: {cell(problem)}", "red")
     if not problems:
-        console.print(Text(f"all is well, at {minute(report.time)} UTC", style="green"))
+        say(f"all is well, at {minute(report.time)} UTC", "green")
 
 
 def size(count: int) -> str:
@@ -45,29 +44,32 @@ def size(count: int) -> str:
     return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
 
 
-def _title(console: Console, text: str) -> None:
-    console.print(Text(f"\n{cell(text)}", style="bold"))
+def _title(text: str) -> None:
+    say(f"\n{cell(text)}", "bold")
 
 
-def _section(console: Console, title: str, rows: Table) -> None:
-    if rows.row_count:
-        _title(console, title)
-        console.print(rows)
+def _section(title: str, rows: Table) -> None:
+    if rows.rows:
+        _title(title)
+        tables.show(rows)
     else:
-        _title(console, f"{title}: none")
+        _title(f"{title}: none")
 
 
-def _runs(group: Group, *, everything: bool) -> Table:
-    rows = table(("class", "run", "kind", "ended", "objects", "size", *STORES, "goes"), whole=("class", "run"))
+def _show_runs(group: Group, *, everything: bool) -> None:
+    rows = Table(("class", "run", "kind", "ended", "objects", "size", *STORES, "goes"))
+    older: list[str] = []
     by_class = {name: list(runs) for name, runs in groupby(sorted(group.runs, key=_order), key=lambda run: run.class_)}
     for name, runs in by_class.items():
         listed = runs if everything else runs[:NEWEST]
         for run in listed:
             made = (_KINDS.get(run.kind, run.kind), minute(run.finished_at), run.objects, size(run.bytes))
-            _add(rows, name, run.run, *made, *_copies(run.objects, run.copies), _goes(run))
+            rows.add(name, run.run, *made, *_copies(run.objects, run.copies), _goes(run))
         if len(listed) < len(runs):
-            _add(rows, name, f"… and {len(runs) - len(listed)} older ones (--all)")
-    return rows
+            older.append(f"{name}: … and {len(runs) - len(listed)} older ones (--all)")
+    tables.show(rows)
+    for line in older:
+        say(cell(line))
 
 
 def _wal(group: Group) -> Text:
@@ -103,34 +105,30 @@ def _goes(run: Run) -> str:
 
 
 def _findings(report: Report) -> Table:
-    rows = table(("kind", "store", "key", "since", "what"), whole=("kind", "store", "since"))
+    rows = Table(("kind", "store", "key", "since", "what"), prose=("what",))
     for found in report.findings:
         if found.closed_at is None:
             kind = f"{found.kind} (a note)" if found.kind in NOTES else found.kind
-            _add(rows, kind, found.store, found.key, minute(found.found_at), found.detail)
+            rows.add(kind, found.store, found.key, minute(found.found_at), found.detail)
     return rows
 
 
 def _alarms(report: Report) -> Table:
-    rows = table(("alarm", "since", "what"), whole=("since",))
+    rows = Table(("alarm", "since", "what"), prose=("what",))
     for alarm in report.alarms:
-        _add(rows, alarm.id, minute(alarm.since), alarm.text)
+        rows.add(alarm.id, minute(alarm.since), alarm.text)
     return rows
 
 
 def _planned(report: Report) -> Table:
-    rows = table(("at", "class", "group", "run", "kind", "objects", "size"), whole=("class", "run"))
+    rows = Table(("at", "class", "group", "run", "kind", "objects", "size"))
     for one in report.planned:
-        _add(rows, minute(one.due_at), one.class_, one.group, one.run, one.kind, one.objects, size(one.bytes))
+        rows.add(minute(one.due_at), one.class_, one.group, one.run, one.kind, one.objects, size(one.bytes))
     return rows
 
 
 def _workers(report: Report) -> Table:
-    rows = table(("worker", "at", "outcome", "what it did"), whole=("worker", "at", "outcome"))
+    rows = Table(("worker", "at", "outcome", "what it did"), prose=("what it did",))
     for run in report.workers:
-        _add(rows, run.worker, minute(run.at), run.outcome, json.dumps(run.detail))
+        rows.add(run.worker, minute(run.at), run.outcome, json.dumps(run.detail))
     return rows
-
-
-def _add(rows: Table, *values: object) -> None:
-    rows.add_row(*(value if isinstance(value, Text) else Text(cell(value)) for value in values))

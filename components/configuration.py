@@ -331,8 +331,23 @@ def _worker_variables_fit(settings: Settings) -> Iterator[Problem]:
 def _everybody_is_told_once(settings: Settings) -> Iterator[Problem]:
     told = settings.alarms
     for key, addresses in (("alarms.emails", told.emails), ("alarms.webhooks", told.webhooks)):
-        if len(set(addresses)) != len(addresses):
-            yield Problem(key, "the same address stands twice; allowed: each once")
+        places = [_place(address) for address in addresses]
+        for index, place in enumerate(places):
+            if place in places[:index]:
+                # Which address it is stays unsaid: a webhook's is a secret.
+                first, second = places.index(place) + 1, index + 1
+                yield Problem(
+                    key, f"the same address stands twice, as entries {first} and {second}; allowed: each once"
+                )
+
+
+def _place(address: str) -> str:
+    """An address as its receiver knows it: names of hosts, and mailboxes as nearly all keep them, have no case."""
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return address.lower()
+    host, _, path = rest.partition("/")
+    return f"{scheme}://{host.lower().removesuffix(':443').removesuffix('.')}/{path}"
 
 
 def _added_components_are_new(settings: Settings) -> Iterator[Problem]:

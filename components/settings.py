@@ -285,6 +285,13 @@ class AddedComponent(_Section):
     url: HttpsUrl
 
 
+class WebhookKey(_Section):
+    """What contacts' webhook secrets are derived from: its generation, and whether the one before still signs, too."""
+
+    generation: Annotated[int, Field(ge=1, le=1000)] = 1
+    overlap: bool = True
+
+
 class Status(_Section):
     """The status page: who may speak on it, what it shows beside the API, and where its database is read."""
 
@@ -292,6 +299,7 @@ class Status(_Section):
     components: Annotated[tuple[AddedComponent, ...], Field(max_length=14)] = ()  # with its own six, twenty
     # With replicas the page reads near its reader, and outlives the primary's location. D1 takes them only as a change.
     read_replicas: bool = False
+    webhook_key: WebhookKey = WebhookKey()
 
 
 class Maintenance(_Section):

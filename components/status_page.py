@@ -11,7 +11,7 @@ from typing import cast
 import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from components.settings import Settings, Uptime
+from components.settings import Settings, Uptime, WebhookKey
 from components.tokens import digest, generated
 from components.topology import Topology
 from components.worker import Binding, EdgeWorker, EdgeWorkerArgs
@@ -57,7 +57,10 @@ class StatusPage(ComponentResource):
         tokens = {operator: generated(f"{name}-operator-{operator}", own) for operator in settings.status.operators}
         self.operator_tokens = cast("Output[dict[str, str]]", Output.from_input(tokens))
         # Every webhook contact's secret follows from it: losing it makes each of them enter a new one.
-        webhook_key = generated(f"{name}-webhook-key", ResourceOptions(parent=self, protect=settings.protect))
+        webhook_keys = [
+            generated(_key_name(name, generation), ResourceOptions(parent=self, protect=settings.protect))
+            for generation in signing_generations(settings.status.webhook_key)
+        ]
         sending = cloudflare.EmailSendingSubdomain(name, zone_id=args.zone_id, name=hostnames.notifications, opts=own)
         worker = EdgeWorker(
             name,
@@ -76,7 +79,12 @@ class StatusPage(ComponentResource):
                         "allowed_sender_addresses": [f"status@{hostnames.notifications}"],
                     },
                     {"name": "OPERATORS", "type": "secret_text", "text": self.operator_tokens.apply(digests)},
-                    {"name": "WEBHOOK_KEY", "type": "secret_text", "text": webhook_key},
+                    # Shown to nobody at the edge: whoever has a hook's address can call it.
+                    {"name": "ALARM_WEBHOOKS", "type": "secret_text", "text": json.dumps(settings.alarms.webhooks)},
+                    *(
+                        {"name": binding, "type": "secret_text", "text": key}
+                        for binding, key in zip(("WEBHOOK_KEY", "WEBHOOK_KEY_BEFORE"), webhook_keys, strict=False)
+                    ),
                     {
                         "name": "ADMIN_LIMIT",
                         "type": "ratelimit",
@@ -98,6 +106,15 @@ class StatusPage(ComponentResource):
         self.url = domain.hostname.apply(lambda host: f"https://{host}/")
         self.mail_domain = sending.name
         self.register_outputs({"url": self.url})
+
+
+def signing_generations(key: WebhookKey) -> list[int]:
+    """Those of the webhook key that sign, the newest first."""
+    return [key.generation, *([key.generation - 1] if key.overlap and key.generation > 1 else [])]
+
+
+def _key_name(name: str, generation: int) -> str:
+    return f"{name}-webhook-key" + (f"-{generation}" if generation > 1 else "")
 
 
 def digests(tokens: Mapping[str, str]) -> str:
@@ -135,6 +152,7 @@ def _documents(settings: Settings) -> list[Binding]:
     documents = {
         "COMPONENTS": [component.model_dump() for component in settings.status.components],
         "SLA": agreement(settings.uptime),
+        "ALARM_EMAILS": settings.alarms.emails,
         "NOTICE_HOURS": settings.maintenance.notice_hours,
     }
     return [{"name": name, "type": "json", "json": json.dumps(document)} for name, document in documents.items()]

@@ -20,10 +20,8 @@ def parser() -> argparse.ArgumentParser:
     """All commands with their options."""
     whole = argparse.ArgumentParser(prog="python -m policies", description="Judge a stack, and keep the evidence.")
     rooms = whole.add_subparsers(required=True, metavar="COMMAND")
-    rules = _command(rooms, "rules", commands.rules, "list the rules")
-    rules.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    judge = _judging(_command(rooms, "judge", commands.judge, "judge a stack, and say what does not hold"))
-    judge.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    _command(rooms, "rules", commands.rules, "list the rules")
+    _judging(_command(rooms, "judge", commands.judge, "judge a stack, and say what does not hold"))
     report = _judging(_command(rooms, "report", commands.report, "judge a stack, and write the evidence"))
     report.add_argument("--out", type=Path, required=True, help="the folder to write to; made if it is not there")
     report.add_argument("--plan", type=Path, help="what `sandbox preview --json` printed, for the comment")
@@ -32,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _command(rooms: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
     added: argparse.ArgumentParser = rooms.add_parser(name, help=text, description=text)
+    added.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     added.set_defaults(run=run)
     return added
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
 from rich.text import Text
 
+from console import tables
 from console.errors import InputError
-from console.tables import cell, table
+from console.tables import Table, cell, say
 from policies.analyzer import explain
 from policies.evidence import junit, oscal, page, sarif
 from policies.evidence.comment import comment, read_plan
@@ -38,10 +38,10 @@ def rules(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([_described(rule.id) for rule in all_rules()], indent=1))
         return 0
-    shown = table(("pack", "rule", "severity", "promises", "what must hold"), whole=("rule",))
+    shown = Table(("pack", "rule", "severity", "promises", "what must hold"), prose=("what must hold",))
     for rule in all_rules():
-        shown.add_row(rule.pack, rule.id, rule.severity.value, " ".join(rule.promises), rule.title)
-    Console(highlight=False, markup=False).print(shown)
+        shown.add(rule.pack, rule.id, rule.severity.value, " ".join(rule.promises), rule.title)
+    tables.show(shown)
     return 0
 
 
@@ -83,8 +83,12 @@ def report(options: argparse.Namespace) -> int:
         (folder / COMMENT).write_text(comment(evidence, plan), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{folder}: cannot be written to: {error}; name another folder") from error
-    _show(evidence)
-    print(f"Written to {folder}: {', '.join((*FILES, COMMENT))}{f', {STATE}' if options.file is None else ''}")
+    written = [*FILES, COMMENT, *([STATE] if options.file is None else [])]
+    if options.json:
+        print(json.dumps({**_summary(evidence), "folder": str(folder), "written": written}))
+    else:
+        _show(evidence)
+        print(f"Written to {folder}: {', '.join(written)}")
     return 1 if evidence.stops else 0
 
 
@@ -134,19 +138,16 @@ def _promised(evidence: Evidence, promise: Promise) -> dict[str, object]:
 
 
 def _show(evidence: Evidence) -> None:
-    console = Console(highlight=False, markup=False, soft_wrap=True)
     words = [word_of(finding) for finding in evidence.findings]
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
     for finding in evidence.findings:
         if finding.notable:
             word = word_of(finding)
             line = Text(f"{word}: ", STYLES.get(word, ""))
-            console.print(line + Text(cell(f"{finding.verdict.rule.id}: {explain(finding)}"), ""))
+            say(line + Text(cell(f"{finding.verdict.rule.id}: {explain(finding)}"), ""))
     for problem in evidence.problems:
-        console.print(Text(problem, STYLES["fail"]))
+        say(problem, STYLES["fail"])
     if evidence.unproven:
         unproven = ", ".join(promise.id for promise in evidence.unproven)
-        console.print(Text(f"{UNPROVEN}: ", STYLES["excused"]) + Text(unproven))
-    console.print(
-        f"{evidence.stack}: {len(evidence.by_rule)} rules, {len(words)} verdicts: {counts}. {evidence.headline}"
-    )
+        say(Text(f"{UNPROVEN}: ", STYLES["excused"]) + Text(unproven))
+    say(f"{evidence.stack}: {len(evidence.by_rule)} rules, {len(words)} verdicts: {counts}. {evidence.headline}")

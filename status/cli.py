@@ -22,6 +22,7 @@ class Group(Protocol):
 
 
 IMPACTS = ("none", "minor", "major", "critical")
+DELIVERY_STATES = ("dead", "pending", "delivered", "cancelled")
 STATUSES = ("investigating", "identified", "monitoring")
 
 
@@ -44,6 +45,13 @@ def parser() -> argparse.ArgumentParser:
     _maintenance(_group(rooms, "maintenance", "what is planned"))
     _contacts(_group(rooms, "contacts", "who is told"))
     _deliveries(_group(rooms, "deliveries", "what contacts are owed"))
+    amend = _calling(rooms, "amend", commands.amend, "correct a text that was published")
+    amend.add_argument("id", help="of an update (with --body), or of an incident or maintenance (with --title)")
+    text = amend.add_mutually_exclusive_group(required=True)
+    text.add_argument("--body", help="what people read instead; - reads standard input")
+    text.add_argument("--title")
+    redact = _calling(rooms, "redact", commands.redact, "withdraw a text that should not have been published")
+    redact.add_argument("id", help="of an update (its text), or of an incident or maintenance (its title)")
     audit = _calling(rooms, "audit", commands.audit, "who did what, newest first")
     audit.add_argument("--before", metavar="ID", help="the page that ends before this entry")
     return whole
@@ -54,6 +62,7 @@ def _incidents(group: Group) -> None:
     declare.add_argument("--title", required=True)
     declare.add_argument("--impact", required=True, choices=IMPACTS)
     _components(declare)
+    declare.add_argument("--started", type=_time, metavar="TIME", help="when it began, if before now")
     declare.add_argument("--status", choices=STATUSES, default=STATUSES[0])
     _body(declare)
     update = _calling(group, "update", commands.update_incident, "say something about an open incident")
@@ -61,11 +70,17 @@ def _incidents(group: Group) -> None:
     update.add_argument("--status", required=True, choices=STATUSES)
     _body(update)
     update.add_argument("--title", help="a better one")
+    update.add_argument("--started", type=_time, metavar="TIME", help="when it really began")
     update.add_argument("--impact", choices=IMPACTS, help="as it is now")
     _components(update)
     resolve = _calling(group, "resolve", commands.resolve_incident, "end an incident")
     resolve.add_argument("id")
+    resolve.add_argument("--ended", type=_time, metavar="TIME", help="when it was over, if before now")
     _body(resolve)
+    postmortem = _calling(group, "postmortem", commands.add_postmortem, "say what was learnt, after it was resolved")
+    postmortem.add_argument("id")
+    _body(postmortem)
+    _showing(group, "incidents")
     _calling(group, "list", commands.list_incidents, "open ones first")
 
 
@@ -86,7 +101,10 @@ def _maintenance(group: Group) -> None:
         say = _calling(group, name, commands.say_of_maintenance, text)
         say.add_argument("id")
         _body(say)
-        say.set_defaults(status=status)
+        say.set_defaults(status=status, ends=None)
+        if status is None:
+            say.add_argument("--ends", type=_time, metavar="TIME", help="a later end than was planned")
+    _showing(group, "maintenances")
     _calling(group, "list", commands.list_maintenance, "the latest to begin first")
 
 
@@ -100,14 +118,21 @@ def _contacts(group: Group) -> None:
     add.add_argument(
         "--minimum", choices=IMPACTS, default="major", help="the least impact worth telling (default: major)"
     )
+    test = _calling(group, "test", commands.test_contact, "send a test message now")
+    test.add_argument("id")
+    rotate = _calling(group, "rotate", commands.rotate_secret, "give a webhook another signing secret")
+    rotate.add_argument("id")
+    hours = "how long what it is sent is signed with both secrets (default: 72)"
+    rotate.add_argument("--overlap-hours", type=int, default=72, metavar="HOURS", help=hours)
     remove = _calling(group, "remove", commands.remove_contact, "tell somebody no more, not even what is owed")
     remove.add_argument("id")
     _calling(group, "list", commands.list_contacts, "by name")
 
 
 def _deliveries(group: Group) -> None:
-    listed = _calling(group, "list", commands.list_deliveries, "what has not arrived")
-    listed.add_argument("--state", choices=("dead", "pending"), default="dead", help="(default: dead)")
+    listed = _calling(group, "list", commands.list_deliveries, "what has not arrived, and who was told what and when")
+    listed.add_argument("--state", choices=DELIVERY_STATES, default=DELIVERY_STATES[0], help="(default: dead)")
+    listed.add_argument("--of", metavar="ID", help="of one incident, maintenance or contact")
     retry = _calling(group, "retry", commands.retry_delivery, "send a dead letter again")
     retry.add_argument("update")
     retry.add_argument("contact")
@@ -137,7 +162,13 @@ def _components(command: argparse.ArgumentParser, *, required: bool = False) -> 
 
 
 def _body(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--body", required=True, help="what people read")
+    command.add_argument("--body", required=True, help="what people read; - reads standard input")
+
+
+def _showing(group: Group, subjects: str) -> None:
+    shown = _calling(group, "show", commands.show_updates, "everything that was said of one, the latest first")
+    shown.add_argument("id")
+    shown.set_defaults(subjects=subjects)
 
 
 def _time(text: str) -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from console import tables
+from console.tables import Table, say
 from status.uptime import Account, Agreement, Difference, Statement, bounds, decimal, figures, stamp, state
 
 
@@ -22,25 +20,17 @@ def document(account: Account, differences: Sequence[Difference]) -> dict[str, o
     }
 
 
-def show(console: Console, account: Account, differences: Sequence[Difference]) -> None:
+def show(account: Account, differences: Sequence[Difference]) -> None:
     """Print how each figure comes about, and whether the page says the same."""
-    recomputed = state(account)
-    console.print(_heading(account), style="bold")
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(justify="left")
-    table.add_column(justify="right")
-    table.add_column(style="dim")
-    for row in _rows(account, recomputed):
-        table.add_row(*map(Text, row))
-    console.print(table)
+    say(_heading(account), "bold")
+    table = Table(("figure", "value", "how it comes about"), prose=("how it comes about",))
+    for row in _rows(account, state(account)):
+        table.add(*row)
+    tables.show(table)
     if not differences:
-        console.print("matches: every figure of the statement follows from the minutes", style="green")
+        say("matches: every figure of the statement follows from the minutes", "green")
     for one in differences:
-        console.print(
-            Text(
-                f"differs: {one.figure} is published as {one.published}; the minutes say {one.recomputed}", style="red"
-            )
-        )
+        say(f"differs: {one.figure} is published as {one.published}; the minutes say {one.recomputed}", "red")
 
 
 def _heading(account: Account) -> str:

@@ -6,13 +6,13 @@ Exit code 0 when each mutant is killed by the rule that should, each rule kills 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from console import tables
 from console.errors import InputError
+from console.tables import Table, say
 from policies.mutation.trial import WEAKENINGS, Trial, baseline, idle_rules, try_all
 from policies.sources import from_file
 from policies.stacks import brought_up
@@ -25,6 +25,7 @@ def main() -> int:
         "--stack", default="prod", help="the stack to weaken, brought up in the sandbox (default: prod)"
     )
     parser.add_argument("--file", type=Path, help="an exported state to weaken instead")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     options = parser.parse_args()
     try:
         graph = (from_file(options.file) if options.file else brought_up(options.stack)).graph
@@ -33,30 +34,55 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    _show(trials)
     idle = idle_rules(trials)
-    for finding in fires:
-        print(f"fires on the stack as it is: {finding}")
-    for rule in idle:
-        print(f"kills nothing: {rule}")
     killed, made = sum(trial.killed for trial in trials), sum(trial.made for trial in trials)
-    print(f"{len(trials)} ways of weakening, {len({trial.weakening.kills for trial in trials})} rules")
-    print(f"{killed}/{made} mutants killed")
+    if options.json:
+        print(json.dumps(_summary(trials, fires, idle)))
+    else:
+        _show(trials)
+        for finding in fires:
+            print(f"fires on the stack as it is: {finding}")
+        for rule in idle:
+            print(f"kills nothing: {rule}")
+        print(f"{len(trials)} ways of weakening, {len({trial.weakening.kills for trial in trials})} rules")
+        print(f"{killed}/{made} mutants killed")
     return 0 if killed == made and not fires and not idle and all(trial.made for trial in trials) else 1
 
 
 def _show(trials: list[Trial]) -> None:
-    table = Table("weakening", "rule that should notice", "mutants", "killed", "also noticed by")
+    table = Table(
+        ("weakening", "rule that should notice", "mutants", "killed", "also noticed by"),
+        prose=("weakening", "also noticed by"),
+    )
     for trial in trials:
         also = sorted(trial.others)
         shown = ", ".join(also[:3]) + (f" and {len(also) - 3} more" if len(also) > 3 else "")
-        style = None if trial.made and trial.killed == trial.made else "bold red"
-        table.add_row(
-            trial.weakening.name, trial.weakening.kills, str(trial.made), str(trial.killed), shown, style=style
-        )
+        style = "" if trial.made and trial.killed == trial.made else "bold red"
+        table.add(trial.weakening.name, trial.weakening.kills, trial.made, trial.killed, shown, style=style)
+    tables.show(table)
+    for trial in trials:
         for subject in trial.survivors:
-            table.add_row("", f"  survived: {subject}", "", "", "", style="red")
-    Console(width=None if sys.stdout.isatty() else 180).print(table)
+            say(f"survived: {trial.weakening.name}: {subject}", "red")
+
+
+def _summary(trials: list[Trial], fires: list[str], idle: list[str]) -> dict[str, object]:
+    return {
+        "killed": sum(trial.killed for trial in trials),
+        "made": sum(trial.made for trial in trials),
+        "weakenings": [
+            {
+                "weakening": trial.weakening.name,
+                "rule": trial.weakening.kills,
+                "mutants": trial.made,
+                "killed": trial.killed,
+                "survivors": trial.survivors,
+                "alsoNoticedBy": sorted(trial.others),
+            }
+            for trial in trials
+        ],
+        "firing": fires,
+        "idle": idle,
+    }
 
 
 if __name__ == "__main__":

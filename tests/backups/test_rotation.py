@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -25,6 +26,18 @@ def test_the_document_has_what_is_printed(run: Run, stack: str) -> None:
     assert (ran.code, ran.err) == (0, "")
     (written,) = re.findall(rf"<!-- rotation {stack} -->\n(.*?)<!-- /rotation -->", DOCUMENT.read_text(), re.DOTALL)
     assert written == ran.out, f"put into it what `python -m backups rotation --stack {stack}` prints"
+
+
+def test_json_has_the_figures_of_the_table(run: Run) -> None:
+    found = json.loads(run("rotation", "--stack", "prod", "--json").out)
+    topology = shipped("prod")
+    assert (found["stack"], found["minimumFulls"]) == ("prod", topology.settings.backups.rotation.minimum_fulls)
+    table = run("rotation", "--stack", "prod").out
+    for one in found["classes"]:
+        (row,) = (line for line in table.splitlines() if line.startswith(f"| {one['class']} |"))
+        for figure in ("keepDays", "lockDays", "expireDays"):
+            assert f"{one[figure]} days" in row or figure == "keepDays"
+    assert [one["keepDays"] for one in found["classes"]] == [one.keep_days for one in topology.retention]
 
 
 def test_each_figure_is_in_the_table() -> None:

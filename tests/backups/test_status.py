@@ -24,6 +24,7 @@ from backups import client
 from backups.judgement import NOTES
 from backups.shown import size
 from components.worker_modules import WORKERS
+from tests.console.terminal import PIPE, printed
 
 from .conftest import TOKEN, Ran, Run, Server
 from .reports import Report, ago, copies, finding, group, well
@@ -74,12 +75,32 @@ def test_the_newest_runs_of_a_class_stand_for_the_others_unless_all_are_asked_fo
     assert "--all" not in every.out
 
 
-def test_json_is_the_report_itself(asked: Callable[..., Ran]) -> None:
-    report = well()
+def test_json_is_the_report_and_what_was_concluded_from_it(asked: Callable[..., Ran]) -> None:
+    report = {**well(), "news": "a field of a newer Worker"}
     ran = asked(report, "--json")
-    assert (ran.code, json.loads(ran.out)) == (0, report)
-    ran = asked({**report, "alarms": [{"id": "a", "text": "b", "since": ago()}]}, "--json")
-    assert (ran.code, json.loads(ran.out)["alarms"][0]["id"]) == (1, "a")
+    assert (ran.code, json.loads(ran.out)) == (0, {**report, "well": True, "problems": []})
+    ran = asked({**report, "alarms": [ALARM]}, "--json")
+    found = json.loads(ran.out)
+    assert (ran.code, found["alarms"], found["well"]) == (1, [ALARM], False)
+    assert found["problems"] == ["alarm full:worker-1 since 2026-11-24 10:00: Make one."]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200, PIPE])
+def test_no_terminal_takes_a_letter(server: Server, columns: int) -> None:
+    report = well()
+    key = "hourly/backup/worker-1/20261124-010000F/bundle/" + "1" * 60
+    report["findings"] = [finding("lost", key=key)]
+    server.body = json.dumps(report).encode()
+    lines = printed(columns, "backups", *STATUS, server.url)
+    text = "\n".join(lines)
+    for run in report["groups"][0]["runs"][:5]:
+        assert run["run"] in text
+        assert run["finishedAt"][:16].replace("T", " ") in text
+    assert key in text
+    (wrong,) = (line for line in lines if line.startswith("wrong: "))
+    assert wrong.endswith(f"lost in replica: {key}: what is wrong with it")
+    runs = [line for line in lines if report["groups"][0]["runs"][0]["run"] in line]
+    assert all(line.startswith("hourly  ") == (columns in (200, PIPE)) for line in runs)
 
 
 ALARM = {"id": "full:worker-1", "text": "Make one.", "since": "2026-11-24T10:00:00.000Z"}

@@ -107,7 +107,7 @@ def test_every_field_of_the_report_is_known(host: Host, url: str, run: Run) -> N
     run("status", "--stack", "staging", "--url", url)
     fill(host)
     report = json.loads(run("status", "--stack", "staging", "--url", url, "--json").out)
-    assert set(report) - set(Report.model_json_schema(by_alias=True)["properties"]) == {"audit"}
+    assert set(report) - set(Report.model_json_schema(by_alias=True)["properties"]) == {"audit", "well", "problems"}
     known = Report.model_json_schema(by_alias=True)["$defs"]
     for name, part in (
         ("Group", report["groups"][0]),

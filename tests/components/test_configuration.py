@@ -205,6 +205,13 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "bad contact": ("prod", {"contact": "security"}, "contact", "an e-mail address"),
     "nobody mailed": ("prod", {"alarms.emails": []}, "alarms.emails", "one or more"),
     "no hook called": ("prod", {"alarms.webhooks": []}, "alarms.webhooks", "one or more"),
+    "mailed twice": ("prod", {"alarms.emails": ["a@b.io", "c@d.io", "A@B.io"]}, "alarms.emails", "entries 1 and 3"),
+    "hook called twice": (
+        "prod",
+        {"alarms.webhooks": ["https://a.io/x", "https://A.io:443/x"]},
+        "alarms.webhooks",
+        "the same address stands twice, as entries 1 and 2; allowed: each once",
+    ),
     "bad address": ("prod", {"alarms.emails": ["a@b.io", "a b@c.io"]}, "alarms.emails[1]", "an e-mail address"),
     "hook in the clear": ("prod", {"alarms.webhooks": ["http://a.io"]}, "alarms.webhooks[0]", "an https:// address"),
     "hook with credentials": (

@@ -8,8 +8,8 @@ import json
 
 import pytest
 
-from components.settings import Tier
-from components.status_page import digests
+from components.settings import Tier, WebhookKey
+from components.status_page import digests, signing_generations
 from components.worker_modules import WORKERS
 from tests.components.project import Deployed, short
 from tests.components.stacks import topology_of
@@ -160,6 +160,21 @@ def test_the_status_page_knows_its_promise_and_can_reach_people(prod: Deployed):
     assert sending["zoneId"] == prod.of("Zone")["status-zone"]["id"]
     assert bound["EMAIL"]["allowedSenderAddresses"] == [bound["SENDER"]["text"]] == [f"status@{sending['name']}"]
     assert bound["ADMIN_LIMIT"]["simple"] == {"limit": 60, "period": 60}
+
+
+def test_the_status_page_alarms_the_same_people_as_the_other_alarms(prod: Deployed):
+    bound = {binding["name"]: binding for binding in prod.inputs("WorkerVersion")["status"]["bindings"]}
+    alarms = topology_of("prod").settings.alarms
+    assert json.loads(bound["ALARM_EMAILS"]["json"]) == list(alarms.emails)
+    assert bound["ALARM_WEBHOOKS"]["type"] == "secret_text"
+    assert json.loads(bound["ALARM_WEBHOOKS"]["text"]) == list(alarms.webhooks)
+
+
+@pytest.mark.parametrize(
+    ("generation", "overlap", "signing"), [(1, True, [1]), (2, True, [2, 1]), (2, False, [2]), (7, True, [7, 6])]
+)
+def test_the_webhook_key_before_signs_while_it_overlaps(generation: int, overlap: bool, signing: list[int]):
+    assert signing_generations(WebhookKey(generation=generation, overlap=overlap)) == signing
 
 
 def test_operators_tokens_reach_the_worker_as_digests_only():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.console.terminal import PIPE, printed
 from tests.patience import GENEROUS
 from tests.workers.operators import HOUR
 from tests.workers.status_fixtures import MINUTE, Status, at
@@ -26,6 +28,11 @@ from .conftest import Run
 DECLARE = ["incidents", "declare", "--title", "Slow <b>logins</b>", "--impact", "minor", "--body", "We are looking."]
 PLAN = ["maintenance", "plan", "--title", "Upgrade", "--component", "database", "--body", "Ten minutes."]
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def minute(number: int) -> str:
+    """A time as lists show it and as options take it."""
+    return f"{at(number)[:16]}Z"
 
 
 def id_in(text: str) -> str:
@@ -64,6 +71,65 @@ def test_maintenance_from_beginning_to_end(page: Status, run: Run) -> None:
     assert "completed" in run("maintenance", "list").out
 
 
+def test_a_contact_is_tried_told_and_given_another_secret(page: Status, run: Run) -> None:
+    added = run("contacts", "add", "--name", "Bot", "--webhook", "https://hook.example/in", "--minimum", "none").out
+    name, first = id_in(added), added.split()[-1]
+    assert run("contacts", "test", name).out == f"Contact {name} took a test message.\n"
+    rotated = run("contacts", "rotate", name, "--overlap-hours", "1").out
+    assert f"Until {minute(60)}, what it is sent is signed with the one before, too." in rotated
+    second = rotated.split("shown this once: ")[1].split()[0]
+    assert second.startswith("whsec_")
+    incident = id_in(run(*DECLARE).out)
+    page.cron(0, clock=at(0))
+    assert [page.world.hooks[-1].signed_with(secret) for secret in (second, first)] == [[True, False], [False, True]]
+    delivered = ["deliveries", "list", "--state", "delivered", "--of"]
+    row = run(*delivered, incident).out.splitlines()[1].split()
+    assert row == [f"{incident}-opened", name, "incident.opened", minute(0), minute(0), "1", "Bot"]
+    assert run(*delivered, "nothing").out == "none\n"
+    page.world.answer = lambda _hook: 500
+    refused = run("contacts", "test", name)
+    assert (refused.code, "the receiver did not take it: HTTP 500" in refused.err) == (1, True)
+
+
+def test_what_was_published_is_shown_corrected_and_withdrawn(
+    page: Status, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = id_in(run(*DECLARE, "--started", at(-20)).out)
+    assert page.rows(f"SELECT started_at / 60000 - {MINUTE} FROM incidents") == [(-20,)]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("We found it:\n\u2026 a disk.\n".encode())))
+    assert run("incidents", "resolve", name, "--ended", at(-10), "--body", "-").code == 0
+    assert page.rows("SELECT body FROM updates WHERE status = 'resolved'") == [("We found it:\n\u2026 a disk.",)]
+    assert run("incidents", "postmortem", name, "--body", "It was full.").code == 0
+    shown = json.loads(run("incidents", "show", name, "--json").out)
+    assert {one["status"] for one in shown["updates"]} == {"investigating", "resolved", "postmortem"}
+    update = f"{name}-opened"
+    assert run("amend", update, "--body", "We look.").out.startswith(
+        "Corrected; contacts who have the old body are told"
+    )
+    assert run("amend", name, "--title", "Slow sign-ins").code == 0
+    assert "We look." in run("incidents", "show", name).out
+    assert run("redact", update).code == 0
+    assert "We look." not in run("incidents", "show", name).out
+    assert "This text was withdrawn." in run("incidents", "show", name).out
+    assert run("redact", update).code == 1
+    assert run("incidents", "show", "nothing").code == 1
+
+
+def test_a_text_that_is_not_utf8_is_refused(page: Status, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe")))
+    ran = run(*DECLARE[:-1], "-")
+    assert (ran.code, "standard input is not UTF-8" in ran.err) == (2, True)
+    assert page.rows("SELECT 1") == [(1,)]
+
+
+@pytest.mark.usefixtures("page")
+def test_maintenance_is_extended(run: Run) -> None:
+    name = id_in(run(*PLAN, "--starts", at(80 * HOUR), "--ends", at(81 * HOUR)).out)
+    assert run("maintenance", "update", name, "--body", "Longer.", "--ends", at(82 * HOUR)).code == 0
+    assert minute(82 * HOUR) in run("maintenance", "list").out
+    assert "Longer." in run("maintenance", "show", name).out
+
+
 def test_too_little_notice_is_an_emergency_or_nothing(page: Status, run: Run) -> None:
     times = ["--starts", at(5), "--ends", at(30)]
     refused = run(*PLAN, *times)
@@ -93,6 +159,30 @@ def test_contacts_and_what_they_are_owed(page: Status, run: Run) -> None:
     assert run("contacts", "remove", name).code == 0
     assert run("contacts", "remove", name).code == 1
     assert page.rows("SELECT state FROM deliveries") == [("cancelled",)]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200, PIPE])
+def test_no_terminal_takes_a_letter_of_a_list(page: Status, run: Run, columns: int) -> None:
+    page.world.answer = lambda _hook: 410
+    address = "https://hook.customer-with-a-long-name.example/in/a/rather/long/path?token=of-the-customer"
+    contact = id_in(run("contacts", "add", "--name", "Bot", "--webhook", address, "--minimum", "none").out.split()[1])
+    title = "The ledger answers slowly because a replica is catching up after its disk was replaced"
+    declare = [*DECLARE[:2], "--title", title, *DECLARE[4:], "--component", "database"]
+    incident = id_in(run(*declare).out)
+    maintenance = id_in(run(*PLAN, "--starts", at(80 * HOUR), "--ends", at(81 * HOUR)).out)
+    page.cron(0, clock=at(0))
+    lists = {
+        ("incidents", "list"): [incident, minute(0), *title.split()],
+        ("maintenance", "list"): [maintenance, minute(80 * HOUR), minute(81 * HOUR)],
+        ("contacts", "list"): [contact, address, minute(0)],
+        ("deliveries", "list"): [f"{incident}-opened", contact, "incident.opened", "Refused"],
+        ("audit",): [incident, maintenance, contact, "incident.declare", minute(0)],
+    }
+    for command, words in lists.items():
+        shown = printed(columns, "status", *command)
+        assert set(words) <= {word for line in shown for word in line.split()}, (command, shown)
+        if columns == PIPE:
+            assert len(shown) == 1 + len(json.loads(run(*command, "--json").out).popitem()[1])
 
 
 def test_json_is_one_object_and_nothing_else(page: Status, run: Run) -> None:

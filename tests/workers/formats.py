@@ -204,7 +204,7 @@ MAINTENANCE = {
     "scheduled_for": Time,
     "scheduled_until": Time,
 }
-OWN = {"page": PAGE, "history_available": bool}
+OWN = {"page": PAGE}
 INCIDENTS = {**OWN, "incidents": [INCIDENT]}
 MAINTENANCES = {**OWN, "scheduled_maintenances": [MAINTENANCE]}
 FILES = {

@@ -49,7 +49,7 @@ class Text(HTMLParser):
 def entries(feed: Element) -> dict[str, Element]:
     """Return a feed's entries by what their link points at."""
     links = [(entry, entry.find(f"{ATOM}link")) for entry in feed.findall(f"{ATOM}entry")]
-    return {link.get("href", "").partition("#")[2]: entry for entry, link in links if link is not None}
+    return {link.get("href", "").rpartition("/")[2]: entry for entry, link in links if link is not None}
 
 
 def one_text(element: Element, name: str) -> str:

@@ -51,7 +51,7 @@ def test_an_email_says_what_when_where_and_whom_to_ask(watched: Status) -> None:
     assert "Our checks have not passed since 2026-11-24 10:01 UTC." in text
     assert "Impact: critical" in text
     assert "Affects: Database" in text
-    assert "https://status.example/history#database-" in text
+    assert "https://status.example/incidents/database-" in text
     assert "Questions: availability@example.com" in text
     watched.world.well()
     watched.crons(range(3, 5))
@@ -93,7 +93,7 @@ def test_a_webhook_is_signed_and_says_the_same(watched: Status) -> None:
     assert (data["title"], data["status"], data["impact"]) == ("Database is not available", "investigating", "critical")
     assert data["components"] == ["database"]
     assert data["startsAt"] == "2026-11-24T10:01:00.000Z"
-    assert data["url"] == f"https://status.example/history#{data['subject']}"
+    assert data["url"] == f"https://status.example/incidents/{data['subject']}"
 
 
 def test_contacts_hear_of_their_components_and_severities_only(watched: Status) -> None:

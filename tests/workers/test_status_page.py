@@ -210,7 +210,7 @@ def test_past_incidents_are_named_and_the_history_has_them_whole(site: Site) -> 
     page = site.open()
     named = page.locator("li", has=page.get_by_role("link", name="of-late"))
     expect(named).to_have_text(re.compile(r"^of-late\s+Major impact · 2026-11-23 09:18 UTC \(42 min\)$"))
-    expect(page.get_by_role("link", name="of-late")).to_have_attribute("href", "/history#of-late")
+    expect(page.get_by_role("link", name="of-late")).to_have_attribute("href", "/incidents/of-late")
     assert page.get_by_role("link", name="long-ago").count() == 0
     page.goto(f"{SITE}/history#long-ago")
     expect(page.locator("#long-ago")).to_contain_text("2026-10-25 09:18 UTC \N{EN DASH} 10:00 UTC (42 min)")
@@ -225,7 +225,7 @@ def test_the_first_page_shows_the_beginning_of_long_texts_and_the_history_all_of
     article = site.open().locator("#i1")
     shown = article.locator("li p").all_text_contents()
     assert shown == [f"{word[:300]}\N{HORIZONTAL ELLIPSIS}" for word in reversed(words[2:])]
-    expect(article.get_by_role("link", name="2 earlier updates")).to_have_attribute("href", "/history#i1")
+    expect(article.get_by_role("link", name="2 earlier updates")).to_have_attribute("href", "/incidents/i1")
     assert site.open("/history").locator("#i1 li p").all_text_contents() == words[::-1]
 
 

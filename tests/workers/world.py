@@ -60,11 +60,16 @@ class Hook:
         return json.loads(self.body)
 
     def signed_for(self, contact: str) -> bool:
-        """Check the signature as a receiver would that was given its secret."""
+        """Check the only signature as a receiver would that was given its first secret."""
         secret = hmac.digest(WEBHOOK_KEY.encode(), f"webhook:{contact}".encode(), "sha256")
+        return self.signed_with(f"whsec_{base64.b64encode(secret).decode()}") == [True]
+
+    def signed_with(self, secret: str) -> list[bool]:
+        """Which of the signatures a secret explains."""
         signed = f"{self.id}.{self.headers['webhook-timestamp']}.{self.body}"
-        expected = base64.b64encode(hmac.digest(secret, signed.encode(), "sha256")).decode()
-        return hmac.compare_digest(self.headers["webhook-signature"], f"v1,{expected}")
+        key = base64.b64decode(secret.removeprefix("whsec_"))
+        expected = "v1," + base64.b64encode(hmac.digest(key, signed.encode(), "sha256")).decode()
+        return [hmac.compare_digest(given, expected) for given in self.headers["webhook-signature"].split(" ")]
 
 
 @dataclass
@@ -76,6 +81,7 @@ class World:
     asked: list[str] = field(default_factory=list[str])
     hooks: list[Hook] = field(default_factory=list[Hook])
     answer: Callable[[Hook], int | None] = lambda _hook: 204
+    retry_after: str | None = None  # what a webhook's answer says of it
     components: dict[str, int] = field(default_factory=dict[str, int])
     crowd: int = 1  # so many questions are answered together
     busy: int = 0
@@ -155,6 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _say(self, status: int, body: str) -> None:
         self.send_response(status)
         self.send_header("content-length", str(len(body.encode())))
+        if self._world.retry_after is not None:
+            self.send_header("retry-after", self._world.retry_after)
         self.send_header("connection", "close")  # or the next request may meet the connection as it closes
         if 300 <= status < 400:
             self.send_header("location", "http://elsewhere.example/")

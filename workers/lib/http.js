@@ -29,13 +29,15 @@ export function json(body, status = 200, headers = {}) {
 }
 
 /**
- * @param {string} body
+ * @param {string | null} body
  * @param {string} type
  * @param {Record<string, string>} headers a page's hold its own `content-security-policy`
+ * @param {number} [status]
  * @returns {Response}
  */
-export function text(body, type, headers) {
+export function text(body, type, headers, status = 200) {
   return new Response(body, {
+    status,
     headers: {
       ...SHARED_HEADERS,
       "content-security-policy": NOTHING_LOADS,

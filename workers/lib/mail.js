@@ -7,7 +7,8 @@ import { withTimeout } from "./timeout.js";
 /**
  * @typedef {object} Mail
  * @property {string} id of the message, without the host: the same at every attempt
- * @property {string} host that the id belongs to
+ * @property {readonly string[]} [thread] ids of earlier messages that it follows, the last one is answered
+ * @property {string} host that the ids belong to
  * @property {Date} date
  * @property {{ name: string, address: string }} from
  * @property {string} to address
@@ -41,9 +42,11 @@ export async function sendMail(binding, mail) {
  * @param {Mail} mail
  * @returns {string}
  */
-function rawOf({ id, host, date, from, to, replyTo, subject, text }) {
+function rawOf({ id, thread = [], host, date, from, to, replyTo, subject, text }) {
   return [
     `Message-ID: <${id}@${host}>`,
+    ...thread.slice(-1).map((before) => `In-Reply-To: <${before}@${host}>`),
+    ...(thread.length === 0 ? [] : [`References: ${thread.map((one) => `<${one}@${host}>`).join("\r\n ")}`]),
     `Date: ${date.toUTCString().replace("GMT", "+0000")}`,
     `From: ${encodedWords(from.name)}\r\n <${from.address}>`,
     `To: <${to}>`,

@@ -10,6 +10,10 @@ import { MINUTE, minuteOf } from "./uptime.js";
 const TOUCHES = (/** @type {string} */ components) =>
   `EXISTS (SELECT 1 FROM json_each(${components}) AS mine JOIN json_each(components) AS theirs ON mine.value = theirs.value)`;
 
+/** When maintenance ends: as announced, or as it was extended. */
+export const UNTIL = (/** @type {string} */ table) =>
+  `COALESCE((SELECT until_minute FROM extensions WHERE maintenance = ${table}.id), ${table}.end_minute)`;
+
 /**
  * @param {D1Database} db
  * @param {{ id: string, title: string, impact: number, components: string[], automatic: boolean, startedAt: Date }} incident
@@ -49,16 +53,17 @@ export function openIncident(db, incident, word, time) {
  * @param {string} id
  * @param {Word} word
  * @param {Date} time
- * @param {{ title?: string | undefined, impact?: number | undefined, components?: string[] | undefined }} [changes]
+ * @param {{ title?: string | undefined, impact?: number | undefined, components?: string[] | undefined,
+ *   startedAt?: number | undefined, endedAt?: number | undefined }} [changes] times as minutes
  * @returns {D1PreparedStatement[]}
  */
-export function updateIncident(db, id, word, time, { title, impact, components } = {}) {
+export function updateIncident(db, id, word, time, { title, impact, components, startedAt, endedAt } = {}) {
   const resolved = word.status === "resolved";
   return [
     db
       .prepare(
         `UPDATE incidents SET status = ?2, title = COALESCE(?3, title), impact = COALESCE(?4, impact),
-           components = COALESCE(?5, components), updated_at = ?6
+           components = COALESCE(?5, components), updated_at = ?6, started_at = COALESCE(?8, started_at)
          WHERE id = ?1 AND resolved_at IS NULL AND NOT EXISTS (SELECT 1 FROM updates WHERE id = ?7)`,
       )
       .bind(
@@ -69,11 +74,36 @@ export function updateIncident(db, id, word, time, { title, impact, components }
         components === undefined ? null : JSON.stringify(components),
         time.getTime(),
         word.id,
+        startedAt === undefined ? null : startedAt * MINUTE,
       ),
     sayOfIncident(db, resolved ? "incident.resolved" : "incident.updated", id, word, time),
     db
       .prepare("UPDATE incidents SET resolved_at = MAX(?2, started_at) WHERE id = ?1 AND resolved_at IS NULL AND ?3")
-      .bind(id, time.getTime(), Number(resolved)),
+      .bind(id, endedAt === undefined ? time.getTime() : endedAt * MINUTE, Number(resolved)),
+  ];
+}
+
+/**
+ * Says what was learnt from an incident that is over.
+ *
+ * @param {D1Database} db
+ * @param {string} id
+ * @param {Omit<Word, "status">} word
+ * @param {Date} time
+ * @returns {D1PreparedStatement[]}
+ */
+export function addPostmortem(db, id, word, time) {
+  return [
+    db
+      .prepare(
+        `INSERT OR IGNORE INTO updates (id, type, subject, status, impact, components, body, at)
+         SELECT ?2, 'incident.postmortem', id, 'postmortem', impact, components, ?3, ?4
+         FROM incidents WHERE id = ?1 AND resolved_at IS NOT NULL`,
+      )
+      .bind(id, word.id, word.body, time.getTime()),
+    db
+      .prepare("UPDATE incidents SET updated_at = ?2 WHERE id = ?1 AND EXISTS (SELECT 1 FROM updates WHERE id = ?3)")
+      .bind(id, time.getTime(), word.id),
   ];
 }
 
@@ -95,7 +125,7 @@ export function planMaintenance(db, plan, word, time) {
            (id, title, status, components, emergency, announced_at, start_minute, end_minute, updated_at)
          SELECT ?1, ?2, ?3, ?4, ?5, ?8, ?6, ?7, ?8 WHERE NOT EXISTS (
            SELECT 1 FROM maintenances WHERE status IN ('scheduled', 'in_progress')
-           AND (status = 'in_progress' OR start_minute < ?7) AND end_minute > ?6 AND ${TOUCHES("?4")})`,
+           AND (status = 'in_progress' OR start_minute < ?7) AND ${UNTIL("maintenances")} > ?6 AND ${TOUCHES("?4")})`,
       )
       .bind(
         plan.id,
@@ -147,6 +177,47 @@ export function moveMaintenance(db, id, word, time) {
          WHERE id = ?1 AND status = ?5 AND EXISTS (SELECT 1 FROM updates WHERE id = ?6)`,
       )
       .bind(id, word.status, time.getTime(), minute, from, word.id),
+    db
+      .prepare(
+        `UPDATE extensions SET until_minute = MIN(until_minute, ?2) WHERE maintenance = ?1 AND ?3 = 'completed'
+         AND EXISTS (SELECT 1 FROM updates WHERE id = ?4)`,
+      )
+      .bind(id, minute, word.status, word.id),
+  ];
+}
+
+/**
+ * Says that maintenance ends later. Nothing happens when it is over, would not end later, or would overlap other
+ * maintenance of a component of it.
+ *
+ * @param {D1Database} db
+ * @param {string} id
+ * @param {Omit<Word, "status">} word
+ * @param {number} until minute
+ * @param {Date} time
+ * @returns {D1PreparedStatement[]}
+ */
+export function extendMaintenance(db, id, word, until, time) {
+  return [
+    db
+      .prepare(
+        `INSERT OR IGNORE INTO updates (id, type, subject, status, impact, components, body, at)
+         SELECT ?2, 'maintenance.updated', id, status, NULL, components, ?3, ?4 FROM maintenances
+         WHERE id = ?1 AND status IN ('scheduled', 'in_progress') AND ${UNTIL("maintenances")} < ?5 AND NOT EXISTS (
+           SELECT 1 FROM maintenances AS others WHERE others.id <> ?1 AND others.status IN ('scheduled', 'in_progress')
+           AND (others.status = 'in_progress' OR others.start_minute < ?5)
+           AND ${UNTIL("others")} > maintenances.start_minute AND ${TOUCHES("maintenances.components")})`,
+      )
+      .bind(id, word.id, word.body, time.getTime(), until),
+    db
+      .prepare(
+        `INSERT INTO extensions SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM updates WHERE id = ?3)
+         ON CONFLICT (maintenance) DO UPDATE SET until_minute = MAX(until_minute, excluded.until_minute)`,
+      )
+      .bind(id, until, word.id),
+    db
+      .prepare("UPDATE maintenances SET updated_at = ?2 WHERE id = ?1 AND EXISTS (SELECT 1 FROM updates WHERE id = ?3)")
+      .bind(id, time.getTime(), word.id),
   ];
 }
 
@@ -210,7 +281,7 @@ function sayOfMaintenance(db, type, subject, from, word, time) {
        WHERE id = ?6 AND instr(?7, status) > 0 AND NOT (
          ?3 = 'in_progress' AND ?8 < start_minute AND EXISTS (
            SELECT 1 FROM maintenances AS others WHERE others.id <> ?6 AND others.status IN ('scheduled', 'in_progress')
-           AND others.start_minute < maintenances.end_minute AND others.end_minute > ?8
+           AND others.start_minute < ${UNTIL("maintenances")} AND ${UNTIL("others")} > ?8
            AND ${TOUCHES("maintenances.components")}))`,
     )
     .bind(word.id, type, word.status, word.body, time.getTime(), subject, from, minuteOf(time));

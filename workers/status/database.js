@@ -5,9 +5,12 @@ import samples from "./migrations/0001_samples.sql";
 import days from "./migrations/0002_days.sql";
 import announcements from "./migrations/0003_announcements.sql";
 import notifications from "./migrations/0004_notifications.sql";
+import corrections from "./migrations/0005_corrections.sql";
+import alarms from "./migrations/0006_alarms.sql";
+import webhookSecrets from "./migrations/0007_webhook_secrets.sql";
 
 /** In order; one that has been deployed is never changed, only followed by another. */
-const MIGRATIONS = { samples, days, announcements, notifications };
+const MIGRATIONS = { samples, days, announcements, notifications, corrections, alarms, webhookSecrets };
 
 /** No longer than the probe beside it may take. */
 const OPEN_MILLISECONDS = 5_000;

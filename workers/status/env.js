@@ -14,8 +14,11 @@
  * @property {Agreement} SLA
  * @property {number} NOTICE_HOURS between the announcement of maintenance and its beginning
  * @property {SendEmail} EMAIL
+ * @property {string[]} ALARM_EMAILS operators who are told when notifications do not arrive
+ * @property {string} ALARM_WEBHOOKS secret: JSON, addresses of such operators
  * @property {string} SENDER e-mail address that notifications come from
  * @property {string} WEBHOOK_KEY secret: what each contact's own signing secret is derived from
+ * @property {string} [WEBHOOK_KEY_BEFORE] secret: what they were derived from before, while it is being changed
  * @property {string} OPERATORS secret: JSON, the SHA-256 (hexadecimal) of each operator's token by name
  * @property {RateLimit} ADMIN_LIMIT calls of the admin API, by address
  * @property {string} [CLOCK] only in tests

@@ -2,6 +2,7 @@
 
 import { failureName, logFailure } from "../lib/log.js";
 import { withTimeout } from "../lib/timeout.js";
+import { UNTIL } from "./announcements.js";
 import { PLATFORM } from "./components.js";
 import { opened } from "./database.js";
 import { IMPACTS } from "./judge.js";
@@ -15,6 +16,21 @@ import { DAY_MINUTES, MINUTE, minuteOf, monthOf } from "./uptime.js";
 /** No longer than the probe beside it may take. */
 const READ_MILLISECONDS = 5_000;
 
+/** What tells contacts of a correction is for them alone. */
+const SHOWN = "NOT EXISTS (SELECT 1 FROM corrections WHERE notice = updates.id)";
+
+/** A row of D1 holds 2 MB: 100 updates of 5,000 characters, each of which may take four bytes. */
+const SUBJECT_UPDATES = 100;
+
+const SAID = (/** @type {string} */ subjects, /** @type {number} */ limit, condition = "TRUE") => `
+  (SELECT COUNT(*) FROM updates WHERE subject = ${subjects}.id AND ${SHOWN}) AS updates_total,
+  (SELECT MIN(at) FROM updates WHERE subject = ${subjects}.id) AS first_at,
+  (SELECT json_group_array(
+      json_object('id', id, 'status', status, 'body', body, 'at', at, 'correctedAt', corrected_at) ORDER BY at DESC, id)
+    FROM (
+      SELECT *, (SELECT MAX(at) FROM corrections WHERE target = updates.id) AS corrected_at
+      FROM updates WHERE subject = ${subjects}.id AND ${condition} AND ${SHOWN} ORDER BY at DESC, id LIMIT ${limit})) AS updates`;
+
 /**
  * Bounded, so that no single subject makes a row that D1 cannot hold, and not everything that was ever said is read.
  *
@@ -22,20 +38,15 @@ const READ_MILLISECONDS = 5_000;
  * @param {string} open condition of what is read however much there is
  * @param {string} recent condition
  * @param {string} latest column by which the latest come first
+ * @param {string} [more] columns
  * @returns {string}
  */
-const announcements = (table, open, recent, latest) => `
+const announcements = (table, open, recent, latest, more = "") => `
   WITH subjects AS (
-    SELECT *, ${open} AS open, COUNT(*) OVER () AS total,
+    SELECT *, ${more} ${open} AS open, COUNT(*) OVER () AS total,
       ROW_NUMBER() OVER (ORDER BY ${open} DESC, ${latest} DESC, id) AS place
     FROM ${table} WHERE ${open} OR ${recent})
-  SELECT *,
-    (SELECT COUNT(*) FROM updates WHERE subject = subjects.id) AS updates_total,
-    (SELECT MIN(at) FROM updates WHERE subject = subjects.id) AS first_at,
-    CASE WHEN place > ${LISTED} THEN '[]' ELSE (
-      SELECT json_group_array(json_object('id', id, 'status', status, 'body', body, 'at', at) ORDER BY at DESC, id)
-      FROM (SELECT * FROM updates WHERE subject = subjects.id ORDER BY at DESC, id LIMIT ${LISTED_UPDATES})
-    ) END AS updates
+  SELECT *, ${SAID("subjects", LISTED_UPDATES, `place <= ${LISTED}`)}
   FROM subjects WHERE open OR place <= ${LISTED} ORDER BY ${latest} DESC, id`;
 
 const INCIDENTS = announcements("incidents", "resolved_at IS NULL", "resolved_at > ?", "started_at");
@@ -45,6 +56,7 @@ const MAINTENANCES = announcements(
   "status IN ('scheduled', 'in_progress')",
   "end_minute > ?",
   "start_minute",
+  `${UNTIL("maintenances")} AS until_minute,`,
 );
 
 /** One row a component: the page needs them all, and rows are what costs. */
@@ -119,7 +131,40 @@ async function read(db, time, agreement) {
     maintenances: maintenances?.results.map(maintenanceOf) ?? [],
     maintenancesTotal: maintenances?.results[0]?.total ?? 0,
     months: statements.filter((statement) => statement !== null),
+    accounts: recorded === null ? [] : monthsBetween(monthOf(new Date(recorded.kept * MINUTE)), months.at(-1) ?? ""),
   };
+}
+
+/**
+ * @param {string} first `2026-07`
+ * @param {string} end `2026-10`
+ * @returns {string[]} from the first one on, those before the end, the latest first
+ */
+function monthsBetween(first, end) {
+  const months = [];
+  for (let time = new Date(`${first}-01T00:00:00Z`); monthOf(time) < end; time.setUTCMonth(time.getUTCMonth() + 1)) {
+    months.unshift(monthOf(time));
+  }
+  return months;
+}
+
+/**
+ * @param {D1Database} db
+ * @param {"incidents" | "maintenances"} table
+ * @param {string} id
+ * @returns {Promise<{ incident?: Incident, maintenance?: Maintenance } | null>} however old it is; null when there is none
+ */
+export async function readSubject(db, table, id) {
+  const more = table === "maintenances" ? `, ${UNTIL("maintenances")} AS until_minute` : "";
+  const row = await withTimeout(
+    db
+      .prepare(`SELECT *${more}, ${SAID(table, SUBJECT_UPDATES)} FROM ${table} WHERE id = ?`)
+      .bind(id)
+      .first(),
+    READ_MILLISECONDS,
+  );
+  if (row === null) return null;
+  return table === "incidents" ? { incident: incidentOf(row) } : { maintenance: maintenanceOf(row) };
 }
 
 /**
@@ -175,7 +220,7 @@ function maintenanceOf(row) {
     emergency: row.emergency === 1,
     announcedAt: new Date(row.announced_at),
     startsAt: new Date(row.start_minute * MINUTE),
-    endsAt: new Date(row.end_minute * MINUTE),
+    endsAt: new Date(row.until_minute * MINUTE),
     updatedAt: new Date(row.updated_at),
     updates: updatesOf(row.updates),
     updatesTotal: row.updates_total,
@@ -187,7 +232,11 @@ function maintenanceOf(row) {
  * @returns {Update[]}
  */
 function updatesOf(text) {
-  /** @type {{ id: string, status: Update["status"], body: string, at: number }[]} */
+  /** @type {{ id: string, status: Update["status"], body: string, at: number, correctedAt: number | null }[]} */
   const rows = JSON.parse(text);
-  return rows.map(({ at, ...update }) => ({ ...update, at: new Date(at) }));
+  return rows.map(({ at, correctedAt, ...update }) => ({
+    ...update,
+    at: new Date(at),
+    correctedAt: correctedAt === null ? null : new Date(correctedAt),
+  }));
 }

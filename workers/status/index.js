@@ -1,5 +1,6 @@
 /** The status Worker: looks at the platform from outside, now and every minute, says what it sees, and tells people. */
 
+import { hex, utf8 } from "../lib/bytes.js";
 import { now } from "../lib/clock.js";
 import { json, notFound, route, text } from "../lib/http.js";
 import { failureName, logFailure } from "../lib/log.js";
@@ -7,13 +8,14 @@ import { withTimeout } from "../lib/timeout.js";
 import { admin } from "./admin/index.js";
 import { catalogue } from "./components.js";
 import { opened } from "./database.js";
-import { atom } from "./formats/atom.js";
+import { atom, feedChangedAt } from "./formats/atom.js";
 import { badge } from "./formats/badge.js";
 import { statuspage } from "./formats/statuspage.js";
-import { readHistory } from "./history.js";
+import { readHistory, readSubject } from "./history.js";
 import { accountOf } from "./months.js";
 import { deliverDue } from "./notify/outbox.js";
-import { renderHistory, renderPage } from "./page/index.js";
+import { watchDeliveries } from "./notify/watch.js";
+import { renderHistory, renderNotFound, renderPage, renderSubject } from "./page/index.js";
 import { probe } from "./probe.js";
 import { tick } from "./tick.js";
 import { MINUTE } from "./uptime.js";
@@ -31,6 +33,12 @@ const ANSWER_MILLISECONDS = 10_000;
 const LATEST_MINUTES = 10;
 
 const MONTH = /^\/sla\/(\d{4}-(?:0[1-9]|1[0-2]))\.json$/;
+
+const SUBJECT = /^\/(incidents|maintenance)\/([\w-]{1,200})$/;
+
+const SECURITY_TEXT_DAYS = 180;
+
+const ROBOTS = "User-agent: *\nDisallow: /admin/\n";
 
 const PROGRAMS = "/api/v2/";
 
@@ -77,8 +85,18 @@ async function look(env) {
  * @returns {Promise<Response>}
  */
 async function page(env, render) {
+  const snapshot = await look(env);
+  return html((nonce) => render(snapshot, nonce));
+}
+
+/**
+ * @param {(nonce: string) => string} render
+ * @param {number} [status]
+ * @returns {Response}
+ */
+function html(render, status = 200) {
   const nonce = crypto.randomUUID();
-  return text(render(await look(env), nonce), "text/html", {
+  const headers = {
     "content-security-policy": [
       "default-src 'none'",
       `script-src 'nonce-${nonce}'`,
@@ -89,7 +107,73 @@ async function page(env, render) {
       "form-action 'none'",
       "frame-ancestors 'none'",
     ].join("; "),
-  });
+  };
+  return text(render(nonce), "text/html", headers, status);
+}
+
+/**
+ * A page of its own for each incident and maintenance: links in e-mails and feeds lead there, however old it is.
+ *
+ * @param {Env} env
+ * @param {"incidents" | "maintenances"} table
+ * @param {string} id
+ * @returns {Promise<Response>}
+ */
+async function subject(env, table, id) {
+  const found = await opened(env.DB)
+    .then((db) => readSubject(db, table, id))
+    .catch((error) => {
+      logFailure("history unavailable", { error: failureName(error) });
+      return undefined;
+    });
+  if (found === null) return notFound();
+  const snapshot = { ...about(env), components: catalogue(env.COMPONENTS) };
+  return html((nonce) => renderSubject(snapshot, nonce, found ?? {}), found === undefined ? 503 : 200);
+}
+
+/**
+ * @param {Env} env
+ * @returns {Pick<Snapshot, "platform" | "contact" | "origin" | "time">}
+ */
+function about(env) {
+  return { platform: env.PLATFORM, contact: env.CONTACT, origin: env.STATUS_URL, time: now(env) };
+}
+
+/**
+ * @param {Request} request
+ * @param {Env} env
+ * @returns {Promise<Response>} 304 when the reader has it; shared caches keep nothing, but feed readers do
+ */
+async function feed(request, env) {
+  const snapshot = await look(env);
+  const body = atom(snapshot);
+  const changed = feedChangedAt(snapshot);
+  // Without its history, a feed says nothing that a reader should keep.
+  if (changed === null) return text(body, "application/atom+xml", FOR_ALL);
+  const etag = `"${hex(await crypto.subtle.digest("SHA-256", utf8(body))).slice(0, 32)}"`;
+  const headers = { ...FOR_ALL, etag, "last-modified": changed.toUTCString() };
+  const known = request.headers.get("if-none-match");
+  const since = Date.parse(request.headers.get("if-modified-since") ?? "");
+  const unchanged =
+    known === null
+      ? since >= Math.floor(changed.getTime() / 1_000) * 1_000
+      : known.split(",").some((one) => one.trim() === "*" || one.trim().replace(/^W\//, "") === etag);
+  return unchanged ? text(null, "application/atom+xml", headers, 304) : text(body, "application/atom+xml", headers);
+}
+
+/**
+ * @param {Env} env
+ * @returns {string} RFC 9116: whom to tell of a weakness; it has to name an end
+ */
+function securityText(env) {
+  const expires = new Date(now(env).getTime() + SECURITY_TEXT_DAYS * 24 * 60 * MINUTE);
+  const lines = [
+    `Contact: mailto:${env.CONTACT}`,
+    `Expires: ${expires.toISOString()}`,
+    "Preferred-Languages: en",
+    `Canonical: ${env.STATUS_URL}/.well-known/security.txt`,
+  ];
+  return `${lines.join("\n")}\n`;
 }
 
 /**
@@ -109,33 +193,62 @@ async function account(env, month) {
  * @returns {Promise<Response>}
  */
 async function program(env, file) {
-  const bodies = statuspage(await look(env));
+  const snapshot = await look(env);
+  const bodies = statuspage(snapshot);
   const body = Object.hasOwn(bodies, file) ? bodies[file] : undefined;
-  return body === undefined ? notFound() : json(body(), 200, FOR_ALL);
+  const headers = {
+    ...FOR_ALL,
+    "access-control-expose-headers": "x-history-available",
+    "x-history-available": String(snapshot.history !== null),
+  };
+  return body === undefined ? notFound() : json(body(), 200, headers);
 }
 
 /**
+ * @param {Request} request
  * @param {Env} env
  * @param {string} path
  * @returns {Record<string, () => Promise<Response>>} what is read at which path
  */
-function pages(env, path) {
+function pages(request, env, path) {
   const month = MONTH.exec(path)?.[1];
+  const [, kind, id] = SUBJECT.exec(path) ?? [];
+  const table = kind === "incidents" ? "incidents" : "maintenances";
   return {
     "/": () => page(env, renderPage),
     "/history": () => page(env, renderHistory),
-    "/feed.atom": async () => text(atom(await look(env)), "application/atom+xml", FOR_ALL),
+    "/feed.atom": () => feed(request, env),
     "/badge.svg": async () => text(badge(await look(env)), "image/svg+xml", FOR_ALL),
+    "/robots.txt": async () => text(ROBOTS, "text/plain", {}),
+    "/.well-known/security.txt": async () => text(securityText(env), "text/plain", {}),
     ...(path.startsWith(PROGRAMS) ? { [path]: () => program(env, path.slice(PROGRAMS.length)) } : {}),
     ...(month === undefined ? {} : { [path]: () => account(env, month) }),
+    ...(id === undefined ? {} : { [path]: () => subject(env, table, id) }),
   };
+}
+
+/**
+ * @param {Request} request
+ * @param {Env} env
+ * @returns {Promise<Response>}
+ */
+async function publicPage(request, env) {
+  const { pathname, search } = new URL(request.url);
+  const response = await route(request, pages(request, env, pathname));
+  if (response.status !== 404) return response;
+  const plain = pathname.replace(/\/+$/, "");
+  if (plain !== pathname && !plain.startsWith(PROGRAMS) && Object.hasOwn(pages(request, env, plain), plain)) {
+    return text(null, "text/plain", { location: `${plain}${search}` }, 308);
+  }
+  if (request.method !== "GET" || !/\btext\/html\b/i.test(request.headers.get("accept") ?? "")) return response;
+  return html((nonce) => renderNotFound(about(env), nonce), 404);
 }
 
 /** @satisfies {ExportedHandler<Env>} */
 export default {
   fetch(request, env) {
     const { pathname } = new URL(request.url);
-    return pathname.startsWith("/admin/") ? admin(request, env) : route(request, pages(env, pathname));
+    return pathname.startsWith("/admin/") ? admin(request, env) : publicPage(request, env);
   },
 
   /** What was owed before is delivered even when this minute cannot be recorded. */
@@ -152,5 +265,10 @@ export default {
       logFailure("minute not recorded", { error: failureName(error) });
     }
     await deliverDue(env, db);
+    try {
+      await watchDeliveries(env, db, new Date(controller.scheduledTime));
+    } catch (error) {
+      logFailure("deliveries not watched", { error: failureName(error) });
+    }
   },
 };

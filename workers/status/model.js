@@ -5,6 +5,7 @@
 
 /** @typedef {"none" | "minor" | "major" | "critical"} Impact how much customers notice, in Statuspage's words */
 /** @typedef {"investigating" | "identified" | "monitoring" | "resolved"} IncidentStatus */
+/** @typedef {IncidentStatus | MaintenanceStatus | "postmortem"} UpdateStatus what was said: an incident with a post-mortem stays resolved */
 /** @typedef {"scheduled" | "in_progress" | "completed" | "cancelled"} MaintenanceStatus */
 
 /**
@@ -15,11 +16,12 @@
  */
 
 /**
- * @typedef {object} Update what was said, once; it never changes
+ * @typedef {object} Update what was said
  * @property {string} id
- * @property {IncidentStatus | MaintenanceStatus} status from here on
+ * @property {UpdateStatus} status from here on
  * @property {string} body plain text, as written by an operator or by this Worker
  * @property {Date} at
+ * @property {Date | null} correctedAt when its text was amended or withdrawn last
  */
 
 /**
@@ -47,7 +49,7 @@
  * @property {boolean} emergency begun without the promised notice; its minutes are excused by nothing
  * @property {Date} announcedAt
  * @property {Date} startsAt
- * @property {Date} endsAt
+ * @property {Date} endsAt as planned, or as it was extended
  * @property {Date} updatedAt
  * @property {Update[]} updates newest first, the latest `LISTED_UPDATES`
  * @property {number} updatesTotal how many there are
@@ -72,6 +74,7 @@
  * @property {Maintenance[]} maintenances by start, latest first, in the same way with what is not over
  * @property {number} maintenancesTotal how many there are
  * @property {Statement[]} months the SLA's arithmetic, this month first, then the one before
+ * @property {string[]} accounts `2026-09`: months before those whose account can still be read, the latest first
  */
 
 /**

@@ -1,7 +1,7 @@
 /** What happens every minute: look, record, judge, say. Delivering what was said is the outbox's (notify/). */
 
 import { stamp } from "../lib/times.js";
-import { moveMaintenance, openIncident, updateIncident } from "./announcements.js";
+import { moveMaintenance, openIncident, UNTIL, updateIncident } from "./announcements.js";
 import { PLATFORM } from "./components.js";
 import { IMPACTS, judge, LOOK_BACK_MINUTES } from "./judge.js";
 import { MINUTE, minuteOf } from "./uptime.js";
@@ -61,7 +61,8 @@ async function record(db, seen, time) {
         .bind(minute - LOOK_BACK_MINUTES, minute),
       db.prepare(OPEN),
       db.prepare(
-        "SELECT id, status, start_minute, end_minute FROM maintenances WHERE status IN ('scheduled', 'in_progress')",
+        `SELECT id, status, start_minute, ${UNTIL("maintenances")} AS end_minute FROM maintenances
+         WHERE status IN ('scheduled', 'in_progress')`,
       ),
       db.prepare("SELECT MAX(minute) AS newest FROM samples"),
     ])

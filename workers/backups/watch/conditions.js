@@ -2,14 +2,9 @@
 
 import { stamp } from "../../lib/times.js";
 
+/** @import { Condition } from "../../lib/alarms.js" */
 /** @import { FindingKind } from "../findings.js" */
 /** @import { Archive } from "./repository.js" */
-
-/**
- * @typedef {object} Condition
- * @property {string} id what is wrong, and with what
- * @property {string} text the thing, the place and the remedy, for people
- */
 
 const MINUTE = 60_000;
 

@@ -1,24 +1,27 @@
 /** Misses what does not come, finds what is overdue, and tells people: when it begins, while it lasts, when it is over. */
 
+import { remember, settle } from "../../lib/alarms.js";
 import { now } from "../../lib/clock.js";
 import { notFound } from "../../lib/http.js";
 import { failureName } from "../../lib/log.js";
+import { channelsOf, tellAll } from "../../lib/tell.js";
 import { withTimeout } from "../../lib/timeout.js";
 import { opened } from "../database.js";
 import { recordRun } from "../runs.js";
-import { remember, settle } from "./alarms.js";
 import { unanswered } from "./conditions.js";
 import { look } from "./look.js";
 import { Source } from "./source.js";
-import { channelsOf, tellAll } from "./tell.js";
 
 /** @import { Result } from "../runs.js" */
 /** @import { Env as Stores } from "../stores.js" */
-/** @import { Condition } from "./conditions.js" */
+/** @import { Condition } from "../../lib/alarms.js" */
 /** @import { Look } from "./look.js" */
-/** @import { Channel, Env as Channels } from "./tell.js" */
+/** @import { Channel, Env as Channels } from "../../lib/tell.js" */
 
-/** @typedef {Stores & Channels & { DB: D1Database, GROUPS: string[] }} Env */
+/**
+ * @typedef {Stores & Channels & { DB: D1Database, GROUPS: string[], PLATFORM: string, REPORT_URL: string }} Env
+ *   `PLATFORM`: the stack's prefix
+ */
 
 /** Every age would be wrong by as much, and alarms begin or end that are none. */
 const CLOCK_MILLISECONDS = 10 * 60_000;
@@ -42,7 +45,10 @@ async function watch(env, scheduled) {
   if (Math.abs(at.getTime() - scheduled.getTime()) > CLOCK_MILLISECONDS) throw new ClockOff();
   const memory = new Source("memory");
   const database = () => opened(env.DB);
-  const [seen, { channels, unusable }] = await Promise.all([look(env, memory, database, at), channelsOf(env)]);
+  const [seen, { channels, unusable }] = await Promise.all([
+    look(env, memory, database, at),
+    channelsOf(env, aboutOf(env)),
+  ]);
   seen.wrong.push(...unusable.map(unusableChannel));
   const { raised, due } = await memory
     .ask(async () =>
@@ -51,6 +57,7 @@ async function watch(env, scheduled) {
         seen,
         channels.map(({ id }) => id),
         scheduled,
+        (before) => [forgetRuns(env.DB, before)],
       ),
     )
     .catch(async (error) => {
@@ -70,6 +77,25 @@ async function watch(env, scheduled) {
   );
   const { ages, unknown } = seen;
   return { outcome: raised.length > 0 ? "alarm" : "ok", detail: { ages, alarms: raised, unknown, ...told } };
+}
+
+/**
+ * @param {Env} env
+ * @returns {import("../../lib/tell.js").About}
+ */
+function aboutOf({ PLATFORM: platform, REPORT_URL: report }) {
+  return { platform, part: "backups", noun: "backup alarm", report, holds: "What is backed up, where and until when" };
+}
+
+/**
+ * @param {D1Database} db
+ * @param {string} before
+ * @returns {D1PreparedStatement}
+ */
+function forgetRuns(db, before) {
+  return db
+    .prepare("DELETE FROM runs WHERE worker IN ('replicate', 'verify', 'age-out', 'watch') AND at < ?")
+    .bind(before);
 }
 
 /**

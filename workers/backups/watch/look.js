@@ -21,7 +21,8 @@ import { readArchive } from "./repository.js";
 import { Source, Unanswered } from "./source.js";
 
 /** @import { Env as Stores, Store } from "../stores.js" */
-/** @import { Condition, WorkerName } from "./conditions.js" */
+/** @import { Condition } from "../../lib/alarms.js" */
+/** @import { WorkerName } from "./conditions.js" */
 /** @import { Archive } from "./repository.js" */
 
 /**

@@ -98,6 +98,18 @@ export function yesOrNo(given) {
 }
 
 /**
+ * @param {number} least
+ * @param {number} most
+ * @returns {Check<number>}
+ */
+export function wholeFrom(least, most) {
+  return (given) =>
+    Number.isInteger(given) && Number(given) >= least && Number(given) <= most
+      ? { value: Number(given) }
+      : { problem: `must be a whole number from ${least} to ${most}` };
+}
+
+/**
  * @template {string} T
  * @param {readonly T[]} allowed
  * @returns {Check<T>}

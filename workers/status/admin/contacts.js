@@ -1,17 +1,20 @@
 /** Who is told. */
 
-import { base64 } from "../../lib/bytes.js";
 import { json } from "../../lib/http.js";
+import { failureName } from "../../lib/log.js";
 import { IMPACTS } from "../judge.js";
-import { secretOf } from "../notify/webhook.js";
+import { send } from "../notify/outbox.js";
+import { numbersOf, SECRET_NUMBERS, writtenSecret } from "../notify/secrets.js";
 import { carryOut } from "./actions.js";
 import { hostOf } from "./addresses.js";
 import { usable } from "./body.js";
 import { Refusal } from "./refusal.js";
-import { readContact } from "./requests.js";
+import { readContact, readRotation } from "./requests.js";
 
 /** @import { Env } from "../env.js" */
 /** @import { Call } from "./actions.js" */
+
+const HOUR = 3_600_000;
 
 /**
  * @param {D1Database} db
@@ -62,17 +65,55 @@ export async function addContact(call, given, components, env) {
     ],
     refusal: async () => new Refusal(409, "this idempotency-key was another call's"),
   });
-  const secret = channel === "webhook" ? { secret: await written(env.WEBHOOK_KEY, call.key) } : {};
+  const secret = channel === "webhook" ? { secret: await writtenSecret(env.WEBHOOK_KEY, call.key, 0) } : {};
   return json({ id: call.key, at, ...secret }, 201);
 }
 
 /**
- * @param {string} webhookKey
+ * Gives a webhook contact another secret; until the overlap ends, what it is sent is signed with both.
+ *
+ * @param {Call} call
  * @param {string} id
- * @returns {Promise<string>}
+ * @param {unknown} given
+ * @param {Pick<Env, "WEBHOOK_KEY">} env
+ * @returns {Promise<Response>} with the new secret, which is shown this once
  */
-async function written(webhookKey, id) {
-  return `whsec_${base64(await secretOf(webhookKey, id))}`;
+export async function rotateSecret(call, id, given, env) {
+  const { overlapHours } = usable(readRotation(given));
+  const until = call.time.getTime() + overlapHours * HOUR;
+  const at = await carryOut(call, {
+    name: "contact.rotate",
+    subject: id,
+    details: { overlapHours },
+    statements: [
+      call.db
+        .prepare(
+          `INSERT INTO webhook_secrets SELECT id, 1, ?2 FROM contacts WHERE id = ?1 AND channel = 'webhook'
+           AND (?2 <= ?3 OR NOT EXISTS (SELECT 1 FROM webhook_secrets WHERE contact = ?1 AND overlap_until > ?3))
+           ON CONFLICT (contact) DO UPDATE SET number = number + 1, overlap_until = excluded.overlap_until`,
+        )
+        .bind(id, until, call.time.getTime()),
+    ],
+    refusal: async () => {
+      const row = await call.db
+        .prepare(`SELECT channel, overlap_until FROM contacts LEFT JOIN webhook_secrets ON contact = id WHERE id = ?`)
+        .bind(id)
+        .first();
+      if (row === null) return new Refusal(404, `there is no contact ${id}`);
+      if (row.channel !== "webhook") return new Refusal(409, `contact ${id} is told by e-mail, which is not signed`);
+      const end = new Date(Number(row.overlap_until)).toISOString();
+      return new Refusal(
+        409,
+        `the secret of ${id} is being changed already; the one before is good until ${end}; without overlap (0 hours) it ends now`,
+      );
+    },
+  });
+  const row = await call.db
+    .prepare("SELECT number, overlap_until FROM webhook_secrets WHERE contact = ?")
+    .bind(id)
+    .first();
+  const secret = await writtenSecret(env.WEBHOOK_KEY, id, Number(row?.number));
+  return json({ id, at, secret, overlapUntil: new Date(Number(row?.overlap_until)) });
 }
 
 /**
@@ -95,5 +136,49 @@ export async function removeContact(call, id) {
     ],
     refusal: async () => new Refusal(404, `there is no contact ${id}`),
   });
+  return json({ id, at });
+}
+
+/**
+ * Sends a test message now, so that whoever adds a contact sees whether it arrives.
+ *
+ * @param {Call} call
+ * @param {string} id
+ * @param {Env} env
+ * @returns {Promise<Response>} 409 when the receiver did not take it
+ */
+export async function testContact(call, id, env) {
+  const at = await carryOut(call, {
+    name: "contact.test",
+    subject: id,
+    details: {},
+    // Changes nothing: it tells whether there is such a contact.
+    statements: [call.db.prepare("UPDATE contacts SET id = id WHERE id = ?").bind(id)],
+    refusal: async () => new Refusal(404, `there is no contact ${id}`),
+  });
+  const row = await call.db
+    .prepare(`SELECT channel, address, ${SECRET_NUMBERS("contacts.id")} FROM contacts WHERE id = ?1`)
+    .bind(id, call.time.getTime())
+    .first();
+  if (row === null) throw new Refusal(404, `there is no contact ${id}`);
+  const notice = {
+    type: "contact.test",
+    subject: null,
+    title: "Test message",
+    status: "test",
+    impact: null,
+    components: [],
+    body: `This is a test: an operator of ${env.PLATFORM} checks that notifications reach you. Nothing has happened.`,
+    at: call.time,
+    startsAt: call.time,
+    endsAt: null,
+    emergency: false,
+  };
+  try {
+    const whom = { contact: id, address: String(row.address), thread: [], secrets: numbersOf(row) };
+    await send(env, String(row.channel), { id: `${call.key}_${id}`, notice, ...whom });
+  } catch (error) {
+    throw new Refusal(409, `the receiver did not take it: ${failureName(error)}`);
+  }
   return json({ id, at });
 }

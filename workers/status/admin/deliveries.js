@@ -9,26 +9,31 @@ import { readRetry } from "./requests.js";
 
 /** @import { Call } from "./actions.js" */
 
-const LISTED = 100;
+const LISTED = 1_000;
 
-const WAITING = oneOf(/** @type {const} */ (["pending", "dead"]));
+const STATE = oneOf(/** @type {const} */ (["pending", "dead", "delivered", "cancelled"]));
+
+const ID = /^[\w-]{1,200}$/;
 
 /**
  * @param {D1Database} db
- * @param {URLSearchParams} query `state`
+ * @param {URLSearchParams} query `state`, and `of`: an incident, a maintenance or a contact
  * @returns {Promise<Response>} the latest said first
  */
 export async function listDeliveries(db, query) {
-  const state = WAITING(query.get("state"));
+  const state = STATE(query.get("state"));
+  const of = query.get("of");
   if ("problem" in state) throw unusable([{ field: "state", problem: state.problem }]);
+  if (of !== null && !ID.test(of)) throw unusable([{ field: "of", problem: "must be an id" }]);
   const { results } = await db
     .prepare(
-      `SELECT deliveries.*, updates.type, updates.subject, contacts.name FROM deliveries
+      `SELECT deliveries.*, updates.type, updates.subject, updates.at AS said_at, contacts.name FROM deliveries
        JOIN updates ON updates.id = deliveries.update_id
        LEFT JOIN contacts ON contacts.id = deliveries.contact
-       WHERE state = ? ORDER BY updates.at DESC, update_id, contact LIMIT ?`,
+       WHERE state = ?1 AND (?3 IS NULL OR updates.subject = ?3 OR deliveries.contact = ?3)
+       ORDER BY updates.at DESC, update_id, contact LIMIT ?2`,
     )
-    .bind(state.value, LISTED)
+    .bind(state.value, LISTED, of)
     .all();
   return json({
     deliveries: results.map((row) => ({
@@ -38,6 +43,8 @@ export async function listDeliveries(db, query) {
       type: row.type,
       subject: row.subject,
       attempts: row.attempts,
+      saidAt: new Date(Number(row.said_at)),
+      settledAt: row.settled_at === null ? null : new Date(Number(row.settled_at)),
       dueAt: state.value === "pending" ? new Date(Number(row.due_at)) : null,
       failure: row.failure,
     })),

@@ -1,12 +1,13 @@
 /** What operators say of incidents. */
 
 import { json } from "../../lib/http.js";
-import { openIncident, updateIncident } from "../announcements.js";
+import { addPostmortem, openIncident, updateIncident } from "../announcements.js";
 import { IMPACTS } from "../judge.js";
+import { MINUTE } from "../uptime.js";
 import { carryOut } from "./actions.js";
-import { usable } from "./body.js";
+import { unusable } from "./body.js";
 import { Refusal } from "./refusal.js";
-import { readIncident, readIncidentUpdate } from "./requests.js";
+import { pastProblems, readIncident, readIncidentUpdate } from "./requests.js";
 
 /** @import { Call } from "./actions.js" */
 
@@ -43,13 +44,17 @@ export async function listIncidents(db) {
  * @returns {Promise<Response>}
  */
 export async function declareIncident(call, given, components) {
-  const incident = usable(readIncident(given, components));
+  const read = readIncident(given, components);
+  const problems = pastProblems(read.value, call.time);
+  if (read.problems.length > 0) throw unusable([...read.problems, ...problems]);
+  const { startedAt, ...incident } = read.value;
+  const started = startedAt === undefined ? call.time : new Date(startedAt * MINUTE);
   const { title, impact, status, body } = incident;
   const word = `${call.key}-opened`;
   const at = await carryOut(call, {
     name: "incident.declare",
     subject: call.key,
-    details: incident,
+    details: { ...incident, ...(startedAt === undefined ? {} : { startedAt: started }) },
     statements: openIncident(
       call.db,
       {
@@ -58,12 +63,13 @@ export async function declareIncident(call, given, components) {
         impact: IMPACTS.indexOf(impact),
         components: incident.components,
         automatic: false,
-        startedAt: call.time,
+        startedAt: started,
       },
       { id: word, status, body },
       call.time,
     ),
     word,
+    problems,
     refusal: async () => new Refusal(409, "this idempotency-key was another call's"),
   });
   return json({ id: call.key, update: word, at }, 201);
@@ -77,22 +83,32 @@ export async function declareIncident(call, given, components) {
  * @returns {Promise<Response>}
  */
 export async function sayOfIncident(call, id, given, components) {
-  const update = usable(readIncidentUpdate(given, components));
-  const { status, body, title, impact } = update;
+  const read = readIncidentUpdate(given, components);
+  const problems = pastProblems(read.value, call.time);
+  if (read.problems.length > 0) throw unusable([...read.problems, ...problems]);
+  const update = read.value;
+  const { status, body, title, impact, startedAt, endedAt } = update;
   const at = await carryOut(call, {
     name: "incident.update",
     subject: id,
     details: update,
-    statements: updateIncident(call.db, id, { id: call.key, status, body }, call.time, {
-      title,
-      impact: impact && IMPACTS.indexOf(impact),
-      components: update.components,
-    }),
+    statements:
+      status === "postmortem"
+        ? addPostmortem(call.db, id, { id: call.key, body }, call.time)
+        : updateIncident(call.db, id, { id: call.key, status, body }, call.time, {
+            title,
+            impact: impact && IMPACTS.indexOf(impact),
+            components: update.components,
+            startedAt,
+            endedAt,
+          }),
     word: call.key,
+    problems,
     refusal: async () => {
       const row = await call.db.prepare("SELECT resolved_at FROM incidents WHERE id = ?").bind(id).first();
-      return row === null
-        ? new Refusal(404, `there is no incident ${id}`)
+      if (row === null) return new Refusal(404, `there is no incident ${id}`);
+      return row.resolved_at === null
+        ? new Refusal(409, `incident ${id} is open; a post-mortem follows its end`)
         : new Refusal(409, `incident ${id} is resolved since ${new Date(Number(row.resolved_at)).toISOString()}`);
     },
   });

@@ -8,7 +8,8 @@ import { opened } from "../database.js";
 import { listAudit } from "./audit.js";
 import { authenticated } from "./authentication.js";
 import { keyOf, readJson } from "./body.js";
-import { addContact, listContacts, removeContact } from "./contacts.js";
+import { addContact, listContacts, removeContact, rotateSecret, testContact } from "./contacts.js";
+import { amendText, listUpdates, redactText } from "./corrections.js";
 import { listDeliveries, retryDelivery } from "./deliveries.js";
 import { declareIncident, listIncidents, sayOfIncident } from "./incidents.js";
 import { announceMaintenance, listMaintenances, sayOfMaintenance } from "./maintenances.js";
@@ -41,7 +42,10 @@ const ROUTES = [
   },
   {
     path: /^\/admin\/incidents\/([\w-]+)\/updates$/,
-    methods: { POST: async ({ call, id, body, components }) => sayOfIncident(call(), id, await body(), components) },
+    methods: {
+      GET: ({ db, id }) => listUpdates(db, "incidents", id),
+      POST: async ({ call, id, body, components }) => sayOfIncident(call(), id, await body(), components),
+    },
   },
   {
     path: /^\/admin\/maintenances$/,
@@ -53,8 +57,13 @@ const ROUTES = [
   },
   {
     path: /^\/admin\/maintenances\/([\w-]+)\/updates$/,
-    methods: { POST: async ({ call, id, body }) => sayOfMaintenance(call(), id, await body()) },
+    methods: {
+      GET: ({ db, id }) => listUpdates(db, "maintenances", id),
+      POST: async ({ call, id, body }) => sayOfMaintenance(call(), id, await body()),
+    },
   },
+  { path: /^\/admin\/amendments$/, methods: { POST: async ({ call, body }) => amendText(call(), await body()) } },
+  { path: /^\/admin\/redactions$/, methods: { POST: async ({ call, body }) => redactText(call(), await body()) } },
   {
     path: /^\/admin\/contacts$/,
     methods: {
@@ -65,6 +74,14 @@ const ROUTES = [
   {
     path: /^\/admin\/contacts\/([\w-]+)$/,
     methods: { DELETE: ({ call, id }) => removeContact(call(), id) },
+  },
+  {
+    path: /^\/admin\/contacts\/([\w-]+)\/test$/,
+    methods: { POST: ({ call, id, env }) => testContact(call(), id, env) },
+  },
+  {
+    path: /^\/admin\/contacts\/([\w-]+)\/secret$/,
+    methods: { POST: async ({ call, id, body, env }) => rotateSecret(call(), id, await body(), env) },
   },
   { path: /^\/admin\/deliveries$/, methods: { GET: ({ db, query }) => listDeliveries(db, query) } },
   {

@@ -1,12 +1,12 @@
 /** What operators plan, and say of it. */
 
 import { json } from "../../lib/http.js";
-import { moveMaintenance, planMaintenance, updateMaintenance } from "../announcements.js";
+import { extendMaintenance, moveMaintenance, planMaintenance, UNTIL, updateMaintenance } from "../announcements.js";
 import { MINUTE, minuteOf } from "../uptime.js";
 import { carryOut } from "./actions.js";
 import { unusable, usable } from "./body.js";
 import { Refusal } from "./refusal.js";
-import { readMaintenance, readMaintenanceUpdate, timeProblems } from "./requests.js";
+import { extensionProblems, readMaintenance, readMaintenanceUpdate, timeProblems } from "./requests.js";
 
 /** @import { Call } from "./actions.js" */
 
@@ -18,7 +18,9 @@ const LISTED = 100;
  */
 export async function listMaintenances(db) {
   const { results } = await db
-    .prepare("SELECT * FROM maintenances ORDER BY start_minute DESC, id LIMIT ?")
+    .prepare(
+      `SELECT *, ${UNTIL("maintenances")} AS until_minute FROM maintenances ORDER BY start_minute DESC, id LIMIT ?`,
+    )
     .bind(LISTED)
     .all();
   return json({
@@ -30,7 +32,7 @@ export async function listMaintenances(db) {
       emergency: row.emergency === 1,
       announcedAt: new Date(Number(row.announced_at)),
       startsAt: new Date(Number(row.start_minute) * MINUTE),
-      endsAt: new Date(Number(row.end_minute) * MINUTE),
+      endsAt: new Date(Number(row.until_minute) * MINUTE),
       updatedAt: new Date(Number(row.updated_at)),
     })),
   });
@@ -78,7 +80,7 @@ async function overlap(db, { id, startsAt, endsAt, components }) {
     .prepare(
       `SELECT id, title, components FROM maintenances
        WHERE id <> ?3 AND status IN ('scheduled', 'in_progress') AND (status = 'in_progress' OR start_minute < ?2)
-       AND end_minute > ?1 ORDER BY start_minute, id`,
+       AND ${UNTIL("maintenances")} > ?1 ORDER BY start_minute, id`,
     )
     .bind(startsAt, endsAt, id)
     .all();
@@ -96,29 +98,45 @@ async function overlap(db, { id, startsAt, endsAt, components }) {
  */
 export async function sayOfMaintenance(call, id, given) {
   const update = usable(readMaintenanceUpdate(given));
-  const { status, body } = update;
+  const { status, endsAt } = update;
+  const row = await call.db
+    .prepare(
+      `SELECT status, components, start_minute, ${UNTIL("maintenances")} AS until_minute FROM maintenances WHERE id = ?`,
+    )
+    .bind(id)
+    .first();
+  if (row === null) throw new Refusal(404, `there is no maintenance ${id}`);
+  const [start, until] = [Number(row.start_minute), Number(row.until_minute)];
   const at = await carryOut(call, {
     name: "maintenance.update",
     subject: id,
-    details: update,
-    statements:
-      status === undefined
-        ? updateMaintenance(call.db, id, { id: call.key, body }, call.time)
-        : moveMaintenance(call.db, id, { id: call.key, status, body }, call.time),
+    details: { ...update, ...(endsAt === undefined ? {} : { endsAt: new Date(endsAt * MINUTE) }) },
+    statements: statementsFor(call, id, update),
     word: call.key,
+    problems: endsAt === undefined ? [] : extensionProblems({ status, endsAt }, { start, until }, call.time),
     refusal: async () => {
-      const row = await call.db
-        .prepare("SELECT status, components, end_minute FROM maintenances WHERE id = ?")
-        .bind(id)
-        .first();
-      if (row === null) return new Refusal(404, `there is no maintenance ${id}`);
+      const components = JSON.parse(String(row.components));
       if (row.status === "scheduled" && status === "in_progress") {
-        const components = JSON.parse(String(row.components));
-        return overlap(call.db, { id, startsAt: minuteOf(call.time), endsAt: Number(row.end_minute), components });
+        return overlap(call.db, { id, startsAt: minuteOf(call.time), endsAt: until, components });
+      }
+      if (endsAt !== undefined && (row.status === "scheduled" || row.status === "in_progress")) {
+        return overlap(call.db, { id, startsAt: start, endsAt, components });
       }
       const wanted = status === undefined ? "nothing more is said of it" : `it cannot become ${status} from there`;
       return new Refusal(409, `maintenance ${id} is ${row.status}; ${wanted}`);
     },
   });
   return json({ id, update: call.key, at }, 201);
+}
+
+/**
+ * @param {Call} call
+ * @param {string} id
+ * @param {ReturnType<typeof readMaintenanceUpdate>["value"]} update
+ * @returns {D1PreparedStatement[]}
+ */
+function statementsFor({ db, key, time }, id, { status, body, endsAt }) {
+  if (endsAt !== undefined) return extendMaintenance(db, id, { id: key, body }, endsAt, time);
+  if (status !== undefined) return moveMaintenance(db, id, { id: key, status, body }, time);
+  return updateMaintenance(db, id, { id: key, body }, time);
 }

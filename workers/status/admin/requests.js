@@ -1,9 +1,22 @@
 /** What operators may ask for. Pure: JSON in, values or every problem out. */
 
 import { IMPACTS } from "../judge.js";
+import { HISTORY_DAYS } from "../model.js";
 import { MINUTE, minuteOf } from "../uptime.js";
 import { addressOf } from "./addresses.js";
-import { checked, line, minute, notEmpty, nullable, oneOf, optional, someOf, text, yesOrNo } from "./checks.js";
+import {
+  checked,
+  line,
+  minute,
+  notEmpty,
+  nullable,
+  oneOf,
+  optional,
+  someOf,
+  text,
+  wholeFrom,
+  yesOrNo,
+} from "./checks.js";
 
 /** @import { Problem } from "./checks.js" */
 
@@ -19,6 +32,9 @@ const PAST_MINUTES = 15;
 const LONGEST_DAYS = 7;
 const FARTHEST_DAYS = 366;
 
+/** A working day in every zone, and no week-end alone. */
+const OVERLAP_HOURS = 72;
+
 const OPEN = /** @type {const} */ (["investigating", "identified", "monitoring"]);
 
 /**
@@ -32,6 +48,7 @@ export function readIncident(given, components) {
     components: optional(someOf(components), []),
     status: optional(oneOf(OPEN), OPEN[0]),
     body: text(BODY),
+    startedAt: optional(minute, undefined),
   });
 }
 
@@ -40,13 +57,65 @@ export function readIncident(given, components) {
  * @param {readonly string[]} components ids
  */
 export function readIncidentUpdate(given, components) {
-  return checked(given, {
-    status: oneOf(/** @type {const} */ ([...OPEN, "resolved"])),
+  const read = checked(given, {
+    status: oneOf(/** @type {const} */ ([...OPEN, "resolved", "postmortem"])),
     body: text(BODY),
     title: optional(line(TITLE), undefined),
     impact: optional(oneOf(IMPACTS), undefined),
     components: optional(someOf(components), undefined),
+    startedAt: optional(minute, undefined),
+    endedAt: optional(minute, undefined),
   });
+  const { status, body, ...changes } = read.value;
+  if (status === "postmortem" && Object.values(changes).some((value) => value !== undefined)) {
+    read.problems.push({ field: "status", problem: "is postmortem, which changes nothing else of the incident" });
+  }
+  return read;
+}
+
+/**
+ * @param {{ status?: string | undefined, startedAt?: number | undefined, endedAt?: number | undefined }} given minutes
+ * @param {Date} time
+ * @returns {Problem[]} with an incident's times, as of now
+ */
+export function pastProblems({ status, startedAt, endedAt }, time) {
+  const now = minuteOf(time);
+  /** @type {Problem[]} */
+  const problems = [];
+  for (const [field, at] of Object.entries({ startedAt, endedAt })) {
+    if (at === undefined) continue;
+    if (at > now) problems.push({ field, problem: "must not lie ahead" });
+    else if (at < now - HISTORY_DAYS * DAY_MINUTES) {
+      problems.push({ field, problem: `must not lie more than ${HISTORY_DAYS} days back` });
+    }
+  }
+  if (endedAt !== undefined && status !== "resolved") {
+    problems.push({ field: "endedAt", problem: "is for status resolved alone" });
+  } else if (startedAt !== undefined && endedAt !== undefined && endedAt < startedAt) {
+    problems.push({ field: "endedAt", problem: "must not be before startedAt" });
+  }
+  return problems;
+}
+
+/** @param {unknown} given */
+export function readAmendment(given) {
+  const read = checked(given, {
+    id: line(TITLE),
+    body: optional(text(BODY), undefined),
+    title: optional(line(TITLE), undefined),
+  });
+  if (read.problems.length === 0 && (read.value.body === undefined) === (read.value.title === undefined)) {
+    read.problems.push({
+      field: "",
+      problem: "must hold either the body of an update or the title of what it is about",
+    });
+  }
+  return read;
+}
+
+/** @param {unknown} given */
+export function readRedaction(given) {
+  return checked(given, { id: line(TITLE) });
 }
 
 /**
@@ -99,7 +168,22 @@ export function readMaintenanceUpdate(given) {
   return checked(given, {
     body: text(BODY),
     status: optional(oneOf(/** @type {const} */ (["in_progress", "completed", "cancelled"])), undefined),
+    endsAt: optional(minute, undefined),
   });
+}
+
+/**
+ * @param {{ status: string | undefined, endsAt: number }} update
+ * @param {{ start: number, until: number }} plan minutes
+ * @param {Date} time
+ * @returns {Problem[]} with a later end, as of now
+ */
+export function extensionProblems({ status, endsAt }, { start, until }, time) {
+  const says = (/** @type {string} */ problem) => [{ field: "endsAt", problem }];
+  if (status !== undefined) return says("is for updates without a status");
+  if (endsAt <= minuteOf(time)) return says("must lie ahead");
+  if (endsAt <= until) return says("must be later than the planned end; to end sooner, complete it");
+  return endsAt > start + LONGEST_DAYS * DAY_MINUTES ? says(`must be at most ${LONGEST_DAYS} days after startsAt`) : [];
 }
 
 /**
@@ -122,6 +206,11 @@ export function readContact(given, components, page) {
     else read.problems.push({ field: "address", problem: result.problem });
   }
   return read;
+}
+
+/** @param {unknown} given */
+export function readRotation(given) {
+  return checked(given, { overlapHours: optional(wholeFrom(0, OVERLAP_HOURS * 7), OVERLAP_HOURS) });
 }
 
 /** @param {unknown} given */

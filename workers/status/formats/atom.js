@@ -2,7 +2,7 @@
 
 import { xml } from "../../lib/xml.js";
 import { LISTED } from "../model.js";
-import { affected, incidentTimes, maintenanceTimes } from "../page/announcements.js";
+import { affected, corrected, incidentTimes, maintenanceTimes } from "../page/announcements.js";
 import { counted, escaped, stamp } from "../page/html.js";
 
 /** @import { Incident, Maintenance, Snapshot, Update } from "../model.js" */
@@ -48,6 +48,17 @@ export function atom(snapshot) {
 <link rel="alternate" type="text/html" href="${xml(`${origin}/`)}"/>
 ${entries.map((entry) => entryElement(entry, origin)).join("")}</feed>
 `;
+}
+
+/**
+ * @param {Snapshot} snapshot
+ * @returns {Date | null} when the feed changed last; null when that is not known
+ */
+export function feedChangedAt({ history }) {
+  if (history === null) return null;
+  const times = [...history.incidents, ...history.maintenances].map(({ updatedAt }) => updatedAt.getTime());
+  const since = history.since === null ? [] : [history.since.getTime()];
+  return times.length + since.length === 0 ? null : new Date(Math.max(...since, ...times));
 }
 
 /**
@@ -100,8 +111,8 @@ function entryElement({ id, kind, title, published, updated, facts, updates, upd
   const story = [
     `<p><small>${facts.filter((fact) => fact !== "").join(" · ")}</small></p>`,
     ...updates.map(
-      ({ status, body, at }) =>
-        `<p dir="auto"><b>${spoken(status)}</b> <small>${stamp(at)}</small><br>${escaped(body).replaceAll("\n", "<br>")}</p>`,
+      ({ status, body, at, correctedAt }) =>
+        `<p dir="auto"><b>${spoken(status)}</b> <small>${stamp(at)}${corrected(correctedAt)}</small><br>${escaped(body).replaceAll("\n", "<br>")}</p>`,
     ),
     ...(updatesTotal > updates.length
       ? [`<p>${counted(updatesTotal - updates.length, "earlier update")} not shown.</p>`]
@@ -112,7 +123,7 @@ function entryElement({ id, kind, title, published, updated, facts, updates, upd
 <title>${xml(title)}</title>
 <published>${published.toISOString()}</published>
 <updated>${updated.toISOString()}</updated>
-<link rel="alternate" type="text/html" href="${xml(`${origin}/history#${id}`)}"/>
+<link rel="alternate" type="text/html" href="${xml(`${origin}/${kind === "incident" ? "incidents" : kind}/${id}`)}"/>
 <category term="${kind}"/>
 <content type="html">${xml(story.join(""))}</content>
 </entry>

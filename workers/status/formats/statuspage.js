@@ -3,15 +3,16 @@
  * written for it can read this page. Its words for the whole are those of
  * https://support.atlassian.com/statuspage/docs/top-level-status-and-incident-impact-calculations/. Pure.
  *
- * Two differences. `history_available`, in every body, tells whether D1 answered: without it there is only the live
- * check, and incidents and maintenance are empty because they are not known. And `updated_at` of the page and of its
- * components is when they were looked at, not when they last changed, which a look does not tell.
+ * One difference: `updated_at` of the page and of its components is when they were looked at, not when they last changed,
+ * which a look does not tell. Whether D1 answered is said by the header `x-history-available` (index.js), since a strict
+ * decoder refuses a field that Statuspage does not have: without D1 there is only the live check, and incidents and
+ * maintenance are empty because they are not known.
  */
 
 import { headline } from "../page/headline.js";
 import { begunAt, componentState, endedAt, openIncidents, running } from "../page/state.js";
 
-/** @import { Component, Impact, Incident, IncidentStatus, Maintenance, MaintenanceStatus, Snapshot } from "../model.js" */
+/** @import { Component, Impact, Incident, Maintenance, Snapshot, UpdateStatus } from "../model.js" */
 /** @import { ComponentState } from "../page/state.js" */
 
 /** @typedef {"operational" | "degraded_performance" | "partial_outage" | "major_outage" | "under_maintenance"} ComponentStatus */
@@ -54,11 +55,7 @@ export function statuspage(snapshot) {
   const components = snapshot.components.map((component) => componentOf(component, snapshot));
   const told = (/** @type {Incident[]} */ some) => some.map((incident) => incidentOf(incident, snapshot));
   const planned = (/** @type {Maintenance[]} */ some) => some.map((plan) => maintenanceOf(plan, snapshot));
-  const file = (/** @type {() => object} */ content) => () => ({
-    page,
-    ...content(),
-    history_available: history !== null,
-  });
+  const file = (/** @type {() => object} */ content) => () => ({ page, ...content() });
   return {
     "summary.json": file(() => ({
       components,
@@ -193,9 +190,9 @@ function announcement({ id, title, updatedAt, components, updates }, snapshot, f
     name: title,
     ...facts,
     updated_at: updatedAt.toISOString(),
-    shortlink: `${snapshot.origin}/history#${id}`,
+    shortlink: `${snapshot.origin}/${facts.impact === "maintenance" ? "maintenance" : "incidents"}/${id}`,
     page_id: pageId(snapshot.origin),
-    incident_updates: updates.map(({ id: update, status, body, at }, index) => {
+    incident_updates: updates.map(({ id: update, status, body, at, correctedAt }, index) => {
       const before = updates[index + 1]?.status;
       return {
         id: update,
@@ -203,7 +200,7 @@ function announcement({ id, title, updatedAt, components, updates }, snapshot, f
         body,
         incident_id: id,
         created_at: at.toISOString(),
-        updated_at: at.toISOString(),
+        updated_at: (correctedAt ?? at).toISOString(),
         display_at: at.toISOString(),
         affected_components: affected.map(({ id, name }) => ({
           code: id,
@@ -221,12 +218,12 @@ function announcement({ id, title, updatedAt, components, updates }, snapshot, f
 }
 
 /**
- * @param {IncidentStatus | MaintenanceStatus} status that an update gave to its subject
+ * @param {UpdateStatus} status that an update gave to its subject
  * @param {Impact | "maintenance"} impact of the subject as it is now: updates do not keep what it was
  * @returns {ComponentStatus} what that says of the components concerned
  */
 function declared(status, impact) {
   if (status === "in_progress") return "under_maintenance";
-  if (status === "resolved" || impact === "maintenance") return "operational";
+  if (status === "resolved" || status === "postmortem" || impact === "maintenance") return "operational";
   return DECLARED[impact];
 }

@@ -3,29 +3,37 @@
 import { sendMail } from "../../lib/mail.js";
 import { stamp } from "../../lib/times.js";
 import { catalogue } from "../components.js";
+import { addressOf } from "./notice.js";
 
 /** @import { Env } from "../env.js" */
 /** @import { Delivery, Notice } from "./outbox.js" */
 
 /** @type {Record<string, string>} */
 const KINDS = {
+  "contact.test": "Test",
   "incident.opened": "New incident",
   "incident.updated": "Update",
   "incident.resolved": "Resolved",
+  "incident.postmortem": "Post-mortem",
+  "incident.amended": "Correction",
+  "incident.redacted": "Withdrawn",
   "maintenance.scheduled": "Planned maintenance",
   "maintenance.started": "Maintenance has begun",
   "maintenance.updated": "Maintenance update",
   "maintenance.completed": "Maintenance is over",
   "maintenance.cancelled": "Maintenance is cancelled",
+  "maintenance.amended": "Maintenance: correction",
+  "maintenance.redacted": "Maintenance: withdrawn",
 };
 
 /**
  * @param {Env} env
  * @param {Delivery} delivery
  */
-export async function sendEmail(env, { id, address, notice }) {
+export async function sendEmail(env, { id, address, notice, thread }) {
   await sendMail(env.EMAIL, {
     id,
+    thread,
     host: new URL(env.STATUS_URL).hostname,
     date: notice.at,
     from: { name: `${env.PLATFORM} status`, address: env.SENDER },
@@ -53,15 +61,18 @@ function subjectOf({ type, title, emergency }) {
 function textOf(env, notice) {
   const names = new Map(catalogue(env.COMPONENTS).map(({ id, name }) => [id, name]));
   const affected = notice.components.map((id) => names.get(id) ?? id).join(", ");
-  const facts = [
-    `Status: ${notice.status.replace("_", " ")}`,
-    ...(notice.impact === null ? [] : [`Impact: ${notice.impact}`]),
-    ...(affected === "" ? [] : [`Affects: ${affected}`]),
-    notice.endsAt === null
-      ? `Began: ${stamp(notice.startsAt)}`
-      : `Planned: ${stamp(notice.startsAt)} to ${stamp(notice.endsAt)}`,
-    ...(notice.emergency ? ["This is emergency maintenance, which comes without the usual notice."] : []),
-  ];
+  const facts =
+    notice.subject === null
+      ? []
+      : [
+          `Status: ${notice.status.replace("_", " ")}`,
+          ...(notice.impact === null ? [] : [`Impact: ${notice.impact}`]),
+          ...(affected === "" ? [] : [`Affects: ${affected}`]),
+          notice.endsAt === null
+            ? `Began: ${stamp(notice.startsAt)}`
+            : `Planned: ${stamp(notice.startsAt)} to ${stamp(notice.endsAt)}`,
+          ...(notice.emergency ? ["This is emergency maintenance, which comes without the usual notice."] : []),
+        ];
   return [
     notice.title,
     "",
@@ -70,7 +81,7 @@ function textOf(env, notice) {
     ...facts,
     `Said: ${stamp(notice.at)}`,
     "",
-    `${env.STATUS_URL}/history#${notice.subject}`,
+    addressOf(env, notice),
     "",
     `You are a designated contact of ${env.PLATFORM}. Questions: ${env.CONTACT}`,
     "",

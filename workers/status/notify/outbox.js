@@ -6,10 +6,12 @@
 
 import { now } from "../../lib/clock.js";
 import { failureName, logFailure } from "../../lib/log.js";
+import { UNTIL } from "../announcements.js";
 import { IMPACTS } from "../judge.js";
 import { MINUTE } from "../uptime.js";
 import { sendEmail } from "./email.js";
-import { Refused, sendWebhook } from "./webhook.js";
+import { numbersOf, SECRET_NUMBERS } from "./secrets.js";
+import { Answered, Refused, sendWebhook } from "./webhook.js";
 
 /** @import { Env } from "../env.js" */
 /** @import { Impact } from "../model.js" */
@@ -29,6 +31,9 @@ const DAY = 24 * 60 * MINUTE;
 
 /** How long after which failure: as the Standard Webhooks specification suggests, three days in all. */
 const DELAYS = [1, 5, 30, 120, 300, 600, 840, 1_200, 1_440].map((minutes) => minutes * MINUTE);
+
+/** A receiver that asks for more time (`Retry-After`) gets no less than was planned, and no more than this. */
+const LONGEST_DELAY = DAY;
 
 const FAILED_LATELY = (/** @type {string} */ contact) => `EXISTS (
   SELECT 1 FROM deliveries AS other WHERE other.contact = ${contact} AND other.failure IS NOT NULL
@@ -51,11 +56,20 @@ const TAKE = `
     ORDER BY due.attempts, ${FAILED_LATELY("due.contact")}, due.due_at, due.update_id, due.contact
     LIMIT ${TAKEN_AT_ONCE})`;
 
+/** The first and the last message of the same subject that the contact got before. */
+const THREAD = `(
+  SELECT json_array(MIN(at_id), MAX(at_id)) FROM (
+    SELECT printf('%015d', said.at) || said.id AS at_id
+    FROM deliveries AS got JOIN updates AS said ON said.id = got.update_id
+    WHERE got.contact = deliveries.contact AND got.state = 'delivered' AND said.subject = updates.subject
+    AND said.id <> updates.id))`;
+
 const TAKEN = `
   SELECT deliveries.update_id, deliveries.contact, deliveries.attempts, contacts.channel, contacts.address,
     updates.type, updates.subject, updates.status, updates.impact, updates.components, updates.body, updates.at,
+    ${THREAD} AS thread, ${SECRET_NUMBERS("deliveries.contact")},
     COALESCE(incidents.title, maintenances.title) AS title, incidents.started_at, maintenances.emergency,
-    maintenances.start_minute, maintenances.end_minute
+    maintenances.start_minute, ${UNTIL("maintenances")} AS end_minute
   FROM deliveries
   JOIN updates ON updates.id = deliveries.update_id
   JOIN contacts ON contacts.id = deliveries.contact
@@ -67,7 +81,7 @@ const TAKEN = `
 /**
  * @typedef {object} Notice what a contact is told
  * @property {string} type `incident.opened` …
- * @property {string} subject the incident's or maintenance's id
+ * @property {string | null} subject the incident's or maintenance's id; null for a test
  * @property {string} title
  * @property {string} status
  * @property {Impact | null} impact null for maintenance
@@ -85,6 +99,8 @@ const TAKEN = `
  * @property {string} contact id
  * @property {string} address
  * @property {Notice} notice
+ * @property {string[]} thread ids of earlier deliveries to the contact of the same subject: the first, and the last
+ * @property {number[]} secrets numbers of those to sign a webhook with
  */
 
 /**
@@ -130,19 +146,31 @@ async function take(db, channel, time) {
 
 /**
  * @param {Env} env
+ * @param {string} channel
+ * @param {Delivery} delivery
+ * @throws {Error} when it is not taken in time
+ */
+export function send(env, channel, delivery) {
+  return channel === "email" ? sendEmail(env, delivery) : sendWebhook(env, delivery);
+}
+
+/**
+ * @param {Env} env
  * @param {D1Database} db
  * @param {Record<string, any>} row
  */
 async function deliver(env, db, row) {
   /** @type {Delivery} */
   const delivery = {
-    id: `${row.update_id}_${row.contact}`, // without a full stop, which separates the parts that are signed
+    id: idOf(row.update_id, row.contact),
     contact: row.contact,
     address: row.address,
     notice: noticeOf(row),
+    thread: threadOf(row),
+    secrets: numbersOf(row),
   };
   try {
-    await (row.channel === "email" ? sendEmail(env, delivery) : sendWebhook(env, delivery));
+    await send(env, row.channel, delivery);
   } catch (error) {
     await settleFailure(db, row, error, now(env));
     return;
@@ -163,7 +191,9 @@ async function deliver(env, db, row) {
  * @param {Date} time
  */
 async function settleFailure(db, row, error, time) {
-  const delay = error instanceof Refused ? undefined : DELAYS[row.attempts - 1];
+  const planned = error instanceof Refused ? undefined : DELAYS[row.attempts - 1];
+  const asked = error instanceof Answered ? (error.retryAfter ?? 0) : 0;
+  const delay = planned && Math.max(planned, Math.min(asked, LONGEST_DELAY));
   const failure = failureName(error);
   logFailure("notification not delivered", { contact: row.contact, attempts: row.attempts, error: failure });
   await db
@@ -180,6 +210,26 @@ async function settleFailure(db, row, error, time) {
       time.getTime(),
     )
     .run();
+}
+
+/**
+ * @param {Record<string, any>} row
+ * @returns {string[]}
+ */
+function threadOf({ thread, contact }) {
+  const ids = /** @type {(string | null)[]} */ (JSON.parse(thread)).flatMap((one) =>
+    one === null ? [] : [one.slice(15)],
+  );
+  return [...new Set(ids)].map((update) => idOf(update, contact));
+}
+
+/**
+ * @param {string} update id
+ * @param {string} contact id
+ * @returns {string} without a full stop, which separates the parts that are signed
+ */
+function idOf(update, contact) {
+  return `${update}_${contact}`;
 }
 
 /**

@@ -1,10 +1,11 @@
 /**
  * Webhooks, signed as the Standard Webhooks specification says: `webhook-id`, `webhook-timestamp` and
- * `webhook-signature` (`v1,` and the base64 of HMAC-SHA-256 over `id.timestamp.body`).
+ * `webhook-signature` (`v1,` and the base64 of HMAC-SHA-256 over `id.timestamp.body`, for each secret that is good now).
  */
 
-import { base64, hmac, utf8 } from "../../lib/bytes.js";
 import { now } from "../../lib/clock.js";
+import { addressOf } from "./notice.js";
+import { signaturesOf } from "./secrets.js";
 
 /** @import { Env } from "../env.js" */
 /** @import { Delivery } from "./outbox.js" */
@@ -19,12 +20,16 @@ export class Refused extends Error {
   name = "Refused";
 }
 
-/** What the receiver answered; the number is all that is kept of it. */
-class Answered extends Error {
-  /** @param {number} status */
-  constructor(status) {
+/** What the receiver answered; the number is all that is kept of it, and when it wants to be asked again. */
+export class Answered extends Error {
+  /**
+   * @param {number} status
+   * @param {number | undefined} retryAfter milliseconds
+   */
+  constructor(status, retryAfter) {
     super();
     this.name = `HTTP ${status}`;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -33,13 +38,12 @@ class Answered extends Error {
  * @param {Delivery} delivery
  * @throws {Error} when the receiver does not answer 2xx in time
  */
-export async function sendWebhook(env, { id, contact, address, notice }) {
+export async function sendWebhook(env, { id, contact, address, notice, secrets }) {
   const body = JSON.stringify({
     type: notice.type,
     timestamp: notice.at.toISOString(),
-    data: { ...notice, url: `${env.STATUS_URL}/history#${notice.subject}` },
+    data: { ...notice, url: addressOf(env, notice) },
   });
-  const secret = await secretOf(env.WEBHOOK_KEY, contact);
   const timestamp = String(Math.floor(now(env).getTime() / 1_000));
   const response = await fetch(address, {
     method: "POST",
@@ -47,7 +51,8 @@ export async function sendWebhook(env, { id, contact, address, notice }) {
       "content-type": "application/json",
       "webhook-id": id,
       "webhook-timestamp": timestamp,
-      "webhook-signature": `v1,${base64(await hmac(secret, `${id}.${timestamp}.${body}`))}`,
+      "webhook-signature": await signaturesOf(env, contact, secrets, `${id}.${timestamp}.${body}`),
+      "user-agent": `backbuild-status/1.0 (+${env.STATUS_URL})`,
     },
     body,
     // Where it leads to was not what the contact entered.
@@ -56,16 +61,17 @@ export async function sendWebhook(env, { id, contact, address, notice }) {
   });
   await response.body?.cancel();
   if (response.status === GONE) throw new Refused();
-  if (!response.ok) throw new Answered(response.status);
+  if (!response.ok) throw new Answered(response.status, retryAfter(response.headers.get("retry-after"), now(env)));
 }
 
 /**
- * A contact's own secret follows from the Worker's key, so that the database holds none.
- *
- * @param {string} key
- * @param {string} contact id
- * @returns {Promise<Uint8Array>} 32 bytes
+ * @param {string | null} header seconds, or an HTTP date (RFC 9110, 10.2.3)
+ * @param {Date} time
+ * @returns {number | undefined} milliseconds from then on
  */
-export function secretOf(key, contact) {
-  return hmac(utf8(key), `webhook:${contact}`);
+export function retryAfter(header, time) {
+  if (header === null) return undefined;
+  if (/^\d{1,9}$/.test(header)) return Number(header) * 1_000;
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : date - time.getTime();
 }

@@ -4,7 +4,7 @@ import { MINUTE } from "../uptime.js";
 import { counted, duration, escaped, stamp, stretch } from "./html.js";
 import { begunAt, endedAt } from "./state.js";
 
-/** @import { Component, Impact, Incident, IncidentStatus, Maintenance, MaintenanceStatus } from "../model.js" */
+/** @import { Component, Impact, Incident, Maintenance, UpdateStatus } from "../model.js" */
 
 /**
  * @typedef {object} Extent how much of an announcement is shown
@@ -18,12 +18,13 @@ const WHOLE = { updates: Number.POSITIVE_INFINITY, characters: Number.POSITIVE_I
 /** Of a title where its announcement is only named. */
 const NAME_CHARACTERS = 80;
 
-/** @type {Record<IncidentStatus | MaintenanceStatus, string>} */
+/** @type {Record<UpdateStatus, string>} */
 const STATUSES = {
   investigating: "Investigating",
   identified: "Identified",
   monitoring: "Monitoring",
   resolved: "Resolved",
+  postmortem: "Post-mortem",
   scheduled: "Scheduled",
   in_progress: "In progress",
   completed: "Completed",
@@ -46,7 +47,7 @@ const IMPACTS = {
  */
 export function incidentArticle(incident, components, extent = WHOLE) {
   const { state, text } = IMPACTS[incident.impact];
-  return article(incident, state, extent, [
+  return article(incident, "incidents", state, extent, [
     `<b class=${state}>${text}</b>`,
     incident.resolvedAt === null ? STATUSES[incident.status] : "",
     affected(incident.components, components),
@@ -62,7 +63,7 @@ export function incidentArticle(incident, components, extent = WHOLE) {
  */
 export function maintenanceArticle(maintenance, components, extent = WHOLE) {
   const { status, emergency } = maintenance;
-  return article(maintenance, "maintenance", extent, [
+  return article(maintenance, "maintenance", "maintenance", extent, [
     emergency ? "<b class=degraded>Emergency maintenance</b>" : "",
     `<b class=${status === "in_progress" ? "maintenance" : "unknown"}>${STATUSES[status]}</b>`,
     affected(maintenance.components, components),
@@ -77,7 +78,7 @@ export function maintenanceArticle(maintenance, components, extent = WHOLE) {
 export function pastIncident(incident) {
   const { id, title, impact, startedAt, resolvedAt } = incident;
   const minutes = ((resolvedAt ?? startedAt).getTime() - startedAt.getTime()) / MINUTE;
-  return `<li><a href="/history#${escaped(id)}" dir=auto>${escaped(cut(title, NAME_CHARACTERS))}</a>
+  return `<li><a href="/incidents/${escaped(id)}" dir=auto>${escaped(cut(title, NAME_CHARACTERS))}</a>
 <p><small>${IMPACTS[impact].text} · ${stamp(startedAt)} (${duration(minutes)})</small>`;
 }
 
@@ -102,17 +103,18 @@ export function maintenanceTimes(maintenance) {
 
 /**
  * @param {Pick<Incident | Maintenance, "id" | "title" | "updates" | "updatesTotal">} subject
+ * @param {"incidents" | "maintenance"} kind as addresses name it
  * @param {string} state
  * @param {Extent} extent
  * @param {string[]} facts HTML; empty ones are left out
  * @returns {string}
  */
-function article({ id, title, updates, updatesTotal }, state, extent, facts) {
+function article({ id, title, updates, updatesTotal }, kind, state, extent, facts) {
   const shown = updates.slice(0, extent.updates);
   const name = cut(title, extent.characters);
   const items = shown.map(
-    ({ id, status, body, at }) =>
-      `<li id="${escaped(id)}"><b>${STATUSES[status]}</b> <small>${stamp(at)}</small><p dir=auto>${escaped(cut(body, extent.characters))}`,
+    ({ id, status, body, at, correctedAt }) =>
+      `<li id="${escaped(id)}"><b>${STATUSES[status]}</b> <small>${stamp(at)}${corrected(correctedAt)}</small><p dir=auto>${escaped(cut(body, extent.characters))}`,
   );
   const parts = [
     `<article id="${escaped(id)}" class=${state}><h3 dir=auto>${escaped(name)}</h3>`,
@@ -123,8 +125,16 @@ function article({ id, title, updates, updatesTotal }, state, extent, facts) {
   const isCut = name !== title || shown.some(({ body }) => cut(body, extent.characters) !== body);
   const rest = hidden > 0 ? counted(hidden, "earlier update") : "The whole text";
   if (extent === WHOLE && hidden > 0) parts.push(`<p>${rest} not shown.</p>`);
-  else if (hidden > 0 || isCut) parts.push(`<p><a href="/history#${escaped(id)}">${rest}</a></p>`);
+  else if (hidden > 0 || isCut) parts.push(`<p><a href="/${kind}/${escaped(id)}">${rest}</a></p>`);
   return `${parts.join("\n")}</article>`;
+}
+
+/**
+ * @param {Date | null} time
+ * @returns {string} HTML: when a text was amended or withdrawn, if it was
+ */
+export function corrected(time) {
+  return time ? `, corrected ${stamp(time)}` : "";
 }
 
 /**

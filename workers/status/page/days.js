@@ -85,9 +85,9 @@ export function summary(days, now) {
 
   const all = lastDays(days, now).map((one) => ({ ...one, state: dayState(one.day, one.minutes) }));
   const over = all.reduce((sum, { minutes }) => sum + minutes, 0);
-  const bad = all.flatMap(({ day, state }) => (day && (state === "down" || state === "degraded") ? [day] : []));
+  const bad = badDays(days, now);
   const dark = all.some(({ state }) => state === "none" || state === "gaps");
-  const named = bad.length > NAMED_DAYS ? "" : `: ${bad.reverse().map(trouble).join(", ")}`;
+  const named = bad.length > NAMED_DAYS ? "" : `: ${bad.map(trouble).join(", ")}`;
   const parts = [
     ...(bad.length > 0 ? [`${counted(bad.length, "bad day")}${named}`] : []),
     ...(dark ? [`${duration(over - known)} unknown`] : []),
@@ -96,10 +96,21 @@ export function summary(days, now) {
 }
 
 /**
+ * @param {readonly Day[]} days
+ * @param {Date} now
+ * @returns {Day[]} those on which something was seen to be down or degraded, the latest first
+ */
+export function badDays(days, now) {
+  return lastDays(days, now)
+    .flatMap(({ day, minutes }) => (day && ["down", "degraded"].includes(dayState(day, minutes)) ? [day] : []))
+    .reverse();
+}
+
+/**
  * @param {Day} day
  * @returns {string} `3 Oct 12 min down`
  */
-function trouble({ day, down, degraded }) {
+export function trouble({ day, down, degraded }) {
   const date = new Date(day * DAY_MINUTES * 60_000);
   const what = down > 0 ? `${duration(down)} down` : `${duration(degraded)} degraded`;
   return `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]} ${what}`;

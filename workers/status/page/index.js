@@ -2,15 +2,16 @@
 
 import { LISTED } from "../model.js";
 import { incidentArticle, maintenanceArticle, pastIncident } from "./announcements.js";
+import { badDayList } from "./bad-days.js";
 import { strip, summary } from "./days.js";
 import { headline } from "./headline.js";
 import { escaped, stamp } from "./html.js";
 import { CSS, SCRIPT } from "./inline.js";
-import { monthArticle } from "./months.js";
+import { monthArticle, monthName } from "./months.js";
 import { componentState, openIncidents, running } from "./state.js";
 
 /** @import { ComponentHealth } from "../../lib/health.js" */
-/** @import { Component, History, Snapshot } from "../model.js" */
+/** @import { Component, History, Incident, Maintenance, Snapshot } from "../model.js" */
 /** @import { Extent } from "./announcements.js" */
 /** @import { State } from "./headline.js" */
 /** @import { ComponentState } from "./state.js" */
@@ -26,6 +27,8 @@ const SHOWN_CHARACTERS = 300;
 /** Colours of the tab's icon, which sees no style sheet: between the light and the dark theme's. */
 /** @type {Record<State, string>} */
 const ICON_COLOURS = { ok: "#2a9d5c", degraded: "#d08414", down: "#d93f35", maintenance: "#3b7ddd" };
+
+const UNKNOWN_COLOUR = "#888888";
 
 /** @type {Record<ComponentHealth, string>} */
 const WORDS = { ok: "Operational", degraded: "Degraded", down: "Down", unknown: "Unknown" };
@@ -67,11 +70,52 @@ export function renderHistory(snapshot, nonce) {
 <p>The last 90 days${history.since === null ? "" : `; recorded since ${stamp(history.since)}`}.</p>
 <h2>Uptime</h2>
 ${history.months.map(monthArticle).join("\n") || "<p>No month has been counted yet.</p>"}
+${accounts(history.accounts)}
+<h2>Bad days</h2>
+${badDayList(snapshot, history)}
 <h2>Incidents</h2>
 ${listed(history.incidents, history.incidentsTotal, (incident) => incidentArticle(incident, components))}
 <h2>Maintenance</h2>
 ${listed(history.maintenances, history.maintenancesTotal, (plan) => maintenanceArticle(plan, components))}`;
   return documentOf(snapshot, nonce, { state: headline(snapshot).state, title: "History", main, refreshes: false });
+}
+
+/**
+ * @param {readonly string[]} months before those that are shown
+ * @returns {string} HTML
+ */
+function accounts(months) {
+  if (months.length === 0) return "";
+  const links = months.map((month) => `<a href=/sla/${month}.json>${monthName(month)}</a>`);
+  return `<p>How earlier months were counted: ${links.join(", ")}</p>`;
+}
+
+/**
+ * @param {Pick<Snapshot, "platform" | "contact" | "time" | "components">} snapshot
+ * @param {string} nonce that the content security policy gives to style and script
+ * @param {{ incident?: Incident, maintenance?: Maintenance }} subject neither where the history cannot be read
+ * @returns {string} a whole HTML document for what was said of one incident or maintenance
+ */
+export function renderSubject(snapshot, nonce, { incident, maintenance }) {
+  const { components } = snapshot;
+  const [article, title] = incident
+    ? [incidentArticle(incident, components), incident.title]
+    : maintenance
+      ? [maintenanceArticle(maintenance, components), maintenance.title]
+      : ["<p>The history is unavailable at the moment.</p>", "History"];
+  const main = `<h1>${incident ? "Incident" : maintenance ? "Maintenance" : "History"}</h1>\n<h2>All updates</h2>\n${article}`;
+  return documentOf(snapshot, nonce, { state: null, title: escaped(title), main, refreshes: false });
+}
+
+/**
+ * @param {Pick<Snapshot, "platform" | "contact" | "time">} page
+ * @param {string} nonce
+ * @returns {string} a whole HTML document for an address at which there is nothing
+ */
+export function renderNotFound(page, nonce) {
+  const main = `<h1>Page not found</h1>
+<p>There is nothing at this address. <a href=/>The current status</a> and <a href=/history>the history</a> are here.</p>`;
+  return documentOf(page, nonce, { state: null, title: "Page not found", main, refreshes: null });
 }
 
 /**
@@ -89,9 +133,10 @@ function listed(items, total, render) {
 }
 
 /**
- * @param {Snapshot} snapshot
+ * @param {Pick<Snapshot, "platform" | "contact" | "time">} snapshot
  * @param {string} nonce
- * @param {{ state: State, title: string, main: string, refreshes: boolean }} content `refreshes` without JavaScript too
+ * @param {{ state: State | null, title: string, main: string, refreshes: boolean | null }} content `state` of the
+ *   platform, where it was looked at; `refreshes` without JavaScript too, or (null) not at all
  * @returns {string}
  */
 function documentOf({ platform, contact, time }, nonce, { state, title, main, refreshes }) {
@@ -115,7 +160,7 @@ ${main}
 <p>Questions about availability: <a href="mailto:${address}">${address}</a></p>
 <p><a href=/history>History</a> <a href=/feed.atom>Atom feed</a> <a href=/api/v2/summary.json>JSON</a></p>
 </footer>
-<script nonce="${nonce}">${SCRIPT}</script>
+${refreshes === null ? "" : `<script nonce="${nonce}">${SCRIPT}</script>`}
 </html>
 `;
 }
@@ -208,10 +253,10 @@ function clock(time) {
 }
 
 /**
- * @param {State} state
+ * @param {State | null} state
  * @returns {string} a `data:` address
  */
 function icon(state) {
-  const drawing = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='-1 -1 2 2'><circle r='1' fill='${ICON_COLOURS[state]}'/></svg>`;
+  const drawing = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='-1 -1 2 2'><circle r='1' fill='${state === null ? UNKNOWN_COLOUR : ICON_COLOURS[state]}'/></svg>`;
   return `data:image/svg+xml,${drawing.replace("#", "%23")}`;
 }

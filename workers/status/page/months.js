@@ -9,11 +9,7 @@ import { counted, plain } from "./html.js";
  * @returns {string}
  */
 export function monthArticle({ month, complete, minutes, uptimePercent, atLeastPercent, ...promise }) {
-  const name = new Date(`${month}-01T00:00:00Z`).toLocaleDateString("en", {
-    month: "long",
-    year: "numeric",
-    timeZone: "UTC",
-  });
+  const name = monthName(month);
   const state = promise.met === null ? "unknown" : promise.met ? "ok" : "down";
   const figure = uptimePercent === null ? "No minute known" : `${plain(uptimePercent)} %`;
   const sentences = [budget(promise)];
@@ -33,6 +29,18 @@ export function monthArticle({ month, complete, minutes, uptimePercent, atLeastP
 <p class=figure>${figure}</p>
 <p>${target}. ${sentences.join(" ")} <a href=/sla/${month}.json>How ${name} was counted</a></p>
 </article>`;
+}
+
+/**
+ * @param {string} month `2026-11`
+ * @returns {string} `November 2026`
+ */
+export function monthName(month) {
+  return new Date(`${month}-01T00:00:00Z`).toLocaleDateString("en", {
+    month: "long",
+    year: "numeric",
+    timeZone: "UTC",
+  });
 }
 
 /**

@@ -1,15 +1,20 @@
 /**
  * What was found becomes alarms, and each channel's own account of what it was told of them.
  *
- * What is found once is a suspicion; found by the next look too, it is an alarm. That costs five minutes, which is little
- * against any limit here, and it holds for every condition alike: an object may be on its way, a store may fail for a
+ * What is found once is a suspicion; found by the next look too, it is an alarm. That costs the minutes between two looks,
+ * which are few against any limit, and it holds for every condition alike: an object may be on its way, a store may fail for a
  * moment, an age may be read just before a backup is complete. Only when the database itself does not answer can nothing be
- * remembered, so that this is told at once (index.js). One look that finds it well ends an alarm; who alternates for hours
+ * remembered, so that this is told at once (backups/watch). One look that finds it well ends an alarm; who alternates for hours
  * is told of each beginning and each end. What could not be judged stays as it was.
  */
 
-/** @import { Condition } from "./conditions.js" */
-/** @import { Look } from "./look.js" */
+/**
+ * @typedef {object} Condition
+ * @property {string} id what is wrong, and with what
+ * @property {string} text the thing, the place and the remedy, for people
+ */
+
+/** @typedef {{ wrong: Condition[], unknown: string[] }} Look `unknown`: ids, or their beginnings, that could not be judged */
 
 /** @typedef {{ id: string, since: string }} Key */
 /** @typedef {Key & { raised: number }} Open an alarm, or a suspicion (0) */
@@ -40,12 +45,12 @@ const TRIED = 3 * DAY;
 
 const REPEATED = 6 * HOUR;
 
-/** Runs and alarms that ended are remembered for so long. */
+/** Alarms that ended are remembered for so long. */
 const REMEMBERED = 30 * DAY;
 
 /**
  * @param {readonly Open[]} open
- * @param {Pick<Look, "wrong" | "unknown">} look
+ * @param {Look} look
  * @param {string} at a call that is repeated finds nothing a second time
  * @returns {Changes}
  */
@@ -71,9 +76,10 @@ export function changesOf(open, { wrong, unknown }, at) {
  * @param {Look} look
  * @param {string[]} channels who is to hear
  * @param {Date} time the scheduled one
+ * @param {(before: string) => D1PreparedStatement[]} [housekeeping] of what is no longer remembered either
  * @returns {Promise<{ raised: string[], due: Due[] }>} ids of all alarms, and what is owed to whom
  */
-export async function remember(db, look, channels, time) {
+export async function remember(db, look, channels, time, housekeeping = () => []) {
   const at = time.toISOString();
   const open = await db
     .prepare("SELECT id, since, raised_at IS NOT NULL AS raised FROM alarms WHERE ended_at IS NULL")
@@ -90,7 +96,7 @@ export async function remember(db, look, channels, time) {
       db.prepare(OWE).bind(JSON.stringify(channels)),
       db.prepare("DELETE FROM told WHERE (id, since) IN (SELECT id, since FROM alarms WHERE ended_at < ?)").bind(long),
       db.prepare("DELETE FROM alarms WHERE ended_at < ?").bind(long),
-      db.prepare("DELETE FROM runs WHERE worker IN ('replicate', 'verify', 'age-out', 'watch') AND at < ?").bind(long),
+      ...housekeeping(long),
       db.prepare("SELECT id FROM alarms WHERE ended_at IS NULL AND raised_at IS NOT NULL ORDER BY id"),
       db.prepare(OWED).bind(before(REPEATED), before(TRIED)),
     ])

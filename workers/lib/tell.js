@@ -1,9 +1,9 @@
-/** Tells people, through channels that do not know of each other: e-mail, one for all that there is to say, and webhooks. */
+/** Tells operators, through channels that do not know of each other: e-mail, one for all that there is to say, and webhooks. */
 
-import { hex, utf8 } from "../../lib/bytes.js";
-import { failureName, logFailure } from "../../lib/log.js";
-import { sendMail } from "../../lib/mail.js";
-import { stamp } from "../../lib/times.js";
+import { hex, utf8 } from "./bytes.js";
+import { failureName, logFailure } from "./log.js";
+import { sendMail } from "./mail.js";
+import { stamp } from "./times.js";
 
 /** @import { Due } from "./alarms.js" */
 
@@ -13,8 +13,15 @@ import { stamp } from "../../lib/times.js";
  * @property {string} SENDER e-mail address that alarms come from
  * @property {string[]} ALARM_EMAILS
  * @property {string} ALARM_WEBHOOKS secret: JSON, addresses
- * @property {string} PLATFORM the stack's prefix
- * @property {string} REPORT_URL
+ */
+
+/**
+ * @typedef {object} About whose alarms they are
+ * @property {string} platform
+ * @property {string} part of the platform, as addresses name it: `backups`
+ * @property {string} noun of one alarm: `backup alarm`
+ * @property {string} report address at which more is said
+ * @property {string} holds what is said there
  */
 
 /** @typedef {Omit<Due, "channel">} Word */
@@ -42,14 +49,15 @@ class Answered extends Error {
 
 /**
  * @param {Env} env
+ * @param {About} about
  * @returns {Promise<{ channels: Channel[], unusable: string[] }>} `unusable`: bindings that name nobody who can be told
  */
-export async function channelsOf(env) {
+export async function channelsOf(env, about) {
   const emails = addressesOf(env.ALARM_EMAILS);
   const webhooks = addressesOf(env.ALARM_WEBHOOKS);
   const channels = [
-    ...(emails ?? []).map((address) => emailTo(env, address)),
-    ...(webhooks ?? []).map((address) => webhookTo(env, address)),
+    ...(emails ?? []).map((address) => emailTo(env, about, address)),
+    ...(webhooks ?? []).map((address) => webhookTo(about, address)),
   ];
   return {
     channels: await Promise.all(channels),
@@ -81,23 +89,24 @@ async function idOf(kind, address) {
 
 /**
  * @param {Env} env
+ * @param {About} about
  * @param {string} address
  * @returns {Promise<Channel>} one message for everything
  */
-async function emailTo(env, address) {
+async function emailTo(env, about, address) {
   const id = await idOf("email", address);
   return {
     id,
     kind: "email",
     async tell(words, at, told) {
       await sendMail(env.EMAIL, {
-        id: `backups-${at.getTime()}-${id.slice(-16)}`,
+        id: `${about.part}-${at.getTime()}-${id.slice(-16)}`,
         host: env.SENDER.split("@").at(-1) ?? "",
         date: at,
-        from: { name: `${env.PLATFORM} backups`, address: env.SENDER },
+        from: { name: `${about.platform} ${about.part}`, address: env.SENDER },
         to: address,
-        subject: subjectOf(env.PLATFORM, words),
-        text: textOf(env, words, at),
+        subject: subjectOf(about, words),
+        text: textOf(about, words, at),
       });
       await told(words);
     },
@@ -105,17 +114,17 @@ async function emailTo(env, address) {
 }
 
 /**
- * @param {Env} env
+ * @param {About} about
  * @param {string} address
  * @returns {Promise<Channel>} one call for each alarm, the next only when the one before was taken
  */
-async function webhookTo(env, address) {
+async function webhookTo(about, address) {
   return {
     id: await idOf("webhook", address),
     kind: "webhook",
     async tell(words, _at, told) {
       for (const word of words) {
-        await post(env, address, word);
+        await post(about, address, word);
         await told([word]);
       }
     },
@@ -123,16 +132,16 @@ async function webhookTo(env, address) {
 }
 
 /**
- * @param {Env} env
+ * @param {About} about
  * @param {string} address
  * @param {Word} word
  * @throws {Error} when the receiver does not answer 2xx in time
  */
-async function post({ PLATFORM: platform, REPORT_URL: report }, address, { id, text, since, endedAt }) {
+async function post({ platform, part, report }, address, { id, text, since, endedAt }) {
   const response = await fetch(address, {
     method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ type: "backups.alarm", id, text, since, endedAt, platform, report }),
+    headers: { "content-type": "application/json", "user-agent": `backbuild-${part}/1.0 (+${report})` },
+    body: JSON.stringify({ type: `${part}.alarm`, id, text, since, endedAt, platform, report }),
     // Where it leads to was not what the operator entered.
     redirect: "manual",
     signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
@@ -181,39 +190,39 @@ async function tellOne(channel, words, at, told) {
 }
 
 /**
- * @param {string} platform
+ * @param {About} about
  * @param {readonly Word[]} words
  * @returns {string}
  */
-function subjectOf(platform, words) {
+function subjectOf({ platform, noun }, words) {
   const over = words.filter(({ endedAt }) => endedAt !== null).length;
   const alarms = words.length - over;
   const parts = [
-    ...(alarms > 0 ? [`${alarms} backup alarm${alarms === 1 ? "" : "s"}`] : []),
+    ...(alarms > 0 ? [`${alarms} ${noun}${alarms === 1 ? "" : "s"}`] : []),
     ...(over > 0 ? [`${over} over`] : []),
   ];
   return `${platform}: ${parts.join(", ")}`;
 }
 
 /**
- * @param {Env} env
+ * @param {About} about
  * @param {readonly Word[]} words
  * @param {Date} at
  * @returns {string}
  */
-function textOf({ PLATFORM, REPORT_URL }, words, at) {
+function textOf({ platform, part, report, holds }, words, at) {
   const sections = {
     "New:": words.filter(({ endedAt, again }) => endedAt === null && !again),
     "Still so:": words.filter(({ endedAt, again }) => endedAt === null && again),
     "Over:": words.filter(({ endedAt }) => endedAt !== null),
   };
   return [
-    `The backups of ${PLATFORM}, looked at ${stamp(at)}.`,
+    `The ${part} of ${platform}, looked at ${stamp(at)}.`,
     "",
     ...Object.entries(sections).flatMap(([title, some]) =>
       some.length === 0 ? [] : [title, "", ...some.flatMap((word) => [...linesOf(word), ""])],
     ),
-    `What is backed up, where and until when: ${REPORT_URL}`,
+    `${holds}: ${report}`,
     "",
   ].join("\r\n");
 }

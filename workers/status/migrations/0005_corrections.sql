@@ -1,0 +1,26 @@
+-- What was published and corrected since. A correction is told to contacts by an update of its own, which no page shows.
+CREATE TABLE IF NOT EXISTS corrections (
+  notice TEXT PRIMARY KEY, -- id of that update
+  target TEXT NOT NULL, -- the update whose text was corrected, or the incident or maintenance whose title was
+  kind TEXT NOT NULL CHECK (kind IN ('amended', 'redacted')),
+  at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS corrections_by_target ON corrections (target, at);
+
+-- A later end than was announced. `maintenances` keeps the announced one, since only that excuses minutes.
+CREATE TABLE IF NOT EXISTS extensions (
+  maintenance TEXT PRIMARY KEY,
+  until_minute INTEGER NOT NULL -- exclusive
+) WITHOUT ROWID;
+
+-- A redaction takes the text out of the audit log, too. Nothing else there changes.
+DROP TRIGGER IF EXISTS audit_keeps;
+
+CREATE TRIGGER IF NOT EXISTS audit_keeps_all_but_texts BEFORE UPDATE ON audit
+WHEN NEW.id <> OLD.id OR NEW.at <> OLD.at OR NEW.operator <> OLD.operator OR NEW.action <> OLD.action
+  OR NEW.subject <> OLD.subject
+  OR NEW.details NOT IN (json_remove(OLD.details, '$.body'), json_remove(OLD.details, '$.title'))
+BEGIN
+  SELECT RAISE(ABORT, 'the audit log is append-only');
+END;

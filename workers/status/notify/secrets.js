@@ -1,0 +1,54 @@
+/** Signing secrets of webhook contacts: each follows from the Worker's key, so that the database holds none. */
+
+import { base64, hmac, utf8 } from "../../lib/bytes.js";
+
+/** @import { Env } from "../env.js" */
+
+/**
+ * @param {string} key
+ * @param {string} contact id
+ * @param {number} number of the secret, from 0
+ * @returns {Promise<Uint8Array>} 32 bytes
+ */
+function derived(key, contact, number) {
+  return hmac(utf8(key), number === 0 ? `webhook:${contact}` : `webhook:${contact}:${number}`);
+}
+
+/**
+ * @param {Env["WEBHOOK_KEY"]} key
+ * @param {string} contact id
+ * @param {number} number
+ * @returns {Promise<string>} as the Standard Webhooks specification writes it
+ */
+export async function writtenSecret(key, contact, number) {
+  return `whsec_${base64(await derived(key, contact, number))}`;
+}
+
+/**
+ * While a key or a secret is being changed, webhooks are signed with the old one, too: a receiver takes any that it knows.
+ *
+ * @param {Pick<Env, "WEBHOOK_KEY" | "WEBHOOK_KEY_BEFORE">} env
+ * @param {string} contact id
+ * @param {readonly number[]} numbers of secrets, the newest first
+ * @param {string} signed
+ * @returns {Promise<string>} the header `webhook-signature`: signatures separated by spaces, the newest first
+ */
+export async function signaturesOf(env, contact, numbers, signed) {
+  const keys = [env.WEBHOOK_KEY, ...(env.WEBHOOK_KEY_BEFORE === undefined ? [] : [env.WEBHOOK_KEY_BEFORE])];
+  const secrets = keys.flatMap((key) => numbers.map((number) => derived(key, contact, number)));
+  const codes = await Promise.all(secrets.map(async (secret) => base64(await hmac(await secret, signed))));
+  return codes.map((code) => `v1,${code}`).join(" ");
+}
+
+/** Of contacts: the number of the secret, and whether the one before is still good at the time `?2`. */
+export const SECRET_NUMBERS = (/** @type {string} */ contact) => `
+  COALESCE((SELECT number FROM webhook_secrets WHERE contact = ${contact}), 0) AS secret_number,
+  EXISTS (SELECT 1 FROM webhook_secrets WHERE contact = ${contact} AND overlap_until > ?2) AS secret_overlaps`;
+
+/**
+ * @param {Record<string, any>} row with `SECRET_NUMBERS`
+ * @returns {number[]} those to sign with, the newest first
+ */
+export function numbersOf({ secret_number: number, secret_overlaps: overlaps }) {
+  return overlaps ? [number, number - 1] : [number];
+}

@@ -141,7 +141,7 @@ class Cloud:
         outputs = facts.read_back(thing.outputs) if facts.read_back else thing.outputs
         names = [name for name in inputs if name != DEFAULTS] or list(thing.given)
         shape = self._shape(type)
-        own = {*shape.computed, *facts.defaults, *facts.computed}
+        own = {*thing.given, *shape.computed, *facts.defaults, *facts.computed}
         foreign = (name for name in outputs if name not in own or outputs[name] != thing.outputs.get(name))
         names += [name for name in foreign if name in shape.inputs and name not in names]
         known = {name: outputs[name] for name in names if outputs.get(name) is not None}

@@ -15,7 +15,7 @@ from tests.components.stacks import REMOVED, problems_of, settings_of, texts
 
 # (stack, what is changed, the key that the error must carry, what it must say is allowed)
 BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
-    "unknown key": ("prod", {"domian": "backbuild.ai"}, "domian", "domain, edge, maintenance"),
+    "unknown key": ("prod", {"domian": "backbuild.ai"}, "domian", "domain, edge, mail, maintenance"),
     "unknown nested key": (
         "prod",
         {"database.workers.memebers": 3},
@@ -383,7 +383,7 @@ def test_the_status_pages_own_components_are_known():
         ("status.operators", [f"operator-{index:03}" for index in range(80)]),
         (
             "status.components",
-            [{"id": "a", "name": "A", "url": f"https://example.com/{'x' * 5000}"}],
+            [{"id": "a", "name": "A", "url": f"https://example.com/{'x' * 5200}"}],
         ),
         ("alarms.webhooks", [f"https://example.com/{index}/{'x' * 500}" for index in range(10)]),
     ],

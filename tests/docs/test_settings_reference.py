@@ -27,9 +27,9 @@ def settings(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def documented() -> dict[str, str]:
-    """Key to the last column of its row."""
+    """Key to the last column of its row; resource types, in a table of their own, begin with a capital."""
     text = (REPOSITORY / "docs" / "operating.md").read_text()
-    return dict(re.findall(r"^\| `([\w.]+)` \|.*\| ([^|]+) \|$", text, re.MULTILINE))
+    return dict(re.findall(r"^\| `([a-z][\w.]*)` \|.*\| ([^|]+) \|$", text, re.MULTILINE))
 
 
 def plain(default: Any) -> Any:

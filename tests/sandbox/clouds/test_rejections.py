@@ -353,7 +353,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("Volume", {"type": "ssd"}, "type", "gp3"),
     ("Volume", {"size": None}, "size", "snapshotId"),
     ("VolumeAttachment", {"deviceName": "sdf"}, "deviceName", "/dev/sdf"),
-    ("Role", {"name": "n" * 65}, "name", "1 to 64"),
+    ("Role", {"name": "n" * 65}, "name", "at most 64 are allowed"),
     ("Role", {"assumeRolePolicy": "{}"}, "assumeRolePolicy", "2012-10-17"),
     ("Role", {"assumeRolePolicy": POLICY}, "assumeRolePolicy", "Principal"),
     ("Role", {"maxSessionDuration": 60}, "maxSessionDuration", "3600 to 43200"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
@@ -169,6 +169,15 @@ class Official:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    @contextmanager
+    def closed(self) -> Generator[None]:
+        """Close the clouds for the length of the block, so that their store can be changed; the state is kept."""
+        document = self.export()
+        self._open.close()
+        yield
+        self.__enter__()
+        self.load(document)
 
     def preview(self, *, policies: bool = False) -> Outcome:
         """Plan."""

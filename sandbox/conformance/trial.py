@@ -68,8 +68,9 @@ class Trial:
                     yield "plan", plan(ours.preview(), official.preview())
                 yield from carried_out(ours.up(), official.up(), ours, official, fails=step.fails)
             case Change():
-                for folder in self._folders:
-                    change(folder, step)
+                with official.closed():
+                    for folder in self._folders:
+                        change(folder, step)
             case Refresh():
                 yield from carried_out(ours.refresh(), official.refresh(), ours, official)
             case Kill():

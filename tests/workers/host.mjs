@@ -50,6 +50,18 @@ function workerOf({ modules, added = {}, compatibilityDate, options }) {
   };
 }
 
+/** What comes back over a WebSocket. */
+function reply(socket, message) {
+  return new Promise((resolve) => {
+    socket.addEventListener("message", ({ data }) => {
+      resolve(data);
+      socket.close();
+    });
+    socket.accept();
+    socket.send(message);
+  });
+}
+
 const operations = {
   /**
    * `modules` are paths below workers/, the first one being the Worker; `added` are texts by path, as if they lay there;
@@ -71,7 +83,8 @@ const operations = {
     return String(await running.ready);
   },
 
-  async fetch({ path, method, headers, body, instruction, worker: name }) {
+  /** `say`: what is said over the WebSocket that is opened; the answer to it is the `body`. */
+  async fetch({ path, method, headers, body, instruction, say, worker: name }) {
     const asked = name === undefined ? null : await running.getWorker(name);
     const ask = asked === null ? (...request) => running.dispatchFetch(...request) : (...request) => asked.fetch(...request);
     const response = await ask(`https://worker.example${path}`, {
@@ -83,7 +96,7 @@ const operations = {
     return {
       status: response.status,
       headers: Object.fromEntries(response.headers),
-      body: await response.text(),
+      body: say === undefined ? await response.text() : await reply(response.webSocket, say),
     };
   },
 

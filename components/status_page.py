@@ -77,6 +77,8 @@ class StatusPage(ComponentResource):
                     },
                     {"name": "OPERATORS", "type": "secret_text", "text": self.operator_tokens.apply(digests)},
                     {"name": "WEBHOOK_KEY", "type": "secret_text", "text": webhook_key},
+                    # Shown to nobody at the edge: whoever has a hook's address can call it.
+                    {"name": "ALARM_WEBHOOKS", "type": "secret_text", "text": json.dumps(settings.alarms.webhooks)},
                     {
                         "name": "ADMIN_LIMIT",
                         "type": "ratelimit",
@@ -136,5 +138,6 @@ def _documents(settings: Settings) -> list[Binding]:
         "COMPONENTS": [component.model_dump() for component in settings.status.components],
         "SLA": agreement(settings.uptime),
         "NOTICE_HOURS": settings.maintenance.notice_hours,
+        "ALARM_EMAILS": settings.alarms.emails,
     }
     return [{"name": name, "type": "json", "json": json.dumps(document)} for name, document in documents.items()]

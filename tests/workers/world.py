@@ -27,6 +27,8 @@ BINDINGS: dict[str, Any] = {
         "credits": [{"below": 99_900, "credit": 10}, {"below": 99_000, "credit": 25}, {"below": 95_000, "credit": 50}],
     },
     "NOTICE_HOURS": 72,
+    "ALARM_EMAILS": ["oncall@operator.example"],
+    "ALARM_WEBHOOKS": '["http://alarm.example/hook"]',
     "SENDER": "notifications@status.example",
     "WEBHOOK_KEY": WEBHOOK_KEY,
     "OPERATORS": json.dumps({OPERATOR: hashlib.sha256(TOKEN.encode()).hexdigest()}),
@@ -75,6 +77,7 @@ class World:
     answer: Callable[[Hook], int | None] = lambda _hook: 204
     components: dict[str, int] = field(default_factory=dict[str, int])
     pause: float = 0  # seconds before each answer to a question
+    hanging: set[str] = field(default_factory=set[str])  # hosts that answer when the world ends
     busy: int = 0
     busiest: int = 0  # questions at once
 
@@ -90,7 +93,7 @@ class World:
     @contextmanager
     def serving(self) -> Generator[str]:
         """Serve until the context ends; gives HOST:PORT."""
-        world = self
+        world, ended = self, threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -98,6 +101,8 @@ class World:
                 world.busy += 1
                 world.busiest = max(world.busiest, world.busy)
                 time.sleep(world.pause)
+                if self.headers["Host"] in world.hanging:
+                    ended.wait()
                 world.busy -= 1
                 host = self.headers["Host"]
                 if host in world.components:
@@ -135,6 +140,7 @@ class World:
         try:
             yield f"127.0.0.1:{server.server_port}"
         finally:
+            ended.set()
             server.shutdown()
             server.server_close()
 

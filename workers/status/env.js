@@ -17,6 +17,8 @@
  * @property {string} SENDER e-mail address that notifications come from
  * @property {string} WEBHOOK_KEY secret: what each contact's own signing secret is derived from
  * @property {string} OPERATORS secret: JSON, the SHA-256 (hexadecimal) of each operator's token by name
+ * @property {string[]} ALARM_EMAILS operators who are told when minutes fail
+ * @property {string} ALARM_WEBHOOKS secret: JSON, addresses that are called then
  * @property {RateLimit} ADMIN_LIMIT calls of the admin API, by address
  * @property {string} [CLOCK] only in tests
  */

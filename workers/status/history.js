@@ -12,7 +12,7 @@ import { DAY_MINUTES, MINUTE, minuteOf, monthOf } from "./uptime.js";
 /** @import { Day, History, Impact, Incident, Maintenance, Update } from "./model.js" */
 /** @import { Agreement } from "./uptime.js" */
 
-/** No longer than the probe beside it may take. */
+/** A database that takes longer hangs; the page then goes on without it. */
 const READ_MILLISECONDS = 5_000;
 
 /**
@@ -37,6 +37,8 @@ const announcements = (table, open, recent, latest) => `
       FROM (SELECT * FROM updates WHERE subject = subjects.id ORDER BY at DESC, id LIMIT ${LISTED_UPDATES})
     ) END AS updates
   FROM subjects WHERE open OR place <= ${LISTED} ORDER BY ${latest} DESC, id`;
+
+const LATEST = "SELECT component, status FROM samples WHERE minute = (SELECT MAX(minute) FROM samples)";
 
 const INCIDENTS = announcements("incidents", "resolved_at IS NULL", "resolved_at > ?", "started_at");
 
@@ -96,8 +98,9 @@ async function read(db, time, agreement) {
   const months = lastTwoMonths(time);
   const first = (today - HISTORY_DAYS + 1) * DAY_MINUTES;
   /** @type {D1Result<Record<string, any>>[]} */
-  const [ends, days, incidents, maintenances, ...counts] = await db.batch([
+  const [ends, latest, days, incidents, maintenances, ...counts] = await db.batch([
     db.prepare(ENDS),
+    db.prepare(LATEST),
     db.prepare(DAYS).bind(today - HISTORY_DAYS, today),
     db.prepare(INCIDENTS).bind(first * MINUTE),
     db.prepare(MAINTENANCES).bind(first),
@@ -113,6 +116,7 @@ async function read(db, time, agreement) {
   return {
     since: recorded && new Date(recorded.since * MINUTE),
     lastSampleAt: recorded && new Date(recorded.last * MINUTE),
+    lastStates: Object.fromEntries(latest?.results.map(({ component, status }) => [component, status]) ?? []),
     days: byComponent,
     incidents: incidents?.results.map(incidentOf) ?? [],
     incidentsTotal: incidents?.results[0]?.total ?? 0,

@@ -5,25 +5,27 @@ import { json, notFound, route, text } from "../lib/http.js";
 import { failureName, logFailure } from "../lib/log.js";
 import { withTimeout } from "../lib/timeout.js";
 import { admin } from "./admin/index.js";
+import { alarm } from "./alarm.js";
 import { catalogue } from "./components.js";
 import { opened } from "./database.js";
 import { atom } from "./formats/atom.js";
 import { badge } from "./formats/badge.js";
-import { statuspage } from "./formats/statuspage.js";
-import { readHistory } from "./history.js";
+import { FILES, statuspage } from "./formats/statuspage.js";
 import { accountOf } from "./months.js";
 import { deliverDue } from "./notify/outbox.js";
 import { renderHistory, renderPage } from "./page/index.js";
 import { probe } from "./probe.js";
+import { live, recorded } from "./snapshot.js";
 import { tick } from "./tick.js";
 import { MINUTE } from "./uptime.js";
 
 /** @import { Env } from "./env.js" */
-/** @import { Snapshot } from "./model.js" */
 
-/** A reader waits no longer for the live look; the cron has the time to ask everybody. */
-const VIEW_MILLISECONDS = 5_000;
+/** The cron has the time to ask everybody. */
 const CRON_MILLISECONDS = 30_000;
+
+/** A database that hangs must not keep anybody from being told so. */
+const TICK_MILLISECONDS = 30_000;
 
 /** An answer that takes longer is none. */
 const ANSWER_MILLISECONDS = 10_000;
@@ -50,35 +52,12 @@ function isPlausible(time, scheduled) {
 }
 
 /**
- * @param {Env} env
- * @returns {Promise<Snapshot>}
+ * @param {(nonce: string) => string} render
+ * @returns {Response}
  */
-async function look(env) {
-  const time = now(env);
-  const components = catalogue(env.COMPONENTS);
-  const [seen, history] = await Promise.all([
-    probe(env.HEALTH_URL, components, VIEW_MILLISECONDS),
-    readHistory(env.DB, time, env.SLA),
-  ]);
-  return {
-    platform: env.PLATFORM,
-    contact: env.CONTACT,
-    origin: env.STATUS_URL,
-    time,
-    components,
-    probe: seen,
-    history,
-  };
-}
-
-/**
- * @param {Env} env
- * @param {(snapshot: Snapshot, nonce: string) => string} render
- * @returns {Promise<Response>}
- */
-async function page(env, render) {
+function page(render) {
   const nonce = crypto.randomUUID();
-  return text(render(await look(env), nonce), "text/html", {
+  return text(render(nonce), "text/html", {
     "content-security-policy": [
       "default-src 'none'",
       `script-src 'nonce-${nonce}'`,
@@ -105,52 +84,68 @@ async function account(env, month) {
 
 /**
  * @param {Env} env
+ * @param {ExecutionContext} context
  * @param {string} file below `/api/v2/`
  * @returns {Promise<Response>}
  */
-async function program(env, file) {
-  const bodies = statuspage(await look(env));
-  const body = Object.hasOwn(bodies, file) ? bodies[file] : undefined;
-  return body === undefined ? notFound() : json(body(), 200, FOR_ALL);
+async function program(env, context, file) {
+  if (!Object.hasOwn(FILES, file)) return notFound();
+  const snapshot = await (FILES[file]?.live ? live(env, context) : recorded(env));
+  return json(statuspage(snapshot)[file]?.(), 200, FOR_ALL);
 }
 
 /**
+ * Only what shows the live check waits for one.
+ *
  * @param {Env} env
+ * @param {ExecutionContext} context
  * @param {string} path
  * @returns {Record<string, () => Promise<Response>>} what is read at which path
  */
-function pages(env, path) {
+function pages(env, context, path) {
   const month = MONTH.exec(path)?.[1];
   return {
-    "/": () => page(env, renderPage),
-    "/history": () => page(env, renderHistory),
-    "/feed.atom": async () => text(atom(await look(env)), "application/atom+xml", FOR_ALL),
-    "/badge.svg": async () => text(badge(await look(env)), "image/svg+xml", FOR_ALL),
-    ...(path.startsWith(PROGRAMS) ? { [path]: () => program(env, path.slice(PROGRAMS.length)) } : {}),
+    "/": async () => {
+      const snapshot = await live(env, context);
+      return page((nonce) => renderPage(snapshot, nonce));
+    },
+    "/history": async () => {
+      const snapshot = await recorded(env);
+      return page((nonce) => renderHistory(snapshot, nonce));
+    },
+    "/feed.atom": async () => text(atom(await recorded(env)), "application/atom+xml", FOR_ALL),
+    "/badge.svg": async () => text(badge(await live(env, context)), "image/svg+xml", FOR_ALL),
+    ...(path.startsWith(PROGRAMS) ? { [path]: () => program(env, context, path.slice(PROGRAMS.length)) } : {}),
     ...(month === undefined ? {} : { [path]: () => account(env, month) }),
   };
 }
 
 /** @satisfies {ExportedHandler<Env>} */
 export default {
-  fetch(request, env) {
+  fetch(request, env, context) {
     const { pathname } = new URL(request.url);
-    return pathname.startsWith("/admin/") ? admin(request, env) : route(request, pages(env, pathname));
+    return pathname.startsWith("/admin/") ? admin(request, env) : route(request, pages(env, context, pathname));
   },
 
-  /** What was owed before is delivered even when this minute cannot be recorded. */
+  /**
+   * What is owed is delivered even when this minute fails in part, which is heard: by the operators, in the log, and as
+   * the outcome of the call.
+   */
   async scheduled(controller, env) {
     const components = catalogue(env.COMPONENTS);
     // The minute in which the look began: one that takes long is not the next minute's.
     const time = now(env);
     const seen = await probe(env.HEALTH_URL, components, CRON_MILLISECONDS);
-    const db = await opened(env.DB);
     try {
       if (!isPlausible(time, controller.scheduledTime)) throw new Error("the clock is wrong");
-      await tick(db, components, seen, time);
+      const minute = (async () => tick(await opened(env.DB), components, seen, time))();
+      await withTimeout(minute, TICK_MILLISECONDS);
     } catch (error) {
-      logFailure("minute not recorded", { error: failureName(error) });
+      logFailure("minute failed", { error: failureName(error) });
+      await alarm(env, time, error);
+      throw error;
+    } finally {
+      await deliverDue(env, await opened(env.DB));
     }
-    await deliverDue(env, db);
   },
 };

@@ -12,11 +12,11 @@ const KINDS = {
   "incident.opened": "New incident",
   "incident.updated": "Update",
   "incident.resolved": "Resolved",
-  "maintenance.scheduled": "Planned maintenance",
-  "maintenance.started": "Maintenance has begun",
-  "maintenance.updated": "Maintenance update",
-  "maintenance.completed": "Maintenance is over",
-  "maintenance.cancelled": "Maintenance is cancelled",
+  "maintenance.scheduled": "maintenance is announced",
+  "maintenance.started": "maintenance has begun",
+  "maintenance.updated": "maintenance update",
+  "maintenance.completed": "maintenance is over",
+  "maintenance.cancelled": "maintenance is cancelled",
 };
 
 /**
@@ -41,8 +41,8 @@ export async function sendEmail(env, { id, address, notice }) {
  * @returns {string}
  */
 function subjectOf({ type, title, emergency }) {
-  const kind = emergency ? `Emergency: ${KINDS[type]}` : KINDS[type];
-  return `${kind}: ${title}`;
+  const kind = `${emergency ? "emergency " : ""}${KINDS[type]}`;
+  return `${kind.charAt(0).toUpperCase()}${kind.slice(1)}: ${title}`;
 }
 
 /**

@@ -13,14 +13,19 @@ DEVELOPMENT := .venv/.installed-development
 WORKERS := workers/node_modules/.installed
 # Node.js and npm come pinned with the development packages: the ones that Debian 12 ships are too old for workerd's host.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Programs that are started again and again compile their modules once, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+# What Debian has of what tests run.
+DEBIAN := shellcheck chromium postgresql pgbackrest haproxy faketime
+PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile
 CODE := __main__.py components machines policies sandbox status backups console benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install up preview pulumi conformance test lint format picture benchmark page outages injections rotations mutation evidence \
+.PHONY: help install up preview pulumi conformance test test-under-load lint format picture benchmark page outages injections rotations mutation evidence \
   requirements clean
 
 help: ## What can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 install: $(RUNTIME) ## Install what the programs need, and nothing else
 
@@ -37,8 +42,12 @@ conformance: pulumi ## Compare the sandbox's engine with Pulumi's: plans, calls 
 	@$(PYTHON) -m sandbox.conformance
 
 test: $(DEVELOPMENT) $(WORKERS) ## Install what the tests need, and run them
-	@bin/ensure-debian shellcheck chromium postgresql pgbackrest
-	$(PYTHON) -m pytest -n 2 --dist loadfile
+	@bin/ensure-debian $(DEBIAN)
+	$(PYTEST)
+
+test-under-load: $(DEVELOPMENT) $(WORKERS) ## Run the same tests beside four busy processes: does speed decide anything?
+	@bin/ensure-debian $(DEBIAN)
+	bin/under-load $(PYTEST)
 
 lint: $(DEVELOPMENT) $(WORKERS) ## ruff, basedpyright strict on our own code, tsc and biome on the Workers
 	.venv/bin/ruff check $(CODE)

@@ -2,7 +2,8 @@
 """A cloud of one type, for comparing and testing engines: package `fake`, objects in a ledger, every call in a log.
 
 `Thing` takes `name`, `size`, `tags`, `ref`, `password` (all updatable), `zone` (replaces), `slot` (replaces, deleting
-first), `wait` (seconds that a create takes) and `fail` (makes create and update fail). It gives `address` and `serial`.
+first), `wait` (seconds that a create takes), `until` (a file that it waits for) and `fail` (makes create and update
+fail). It gives `address` and `serial`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sandbox.ledger import Ledger
 from sandbox.provider import Change, Checked, CheckFailure, Difference, Found, ProviderError
 from sandbox.values import UNKNOWN, Properties, holds_unknown
 
-KNOWN: Final = {"name", "size", "tags", "ref", "password", "zone", "slot", "wait", "fail", "region", "refs"}
+KNOWN: Final = {"name", "size", "tags", "ref", "password", "zone", "slot", "wait", "until", "fail", "region", "refs"}
 REPLACES: Final = {"zone", "slot"}
 
 
@@ -117,6 +118,8 @@ class Fake:
         }
         self.ledger.put(id, {"urn": urn, "type": type, "inputs": inputs, "outputs": outputs})
         time.sleep(float(inputs.get("wait", 0)))  # type: ignore[arg-type]
+        while "until" in inputs and not Path(str(inputs["until"])).exists():
+            time.sleep(0.01)
         self._note("create", urn.rpartition("::")[2])
         return id, outputs
 

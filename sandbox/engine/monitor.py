@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn, TypeVar
@@ -221,6 +221,7 @@ def serve(deployment: Deployment, watcher: Watcher) -> Generator[str]:
 
 def _goal(urn: str, request: resource_pb2.RegisterResourceRequest) -> Goal:
     _refuse_unsupported(urn, request)
+    specified: Iterable[Any] = request.aliases
     return Goal(
         urn=urn,
         type=request.type,
@@ -235,7 +236,7 @@ def _goal(urn: str, request: resource_pb2.RegisterResourceRequest) -> Goal:
         retain_on_delete=request.retainOnDelete,
         delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
         additional_secret_outputs=list(request.additionalSecretOutputs),
-        aliases=[*map(_alias, request.aliases), *(Alias(urn=alias) for alias in request.aliasURNs)],
+        aliases=[*map(_alias, specified), *(Alias(urn=alias) for alias in request.aliasURNs)],
         ignore_changes=list(request.ignoreChanges),
         replace_on_changes=list(request.replaceOnChanges),
         custom_timeouts=_timeouts(request),

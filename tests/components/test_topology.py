@@ -49,7 +49,7 @@ def machines(topology: Topology) -> list[tuple[str, str, str, str]]:
 
 
 @given(TOPOLOGIES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_address_is_its_members_own_and_in_its_zones_subnet(topology: Topology):
     found = machines(topology)
     assert len({address for _, _, address, _ in found}) == len(found)
@@ -64,7 +64,7 @@ def test_every_address_is_its_members_own_and_in_its_zones_subnet(topology: Topo
 
 
 @given(TOPOLOGIES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_subnets_are_disjoint_and_inside_the_network(topology: Topology):
     network = IPv4Network(topology.settings.database.network)
     subnets = [IPv4Network(cidr) for zone in topology.zones for cidr in (zone.data_cidr, zone.public_cidr)]
@@ -76,7 +76,7 @@ def test_subnets_are_disjoint_and_inside_the_network(topology: Topology):
 
 
 @given(TOPOLOGIES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_one_zone_may_be_lost(topology: Topology):
     for lost in topology.zones:
         for group in topology.groups:
@@ -90,7 +90,7 @@ def test_any_one_zone_may_be_lost(topology: Topology):
 
 
 @given(TOPOLOGIES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_members_of_a_group_are_spread_as_evenly_as_zones_allow(topology: Topology):
     for group in topology.groups:
         in_zone = [sum(member.zone.name == zone.name for member in group.members) for zone in topology.zones]
@@ -98,7 +98,7 @@ def test_members_of_a_group_are_spread_as_evenly_as_zones_allow(topology: Topolo
 
 
 @given(TOPOLOGIES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_groups_are_those_that_were_asked_for(topology: Topology):
     chosen = topology.settings.database
     names = [group.name for group in topology.groups]
@@ -111,7 +111,7 @@ def test_groups_are_those_that_were_asked_for(topology: Topology):
 
 
 @given(DATABASES, st.integers(1, 64))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_growing_moves_nobody(changes: dict[str, Any], groups: int):
     before = staging(changes)
     more = max(groups, changes["database.workers.groups"])
@@ -120,7 +120,7 @@ def test_growing_moves_nobody(changes: dict[str, Any], groups: int):
 
 
 @given(DATABASES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_third_member_moves_nobody(changes: dict[str, Any]):
     twos = {"database.coordinator.members": 2, "database.workers.members": 2, "database.gateways.members": 2}
     before = staging(changes | twos)
@@ -136,7 +136,7 @@ def test_the_largest_group_leaves_room_for_the_next():
 
 
 @given(rotation_changes())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_retention_grows_and_locks_end_before_expiry(changes: dict[str, int]):
     topology = staging(changes | {"database.workers.groups": 11})
     kept, chosen = topology.retention, topology.settings.backups
@@ -154,7 +154,7 @@ def test_retention_grows_and_locks_end_before_expiry(changes: dict[str, int]):
 
 
 @given(rotation_changes())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_rule_takes_what_a_kept_backup_needs(changes: dict[str, int]):
     """A full backup a day, the next one due in an hour, an increment every hour; 29 days in a row had no full one."""
     topology = staging(changes)
@@ -170,7 +170,7 @@ def test_no_rule_takes_what_a_kept_backup_needs(changes: dict[str, int]):
 
 
 @given(rotation_changes())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_workers_go_by_what_the_rules_are_made_of(changes: dict[str, int]):
     topology = staging(changes)
     told = topology.rotation

@@ -32,6 +32,7 @@ from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
 from tests.machines.stacks import ROOT, contents, member, stack
+from tests.patience import GENEROUS
 from tests.quiet import Quiet
 
 BUCKET = "backbuild-staging-backups"
@@ -199,7 +200,7 @@ class Machine:
     def run(self, repository: Repository) -> tuple[int, str]:
         """Run it to its end; returns its exit code and what it says."""
         process = self.start(repository)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=GENEROUS)
         return process.returncode, out + err
 
     def done(self, repository: Repository) -> str:

@@ -30,6 +30,7 @@ from tests.machines.manifests import (
     tampered,
 )
 from tests.machines.stacks import ROOT, contents, member, stack
+from tests.patience import GENEROUS
 
 CHANGING = ("backup.info", "backup.info.copy", "archive.info", "archive.info.copy")
 
@@ -165,7 +166,7 @@ def test_killed_at_any_request_it_goes_on_from_there(machine: Machine, repositor
                 process.wait()
 
         s3.fault = kill
-        process.communicate(timeout=60)
+        process.communicate(timeout=GENEROUS)
         assert process.returncode == -9
         s3.fault = lambda _method, _path: None
         machine.done(repository)

@@ -38,7 +38,7 @@ def document(encoded: str) -> dict:
 
 
 @given(TOPOLOGIES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_every_member_of_any_platform_gets_all_its_files(topology: Topology):
     for _, one in members(topology):
         written = document(render(topology, one))

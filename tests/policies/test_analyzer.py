@@ -15,6 +15,7 @@ from google.protobuf import empty_pb2, json_format
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 
 from policies.packs import PACKS, VERSION, rules_of
+from tests.patience import GENEROUS
 
 from .graphs import PREFIX
 from .project import ROOT
@@ -39,7 +40,7 @@ def started(pack: str, *, preview: bool) -> Generator[Any]:
             stub: Any = analyzer_pb2_grpc.AnalyzerStub(channel)
             yield stub
             stub.Cancel(empty_pb2.Empty())
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=GENEROUS) == 0
 
 
 @pytest.mark.parametrize("pack", PACKS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .project import Project
+from .project import Project, next_month
 
 PATRONI = "machines/templates/database/etc/backbuild/patroni.yml"
 EXEMPTION = """
@@ -114,7 +114,7 @@ def refused(done: subprocess.CompletedProcess[str], message: str) -> None:
 
 
 def test_an_exemption_that_excuses_nothing_stops(project: Project) -> None:
-    text = EXEMPTION.format(rule="three-copies", expires="2026-12-31")
+    text = EXEMPTION.format(rule="three-copies", expires=next_month())
     (project.folder / "policies" / "exemptions.toml").write_text(text)
     printed = project.json("preview", "--stack", "staging", code=1)
     assert rules(printed, mandatory=True) == {"exemptions"}

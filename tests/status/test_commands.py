@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import GENEROUS
 from tests.workers.operators import HOUR
 from tests.workers.status_fixtures import MINUTE, Status, at
 from tests.workers.world import TOKEN
@@ -161,6 +162,18 @@ def test_an_id_is_no_path(page: Status, run: Run) -> None:
     assert page.rows("SELECT 1") == [(1,)]
 
 
+def whole_request(connection: socket.socket) -> bytes:
+    """Read a request to its end, which its head tells."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        request += connection.recv(65_536)
+    head, _, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)^content-length: *(\d+)", head, re.MULTILINE)
+    while length is not None and len(body) < int(length[1]):
+        body += connection.recv(65_536)
+    return head + b"\r\n\r\n" + body
+
+
 @contextmanager
 def losing(url: str, lost: int, instead: bytes) -> Iterator[tuple[str, list[bytes]]]:
     """A way to the Worker that loses the first answers: the request arrives, and something else comes back."""
@@ -175,13 +188,7 @@ def losing(url: str, lost: int, instead: bytes) -> Iterator[tuple[str, list[byte
             except OSError:
                 return
             with connection, socket.create_connection((host, int(port))) as worker:
-                connection.settimeout(0.3)
-                request = b""
-                try:
-                    while chunk := connection.recv(65_536):
-                        request += chunk
-                except TimeoutError:
-                    pass
+                request = whole_request(connection)
                 requests.append(request)
                 worker.sendall(request.replace(b"Connection: keep-alive", b"Connection: close"))
                 answer = b""
@@ -196,7 +203,7 @@ def losing(url: str, lost: int, instead: bytes) -> Iterator[tuple[str, list[byte
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(timeout=5)
+        thread.join(timeout=GENEROUS)
 
 
 BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>"

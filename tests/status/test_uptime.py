@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from console.errors import InputError
 from status.uptime import bounds, count, differences, figures, parse, stamp, state
+from tests.patience import GENEROUS
 
 NODE = Path(sys.executable).with_name("node")  # its version is pinned; it has an SQLite of its own
 AGREEMENT = {
@@ -53,7 +54,7 @@ def page() -> Iterator[Page]:
     yield page
     assert page.process.stdin is not None
     page.process.stdin.close()
-    assert page.process.wait(timeout=10) == 0
+    assert page.process.wait(timeout=GENEROUS) == 0
 
 
 @st.composite
@@ -96,7 +97,7 @@ def months(draw: st.DrawFn) -> dict[str, Any]:
     return {"month": month, "runs": runs, "works": works, "time": time, "agreement": agreement}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(month=months())
 def test_both_countings_end_at_the_same_digit(page: Page, month: dict[str, Any]) -> None:
     text = page.account(month)

@@ -10,6 +10,7 @@ from typing import Any
 
 from components.keys import public_key
 from machines.files import TEMPLATES
+from tests.patience import GENEROUS
 
 from .workerd import WORKERS
 
@@ -54,7 +55,7 @@ class Reader:
     def close(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=GENEROUS)
 
 
 def sealed(manifest: Any, password: str = PASSWORD) -> bytes:

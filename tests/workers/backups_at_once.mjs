@@ -1,8 +1,13 @@
-/** Checks the backups of many stanzas in a slow bucket; says what came out, and how many were asked for at once. */
+/**
+ * Checks the backups of many stanzas in a slow bucket; says what came out, how many were asked for at once, and how long it
+ * took by a clock that stands while the check has something to do.
+ */
 
+import { mock } from "node:test";
 import { checkBackups } from "../../workers/api/checks.js";
 
 const [stanzas, milliseconds] = process.argv.slice(2).map(Number);
+mock.timers.enable({ apis: ["setTimeout"] });
 let asking = 0;
 let most = 0;
 const bucket = {
@@ -14,7 +19,15 @@ const bucket = {
     return { uploaded: new Date() };
   },
 };
-const began = performance.now();
-const health = await checkBackups({ BACKUPS: bucket, STANZAS: Array.from({ length: stanzas }, (_, index) => `group-${index}`) });
-const took = performance.now() - began;
+let health;
+const checked = checkBackups({ BACKUPS: bucket, STANZAS: Array.from({ length: stanzas }, (_, index) => `group-${index}`) });
+checked.then((found) => {
+  health = found;
+});
+let took = 0;
+while (health === undefined) {
+  await new Promise((resolve) => setImmediate(resolve)); // all that can be done without the clock
+  if (health === undefined) mock.timers.tick(1);
+  took += 1;
+}
 process.stdout.write(JSON.stringify({ health, most, took }));

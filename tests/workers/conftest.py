@@ -36,6 +36,16 @@ def status(host: Host) -> Iterator[Status]:
         yield Status(host, world)
 
 
+@pytest.fixture
+def without_tables(host: Host) -> Iterator[Status]:
+    """The same, but as it is first deployed: it has made no table yet."""
+    host.anew()
+    world = World()
+    with world.serving() as address:
+        start_status(host, address)
+        yield Status(host, world)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as browser:

@@ -8,6 +8,8 @@ import subprocess
 from typing import Any, cast
 from xml.etree import ElementTree
 
+from tests.patience import GENEROUS
+
 from .workerd import WORKERS
 
 NOW = "2026-11-24T10:00:30.000Z"
@@ -57,7 +59,7 @@ class Formats:
     def close(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=GENEROUS)
 
 
 def update(id: str, status: str, at: str, body: str = "A word.") -> dict[str, Any]:

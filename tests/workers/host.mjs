@@ -12,10 +12,22 @@ const { Log, LogLevel, Miniflare } = await import(pathToFileURL(`${WORKERS}node_
 
 /** Stands before the Worker and does what a test's `instruction` says: harness.js. */
 const HARNESS = readFileSync(new URL("harness.js", import.meta.url), "utf8");
-const BUCKETS = readFileSync(new URL("buckets.js", import.meta.url), "utf8");
+const BESIDE = ["buckets.js", "limits.js"].map((name) => [name, readFileSync(new URL(name, import.meta.url), "utf8")]);
+
+/** What the harness imports, whether the Worker does or not. */
+const IMPORTED = ["lib/shared.js", "lib/timeout.js"];
 
 /** @type {Miniflare | undefined} */
 let running;
+
+/** What `running` was started with, but for plain bindings; undefined when a test has changed the tables since. */
+let shape;
+
+/** What was begun, by its number. */
+const begun = [];
+
+/** How long something is waited for that comes, whatever else the machine has to do. */
+const GENEROUS_MILLISECONDS = 60_000;
 
 /** What `send_email` would have sent: miniflare keeps each message in a file, and logs its name. */
 let emails = [];
@@ -37,8 +49,8 @@ function workerOf({ modules, added = {}, compatibilityDate, options }) {
     modulesRoot: WORKERS,
     modules: [
       { type: "ESModule", path: `${WORKERS}harness.js`, contents: HARNESS.replace("WORKER", modules[0]) },
-      { type: "ESModule", path: `${WORKERS}buckets.js`, contents: BUCKETS },
-      ...modules.map((path) => ({
+      ...BESIDE.map(([name, contents]) => ({ type: "ESModule", path: `${WORKERS}${name}`, contents })),
+      ...[...new Set([...modules, ...IMPORTED])].map((path) => ({
         type: path.endsWith(".js") ? "ESModule" : "Text",
         path: `${WORKERS}${path}`,
       })),
@@ -62,25 +74,84 @@ function reply(socket, message) {
   });
 }
 
+/**
+ * Starts Workers with empty stores. workerd is started but once for tests that differ in their plain bindings alone: a
+ * start costs more than most tests. The harness empties the stores and hands the bindings on.
+ */
+async function startAll(workers) {
+  emails = [];
+  const bare = workers.map((worker) => ({ ...worker, options: { ...worker.options, bindings: undefined } }));
+  if (JSON.stringify(bare) !== shape) {
+    await running?.dispose();
+    const named = bare.map((worker) => ({ name: worker.name, ...workerOf(worker) }));
+    running = new Miniflare({ cf: false, log: new MailLog(), workers: named });
+    await running.ready;
+    shape = JSON.stringify(bare);
+  }
+  for (const { name, options } of workers) {
+    const { bindings = {}, r2Buckets = [], d1Databases = [] } = options;
+    await task("reset", { bindings, buckets: namesOf(r2Buckets), databases: namesOf(d1Databases) }, name);
+  }
+  return String(await running.ready);
+}
+
+/** Bindings as miniflare takes them: a list of names, or what is bound by name. */
+function namesOf(bound) {
+  return Array.isArray(bound) ? bound : Object.keys(bound);
+}
+
+/** Has the harness of a Worker do something itself. */
+async function task(name, parameters, worker) {
+  const headers = { "x-test": JSON.stringify({ task: name }) };
+  const asked = await running.getWorker(worker);
+  const response = await asked.fetch("https://worker.example/", { method: "POST", headers, body: JSON.stringify(parameters) });
+  if (!response.ok) throw new Error(await response.text());
+  return response.json();
+}
+
 const operations = {
   /**
    * `modules` are paths below workers/, the first one being the Worker; `added` are texts by path, as if they lay there;
    * `options` are miniflare's own. Answers with the address at which it listens.
    */
-  async start(worker) {
-    await running?.dispose();
-    emails = [];
-    running = new Miniflare({ cf: false, log: new MailLog(), ...workerOf(worker) });
-    return String(await running.ready);
+  start(worker) {
+    return startAll([{ name: "worker", ...worker }]);
   },
 
   /** Starts several that share what they are bound to: `workers`, by name, each as for `start`. */
-  async startAll({ workers }) {
-    await running?.dispose();
-    emails = [];
-    const named = Object.entries(workers).map(([name, worker]) => ({ name, ...workerOf(worker) }));
-    running = new Miniflare({ cf: false, log: new MailLog(), workers: named });
-    return String(await running.ready);
+  startAll({ workers }) {
+    return startAll(Object.entries(workers).map(([name, worker]) => ({ name, ...worker })));
+  },
+
+  /** Begins another operation, and answers at once with its number; `finish` gives its outcome. */
+  begin({ request: { op, ...parameters } }) {
+    const outcome = operations[op](parameters);
+    outcome.catch(() => {}); // it is for whoever finishes it
+    return begun.push(outcome) - 1;
+  },
+
+  finish({ number }) {
+    return begun[number];
+  },
+
+  /** Lets time pass for a Worker's limits, unless what was begun has no need of it: see limits.js. */
+  async pass({ milliseconds, number, worker }) {
+    await Promise.race([task("pass", milliseconds, worker), begun[number]]);
+  },
+
+  /** The next test starts workerd anew: its tables, or a Worker's memory, are what it is about. */
+  anew() {
+    shape = undefined;
+  },
+
+  /** How many calls of the Worker are not over. */
+  working({ worker }) {
+    return task("working", {}, worker);
+  },
+
+  /** How much time has passed for them, in milliseconds. */
+  passed({ worker }) {
+    return task("passed", {}, worker);
   },
 
   /** `say`: what is said over the WebSocket that is opened; the answer to it is the `body`. */
@@ -114,7 +185,8 @@ const operations = {
 
   /** Takes what was sent, once there are as many. */
   async emails({ count }) {
-    for (let waited = 0; emails.length < count && waited < 2_000; waited += 10) {
+    const end = performance.now() + GENEROUS_MILLISECONDS;
+    while (emails.length < count && performance.now() < end) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     const taken = emails;
@@ -132,16 +204,14 @@ const operations = {
   },
 
   async sql({ statement, worker: name }) {
+    if (/\b(CREATE|ALTER|DROP)\b/i.test(statement)) shape = undefined; // the next test starts with tables of its own
     const database = await running.getD1Database("DB", name);
     return (await database.prepare(statement).all()).results;
   },
 
   /** Done by the harness, where the buckets are: see `bulk` in buckets.js. */
-  async bulk({ worker: name, ...request }) {
-    const worker = await running.getWorker(name);
-    const options = { method: "POST", headers: { "x-test": '{"bulk":true}' }, body: JSON.stringify(request) };
-    const response = await worker.fetch("https://worker.example/", options);
-    return response.json();
+  bulk({ worker, ...request }) {
+    return task("bulk", request, worker);
   },
 
   async put({ bucket, key, text, options }) {

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import pytest
 
 from components.topology import APPLICATION_ROLE, DATABASE_NAME
 from tests.machines.stacks import contents, member, stack
+from tests.patience import GENEROUS, attempts
 
 PASSWORD = "pass-phrase with spaces, an ünläut & a 'quote'"
 SETTINGS = {
@@ -50,7 +50,7 @@ def unprivileged() -> dict[str, Any]:
 def run(*command: str | Path, **options: Any) -> str:
     """Run as the server's owner, in a folder that it may enter."""
     done = subprocess.run(
-        command, **unprivileged(), cwd="/", text=True, timeout=30, capture_output=True, check=False, **options
+        command, **unprivileged(), cwd="/", text=True, timeout=GENEROUS, capture_output=True, check=False, **options
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -93,7 +93,7 @@ class Server:
         if self.process is not None:
             self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(signal.SIGQUIT)
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=GENEROUS)
             self.process = None
 
     def sql(self, statement: str, database: str = DATABASE_NAME) -> str:
@@ -110,14 +110,13 @@ class Server:
         return f"postgres://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
 
     def wait_for(self, condition: str, database: str = "postgres") -> None:
-        """Wait until an SQL condition holds, ten seconds at most."""
-        for _ in range(200):
+        """Wait until an SQL condition holds."""
+        for _ in attempts():
             try:
                 if self.sql(condition, database) == "t":
                     return
             except AssertionError:
                 pass
-            time.sleep(0.05)
         pytest.fail(f"never true: {condition}\n{(self.folder / f'{self.name}.log').read_text()}")
 
 

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 
 
 def message(kind: bytes, body: bytes) -> bytes:
@@ -66,13 +67,13 @@ class Postgres:
 
     @contextmanager
     def serving(self) -> Generator[str]:
-        """Serve until the context ends; gives a connection string."""
-        listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._accept, args=[listener], daemon=True).start()
+        """Be the server until the context ends; gives a connection string, which is the same for every one."""
+        listener = _listener()
+        before, listener.server = listener.server, self
         try:
-            yield f"postgres://operator:pass-phrase@127.0.0.1:{listener.getsockname()[1]}/ledger"
+            yield f"postgres://operator:pass-phrase@127.0.0.1:{listener.port}/ledger"
         finally:
-            listener.close()
+            listener.server = before
 
     def play(self, connection: socket.socket) -> None:
         """Have one conversation."""
@@ -83,14 +84,29 @@ class Postgres:
             self.received.append(heard)
             connection.sendall(line)
 
-    def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:  # the listener was closed
-                return
-            threading.Thread(target=self._converse, args=[connection], daemon=True).start()
 
-    def _converse(self, connection: socket.socket) -> None:
+class _Listener:
+    """Listens for all of them, so that a Worker need not be started for each; without one it hangs up."""
+
+    def __init__(self) -> None:
+        self.server: Postgres | None = None
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port: int = self._socket.getsockname()[1]
+
+    def accept(self) -> None:
+        """Have every conversation in a thread of its own."""
+        while True:
+            connection, _ = self._socket.accept()
+            threading.Thread(target=self._converse, args=[connection, self.server], daemon=True).start()
+
+    def _converse(self, connection: socket.socket, server: Postgres | None) -> None:
         with connection, suppress(ConnectionError):  # the client may have had enough
-            self.play(connection)
+            if server is not None:
+                server.play(connection)
+
+
+@cache
+def _listener() -> _Listener:
+    listener = _Listener()
+    threading.Thread(target=listener.accept, daemon=True).start()
+    return listener

@@ -205,8 +205,8 @@ def test_a_script_that_fails_costs_its_own_answers_only(host: Host, script: str)
 @pytest.mark.parametrize(
     "script",
     [
-        "export default { fetch: () => new Promise((resolve) => setTimeout(resolve, 3_000)) };",
-        "await new Promise((resolve) => setTimeout(resolve, 3_000));\nexport default { fetch: () => new Response() };",
+        "export default { fetch: () => new Promise((resolve) => setTimeout(resolve, 1_000)) };",
+        "await new Promise((resolve) => setTimeout(resolve, 1_000));\nexport default { fetch: () => new Response() };",
     ],
     ids=["fetch", "import"],
 )

@@ -3,11 +3,13 @@
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.patience import GENEROUS, until
 
 from .postgres import Pair, running
 from .test_api import start
@@ -96,10 +98,9 @@ def test_a_commit_that_waits_for_a_standby_is_no_write(host: Host, pair: Pair) -
     pair.commits_wait_for(QUORUM)
     pair.standby.stop()
     start(host, pair.leader.url())
+    waits = "SELECT count(*) >= 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
     for _ in range(2):
-        began = time.monotonic()
-        response = host.fetch("/health")
-        assert time.monotonic() - began < 2
+        response = host.report_while(lambda: pair.leader.wait_for(waits), 1_999)
         assert response["status"] == 503
         assert json.loads(response["body"])["components"]["database"] == {"status": "down", "writable": False}
 
@@ -143,7 +144,6 @@ def test_worker_groups_are_asked_where_there_is_citus(host: Host, pair: Pair) ->
         "VALUES ('a', 1, true, 't'), ('b', 1, true, 't')": ("ok", True),
         "VALUES ('a', 1, true, 't'), ('b', 1, true, 'f')": ("degraded", False),
         "VALUES ('a', 1, true, 't'), ('b', 1, false, 'connection refused')": ("unknown", "unknown"),
-        "SELECT 'a', 1, true, pg_sleep(5)::text": ("unknown", "unknown"),
         "SELECT 'a', 1, true, (1 / 0)::text": ("unknown", "unknown"),
         "SELECT 'a', 1, true, 't' WHERE false": ("ok", True),
     }
@@ -154,6 +154,11 @@ def test_worker_groups_are_asked_where_there_is_citus(host: Host, pair: Pair) ->
             assert components["database"] == {"status": "ok", "writable": True}, answer
             said = components["replication"]
             assert (said["status"], said["workerGroupsReplicated"]) == (status, replicated), answer
+        pair.leader.sql(f"{played} LANGUAGE sql AS $$ SELECT 'a', 1, true, pg_sleep({GENEROUS})::text $$")
+        sleeps = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        report = json.loads(host.report_while(lambda: pair.leader.wait_for(sleeps), 1_499)["body"])["components"]
+        assert report["database"] == {"status": "ok", "writable": True}
+        assert report["replication"]["workerGroupsReplicated"] == "unknown"
     finally:
         pair.leader.sql("DROP FUNCTION pg_catalog.run_command_on_workers")
 
@@ -215,18 +220,21 @@ def test_every_method_that_hyperdrive_may_ask_for_is_answered(host: Host, pair: 
     assert bad["status"] == ("ok" if method == "trust" else "down")
 
 
+def unread(port: int) -> bool:
+    """Whether bytes have come to a port that nobody has read: proc_pid_net(5), where figures are hexadecimal."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[1].endswith(f":{port:04X}") and not row[4].endswith(":00000000") for row in rows)
+
+
 def test_a_frozen_server_does_not_hang_the_report(host: Host, pair: Pair) -> None:
     assert pair.leader.process is not None
     start(host, pair.leader.url())
     os.kill(pair.leader.process.pid, signal.SIGSTOP)
     try:
-        began = time.monotonic()
-        response = host.fetch("/health")
-        took = time.monotonic() - began
+        response = host.report_while(lambda: until(lambda: unread(pair.leader.port), "a startup message"), 1_999)
     finally:
         os.kill(pair.leader.process.pid, signal.SIGCONT)
     assert response["status"] == 503
-    assert took < 2
     assert host.fetch("/health")["status"] == 200
 
 

@@ -73,7 +73,7 @@ def test_no_byte_can_be_changed(reader: Reader) -> None:
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_no_piece_can_be_changed(reader: Reader, data: st.DataObject) -> None:
     envelope = sealed(manifest_of())
     begin = data.draw(st.integers(0, len(envelope)))
@@ -272,7 +272,7 @@ def test_more_bytes_than_are_taken(reader: Reader) -> None:
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     )
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whatever_is_signed_is_refused_by_name(reader: Reader, value: Any) -> None:
     fields = [*manifest_of()]
     changed = [sealed(manifest_of(**{field: value})) for field in fields if manifest_of()[field] != value]

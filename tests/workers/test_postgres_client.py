@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.patience import GENEROUS
+
 from .stubs import complete, message, ready, row, row_description
 
 NOTICE = message(b"N", b"SNOTICE\0C00000\0Mhello\0\0")
@@ -38,7 +40,9 @@ def outcomes(answers: list[list[bytes]]) -> list[dict[str, Any]]:
     """What the client makes of each answer, given as the chunks that arrive before the server hangs up."""
     encoded = [[base64.b64encode(chunk).decode() for chunk in chunks] for chunks in answers]
     command = ["node", str(Path(__file__).with_name("postgres_answers.mjs"))]
-    done = subprocess.run(command, input=json.dumps(encoded), capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        command, input=json.dumps(encoded), capture_output=True, text=True, check=True, timeout=GENEROUS
+    )
     return json.loads(done.stdout)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import time
 from typing import Any
 
 from .page_fixtures import announcements, days, incident
@@ -82,7 +81,6 @@ def test_what_is_read_and_shown_is_bounded(status: Status) -> None:
 def test_a_view_answers_while_the_database_hangs(status: Status) -> None:
     status.cron(0)
     for path in ("/", "/badge.svg", "/api/v2/status.json"):
-        begun = time.monotonic()
-        answer = status.get(path, silent=["DB"])
-        assert (answer["status"], time.monotonic() - begun < 6) == (200, True), path
+        assert status.get(path, silent=["DB"])["status"] == 200, path
+        assert 0 < status.host.passed() < 6, path
     assert "history is unavailable" in status.get("/", silent=["DB"])["body"]

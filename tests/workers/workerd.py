@@ -2,12 +2,14 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, WORKERS, modules_of
+from tests.patience import GENEROUS
 
 
 def modules(worker: str) -> list[str]:
@@ -47,6 +49,10 @@ class Host:
         options = {"compatibilityFlags": list(COMPATIBILITY_FLAGS), **options}
         return self.ask("start", modules=modules(worker), compatibilityDate=COMPATIBILITY_DATE, options=options)
 
+    def anew(self) -> None:
+        """Have the next Worker start in a workerd of its own, without tables."""
+        self.ask("anew")
+
     def start_all(self, workers: dict[str, dict[str, Any]]) -> None:
         """Start several Workers with empty stores that they share: folder to miniflare's options."""
         flags = {"compatibilityFlags": list(COMPATIBILITY_FLAGS)}
@@ -66,6 +72,27 @@ class Host:
 
     def scheduled(self, time: str, **instruction: Any) -> str:
         return self.ask("scheduled", time=time, instruction=instruction)
+
+    def report_while(self, happening: Callable[[], object], *milliseconds: int, **options: Any) -> dict[str, Any]:
+        """Ask for /health, and once something has happened let so much time pass for the Worker's limits, in turn."""
+        request = {"op": "fetch", "path": "/health", "method": "GET", **options}
+        return self.do_while(request, happening, *milliseconds)
+
+    def do_while(self, request: dict[str, Any], happening: Callable[[], object], *milliseconds: int) -> Any:
+        """The same for any request, a dict of `op` and its parameters."""
+        number = self.ask("begin", request=request)
+        happening()
+        for span in milliseconds:
+            self.ask("pass", milliseconds=span, number=number)
+        return self.ask("finish", number=number)
+
+    def working(self) -> int:
+        """How many calls of the Worker are not over."""
+        return self.ask("working")
+
+    def passed(self) -> float:
+        """How many seconds of its limits a Worker has waited for what is silent, since it was asked last."""
+        return self.ask("passed") / 1_000
 
     def together(self, *requests: dict[str, Any]) -> list[Any]:
         """Do several at once, each a dict of `op` and its parameters."""
@@ -97,4 +124,4 @@ class Host:
     def close(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=GENEROUS)

@@ -9,8 +9,11 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.patience import GENEROUS
 
 from .workerd import Host
 
@@ -76,10 +79,11 @@ class World:
     hooks: list[Hook] = field(default_factory=list[Hook])
     answer: Callable[[Hook], int | None] = lambda _hook: 204
     components: dict[str, int] = field(default_factory=dict[str, int])
-    pause: float = 0  # seconds before each answer to a question
-    hanging: set[str] = field(default_factory=set[str])  # hosts that answer when the world ends
+    crowd: int = 1  # so many questions are answered together
+    hanging: set[str] = field(default_factory=set[str])  # hosts that answer when they are released, or the world ends
     busy: int = 0
     busiest: int = 0  # questions at once
+    changed: threading.Condition = field(default_factory=threading.Condition)
 
     def well(self) -> None:
         self.status, self.body = 200, report()
@@ -90,66 +94,93 @@ class World:
     def silent(self) -> None:
         self.body = None
 
+    def release(self) -> None:
+        """Have every host that hangs answer."""
+        with self.changed:
+            self.hanging.clear()
+            self.changed.notify_all()
+
     @contextmanager
     def serving(self) -> Generator[str]:
-        """Serve until the context ends; gives HOST:PORT."""
-        world, ended = self, threading.Event()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                world.asked.append(f"{self.headers['Host']} {self.path}")
-                world.busy += 1
-                world.busiest = max(world.busiest, world.busy)
-                time.sleep(world.pause)
-                if self.headers["Host"] in world.hanging:
-                    ended.wait()
-                world.busy -= 1
-                host = self.headers["Host"]
-                if host in world.components:
-                    self._say(world.components[host], "")
-                elif world.body is None:
-                    self.close_connection = True
-                else:
-                    self._say(world.status, world.body)
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"])).decode()
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                hook = Hook(headers["host"], headers, body)
-                world.hooks.append(hook)
-                status = world.answer(hook)
-                if status is None:
-                    self.close_connection = True
-                else:
-                    self._say(status, "")
-
-            def _say(self, status: int, body: str) -> None:
-                self.send_response(status)
-                self.send_header("content-length", str(len(body.encode())))
-                self.send_header("connection", "close")  # or the next request may meet the connection as it closes
-                if 300 <= status < 400:
-                    self.send_header("location", "http://elsewhere.example/")
-                self.end_headers()
-                self.wfile.write(body.encode())
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
-
-        server = _Server(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+        """Be what answers until the context ends; gives HOST:PORT, which is the same for every world."""
+        server = _server()
+        before, server.world = server.world, self
         try:
             yield f"127.0.0.1:{server.server_port}"
         finally:
-            ended.set()
-            server.shutdown()
-            server.server_close()
+            server.world = before
+            self.release()
 
 
 class _Server(ThreadingHTTPServer):
+    """Answers as its world does; one for all worlds, so that a Worker need not be started for each."""
+
     daemon_threads = True
+    world: World | None = None
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a Worker that falls leaves its connections, and that is part of the game."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    @property
+    def _world(self) -> World:
+        assert isinstance(self.server, _Server)
+        assert self.server.world is not None, "a Worker asks after its test"
+        return self.server.world
+
+    def do_GET(self) -> None:
+        world, host = self._world, str(self.headers["Host"])
+        with world.changed:
+            world.asked.append(f"{host} {self.path}")
+            world.busy += 1
+            world.busiest = max(world.busiest, world.busy)
+            world.changed.notify_all()
+            number = len(world.asked)
+            together = -(-number // world.crowd) * world.crowd
+            world.changed.wait_for(lambda: len(world.asked) >= together, GENEROUS)
+            world.changed.wait_for(lambda: host not in world.hanging)
+        if world.crowd > 1:
+            time.sleep(0.1)  # for one too many to come: nobody judges by who is late
+        with world.changed:
+            world.busy -= 1
+        if host in world.components:
+            self._say(world.components[host], "")
+        elif world.body is None:
+            self.close_connection = True
+        else:
+            self._say(world.status, world.body)
+
+    def do_POST(self) -> None:
+        world = self._world
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        hook = Hook(headers["host"], headers, body)
+        world.hooks.append(hook)
+        status = world.answer(hook)
+        if status is None:
+            self.close_connection = True
+        else:
+            self._say(status, "")
+
+    def _say(self, status: int, body: str) -> None:
+        self.send_response(status)
+        self.send_header("content-length", str(len(body.encode())))
+        self.send_header("connection", "close")  # or the next request may meet the connection as it closes
+        if 300 <= status < 400:
+            self.send_header("location", "http://elsewhere.example/")
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@cache
+def _server() -> _Server:
+    server = _Server(("127.0.0.1", 0), _Handler)
+    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+    return server
 
 
 def start_status(host: Host, address: str, *, port: int = 0, **bindings: Any) -> str:
@@ -160,6 +191,6 @@ def start_status(host: Host, address: str, *, port: int = 0, **bindings: Any) ->
         bindings={**BINDINGS, **bindings},
         d1Databases=["DB"],
         email={"send_email": [{"name": "EMAIL"}]},
-        ratelimits={"ADMIN_LIMIT": {"simple": {"limit": 1_000, "period": 60}}},
+        ratelimits={"ADMIN_LIMIT": {"simple": {"limit": 1_000_000, "period": 60}}},
         outboundService={"external": {"address": address, "http": {}}},
     )

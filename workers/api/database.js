@@ -1,7 +1,7 @@
 /** What the database says of itself: whether a write commits, and who else holds what was written. */
 
 import { failureName, logFailure } from "../lib/log.js";
-import { withTimeout } from "../lib/timeout.js";
+import { limits, withTimeout } from "../lib/timeout.js";
 import { connect, PostgresError } from "./postgres.js";
 
 /** @import { Connection } from "./postgres.js" */
@@ -28,8 +28,9 @@ const UNKNOWN = {
 // takes a connection back after each. It caches no answer of a volatile function, and this one's configuration none at
 // all. The two limits leave a check half of its time for the way; the first does not bound a commit that waits for a
 // standby, which is what the check's own limit is for.
-const HEALTH = "SET LOCAL statement_timeout = '600ms'; SELECT * FROM backbuild.health()";
-const WORKER_GROUPS = "SET LOCAL statement_timeout = '300ms'; SELECT backbuild.worker_groups_replicated()";
+const HEALTH = () => `SET LOCAL statement_timeout = '${limits.told(600)}ms'; SELECT * FROM backbuild.health()`;
+const WORKER_GROUPS = () =>
+  `SET LOCAL statement_timeout = '${limits.told(300)}ms'; SELECT backbuild.worker_groups_replicated()`;
 const RECOVERY = "SELECT pg_is_in_recovery()";
 
 /** A little more than the database's own limit, for when that does not hold. */
@@ -47,7 +48,7 @@ const NOT_MADE = ["42883", "3F000", "42501"];
 export async function askDatabase(hyperdrive, signal) {
   const connection = await connect(hyperdrive, signal);
   try {
-    const [health] = await connection.query(HEALTH);
+    const [health] = await connection.query(HEALTH());
     const writable = health?.writable === "t";
     return {
       writable,
@@ -71,7 +72,7 @@ export async function askDatabase(hyperdrive, signal) {
  */
 async function askWorkerGroups(connection) {
   try {
-    const [answer] = await withTimeout(connection.query(WORKER_GROUPS), WORKER_GROUPS_MILLISECONDS);
+    const [answer] = await withTimeout(connection.query(WORKER_GROUPS()), WORKER_GROUPS_MILLISECONDS);
     const replicated = answer?.worker_groups_replicated;
     return replicated === "t" ? true : replicated === "f" ? false : null;
   } catch (error) {

@@ -3,6 +3,13 @@
 import { withTimeout } from "./timeout.js";
 
 /**
+ * Each forgets the results that are shared. Only tests call them, because one isolate serves many tests.
+ *
+ * @type {(() => void)[]}
+ */
+export const forgetting = [];
+
+/**
  * @template T
  * @param {number} keep milliseconds from its beginning in which a result is given to others; 0 shares only what runs
  * @param {number} patience milliseconds after which nobody waits any longer for what another request began
@@ -11,6 +18,9 @@ import { withTimeout } from "./timeout.js";
 export function shared(keep, patience) {
   /** @type {{ began: number, running: boolean, result: Promise<T> } | undefined} */
   let latest;
+  forgetting.push(() => {
+    latest = undefined;
+  });
   return async (time, context, work) => {
     const age = time.getTime() - (latest?.began ?? Number.POSITIVE_INFINITY);
     if (latest !== undefined && age >= 0 && age < (latest.running ? patience : keep)) {

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from sandbox.conformance.things import PRELUDE
+from tests.patience import GENEROUS
 
 COMMAND = Path(__file__).with_name("command.py")
 
@@ -46,7 +47,7 @@ class Stack:
         self.root = root
         self.folder = root / ".sandbox" / "dev"
         self.environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("PULUMI")},
+            **{key: value for key, value in os.environ.items() if not key.startswith(("PULUMI", "SANDBOX"))},
             "PULUMI_CONFIG_PASSPHRASE": "correct horse",
         }
         (root / "Pulumi.yaml").write_text("name: test\nruntime: python\n")
@@ -64,7 +65,7 @@ class Stack:
 
     def run(self, *arguments: str, code: int = 0) -> Run:
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=GENEROUS)
         assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
         return Run(process.returncode, out, err)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import GENEROUS, until
 from tests.sandbox.engine.conftest import Run, Stack
 
 MANY = """
@@ -66,25 +67,23 @@ def test_a_killed_up_is_continued_to_the_same_end(stack: Stack, seed: int) -> No
     assert comparable(fresh) == done
 
 
-def interrupt_when(stack: Stack, made: str) -> Run:
-    process = stack.start("up", "--json", "--skip-preview")
-    begun = time.monotonic()
-    journal = stack.folder / "clouds.journal"
-    while not journal.exists() or made not in journal.read_text():
-        assert time.monotonic() - begun < 30
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    return Run(process.returncode, out, err)
-
-
 def test_an_interrupted_up_finishes_what_it_began(stack: Stack) -> None:
-    stack.program("""
+    stack.program(
+        """
     first = Thing("first", name="first")
-    slow = Thing("slow", name="slow", ref=first.address, wait=1)
+    slow = Thing("slow", name="slow", ref=first.address, until="{word}")
     after = Thing("after", name="after", ref=slow.address)
-    """)
-    stopped = interrupt_when(stack, "id-slow")
+    """.format(word=stack.root / "word")
+    )
+    process = stack.start("up", "--json", "--skip-preview")
+    journal = stack.folder / "clouds.journal"
+    until(lambda: journal.exists() and "id-slow" in journal.read_text(), "slow is being made")
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert any("finishing what was begun" in line for line in process.stderr)
+    (stack.root / "word").touch()
+    out, err = process.communicate(timeout=GENEROUS)
+    stopped = Run(process.returncode, out, err)
     assert stopped.code == 1
     assert "interrupted" in stopped.document["errors"][0]["message"]
     assert "slow" in stack.resources
@@ -93,16 +92,17 @@ def test_an_interrupted_up_finishes_what_it_began(stack: Stack) -> None:
 
 
 def test_the_second_run_is_told_who_holds_the_lock(stack: Stack) -> None:
-    stack.program('Thing("first", name="first")\nThing("slow", name="slow", wait=3)')
+    word = stack.root / "word"
+    stack.program(f'Thing("first", name="first")\nThing("slow", name="slow", until="{word}")')
     process = stack.start("up", "--json", "--skip-preview")
-    while "create first" not in stack.calls:
-        time.sleep(0.01)
+    until(lambda: "create first" in stack.calls, "first is made")
     refused = stack.run("up", "--json", code=1)
     assert f"process {process.pid}" in refused.err
     assert "`up`" in refused.err
     assert stack.preview().code == 0
     process.kill()
     process.communicate()
+    word.touch()
     assert stack.up().code == 0
 
 

@@ -1,0 +1,47 @@
+"""`make test-under-load` leaves no busy process behind, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.patience import GENEROUS, until
+
+SCRIPT = Path(__file__).parents[1] / "bin" / "under-load"
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and not yet seen end."""
+    file = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(one) for one in file.read_text().split()] if file.exists() else []
+
+
+def ended(pid: int) -> bool:
+    """Whether a process is gone, or waits as a zombie for somebody to notice."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_busy_process_outlives_it(number: signal.Signals) -> None:
+    with subprocess.Popen([SCRIPT, "sleep", str(GENEROUS)], start_new_session=True) as process:
+        until(lambda: len(children(process.pid)) == 5, "four busy processes and the command run")
+        started = children(process.pid)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does
+        else:
+            process.send_signal(number)
+            os.kill(started[-1], signal.SIGTERM)  # bash waits for its command before it obeys
+        process.wait(timeout=GENEROUS)
+    until(lambda: all(ended(pid) for pid in started), "all have ended")
+
+
+def test_it_ends_as_its_command_does() -> None:
+    done = subprocess.run([SCRIPT, "sh", "-c", "exit 7"], check=False, timeout=GENEROUS)
+    assert done.returncode == 7

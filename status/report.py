@@ -61,7 +61,9 @@ def _shown(percent: str | None) -> str:
 
 
 def _met(statement: Statement) -> str:
-    return "nothing is known yet" if statement.met is None else "met" if statement.met else "missed"
+    if statement.met is None:
+        return "not known: unknown minutes decide it" if statement.uptime else "nothing is known yet"
+    return "met" if statement.met else "missed"
 
 
 def _steps(agreement: Agreement) -> str:

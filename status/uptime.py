@@ -184,7 +184,7 @@ def state(account: Account) -> Statement:
         uptime=_percent(minutes.up, known),
         at_least=_percent(minutes.up, known + minutes.unknown),
         target=decimal(agreement.target, 3),
-        met=None if known == 0 else minutes.up * WHOLE >= agreement.target * known,
+        met=_met(minutes, agreement.target),
         budget=decimal(budget, 2),
         left=decimal(budget - minutes.down * 100, 2),
         credit=max(missed, default=0),
@@ -218,6 +218,14 @@ def figures(statement: Statement) -> dict[str, object]:
     """The figures of a statement, by the names that the page gives them; spans are compared elsewhere."""
     flat = statement.model_dump(by_alias=True, mode="json", exclude={"from_", "to", "minutes"})
     return {**{f"minutes.{name}": value for name, value in statement.minutes.model_dump().items()}, **flat}
+
+
+def _met(minutes: Minutes, target: int) -> bool | None:
+    """Whether the target is reached even if every unknown minute was down; None if they decide it."""
+    known = minutes.up + minutes.down
+    if minutes.up * WHOLE < target * known:
+        return False
+    return True if known and minutes.up * WHOLE >= target * (known + minutes.unknown) else None
 
 
 def _percent(part: int, whole: int) -> str | None:

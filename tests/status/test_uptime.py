@@ -253,5 +253,35 @@ def test_a_month_without_a_known_minute_has_no_percentage(page: Page) -> None:
     assert differences(account) == []
 
 
+@pytest.mark.parametrize(
+    ("down", "unknown", "met"),
+    [
+        (0, 0, True),
+        (43, 0, True),  # 43.2 minutes may be down
+        (44, 0, False),
+        (0, 43, True),
+        (0, 44, None),
+        (13, 30, True),
+        (14, 30, None),
+        (43, 1, None),
+        (44, 500, False),
+    ],
+)
+def test_a_month_is_met_only_when_no_unknown_minute_could_make_it_miss(
+    page: Page, down: int, unknown: int, met: bool | None
+) -> None:
+    first, end = bounds("2026-11")
+    up = first + 1_000
+    runs = [
+        (first, 1_000, "ok"),
+        *([(up, down, "down")] if down else []),
+        (up + down + unknown, end - up - down - unknown, "ok"),
+    ]
+    account = parse(page.account(example(runs=runs, works=[])), "the page")
+    minutes = account.statement.minutes
+    assert (minutes.down, minutes.unknown, account.statement.met) == (down, unknown, met)
+    assert differences(account) == []
+
+
 def test_stamps_are_in_utc() -> None:
     assert [stamp(minute) for minute in bounds("2026-12")] == ["2026-12-01T00:00Z", "2027-01-01T00:00Z"]

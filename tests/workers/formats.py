@@ -121,6 +121,7 @@ def snapshot(
     history: dict[str, Any] = {
         "since": SINCE,
         "lastSampleAt": NOW,
+        "lastStates": {"api": "ok", "database": database},
         "days": {},
         "incidents": [counted(one) for one in incidents],
         "incidentsTotal": len(incidents),
@@ -128,13 +129,14 @@ def snapshot(
         "maintenancesTotal": len(maintenances),
         "months": [],
     }
+    components = {"api": "ok", "database": database}
     return {
         "platform": "Ledger & <Sons>",
         "contact": "availability@example.com",
         "origin": "https://status.example",
         "time": NOW,
         "components": [{"id": "api", "name": "API"}, {"id": "database", "name": "Database"}],
-        "probe": {"answered": True, "status": seen, "components": {"api": "ok", "database": database}},
+        "probe": {"answered": True, "status": seen, "components": components, "pending": [], "at": NOW},
         "history": history if known else None,
         **changes,
     }

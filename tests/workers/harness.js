@@ -7,6 +7,7 @@
  * - `broken`: names of bindings that fail;
  * - `silent`: names of bindings that never answer; while nothing else is waited for, the Worker's limits end at once,
  *   unless `held` says that they wait for `pass`;
+ * - `hanging`: hosts that never answer, to the same effect: they are asked, and not waited for;
  * - `exact`: the database is told the Worker's own limits, and not generous ones;
  * - `flaky`: { share, seed }: so many of the calls to buckets fail, before or after they took effect;
  * - `locks`: [{ prefix, days }]: what the buckets refuse to overwrite and to delete;
@@ -15,11 +16,12 @@
  * - `page`: how many objects a bucket lists at once.
  * Queues carry it in their name.
  *
- * Requests whose `x-test` has a `task` are for the harness itself: `bulk` (buckets.js), `reset` (empty stores, and the
- * bindings of the next test), `pass` and `passed` (limits.js).
+ * Requests whose `x-test` has a `task` are for the harness itself: `bulk` (buckets.js), `reset` (empty stores and
+ * memory, and the bindings of the next test), `working` (how much the Worker does), `pass` and `passed` (limits.js).
  */
 
 import { bucketOf, bulk, events } from "./buckets.js";
+import { forgetting } from "./lib/shared.js";
 import { limits } from "./lib/timeout.js";
 import { counted, forget, GENEROUS_MILLISECONDS, inTime, pass, passed, passing, signal, start } from "./limits.js";
 import worker from "./WORKER";
@@ -98,11 +100,16 @@ function countedBinding(binding) {
 /** The plain bindings of the test that runs. */
 let bindings = {};
 
-/** Begins a test: its plain bindings, and nothing in the stores. */
+/** What the Worker was called for in this test and is not over. */
+const working = new Set();
+
+/** Begins a test: its plain bindings, and nothing in the stores or in the Worker's memory. */
 async function reset(env, next) {
   bindings = next.bindings;
   events.length = 0;
   forget();
+  working.clear();
+  for (const forgetShared of forgetting) forgetShared();
   for (const name of next.buckets) await emptyBucket(env[name]);
   for (const name of next.databases) await emptyDatabase(env[name]);
 }
@@ -134,11 +141,12 @@ const tasks = {
   pass: (_env, milliseconds) => pass(milliseconds),
   passed,
   reset,
+  working: () => working.size,
 };
 
 function changed(bound, instruction = {}) {
   const env = { ...bound, ...bindings };
-  const { clock = env.CLOCK, fall, broken = [], silent = [], exact = false } = instruction;
+  const { clock = env.CLOCK, fall, broken = [], silent = [], hanging = [], exact = false } = instruction;
   limits.told = exact ? told : () => GENEROUS_MILLISECONDS;
   const steps = new Steps(fall);
   globalThis.fetch = fall === undefined ? realFetch : (...parameters) => steps.take(() => realFetch(...parameters));
@@ -150,9 +158,12 @@ function changed(bound, instruction = {}) {
   }
   if (env.EMAIL !== undefined) result.EMAIL = { send: (message) => steps.take(() => env.EMAIL.send(message)) };
   for (const name of broken) result[name] = name === "DB" ? { prepare: () => ({ bind: () => ({}) }), batch: fails.batch, withSession: () => result.DB } : fails;
-  if (silent.length > 0) {
+  if (silent.length > 0 || hanging.length > 0) {
     const fetching = globalThis.fetch === realFetch ? wholeFetch : globalThis.fetch;
-    globalThis.fetch = (...parameters) => counted(fetching(...parameters));
+    globalThis.fetch = (address, ...parameters) => {
+      const answer = fetching(address, ...parameters);
+      return hanging.includes(new URL(address).host) ? answer : counted(answer);
+    };
     const calling = Object.entries(result).filter(([, value]) => typeof value === "object" && value !== null);
     for (const [name, value] of calling) if (!(name in bindings)) result[name] = countedBinding(value);
     for (const name of silent) result[name] = hangs;
@@ -160,10 +171,16 @@ function changed(bound, instruction = {}) {
   return result;
 }
 
-/** Has the Worker do its work; where something is silent, its limits end. */
-function work({ silent, held }, call) {
-  if (silent !== undefined) forget();
-  return inTime(silent === undefined || held ? call() : passing(call()));
+/** Has the Worker do its work; where something is silent or hangs, its limits end. */
+async function work({ silent, hanging, held }, call) {
+  const isSilent = silent !== undefined || hanging !== undefined;
+  if (isSilent) forget();
+  working.add(call);
+  try {
+    return await inTime(isSilent && !held ? passing(call()) : call());
+  } finally {
+    working.delete(call);
+  }
 }
 
 export default {

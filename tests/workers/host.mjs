@@ -14,6 +14,9 @@ const { Log, LogLevel, Miniflare } = await import(pathToFileURL(`${WORKERS}node_
 const HARNESS = readFileSync(new URL("harness.js", import.meta.url), "utf8");
 const BESIDE = ["buckets.js", "limits.js"].map((name) => [name, readFileSync(new URL(name, import.meta.url), "utf8")]);
 
+/** What the harness imports, whether the Worker does or not. */
+const IMPORTED = ["lib/shared.js", "lib/timeout.js"];
+
 /** @type {Miniflare | undefined} */
 let running;
 
@@ -47,7 +50,7 @@ function workerOf({ modules, added = {}, compatibilityDate, options }) {
     modules: [
       { type: "ESModule", path: `${WORKERS}harness.js`, contents: HARNESS.replace("WORKER", modules[0]) },
       ...BESIDE.map(([name, contents]) => ({ type: "ESModule", path: `${WORKERS}${name}`, contents })),
-      ...modules.map((path) => ({
+      ...[...new Set([...modules, ...IMPORTED])].map((path) => ({
         type: path.endsWith(".js") ? "ESModule" : "Text",
         path: `${WORKERS}${path}`,
       })),
@@ -57,6 +60,18 @@ function workerOf({ modules, added = {}, compatibilityDate, options }) {
     outboundService: () => new Response("this test has no network", { status: 502 }),
     ...options,
   };
+}
+
+/** What comes back over a WebSocket. */
+function reply(socket, message) {
+  return new Promise((resolve) => {
+    socket.addEventListener("message", ({ data }) => {
+      resolve(data);
+      socket.close();
+    });
+    socket.accept();
+    socket.send(message);
+  });
 }
 
 /**
@@ -129,12 +144,18 @@ const operations = {
     shape = undefined;
   },
 
+  /** How many calls of the Worker are not over. */
+  working({ worker }) {
+    return task("working", {}, worker);
+  },
+
   /** How much time has passed for them, in milliseconds. */
   passed({ worker }) {
     return task("passed", {}, worker);
   },
 
-  async fetch({ path, method, headers, body, instruction, worker: name }) {
+  /** `say`: what is said over the WebSocket that is opened; the answer to it is the `body`. */
+  async fetch({ path, method, headers, body, instruction, say, worker: name }) {
     const asked = name === undefined ? null : await running.getWorker(name);
     const ask = asked === null ? (...request) => running.dispatchFetch(...request) : (...request) => asked.fetch(...request);
     const response = await ask(`https://worker.example${path}`, {
@@ -146,7 +167,7 @@ const operations = {
     return {
       status: response.status,
       headers: Object.fromEntries(response.headers),
-      body: await response.text(),
+      body: say === undefined ? await response.text() : await reply(response.webSocket, say),
     };
   },
 

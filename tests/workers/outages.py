@@ -23,7 +23,7 @@ from .status_fixtures import MINUTE, START, Status, at
 from .workerd import Host
 from .world import Hook, World, start_status
 
-STEPS = 16  # about as many as a cron call has when it says something to eight contacts
+STEPS = 18  # about as many as a cron call has when it says something to eight contacts
 REFUSALS = 6  # of one delivery, at most: the tenth attempt is the last
 IMPACTS = {"database": 3, "objectStorage": 2}
 CONTACTS = {  # name: address, components, least impact

@@ -32,6 +32,12 @@ class Status:
     def get(self, path: str, minute: float = 0.5, **instruction: Any) -> dict[str, Any]:
         return self.host.fetch(path, instruction={"clock": at(minute), **instruction})
 
+    def get_while_hanging(self, path: str, minute: float = 0.5, **instruction: Any) -> dict[str, Any]:
+        """Read what waits for hosts that hang: time passes while nothing else is waited for, two seconds in all."""
+        response = self.get(path, minute, hanging=sorted(self.world.hanging), **instruction)
+        assert self.host.passed() == 2, path
+        return response
+
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         return [tuple(row.values()) for row in self.host.sql(statement)]
 

@@ -166,6 +166,35 @@ def test_nothing_that_hangs_hangs_the_report(host: Host, words: int) -> None:
     assert components(response)["backups"] == {"status": "unknown", "ageMinutes": "unknown"}
 
 
+class Counted(Postgres):
+    """Counts its conversations."""
+
+    conversations = 0
+
+    def play(self, connection: socket.socket) -> None:
+        self.conversations += 1
+        super().play(connection)
+
+
+def test_readers_share_one_look_for_two_seconds(host: Host) -> None:
+    """However many ask, they cannot use up the database's connections."""
+    server = Counted(WELL)
+
+    def asked(seconds: float) -> dict[str, Any]:
+        instruction = {"clock": later(seconds=seconds)}
+        return {"op": "fetch", "path": "/health", "method": "GET", "instruction": instruction}
+
+    with server.serving() as database:
+        start(host, database)
+        looks = host.together(*[asked(0)] * 50)
+        assert {look["status"] for look in looks} == {200}
+        assert len({look["body"] for look in looks}) == server.conversations == 1
+        assert host.together(asked(1.9))[0]["body"] == looks[0]["body"]
+        assert server.conversations == 1
+        assert json.loads(host.together(asked(2))[0]["body"])["time"] > json.loads(looks[0]["body"])["time"]
+        assert server.conversations == 2
+
+
 class Impostor(Postgres):
     """Lets anybody in who plays SCRAM with it: it does not know the password, and makes up its own proof."""
 

@@ -86,6 +86,82 @@ export default {
     }
 
 
+FORMS = {
+    "object": "export default { greeting: 'hello', fetch() { return new Response(this.greeting); } };",
+    "function as a property": "export default { fetch: async () => new Response('hello') };",
+    "instance": """
+class Shop { #greeting = 'hello'; fetch() { return this.say(); } say() { return new Response(this.#greeting); } }
+export default new Shop();""",
+    "proxy": "export default new Proxy({}, { get: (_, name) => name === 'fetch' ? () => new Response('hello') : 7 });",
+    "function with fetch": """
+const shop = () => new Response('wrong');
+shop.fetch = () => new Response('hello');
+export default shop;""",
+    "entrypoint": """
+import { WorkerEntrypoint } from "cloudflare:workers";
+export default class extends WorkerEntrypoint {
+  fetch(request) {
+    this.ctx.waitUntil(Promise.resolve());
+    const keys = Object.keys(this.env).sort().join();
+    return new Response(keys === "ENVIRONMENT,HYPERDRIVE,VERSION" && request.url ? this.say() : keys);
+  }
+  say() { return "hello"; }
+}""",
+    "entrypoint through another class": """
+import { WorkerEntrypoint } from "cloudflare:workers";
+class Base extends WorkerEntrypoint { fetch = () => new Response(this.say()); }
+export default class Shop extends Base { say() { return "hello"; } }""",
+}
+
+
+@pytest.mark.parametrize("script", FORMS.values(), ids=FORMS)
+def test_every_form_of_a_default_export_is_asked(host: Host, script: str) -> None:
+    start(host, script)
+    for _ in range(2):
+        response = host.fetch("/")
+        assert (response["status"], response["body"]) == (200, "hello")
+
+
+def test_each_request_has_an_entrypoint_of_its_own(host: Host) -> None:
+    start(
+        host,
+        """
+import { WorkerEntrypoint } from "cloudflare:workers";
+export default class extends WorkerEntrypoint { asked = 0; fetch() { return new Response(`${(this.asked += 1)}`); } }
+""",
+    )
+    assert [host.fetch("/")["body"] for _ in range(2)] == ["1", "1"]
+
+
+def test_redirects_streams_and_websockets_pass_through(host: Host) -> None:
+    start(
+        host,
+        """
+const streamed = () => new ReadableStream({ async start(sink) {
+  for (const part of ["one ", "two"]) { sink.enqueue(new TextEncoder().encode(part)); await Promise.resolve(); }
+  sink.close();
+} });
+export default {
+  fetch(request) {
+    if (request.headers.get("upgrade") === "websocket") {
+      const [client, server] = Object.values(new WebSocketPair());
+      server.accept();
+      server.addEventListener("message", ({ data }) => server.send(`heard ${data}`));
+      return new Response(null, { status: 101, webSocket: client });
+    }
+    const { pathname } = new URL(request.url);
+    return pathname === "/stream" ? new Response(streamed()) : Response.redirect("https://elsewhere.example/x", 307);
+  },
+};
+""",
+    )
+    moved = host.fetch("/")
+    assert (moved["status"], moved["headers"]["location"]) == (307, "https://elsewhere.example/x")
+    assert host.fetch("/stream")["body"] == "one two"
+    opened = host.fetch("/", headers={"upgrade": "websocket"}, say="hello")
+    assert (opened["status"], opened["body"]) == (101, "heard hello")
+
+
 BROKEN = {
     "throws at import": 'throw new Error("secret");',
     "throws at import of another": 'import "./words.js"; export default { fetch: () => new Response() };',
@@ -99,6 +175,17 @@ BROKEN = {
     "answers with nothing": "export default { fetch() {} };",
     "answers with rubbish": 'export default { fetch: () => ({ status: 200, secret: "secret" }) };',
     "answers with a pretended response": "export default { fetch: () => Object.create(Response.prototype) };",
+    "is a class that is no entrypoint": "export default class { fetch() { return new Response('secret'); } }",
+    "is an entrypoint without fetch": (
+        "import { WorkerEntrypoint } from 'cloudflare:workers'; export default class extends WorkerEntrypoint {}"
+    ),
+    "is an entrypoint that cannot be made": (
+        "import { WorkerEntrypoint } from 'cloudflare:workers';"
+        "export default class extends WorkerEntrypoint { secret = null.secret; fetch() {} }"
+    ),
+    "answers with what somebody reads": (
+        "export default { fetch: () => { const r = new Response('secret'); r.body.getReader(); return r; } };"
+    ),
     "answers with what was read": (
         "export default { async fetch() { const r = new Response('secret'); await r.text(); return r; } };"
     ),

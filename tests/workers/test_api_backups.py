@@ -5,6 +5,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import Any
 
 import pytest
@@ -78,8 +79,11 @@ def test_what_watch_finds_is_on_the_health_report(host: Host) -> None:
     )
     host.put("BACKUPS", INDEX, customMetadata={"at": NOW})
 
+    looks = count()
+
     def health() -> str:
-        return json.loads(host.fetch("/health")["body"])["components"]["backups"]["status"]
+        instruction = {"clock": later(seconds=2 * next(looks))}  # for two seconds, a report is kept
+        return json.loads(host.fetch("/health", instruction=instruction)["body"])["components"]["backups"]["status"]
 
     def sql(statement: str) -> None:
         host.ask("sql", statement=statement, worker="report")
@@ -136,9 +140,9 @@ def test_who_hangs_does_not_hang_the_report(host: Host) -> None:
     asked = threading.Event()
     with playing(200, None, asked) as service:
         start(host, service)
-        for silent, age in (([], 0), (["BACKUPS"], "unknown")):
+        for seconds, silent, age in ((0, [], 0), (2, ["BACKUPS"], "unknown")):
             asked.clear()
-            instruction = {"silent": silent, "held": True}
+            instruction = {"silent": silent, "held": True, "clock": later(seconds=seconds)}
             response = host.report_while(lambda: asked.wait(GENEROUS), 1_999, instruction=instruction)
             assert json.loads(response["body"])["components"]["backups"] == {"status": "unknown", "ageMinutes": age}
 

@@ -12,7 +12,7 @@ import pytest
 from tests.patience import GENEROUS, until
 
 from .postgres import Pair, running
-from .test_api import start
+from .test_api import later, start
 from .workerd import Host
 
 UNKNOWN = {
@@ -99,20 +99,24 @@ def test_a_commit_that_waits_for_a_standby_is_no_write(host: Host, pair: Pair) -
     pair.standby.stop()
     start(host, pair.leader.url())
     waits = "SELECT count(*) >= 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-    for _ in range(2):
-        response = host.report_while(lambda: pair.leader.wait_for(waits), 1_999)
+    for seconds in (0, 2):  # for two seconds, a report is kept
+        instruction = {"clock": later(seconds=seconds)}
+        response = host.report_while(lambda: pair.leader.wait_for(waits), 1_999, instruction=instruction)
         assert response["status"] == 503
         assert json.loads(response["body"])["components"]["database"] == {"status": "down", "writable": False}
 
 
 def test_many_looks_are_one_write(host: Host, pair: Pair) -> None:
+    """None of them is shared: their clocks are two seconds apart."""
     start(host, pair.leader.url())
+    clocks = [later(seconds=2 * number) for number in range(21)]
+    asked = [{"op": "fetch", "path": "/health", "method": "GET", "instruction": {"clock": clock}} for clock in clocks]
     before = pair.leader.sql("SELECT xmin FROM backbuild.heartbeat")
-    looks = host.together(*[{"op": "fetch", "path": "/health", "method": "GET"} for _ in range(20)])
+    looks = host.together(*asked[:20])
     written = pair.leader.sql("SELECT xmin FROM backbuild.heartbeat")
     assert {look["status"] for look in looks} == {200}
     assert written != before
-    assert host.fetch("/health")["status"] == 200
+    assert host.together(asked[20])[0]["status"] == 200
     assert pair.leader.sql("SELECT xmin FROM backbuild.heartbeat") == written
 
 
@@ -156,7 +160,9 @@ def test_worker_groups_are_asked_where_there_is_citus(host: Host, pair: Pair) ->
             assert (said["status"], said["workerGroupsReplicated"]) == (status, replicated), answer
         pair.leader.sql(f"{played} LANGUAGE sql AS $$ SELECT 'a', 1, true, pg_sleep({GENEROUS})::text $$")
         sleeps = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-        report = json.loads(host.report_while(lambda: pair.leader.wait_for(sleeps), 1_499)["body"])["components"]
+        instruction = {"clock": later(seconds=2)}
+        response = host.report_while(lambda: pair.leader.wait_for(sleeps), 1_499, instruction=instruction)
+        report = json.loads(response["body"])["components"]
         assert report["database"] == {"status": "ok", "writable": True}
         assert report["replication"]["workerGroupsReplicated"] == "unknown"
     finally:
@@ -235,7 +241,7 @@ def test_a_frozen_server_does_not_hang_the_report(host: Host, pair: Pair) -> Non
     finally:
         os.kill(pair.leader.process.pid, signal.SIGCONT)
     assert response["status"] == 503
-    assert host.fetch("/health")["status"] == 200
+    assert host.fetch("/health", instruction={"clock": later(seconds=2)})["status"] == 200
 
 
 def test_what_makes_the_functions_may_run_again(pair: Pair) -> None:

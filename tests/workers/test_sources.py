@@ -24,6 +24,18 @@ def test_sources_pass(tool: list[str]) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+def test_no_pattern_in_sql_grows_with_what_is_stored() -> None:
+    """D1 refuses a pattern of LIKE or GLOB that has more than 50 bytes, and with it the whole batch."""
+    files = [path for path in WORKERS.glob("[!n]*/**/*") if path.suffix in (".js", ".sql")]
+    patterns = [
+        (path.name, match.group(1))
+        for path in files
+        for match in re.finditer(r"\b(?:LIKE|GLOB)\s+(.*)", path.read_text())
+    ]
+    assert patterns != []
+    assert [found for found in patterns if not re.match(r"'[^'$]{1,50}'(?!\s*\|\|)", found[1])] == []
+
+
 def test_readme_names_each_worker() -> None:
     rows = re.findall(r"^\| `([^`]+)` \| (?:requests|queue|cron)", (WORKERS / "README.md").read_text(), re.MULTILINE)
     assert sorted(rows) == WORKERS_FOLDERS

@@ -36,6 +36,10 @@ FULL = snapshot(
 )
 
 
+LATE = snapshot()
+LATE["history"]["lastSampleAt"] = "2026-11-24T09:50:00.000Z"
+
+
 @pytest.mark.parametrize("world", [FULL, snapshot(), snapshot(known=False, seen="down", database="unknown")])
 def test_every_body_has_the_fields_that_clients_expect(formats: Formats, world: dict[str, Any]) -> None:
     bodies = formats.statuspage(world)
@@ -151,6 +155,7 @@ def test_a_component_is_what_is_seen_and_said_of_it(
         (snapshot(seen="degraded", database="down"), "minor", "Minor Service Outage", "degraded"),
         (snapshot(seen="degraded"), "minor", "Partially Degraded Service", "degraded"),
         (snapshot(database="unknown"), "minor", "Partially Degraded Service", "unknown"),
+        (LATE, "minor", "Partially Degraded Service", "unknown"),
         (snapshot(known=False), "minor", "Partially Degraded Service", "unknown"),
         (
             snapshot(known=False, database="degraded", seen="degraded"),
@@ -168,7 +173,13 @@ def test_a_component_is_what_is_seen_and_said_of_it(
         (
             snapshot(
                 maintenances=(maintenance(status="in_progress"),),
-                probe={"answered": True, "status": "ok", "components": {"api": "unknown", "database": "down"}},
+                probe={
+                    "answered": True,
+                    "status": "ok",
+                    "components": {"api": "unknown", "database": "down"},
+                    "pending": [],
+                    "at": NOW,
+                },
             ),
             "minor",
             "Partially Degraded Service",

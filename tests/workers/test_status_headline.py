@@ -34,15 +34,23 @@ def snapshot(
 ) -> dict[str, Any]:
     history = {
         "lastSampleAt": AT,
+        "lastStates": {"api": "ok", "database": component},
         "incidents": [
-            {"status": "identified", "impact": impact, "startedAt": AT, "components": []} for impact in impacts
+            {"status": "identified", "impact": impact, "startedAt": AT, "components": [], "automatic": False}
+            for impact in impacts
         ],
         "maintenances": [maintenance(maintained)] if maintained else [],
     }
     return {
         "time": AT,
         "components": [{"id": "api", "name": "API"}, {"id": "database", "name": "Database"}],
-        "probe": {"answered": True, "status": seen, "components": {"api": "ok", "database": component}},
+        "probe": {
+            "answered": True,
+            "status": seen,
+            "components": {"api": "ok", "database": component},
+            "pending": [],
+            "at": AT,
+        },
         "history": history if known else None,
     }
 
@@ -115,3 +123,70 @@ def test_maintenance_explains_nothing_before_it_begins_and_after_its_end(
     moment["history"]["maintenances"] = [plan]
     [line] = headlines([moment])
     assert line["state"] == state
+
+
+@pytest.mark.parametrize(
+    ("seen", "states", "text"),
+    [
+        ("degraded", {"database": "degraded"}, "Database is degraded"),
+        ("degraded", {"database": "down"}, "Database is not available"),
+        ("degraded", {"api": "degraded", "database": "degraded"}, "Some components are degraded"),
+        ("degraded", {"api": "down", "database": "down"}, "Some components are not available"),
+        ("degraded", {"api": "degraded", "database": "down"}, "Database is not available"),
+        ("degraded", {"api": "unknown", "database": "down"}, "Database is not available"),
+        ("degraded", {}, "The platform is degraded"),
+        ("degraded", {"database": "unknown"}, "Not everything is confirmed to work"),
+        ("ok", {"api": "unknown", "database": "unknown"}, "Not everything is confirmed to work"),
+        ("down", {"database": "down"}, "The platform is not available"),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_known_trouble_is_named_and_only_doubt_is_called_doubt(
+    seen: str, states: dict[str, str], text: str, known: bool
+) -> None:
+    moment = snapshot(seen, "ok", (), None, known=known)
+    moment["probe"]["components"] |= states
+    [line] = headlines([moment])
+    assert line["text"] == text
+    assert line["state"] == ("down" if seen == "down" else "degraded")
+
+
+def test_trouble_that_maintenance_explains_is_not_named() -> None:
+    moment = snapshot("degraded", "down", (), "database", known=True)
+    [line] = headlines([moment])
+    assert (line["state"], line["text"]) == ("maintenance", "Maintenance in progress")
+    moment["probe"]["components"]["api"] = "degraded"
+    [line] = headlines([moment])
+    assert (line["state"], line["text"]) == ("degraded", "API is degraded")
+
+
+def automatic(*components: str) -> dict[str, Any]:
+    return {"status": "investigating", "impact": "major", "startedAt": AT, "components": components, "automatic": True}
+
+
+def test_an_incident_of_what_is_no_longer_watched_is_not_counted() -> None:
+    cases = [
+        (automatic("legacy"), "ok"),
+        (automatic("legacy", "database"), "down"),
+        (automatic(), "down"),  # it concerns everything
+        ({**automatic("legacy"), "automatic": False}, "down"),  # an operator's is an operator's to close
+    ]
+    moments = [snapshot("ok", "ok", (), None, known=True) for _ in cases]
+    for moment, (incident, _) in zip(moments, cases, strict=True):
+        moment["history"]["incidents"] = [incident]
+    assert [line["state"] for line in headlines(moments)] == [state for _, state in cases]
+
+
+def test_recording_that_has_stopped_is_no_fine_day() -> None:
+    moment = snapshot("ok", "ok", (), None, known=True)
+    moment["history"]["lastSampleAt"] = "2026-11-24T09:55:00Z"
+    [line] = headlines([moment])
+    assert (line["state"], line["text"]) == ("degraded", "Checks pass, but are not recorded")
+    assert "Recording is late: the last recorded minute is" in line["remarks"][0]
+    moment["history"]["lastSampleAt"] = None
+    [line] = headlines([moment])
+    assert (line["state"], line["remarks"]) == ("degraded", ["No minute has been recorded yet."])
+    partly = snapshot("ok", "ok", (), None, known=True)
+    del partly["history"]["lastStates"]["database"]
+    [line] = headlines([partly])
+    assert (line["state"], line["remarks"]) == ("ok", ["Not recorded in the latest minute: Database."])

@@ -66,6 +66,7 @@ def test_it_becomes_worse_and_that_is_said_once(status: Status) -> None:
     status.world.database_down()
     status.crons(range(3, 6))
     assert incidents(status) == [(name, "investigating", 3)]
+    assert status.rows("SELECT title FROM incidents") == [("Database is not available",)]
     status.world.body, status.world.status = report(database="degraded"), 200
     status.crons(range(6, 9))
     status.world.database_down()
@@ -225,6 +226,54 @@ def test_what_an_operator_sets_lower_is_raised_only_by_what_is_worse_than_before
     status.crons(range(6, 9))
     assert [impact for _, _, impact in incidents(status)] == [1]
     assert [kind for _, kind in said(status)] == ["incident.opened", "incident.updated"]
+
+
+def enter(status: Status, name: str, components: str) -> None:
+    """Enter an open incident as probes have opened it."""
+    time = MINUTE * 60_000
+    status.host.sql(
+        f"INSERT INTO incidents VALUES ('{name}', 'It is not available', 2, 'investigating', '{components}', 1, "
+        f"{time}, {time}, NULL); INSERT INTO updates VALUES ('{name}-opened', 'incident.opened', '{name}', "
+        f"'investigating', 2, '{components}', 'We are looking into it.', {time})"
+    )
+
+
+def test_an_incident_of_what_is_no_longer_watched_is_closed_and_says_why(status: Status) -> None:
+    """As when a component is taken out of the settings while it is down."""
+    status.cron(0)
+    status.contact("hook", "http://hook.example/", components=["legacy"])
+    enter(status, "legacy-1", '["legacy"]')
+    before = status.get("/")["body"]  # the new version answers before its first minute
+    assert "All systems operational" in before
+    assert "We are looking into it." not in before
+    status.cron(1)
+    assert incidents(status) == [("legacy-1", "resolved", 2)]
+    assert [hook.event["type"] for hook in status.world.hooks] == ["incident.opened", "incident.resolved"]
+    assert "taken out of what this page watches" in status.world.hooks[-1].event["data"]["body"]
+    assert "All systems operational" in status.get("/", 1.5)["body"]
+
+
+def test_an_incident_of_which_something_is_watched_ends_when_that_works(status: Status) -> None:
+    status.world.database_down()
+    status.crons(range(2))
+    status.host.sql('UPDATE incidents SET components = \'["legacy", "database"]\'')
+    status.crons(range(2, 4))
+    assert [state for _, state, _ in incidents(status)] == ["investigating"]
+    status.world.well()
+    status.crons(range(4, 6))
+    assert [state for _, state, _ in incidents(status)] == ["resolved"]
+    assert status.rows("SELECT body FROM updates ORDER BY at DESC LIMIT 1") == [("Our checks pass again.",)]
+
+
+def test_an_incident_without_components_ends_when_everything_works(status: Status) -> None:
+    status.world.database_down()
+    status.crons(range(2))
+    status.host.sql("UPDATE incidents SET components = '[]'")
+    status.crons(range(2, 4))
+    assert [state for _, state, _ in incidents(status)] != ["resolved"]
+    status.world.well()
+    status.crons(range(4, 6))
+    assert {state for _, state, _ in incidents(status)} == {"resolved"}
 
 
 @pytest.mark.parametrize("name", ["aaa", "zzz"])

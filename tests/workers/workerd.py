@@ -75,11 +75,20 @@ class Host:
 
     def report_while(self, happening: Callable[[], object], *milliseconds: int, **options: Any) -> dict[str, Any]:
         """Ask for /health, and once something has happened let so much time pass for the Worker's limits, in turn."""
-        number = self.ask("begin", request={"op": "fetch", "path": "/health", "method": "GET", **options})
+        request = {"op": "fetch", "path": "/health", "method": "GET", **options}
+        return self.do_while(request, happening, *milliseconds)
+
+    def do_while(self, request: dict[str, Any], happening: Callable[[], object], *milliseconds: int) -> Any:
+        """The same for any request, a dict of `op` and its parameters."""
+        number = self.ask("begin", request=request)
         happening()
         for span in milliseconds:
             self.ask("pass", milliseconds=span, number=number)
         return self.ask("finish", number=number)
+
+    def working(self) -> int:
+        """How many calls of the Worker are not over."""
+        return self.ask("working")
 
     def passed(self) -> float:
         """How many seconds of its limits a Worker has waited for what is silent, since it was asked last."""

@@ -30,6 +30,8 @@ BINDINGS: dict[str, Any] = {
         "credits": [{"below": 99_900, "credit": 10}, {"below": 99_000, "credit": 25}, {"below": 95_000, "credit": 50}],
     },
     "NOTICE_HOURS": 72,
+    "ALARM_EMAILS": ["oncall@operator.example"],
+    "ALARM_WEBHOOKS": '["http://alarm.example/hook"]',
     "SENDER": "notifications@status.example",
     "WEBHOOK_KEY": WEBHOOK_KEY,
     "OPERATORS": json.dumps({OPERATOR: hashlib.sha256(TOKEN.encode()).hexdigest()}),
@@ -84,6 +86,7 @@ class World:
     retry_after: str | None = None  # what a webhook's answer says of it
     components: dict[str, int] = field(default_factory=dict[str, int])
     crowd: int = 1  # so many questions are answered together
+    hanging: set[str] = field(default_factory=set[str])  # hosts that answer when they are released, or the world ends
     busy: int = 0
     busiest: int = 0  # questions at once
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -97,6 +100,12 @@ class World:
     def silent(self) -> None:
         self.body = None
 
+    def release(self) -> None:
+        """Have every host that hangs answer."""
+        with self.changed:
+            self.hanging.clear()
+            self.changed.notify_all()
+
     @contextmanager
     def serving(self) -> Generator[str]:
         """Be what answers until the context ends; gives HOST:PORT, which is the same for every world."""
@@ -106,6 +115,7 @@ class World:
             yield f"127.0.0.1:{server.server_port}"
         finally:
             server.world = before
+            self.release()
 
 
 class _Server(ThreadingHTTPServer):
@@ -135,6 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             number = len(world.asked)
             together = -(-number // world.crowd) * world.crowd
             world.changed.wait_for(lambda: len(world.asked) >= together, GENEROUS)
+            world.changed.wait_for(lambda: host not in world.hanging)
         if world.crowd > 1:
             time.sleep(0.1)  # for one too many to come: nobody judges by who is late
         with world.changed:

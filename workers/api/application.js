@@ -1,5 +1,6 @@
 /** The operator's own script behind the same name: given its requests, and nothing of the platform's own. */
 
+import { WorkerEntrypoint } from "cloudflare:workers";
 import { json } from "../lib/http.js";
 import { failureName, logFailure } from "../lib/log.js";
 
@@ -17,12 +18,29 @@ import { failureName, logFailure } from "../lib/log.js";
 export async function application(script, request, env, context) {
   const { HYPERDRIVE, VERSION, ENVIRONMENT } = env;
   try {
-    const { default: handler } = await import(script);
-    const response = await handler.fetch(request, { HYPERDRIVE, VERSION, ENVIRONMENT }, context);
-    if (!(response instanceof Response) || response.bodyUsed) throw new TypeError("not a response to send");
+    const { default: exported } = await import(script);
+    const response = await answer(exported, request, { HYPERDRIVE, VERSION, ENVIRONMENT }, context);
+    // Anything that workerd could not send would end as its own error page instead.
+    if (!(response instanceof Response) || response.bodyUsed || response.body?.locked) {
+      throw new TypeError("not a response to send");
+    }
     return response;
   } catch (error) {
     logFailure("application failed", { error: failureName(error) });
     return json({ error: "internal error" }, 500);
   }
+}
+
+/**
+ * @param {any} exported an object with `fetch`, or a class of its own for each request
+ * @param {Request} request
+ * @param {Pick<Env, "HYPERDRIVE" | "VERSION" | "ENVIRONMENT">} env
+ * @param {ExecutionContext} context
+ * @returns {unknown}
+ */
+function answer(exported, request, env, context) {
+  if (typeof exported === "function" && exported.prototype instanceof WorkerEntrypoint) {
+    return new exported(context, env).fetch(request);
+  }
+  return exported.fetch(request, env, context);
 }

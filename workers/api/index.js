@@ -19,7 +19,9 @@ import { health } from "./report.js";
 /** @satisfies {ExportedHandler<Env>} */
 export default {
   async fetch(request, env, context) {
-    if (new URL(request.url).pathname === "/health") return route(request, { "/health": () => health(env) });
+    if (new URL(request.url).pathname === "/health") {
+      return route(request, { "/health": () => health(env, context) });
+    }
     if (env.APPLICATION === undefined) return notFound();
     return application(env.APPLICATION, request, env, context);
   },

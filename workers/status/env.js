@@ -14,7 +14,7 @@
  * @property {Agreement} SLA
  * @property {number} NOTICE_HOURS between the announcement of maintenance and its beginning
  * @property {SendEmail} EMAIL
- * @property {string[]} ALARM_EMAILS operators who are told when notifications do not arrive
+ * @property {string[]} ALARM_EMAILS operators who are told when minutes fail or notifications do not arrive
  * @property {string} ALARM_WEBHOOKS secret: JSON, addresses of such operators
  * @property {string} SENDER e-mail address that notifications come from
  * @property {string} WEBHOOK_KEY secret: what each contact's own signing secret is derived from

@@ -13,7 +13,7 @@ import { DAY_MINUTES, MINUTE, minuteOf, monthOf } from "./uptime.js";
 /** @import { Day, History, Impact, Incident, Maintenance, Update } from "./model.js" */
 /** @import { Agreement } from "./uptime.js" */
 
-/** No longer than the probe beside it may take. */
+/** A database that takes longer hangs; the page then goes on without it. */
 const READ_MILLISECONDS = 5_000;
 
 /** What tells contacts of a correction is for them alone. */
@@ -48,6 +48,8 @@ const announcements = (table, open, recent, latest, more = "") => `
     FROM ${table} WHERE ${open} OR ${recent})
   SELECT *, ${SAID("subjects", LISTED_UPDATES, `place <= ${LISTED}`)}
   FROM subjects WHERE open OR place <= ${LISTED} ORDER BY ${latest} DESC, id`;
+
+const LATEST = "SELECT component, status FROM samples WHERE minute = (SELECT MAX(minute) FROM samples)";
 
 const INCIDENTS = announcements("incidents", "resolved_at IS NULL", "resolved_at > ?", "started_at");
 
@@ -108,8 +110,9 @@ async function read(db, time, agreement) {
   const months = lastTwoMonths(time);
   const first = (today - HISTORY_DAYS + 1) * DAY_MINUTES;
   /** @type {D1Result<Record<string, any>>[]} */
-  const [ends, days, incidents, maintenances, ...counts] = await db.batch([
+  const [ends, latest, days, incidents, maintenances, ...counts] = await db.batch([
     db.prepare(ENDS),
+    db.prepare(LATEST),
     db.prepare(DAYS).bind(today - HISTORY_DAYS, today),
     db.prepare(INCIDENTS).bind(first * MINUTE),
     db.prepare(MAINTENANCES).bind(first),
@@ -125,6 +128,7 @@ async function read(db, time, agreement) {
   return {
     since: recorded && new Date(recorded.since * MINUTE),
     lastSampleAt: recorded && new Date(recorded.last * MINUTE),
+    lastStates: Object.fromEntries(latest?.results.map(({ component, status }) => [component, status]) ?? []),
     days: byComponent,
     incidents: incidents?.results.map(incidentOf) ?? [],
     incidentsTotal: incidents?.results[0]?.total ?? 0,

@@ -6,26 +6,30 @@ import { json, notFound, route, text } from "../lib/http.js";
 import { failureName, logFailure } from "../lib/log.js";
 import { withTimeout } from "../lib/timeout.js";
 import { admin } from "./admin/index.js";
+import { alarm } from "./alarm.js";
 import { catalogue } from "./components.js";
 import { opened } from "./database.js";
 import { atom, feedChangedAt } from "./formats/atom.js";
 import { badge } from "./formats/badge.js";
-import { statuspage } from "./formats/statuspage.js";
-import { readHistory, readSubject } from "./history.js";
+import { FILES, statuspage } from "./formats/statuspage.js";
+import { readSubject } from "./history.js";
 import { accountOf } from "./months.js";
 import { deliverDue } from "./notify/outbox.js";
 import { watchDeliveries } from "./notify/watch.js";
 import { renderHistory, renderNotFound, renderPage, renderSubject } from "./page/index.js";
 import { probe } from "./probe.js";
+import { live, recorded } from "./snapshot.js";
 import { tick } from "./tick.js";
 import { MINUTE } from "./uptime.js";
 
 /** @import { Env } from "./env.js" */
 /** @import { Snapshot } from "./model.js" */
 
-/** A reader waits no longer for the live look; the cron has the time to ask everybody. */
-const VIEW_MILLISECONDS = 5_000;
+/** The cron has the time to ask everybody. */
 const CRON_MILLISECONDS = 30_000;
+
+/** A database that hangs must not keep anybody from being told so. */
+const TICK_MILLISECONDS = 30_000;
 
 /** An answer that takes longer is none. */
 const ANSWER_MILLISECONDS = 10_000;
@@ -55,38 +59,6 @@ const FOR_ALL = { "access-control-allow-origin": "*" };
 function isPlausible(time, scheduled) {
   const late = time.getTime() - scheduled;
   return late > -MINUTE && late < LATEST_MINUTES * MINUTE;
-}
-
-/**
- * @param {Env} env
- * @returns {Promise<Snapshot>}
- */
-async function look(env) {
-  const time = now(env);
-  const components = catalogue(env.COMPONENTS);
-  const [seen, history] = await Promise.all([
-    probe(env.HEALTH_URL, components, VIEW_MILLISECONDS),
-    readHistory(env.DB, time, env.SLA),
-  ]);
-  return {
-    platform: env.PLATFORM,
-    contact: env.CONTACT,
-    origin: env.STATUS_URL,
-    time,
-    components,
-    probe: seen,
-    history,
-  };
-}
-
-/**
- * @param {Env} env
- * @param {(snapshot: Snapshot, nonce: string) => string} render
- * @returns {Promise<Response>}
- */
-async function page(env, render) {
-  const snapshot = await look(env);
-  return html((nonce) => render(snapshot, nonce));
 }
 
 /**
@@ -145,7 +117,7 @@ function about(env) {
  * @returns {Promise<Response>} 304 when the reader has it; shared caches keep nothing, but feed readers do
  */
 async function feed(request, env) {
-  const snapshot = await look(env);
+  const snapshot = await recorded(env);
   const body = atom(snapshot);
   const changed = feedChangedAt(snapshot);
   // Without its history, a feed says nothing that a reader should keep.
@@ -189,39 +161,48 @@ async function account(env, month) {
 
 /**
  * @param {Env} env
+ * @param {ExecutionContext} context
  * @param {string} file below `/api/v2/`
  * @returns {Promise<Response>}
  */
-async function program(env, file) {
-  const snapshot = await look(env);
-  const bodies = statuspage(snapshot);
-  const body = Object.hasOwn(bodies, file) ? bodies[file] : undefined;
+async function program(env, context, file) {
+  if (!Object.hasOwn(FILES, file)) return notFound();
+  const snapshot = await (FILES[file]?.live ? live(env, context) : recorded(env));
   const headers = {
     ...FOR_ALL,
     "access-control-expose-headers": "x-history-available",
     "x-history-available": String(snapshot.history !== null),
   };
-  return body === undefined ? notFound() : json(body(), 200, headers);
+  return json(statuspage(snapshot)[file]?.(), 200, headers);
 }
 
 /**
+ * Only what shows the live check waits for one.
+ *
  * @param {Request} request
  * @param {Env} env
+ * @param {ExecutionContext} context
  * @param {string} path
  * @returns {Record<string, () => Promise<Response>>} what is read at which path
  */
-function pages(request, env, path) {
+function pages(request, env, context, path) {
   const month = MONTH.exec(path)?.[1];
   const [, kind, id] = SUBJECT.exec(path) ?? [];
   const table = kind === "incidents" ? "incidents" : "maintenances";
   return {
-    "/": () => page(env, renderPage),
-    "/history": () => page(env, renderHistory),
+    "/": async () => {
+      const snapshot = await live(env, context);
+      return html((nonce) => renderPage(snapshot, nonce));
+    },
+    "/history": async () => {
+      const snapshot = await recorded(env);
+      return html((nonce) => renderHistory(snapshot, nonce));
+    },
     "/feed.atom": () => feed(request, env),
-    "/badge.svg": async () => text(badge(await look(env)), "image/svg+xml", FOR_ALL),
+    "/badge.svg": async () => text(badge(await live(env, context)), "image/svg+xml", FOR_ALL),
     "/robots.txt": async () => text(ROBOTS, "text/plain", {}),
     "/.well-known/security.txt": async () => text(securityText(env), "text/plain", {}),
-    ...(path.startsWith(PROGRAMS) ? { [path]: () => program(env, path.slice(PROGRAMS.length)) } : {}),
+    ...(path.startsWith(PROGRAMS) ? { [path]: () => program(env, context, path.slice(PROGRAMS.length)) } : {}),
     ...(month === undefined ? {} : { [path]: () => account(env, month) }),
     ...(id === undefined ? {} : { [path]: () => subject(env, table, id) }),
   };
@@ -230,14 +211,15 @@ function pages(request, env, path) {
 /**
  * @param {Request} request
  * @param {Env} env
+ * @param {ExecutionContext} context
  * @returns {Promise<Response>}
  */
-async function publicPage(request, env) {
+async function publicPage(request, env, context) {
   const { pathname, search } = new URL(request.url);
-  const response = await route(request, pages(request, env, pathname));
+  const response = await route(request, pages(request, env, context, pathname));
   if (response.status !== 404) return response;
   const plain = pathname.replace(/\/+$/, "");
-  if (plain !== pathname && !plain.startsWith(PROGRAMS) && Object.hasOwn(pages(request, env, plain), plain)) {
+  if (plain !== pathname && !plain.startsWith(PROGRAMS) && Object.hasOwn(pages(request, env, context, plain), plain)) {
     return text(null, "text/plain", { location: `${plain}${search}` }, 308);
   }
   if (request.method !== "GET" || !/\btext\/html\b/i.test(request.headers.get("accept") ?? "")) return response;
@@ -246,29 +228,36 @@ async function publicPage(request, env) {
 
 /** @satisfies {ExportedHandler<Env>} */
 export default {
-  fetch(request, env) {
+  fetch(request, env, context) {
     const { pathname } = new URL(request.url);
-    return pathname.startsWith("/admin/") ? admin(request, env) : publicPage(request, env);
+    return pathname.startsWith("/admin/") ? admin(request, env) : publicPage(request, env, context);
   },
 
-  /** What was owed before is delivered even when this minute cannot be recorded. */
+  /**
+   * What is owed is delivered even when this minute fails in part, which is heard: by the operators, in the log, and as
+   * the outcome of the call.
+   */
   async scheduled(controller, env) {
     const components = catalogue(env.COMPONENTS);
     // The minute in which the look began: one that takes long is not the next minute's.
     const time = now(env);
     const seen = await probe(env.HEALTH_URL, components, CRON_MILLISECONDS);
-    const db = await opened(env.DB);
     try {
       if (!isPlausible(time, controller.scheduledTime)) throw new Error("the clock is wrong");
-      await tick(db, components, seen, time);
+      const minute = (async () => tick(await opened(env.DB), components, seen, time))();
+      await withTimeout(minute, TICK_MILLISECONDS);
     } catch (error) {
-      logFailure("minute not recorded", { error: failureName(error) });
-    }
-    await deliverDue(env, db);
-    try {
-      await watchDeliveries(env, db, new Date(controller.scheduledTime));
-    } catch (error) {
-      logFailure("deliveries not watched", { error: failureName(error) });
+      logFailure("minute failed", { error: failureName(error) });
+      await alarm(env, time, error);
+      throw error;
+    } finally {
+      const db = await opened(env.DB);
+      await deliverDue(env, db);
+      try {
+        await watchDeliveries(env, db, new Date(controller.scheduledTime));
+      } catch (error) {
+        logFailure("deliveries not watched", { error: failureName(error) });
+      }
     }
   },
 };

@@ -22,6 +22,7 @@ export const LOOK_BACK_MINUTES = 15;
 /**
  * @typedef {object} Open incident
  * @property {string} id
+ * @property {string} title
  * @property {boolean} automatic
  * @property {number} impact as it stands on the page
  * @property {number} seen the worst that probes have said of it
@@ -32,8 +33,8 @@ export const LOOK_BACK_MINUTES = 15;
  * @typedef {object} Verdict
  * @property {{ component: string, impact: number, since: number, flapping: boolean }[]} open `since`: the minute of the
  *   first failing look in a row
- * @property {{ id: string, impact: number }[]} raise
- * @property {{ id: string }[]} close
+ * @property {{ id: string, title: string, impact: number }[]} raise `title`: as it stands
+ * @property {{ id: string, watched: boolean }[]} close `watched`: seen to work again; otherwise nobody looks any more
  */
 
 /**
@@ -54,12 +55,33 @@ export function judge(components, samples, incidents) {
         : [{ component, impact, ...failure }],
     ),
     // An operator who has set it lower knows why: only what probes have not said yet raises it.
-    raise: automatic.flatMap(({ id, impact, seen, components: affected }) => {
+    raise: automatic.flatMap(({ id, title, impact, seen, components: affected }) => {
       const worst = Math.max(...affected.map((component) => impactOn(component) ?? 0));
-      return worst > Math.max(impact, seen) ? [{ id, impact: worst }] : [];
+      return worst > Math.max(impact, seen) ? [{ id, title, impact: worst }] : [];
     }),
-    close: automatic.filter((incident) => incident.components.every((component) => impactOn(component) === 0)),
+    // Where nothing is watched any more, nothing fails: it is closed for another reason.
+    close: automatic
+      .filter((incident) => [...beliefs].every(([id, { impact }]) => impact === 0 || !isAbout(incident, id)))
+      .map((incident) => ({ id: incident.id, watched: !isUnwatched(incident, components) })),
   };
+}
+
+/**
+ * @param {Pick<Open, "components">} incident without components it concerns everything
+ * @param {string} component
+ * @returns {boolean}
+ */
+function isAbout({ components }, component) {
+  return components.length === 0 || components.includes(component);
+}
+
+/**
+ * @param {Pick<Open, "automatic" | "components">} incident
+ * @param {readonly Component[]} components that are watched
+ * @returns {boolean} whether probes opened it, and look at nothing any more that it is about
+ */
+export function isUnwatched(incident, components) {
+  return incident.automatic && !components.some(({ id }) => isAbout(incident, id));
 }
 
 /**

@@ -1,5 +1,6 @@
 /** What the status page knows, as types: rows are mapped to these once, and everything public is made from them. */
 
+/** @import { ComponentHealth } from "../lib/health.js" */
 /** @import { Probe } from "./probe.js" */
 /** @import { Statement } from "./uptime.js" */
 
@@ -68,6 +69,7 @@
  * @typedef {object} History what D1 holds, for the last 90 days, today included
  * @property {Date | null} since the first minute ever recorded; null while there is none
  * @property {Date | null} lastSampleAt the latest recorded minute
+ * @property {Record<string, ComponentHealth>} lastStates what was recorded in that minute, by component id (and `platform`)
  * @property {Record<string, Day[]>} days by component id (and `platform`), oldest first; days without samples are absent
  * @property {Incident[]} incidents newest first, the latest `LISTED` and whatever is open; only `LISTED` have updates
  * @property {number} incidentsTotal how many there are
@@ -77,18 +79,23 @@
  * @property {string[]} accounts `2026-09`: months before those whose account can still be read, the latest first
  */
 
+/** @typedef {Probe & { at: Date }} Seen `at`: when; what is pending is what was recorded in the latest minute */
+
 /**
  * @typedef {object} Snapshot one moment, whole: what was seen just now and what was recorded
  * @property {string} platform display name
  * @property {string} contact e-mail address for questions about availability
  * @property {string} origin of the status page, `https://…` without a final slash
- * @property {Date} time of the probe
+ * @property {Date} time now
  * @property {Component[]} components in the order in which people read them
- * @property {Probe} probe
+ * @property {Seen} probe
  * @property {History | null} history null when D1 does not answer
  */
 
 export const HISTORY_DAYS = 90;
+
+/** A minute is stored within seconds of its end; by then, several are missing. */
+export const LATE_MILLISECONDS = 5 * 60_000;
 
 /** Whatever was said, only so much of it is read and shown at once. */
 export const LISTED = 50;

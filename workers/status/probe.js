@@ -17,6 +17,7 @@ const SIMULTANEOUS = 5;
  * @property {boolean} answered whether a health report came back
  * @property {Health} status of the platform: what a customer experiences
  * @property {Record<string, ComponentHealth>} components by id
+ * @property {string[]} pending ids of those that had not answered when patience ended
  */
 
 /**
@@ -24,7 +25,7 @@ const SIMULTANEOUS = 5;
  *
  * @param {string} healthUrl of the API's report
  * @param {readonly Component[]} components those with a `url` are asked themselves
- * @param {number} patience milliseconds in all; who has not been asked by then is unknown
+ * @param {number} patience milliseconds in all; what has not answered by then is pending
  * @returns {Promise<Probe>} never rejects: no answer is an answer
  */
 export async function probe(healthUrl, components, patience) {
@@ -32,13 +33,16 @@ export async function probe(healthUrl, components, patience) {
   const added = components.filter(({ url }) => url !== undefined);
   /** @type {Record<string, ComponentHealth>} */
   const states = Object.fromEntries(added.map(({ id }) => [id, "unknown"]));
+  const pending = new Set([...Object.keys(NO_ANSWER.components), ...Object.keys(states)]);
   let report = NO_ANSWER;
   const questions = [
     async () => {
       report = await askReport(healthUrl);
+      for (const id of Object.keys(report.components)) pending.delete(id);
     },
     ...added.map(({ id, url }) => async () => {
       states[id] = (await answers(/** @type {string} */ (url))) ? "ok" : "down";
+      pending.delete(id);
     }),
   ];
   const asking = Array.from({ length: SIMULTANEOUS }, async () => {
@@ -46,7 +50,7 @@ export async function probe(healthUrl, components, patience) {
   });
   await Promise.race([Promise.all(asking), new Promise((resolve) => end.addEventListener("abort", resolve))]);
   const status = report.status === "ok" && Object.values(states).includes("down") ? "degraded" : report.status;
-  return { ...report, status, components: { ...report.components, ...states } };
+  return { ...report, status, components: { ...report.components, ...states }, pending: [...pending] };
 }
 
 /** @type {Probe} */
@@ -54,6 +58,7 @@ const NO_ANSWER = {
   answered: false,
   status: "down",
   components: { api: "down", ...Object.fromEntries(COMPONENTS.map((name) => [name, "unknown"])) },
+  pending: [],
 };
 
 /**
@@ -110,7 +115,7 @@ function read(body, ok) {
   /** @type {Record<string, ComponentHealth>} */
   const components = { api: "ok" };
   for (const name of COMPONENTS) components[name] = componentHealth(report.components?.[name]?.status);
-  return { answered: true, status: ok ? report.status : "down", components };
+  return { answered: true, status: ok ? report.status : "down", components, pending: [] };
 }
 
 /**

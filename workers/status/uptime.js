@@ -41,7 +41,8 @@ const WHOLE = 100_000;
  * @property {string | null} uptimePercent up of up and down, cut after four digits; null without a known minute
  * @property {string | null} atLeastPercent the same with every unknown minute counted as down
  * @property {string} targetPercent
- * @property {boolean | null} met whether uptime reaches the target (so far); null without a known minute
+ * @property {boolean | null} met whether uptime reaches the target (so far), whatever the unknown minutes were; null when
+ *   that is not known: uptime reaches it, and would not if every unknown minute had been down
  * @property {string} budgetMinutes that the whole month may be down, cut after two digits
  * @property {string} leftMinutes of it; negative when overspent
  * @property {number} creditPercent
@@ -82,11 +83,21 @@ export function statement(month, span, minutes, { target, credits }) {
     uptimePercent: percent(minutes.up, known),
     atLeastPercent: percent(minutes.up, known + minutes.unknown),
     targetPercent: decimal(target, 3),
-    met: known === 0 ? null : !isBelow(minutes.up, known, target),
+    met: isMet(minutes, target),
     budgetMinutes: decimal(budget, 2),
     leftMinutes: decimal(budget - minutes.down * 100, 2),
     creditPercent: Math.max(0, ...missed),
   };
+}
+
+/**
+ * @param {Minutes} minutes
+ * @param {number} target thousandths of a percent
+ * @returns {boolean | null} null when unknown minutes decide it
+ */
+function isMet({ up, down, unknown }, target) {
+  if (isBelow(up, up + down, target)) return false;
+  return up + down === 0 || isBelow(up, up + down + unknown, target) ? null : true;
 }
 
 /**

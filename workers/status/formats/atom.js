@@ -2,7 +2,7 @@
 
 import { xml } from "../../lib/xml.js";
 import { LISTED } from "../model.js";
-import { affected, corrected, incidentTimes, maintenanceTimes } from "../page/announcements.js";
+import { affected, corrected, incidentTimes, maintenanceTimes, wordOf } from "../page/announcements.js";
 import { counted, escaped, stamp } from "../page/html.js";
 
 /** @import { Incident, Maintenance, Snapshot, Update } from "../model.js" */
@@ -112,7 +112,7 @@ function entryElement({ id, kind, title, published, updated, facts, updates, upd
     `<p><small>${facts.filter((fact) => fact !== "").join(" · ")}</small></p>`,
     ...updates.map(
       ({ status, body, at, correctedAt }) =>
-        `<p dir="auto"><b>${spoken(status)}</b> <small>${stamp(at)}${corrected(correctedAt)}</small><br>${escaped(body).replaceAll("\n", "<br>")}</p>`,
+        `<p dir="auto"><b>${wordOf(status)}</b> <small>${stamp(at)}${corrected(correctedAt)}</small><br>${escaped(body).replaceAll("\n", "<br>")}</p>`,
     ),
     ...(updatesTotal > updates.length
       ? [`<p>${counted(updatesTotal - updates.length, "earlier update")} not shown.</p>`]

@@ -70,10 +70,10 @@ function wordOf(snapshot) {
   if (state === "ok") return "operational";
   if (state === "down") return "outage";
   if (state === "maintenance") return "maintenance";
-  const { components, probe, history } = snapshot;
+  const { components, probe } = snapshot;
   const wrong =
-    probe.status !== "ok" ||
-    openIncidents(history?.incidents ?? []).some(({ impact }) => impact !== "none") ||
+    (probe.status !== "ok" && !probe.pending.includes("api")) ||
+    openIncidents(snapshot).some(({ impact }) => impact !== "none") ||
     components.some(({ id }) => ["degraded", "partial", "down"].includes(componentState(id, snapshot).state));
   return wrong ? "degraded" : "unknown";
 }

@@ -38,14 +38,30 @@ const DECLARED = {
 };
 
 /**
+ * The files below `/api/v2/`; `live`: whether they hold the state of everything, and so a live check.
+ *
+ * @type {Record<string, { live: boolean }>}
+ */
+export const FILES = {
+  "summary.json": { live: true },
+  "status.json": { live: true },
+  "components.json": { live: true },
+  "incidents.json": { live: false },
+  "incidents/unresolved.json": { live: false },
+  "scheduled-maintenances.json": { live: false },
+  "scheduled-maintenances/upcoming.json": { live: false },
+  "scheduled-maintenances/active.json": { live: false },
+};
+
+/**
  * @param {Snapshot} snapshot
- * @returns {Record<string, () => object>} the body of each file below `/api/v2/`, by its name
+ * @returns {Record<keyof typeof FILES, () => object>} the body of each file below `/api/v2/`, by its name
  */
 export function statuspage(snapshot) {
   const { history } = snapshot;
   const incidents = history?.incidents ?? [];
   const maintenances = (history?.maintenances ?? []).filter(({ status }) => status !== "cancelled");
-  const unresolved = openIncidents(incidents);
+  const unresolved = openIncidents(snapshot);
   const active = running(maintenances, snapshot.time);
   // The next one first.
   const upcoming = maintenances.filter(({ status }) => status === "scheduled").reverse();
@@ -77,8 +93,8 @@ export function statuspage(snapshot) {
  * @param {Snapshot} snapshot
  * @returns {object}
  */
-function pageOf({ origin, platform, time }) {
-  return { id: pageId(origin), name: platform, url: origin, time_zone: "Etc/UTC", updated_at: time.toISOString() };
+function pageOf({ origin, platform, probe }) {
+  return { id: pageId(origin), name: platform, url: origin, time_zone: "Etc/UTC", updated_at: probe.at.toISOString() };
 }
 
 /**
@@ -106,7 +122,7 @@ function statusOf(snapshot) {
     );
     return { indicator: "minor", description: outage ? "Minor Service Outage" : "Partially Degraded Service" };
   }
-  const critical = openIncidents(snapshot.history?.incidents ?? []).some(({ impact }) => impact === "critical");
+  const critical = openIncidents(snapshot).some(({ impact }) => impact === "critical");
   return snapshot.probe.status === "down" || critical
     ? { indicator: "critical", description: "Major Service Outage" }
     : { indicator: "major", description: "Partial System Outage" };
@@ -118,14 +134,14 @@ function statusOf(snapshot) {
  * @returns {object} dated by the first minute on record, as long as that is known
  */
 function componentOf({ id, name }, snapshot) {
-  const { components, origin, time, history } = snapshot;
+  const { components, origin, time, probe, history } = snapshot;
   const since = history?.since ?? null;
   return {
     id,
     name,
     status: STATUSES[componentState(id, snapshot).state],
     created_at: (since ?? time).toISOString(),
-    updated_at: time.toISOString(),
+    updated_at: probe.at.toISOString(),
     position: components.findIndex((component) => component.id === id) + 1,
     description: null,
     showcase: true,

@@ -17,13 +17,13 @@ const KINDS = {
   "incident.postmortem": "Post-mortem",
   "incident.amended": "Correction",
   "incident.redacted": "Withdrawn",
-  "maintenance.scheduled": "Planned maintenance",
-  "maintenance.started": "Maintenance has begun",
-  "maintenance.updated": "Maintenance update",
-  "maintenance.completed": "Maintenance is over",
-  "maintenance.cancelled": "Maintenance is cancelled",
-  "maintenance.amended": "Maintenance: correction",
-  "maintenance.redacted": "Maintenance: withdrawn",
+  "maintenance.scheduled": "maintenance is announced",
+  "maintenance.started": "maintenance has begun",
+  "maintenance.updated": "maintenance update",
+  "maintenance.completed": "maintenance is over",
+  "maintenance.cancelled": "maintenance is cancelled",
+  "maintenance.amended": "maintenance: correction",
+  "maintenance.redacted": "maintenance: withdrawn",
 };
 
 /**
@@ -49,8 +49,8 @@ export async function sendEmail(env, { id, address, notice, thread }) {
  * @returns {string}
  */
 function subjectOf({ type, title, emergency }) {
-  const kind = emergency ? `Emergency: ${KINDS[type]}` : KINDS[type];
-  return `${kind}: ${title}`;
+  const kind = `${emergency ? "emergency " : ""}${KINDS[type]}`;
+  return `${kind.charAt(0).toUpperCase()}${kind.slice(1)}: ${title}`;
 }
 
 /**

@@ -31,6 +31,15 @@ const STATUSES = {
   cancelled: "Cancelled",
 };
 
+/**
+ * @param {UpdateStatus} status
+ * @returns {string} what a word with that status is called beside the time at which it was said; `Scheduled` would read
+ *   as if the work were at that time
+ */
+export function wordOf(status) {
+  return status === "scheduled" ? "Announced" : STATUSES[status];
+}
+
 /** @type {Record<Impact, { state: string, text: string }>} */
 const IMPACTS = {
   none: { state: "unknown", text: "No impact" },
@@ -47,7 +56,7 @@ const IMPACTS = {
  */
 export function incidentArticle(incident, components, extent = WHOLE) {
   const { state, text } = IMPACTS[incident.impact];
-  return article(incident, "incidents", state, extent, [
+  return article(incident, "incidents", state, extent, "", [
     `<b class=${state}>${text}</b>`,
     incident.resolvedAt === null ? STATUSES[incident.status] : "",
     affected(incident.components, components),
@@ -63,11 +72,12 @@ export function incidentArticle(incident, components, extent = WHOLE) {
  */
 export function maintenanceArticle(maintenance, components, extent = WHOLE) {
   const { status, emergency } = maintenance;
-  return article(maintenance, "maintenance", "maintenance", extent, [
+  const ahead = status === "scheduled" || status === "in_progress";
+  const times = maintenanceTimes(maintenance).replace(/^since/, "Since");
+  return article(maintenance, "maintenance", "maintenance", extent, times, [
     emergency ? "<b class=degraded>Emergency maintenance</b>" : "",
-    `<b class=${status === "in_progress" ? "maintenance" : "unknown"}>${STATUSES[status]}</b>`,
+    `<b class=${ahead ? "maintenance" : "unknown"}>${STATUSES[status]}</b>`,
     affected(maintenance.components, components),
-    maintenanceTimes(maintenance),
   ]);
 }
 
@@ -106,18 +116,20 @@ export function maintenanceTimes(maintenance) {
  * @param {"incidents" | "maintenance"} kind as addresses name it
  * @param {string} state
  * @param {Extent} extent
+ * @param {string} times HTML: when it is, where a reader plans by that; or empty
  * @param {string[]} facts HTML; empty ones are left out
  * @returns {string}
  */
-function article({ id, title, updates, updatesTotal }, kind, state, extent, facts) {
+function article({ id, title, updates, updatesTotal }, kind, state, extent, times, facts) {
   const shown = updates.slice(0, extent.updates);
   const name = cut(title, extent.characters);
   const items = shown.map(
     ({ id, status, body, at, correctedAt }) =>
-      `<li id="${escaped(id)}"><b>${STATUSES[status]}</b> <small>${stamp(at)}${corrected(correctedAt)}</small><p dir=auto>${escaped(cut(body, extent.characters))}`,
+      `<li id="${escaped(id)}"><b>${wordOf(status)}</b> <small>${stamp(at)}${corrected(correctedAt)}</small><p dir=auto>${escaped(cut(body, extent.characters))}`,
   );
   const parts = [
     `<article id="${escaped(id)}" class=${state}><h3 dir=auto>${escaped(name)}</h3>`,
+    ...(times === "" ? [] : [`<p><b>${times}</b>`]),
     `<p><small>${facts.filter((fact) => fact !== "").join(" · ")}</small>`,
     ...(items.length > 0 ? [`<ul>${items.join("")}</ul>`] : []),
   ];

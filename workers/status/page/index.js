@@ -33,6 +33,15 @@ const UNKNOWN_COLOUR = "#888888";
 /** @type {Record<ComponentHealth, string>} */
 const WORDS = { ok: "Operational", degraded: "Degraded", down: "Down", unknown: "Unknown" };
 
+/** Beside an open incident, whose sign the component has. */
+/** @type {Record<ComponentHealth, string>} */
+const SEEN = {
+  ok: "our checks pass",
+  degraded: "degraded in our checks",
+  down: "down in our checks",
+  unknown: "not seen by our checks",
+};
+
 /**
  * @param {Snapshot} snapshot
  * @param {string} nonce that the content security policy gives to style and script
@@ -40,11 +49,12 @@ const WORDS = { ok: "Operational", degraded: "Degraded", down: "Down", unknown: 
  */
 export function renderPage(snapshot, nonce) {
   const { state, text, remarks } = headline(snapshot);
-  const { time, history } = snapshot;
+  const { time, history, probe } = snapshot;
+  const waiting = probe.pending.includes("api") ? " (no answer yet)" : "";
   const main = `<section id=now class=${state}>
 <div role=status><h1>${text}</h1></div>
 ${remarks.map((remark) => `<p>${remark}</p>`).join("\n")}
-<p><small>Checked live at <time datetime="${time.toISOString()}">${clock(time)}</time>, and again every minute.</small></p>
+<p><small>Checked live at <time datetime="${time.toISOString()}">${clock(time)}</time>${waiting}, and again every minute.</small></p>
 </section>
 ${history === null ? "" : announced(snapshot, history)}
 <h2>Components</h2>
@@ -170,12 +180,14 @@ ${refreshes === null ? "" : `<script nonce="${nonce}">${SCRIPT}</script>`}
  * @param {History} history
  * @returns {string} what is going on and what is planned
  */
-function announced({ components, time }, { incidents, maintenances }) {
-  const open = openIncidents(incidents);
+function announced(snapshot, { maintenances }) {
+  const { components, time } = snapshot;
   const upcoming = maintenances.filter(({ status }) => status === "scheduled").reverse();
   const planned = [...running(maintenances, time), ...upcoming];
   return [
-    ...section("Incidents", open, (incident, extent) => incidentArticle(incident, components, extent)),
+    ...section("Incidents", openIncidents(snapshot), (incident, extent) =>
+      incidentArticle(incident, components, extent),
+    ),
     ...section("Maintenance", planned, (plan, extent) => maintenanceArticle(plan, components, extent)),
   ].join("\n");
 }
@@ -208,22 +220,26 @@ function componentItem({ id, name }, snapshot) {
   const state = componentState(id, snapshot);
   const days = history?.days[id] ?? [];
   const { figure, rest } = summary(days, time);
-  return `<li><h3>${escaped(name)} <b class=${state.state}>${wordsOf(state)}</b></h3>${
+  // What was recorded and has not answered yet keeps its words, with their time, but not the sign that all is well.
+  const old = snapshot.probe.pending.includes(id) && state.seen !== "unknown" && history?.lastSampleAt;
+  const sign = old && state.state === "ok" ? "unknown" : state.state;
+  const words = `${wordsOf(state)}${old ? ` at ${clock(old).slice(11, 16)} UTC` : ""}`;
+  return `<li><h3>${escaped(name)} <b class=${sign}>${words}</b></h3>${
     history === null ? "" : `${strip(days, time)}<small><b>${figure}</b>${rest}</small>`
   }`;
 }
 
 /**
  * @param {ComponentState} state
- * @returns {string} `Operational in our checks; incident open`: what is seen never hides what is said
+ * @returns {string} `Major incident; our checks pass`: what is said comes first, as the sign before it does
  */
 function wordsOf({ seen, incident, maintained }) {
-  if (maintained) {
-    const parts = ["Under maintenance", ...(seen === "ok" ? [] : [WORDS[seen].toLowerCase()])];
-    return `${parts.join(", ")}${incident ? "; incident open" : ""}`;
+  if (incident !== "none") {
+    const name = `${incident.charAt(0).toUpperCase()}${incident.slice(1)} incident`;
+    return `${name}${maintained ? ", under maintenance" : ""}; ${SEEN[seen]}`;
   }
-  if (!incident) return WORDS[seen];
-  return `${WORDS[seen]}${seen === "ok" ? " in our checks" : ""}; incident open`;
+  if (!maintained) return WORDS[seen];
+  return seen === "ok" ? "Under maintenance" : `Under maintenance, ${WORDS[seen].toLowerCase()}`;
 }
 
 /**

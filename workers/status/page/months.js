@@ -10,7 +10,8 @@ import { counted, plain } from "./html.js";
  */
 export function monthArticle({ month, complete, minutes, uptimePercent, atLeastPercent, ...promise }) {
   const name = monthName(month);
-  const state = promise.met === null ? "unknown" : promise.met ? "ok" : "down";
+  const [state, word] =
+    promise.met === null ? ["unknown", "not known"] : promise.met ? ["ok", "met"] : ["down", "missed"];
   const figure = uptimePercent === null ? "No minute known" : `${plain(uptimePercent)} %`;
   const sentences = [budget(promise)];
   if (promise.met === false) {
@@ -24,7 +25,7 @@ export function monthArticle({ month, complete, minutes, uptimePercent, atLeastP
   if (minutes.excused > 0) {
     sentences.push(`${counted(minutes.excused, "minute")} of announced maintenance do not count.`);
   }
-  const target = `Target ${plain(promise.targetPercent)} %${promise.met === null ? "" : `: <b class=${state}>${promise.met ? "met" : "missed"}${complete ? "" : " so far"}</b>`}`;
+  const target = `Target ${plain(promise.targetPercent)} %${uptimePercent === null ? "" : `: <b class=${state}>${word}${complete ? "" : " so far"}</b>`}`;
   return `<article id=m-${month}><h3>${name}${complete ? "" : " so far"}</h3>
 <p class=figure>${figure}</p>
 <p>${target}. ${sentences.join(" ")} <a href=/sla/${month}.json>How ${name} was counted</a></p>

@@ -1,5 +1,7 @@
 /** What is going on, and what it makes of a component: the same for people, for programs and on the badge. Pure. */
 
+import { IMPACTS, isUnwatched } from "../judge.js";
+
 /** @import { ComponentHealth } from "../../lib/health.js" */
 /** @import { Impact, Incident, Maintenance, Snapshot } from "../model.js" */
 
@@ -10,7 +12,7 @@ const STATES = /** @type {const} */ (["ok", "unknown", "degraded", "partial", "d
  * @typedef {object} ComponentState
  * @property {typeof STATES[number] | "maintenance"} state the worse of what is seen and what is said
  * @property {ComponentHealth} seen by the live check
- * @property {boolean} incident whether an open incident of any impact speaks of it
+ * @property {Impact} incident the gravest that is open and speaks of it
  * @property {boolean} maintained whether maintenance of it is in progress
  */
 
@@ -26,23 +28,27 @@ const SAID = { none: "ok", minor: "degraded", major: "partial", critical: "down"
  * @param {Snapshot} snapshot
  * @returns {ComponentState}
  */
-export function componentState(id, { time, probe, history }) {
-  const seen = probe.components[id] ?? "unknown";
-  const said = openIncidents(history?.incidents ?? [])
-    .filter(({ components, impact }) => components.includes(id) && impact !== "none")
-    .map(({ impact }) => SAID[impact]);
-  const incident = said.length > 0;
-  const maintained = running(history?.maintenances ?? [], time).some(({ components }) => components.includes(id));
-  const worst = STATES.findLast((state) => state === seen || said.includes(state)) ?? "unknown";
-  return { state: maintained && !incident ? "maintenance" : worst, seen, incident, maintained };
+export function componentState(id, snapshot) {
+  const seen = snapshot.probe.components[id] ?? "unknown";
+  const impacts = openIncidents(snapshot)
+    .filter(({ components }) => components.includes(id))
+    .map(({ impact }) => impact);
+  const incident = IMPACTS.findLast((impact) => impacts.includes(impact)) ?? "none";
+  const plans = running(snapshot.history?.maintenances ?? [], snapshot.time);
+  const maintained = plans.some(({ components }) => components.includes(id));
+  const worst = STATES.findLast((state) => state === seen || state === SAID[incident]) ?? "unknown";
+  return { state: maintained && incident === "none" ? "maintenance" : worst, seen, incident, maintained };
 }
 
 /**
- * @param {readonly Incident[]} incidents
- * @returns {Incident[]} those that are open, in the order given
+ * @param {Snapshot} snapshot
+ * @returns {Incident[]} those that are open, in the order given. One of which nothing is watched any more is left out:
+ *   the next minute closes it.
  */
-export function openIncidents(incidents) {
-  return incidents.filter(({ status }) => status !== "resolved");
+export function openIncidents({ components, history }) {
+  return (history?.incidents ?? []).filter(
+    (incident) => incident.status !== "resolved" && !isUnwatched(incident, components),
+  );
 }
 
 /**

@@ -165,7 +165,7 @@ CASES: Final[tuple[Case, ...]] = (
             _group(
                 """
                 urn = "urn:pulumi:dev::test::test:index:Pair$fake:index:Thing::first"
-                Thing("first", name="inside", opts=Opts(aliases=[pulumi.Alias(urn=urn)]))
+                Thing("first", name="inside", opts=Opts(aliases=[urn]))
                 """
             ),
         ),
@@ -201,8 +201,8 @@ CASES: Final[tuple[Case, ...]] = (
         (
             *_runs('Thing("a", name="a", slot="one", opts=Opts(protect=True))'),
             Run('Thing("a", name="a", slot="two", opts=Opts(protect=True))', fails=True),
-            Run('Thing("b", name="b")', fails=True),
             Destroy(fails=True),
+            Run('Thing("b", name="b")', fails=True),
             *_runs('Thing("a", name="a", slot="one")', 'Thing("b", name="b")'),
         ),
     ),

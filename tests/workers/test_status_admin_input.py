@@ -94,7 +94,7 @@ def test_every_problem_is_named_at_once(quiet: Status) -> None:
         {"title": 7, "impact": "huge", "components": ["database", "moon"], "status": "resolved", "colour": "red"},
     )
     assert found == {
-        "colour": "is not known; known are title, impact, components, status, body",
+        "colour": "is not known; known are title, impact, components, status, body, startedAt",
         "title": "must be a text",
         "impact": "must be one of none, minor, major, critical",
         "components": '"moon" is not known; known are api, edge, database, replication, objectStorage, backups',
@@ -315,7 +315,7 @@ def test_an_idempotency_key_is_a_uuid(quiet: Status, name: str) -> None:
     assert problems(quiet, "incidents", INCIDENT, key=name) == {"idempotency-key": "must be a UUID"}
 
 
-@pytest.mark.parametrize("query", ["", "?state=", "?state=delivered", "?state=dead' OR '1'='1"])
+@pytest.mark.parametrize("query", ["", "?state=", "?state=lost", "?state=dead' OR '1'='1"])
 def test_deliveries_are_asked_for_by_state(quiet: Status, query: str) -> None:
     assert ask(quiet, "GET", f"deliveries{query}")[0] == 422
 

@@ -146,7 +146,8 @@ class Deployment:
             for urn, remedy in leftovers.remaining(going, self.providers):
                 self.plan.warn(urn, remedy)
                 self._watcher.message("warning", remedy, urn)
-            deletion.delete(self._actions, self.plan, going, self._watcher, self.stopping)
+            dependents = Dependents(self._state.entries())
+            deletion.delete(self._actions, self.plan, going, dependents, self._watcher, self.stopping)
 
     def drain(self) -> None:
         """Wait until every step that has begun is over."""

@@ -38,8 +38,14 @@ def plans(ours: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator[str]:
             yield f"{urn}: ours plans {ours.get(urn, 'nothing')}, Pulumi plans {theirs.get(urn, 'nothing')}"
 
 
-def calls(ours: list[Call], theirs: list[Call], depends: Mapping[str, set[str]]) -> Iterator[str]:
-    """Where the changes asked of the clouds differ, or their order among resources that depend on each other."""
+def calls(ours: list[Call], theirs: list[Call], *states: Document) -> Iterator[str]:
+    """Where the changes asked of the clouds differ, or their order among resources that depend on each other.
+
+    Dependencies are those in the `states`, direct or not. Two deletions are ordered by direct dependencies only: Pulumi
+    deletes at once what is related only by way of resources that stay.
+    """
+    direct = _direct(states)
+    depends = _closed(direct)
     for call in sorted({*ours, *theirs}, key=lambda call: (call.urn, call.op)):
         if ours.count(call) != theirs.count(call):
             yield f"{call.urn}: {call.op}: {ours.count(call)} times in ours, {theirs.count(call)} times in Pulumi"
@@ -51,6 +57,8 @@ def calls(ours: list[Call], theirs: list[Call], depends: Mapping[str, set[str]])
     for call in common:
         related = {call.urn, *depends.get(call.urn, ())}
         for before in (one for urn in related for one in by_urn.get(urn, ()) if one != call):
+            if before.op == call.op == "delete" and before.urn not in direct.get(call.urn, ()):
+                continue
             if (mine[before] < mine[call]) != (other[before] < other[call]):
                 order = "before" if mine[before] < mine[call] else "after"
                 yield f"{before.op} of {before.urn}: {order} {call.op} of {call.urn} in ours, the other way in Pulumi"
@@ -60,12 +68,17 @@ def _positions(made: list[Call]) -> dict[Call, int]:
     return {call: index for index, call in enumerate(made)}
 
 
-def dependencies(*documents: Document) -> dict[str, set[str]]:
-    """What each resource depends on, directly or not, in any of these states."""
+def _direct(states: Iterable[Document]) -> dict[str, set[str]]:
+    """What each resource depends on in any of these states."""
     direct: dict[str, set[str]] = {}
-    for document in documents:
+    for document in states:
         for entry in document["deployment"].get("resources") or ():
             direct.setdefault(entry["urn"], set()).update(dependencies_of(entry))
+    return direct
+
+
+def _closed(direct: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """The same, directly or not."""
     closed: dict[str, set[str]] = {}
 
     def close(urn: str) -> set[str]:

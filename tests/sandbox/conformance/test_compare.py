@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.conformance.compare import Renaming, calls, dependencies, plans, shown, states
+from sandbox.conformance.compare import Renaming, calls, plans, shown, states
 from sandbox.conformance.recorder import Call
 from sandbox.values import SECRET_SIGNATURE, SIGNATURE
 
@@ -88,18 +88,27 @@ def test_the_parts_of_a_replacement_are_one_operation() -> None:
     assert shown([(A, "create-replacement"), (A, "replace"), (default, "create")]) == {A: "replace"}
 
 
-DEPENDS = dependencies(state(entry(), entry(B, dependencies=[A])))
+C = "urn:pulumi:dev::test::fake:index:Thing::c"
+CHAIN = state(entry(), entry(B, dependencies=[A]), entry(C, dependencies=[B]))
 
 
 def test_the_order_of_calls_counts_where_one_resource_depends_on_the_other() -> None:
     one, two = Call("create", A), Call("create", B)
-    assert list(calls([one, two], [one, two], DEPENDS)) == []
-    assert list(calls([one, two], [two, one], DEPENDS))
-    assert list(calls([one, two], [two, one], {})) == []
+    assert list(calls([one, two], [one, two], CHAIN)) == []
+    assert list(calls([one, two], [two, one], CHAIN))
+    assert list(calls([one, two], [two, one])) == []
+
+
+def test_the_order_of_creations_counts_by_way_of_others_and_that_of_deletions_does_not() -> None:
+    for op, differs in (("create", True), ("delete", False)):
+        one, three = Call(op, A), Call(op, C)
+        assert bool(list(calls([one, three], [three, one], CHAIN))) is differs
+    first, second = Call("delete", B), Call("delete", A)
+    assert list(calls([first, second], [second, first], CHAIN))
 
 
 def test_missing_and_repeated_calls_are_noticed() -> None:
     one = Call("create", A)
-    assert list(calls([one], [], {}))
-    assert list(calls([one], [one, one], {}))
-    assert list(calls([one], [Call("update", A)], {}))
+    assert list(calls([one], []))
+    assert list(calls([one], [one, one]))
+    assert list(calls([one], [Call("update", A)]))

@@ -10,7 +10,7 @@ from typing import Final
 from sandbox.engine import urns
 from sandbox.engine.actions import Actions
 from sandbox.engine.errors import EngineError
-from sandbox.engine.graph import Dependents, waves
+from sandbox.engine.graph import waves
 from sandbox.engine.plan import Plan, Step
 from sandbox.engine.state import Resource
 from sandbox.engine.watch import Watcher
@@ -23,14 +23,10 @@ def delete(
     actions: Actions,
     plan: Plan,
     resources: list[Resource],
-    dependents: Dependents,
     watcher: Watcher,
     stopping: threading.Event,
 ) -> None:
-    """Delete `resources`, each after all that depend on it, or plan to.
-
-    Protected ones are refused before anything is done, with all their names.
-    """
+    """Delete `resources`, or plan to; protected ones are refused before anything is done, with all their names."""
     if protected := sorted(
         resource.urn
         for resource in resources
@@ -47,7 +43,10 @@ def delete(
     steps = {key: _step(resource, plan) for key, resource in by_key.items()}
     if actions.preview:
         return
-    needs = _order(by_key, dependents)
+    keys_of: dict[str, list[str]] = {}
+    for key, resource in by_key.items():
+        keys_of.setdefault(resource.urn, []).append(key)
+    needs = {key: [k for urn in _needs(resource) for k in keys_of.get(urn, ())] for key, resource in by_key.items()}
 
     def carry_out(key: str) -> None:
         if stopping.is_set():
@@ -63,19 +62,6 @@ def delete(
     with ThreadPoolExecutor(PARALLEL) as pool:
         for wave in waves(needs):
             list(pool.map(carry_out, wave))
-
-
-def _order(by_key: dict[str, Resource], dependents: Dependents) -> dict[str, list[str]]:
-    """What each resource needs among those that are deleted, so that it goes before them."""
-    keys_of: dict[str, list[str]] = {}
-    for key, resource in by_key.items():
-        keys_of.setdefault(resource.urn, []).append(key)
-    needs = {key: [k for urn in _needs(resource) for k in keys_of.get(urn, ())] for key, resource in by_key.items()}
-    for key, resource in by_key.items():
-        # Also by way of resources that stay: replaced members are chained by gates that are only updated.
-        for dependent in (k for urn in dependents.of(resource.urn) for k in keys_of.get(urn, ())):
-            needs[dependent].append(key)
-    return needs
 
 
 def _step(resource: Resource, plan: Plan) -> Step:

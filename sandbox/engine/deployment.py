@@ -146,8 +146,7 @@ class Deployment:
             for urn, remedy in leftovers.remaining(going, self.providers):
                 self.plan.warn(urn, remedy)
                 self._watcher.message("warning", remedy, urn)
-            dependents = Dependents(self._state.entries())
-            deletion.delete(self._actions, self.plan, going, dependents, self._watcher, self.stopping)
+            deletion.delete(self._actions, self.plan, going, self._watcher, self.stopping)
 
     def drain(self) -> None:
         """Wait until every step that has begun is over."""

@@ -196,17 +196,3 @@ def test_explicit_and_default_providers(stack: Stack) -> None:
     assert stack.objects["id-there"]["outputs"]["region"] == "mars"
     assert stack.objects["id-here"]["outputs"]["region"] == "earth"
     assert stack.up().changed == {}
-
-
-def test_replaced_members_of_a_chain_are_deleted_last_first(stack: Stack) -> None:
-    program = """
-    before = []
-    for index in range(3):
-        member = Thing(f"member-{{index}}", zone="{zone}", opts=Opts(depends_on=before))
-        before = [Thing(f"gate-{{index}}", ref=member.address)]
-    """
-    stack.up(program.format(zone="one"))
-    stack.forget_calls()
-    stack.up(program.format(zone="two"))
-    deleted = [call for call in stack.calls if call.startswith("delete")]
-    assert deleted == ["delete member-2", "delete member-1", "delete member-0"]

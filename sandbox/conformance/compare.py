@@ -1,7 +1,7 @@
-"""Comparing what two engines planned, did and recorded. Pure; every difference is one line of text.
+"""Compares the plans, calls and states of two engines. Pure functions; each difference is one line of text.
 
-Names, ids and passwords that the clouds generate differ between two runs. They are compared up to renaming: where one
-run has a generated word, the other must have its own word, the same one throughout the whole state.
+Names, ids and passwords that the clouds generate differ between two runs. They are compared up to renaming: each
+generated word of one run must correspond to exactly one word of the other run, throughout the whole state.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sandbox.engine import urns
 from sandbox.engine.state import dependencies_of
 from sandbox.values import SIGNATURE
 
-# What no two runs have in common, and what only says where in the program a resource stands.
+# Times, which differ between any two runs, and the position of a resource in the program.
 PASSED_OVER: Final = frozenset({"created", "modified", "sourcePosition", "stackTrace"})
 UNORDERED: Final = frozenset({"dependencies", "aliases", "additionalSecretOutputs"})
 REPLACING: Final = frozenset({"create-replacement", "delete-replaced", "replace"})
@@ -27,7 +27,7 @@ Document = dict[str, Any]
 
 
 def operation(op: str) -> str:
-    """An operation as both engines name it: the parts of a replacement are one."""
+    """An operation under a name that both engines share: all steps of a replacement are `replace`."""
     return "replace" if op in REPLACING else op
 
 
@@ -61,7 +61,7 @@ def _positions(made: list[Call]) -> dict[Call, int]:
 
 
 def dependencies(*documents: Document) -> dict[str, set[str]]:
-    """What each resource depends on, directly or not, in any of these states."""
+    """For each resource, the resources that it depends on, directly or indirectly, in any of these states."""
     direct: dict[str, set[str]] = {}
     for document in documents:
         for entry in document["deployment"].get("resources") or ():
@@ -92,7 +92,7 @@ def states(ours: Document, theirs: Document) -> Iterator[str]:
 
 
 def _resources(document: Document) -> dict[str, Document]:
-    """The entries by URN; the second object of one URN, which waits for its deletion, has a mark."""
+    """The entries by URN; the key of an object that waits for its deletion is marked."""
     entries: Iterable[Document] = document["deployment"].get("resources") or ()
     found: dict[str, Document] = {}
     for entry in entries:
@@ -116,7 +116,7 @@ def _shape(entry: Document) -> Document:
 
 
 def _plain(value: Any) -> Any:
-    """A value with its secrets opened and marked, so that secretness is compared as well."""
+    """A value with its secrets decrypted and marked, so that the marks are compared as well."""
     if isinstance(value, dict):
         table = cast("dict[str, Any]", value)
         if SIGNATURE in table and "plaintext" in table:
@@ -148,14 +148,14 @@ def _values(mine: Any, other: Any, path: str, renaming: Renaming) -> Iterator[st
 
 
 class Renaming:
-    """A one-to-one correspondence of generated words, grown while texts are compared."""
+    """A one-to-one correspondence of generated words, extended while texts are compared."""
 
     def __init__(self) -> None:
         self._there: dict[str, str] = {}
         self._back: dict[str, str] = {}
 
     def matches(self, mine: str, other: str) -> bool:
-        """Whether two texts are the same but for generated words that correspond."""
+        """Whether two texts are equal except for generated words that correspond."""
         if mine == other:
             return True
         first, second = _WORDS.split(mine), _WORDS.split(other)
@@ -163,7 +163,7 @@ class Renaming:
             pairs = [(a, b) for a, b in zip(first[1::2], second[1::2], strict=True) if a != b]
             if all(_GENERATED.fullmatch(a) and _GENERATED.fullmatch(b) for a, b in pairs):
                 return all(self._bind(a, b) for a, b in pairs)
-        # A password of any characters has no words that could correspond: it does as a whole.
+        # A password of arbitrary characters does not split into words; it corresponds as a whole.
         return len(mine) == len(other) >= 16 and " " not in mine + other and self._bind(mine, other)
 
     def _bind(self, mine: str, other: str) -> bool:
@@ -171,5 +171,5 @@ class Renaming:
 
 
 def shown(operations: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Operations by URN as plans are compared: without the providers that engines make themselves."""
+    """Operations by URN for comparing plans, without the default providers that engines create themselves."""
     return {urn: operation(op) for urn, op in operations if not urns.is_default_provider(urn)}

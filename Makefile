@@ -63,7 +63,7 @@ format: $(DEVELOPMENT) $(WORKERS) ## Format the code with ruff and biome
 picture: $(RUNTIME) ## Draw the production platform: docs/platform.svg
 	$(PYTHON) -m sandbox graph --stack prod --out docs/platform.svg
 
-benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure the time and memory of planning, as ratios within one run
+benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure planning, policies, status page and backups, as ratios within one run
 	$(PYTHON) -m benchmarks.preview
 	$(PYTHON) -m benchmarks.scale
 	$(PYTHON) -m benchmarks.policies

@@ -13,9 +13,9 @@ DEVELOPMENT := .venv/.installed-development
 WORKERS := workers/node_modules/.installed
 # Node.js and npm come pinned with the development packages: the ones that Debian 12 ships are too old for workerd's host.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-# Programs that are started again and again compile their modules once, whatever the environment says.
+# Python keeps compiled modules even if the environment says not to: the tests start many programs.
 unexport PYTHONDONTWRITEBYTECODE
-# What Debian has of what tests run.
+# Debian packages that the tests need.
 DEBIAN := shellcheck chromium postgresql pgbackrest haproxy faketime
 PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile
 CODE := __main__.py components machines policies sandbox status backups console benchmarks tests
@@ -24,10 +24,10 @@ CODE := __main__.py components machines policies sandbox status backups console 
 .PHONY: help install up preview pulumi conformance test test-under-load lint format picture benchmark page outages injections rotations mutation evidence \
   requirements clean
 
-help: ## What can be made
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-install: $(RUNTIME) ## Install what the programs need, and nothing else
+install: $(RUNTIME) ## Install the packages that the programs need at run time
 
 up: $(RUNTIME) $(CLI) ## Plan the staging platform (or STACK=prod) and bring it up in the sandbox
 	@$(PYTHON) -m sandbox up --stack $(STACK) --engine $(ENGINE)
@@ -41,11 +41,11 @@ pulumi: $(RUNTIME) ## Build the pinned Pulumi CLI into .venv/bin (ten minutes, n
 conformance: pulumi ## Compare the sandbox's engine with Pulumi's: plans, calls to the clouds, states, policies
 	@$(PYTHON) -m sandbox.conformance
 
-test: $(DEVELOPMENT) $(WORKERS) ## Install what the tests need, and run them
+test: $(DEVELOPMENT) $(WORKERS) ## Install the packages that the tests need, and run the tests
 	@bin/ensure-debian $(DEBIAN)
 	$(PYTEST)
 
-test-under-load: $(DEVELOPMENT) $(WORKERS) ## Run the same tests beside four busy processes: does speed decide anything?
+test-under-load: $(DEVELOPMENT) $(WORKERS) ## Run the same tests beside four busy processes, to find tests that depend on speed
 	@bin/ensure-debian $(DEBIAN)
 	bin/under-load $(PYTEST)
 
@@ -55,7 +55,7 @@ lint: $(DEVELOPMENT) $(WORKERS) ## ruff, basedpyright strict on our own code, ts
 	.venv/bin/basedpyright
 	npm run --silent check --prefix workers
 
-format: $(DEVELOPMENT) $(WORKERS) ## Put the code into its usual form
+format: $(DEVELOPMENT) $(WORKERS) ## Format the code with ruff and biome
 	.venv/bin/ruff check --fix $(CODE)
 	.venv/bin/ruff format $(CODE)
 	npm run --silent format --prefix workers
@@ -63,38 +63,38 @@ format: $(DEVELOPMENT) $(WORKERS) ## Put the code into its usual form
 picture: $(RUNTIME) ## Draw the production platform: docs/platform.svg
 	$(PYTHON) -m sandbox graph --stack prod --out docs/platform.svg
 
-benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure what the platform costs, as ratios within one run
+benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure planning, policies, status page and backups, as ratios within one run
 	$(PYTHON) -m benchmarks.preview
 	$(PYTHON) -m benchmarks.scale
 	$(PYTHON) -m benchmarks.policies
 	$(PYTHON) -m benchmarks.status_page
 	$(PYTHON) -m benchmarks.backups
 
-page: $(DEVELOPMENT) $(WORKERS) ## The status page at http://127.0.0.1:8787/, to look at and to break
+page: $(DEVELOPMENT) $(WORKERS) ## Serve the status page at http://127.0.0.1:8787/, and simulate outages on it
 	@$(PYTHON) -m tests.workers.look
 
-injections: $(DEVELOPMENT) $(WORKERS) ## 200 times something goes wrong with backups: is each found, named and put right?
+injections: $(DEVELOPMENT) $(WORKERS) ## Inject 200 faults into backups, and check that each is found, named and repaired
 	$(PYTHON) -m tests.workers.injections --count 200
 
-rotations: $(DEVELOPMENT) $(WORKERS) ## 400 days of backups: is there each day exactly what the rotation says?
+rotations: $(DEVELOPMENT) $(WORKERS) ## Simulate 400 days of backups, and compare each day with the documented rotation
 	$(PYTHON) -m tests.workers.rotations --days 400
 
-outages: $(DEVELOPMENT) $(WORKERS) ## A thousand random outages: is everybody told once, does every minute add up?
+outages: $(DEVELOPMENT) $(WORKERS) ## Simulate a thousand random outages, and check notifications and counted minutes
 	$(PYTHON) -m tests.workers.outages --outages 1000
 
-mutation: $(RUNTIME) ## Weaken production in every way that is listed: does the rule that should notice?
+mutation: $(RUNTIME) ## Weaken production in every listed way, and check that the expected rule fails
 	@$(PYTHON) -m policies.mutation
 
 evidence: $(DEVELOPMENT) ## Judge STACK as it would be after an update, and write the evidence to evidence/STACK
 	@$(PYTHON) -m policies report --stack $(STACK) --out evidence/$(STACK) $(if $(PLAN),--plan $(PLAN))
 
-requirements: $(RUNTIME) ## Compile requirements*.txt anew from requirements*.in
+requirements: $(RUNTIME) ## Compile requirements*.txt again from requirements*.in
 	@for file in requirements requirements-dev requirements-bootstrap; do \
 	  $(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	    $$file.in --output-file $$file.txt; \
 	done
 
-clean: ## Remove what was installed and what the sandbox keeps (its clouds and their state)
+clean: ## Remove the installed packages and the sandbox's state and clouds
 	rm -rf .venv .sandbox workers/node_modules
 
 # A stamp is newer than what it was made from, and as old as the last complete installation.

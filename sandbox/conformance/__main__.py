@@ -19,8 +19,8 @@ from sandbox.conformance.trial import Comparison, Trial
 from sandbox.engine.errors import EngineError
 from sandbox.official.cli import Cli, find
 
-AT_ONCE: Final = 2  # cases; each keeps a CLI and a program busy in turn
-SHOWN: Final = 20  # differences of one comparison; more of them have the same cause
+AT_ONCE: Final = 2  # cases; in each, either a CLI or a program is busy
+SHOWN: Final = 20  # differences printed for one comparison; further ones usually have the same cause
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,7 +67,7 @@ def _compared(cli: Cli, chosen: list[str]) -> Iterator[Comparison]:
 
 @dataclass(frozen=True)
 class Ended:
-    """A case that was compared."""
+    """A finished case with its comparisons."""
 
     name: str
     comparisons: list[Comparison]

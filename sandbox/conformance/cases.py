@@ -1,7 +1,7 @@
-"""Small programs on the cloud of `things.py`, and how each is changed: one case for each behaviour of an engine.
+"""Small programs on the cloud of `things.py`, and their changes: one case for each behaviour of an engine.
 
-A case is a list of steps that both engines take. Where the sandbox's engine refuses an option by name, the case says
-so.
+A case is a list of steps that both engines take. A case with a `Refused` step has an option that the sandbox's engine
+refuses by name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Change:
-    """Somebody changes a property of the named object in the cloud; with `value` None, deletes the object."""
+    """Change a property of the named object in the cloud without the engine; with `value` None, delete the object."""
 
     name: str
     property: str = ""
@@ -122,11 +122,11 @@ _THREE: Final = (
 
 CASES: Final[tuple[Case, ...]] = (
     Case(
-        "a program of every kind, made and changed",
+        "a program with every kind of resource, created and changed",
         _runs("SIZE = 1\n" + textwrap.dedent(_KINDS), "SIZE = 2\n" + textwrap.dedent(_KINDS)),
     ),
     Case(
-        "a resource comes and another goes",
+        "a resource is added and another removed",
         _runs(*(f'a = Thing("a", name="a")\n{name} = Thing("{name}", ref=a.address)' for name in ("b", "c"))),
     ),
     Case("a resource is renamed", _runs('Thing("a", name="a1")', 'Thing("b", name="b1")')),
@@ -303,7 +303,7 @@ CASES: Final[tuple[Case, ...]] = (
         ),
     ),
     Case(
-        "a value becomes secret, and plain again",
+        "a value becomes secret, and then plain again",
         _runs(
             'Thing("a", name="x", opts=Opts(replace_on_changes=["*"]))',
             'Thing("a", name=pulumi.Output.secret("x"), opts=Opts(replace_on_changes=["*"]))',
@@ -329,7 +329,7 @@ CASES: Final[tuple[Case, ...]] = (
         ),
     ),
     Case(
-        "an object is gone",
+        "an object is deleted in the cloud",
         (
             *_runs('a = Thing("a", name="a")\nThing("b", name="b", ref=a.address)\nThing("c", name="c")'),
             Change("a"),
@@ -338,7 +338,7 @@ CASES: Final[tuple[Case, ...]] = (
         ),
     ),
     Case(
-        "a step fails, and the next update goes on",
+        "a step fails, and the next update continues",
         (
             *_runs('Thing("a", name="a", size=1)'),
             Run(textwrap.dedent(_TWO.format(options=", fail=True")), fails=True),
@@ -358,7 +358,7 @@ CASES: Final[tuple[Case, ...]] = (
         ),
     ),
     Case(
-        "two resources of one name",
+        "two resources with the same name",
         (
             Run('a = Thing("a", name="a")\nThing("a", name="b", opts=Opts(depends_on=[a]))', fails=True),
             *_runs('Thing("a", name="a")'),

@@ -1,4 +1,4 @@
-"""The policy packs under both engines: the same verdicts, and nothing is done where a mandatory rule fails."""
+"""Compares the policy packs under both engines: same verdicts, and no change where a mandatory rule fails."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ Edit = Callable[[Path], None]
 
 
 def _weaken(folder: Path) -> None:
-    """Take synchronous replication out of the machines' files."""
+    """Switch synchronous replication off in the machines' files."""
     file = folder / PATRONI
     text, count = re.subn("synchronous_mode: quorum", "synchronous_mode: false", file.read_text(encoding="utf-8"))
     if not count:
-        raise ValueError(f"{file}: synchronous_mode: quorum is not there any more; weaken something else")
+        raise ValueError(f"{file} no longer contains `synchronous_mode: quorum`; choose another weakening in _weaken")
     file.write_text(text, encoding="utf-8")
 
 
 def _excuse(folder: Path) -> None:
-    """Make every stack's configuration of the pack say that the broken rule is advisory."""
+    """Make the broken rule advisory in every stack's configuration of the pack."""
     for file in (folder / "policies" / "redundancy").glob("*.json"):
         levels = json.loads(file.read_text(encoding="utf-8"))
         file.write_text(json.dumps(levels | {"commits-are-synchronous": "advisory"}), encoding="utf-8")
 
 
 def compare_packs(cli: Cli, name: str, folder: Path) -> Iterator[Comparison]:
-    """Everything that is compared on one of `NAMES`."""
+    """Run all comparisons of one of `NAMES`."""
     stack = STACKS[NAMES.index(name)]
     folders = (folder / "ours", folder / "theirs")
     for each in folders:

@@ -1,4 +1,4 @@
-"""Clouds that note every change asked of them, in the order of its end: what an engine really did."""
+"""Simulated clouds that record every change in the order of completion: the calls that an engine really made."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Call:
 
 @dataclass
 class Calls:
-    """The calls of one run. `before` is told of each call before it reaches the cloud."""
+    """The calls of one run. `before` is called with each call before it reaches the cloud."""
 
     made: list[Call] = field(default_factory=list[Call])
     before: Callable[[Call], None] | None = None
@@ -37,19 +37,19 @@ class Calls:
         return call
 
     def end(self, call: Call) -> None:
-        """Note a call that the cloud carried out."""
+        """Record a call that the cloud carried out."""
         with self._lock:
             self.made.append(call)
 
     def take(self) -> list[Call]:
-        """What was noted since the last time."""
+        """Return and clear the recorded calls."""
         with self._lock:
             taken, self.made = self.made, []
         return taken
 
 
 class Recorder:
-    """A provider that passes everything on and notes changes."""
+    """A provider that passes every call on and records changes."""
 
     def __init__(self, provider: Provider, calls: Calls) -> None:
         self._provider: Provider = provider
@@ -74,7 +74,7 @@ class Recorder:
         return self._provider.diff(type, id, old_inputs, old_outputs, news)
 
     def create(self, urn: str, type: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
-        """Pass on and note."""
+        """Pass on and record."""
         if preview:
             return self._provider.create(urn, type, inputs, preview)
         call = self._calls.begin("create", urn)
@@ -85,7 +85,7 @@ class Recorder:
     def update(
         self, urn: str, type: str, id: str, old_outputs: Properties, news: Properties, preview: bool
     ) -> Properties:
-        """Pass on and note."""
+        """Pass on and record."""
         if preview:
             return self._provider.update(urn, type, id, old_outputs, news, preview)
         call = self._calls.begin("update", urn)
@@ -98,7 +98,7 @@ class Recorder:
         return self._provider.read(urn, type, id, inputs)
 
     def delete(self, urn: str, type: str, id: str) -> None:
-        """Pass on and note."""
+        """Pass on and record."""
         call = self._calls.begin("delete", urn)
         self._provider.delete(urn, type, id)
         self._calls.end(call)
@@ -130,7 +130,7 @@ class RecordedClouds:
 
 
 def recorded(opener: OpenClouds, calls: Calls) -> OpenClouds:
-    """The same clouds, with every change noted in `calls`."""
+    """The same clouds, with every change recorded in `calls`."""
 
     @contextmanager
     def opened(store: Path, *, readonly: bool = False) -> Generator[RecordedClouds]:

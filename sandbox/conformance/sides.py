@@ -24,12 +24,12 @@ from sandbox.official.cli import Cli
 from sandbox.official.runs import pack_words
 from sandbox.official.stack import OfficialStack, attached
 
-NOTHING: Final = f"urn:pulumi:-::-::{urns.STACK_TYPE}::-"  # in the place of a URN that is not said
+NOTHING: Final = f"urn:pulumi:-::-::{urns.STACK_TYPE}::-"  # stands for a URN that a message does not have
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a policy pack said of a resource."""
+    """The verdict of a policy pack on a resource."""
 
     pack: str
     rule: str
@@ -39,7 +39,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run: the operations by URN, whether it ended well, what was said, and the packs' verdicts."""
+    """The result of a run: whether it succeeded, the operations by URN, the messages, and the packs' verdicts."""
 
     ok: bool
     operations: dict[str, str]
@@ -101,7 +101,7 @@ class Ours:
         return _outcome(operations.preview(self.folder, self._stack, self._clouds, Silent(), policies=policies))
 
     def up(self, *, policies: bool = False) -> Outcome:
-        """Update without a preview, or with one where packs are to stop it before the first step."""
+        """Update without a preview; with policies, preview first, so that packs can stop the update."""
         planned = _unseen if policies else None
         return _outcome(
             operations.up(self.folder, self._stack, self._clouds, Silent(), planned=planned, policies=policies)
@@ -127,7 +127,7 @@ class Ours:
 
 
 def _unseen(plan: Plan) -> None:
-    """Look away: that there is a plan at all lets the packs stop the update."""
+    """Ignore the plan. With a plan step, mandatory rules stop the update before its first change."""
 
 
 def _outcome(result: Result) -> Outcome:
@@ -143,7 +143,7 @@ def _outcome(result: Result) -> Outcome:
 
 
 class Official:
-    """Pulumi's engine. A context manager: its clouds are served for the length of the block."""
+    """Pulumi's engine. A context manager: it serves the clouds until the block ends."""
 
     name: str = "Pulumi"
 
@@ -162,7 +162,7 @@ class Official:
         ports = self._open.enter_context(serve(self._open.enter_context(self._clouds(workspace.store))))
         environment = self._open.enter_context(attached(workspace.home, ports))
         settings = project.load(self.folder, self._stack)
-        # The log of events is one of the CLI's commands for debugging.
+        # `--event-log` is a debugging option, which the CLI accepts only with this variable.
         environment = {**environment, "PULUMI_DEBUG_COMMANDS": "true"}
         self._official: OfficialStack = OfficialStack.create(self._cli, workspace.official, settings, environment)
         return self
@@ -172,7 +172,7 @@ class Official:
 
     @contextmanager
     def closed(self) -> Generator[None]:
-        """Close the clouds for the length of the block, so that their store can be changed; the state is kept."""
+        """Close the clouds until the block ends, so that their store can be changed; the state is kept."""
         document = self.export()
         self._open.close()
         yield
@@ -184,7 +184,7 @@ class Official:
         return self._run("preview", policies=policies)
 
     def up(self, *, policies: bool = False) -> Outcome:
-        """Update without a preview, or with one where packs are to stop it before the first step."""
+        """Update without a preview; with policies, preview first, so that packs can stop the update."""
         return self._run("up", "--yes", *([] if policies else ["--skip-preview"]), policies=policies)
 
     def refresh(self) -> Outcome:
@@ -203,7 +203,7 @@ class Official:
         )
 
     def clear_pending(self) -> None:
-        """What the CLI demands after a kill: give up its lock, and say that pending creations made nothing."""
+        """Do what the CLI demands after a kill: cancel its lock, and clear the pending creations."""
         self._official.run("cancel", self._stack, "--yes")
         self._run("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
 
@@ -240,7 +240,7 @@ def _operations(events: list[Document]) -> Iterator[tuple[str, str]]:
         begun: Document = event.get("resourcePreEvent") or {}
         if "metadata" in begun:
             yield begun["metadata"]["urn"], begun["metadata"]["op"]
-        # A refresh learns what it does from what it reads.
+        # A refresh knows its operation only after it has read the object.
         done: Document = event.get("resOutputsEvent") or {}
         if "metadata" in done and done["metadata"]["op"] in {"update", "delete"}:
             yield done["metadata"]["urn"], done["metadata"]["op"]

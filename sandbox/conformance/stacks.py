@@ -1,4 +1,4 @@
-"""The committed stacks under both engines: made, planned with each group of settings changed, and destroyed."""
+"""Compares the committed stacks under both engines: create, plan with each group of settings changed, destroy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 STACKS: Final = ("staging", "prod")
 NAMES: Final = tuple(f"the stack {stack}" for stack in STACKS)
 
-# Each group of settings changed once: the keys below `backbuild:`, and their new values.
+# One change for each group of settings: the keys below `backbuild:`, and their new values.
 CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
     "tags": {"tags.team": "storage"},
     "contact": {"contact": "availability@backbuild.ai"},
@@ -43,18 +43,18 @@ CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
     "status": {"status.components": [{"id": "docs", "name": "Documentation", "url": "https://docs.backbuild.dev/up"}]},
     "alarms": {"alarms.diskUsedPercent": 70},
 }
-# Changes that staging is really brought through, one after the other, so that states are compared as well.
+# Updates that staging goes through, one after the other, so that states are compared as well.
 LIFE: Final[Mapping[str, Mapping[str, Any]]] = {
-    "a worker group more": {"database.workers.groups": 2},
+    "one more worker group": {"database.workers.groups": 2},
     "another image": {"database.image": "ami-0a1b2c3d4e5f60718"},
     "another instance type": {"database.coordinator.instanceType": "t3.large"},
-    "a worker group less": {"database.workers.groups": 1},
+    "one worker group fewer": {"database.workers.groups": 1},
     "another contact and another window": {"contact": "availability@backbuild.ai", "maintenance.weekday": "SUN"},
 }
 
 
 def compare_stack(cli: Cli, name: str, folder: Path) -> Iterator[Comparison]:
-    """Everything that is compared on one of `NAMES`."""
+    """Run all comparisons of one of `NAMES`."""
     stack = STACKS[NAMES.index(name)]
     folders = (folder / "ours", folder / "theirs")
     with ExitStack() as opened:
@@ -86,7 +86,7 @@ def compare_stack(cli: Cli, name: str, folder: Path) -> Iterator[Comparison]:
 
 
 def _destroyed(cli: Cli, name: str, folders: tuple[Path, Path], stack: str) -> Iterator[Comparison]:
-    """Each engine destroys what the other has made: after the takeover each holds the other's state."""
+    """Each engine destroys the stack of the other: after the takeover, each holds the other's state."""
     ours = Ours(folders[1], stack, open_clouds)
     with Official(cli, folders[0], stack, open_clouds) as official:
         official.load(Ours(folders[0], stack, open_clouds).export())
@@ -100,7 +100,7 @@ def committed(stack: str) -> dict[str, Any]:
 
 
 def changed(configuration: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with values set at paths below `backbuild:`; None turns a truth value round."""
+    """The configuration with values set at paths below `backbuild:`; None inverts a boolean."""
     result = copy.deepcopy(configuration)
     for path, value in changes.items():
         first, *rest = path.split(".")

@@ -1,9 +1,11 @@
 # ruff: noqa: ARG002 (the signatures are the provider protocol's)
-"""A cloud of one type, for comparing and testing engines: package `fake`, objects in a ledger, every call in a log.
+"""A simulated cloud with one resource type, for comparing and testing engines. Its package is `fake`.
+
+It keeps objects in a ledger and logs every call.
 
 `Thing` takes `name`, `size`, `tags`, `ref`, `password` (all updatable), `zone` (replaces), `slot` (replaces, deleting
 first), `wait` (seconds that a create takes), `until` (a file that it waits for) and `fail` (makes create and update
-fail). It gives `address` and `serial`.
+fail). Its outputs are `address` and `serial`.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ class Group(pulumi.ComponentResource):
 
 
 """
-"""What a program on this cloud begins with."""
+"""The first lines of every program on this cloud."""
 
 
 class Fake:
@@ -78,7 +80,7 @@ class Fake:
         return Checked(inputs, tuple(unknown))
 
     def configure(self, inputs: Properties) -> Fake:
-        """The same objects seen through another configuration."""
+        """The provider with another configuration, on the same objects."""
         return Fake(self.ledger, self.log, inputs)
 
     def check(self, urn: str, type: str, olds: Properties | None, news: Properties, seed: bytes) -> Checked:
@@ -100,7 +102,7 @@ class Fake:
         return Difference(detail, delete_before_replace="slot" in detail)
 
     def create(self, urn: str, type: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
-        """Make an object named by its `name`, or say what it would be."""
+        """Create an object named by its `name`; in a preview, return its expected outputs."""
         if preview:
             return "", {**inputs, "address": UNKNOWN, "serial": UNKNOWN}
         assert not holds_unknown(inputs)
@@ -139,7 +141,7 @@ class Fake:
         return outputs
 
     def read(self, urn: str, type: str, id: str, inputs: Properties) -> Found | None:
-        """The object as it is."""
+        """Return the object as it is in the cloud."""
         entry = self.ledger.get(id)
         return Found(id, dict(entry["inputs"]), dict(entry["outputs"])) if entry else None
 

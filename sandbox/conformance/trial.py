@@ -1,4 +1,4 @@
-"""Taking both engines through the steps of a case, and comparing them after each."""
+"""Runs the steps of a case under both engines, and compares them after each step."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from sandbox.ledger import Ledger
 from sandbox.official.cli import Cli
 
 STACK: Final = "dev"
-KILL_SECONDS: Final = 120.0  # a program has long reached its resource by then, on any machine
+KILL_SECONDS: Final = 120.0  # generous: even on a slow machine, a program reaches its resource within this time
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One thing that was compared, and where the engines differ in it; agreed when there is nothing."""
+    """One comparison and the differences it found; the engines agree if there are none."""
 
     what: str
     differences: list[str]
 
 
 class Trial:
-    """A case under way: two copies of a project, one for each engine."""
+    """A running case: two copies of a project, one for each engine."""
 
     def __init__(self, case: Case, cli: Cli, folder: Path) -> None:
         self._case: Case = case
@@ -47,7 +47,7 @@ class Trial:
             self._write(each, "")
 
     def run(self) -> Iterator[Comparison]:
-        """Take every step, then let each engine go on from the other's state."""
+        """Run every step, then let each engine continue from the other's state."""
         ours = Ours(self._folders[0], STACK, things.open_clouds)
         official = Official(self._cli, self._folders[1], STACK, things.open_clouds)
         with ours, official:
@@ -106,7 +106,7 @@ def plan(ours: Outcome, official: Outcome) -> Iterator[str]:
 def carried_out(
     mine: Outcome, other: Outcome, ours: Ours, official: Official, *, fails: bool = False
 ) -> Iterator[tuple[str, Iterator[str]]]:
-    """What two updates did to their clouds, and how the states are afterwards."""
+    """Compare the outcomes of two updates, their calls to the clouds, and the states afterwards."""
     states = ours.export(), official.export()
     yield "outcome", _outcome(mine, other, fails=fails)
     yield "calls to the cloud", compare.calls(ours.calls.take(), official.calls.take(), *states)
@@ -156,7 +156,7 @@ def _unchanged(outcome: Outcome) -> Iterator[str]:
 
 
 def change(folder: Path, step: Change) -> None:
-    """Change an object behind the engine's back."""
+    """Change an object in the cloud without the engine."""
     store = folder / ".sandbox" / STACK / "clouds.json"
 
     def encode(entries: dict[str, object]) -> dict[str, object]:
@@ -198,7 +198,7 @@ def _die_at(folder: Path, name: str) -> None:
 
 
 def kill_official(official: Official, name: str) -> None:
-    """Kill the CLI when it asks the cloud to create `name`; the cloud never hears of it."""
+    """Kill the CLI when it asks the cloud to create `name`; the call does not reach the cloud."""
     reached, killed = threading.Event(), threading.Event()
 
     def before(call: Call) -> None:
@@ -211,11 +211,11 @@ def kill_official(official: Official, name: str) -> None:
     process = official.start_up()
     try:
         if not reached.wait(KILL_SECONDS):
-            raise EngineError(f"the update under the CLI did not come to {name}")
+            raise EngineError(f"the update under the CLI did not reach the creation of {name}")
     finally:
         process.kill()
         process.wait()
         killed.set()
         official.calls.before = None
     official.clear_pending()
-    official.calls.take()  # what was done before the kill is told apart by the states that follow
+    official.calls.take()  # calls before the kill are not compared; the states that follow are

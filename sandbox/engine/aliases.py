@@ -1,4 +1,4 @@
-"""The URNs under which a resource may stand in the state: its own aliases, and those that follow from its parent's."""
+"""The URNs that a resource may have in the state: its own aliases, and those inherited from its parent's aliases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.engine import urns
 
 @dataclass(frozen=True)
 class Alias:
-    """A former identity: a whole `urn`, or the parts of it that were different. An empty part is as it is now."""
+    """A former identity: a whole `urn`, or those parts of it that were different. An empty part is unchanged."""
 
     urn: str = ""
     name: str = ""

@@ -51,10 +51,10 @@ class Workspace:
         return self.folder / "official"
 
     def demand_state(self) -> None:
-        """Refuse a state that lags behind, because an update under the official CLI was cut off."""
+        """Refuse a state that lags behind, because an update under the official CLI was interrupted."""
         if self.official.exists():
             raise EngineError(
-                f"the last update under the Pulumi CLI was cut off and its state is still in {self.official}; "
+                f"the last update under the Pulumi CLI was interrupted and its state is still in {self.official}; "
                 "run the same command with --engine pulumi to take it over"
             )
 

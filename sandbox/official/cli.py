@@ -1,4 +1,4 @@
-"""The `pulumi` that is used: the one on the PATH, if the Python SDK can work with it."""
+"""Finds the Pulumi CLI: the `pulumi` on the PATH, if the Python SDK supports its version."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REMEDY: Final = (
 
 
 class CliError(EngineError):
-    """The CLI is missing, is of a version that cannot be used, or failed where it must not."""
+    """The CLI is missing, has an unsupported version, or a command of it failed."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def pinned() -> str:
 
 
 def find() -> Cli:
-    """The `pulumi` on the PATH; `CliError` says why there is none that the SDK can work with."""
+    """Return the `pulumi` on the PATH; `CliError` if it is missing or the SDK does not support its version."""
     try:
         found = PulumiCommand()
     except FileNotFoundError:

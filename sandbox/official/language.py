@@ -1,8 +1,8 @@
 # ruff: noqa: ARG002, N802 (the methods are the protocol's)
-"""Pulumi's language host for Python, on the protocols that the Python SDK carries.
+"""A Pulumi language host for Python, on the protocol definitions in the Python SDK.
 
-The CLI is distributed with a host of its own, which no package registry serves. It attaches to this one through
-`PULUMI_DEBUG_LANGUAGES=python:PORT`. Programs run as they do under the sandbox's engine, each in a process of its own;
+The CLI is distributed with a language host, but no package registry serves that one. The CLI attaches to this host
+through `PULUMI_DEBUG_LANGUAGES=python:PORT`. Each program runs in a process of its own, as under the sandbox's engine;
 policy packs run as `python -m pulumi.policy`.
 """
 
@@ -38,13 +38,13 @@ STOPPED_BY_THE_PROGRAM: Final = (1, 32)  # exit codes of a program whose error h
 
 
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
-    """Runs Python programs and policy packs for the CLI; for one CLI at a time, as a stack's lock demands."""
+    """Runs Python programs and policy packs for one CLI at a time; the stack's lock keeps out a second one."""
 
     def __init__(self) -> None:
         self._engine: str = ""
 
     def Handshake(self, request: Any, context: Any) -> Any:
-        """Remember the engine, which takes the logs of the programs that it has run."""
+        """Store the engine's address, to which the programs' output is logged."""
         self._engine = request.engine_address
         return language_pb2.LanguageHandshakeResponse()
 
@@ -57,7 +57,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return language_pb2.GetRequiredPackagesResponse()
 
     def GetRequiredPlugins(self, request: Any, context: Any) -> Any:
-        """The same for older CLIs."""
+        """Ask for no plugin; older CLIs call this method."""
         return language_pb2.GetRequiredPluginsResponse()
 
     def About(self, request: Any, context: Any) -> Any:
@@ -114,28 +114,28 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         yield language_pb2.RunPluginResponse(exitcode=process.wait())
 
     def Cancel(self, request: Any, context: Any) -> Any:
-        """Nothing to do: programs and packs end when their calls do."""
+        """Do nothing: programs and packs end with their calls."""
         return empty_pb2.Empty()
 
 
 class _Output:
-    """Sends what a program prints to the CLI's own log."""
+    """Sends a program's output to the CLI's log."""
 
     def __init__(self, engine: str) -> None:
         self._stub: Any = engine_pb2_grpc.EngineStub(grpc.insecure_channel(engine))
 
     def message(self, severity: str, text: str, urn: str = "") -> None:
-        """Log a line of the program's."""
+        """Log one line of the program's output."""
         self._stub.Log(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text + "\n"))
 
     def started(self, step: Step) -> None:
-        """The CLI shows steps itself."""
+        """Do nothing: the CLI shows steps itself."""
 
     def finished(self, step: Step, seconds: float) -> None:
-        """The CLI shows steps itself."""
+        """Do nothing: the CLI shows steps itself."""
 
     def planned_step(self, step: Step) -> None:
-        """The CLI shows steps itself."""
+        """Do nothing: the CLI shows steps itself."""
 
 
 def _stdout(line: bytes) -> Any:

@@ -1,6 +1,6 @@
-"""`preview` and `up` under the official engine: the stack's state goes to the CLI and, after an update, comes back.
+"""`preview` and `up` under the official engine: the CLI gets the stack's state, and an update writes it back.
 
-The sandbox's state file stays the one state of the stack, so that either engine continues what the other has done.
+The sandbox's state file stays the only state of the stack, so that each engine can continue from the other's work.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def preview(root: Path, stack: str, clouds: OpenClouds, *, policies: bool, json:
 def up(
     root: Path, stack: str, clouds: OpenClouds, *, policies: bool, json: bool, diff: bool, skip_preview: bool
 ) -> int:
-    """Bring the stack to what the program declares. Returns the exit code."""
+    """Update the stack to what the program declares. Returns the exit code."""
     settings, workspace, cli = project.load(root, stack), find(root, stack), usable_cli()
     words = ["up", "--yes", *(["--skip-preview"] if skip_preview or json else [])]
     with workspace.locked("up --engine pulumi"):
@@ -52,10 +52,10 @@ def up(
 
 
 def recover(cli: Cli, settings: Project, workspace: Workspace) -> None:
-    """Take over the state of an update under the CLI that was cut off before it could be handed back."""
+    """Write back the state of an update under the CLI that was interrupted, if there is one."""
     if not workspace.official.exists():
         return
-    print("The last update under the Pulumi CLI was cut off; its state is taken over first.", file=sys.stderr)
+    print("The last update under the Pulumi CLI was interrupted; its state is taken over first.", file=sys.stderr)
     with attached(workspace.home, {}) as environment:
         _hand_back(OfficialStack.reopen(cli, workspace.official, settings.stack, environment), settings, workspace)
 
@@ -82,7 +82,7 @@ def _hand_back(stack: OfficialStack, settings: Project, workspace: Workspace) ->
 
 
 def _carry_out(stack: OfficialStack, *words: str) -> int:
-    """Run a command with the operator's terminal. The CLI gets Ctrl-C as well, and ends by itself."""
+    """Run a command on the operator's terminal. Ctrl-C reaches the CLI directly, and the CLI ends by itself."""
     process = stack.start(*words)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -99,11 +99,11 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def pack_words(settings: Project, *, policies: bool) -> Iterator[str]:
-    """The CLI's arguments for the project's packs and the stack's configuration of each."""
+    """The CLI's arguments that name the project's packs and, for each, the stack's configuration file."""
     for pack in packs_of(settings.root) if policies else ():
         yield from ("--policy-pack", str(pack))
         configuration = pack / f"{settings.stack}.json"
-        # The CLI pairs packs and files by their order, so that each pack needs a file.
+        # The CLI matches packs and files by their order, so each pack needs a file.
         yield from ("--policy-pack-config", str(configuration if configuration.exists() else _no_configuration()))
 
 
@@ -119,7 +119,7 @@ def _display(*, json: bool, diff: bool) -> Iterator[str]:
 
 
 def usable_cli() -> Cli:
-    """The CLI on the PATH; another version than the pinned one is named."""
+    """Return the CLI on the PATH; print its version if that is not the pinned one."""
     cli = find_cli()
     if cli.version != pinned():
         print(f"Using the Pulumi CLI {cli.version} ({cli.command}); {pinned()} is pinned and tested.", file=sys.stderr)

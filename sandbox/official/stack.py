@@ -27,7 +27,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class OfficialStack:
-    """A stack of the CLI's: `folder` holds its project and its backend, `environment` attaches it to the clouds."""
+    """A stack of the CLI: `folder` holds its project and backend, `environment` attaches the CLI to the clouds."""
 
     cli: Cli
     folder: Path
@@ -36,7 +36,7 @@ class OfficialStack:
 
     @classmethod
     def create(cls, cli: Cli, folder: Path, settings: Project, environment: Mapping[str, str]) -> Self:
-        """Make the stack, empty, with the configuration that `settings` has."""
+        """Create an empty stack with the configuration in `settings`."""
         folder.mkdir(parents=True)
         made = cls(cli, folder, settings.stack, {**environment, **_own(folder)})
         (folder / "backend").mkdir()
@@ -45,7 +45,7 @@ class OfficialStack:
 
     @classmethod
     def reopen(cls, cli: Cli, folder: Path, stack: str, environment: Mapping[str, str]) -> Self:
-        """The stack that an earlier run left in `folder`."""
+        """Return the stack that an earlier run left in `folder`."""
         return cls(cli, folder, stack, {**environment, **_own(folder)})
 
     def configure(self, settings: Project) -> None:
@@ -102,10 +102,10 @@ def _own(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def attached(home: Path, ports: Mapping[str, int]) -> Generator[dict[str, str]]:
-    """Serve the language host for the length of the block; yields the environment that attaches a CLI to it.
+    """Serve the language host until the block ends; yields the environment that attaches a CLI to it.
 
-    `ports` are those of the simulated clouds, by package. Secrets are encrypted by the sandbox's passphrase, kept in
-    `home`, unless the operator's environment names another.
+    `ports` holds the ports of the simulated clouds, by package. Secrets are encrypted with the sandbox's passphrase,
+    stored in `home`, unless the operator's environment names another passphrase.
     """
     with language.serve() as port:
         yield {
@@ -117,7 +117,7 @@ def attached(home: Path, ports: Mapping[str, int]) -> Generator[dict[str, str]]:
 
 
 def attachment(ports: Mapping[str, int]) -> dict[str, str]:
-    """The variables that attach a CLI to the simulated clouds and keep it from asking the network for anything."""
+    """The variables that attach a CLI to the simulated clouds and keep it from using the network."""
     return {
         "PULUMI_DEBUG_PROVIDERS": ",".join(f"{package}:{port}" for package, port in ports.items()),
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

@@ -132,7 +132,7 @@ def test_without_a_network_it_says_so_before_it_builds(machine: Machine) -> None
     done = machine.build()
     assert done.returncode == 1
     assert "no such host" in done.stderr
-    assert "the Go modules cannot be had; check the network" in done.stderr
+    assert "the Go modules could not be downloaded; check the network" in done.stderr
     assert "Building" not in done.stdout
     assert machine.installed == []
 

@@ -67,5 +67,5 @@ def test_the_state_of_a_cut_off_update_is_not_passed_over(tmp_path: Path, monkey
     (tmp_path / "__main__.py").write_text("")
     assert project.load(tmp_path, "dev").name == "test"
     find_workspace(tmp_path, "dev").official.mkdir(parents=True)
-    with pytest.raises(EngineError, match=r"cut off.*--engine pulumi"):
+    with pytest.raises(EngineError, match=r"interrupted.*--engine pulumi"):
         up(tmp_path, "dev", open_clouds, Silent(), planned=None)

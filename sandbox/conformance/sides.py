@@ -158,13 +158,14 @@ class Official:
     def __enter__(self) -> Self:
         workspace = find(self.folder, self._stack)
         workspace.folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(workspace.official, ignore_errors=True)
+        project_folder = self.folder / "pulumi"
+        shutil.rmtree(project_folder, ignore_errors=True)
         ports = self._open.enter_context(serve(self._open.enter_context(self._clouds(workspace.store))))
         environment = self._open.enter_context(attached(workspace.home, ports))
         settings = project.load(self.folder, self._stack)
         # `--event-log` is a debugging option, which the CLI accepts only with this variable.
         environment = {**environment, "PULUMI_DEBUG_COMMANDS": "true"}
-        self._official: OfficialStack = OfficialStack.create(self._cli, workspace.official, settings, environment)
+        self._official: OfficialStack = OfficialStack.create(self._cli, project_folder, settings, environment)
         return self
 
     def __exit__(self, *_: object) -> None:

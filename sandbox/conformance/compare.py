@@ -128,14 +128,15 @@ def _shape(entry: Document) -> Document:
     return shape
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, *, hidden: bool = False) -> Any:
     """A value with its secrets opened and marked, so that secretness is compared as well."""
     if isinstance(value, dict):
         table = cast("dict[str, Any]", value)
         if SIGNATURE in table and "plaintext" in table:
-            return {"secret": _plain(json.loads(table["plaintext"]))}
-        return {key: _plain(item) for key, item in table.items()}
-    return [_plain(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
+            content = _plain(json.loads(table["plaintext"]), hidden=True)
+            return content if hidden else {"secret": content}  # what is in a secret is as secret without a mark
+        return {key: _plain(item, hidden=hidden) for key, item in table.items()}
+    return [_plain(item, hidden=hidden) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
 def _values(mine: Any, other: Any, path: str, renaming: Renaming) -> Iterator[str]:

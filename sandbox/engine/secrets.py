@@ -174,10 +174,23 @@ def from_json(value: Any, owner: str, vault: Vault) -> Value:
         fields = cast(dict[str, Any], value)
         if SIGNATURE in fields:
             text = fields.get("plaintext")
-            return Secret(json.loads(vault.decrypt(owner, fields["ciphertext"]) if text is None else text))
+            return Secret(_unmarked(json.loads(vault.decrypt(owner, fields["ciphertext"]) if text is None else text)))
         return {key: from_json(item, owner, vault) for key, item in fields.items()}
     if isinstance(value, list):
         return [from_json(item, owner, vault) for item in cast(list[Any], value)]
+    return value
+
+
+def _unmarked(value: Any) -> Value:
+    """A secret's content without the marks of secrets in it, which Pulumi keeps and does not encrypt again."""
+    if isinstance(value, dict):
+        fields = cast(dict[str, Any], value)
+        if fields.get(SIGNATURE) == SECRET_SIGNATURE:
+            text = fields.get("plaintext")
+            return _unmarked(json.loads(fields["ciphertext"] if text is None else text))
+        return {key: _unmarked(item) for key, item in fields.items()}
+    if isinstance(value, list):
+        return [_unmarked(item) for item in cast(list[Any], value)]
     return value
 
 

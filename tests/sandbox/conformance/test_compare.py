@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -112,3 +113,12 @@ def test_missing_and_repeated_calls_are_noticed() -> None:
     assert list(calls([one], []))
     assert list(calls([one], [one, one]))
     assert list(calls([one], [Call("update", A)]))
+
+
+def test_marks_within_a_secret_say_nothing_more() -> None:
+    inner = {SIGNATURE: SECRET_SIGNATURE, "plaintext": '"x"'}
+    nested = {SIGNATURE: SECRET_SIGNATURE, "plaintext": json.dumps([{"text": inner}])}
+    flat = {SIGNATURE: SECRET_SIGNATURE, "plaintext": json.dumps([{"text": "x"}])}
+    other = {SIGNATURE: SECRET_SIGNATURE, "plaintext": json.dumps([{"text": "y"}])}
+    assert list(states(state(entry(inputs={"a": nested})), state(entry(inputs={"a": flat})))) == []
+    assert list(states(state(entry(inputs={"a": nested})), state(entry(inputs={"a": other}))))

@@ -90,3 +90,11 @@ def test_a_vault_opens_what_it_closed() -> None:
     assert again.encrypt("urn", '{"b":1}') == closed["a"][0]["ciphertext"]
     with pytest.raises(InputError, match="incorrect passphrase"):
         Vault(vault.provider, lambda: "other").unlock()
+
+
+@pytest.mark.parametrize("field", ["plaintext", "ciphertext"])
+def test_marks_of_secrets_within_a_secret_are_read(field: str) -> None:
+    """The Pulumi CLI keeps them, in plain text, in what it encrypts as a whole."""
+    inner = {SIGNATURE: SECRET_SIGNATURE, field: '"x"'}
+    outer = {SIGNATURE: SECRET_SIGNATURE, "plaintext": json.dumps([{"name": "A", "text": inner}])}
+    assert from_json(outer, "urn", Vault(None, lambda: "phrase")) == Secret([{"name": "A", "text": "x"}])

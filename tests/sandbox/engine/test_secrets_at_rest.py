@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.engine.errors import InputError
 from sandbox.engine.secrets import Vault, from_json, to_json
-from sandbox.values import SIGNATURE, Secret
+from sandbox.values import SECRET_SIGNATURE, SIGNATURE, Secret
 from tests.sandbox.engine.conftest import Stack
 
 PROGRAM = """

@@ -105,7 +105,10 @@ def _carry_out(stack: OfficialStack, *words: str) -> int:
     process = stack.start(*words)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return 0 if process.wait() == 0 else 1
+        code = process.wait()
+        if code < 0:
+            print(f"error: the Pulumi CLI was killed by signal {-code}; run the command again", file=sys.stderr)
+        return 0 if code == 0 else 1
     finally:
         signal.signal(signal.SIGINT, before)
         _end(process)

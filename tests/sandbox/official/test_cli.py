@@ -83,19 +83,20 @@ def test_an_import_does_not_pass_over_the_state_of_a_cut_off_update(root: Path) 
         import_state(root, "dev", '{"version": 3, "deployment": {}}')
 
 
-# What a CLI does with a stack's file and state, as far as the beginning of an update needs it.
-RECORDER = """#!/bin/sh
+# A CLI that does as much as the beginning and the end of an update need.
+STUB = """#!/bin/sh
 [ "$1" = version ] && echo v{version}
 case "$1 $2" in
 "stack init") echo 'encryptionsalt: v1:salt' > Pulumi.dev.yaml ;;
 "stack import") {on_import} ;;
+"up --yes") {on_up} ;;
 "stack export") echo '{{"version": 3, "deployment": {{}}}}' ;;
 esac
 """
 
 
-def update_under(path: Path, root: Path, on_import: str) -> int:
-    (path / "pulumi").write_text(RECORDER.format(version=cli.pinned(), on_import=on_import))
+def update_under(path: Path, root: Path, *, on_import: str = "true", on_up: str = "true") -> int:
+    (path / "pulumi").write_text(STUB.format(version=cli.pinned(), on_import=on_import, on_up=on_up))
     (path / "pulumi").chmod(0o755)
     return runs.up(root, "dev", open_clouds, policies=False, json=False, diff=False, skip_preview=True)
 
@@ -108,7 +109,7 @@ def test_an_update_that_fails_before_it_begins_leaves_no_state_to_take_over(
     workspace = find_workspace(root, "dev")
     before = workspace.state.read_bytes()
     with pytest.raises(cli.CliError, match="stack import"):
-        update_under(path, root, on_import)
+        update_under(path, root, on_import=on_import)
     assert workspace.state.read_bytes() == before
     assert not workspace.official.exists()
     assert up(root, "dev", open_clouds, Silent(), planned=None).code == 0
@@ -119,6 +120,14 @@ def test_what_a_killed_run_left_half_made_is_not_taken_over(
 ) -> None:
     partial = find_workspace(root, "dev").official.with_name("official.partial")
     (partial / "backend").mkdir(parents=True)
-    assert update_under(path, root, "true") == 0
+    assert update_under(path, root) == 0
     assert "cut off" not in capsys.readouterr().err
     assert not partial.exists()
+
+
+def test_a_cli_that_is_killed_is_named_and_its_state_is_handed_back(
+    path: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert update_under(path, root, on_up="kill -9 $$") == 1
+    assert "the Pulumi CLI was killed by signal 9" in capsys.readouterr().err
+    assert not find_workspace(root, "dev").official.exists()

@@ -80,6 +80,7 @@ def import_state(root: Path, stack: str, text: str) -> Path | None:
         raise InputError(f"the state to import is not JSON: {error}") from None
     workspace = find(root, stack)
     with workspace.locked("import"):
+        workspace.demand_state()
         return replace_state(settings, workspace, document)
 
 

@@ -55,7 +55,7 @@ class Workspace:
         if self.official.exists():
             raise EngineError(
                 f"the last update under the Pulumi CLI was interrupted and its state is still in {self.official}; "
-                "run the same command with --engine pulumi to take it over"
+                f"run `up --stack {self.stack} --engine pulumi` (`make up ENGINE=pulumi`) to take it over"
             )
 
     def locked(self, command: str) -> AbstractContextManager[None]:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,16 +69,35 @@ def _opened(
         serve(opened) as ports,
         attached(workspace.home, ports) as environment,
     ):
-        stack = OfficialStack.create(cli, folder, settings, environment)
+        yield _made(cli, folder, settings, workspace, environment)
+
+
+def _made(
+    cli: Cli, folder: Path, settings: Project, workspace: Workspace, environment: Mapping[str, str]
+) -> OfficialStack:
+    """The stack with the state that the workspace has. `folder` is there once it is complete: `recover` believes it."""
+    partial = _partial(folder)
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        stack = OfficialStack.create(cli, partial, settings, environment)
         if workspace.state.exists():
             with workspace.open(readonly=True) as state:
                 stack.load(state.export())
-        yield stack
+        return stack.moved(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _hand_back(stack: OfficialStack, settings: Project, workspace: Workspace) -> None:
     replace_state(settings, workspace, stack.state())
-    shutil.rmtree(stack.folder)
+    partial = _partial(stack.folder)
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(stack.moved(partial).folder)
+
+
+def _partial(folder: Path) -> Path:
+    """Where a stack's folder is while it is made or deleted; nothing counts that a run that was cut off left there."""
+    return folder.with_name(folder.name + ".partial")
 
 
 def _carry_out(stack: OfficialStack, *words: str) -> int:
@@ -86,7 +105,10 @@ def _carry_out(stack: OfficialStack, *words: str) -> int:
     process = stack.start(*words)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return 0 if process.wait() == 0 else 1
+        code = process.wait()
+        if code < 0:
+            print(f"error: the Pulumi CLI was killed by signal {-code}; run the command again", file=sys.stderr)
+        return 0 if code == 0 else 1
     finally:
         signal.signal(signal.SIGINT, before)
         _end(process)

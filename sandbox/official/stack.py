@@ -48,6 +48,11 @@ class OfficialStack:
         """Return the stack that an earlier run left in `folder`."""
         return cls(cli, folder, stack, {**environment, **_own(folder)})
 
+    def moved(self, folder: Path) -> Self:
+        """The stack after its folder has become `folder`, in one step."""
+        self.folder.rename(folder)
+        return self.reopen(self.cli, folder, self.stack, self.environment)
+
     def configure(self, settings: Project) -> None:
         """Copy the project's file and the stack's configuration; the salt of the stack's secrets is kept."""
         project = _read(settings.root / "Pulumi.yaml")

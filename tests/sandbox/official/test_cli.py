@@ -10,6 +10,7 @@ from sandbox.conformance.things import open_clouds
 from sandbox.engine import project
 from sandbox.engine.errors import EngineError
 from sandbox.engine.operations import up
+from sandbox.engine.transfer import import_state
 from sandbox.engine.watch import Silent
 from sandbox.engine.workspace import find as find_workspace
 from sandbox.official import cli, runs
@@ -60,12 +61,73 @@ def test_a_command_that_fails_says_what_the_cli_said(path: Path, tmp_path: Path)
         cli.Cli(str(path / "pulumi"), "3.200.0").run("stack", "ls", cwd=tmp_path, environment={})
 
 
-def test_the_state_of_a_cut_off_update_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("SANDBOX_HOME", raising=False)
     (tmp_path / "Pulumi.yaml").write_text("name: test\nruntime: python\n")
     (tmp_path / "Pulumi.dev.yaml").write_text("config: {}\n")
     (tmp_path / "__main__.py").write_text("")
     assert project.load(tmp_path, "dev").name == "test"
-    find_workspace(tmp_path, "dev").official.mkdir(parents=True)
-    with pytest.raises(EngineError, match=r"interrupted.*--engine pulumi"):
-        up(tmp_path, "dev", open_clouds, Silent(), planned=None)
+    return tmp_path
+
+
+def test_the_state_of_a_cut_off_update_is_not_passed_over(root: Path) -> None:
+    find_workspace(root, "dev").official.mkdir(parents=True)
+    with pytest.raises(EngineError, match=r"interrupted.*`up --stack dev --engine pulumi`"):
+        up(root, "dev", open_clouds, Silent(), planned=None)
+
+
+def test_an_import_does_not_pass_over_the_state_of_a_cut_off_update(root: Path) -> None:
+    find_workspace(root, "dev").official.mkdir(parents=True)
+    with pytest.raises(EngineError, match=r"interrupted.*`up --stack dev --engine pulumi`"):
+        import_state(root, "dev", '{"version": 3, "deployment": {}}')
+
+
+# A CLI that does as much as the beginning and the end of an update need.
+STUB = """#!/bin/sh
+[ "$1" = version ] && echo v{version}
+case "$1 $2" in
+"stack init") echo 'encryptionsalt: v1:salt' > Pulumi.dev.yaml ;;
+"stack import") {on_import} ;;
+"up --yes") {on_up} ;;
+"stack export") echo '{{"version": 3, "deployment": {{}}}}' ;;
+esac
+"""
+
+
+def update_under(path: Path, root: Path, *, on_import: str = "true", on_up: str = "true") -> int:
+    (path / "pulumi").write_text(STUB.format(version=cli.pinned(), on_import=on_import, on_up=on_up))
+    (path / "pulumi").chmod(0o755)
+    return runs.up(root, "dev", open_clouds, policies=False, json=False, diff=False, skip_preview=True)
+
+
+@pytest.mark.parametrize("on_import", ["echo 'incorrect passphrase' >&2; exit 255", "kill -9 $$"])
+def test_an_update_that_fails_before_it_begins_leaves_no_state_to_take_over(
+    path: Path, root: Path, on_import: str
+) -> None:
+    assert up(root, "dev", open_clouds, Silent(), planned=None).code == 0
+    workspace = find_workspace(root, "dev")
+    before = workspace.state.read_bytes()
+    with pytest.raises(cli.CliError, match="stack import"):
+        update_under(path, root, on_import=on_import)
+    assert workspace.state.read_bytes() == before
+    assert not workspace.official.exists()
+    assert up(root, "dev", open_clouds, Silent(), planned=None).code == 0
+
+
+def test_what_a_killed_run_left_half_made_is_not_taken_over(
+    path: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    partial = find_workspace(root, "dev").official.with_name("official.partial")
+    (partial / "backend").mkdir(parents=True)
+    assert update_under(path, root) == 0
+    assert "interrupted" not in capsys.readouterr().err
+    assert not partial.exists()
+
+
+def test_a_cli_that_is_killed_is_named_and_its_state_is_handed_back(
+    path: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert update_under(path, root, on_up="kill -9 $$") == 1
+    assert "the Pulumi CLI was killed by signal 9" in capsys.readouterr().err
+    assert not find_workspace(root, "dev").official.exists()

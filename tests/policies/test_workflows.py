@@ -161,7 +161,8 @@ def excuse(project: Path, rule: str, urn: str, *, days: int) -> None:
     expires = datetime.now(UTC).date() + timedelta(days=days)
     with (project / "policies" / "exemptions.toml").open("a") as file:
         file.write(
-            f'\n[[exemption]]\nrule = "{rule}"\nresource = "{urn}"\nowner = "x@example.com"\nreason = "accepted for this test"\nexpires = {expires}\n'
+            f'\n[[exemption]]\nrule = "{rule}"\nresource = "{urn}"\nowner = "x@example.com"\n'
+            f'reason = "accepted for this test"\nexpires = {expires}\n'
         )
 
 

@@ -163,7 +163,7 @@ def test_the_status_page_knows_its_promise_and_can_reach_people(prod: Deployed):
 
 
 def test_the_status_page_alarms_the_same_people_as_the_other_alarms(prod: Deployed):
-    bound = {binding["name"]: binding for binding in prod.inputs("WorkerVersion")["status"]["bindings"]}
+    bound = prod.bindings("status")
     alarms = topology_of("prod").settings.alarms
     assert json.loads(bound["ALARM_EMAILS"]["json"]) == list(alarms.emails)
     assert bound["ALARM_WEBHOOKS"]["type"] == "secret_text"

@@ -101,7 +101,7 @@ def test_a_program_that_refuses_its_settings(stack: Stack) -> None:
     [
         ('Thing("a", opts=Opts(import_="id"))', "::a: import_ is not supported"),
         ('Thing("a", opts=Opts(custom_timeouts=pulumi.CustomTimeouts(create="1h")))', ""),
-        ('a = Thing("a")\nThing("b", opts=Opts(deleted_with=a))', "DeletedWith"),
+        ('a = Thing("a")\nThing("b", opts=Opts(deleted_with=a))', "deleted_with"),
         ('Thing("a", opts=Opts(transforms=[lambda args: None]))', "transforms"),
         ('Thing("a", name=pulumi.StringAsset("text"))', "asset"),
         ('Thing("a")\nThing("a")', "::a is registered twice"),

@@ -1,4 +1,4 @@
-"""The two engines behind one interface: each runs the project in its folder on clouds of its own."""
+"""The two engines, with the same methods: each runs the project in its folder on clouds of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 from sandbox.clouds.server import OpenClouds, serve
 from sandbox.conformance.compare import Document, shown
@@ -46,37 +46,6 @@ class Outcome:
     messages: list[str] = field(default_factory=list[str])
     verdicts: frozenset[Verdict] = frozenset()
     refused: frozenset[str] = frozenset()  # the URNs of the resources that errors name
-
-
-class Side(Protocol):
-    """One engine on one project."""
-
-    folder: Path
-    calls: Calls
-
-    def preview(self, *, policies: bool = False) -> Outcome:
-        """Plan."""
-        ...
-
-    def up(self, *, policies: bool = False) -> Outcome:
-        """Update."""
-        ...
-
-    def refresh(self) -> Outcome:
-        """Read every object."""
-        ...
-
-    def destroy(self) -> Outcome:
-        """Delete everything."""
-        ...
-
-    def export(self) -> Document:
-        """The state, secrets in plain text."""
-        ...
-
-    def load(self, document: Document) -> None:
-        """Replace the state."""
-        ...
 
 
 class Ours:

@@ -96,7 +96,7 @@ def _hand_back(stack: OfficialStack, settings: Project, workspace: Workspace) ->
 
 
 def _partial(folder: Path) -> Path:
-    """Where a stack's folder is while it is made or deleted; nothing counts that a run that was cut off left there."""
+    """Where a stack's folder is while it is made or deleted. `recover` ignores what an interrupted run left there."""
     return folder.with_name(folder.name + ".partial")
 
 

@@ -291,25 +291,6 @@ def _credits_begin_at_the_target(settings: Settings) -> Iterator[Problem]:
         )
 
 
-def _mail_arrives(settings: Settings) -> Iterator[Problem]:
-    """The platform declares the zones: an address in one of them is reached by what stands there, or not at all."""
-    addresses = {"contact": settings.contact}
-    addresses |= {f"alarms.emails[{index}]": email for index, email in enumerate(settings.alarms.emails)}
-    for key, address in addresses.items():
-        host = address.rpartition("@")[2].lower()
-        zone = next((one for one in (settings.domain, settings.status_domain) if _within(host, one)), None)
-        if zone is not None and not (host == settings.domain and settings.mail.exchangers):
-            yield Problem(
-                key,
-                f"mail to {address} has nowhere to go: the zone {zone} is declared without a mail exchanger "
-                f"for {host}; allowed: an address in another domain, or one in {settings.domain} with mail.exchangers",
-            )
-
-
-def _within(host: str, zone: str) -> bool:
-    return host == zone or host.endswith(f".{zone}")
-
-
 def _worker_variables_fit(settings: Settings) -> Iterator[Problem]:
     """What of the settings stands in one variable of a Worker, as large as it will be there."""
     texts = {
@@ -376,7 +357,6 @@ CROSS_CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _credits_grow,
     _credits_begin_at_the_target,
     _added_components_are_new,
-    _mail_arrives,
     _worker_variables_fit,
     _everybody_is_told_once,
 )

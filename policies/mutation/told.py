@@ -11,12 +11,13 @@ from policies.mutation.edge import (
     EVENT_RULE,
     HEALTH_CHECK,
     NOTIFICATION,
+    RECORD,
     SUBSCRIPTION,
     TOPIC_POLICY,
     silent,
 )
 from policies.mutation.machines import DATABASE, KEEPS_DATA
-from policies.mutation.operators import ABSENT, Change, Operator, anything, drop, edit, having, named, put
+from policies.mutation.operators import ABSENT, Change, Operator, anything, drop, drop_all, edit, having, named, put
 from policies.mutation.rotation import every
 from policies.mutation.weakening import GATE, Weakening
 
@@ -57,6 +58,17 @@ def command(text: str) -> Operator:
 
 
 WEAKENINGS = (
+    Weakening("mail servers removed from the zone", "contacts-receive-mail", drop_all(RECORD, having("type", "MX"))),
+    Weakening(
+        "a null MX record",
+        "contacts-receive-mail",
+        put(RECORD, "content", ".", having("type", "MX")),
+    ),
+    Weakening(
+        "an alarm address below a zone",
+        "contacts-receive-mail",
+        put(SUBSCRIPTION, "endpoint", "oncall@alarms.backbuild.ai", having("protocol", "email")),
+    ),
     Weakening(
         "webhooks that nobody knows",
         "notifications-reach-two-channels",

@@ -8,6 +8,7 @@ from policies.controls import MONITORING
 from policies.graph import Graph, Resource, Undetermined
 from policies.promises import number
 from policies.rule import NotApplicable, Severity, Subject, define
+from policies.views.edge import backup_workers, status_workers, zones
 from policies.views.machines import (
     DATABASE,
     ENVIRONMENT,
@@ -25,6 +26,7 @@ TOPIC = "aws:sns/topic:Topic"
 SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
 TOPIC_POLICY = "aws:sns/topicPolicy:TopicPolicy"
 NOTIFICATION = "cloudflare:index/notificationPolicy:NotificationPolicy"
+RECORD = "cloudflare:index/dnsRecord:DnsRecord"
 WEBHOOK = "cloudflare:index/notificationPolicyWebhooks:NotificationPolicyWebhooks"
 PUBLISHING = "/usr/local/sbin/backbuild-metrics"
 ABOVE = ("GreaterThanThreshold", "GreaterThanOrEqualToThreshold")
@@ -110,6 +112,43 @@ def notifications_two_channels(graph: Graph, notification: Resource) -> str | No
         return "it tells nobody by mail"
     hooks = notification.items("mechanisms.webhooks") and graph.targets(notification, "mechanisms.webhooks", WEBHOOK)
     return None if hooks else "it calls no webhook of this stack"
+
+
+@define(
+    "redundancy",
+    "contacts-receive-mail",
+    Severity.HIGH,
+    "Addresses of contacts and alarms in a declared zone have a mail exchanger",
+    over=zones,
+    promises=("CON-1",),
+    controls=MONITORING,
+    remedy="use an address outside the declared zones, or name the zone's mail servers in `mail.exchangers`",
+)
+def contacts_receive_mail(graph: Graph, zone: Resource) -> str | None:
+    """A zone without an MX record for the address's domain receives no mail."""
+    domain = zone.text("name").lower()
+    records = graph.referring(zone, RECORD, "zoneId")
+    exchanged = {one.text("name").lower() for one in records if one.text("type") == "MX" and one.text("content") != "."}
+    for address, user in sorted(_addresses(graph).items()):
+        host = address.rpartition("@")[2].lower()
+        if (host == domain or host.endswith(f".{domain}")) and host not in exchanged:
+            return f"{user} is {address}, and {host} has no MX record in this zone"
+    return None
+
+
+def _addresses(graph: Graph) -> dict[str, str]:
+    """Each mail address that the platform gives out or alarms, and where it stands."""
+    found = {worker.text("CONTACT"): f"CONTACT of {worker.label}" for worker in status_workers(graph)}
+    for subscription in graph.of(SUBSCRIPTION):
+        if subscription.text("protocol") == "email":
+            found.setdefault(subscription.text("endpoint"), f"the endpoint of {subscription.label}")
+    for notification in graph.of(NOTIFICATION):
+        for mail in notification.items("mechanisms.emails"):
+            found.setdefault(mail.text("id"), f"an address of {notification.label}")
+    for worker in status_workers(graph) + backup_workers(graph):
+        for address in worker.names("ALARM_EMAILS") or ():
+            found.setdefault(address, f"an address in ALARM_EMAILS of {worker.label}")
+    return found
 
 
 @define(

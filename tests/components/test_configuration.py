@@ -406,19 +406,3 @@ def test_a_stacks_name_must_fit_its_resources(name: str):
     with pytest.raises(ConfigurationError, match="is part of its resources' names; allowed: 1 to 33"):
         load(texts("staging"), name)
     assert load(texts("staging"), "a" * 33)
-
-
-@pytest.mark.parametrize(
-    ("changes", "keys"),
-    [
-        ({"mail": REMOVED}, ["alarms.emails[0]"]),
-        ({"mail.exchangers": [], "contact": "a@backbuild.dev"}, ["contact", "alarms.emails[0]"]),
-        ({"contact": "a@backbuild-status.dev"}, ["contact"]),
-        ({"contact": "a@ops.backbuild.dev"}, ["contact"]),
-        ({"mail": REMOVED, "alarms.emails": ["a@notbackbuild.dev"]}, []),
-    ],
-)
-def test_mail_to_an_address_in_a_declared_zone_needs_an_exchanger(changes: dict[str, object], keys: list[str]):
-    problems = problems_of("staging", changes)
-    assert [problem.key for problem in problems] == keys
-    assert all("has nowhere to go" in problem.message for problem in problems)

@@ -168,6 +168,15 @@ def test_an_incident_may_have_begun_and_ended_before_it_was_declared(status: Sta
     assert "(20 min)" in status.get("/history", 13)["body"]
 
 
+def test_an_incident_cannot_end_before_it_began(status: Status) -> None:
+    name = made(status, "incidents", {**INCIDENT, "startedAt": at(-10)})["id"]
+    early = {"status": "resolved", "body": "Over.", "endedAt": at(-20)}
+    found = problems(status, f"incidents/{name}/updates", early)
+    assert found == {"endedAt": "is before the incident's start, 2026-11-24T09:50:00.000Z; correct startedAt as well"}
+    assert status.rows("SELECT resolved_at FROM incidents") == [(None,)]
+    made(status, f"incidents/{name}/updates", {**early, "startedAt": at(-30)})
+
+
 @pytest.mark.parametrize(
     ("path", "change", "field"),
     [

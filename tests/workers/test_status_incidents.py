@@ -249,7 +249,7 @@ def test_an_incident_of_what_is_no_longer_watched_is_closed_and_says_why(status:
     status.cron(1)
     assert incidents(status) == [("legacy-1", "resolved", 2)]
     assert [hook.event["type"] for hook in status.world.hooks] == ["incident.opened", "incident.resolved"]
-    assert "taken out of what this page watches" in status.world.hooks[-1].event["data"]["body"]
+    assert "was removed from this page" in status.world.hooks[-1].event["data"]["body"]
     assert "All systems operational" in status.get("/", 1.5)["body"]
 
 

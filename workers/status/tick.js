@@ -176,7 +176,7 @@ function onTime(db, { id, status, start_minute, end_minute }, time) {
 
 const RECOVERED = "Our checks pass again.";
 const UNWATCHED =
-  "What this incident is about was taken out of what this page watches. It is closed for that reason: our checks no longer ask, and did not see it recover.";
+  "The component of this incident was removed from this page. The incident is closed for that reason: our checks did not see the component recover.";
 
 /**
  * @param {D1Database} db

@@ -13,6 +13,7 @@ import { readContact, readRotation } from "./requests.js";
 
 /** @import { Env } from "../env.js" */
 /** @import { Call } from "./actions.js" */
+/** @import { Problem } from "./checks.js" */
 
 const HOUR = 3_600_000;
 
@@ -45,6 +46,7 @@ export async function listContacts(db) {
 export async function addContact(call, given, components, env) {
   const { address, ...contact } = usable(readContact(given, components, env.STATUS_URL));
   const { name, channel, minimum } = contact;
+  const scope = contact.components === null ? null : JSON.stringify(contact.components);
   const at = await carryOut(call, {
     name: "contact.add",
     subject: call.key,
@@ -53,20 +55,28 @@ export async function addContact(call, given, components, env) {
     statements: [
       call.db
         .prepare("INSERT OR IGNORE INTO contacts VALUES (?, ?, ?, ?, ?, ?, ?)")
-        .bind(
-          call.key,
-          name,
-          channel,
-          address,
-          contact.components === null ? null : JSON.stringify(contact.components),
-          IMPACTS.indexOf(minimum),
-          call.time.getTime(),
-        ),
+        .bind(call.key, name, channel, address, scope, IMPACTS.indexOf(minimum), call.time.getTime()),
     ],
+    problems: await duplicateProblems(call.db, channel, address, scope),
     refusal: async () => new Refusal(409, "this idempotency-key was another call's"),
   });
   const secret = channel === "webhook" ? { secret: await writtenSecret(env.WEBHOOK_KEY, call.key, 0) } : {};
   return json({ id: call.key, at, ...secret }, 201);
+}
+
+/**
+ * @param {D1Database} db
+ * @param {string} channel
+ * @param {string} address
+ * @param {string | null} scope JSON list of components; null for all
+ * @returns {Promise<Problem[]>} if a contact would receive each message twice
+ */
+async function duplicateProblems(db, channel, address, scope) {
+  const row = await db
+    .prepare("SELECT id FROM contacts WHERE channel = ? AND lower(address) = lower(?) AND components IS ?")
+    .bind(channel, address, scope)
+    .first();
+  return row === null ? [] : [{ field: "address", problem: `is the address of contact ${row.id} already` }];
 }
 
 /**

@@ -10,6 +10,7 @@ import { Refusal } from "./refusal.js";
 import { pastProblems, readIncident, readIncidentUpdate } from "./requests.js";
 
 /** @import { Call } from "./actions.js" */
+/** @import { Problem } from "./checks.js" */
 
 const LISTED = 100;
 
@@ -88,6 +89,7 @@ export async function sayOfIncident(call, id, given, components) {
   if (read.problems.length > 0) throw unusable([...read.problems, ...problems]);
   const update = read.value;
   const { status, body, title, impact, startedAt, endedAt } = update;
+  problems.push(...(await endProblems(call.db, id, update)));
   const at = await carryOut(call, {
     name: "incident.update",
     subject: id,
@@ -113,4 +115,18 @@ export async function sayOfIncident(call, id, given, components) {
     },
   });
   return json({ id, update: call.key, at }, 201);
+}
+
+/**
+ * @param {D1Database} db
+ * @param {string} id
+ * @param {{ startedAt?: number | undefined, endedAt?: number | undefined }} given minutes
+ * @returns {Promise<Problem[]>} if the incident would end before the start that is recorded
+ */
+async function endProblems(db, id, { startedAt, endedAt }) {
+  if (endedAt === undefined || startedAt !== undefined) return [];
+  const row = await db.prepare("SELECT started_at FROM incidents WHERE id = ?").bind(id).first();
+  if (row === null || endedAt * MINUTE >= Math.floor(Number(row.started_at) / MINUTE) * MINUTE) return [];
+  const start = new Date(Number(row.started_at)).toISOString();
+  return [{ field: "endedAt", problem: `is before the incident's start, ${start}; correct startedAt as well` }];
 }

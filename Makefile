@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Debian packages that the tests need.
 DEBIAN := shellcheck chromium postgresql pgbackrest haproxy faketime
 PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile
-CODE := __main__.py components machines policies sandbox status backups console benchmarks tests
+CODE := __main__.py model machines components policies sandbox status backups console benchmarks tests
 
 .DEFAULT_GOAL := help
 .PHONY: help install up preview pulumi conformance test test-under-load lint format picture benchmark page outages injections rotations mutation evidence \

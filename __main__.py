@@ -5,9 +5,9 @@ from __future__ import annotations
 import pulumi
 from pulumi.runtime.config import CONFIG
 
-from components.configuration import ConfigurationError, load
 from components.platform import Platform
-from components.topology import Topology
+from model.configuration import ConfigurationError, load
+from model.topology import Topology
 
 try:
     # The language host passes the configuration in the environment; the Automation API gives it to the SDK only.

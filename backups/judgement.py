@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from backups.report import Copies, Group, Report
-from components.topology import Topology
+from model.topology import Topology
 
 NOTES = ("extra", "unlisted", "missed")
 """Findings that nobody needs to act on today (workers/backups/findings.js)."""

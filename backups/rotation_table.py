@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from components.rotation import Retention
-from components.topology import Topology
+from model.rotation import Retention
+from model.topology import Topology
 
 
 def markdown(topology: Topology) -> str:

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import yaml
 
-from components.configuration import NAMESPACE, ConfigurationError, load
-from components.topology import Topology
-from components.worker_modules import PROJECT
 from console.errors import InputError
+from model.configuration import NAMESPACE, ConfigurationError, load
+from model.topology import Topology
+from model.worker_modules import PROJECT
 
 
 def topology_of(stack: str, project: Path = PROJECT) -> Topology:

@@ -11,8 +11,8 @@ from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from components.citus import CitusCluster
 from components.policy_documents import policy
-from components.topology import Group, Member, Topology
-from machines import metrics
+from model import metrics
+from model.topology import Group, Member, Topology
 
 PERIOD_SECONDS = 60  # how often machines publish
 # BAK-1 is daily: two hours for the backup itself, then it is missed.

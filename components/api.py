@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from components.topology import Topology
 from components.worker import Binding, EdgeWorker, EdgeWorkerArgs
-from components.worker_modules import application_of
+from model.topology import Topology
+from model.worker_modules import application_of
 
 PROBE_SECONDS = 60
 PROBE_TIMEOUT_SECONDS = 5  # the health report promises an answer within 2

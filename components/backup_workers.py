@@ -10,9 +10,9 @@ import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from components.tokens import digest, generated
-from components.topology import Topology
 from components.vault import BackupVault
 from components.worker import Binding, EdgeWorker, EdgeWorkerArgs
+from model.topology import Topology
 
 BATCH = 10  # messages at once: each is a whole object to copy, within the 15 minutes that a batch may take
 BATCH_WAIT_MS = 5_000

@@ -11,9 +11,9 @@ from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.machine_access import MachineAccess
 from components.network import Network
-from components.topology import Group, Member, Topology
-from machines.health import GATE_COMMAND, GATE_SECONDS
 from machines.user_data import render
+from model.gates import GATE_COMMAND, GATE_SECONDS
+from model.topology import Group, Member, Topology
 
 ROOT_VOLUME_GIB = 16  # Debian, PostgreSQL and a journal of 1 GiB take 4; the rest is room for core dumps
 DATA_DEVICE = "/dev/sdf"  # what EC2's API calls it; the machine sees an NVMe disk, and knows it by the volume's id

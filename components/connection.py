@@ -9,8 +9,8 @@ import pulumi
 import pulumi_cloudflare as cloudflare
 from pulumi import Alias, ComponentResource, Output, ResourceOptions
 
-from components.topology import APPLICATION_ROLE, DATABASE_NAME, Topology
 from components.tunnel import DatabaseTunnel
+from model.topology import APPLICATION_ROLE, DATABASE_NAME, Topology
 
 # Workers speak through pooled connections; PostgreSQL keeps the rest of its 200 for members, backups and operators.
 HYPERDRIVE_CONNECTIONS = 60

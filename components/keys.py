@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pulumi import ComponentResource, InvokeOutputOptions, Output, ResourceOptions
 
 from components.policy_documents import policy
-from components.topology import Topology
+from model.topology import Topology
 
 PASSWORD_LENGTH = 40  # of 62 letters and digits: 238 bits; no punctuation, so that no file needs quoting
 PASSWORDS = ("superuser", "replication", "rewind", "application", "backup_cipher")

@@ -9,7 +9,7 @@ import pulumi_aws as aws
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.policy_documents import assumed_by, policy
-from components.topology import Role, Topology
+from model.topology import Role, Topology
 
 _DATABASE = ("superuser", "replication", "rewind", "application", "backup_cipher", "backup_storage", "manifest_keys")
 READABLE: Mapping[Role, tuple[str, ...]] = {

@@ -8,8 +8,8 @@ import pulumi_aws as aws
 from pulumi import ComponentResource, ResourceOptions
 
 from components.citus import CitusCluster
-from components.topology import Topology
-from machines.health import PATCH_COMMAND, PATCH_SECONDS
+from model.gates import PATCH_COMMAND, PATCH_SECONDS
+from model.topology import Topology
 
 CUTOFF_HOURS = 1  # nothing new is begun in the window's last hour
 DELIVERY_SECONDS = 600  # how long a machine may take to accept the command

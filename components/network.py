@@ -9,7 +9,7 @@ import pulumi_aws as aws
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.policy_documents import assumed_by, policy
-from components.topology import ADMITTED, Role, Topology, Zone
+from model.topology import ADMITTED, Role, Topology, Zone
 
 # What machines reach without leaving AWS: the agent and its channels, keys, secrets, logs and metrics. ec2messages is
 # what the SSM agent of Debian's image still falls back to.

@@ -9,8 +9,8 @@ import pulumi_aws as aws
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.policy_documents import policy
-from components.rotation import Retention, in_rule_order
-from components.topology import ABANDONED_UPLOAD_DAYS, Topology
+from model.rotation import Retention, in_rule_order
+from model.topology import ABANDONED_UPLOAD_DAYS, Topology
 
 
 @dataclass(frozen=True)

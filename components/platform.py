@@ -18,10 +18,10 @@ from components.maintenance import Maintenance, MaintenanceArgs
 from components.network import Network, NetworkArgs
 from components.offsite import StorageKeys
 from components.status_page import StatusPage, StatusPageArgs
-from components.topology import Topology
 from components.tunnel import DatabaseTunnel, DatabaseTunnelArgs
 from components.vault import BackupVault, BackupVaultArgs
 from components.zone import Domain, DomainArgs
+from model.topology import Topology
 
 RUNBOOKS = {
     "coordinatorFailover": "docs/runbooks/coordinator-failover.md",

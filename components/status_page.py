@@ -11,10 +11,10 @@ from typing import cast
 import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from components.settings import Settings, Uptime, WebhookKey
 from components.tokens import digest, generated
-from components.topology import Topology
 from components.worker import Binding, EdgeWorker, EdgeWorkerArgs
+from model.settings import Settings, Uptime, WebhookKey
+from model.topology import Topology
 
 PLATFORM_NAME = "Backbuild"
 ADMIN_CALLS_A_MINUTE = 60  # by address, at one location: ample for a person, nothing for who tries tokens

@@ -11,7 +11,7 @@ import pulumi_cloudflare as cloudflare
 import pulumi_random as random
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from components.topology import Port, Topology
+from model.topology import Port, Topology
 
 TOKEN_BYTES = 32  # what cloudflared requires at least
 

@@ -12,8 +12,8 @@ import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.offsite import OffsiteCopy, OffsiteCopyArgs, StorageKeys, rule_id
-from components.rotation import Retention, in_rule_order
-from components.topology import ABANDONED_UPLOAD_DAYS, Topology
+from model.rotation import Retention, in_rule_order
+from model.topology import ABANDONED_UPLOAD_DAYS, Topology
 
 SECONDS_A_DAY = 86_400
 # R2 permission groups, by the ids that Cloudflare's API documents for "Workers R2 Storage Bucket Item Write".

@@ -10,8 +10,8 @@ from typing import Any
 import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from components.settings import Rollout
-from components.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, Module, fingerprint, modules_of
+from model.settings import Rollout
+from model.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, Module, fingerprint, modules_of
 
 Binding = cloudflare.WorkerVersionBindingArgsDict
 

@@ -9,7 +9,7 @@ import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.activation import active
-from components.settings import Mail
+from model.settings import Mail
 
 # Who may issue for the domain: the authorities that Cloudflare orders from.
 # https://developers.cloudflare.com/ssl/reference/certificate-authorities/

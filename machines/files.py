@@ -16,7 +16,9 @@ from pathlib import Path
 
 import jinja2
 
-from components.topology import (
+from machines.comments import without_comments
+from model import gates, metrics
+from model.topology import (
     APPLICATION_ROLE,
     DATABASE_NAME,
     POSTGRES_MAJOR,
@@ -26,8 +28,6 @@ from components.topology import (
     Role,
     Topology,
 )
-from machines import health, metrics
-from machines.comments import without_comments
 
 TEMPLATES = Path(__file__).parent / "templates"
 DATA_DIRECTORY = "/var/lib/backbuild"
@@ -125,7 +125,7 @@ def _values(topology: Topology, member: Member) -> dict[str, object]:
         "member": member,
         "port": Port,
         "metrics": metrics,
-        "health": health,
+        "gates": gates,
         "database": database,
         "gateway": member.role is Role.GATEWAY,
         "packages": sorted({*_EVERYWHERE, *_SERVING[member.role], *_BESIDES[member.role]}),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import gzip
 
-from components.topology import Member, Topology
 from machines.files import environment, files_for
+from model.topology import Member, Topology
 
 LIMIT_BYTES = 16_384
 """EC2's limit for user data, before base64."""

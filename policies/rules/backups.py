@@ -197,7 +197,7 @@ def _endpoint(copy: Copy) -> str:
     over=primaries,
     promises=("BAK-3",),
     controls=BACKUP,
-    remedy="let every machine's pgbackrest.conf name the same bucket (components/topology.py: buckets)",
+    remedy="let every machine's pgbackrest.conf name the same bucket (model/topology.py: buckets)",
 )
 def one_repository(graph: Graph, copy: Copy) -> str | None:
     """Groups are restored together; what lies apart is not replicated by the one notification."""

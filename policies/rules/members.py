@@ -33,7 +33,7 @@ PEER = re.compile(r"(?P<name>[^=,]+)=https?://(?P<address>[0-9.]+):\d+")
     over=groups,
     promises=("RED-2",),
     controls=REDUNDANCY,
-    remedy="give each member a subnet of another zone (components/topology.py places consecutive members apart)",
+    remedy="give each member a subnet of another zone (model/topology.py places consecutive members apart)",
 )
 def members_over_zones(graph: Graph, group: Group) -> str | None:
     """A zone is what fails as a whole: power, cooling, network. Members that share one fail together."""

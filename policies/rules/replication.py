@@ -58,7 +58,7 @@ def commits_are_synchronous(_: Graph, machine: Machine) -> str | None:
     over=database_machines,
     promises=("RED-3",),
     controls=FAILOVER,
-    remedy="set synchronous_mode_strict for groups of three and more (Group.strict in components/topology.py)",
+    remedy="set synchronous_mode_strict for groups of three and more (Group.strict in model/topology.py)",
 )
 def commits_wait(graph: Graph, machine: Machine) -> str | None:
     """Without strict mode the last standby's absence turns every commit into one that the leader's loss takes away."""

@@ -11,9 +11,9 @@ import pytest
 
 from backups.rotation_table import markdown
 from backups.stack import topology_of as shipped
-from components.worker_modules import PROJECT
 from console.errors import InputError
-from tests.components.stacks import topology_of
+from model.worker_modules import PROJECT
+from tests.model.stacks import topology_of
 
 from .conftest import Run
 

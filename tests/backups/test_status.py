@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from backups import client
 from backups.judgement import NOTES
 from backups.shown import size
-from components.worker_modules import WORKERS
+from model.worker_modules import WORKERS
 from tests.console.terminal import PIPE, printed
 
 from .conftest import TOKEN, Ran, Run, Server

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from backups.report import Report
-from tests.components.stacks import topology_of
+from tests.model.stacks import topology_of
 from tests.workers.workerd import Host
 
 from .conftest import TOKEN, Run

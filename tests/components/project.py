@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from tests.components.stacks import ROOT, configured
+from tests.model.stacks import ROOT, configured
 
 Resource = dict[str, Any]
 PARTS = ("components", "machines", "workers")

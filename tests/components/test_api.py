@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from components.worker_modules import modules_of
+from model.worker_modules import modules_of
 from tests.components.project import Deployed, Project, changes, opened
-from tests.components.stacks import topology_of
+from tests.model.stacks import topology_of
 
 SCRIPT = 'import { greeting } from "../words.js";\nexport default { fetch: () => new Response(greeting) };\n'
 WORDS = 'export const greeting = "hello";\n'

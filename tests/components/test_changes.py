@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.components.project import Deployed, Project, changes
-from tests.components.stacks import topology_of
+from tests.model.stacks import topology_of
 
 COPIES = ("vault-primary", "vault-replica")
 RULES = {f"{kind}::{copy}" for kind in ("R2BucketLock", "R2BucketLifecycle") for copy in COPIES} | {

@@ -8,11 +8,11 @@ import json
 
 import pytest
 
-from components.settings import Tier, WebhookKey
 from components.status_page import digests, signing_generations
-from components.worker_modules import WORKERS
+from model.settings import Tier, WebhookKey
+from model.worker_modules import WORKERS
 from tests.components.project import Deployed, short
-from tests.components.stacks import topology_of
+from tests.model.stacks import topology_of
 
 BACKUP_WORKERS = {f"backups-{purpose}" for purpose in ("replicate", "verify", "age-out", "watch", "report")}
 OFFSITE_KEYS = {"OFFSITE_ACCESS_KEY_ID", "OFFSITE_SECRET_ACCESS_KEY"}

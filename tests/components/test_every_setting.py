@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from components.settings import Settings
+from model.settings import Settings
 from tests.components.every_setting import Case, cases, changes_of, leaves, packed
 from tests.components.planning import plan
-from tests.components.stacks import settings_of
+from tests.model.stacks import settings_of
 
 STACKS = ("staging", "prod")
 GROUPS = [(stack, number, group) for stack in STACKS for number, group in enumerate(packed(stack))]

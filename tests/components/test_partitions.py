@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from components.partitions import partition_of, refusal_of
+from model.partitions import partition_of, refusal_of
 from policies.mutation.trial import firing
 from policies.sources import from_export
 from tests.components.project import Deployed, Project

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from components.network import INTERFACE_ENDPOINTS
-from components.topology import ADMITTED, Role
+from model.topology import ADMITTED, Role
 from tests.components.project import Deployed, short
-from tests.components.stacks import ROOT, topology_of
+from tests.model.stacks import ROOT, topology_of
 
 PLAINTEXT = "plaintext"
 PLATFORM = "Platform::platform"

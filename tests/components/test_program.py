@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 from sandbox.engine import project
-from tests.components.stacks import ROOT
+from tests.components.project import Project
+from tests.model.stacks import REMOVED, ROOT
 
 # As the Automation API runs a program: the configuration is in the SDK, and nothing is in the environment.
 PROGRAM = """
@@ -44,3 +45,14 @@ def test_the_configuration_is_found_in_the_sdk_when_the_environment_has_none() -
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.split() == ["backbuild.dev"]
+
+
+def test_bad_configuration_ends_a_preview_before_anything_is_registered(project: Project):
+    project.configure("bad", {"contact": REMOVED, "database.consensus.members": 4, "protect": False}, like="prod")
+    told = project.run("preview", "bad", "--json", code=2)
+    assert [step["urn"].rsplit("::", 2)[1] for step in told["steps"]] == ["pulumi:pulumi:Stack"]
+    (error,) = told["errors"]
+    for key in ("contact", "database.consensus.members", "protect"):
+        assert f"\n  backbuild:{key}: " in error["message"]
+    assert "(Pulumi.bad.yaml) has 3 problems" in error["message"]
+    assert not (project.home / "bad" / "state.json").exists()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.settings import Rollout
 from components.worker import shares
-from components.worker_modules import WORKERS, Module, ModuleError, application_of, fingerprint, modules_of
+from model.settings import Rollout
+from model.worker_modules import WORKERS, Module, ModuleError, application_of, fingerprint, modules_of
 
 STABLE = "01234567-89ab-cdef-0123-456789abcdef"
 MODULES = st.lists(

@@ -18,7 +18,7 @@ DOCUMENTS = sorted(
     path for path in REPOSITORY.rglob("*.md") if not SKIPPED.intersection(path.relative_to(REPOSITORY).parts)
 )
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-# A path in the prose: in the repository, with a folder and a suffix, such as `components/settings.py`.
+# A path in the prose: in the repository, with a folder and a suffix, such as `model/settings.py`.
 ROOMS = "components|machines|workers|policies|drills|sandbox|tests|docs|benchmarks|bin"
 MENTION = re.compile(rf"(?<![\w./*-])((?:{ROOMS})/[\w./-]+\.(?:py|md|js|sql|yaml|yml|toml|svg|json))\b")
 SANDBOX = re.compile(r"python -m sandbox +([^`\n|#]+)")

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from components.settings import Settings
+from model.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from components import configuration
-from components.topology import Group, Member, Topology
 from machines.files import files_for
+from model import configuration
+from model.topology import Group, Member, Topology
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 import yaml
 
-from components.topology import Group, Member, Role, Topology
+from model.topology import Group, Member, Role, Topology
 from tests.machines.stacks import contents, members, stack
 
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from components.topology import Role, Topology
-from machines import health, metrics
 from machines.files import files_for
+from model import gates, metrics
+from model.topology import Role, Topology
 from tests.machines.stacks import contents, member, members, stack
 
 PROD = stack("prod")
@@ -113,8 +113,8 @@ def test_no_file_gives_a_secret_a_value():
 
 
 def test_the_gate_answers_before_the_agent_ends_it():
-    program, option, seconds = health.GATE_COMMAND.split()
+    program, option, seconds = gates.GATE_COMMAND.split()
     assert option == "--wait"
-    assert int(seconds) < health.GATE_SECONDS
+    assert int(seconds) < gates.GATE_SECONDS
     for _, one in members(PROD):
         assert program in contents(PROD, one)

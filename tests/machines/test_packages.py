@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.topology import Member
 from machines.files import files_for
+from model.topology import Member
 from tests.machines.stacks import contents, member, members, stack
 
 PROD = stack("prod")

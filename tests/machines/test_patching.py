@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from components.topology import Role
-from machines import health
+from model import gates
+from model.topology import Role
 from tests.machines.stacks import contents, member, members, stack
 
 PROD = stack("prod")
@@ -31,7 +31,7 @@ class Machine:
         files = contents(PROD, member(PROD, self.name))
         for path in ("repositories", "standing-in"):
             self._write(f"lib/{path}", files[f"/usr/local/lib/backbuild/{path}"])
-        script = files[health.PATCH_COMMAND]
+        script = files[gates.PATCH_COMMAND]
         for there, here in (
             ("/etc/default/backbuild", f"{self.folder}/default"),
             ("/usr/local/lib/backbuild/", f"{self.folder}/lib/"),

@@ -8,10 +8,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.topology import Topology
 from machines import user_data
 from machines.files import files_for
 from machines.user_data import UserDataTooLargeError, render
+from model.topology import Topology
 from tests.machines.stacks import member, members, stack
 
 TOPOLOGIES = st.builds(

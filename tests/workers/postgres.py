@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pytest
 
-from components.topology import APPLICATION_ROLE, DATABASE_NAME
+from model.topology import APPLICATION_ROLE, DATABASE_NAME
 from tests.machines.stacks import contents, member, stack
 from tests.patience import GENEROUS, attempts
 

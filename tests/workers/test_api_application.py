@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS
+from model.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS
 
 from .stubs import WELL, Postgres
 from .workerd import Host, modules

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, WORKERS, modules_of
+from model.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, WORKERS, modules_of
 from tests.patience import GENEROUS
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from components.configuration import ConfigurationError, Problem, load
-from components.settings import Settings
-from components.topology import Topology
+from model.configuration import ConfigurationError, Problem, load
+from model.settings import Settings
+from model.topology import Topology
 
 ROOT = Path(__file__).parents[2]
 REMOVED = object()

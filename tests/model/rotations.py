@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from components.rotation import Retention, retention_of
-from components.settings import Rotation
+from model.rotation import Retention, retention_of
+from model.settings import Rotation
 
 GROUPS = ["coordinator", "worker-1", "worker-11"]  # one's name begins as another's
 

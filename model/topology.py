@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from components.partitions import partition_of
-from components.rotation import Retention, binding_of, retention_of
-from components.settings import Settings
+from model.partitions import partition_of
+from model.rotation import Retention, binding_of, retention_of
+from model.settings import Settings
 
 # A member's address is its zone's data subnet + FIRST_HOST + SLOTS_PER_GROUP * the group's ordinal + its index, so that
 # adding a worker group moves nobody. 64 worker groups and the three before them end at host 16 + 67 * 8 = 552 of 4,091.

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from components.configuration import DAYS_A_MONTH, DAYS_A_YEAR
-from components.settings import Backups, Rotation
+from model.configuration import DAYS_A_MONTH, DAYS_A_YEAR
+from model.settings import Backups, Rotation
 
 # The age-out Worker deletes what is no longer needed; a bucket's own rule knows prefixes and ages, but not which backup
 # needs which, so it may only come when nothing of that age can be needed any more. How old that may be, with a full

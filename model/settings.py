@@ -1,6 +1,6 @@
 """What an operator may choose: the vocabulary of the stack's configuration, as frozen types.
 
-`components.configuration.load` turns `pulumi config` into a `Settings`; nothing later in the program validates again.
+`model.configuration.load` turns `pulumi config` into a `Settings`; nothing later in the program validates again.
 Every field carries what the operator reads in an error: its meaning, its unit and its bounds.
 """
 
@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from components.partitions import refusal_of
+from model.partitions import refusal_of
 
 
 class Tier(StrEnum):

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.topology import ADMITTED, FIRST_HOST, SLOTS_PER_GROUP, Group, Port, Role, Topology
-from tests.components.rotations import rotation_changes
-from tests.components.stacks import topology_of
+from model.topology import ADMITTED, FIRST_HOST, SLOTS_PER_GROUP, Group, Port, Role, Topology
+from tests.model.rotations import rotation_changes
+from tests.model.stacks import topology_of
 
 ZONES = st.permutations([f"eu-central-1{letter}" for letter in "abcdef"]).map(lambda zones: zones[:3])
 NETWORKS = st.integers(16, 18).flatmap(

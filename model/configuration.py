@@ -16,9 +16,9 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from components.partitions import partition_of
-from components.settings import Settings, Tier
-from components.worker_modules import ModuleError, application_of
+from model.partitions import partition_of
+from model.settings import Settings, Tier
+from model.worker_modules import ModuleError, application_of
 
 NAMESPACE = "backbuild"
 # https://developers.cloudflare.com/workers/platform/limits/

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from components.configuration import STATUS_COMPONENTS, ConfigurationError, load
-from components.settings import Tier
-from components.worker_modules import WORKERS
-from tests.components.project import Project
-from tests.components.stacks import REMOVED, problems_of, settings_of, texts
+from model.configuration import STATUS_COMPONENTS, ConfigurationError, load
+from model.settings import Tier
+from model.worker_modules import WORKERS
+from tests.model.stacks import REMOVED, problems_of, settings_of, texts
 
 # (stack, what is changed, the key that the error must carry, what it must say is allowed)
 BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
@@ -358,17 +357,6 @@ def test_what_the_providers_read_is_left_to_them():
 @pytest.mark.parametrize("groups", [1, 64])
 def test_worker_groups_reach_from_1_to_64(groups: int):
     assert settings_of("prod", {"database.workers.groups": groups}).database.workers.groups == groups
-
-
-def test_bad_configuration_ends_a_preview_before_anything_is_registered(project: Project):
-    project.configure("bad", {"contact": REMOVED, "database.consensus.members": 4, "protect": False}, like="prod")
-    told = project.run("preview", "bad", "--json", code=2)
-    assert [step["urn"].rsplit("::", 2)[1] for step in told["steps"]] == ["pulumi:pulumi:Stack"]
-    (error,) = told["errors"]
-    for key in ("contact", "database.consensus.members", "protect"):
-        assert f"\n  backbuild:{key}: " in error["message"]
-    assert "(Pulumi.bad.yaml) has 3 problems" in error["message"]
-    assert not (project.home / "bad" / "state.json").exists()
 
 
 def test_the_status_pages_own_components_are_known():

@@ -61,7 +61,7 @@ def preview(project: Path, stack: str, *options: str) -> Run:
 
 def platform(folder: Path, stack: str, worker_groups: int | None = None) -> Path:
     """The platform's project in `folder`, its stack changed to so many worker groups."""
-    for shared in ("__main__.py", "components", "machines", "workers", "Pulumi.yaml"):
+    for shared in ("__main__.py", "model", "components", "machines", "workers", "Pulumi.yaml"):
         (folder / shared).symlink_to(PROJECT / shared)
     configuration = cast("dict[str, Any]", yaml.safe_load((PROJECT / f"Pulumi.{stack}.yaml").read_text()))
     if worker_groups is not None:

@@ -17,7 +17,7 @@ from sandbox.official.cli import Cli
 
 NAMES: Final = tuple(f"the policy packs on {stack}" for stack in STACKS)
 FILES: Final = ("Pulumi.yaml", "Pulumi.prod.yaml", "Pulumi.staging.yaml", "__main__.py", "promises.toml")
-FOLDERS: Final = ("components", "machines", "workers", "policies", "console")
+FOLDERS: Final = ("model", "components", "machines", "workers", "policies", "console")
 PATRONI: Final = "machines/templates/database/etc/backbuild/patroni.yml"
 
 Edit = Callable[[Path], None]

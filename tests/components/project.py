@@ -18,7 +18,7 @@ import yaml
 from tests.model.stacks import ROOT, configured
 
 Resource = dict[str, Any]
-PARTS = ("components", "machines", "workers")
+PARTS = ("model", "components", "machines", "workers")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from sandbox.clouds.server import OpenClouds, serve
 from sandbox.conformance.compare import Document, shown
 from sandbox.conformance.recorder import Calls, recorded
-from sandbox.engine import operations, project, urns
+from sandbox.engine import operations, project, secrets, urns
 from sandbox.engine.operations import Result
 from sandbox.engine.plan import Plan
 from sandbox.engine.transfer import export_state, replace_state
@@ -130,7 +130,7 @@ class Official:
         project_folder = self.folder / "pulumi"
         shutil.rmtree(project_folder, ignore_errors=True)
         ports = self._open.enter_context(serve(self._open.enter_context(self._clouds(workspace.store))))
-        environment = self._open.enter_context(attached(workspace.home, ports))
+        environment = self._open.enter_context(attached(secrets.passphrase(workspace.home, create=True), ports))
         settings = project.load(self.folder, self._stack)
         # `--event-log` is a debugging option, which the CLI accepts only with this variable.
         environment = {**environment, "PULUMI_DEBUG_COMMANDS": "true"}

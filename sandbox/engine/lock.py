@@ -16,7 +16,10 @@ from sandbox.engine.errors import EngineError
 
 @contextmanager
 def hold(path: Path, command: str) -> Generator[None]:
-    """Hold the lock for the length of the block; if another process does, an `EngineError` says which."""
+    """Hold the lock for the length of the block; if another process does, an `EngineError` says which.
+
+    A child that is started with `close_fds=False` inherits the lock, and holds it until it has ended, too.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         try:
@@ -28,6 +31,7 @@ def hold(path: Path, command: str) -> Generator[None]:
         since = datetime.now(UTC).isoformat(timespec="seconds")
         file.write(json.dumps({"pid": os.getpid(), "command": command, "user": _user(), "since": since}))
         file.flush()
+        os.set_inheritable(file.fileno(), True)
         yield
 
 

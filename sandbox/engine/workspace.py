@@ -51,11 +51,12 @@ class Workspace:
         return self.folder / "official"
 
     def demand_state(self) -> None:
-        """Refuse a state that lags behind, because an update under the official CLI was interrupted."""
+        """Refuse a state that lags behind, because an update under the official CLI runs or was interrupted."""
         if self.official.exists():
             raise EngineError(
-                f"the last update under the Pulumi CLI was interrupted and its state is still in {self.official}; "
-                f"run `up --stack {self.stack} --engine pulumi` (`make up ENGINE=pulumi`) to take it over"
+                f"an update under the Pulumi CLI is running or was interrupted, and the stack's state is in "
+                f"{self.official}; wait for its end, or run `up --stack {self.stack} --engine pulumi` "
+                "(`make up ENGINE=pulumi`) to take the state over"
             )
 
     def locked(self, command: str) -> AbstractContextManager[None]:
@@ -64,7 +65,9 @@ class Workspace:
 
     @contextmanager
     def open(self, *, readonly: bool = False) -> Generator[State]:
-        """The state, from its file; a `readonly` one never writes."""
+        """The state, from its file; a `readonly` one never writes, and is refused while it lags behind."""
+        if readonly:
+            self.demand_state()
         with State(self.state, lambda: secrets.passphrase(self.home, create=not readonly), readonly=readonly) as state:
             yield state
 

@@ -13,9 +13,10 @@ import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_urlsafe
 
 from sandbox.clouds.server import OpenClouds, serve
-from sandbox.engine import project
+from sandbox.engine import project, secrets
 from sandbox.engine.analyzers import packs_of
 from sandbox.engine.project import Project
 from sandbox.engine.transfer import replace_state
@@ -56,7 +57,7 @@ def recover(cli: Cli, settings: Project, workspace: Workspace) -> None:
     if not workspace.official.exists():
         return
     print("The last update under the Pulumi CLI was interrupted; its state is taken over first.", file=sys.stderr)
-    with attached(workspace.home, {}) as environment:
+    with attached(secrets.passphrase(workspace.home, create=True), {}) as environment:
         _hand_back(OfficialStack.reopen(cli, workspace.official, settings.stack, environment), settings, workspace)
 
 
@@ -67,9 +68,16 @@ def _opened(
     with (
         clouds(workspace.store, readonly=readonly) as opened,
         serve(opened) as ports,
-        attached(workspace.home, ports) as environment,
+        attached(_passphrase(workspace, readonly=readonly), ports) as environment,
     ):
         yield _made(cli, folder, settings, workspace, environment)
+
+
+def _passphrase(workspace: Workspace, *, readonly: bool) -> str:
+    """The sandbox's passphrase; for a preview of a stack that has no state yet, one that is stored nowhere."""
+    if readonly and not workspace.state.exists():
+        return token_urlsafe()
+    return secrets.passphrase(workspace.home, create=not readonly)
 
 
 def _made(

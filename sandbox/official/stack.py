@@ -17,7 +17,6 @@ from typing import Any, Self
 
 import yaml
 
-from sandbox.engine import secrets
 from sandbox.engine.project import Project
 from sandbox.official import language
 from sandbox.official.cli import Cli
@@ -71,7 +70,13 @@ class OfficialStack:
         """Start a `pulumi` command on this stack; `options` are those of `subprocess.Popen`."""
         command = [self.cli.command, *words, "--stack", self.stack, "--non-interactive"]
         return subprocess.Popen(
-            command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, text=True, **options
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            close_fds=False,  # inherits the stack's lock: a CLI that outlives this process still holds it
+            **options,
         )
 
     def load(self, document: Document) -> None:
@@ -106,18 +111,17 @@ def _own(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def attached(home: Path, ports: Mapping[str, int]) -> Generator[dict[str, str]]:
+def attached(passphrase: str, ports: Mapping[str, int]) -> Generator[dict[str, str]]:
     """Serve the language host until the block ends; yields the environment that attaches a CLI to it.
 
-    `ports` holds the ports of the simulated clouds, by package. Secrets are encrypted with the sandbox's passphrase,
-    stored in `home`, unless the operator's environment names another passphrase.
+    `ports` holds the ports of the simulated clouds, by package. The CLI encrypts secrets with `passphrase`.
     """
     with language.serve() as port:
         yield {
             **os.environ,
             **attachment(ports),
             "PULUMI_DEBUG_LANGUAGES": f"python:{port}",
-            "PULUMI_CONFIG_PASSPHRASE": secrets.passphrase(home, create=True),
+            "PULUMI_CONFIG_PASSPHRASE": passphrase,
         }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,8 @@ import pytest
 from sandbox.conformance.things import open_clouds
 from sandbox.engine import project
 from sandbox.engine.errors import EngineError
-from sandbox.engine.operations import up
-from sandbox.engine.transfer import import_state
+from sandbox.engine.operations import preview, up
+from sandbox.engine.transfer import export_state, import_state
 from sandbox.engine.watch import Silent
 from sandbox.engine.workspace import find as find_workspace
 from sandbox.official import cli, runs
@@ -83,6 +85,16 @@ def test_an_import_does_not_pass_over_the_state_of_a_cut_off_update(root: Path) 
         import_state(root, "dev", '{"version": 3, "deployment": {}}')
 
 
+def test_readers_do_not_pass_over_the_state_of_a_cut_off_update(root: Path) -> None:
+    find_workspace(root, "dev").official.mkdir(parents=True)
+    for read in (
+        lambda: preview(root, "dev", open_clouds, Silent()),
+        lambda: export_state(root, "dev", show_secrets=False),
+    ):
+        with pytest.raises(EngineError, match=r"interrupted.*`up --stack dev --engine pulumi`"):
+            read()
+
+
 # A CLI that does as much as the beginning and the end of an update need.
 STUB = """#!/bin/sh
 [ "$1" = version ] && echo v{version}
@@ -131,3 +143,21 @@ def test_a_cli_that_is_killed_is_named_and_its_state_is_handed_back(
     assert update_under(path, root, on_up="kill -9 $$") == 1
     assert "the Pulumi CLI was killed by signal 9" in capsys.readouterr().err
     assert not find_workspace(root, "dev").official.exists()
+
+
+def test_a_cli_that_outlives_its_run_still_holds_the_lock(path: Path, root: Path, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    assert update_under(path, root, on_up=f"/bin/sleep 600 >/dev/null 2>&1 & echo $! > {pid}") == 0
+    try:
+        with pytest.raises(EngineError, match="the stack is locked by `up --engine pulumi`"):
+            up(root, "dev", open_clouds, Silent(), planned=None)
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def test_a_preview_of_a_new_stack_writes_nothing(path: Path, root: Path) -> None:
+    install(path, f"v{cli.pinned()}")
+    before = sorted(root.rglob("*"))
+    (path / "pulumi").write_text(STUB.format(version=cli.pinned(), on_import="true", on_up="true"))
+    assert runs.preview(root, "dev", open_clouds, policies=False, json=False, diff=False) == 0
+    assert sorted(root.rglob("*")) == before

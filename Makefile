@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Debian packages that the tests need.
 DEBIAN := shellcheck chromium postgresql pgbackrest haproxy faketime
 PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile
-CODE := __main__.py model machines components policies sandbox status backups console benchmarks tests
+CODE := __main__.py model machines components policies sandbox status backups console harness drills benchmarks tests
 
 .DEFAULT_GOAL := help
 .PHONY: help install up preview pulumi conformance test test-under-load lint format picture benchmark page outages injections rotations mutation evidence \
@@ -71,16 +71,16 @@ benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure planning, policies, status page 
 	$(PYTHON) -m benchmarks.backups
 
 page: $(DEVELOPMENT) $(WORKERS) ## Serve the status page at http://127.0.0.1:8787/, and simulate outages on it
-	@$(PYTHON) -m tests.workers.look
+	@$(PYTHON) -m harness.look
 
 injections: $(DEVELOPMENT) $(WORKERS) ## Inject 200 faults into backups, and check that each is found, named and repaired
-	$(PYTHON) -m tests.workers.injections --count 200
+	$(PYTHON) -m drills.injections --count 200
 
 rotations: $(DEVELOPMENT) $(WORKERS) ## Simulate 400 days of backups, and compare each day with the documented rotation
-	$(PYTHON) -m tests.workers.rotations --days 400
+	$(PYTHON) -m drills.rotations --days 400
 
 outages: $(DEVELOPMENT) $(WORKERS) ## Simulate a thousand random outages, and check notifications and counted minutes
-	$(PYTHON) -m tests.workers.outages --outages 1000
+	$(PYTHON) -m drills.outages --outages 1000
 
 mutation: $(RUNTIME) ## Weaken production in every listed way, and check that the expected rule fails
 	@$(PYTHON) -m policies.mutation

@@ -19,9 +19,9 @@ from typing import Any
 
 from benchmarks.sink import Sink
 from components.keys import public_key
-from tests.workers.backup_manifests import PASSWORD, sealed
-from tests.workers.backup_world import GROUP, ROTATION, START, stamp
-from tests.workers.workerd import Host
+from harness.backup_manifests import PASSWORD, sealed
+from harness.backup_world import GROUP, ROTATION, START, stamp
+from harness.workerd import Host
 
 MIB = 512
 TARGET_MIB_S, TARGET_MEMORY_MIB, TARGET_SECONDS = 60, 128, 300

@@ -13,10 +13,10 @@ import json
 import statistics
 import time
 
-from tests.workers.page_fixtures import announcements
-from tests.workers.status_fixtures import MINUTE, Status
-from tests.workers.workerd import Host
-from tests.workers.world import COMPONENTS, World, start_status
+from harness.status import MINUTE, Status
+from harness.status_rows import announcements
+from harness.status_world import COMPONENTS, World, start_status
+from harness.workerd import Host
 
 ADDED = 14
 DAYS = 90

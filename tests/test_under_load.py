@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import GENEROUS, until
+from harness.patience import GENEROUS, until
 
 SCRIPT = Path(__file__).parents[1] / "bin" / "under-load"
 

@@ -24,7 +24,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 # What stands here is judged, judges or proves, committed or not; evidence and states may lie elsewhere in the project.
 SOURCES: Final = (
     "__main__.py", "Pulumi*.yaml", "promises.toml", "model", "components", "machines", "workers", "status", "backups",
-    "policies", "console", "sandbox", "tests", "docs/drills",
+    "policies", "console", "sandbox", "harness", "drills", "tests", "docs/drills",
 )  # fmt: skip
 UNPROVEN: Final = "not yet proven"
 TOOLS: Final = ("pulumi", "pulumi-aws", "pulumi-cloudflare", "pulumi-random", "compliance-trestle")

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from backups.report import Report
+from harness.workerd import Host
 from tests.model.stacks import topology_of
-from tests.workers.workerd import Host
 
 from .conftest import TOKEN, Run
 from .reports import ago

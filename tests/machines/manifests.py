@@ -31,9 +31,9 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
-from tests.machines.stacks import ROOT, contents, member, stack
-from tests.patience import GENEROUS
-from tests.quiet import Quiet
+from harness.patience import GENEROUS
+from harness.quiet import Quiet
+from harness.stacks import ROOT, contents, member, stack
 
 BUCKET = "backbuild-staging-backups"
 GROUP = "worker-1"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.machines.stacks import contents, member, stack
+from harness.stacks import contents, member, stack
 
 SCRIPT = "/usr/local/sbin/backbuild-data-volume"
 ID = "vol-0123456789abcdef0"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 import yaml
 
+from harness.stacks import contents, members, stack
 from model.topology import Group, Member, Role, Topology
-from tests.machines.stacks import contents, members, stack
 
 
 @dataclass(frozen=True)

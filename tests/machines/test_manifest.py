@@ -16,6 +16,8 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 
 from components.keys import public_key
+from harness.patience import GENEROUS
+from harness.stacks import ROOT, contents, member, stack
 from tests.machines.manifests import (
     GROUP,
     HOUR,
@@ -29,8 +31,6 @@ from tests.machines.manifests import (
     place,
     tampered,
 )
-from tests.machines.stacks import ROOT, contents, member, stack
-from tests.patience import GENEROUS
 
 CHANGING = ("backup.info", "backup.info.copy", "archive.info", "archive.info.copy")
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from harness.stacks import contents, member, members, stack
 from machines.files import files_for
 from model import gates, metrics
 from model.topology import Role, Topology
-from tests.machines.stacks import contents, member, members, stack
 
 PROD = stack("prod")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.stacks import contents, member, members, stack
 from machines.files import files_for
 from model.topology import Member
-from tests.machines.stacks import contents, member, members, stack
 
 PROD = stack("prod")
 # Command or Python module to the package of Debian 13 that brings it. What is essential or of priority `required` there

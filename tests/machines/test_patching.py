@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.stacks import contents, member, members, stack
 from model import gates
 from model.topology import Role
-from tests.machines.stacks import contents, member, members, stack
 
 PROD = stack("prod")
 REBOOT = 194  # what asks the SSM agent to reboot the machine and to run the command again

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.patience import GENEROUS
+from harness.stacks import contents, member, stack
 from machines.files import File, files_for
-from tests.machines.stacks import contents, member, stack
-from tests.patience import GENEROUS
 
 PROD = stack("prod")
 ONE_OF_EACH = ("consensus-0", "coordinator-0", "worker-1-0", "gateway-0")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.stacks import member, stack
 from machines.user_data import cloud_config
-from tests.machines.stacks import member, stack
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 MACHINES = [

@@ -8,11 +8,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.stacks import member, members, stack
 from machines import user_data
 from machines.files import files_for
 from machines.user_data import UserDataTooLargeError, render
 from model.topology import Topology
-from tests.machines.stacks import member, members, stack
 
 TOPOLOGIES = st.builds(
     lambda name, voters, coordinators, groups, workers, gateways: stack(

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+ROOMS = ("tests", "harness", "drills")
 STARTS = {"Popen", "launch"}
 """A process that runs while the test goes on, and Playwright's browser. `subprocess.run` waits for a checker's end."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -17,7 +18,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 @dataclass(frozen=True)
 class Module:
-    """A file of the tests: what it defines at its top, and what it imports from other tests."""
+    """A file of the tests, or of what they use: what it defines at its top, and what it imports from such files."""
 
     path: Path
     defined: dict[str, Definition]
@@ -55,10 +56,10 @@ def arguments(tree: ast.AST, mark: str) -> Iterator[str]:
 
 
 def source_of(path: Path, node: ast.ImportFrom) -> Path | None:
-    """The file below tests/ that is imported from."""
+    """The file of the tests, or of what they use, that is imported from."""
     folder = path.parents[node.level - 1] if node.level else ROOT
     found = folder.joinpath(*(node.module or "").split(".")).with_suffix(".py")
-    return found if found.is_file() and found.is_relative_to(ROOT / "tests") else None
+    return found if found.is_file() and any(found.is_relative_to(ROOT / room) for room in ROOMS) else None
 
 
 def starts_programs(path: Path) -> bool:

@@ -14,8 +14,8 @@ import pytest
 from google.protobuf import empty_pb2, json_format
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 
+from harness.patience import GENEROUS
 from policies.packs import PACKS, VERSION, rules_of
-from tests.patience import GENEROUS
 
 from .graphs import PREFIX
 from .project import ROOT

@@ -170,7 +170,7 @@ def test_the_comment_says_that_a_request_changes_what_judges_it(tmp_path: Path) 
     [
         *("components/x.py", "machines/templates/x", "__main__.py", "Pulumi.yaml", "Pulumi.prod.yaml", "status/cli.py"),
         *("backups/x.py", "json.py", "yaml/__init__.py", ".venv/bin/python", "sitecustomize.py", "workers/x.py"),
-        *("tests/__init__.py", "pyproject.toml", "docs.py", "model/settings.py"),
+        *("tests/__init__.py", "pyproject.toml", "docs.py", "model/settings.py", "harness/patience.py"),
     ],
 )
 def test_the_comment_says_that_a_request_changes_what_runs_while_it_is_planned(tmp_path: Path, file: str) -> None:
@@ -180,7 +180,15 @@ def test_the_comment_says_that_a_request_changes_what_runs_while_it_is_planned(t
 
 
 @pytest.mark.parametrize(
-    "file", ["README.md", "docs/adr/0001-x.md", "tests/sandbox/test_x.py", "benchmarks/x.py", "workers/api/index.js"]
+    "file",
+    [
+        "README.md",
+        "docs/adr/0001-x.md",
+        "tests/sandbox/test_x.py",
+        "benchmarks/x.py",
+        "drills/x.py",
+        "workers/api/index.js",
+    ],
 )
 def test_what_neither_runs_nor_judges_needs_no_warning(tmp_path: Path, file: str) -> None:
     assert "It changes" not in body(commented(tmp_path, {"filename": file}))
@@ -188,7 +196,9 @@ def test_what_neither_runs_nor_judges_needs_no_warning(tmp_path: Path, file: str
 
 def test_every_file_of_the_project_that_a_plan_runs_is_warned_about(tmp_path: Path) -> None:
     rooms = [
-        path.name for path in ROOT.iterdir() if any(path.glob("*.py")) and path.name not in {"benchmarks", "tests"}
+        path.name
+        for path in ROOT.iterdir()
+        if any(path.glob("*.py")) and path.name not in {"benchmarks", "drills", "tests"}
     ]
     assert {"components", "policies", "sandbox"} <= {*rooms}
     text = body(commented(tmp_path, *({"filename": f"{room}/x.py"} for room in rooms)))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from harness.status import Status, at
+from harness.status_world import TOKEN, World, start_status
+from harness.workerd import Host
 from status.cli import main
-from tests.workers.status_fixtures import Status, at
-from tests.workers.workerd import Host
-from tests.workers.world import TOKEN, World, start_status
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
+from harness.patience import GENEROUS
+from harness.status import MINUTE, Status, at
+from harness.status_world import TOKEN
 from tests.console.terminal import PIPE, printed
-from tests.patience import GENEROUS
 from tests.workers.operators import HOUR
-from tests.workers.status_fixtures import MINUTE, Status, at
-from tests.workers.world import TOKEN
 
 from .conftest import Run
 

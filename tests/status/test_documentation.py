@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from harness.status import Status, at
 from status.cli import parser
-from tests.workers.status_fixtures import Status, at
 
 from .conftest import Run
 from .test_commands import DECLARE

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from console.errors import InputError
+from harness.patience import GENEROUS
 from status.uptime import bounds, count, differences, figures, parse, stamp, state
-from tests.patience import GENEROUS
 
 NODE = Path(sys.executable).with_name("node")  # its version is pinned; it has an SQLite of its own
 AGREEMENT = {

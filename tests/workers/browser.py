@@ -11,10 +11,9 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
-from tests.patience import GENEROUS
-
-from .status_fixtures import START, Status
-from .workerd import WORKERS
+from harness.patience import GENEROUS
+from harness.status import START, Status
+from harness.workerd import WORKERS
 
 SITE = "https://status.example"
 expect.set_options(timeout=GENEROUS * 1_000)

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
+from harness.offsite import Offsite
+from harness.status import Status
+from harness.status_world import World, start_status
+from harness.workerd import Host
+
 from .browser import Site, chromium
-from .offsite import Offsite
-from .status_fixtures import Status
 from .watch_fixtures import Outside, Watch
-from .workerd import Host
-from .world import World, start_status
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,8 @@ import subprocess
 from typing import Any, cast
 from xml.etree import ElementTree
 
-from tests.patience import GENEROUS
-
-from .workerd import WORKERS
+from harness.patience import GENEROUS
+from harness.workerd import WORKERS
 
 NOW = "2026-11-24T10:00:30.000Z"
 SVG = "{http://www.w3.org/2000/svg}"

@@ -4,8 +4,8 @@ import json
 import uuid
 from typing import Any
 
-from .status_fixtures import Status, at
-from .world import TOKEN
+from harness.status import Status, at
+from harness.status_world import TOKEN
 
 BEARER = {"authorization": f"Bearer {TOKEN}"}
 INCIDENT = {"title": "Slow logins", "impact": "minor", "components": ["database"], "body": "We are looking."}

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.patience import GENEROUS
+from harness.patience import GENEROUS
+from harness.workerd import Host
 
 from .stubs import HEALTHY, REPLICATED, WELCOME, WELL, Postgres, answer, authentication, complete, error, message, ready
-from .workerd import Host
 
 STANZAS = ("coordinator", "worker-1")
 NOW = "2026-11-24T10:00:00Z"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from harness.workerd import Host, modules
 from model.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS
 
 from .stubs import WELL, Postgres
-from .workerd import Host, modules
 
 MAIN = "application/shop/index.js"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.patience import GENEROUS
+from harness.patience import GENEROUS
+from harness.workerd import Host
 
 from .test_api import NOW, later
-from .workerd import Host
 
 INDEX = "hourly/backup/coordinator/backup.info"
 API: dict[str, Any] = {

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.patience import GENEROUS, until
+from harness.patience import GENEROUS, until
+from harness.postgres import Pair, running
+from harness.workerd import Host
 
-from .postgres import Pair, running
 from .test_api import later, start
-from .workerd import Host
 
 UNKNOWN = {
     "status": "unknown",

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from .backup_world import GROUP, ROTATION, STORES, Machine, Run, World
-from .offsite import Offsite
-from .rotations import SMALL, play
-from .workerd import Host
+from drills.rotations import SMALL, play
+from harness.backup_world import GROUP, ROTATION, STORES, Machine, Run, World
+from harness.offsite import Offsite
+from harness.workerd import Host
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """One injection of each kind; `make injections` plays 200."""
 
-from .injections import play
-from .offsite import Offsite
-from .workerd import Host
+from drills.injections import play
+from harness.offsite import Offsite
+from harness.workerd import Host
 
 
 def test_each_is_found_named_and_put_right(host: Host, offsite: Offsite) -> None:

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .backup_manifests import KEY, PASSWORD, RUN, Reader, manifest_of, object_of, sealed
-from .workerd import WORKERS
+from harness.backup_manifests import KEY, PASSWORD, RUN, Reader, manifest_of, object_of, sealed
+from harness.workerd import WORKERS
 
 SCHEMA = json.loads((Path(WORKERS).parent / "docs/schemas/backup-manifest.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker())

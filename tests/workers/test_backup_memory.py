@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from .backup_manifests import sealed
-from .backup_world import GROUP, STORES, Machine, Run, World
-from .offsite import Offsite
-from .workerd import Host
+from harness.backup_manifests import sealed
+from harness.backup_world import GROUP, STORES, Machine, Run, World
+from harness.offsite import Offsite
+from harness.workerd import Host
 
 
 @pytest.fixture

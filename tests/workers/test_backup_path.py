@@ -4,9 +4,9 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from .backup_world import GROUP, STORES, TOKEN, Machine, Run, World
-from .offsite import Offsite
-from .workerd import Host
+from harness.backup_world import GROUP, STORES, TOKEN, Machine, Run, World
+from harness.offsite import Offsite
+from harness.workerd import Host
 
 HOURS = 4
 

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.machines.stacks import contents, member, stack
-
-from .backup_world import GROUP
-from .postgres import programs, unprivileged
-from .repository import Folder, Repository, repository
+from harness.backup_world import GROUP
+from harness.postgres import programs, unprivileged
+from harness.repository import Folder, Repository, repository
+from harness.stacks import contents, member, stack
 
 BACKUP = "/usr/local/sbin/backbuild-backup"
 AGE = "/usr/local/lib/backbuild/backup-age"

@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
-from .backup_manifests import sealed
-from .backup_world import GROUP, Machine, World
-from .offsite import Offsite
-from .workerd import Host
+from harness.backup_manifests import sealed
+from harness.backup_world import GROUP, Machine, World
+from harness.offsite import Offsite
+from harness.workerd import Host
 
 SIGNED = re.compile(
     r"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/\d{8}/eu-north-1/s3/aws4_request, "

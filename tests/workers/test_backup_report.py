@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .workerd import Host
+from harness.workerd import Host
 
 NOW = "2026-11-24T10:00:00.000Z"
 TOKEN = "the-report's-token"

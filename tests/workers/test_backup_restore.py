@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from .backup_world import GROUP, World
-from .offsite import Offsite
-from .repository import Repository, repository
-from .workerd import Host
+from harness.backup_world import GROUP, World
+from harness.offsite import Offsite
+from harness.repository import Repository, repository
+from harness.workerd import Host
 
 
 def brought(world: World, made: Repository) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from harness.workerd import Host
+
 from .watch_fixtures import ADA, BEA, DAY, HOOK, KEY, OTHER_HOOK, Watch, at, lose_replica
-from .workerd import Host
 
 
 def test_an_alarm_that_lasts_is_repeated_every_six_hours(watch: Watch) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .workerd import Host
+from harness.workerd import Host
 
 
 @pytest.mark.parametrize("worker", ["replicate", "verify", "age-out", "watch"])

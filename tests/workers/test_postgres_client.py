@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.patience import GENEROUS
+from harness.patience import GENEROUS
 
 from .stubs import complete, message, ready, row, row_description
 

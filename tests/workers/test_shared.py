@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .workerd import WORKERS
+from harness.workerd import WORKERS
 
 NODE = Path(sys.executable).with_name("node")  # its version is pinned, and knows what Workers know
 SCRIPT = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .workerd import WORKERS, modules
+from harness.workerd import WORKERS, modules
 
 WORKERS_FOLDERS = sorted(
     str(file.parent.relative_to(WORKERS))

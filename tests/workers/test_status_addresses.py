@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from harness.status import MINUTE, Status, at
+
 from .operators import INCIDENT, PLAN, made, post
-from .status_fixtures import MINUTE, Status, at
 
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 DAY = 1_440

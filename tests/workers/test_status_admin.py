@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from harness.status import MINUTE, Status, at
+from harness.status_world import OPERATOR, TOKEN, WEBHOOK_KEY
+
 from .operators import EMAIL, HOUR, INCIDENT, PLAN, UPDATE, WEBHOOK, ask, key, made, post, problems, request
-from .status_fixtures import MINUTE, Status, at
-from .world import OPERATOR, TOKEN, WEBHOOK_KEY
 
 # Incidents.
 

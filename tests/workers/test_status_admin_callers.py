@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.patience import GENEROUS
+from harness.patience import GENEROUS
+from harness.status import Status
+from harness.status_world import OPERATOR, TOKEN, World, start_status
+from harness.workerd import Host
 
 from .operators import BEARER, INCIDENT, key, made, post, request
-from .status_fixtures import Status
-from .workerd import Host
-from .world import OPERATOR, TOKEN, World, start_status
 
 
 def test_a_body_of_unknown_length_is_read_no_further_than_allowed(host: Host) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from harness.status import Status, at
+from harness.status_world import OPERATOR, TOKEN, World, start_status
+from harness.workerd import Host
+
 from .operators import EMAIL, HOUR, INCIDENT, PLAN, UPDATE, WEBHOOK, ask, nothing_happened, post, problems, request
-from .status_fixtures import Status, at
-from .workerd import Host
-from .world import OPERATOR, TOKEN, World, start_status
 
 
 @pytest.fixture(scope="module")

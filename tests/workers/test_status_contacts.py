@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from harness.status import START, Status, at
+from harness.status_world import WEBHOOK_KEY, World, start_status
+from harness.workerd import Host
+
 from .operators import EMAIL, HOUR, INCIDENT, UPDATE, WEBHOOK, ask, key, made, post, problems
-from .status_fixtures import START, Status, at
-from .workerd import Host
-from .world import WEBHOOK_KEY, World, start_status
 
 EVERYTHING = {"minimum": "none"}
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from harness.status import MINUTE, Status, at
+
 from .operators import EMAIL, HOUR, INCIDENT, PLAN, UPDATE, WEBHOOK, ask, key, made, post, problems
-from .status_fixtures import MINUTE, Status, at
 
 SECRET = "hunter2 of db-7.internal"
 PUBLIC = ("/", "/history", "/feed.atom", "/api/v2/incidents.json", "/api/v2/summary.json")

@@ -11,9 +11,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from harness.status import MINUTE, Status
+from harness.status_rows import incident as enter_incident
+
 from .formats import FILES, NOW, SVG, Formats, faults, incident, maintenance, snapshot, update
-from .page_fixtures import incident as enter_incident
-from .status_fixtures import MINUTE, Status
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .workerd import WORKERS
+from harness.workerd import WORKERS
 
 AT = "2026-11-24T10:00:30Z"
 SCRIPT = """

@@ -2,8 +2,8 @@
 
 import pytest
 
-from .status_fixtures import MINUTE, Status, at
-from .world import report
+from harness.status import MINUTE, Status, at
+from harness.status_world import report
 
 
 def incidents(status: Status) -> list[tuple[str, str, int]]:

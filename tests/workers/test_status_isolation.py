@@ -2,9 +2,9 @@
 
 import pytest
 
-from .status_fixtures import MINUTE, Status, at
-from .workerd import Host
-from .world import COMPONENTS, World, report, start_status
+from harness.status import MINUTE, Status, at
+from harness.status_world import COMPONENTS, World, report, start_status
+from harness.workerd import Host
 
 IDS = ["api", *COMPONENTS, "platform"]
 

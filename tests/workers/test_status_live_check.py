@@ -5,11 +5,10 @@ import re
 
 import pytest
 
-from tests.patience import until
-
-from .status_fixtures import Status, at
-from .workerd import Host
-from .world import World, report, start_status
+from harness.patience import until
+from harness.status import Status, at
+from harness.status_world import World, report, start_status
+from harness.workerd import Host
 
 API = "api.example"
 NOT_SHOWN = [

@@ -8,8 +8,8 @@ from email.message import EmailMessage
 
 import pytest
 
-from .status_fixtures import MINUTE, Status, at
-from .world import Hook, report
+from harness.status import MINUTE, Status, at
+from harness.status_world import Hook, report
 
 HOOK = "https://hook.example/status"
 ANN = "ann@customer.example"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from .outages import run
-from .workerd import Host
+from drills.outages import run
+from harness.workerd import Host
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -5,9 +5,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from harness.status import MINUTE
+from harness.status_rows import days, incident
+
 from .browser import SITE, Site, component, notice, violations
-from .page_fixtures import days, incident
-from .status_fixtures import MINUTE
 
 HOSTILE = """<b onclick="x">&amp; "quoted" 'single'</b>"""
 LONG = "antidisestablishmentarianism" * 12

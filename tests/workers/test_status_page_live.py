@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Route, expect
 
+from harness.status import MINUTE, START
+from harness.status_rows import days, incident
+
 from .browser import Site, component, grey, marked, notice, pass_a_minute, refuse, unseen
-from .page_fixtures import days, incident
-from .status_fixtures import MINUTE, START
 
 
 def test_a_refresh_touches_only_what_has_changed(site: Site) -> None:

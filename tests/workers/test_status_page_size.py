@@ -6,10 +6,10 @@ import gzip
 import re
 from typing import Any
 
-from .page_fixtures import announcements, days, incident
-from .status_fixtures import MINUTE, Status
-from .workerd import Host
-from .world import COMPONENTS, World, start_status
+from harness.status import MINUTE, Status
+from harness.status_rows import announcements, days, incident
+from harness.status_world import COMPONENTS, World, start_status
+from harness.workerd import Host
 
 BYTES, COMPRESSED = 15 * 1024, 4 * 1024
 

@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from .status_fixtures import MINUTE, START, Status, at
-from .workerd import Host
-from .world import COMPONENTS, World, report, start_status
+from harness.status import MINUTE, START, Status, at
+from harness.status_world import COMPONENTS, World, report, start_status
+from harness.workerd import Host
 
 IDS = ["api", *COMPONENTS, "platform"]
 

@@ -13,8 +13,8 @@ from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from .offsite import BUCKET, KEYS, REGION
-from .workerd import Host
+from harness.offsite import BUCKET, KEYS, REGION
+from harness.workerd import Host
 
 START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 ADA, BEA = "ada@operator.example", "bea@operator.example"

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from harness.patience import GENEROUS
 from sandbox.conformance.things import PRELUDE
-from tests.patience import GENEROUS
 
 COMMAND = Path(__file__).with_name("command.py")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.patience import GENEROUS, until
+from harness.patience import GENEROUS, until
 from tests.sandbox.engine.conftest import Run, Stack
 
 MANY = """

@@ -1,6 +1,6 @@
-"""Backups of many days, and after each day exactly what the rotation says, in every store: no object more, none less.
+"""Backups of many days: after each day, every store must hold exactly the objects that the rotation says.
 
-`python -m tests.workers.rotations --days 400` plays production's rotation; the tests play a shorter one.
+`python -m drills.rotations --days 400` plays production's rotation; the tests play a shorter one.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import time
 from datetime import datetime, timedelta
 from typing import Any
 
-from .backup_world import GROUP, ROTATION, STORES, Machine, Run, World
-from .offsite import Offsite
-from .workerd import Host
+from harness.backup_world import GROUP, ROTATION, STORES, Machine, Run, World
+from harness.offsite import Offsite
+from harness.workerd import Host
 
 PERIODS = {"daily": 8, "monthly": 6, "yearly": 4}
 SMALL = {
@@ -35,6 +35,7 @@ def locks_of(rotation: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def segment(key: str) -> str:
+    """Return the name of the WAL segment that an object holds."""
     return key.rpartition("/")[2][:24]
 
 
@@ -70,7 +71,7 @@ class Expected:
             if now - self._gone.get(run.label, now) < timedelta(days=1):
                 indexes = [one["key"] for one in run.manifest["objects"] if one["kind"] == "index"]
                 there[run.label] |= {run.key, *indexes}
-        return set().union(*there.values())
+        return set[str]().union(*there.values())
 
     def _in_hourly(self, runs: list[Run], now: datetime, there: dict[str, set[str]]) -> None:
         keep = timedelta(days=self.rotation["keepDays"]["hourly"])
@@ -157,6 +158,7 @@ def play(
 
 
 def main() -> int:
+    """Run the drill; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .workerd import Host
-from .world import World
+from harness.status_world import World
+from harness.workerd import Host
 
 START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 MINUTE = int(START.timestamp()) // 60
@@ -26,10 +26,12 @@ class Status:
         assert self.host.scheduled(at(minute), **{"clock": at(minute), **instruction}) == "ok"
 
     def crons(self, minutes: range) -> None:
+        """Call the cron at each of these minutes."""
         for minute in minutes:
             self.cron(minute)
 
     def get(self, path: str, minute: float = 0.5, **instruction: Any) -> dict[str, Any]:
+        """Read a path at a minute."""
         return self.host.fetch(path, instruction={"clock": at(minute), **instruction})
 
     def get_while_hanging(self, path: str, minute: float = 0.5, **instruction: Any) -> dict[str, Any]:
@@ -39,6 +41,7 @@ class Status:
         return response
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """Return the rows that an SQL statement selects."""
         return [tuple(row.values()) for row in self.host.sql(statement)]
 
     def contact(self, name: str, address: str, *, components: list[str] | None = None, minimum: int = 0) -> None:
@@ -65,4 +68,5 @@ class Status:
 
 
 def at(minute: float) -> str:
+    """Return a minute after START as ISO 8601."""
     return (START + timedelta(minutes=minute)).isoformat().replace("+00:00", "Z")

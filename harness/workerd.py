@@ -6,10 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from harness.patience import GENEROUS
 from model.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, WORKERS, modules_of
-from tests.patience import GENEROUS
 
 
 def modules(worker: str) -> list[str]:
@@ -23,7 +21,7 @@ class Host:
 
     def __init__(self) -> None:
         if not (WORKERS / "node_modules").is_dir():
-            pytest.fail("the Workers' tools are not installed in workers/node_modules: run `make test`", pytrace=False)
+            raise FileNotFoundError("the Workers' tools are not installed in workers/node_modules: run `make test`")
         self.process = subprocess.Popen(
             ["node", str(Path(__file__).with_name("host.mjs"))],
             stdin=subprocess.PIPE,
@@ -33,6 +31,7 @@ class Host:
         )
 
     def ask(self, op: str, **parameters: Any) -> Any:
+        """Have the process do an operation of host.mjs, and return its result."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps({"op": op, **parameters}) + "\n")
@@ -71,6 +70,7 @@ class Host:
         return self.ask("fetch", path=path, method=method, **options)
 
     def scheduled(self, time: str, **instruction: Any) -> str:
+        """Call the Worker's cron at a time; return the outcome."""
         return self.ask("scheduled", time=time, instruction=instruction)
 
     def report_while(self, happening: Callable[[], object], *milliseconds: int, **options: Any) -> dict[str, Any]:
@@ -103,9 +103,11 @@ class Host:
         return self.ask("emails", count=count)
 
     def queue(self, *messages: Any) -> dict[str, Any]:
+        """Deliver messages to the Worker's queue handler."""
         return self.ask("queue", messages=list(messages))
 
     def sql(self, statement: str) -> list[dict[str, Any]]:
+        """Run a statement in the Worker's database, and return the rows."""
         return self.ask("sql", statement=statement)
 
     def bulk(self, operation: str, bucket: str, **parameters: Any) -> Any:
@@ -113,15 +115,19 @@ class Host:
         return self.ask("bulk", operation=operation, bucket=bucket, **parameters)
 
     def put(self, bucket: str, key: str, text: str = "bytes", **options: Any) -> None:
+        """Write an object into a bucket; `options` are R2's."""
         self.ask("put", bucket=bucket, key=key, text=text, options=options)
 
     def get(self, bucket: str, key: str) -> dict[str, Any] | None:
+        """Return an object's text, version, metadata and SHA-256; None if there is none."""
         return self.ask("get", bucket=bucket, key=key)
 
     def delete(self, bucket: str, key: str) -> None:
+        """Delete an object from a bucket."""
         self.ask("delete", bucket=bucket, key=key)
 
     def close(self) -> None:
+        """End the process, and workerd with it."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(timeout=GENEROUS)

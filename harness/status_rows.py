@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
-from .status_fixtures import MINUTE, Status
+from harness.status import MINUTE, Status
 
 TODAY = MINUTE // 1440
 
 
 def text(value: str) -> str:
+    """Return a text as an SQL literal."""
     return "'" + value.replace("'", "''") + "'"
 
 
@@ -39,7 +40,7 @@ def incident(
 
 def days(status: Status, component: str, *, trouble: dict[int, dict[str, int]] | None = None, count: int = 90) -> None:
     """Enter whole days before today; `trouble`: minutes by state, by how many days ago."""
-    rows = []
+    rows: list[str] = []
     for ago in range(1, count):
         bad = (trouble or {}).get(ago, {})
         states = {"degraded": 0, "down": 0, "unknown": 0, **bad}

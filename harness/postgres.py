@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pytest
-
+from harness.patience import GENEROUS, attempts
+from harness.stacks import contents, member, stack
 from model.topology import APPLICATION_ROLE, DATABASE_NAME
-from tests.machines.stacks import contents, member, stack
-from tests.patience import GENEROUS, attempts
 
 PASSWORD = "pass-phrase with spaces, an ünläut & a 'quote'"
 SETTINGS = {
@@ -35,7 +33,7 @@ def programs() -> Path:
     """Return the folder of the newest installed server's programs."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     if not found:
-        pytest.fail("PostgreSQL is not installed: run `make test`", pytrace=False)
+        raise FileNotFoundError("PostgreSQL is not installed: run `make test`")
     return found[-1]
 
 
@@ -67,6 +65,7 @@ class Server:
 
     @property
     def data(self) -> Path:
+        """Return the folder of the server's data."""
         return self.folder / self.name
 
     def start(self) -> None:
@@ -117,7 +116,7 @@ class Server:
                     return
             except AssertionError:
                 pass
-        pytest.fail(f"never true: {condition}\n{(self.folder / f'{self.name}.log').read_text()}")
+        raise AssertionError(f"never true: {condition}\n{(self.folder / f'{self.name}.log').read_text()}")
 
 
 @dataclass

@@ -8,12 +8,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import FakeDeleteMarker, s3_backends
 from werkzeug.serving import make_server
 
-from tests.quiet import Quiet
+from harness.quiet import Quiet
 
 BUCKET, REGION = "offsite", "eu-north-1"
 KEYS = {"OFFSITE_ACCESS_KEY_ID": "AKIDEXAMPLE", "OFFSITE_SECRET_ACCESS_KEY": "not-a-secret"}
@@ -42,6 +42,7 @@ class Offsite:
 
     @property
     def options(self) -> dict[str, Any]:
+        """Return what a backup Worker is started with to write here."""
         return {
             "bindings": {"OFFSITE_BUCKET": BUCKET, "OFFSITE_REGION": REGION, **KEYS},
             "outboundService": {"external": {"address": f"127.0.0.1:{self._server.server_port}", "http": {}}},
@@ -53,6 +54,7 @@ class Offsite:
         return found.value, found.metadata["x-amz-meta-sha256"]
 
     def put(self, key: str, body: bytes) -> None:
+        """Store an object as the Workers do: with the SHA-256 of its bytes in its metadata."""
         stored = self._backend.put_object(BUCKET, key, body)
         stored.set_metadata({"x-amz-meta-sha256": hashlib.sha256(body).hexdigest()})
 
@@ -61,9 +63,11 @@ class Offsite:
         self._bucket.keys[key].set_metadata({"x-amz-meta-sha256": sha256})
 
     def delete(self, key: str) -> None:
+        """Delete an object; its older versions stay."""
         self._backend.delete_object(BUCKET, key)
 
     def keys(self) -> list[str]:
+        """Return the keys of all objects, in order."""
         return sorted(key for key, found in self._bucket.keys.items() if not isinstance(found, FakeDeleteMarker))
 
     def digests(self) -> dict[str, str]:
@@ -76,6 +80,7 @@ class Offsite:
         self.failing = lambda: source.random() < share
 
     def empty(self) -> None:
+        """Remove every object, and answer every call again."""
         self.fail = False
         self.failing = lambda: False
         self.authorizations.clear()
@@ -84,6 +89,7 @@ class Offsite:
         self._bucket.keys.clear()
 
     def close(self) -> None:
+        """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
 

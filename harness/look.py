@@ -13,8 +13,8 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 
-from .workerd import Host
-from .world import COMPONENTS, World, report, start_status
+from harness.status_world import COMPONENTS, World, report, start_status
+from harness.workerd import Host
 
 PORT = 8787
 DAYS = 90
@@ -55,6 +55,7 @@ def change(world: World, word: str) -> None:
 
 
 def main() -> None:
+    """Serve the page until Ctrl-C."""
     world, host = World(), Host()
     with world.serving() as address:
         start_status(host, address, port=PORT, STATUS_URL=f"http://127.0.0.1:{PORT}")

@@ -13,9 +13,8 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.patience import GENEROUS
-
-from .workerd import Host
+from harness.patience import GENEROUS
+from harness.workerd import Host
 
 COMPONENTS = ("edge", "database", "replication", "objectStorage", "backups")
 WEBHOOK_KEY = "the key that webhook secrets are derived from"
@@ -55,10 +54,12 @@ class Hook:
 
     @property
     def id(self) -> str:
+        """Return the message's id, which is the same in every attempt."""
         return self.headers["webhook-id"]
 
     @property
     def event(self) -> dict[str, Any]:
+        """Return the parsed body."""
         return json.loads(self.body)
 
     def signed_for(self, contact: str) -> bool:
@@ -92,12 +93,15 @@ class World:
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def well(self) -> None:
+        """Have the API report that all is well."""
         self.status, self.body = 200, report()
 
     def database_down(self) -> None:
+        """Have the API report that the database is down."""
         self.status, self.body = 503, report(database="down")
 
     def silent(self) -> None:
+        """Have the API hang up."""
         self.body = None
 
     def release(self) -> None:

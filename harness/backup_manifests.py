@@ -9,10 +9,9 @@ import subprocess
 from typing import Any
 
 from components.keys import public_key
+from harness.patience import GENEROUS
+from harness.workerd import WORKERS
 from machines.files import TEMPLATES
-from tests.patience import GENEROUS
-
-from .workerd import WORKERS
 
 PRODUCER = runpy.run_path(str(TEMPLATES / "database/usr/local/lib/backbuild/manifest.py"))
 PASSWORD = "0123456789abcdefghijABCDEFGHIJ0123456789"
@@ -44,6 +43,7 @@ class Reader:
         self.process = subprocess.Popen(command, cwd=WORKERS, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def read(self, *envelopes: bytes, keys: tuple[str, ...] = (PASSWORD,), key: str = KEY) -> list[dict[str, Any]]:
+        """Read envelopes as the Workers do, believing these passwords' public keys."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         texts = [base64.b64encode(envelope).decode() for envelope in envelopes]
@@ -53,6 +53,7 @@ class Reader:
         return json.loads(self.process.stdout.readline())
 
     def close(self) -> None:
+        """End the process."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(timeout=GENEROUS)
@@ -66,6 +67,7 @@ def sealed(manifest: Any, password: str = PASSWORD) -> bytes:
 def object_of(
     key: str = f"hourly/backup/worker-1/{RUN}/bundle/1", kind: str = "backup", **changes: Any
 ) -> dict[str, Any]:
+    """Return one entry of a manifest's `objects`."""
     return {"key": key, "size": 5, "sha256": "ab" * 32, "kind": kind, "storedAt": "2026-11-24T02:30:41Z", **changes}
 
 

@@ -8,15 +8,15 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .backup_manifests import PASSWORD, PRODUCER
-from .backup_world import GROUP
-from .postgres import Server, programs, run
+from harness.backup_manifests import PASSWORD, PRODUCER
+from harness.backup_world import GROUP
+from harness.postgres import Server, programs, run
 
 
 class Folder:
@@ -26,6 +26,7 @@ class Folder:
         self.root = root
 
     def below(self, prefix: str) -> list[dict[str, Any]]:
+        """Return the files whose key has a prefix, as S3 lists them."""
         files = [path for path in self.root.rglob("*") if path.is_file() and not path.is_symlink()]
         named = {path.relative_to(self.root).as_posix(): path for path in files}
         return [
@@ -39,12 +40,15 @@ class Folder:
         ]
 
     def read(self, key: str) -> bytes:
+        """Return a file's bytes."""
         return (self.root / key).read_bytes()
 
     def sha256(self, one: dict[str, Any]) -> str:
+        """Return the SHA-256 of a listed file's bytes."""
         return hashlib.sha256(self.read(one["Key"])).hexdigest()
 
     def create(self, key: str, body: bytes) -> None:
+        """Write a file, unless it exists."""
         path = self.root / key
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +86,7 @@ class Repository:
         self.configure(self.configuration, self.bucket / "hourly", self.server)
 
     def configure(self, path: Path, repository: Path, server: Server) -> Path:
+        """Write pgBackRest's configuration for a repository and a server; return its path."""
         path.write_text(
             f"[global]\nrepo1-path={repository}\nrepo1-bundle=y\nrepo1-cipher-type=aes-256-cbc\n"
             f"repo1-cipher-pass={PASSWORD}\ncompress-type=zst\nexpire-auto=n\nstart-fast=y\nlog-level-console=warn\n"
@@ -92,6 +97,7 @@ class Repository:
         return path
 
     def pgbackrest(self, *arguments: str, configuration: Path | None = None) -> str:
+        """Run pgBackRest for this group; return what it printed."""
         return run("pgbackrest", f"--config={configuration or self.configuration}", f"--stanza={GROUP}", *arguments)
 
     def backup(self, kind: str) -> str:
@@ -116,7 +122,7 @@ class Repository:
         return {key: folder.read(key) for key in sorted(keys, key=lambda key: (key.startswith("manifests/"), key))}
 
     @contextmanager
-    def restored(self, objects: dict[str, bytes], *options: str) -> Iterator[Server]:
+    def restored(self, objects: dict[str, bytes], *options: str) -> Generator[Server]:
         """A server made of a repository's files alone, by path below the repository."""
         where = Path(tempfile.mkdtemp(prefix="restored-", dir=self.folder))
         for path, body in objects.items():
@@ -143,7 +149,7 @@ def _owned(folder: Path) -> None:
 
 
 @contextmanager
-def repository() -> Iterator[Repository]:
+def repository() -> Generator[Repository]:
     """A server of its own; it ends, and its files go, with the context."""
     folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path may have 107 bytes
     made: Repository | None = None

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-const WORKERS = fileURLToPath(new URL("../../workers/", import.meta.url));
+const WORKERS = fileURLToPath(new URL("../workers/", import.meta.url));
 const { Log, LogLevel, Miniflare } = await import(pathToFileURL(`${WORKERS}node_modules/miniflare/dist/src/index.js`).href);
 
 /** Stands before the Worker and does what a test's `instruction` says: harness.js. */

@@ -1,6 +1,6 @@
-"""What can go wrong with backups, done to them at random: is each found, named, and put right, and does none spread?
+"""Faults injected into backups at random: each must be found, named and repaired, and none may spread.
 
-`python -m tests.workers.injections --count 200` plays that many; the tests play a few of each kind.
+`python -m drills.injections --count 200` plays that many; the tests play a few of each kind.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from .backup_manifests import sealed
-from .backup_world import GROUP, STORES, Machine, Run, World
-from .offsite import Offsite
-from .workerd import Host
+from harness.backup_manifests import sealed
+from harness.backup_world import GROUP, STORES, Machine, Run, World
+from harness.offsite import Offsite
+from harness.workerd import Host
 
 # Nothing ages out here: what is needed is everything.
 FOR_EVER = {
@@ -107,12 +107,14 @@ class Injections:
     # A run, and how it comes to the copies.
 
     def run(self, kind: str = "incremental") -> Run:
+        """Have the machine make a backup run, an hour after the last one."""
         self.world.pass_by(hours=1)
         run = self.machine.backup(self.world.time, kind)
         self.world.pass_by(minutes=2)
         return run
 
     def written(self, run: Run) -> list[str]:
+        """Write a run's objects, then its manifest; return the keys, which are the bucket's events."""
         return self.world.write(run.objects) + self.world.write({run.key: run.envelope})
 
     def deliver(self, keys: list[str], **instruction: Any) -> None:
@@ -127,6 +129,7 @@ class Injections:
     # The injections.
 
     def some(self, count: int = 1) -> list[str]:
+        """Choose keys at random."""
         return self.chance.sample(sorted(self.bodies), count)
 
     def places(self) -> list[str]:
@@ -144,16 +147,19 @@ class Injections:
         return {("damaged", store, key) for store in stores}
 
     def flip(self) -> set[Named]:
+        """Flip one bit of an object."""
         (key,) = self.some()
         body = bytearray(self.bodies[key])
         body[self.chance.randrange(len(body))] ^= 1 << self.chance.randrange(8)
         return self.change(key, bytes(body))
 
     def truncate(self) -> set[Named]:
+        """Cut off the end of an object."""
         (key,) = self.some()
         return self.change(key, self.bodies[key][: self.chance.randrange(len(self.bodies[key]))])
 
     def miss(self) -> set[Named]:
+        """Delete an object."""
         (key,) = self.some()
         stores = self.places()
         for store in stores:
@@ -161,6 +167,7 @@ class Injections:
         return {("missing", store, key) for store in stores}
 
     def swap(self) -> set[Named]:
+        """Exchange the bytes of two objects in one store."""
         one, other = self.some(2)
         while self.bodies[one] == self.bodies[other]:
             one, other = self.some(2)
@@ -169,6 +176,7 @@ class Injections:
         return {("damaged", store, one), ("damaged", store, other)}
 
     def extra(self) -> set[Named]:
+        """Write an object that no manifest lists."""
         store = self.chance.choice(STORES)
         key = f"hourly/backup/{GROUP}/{self.chance.randrange(10**9)}"
         self.spared.add(key)
@@ -176,6 +184,7 @@ class Injections:
         return {("unlisted" if store == "primary" else "extra", store, key)}
 
     def stale(self) -> set[Named]:
+        """Put an older manifest in the place of a newer one."""
         old, new = self.chance.sample(self.machine.runs, 2)
         store = self.chance.choice(STORES)
         self.world.write({new.key: old.envelope}, store)
@@ -186,7 +195,8 @@ class Injections:
         genuine = self.chance.choice(self.machine.runs)
         label = (self.world.time).strftime("%Y%m%d-%H%M%SF")
         key = f"manifests/{GROUP}/{label}.json"
-        manifest = genuine.manifest | {"run": label, "kind": "full", "dependsOn": [], "previous": None}
+        changes: dict[str, Any] = {"run": label, "kind": "full", "dependsOn": [], "previous": None}
+        manifest = genuine.manifest | changes
         forged = self.chance.choice(
             [sealed(manifest, "somebody else's"), genuine.envelope, b"{}", self._unsigned(manifest)]
         )
@@ -219,6 +229,7 @@ class Injections:
         return {("lost", "primary", key), *(("damaged", store, key) for store in STORES)}
 
     def lose_event(self) -> set[Named]:
+        """Lose the event of one object; the comparison of listings finds it."""
         run = self.run()
         events = self.written(run)
         lost = self.chance.choice([key for key in events if not key.startswith("manifests/")])
@@ -228,6 +239,7 @@ class Injections:
         return {("missed", "replica", lost)}
 
     def shuffle(self) -> set[Named]:
+        """Deliver some events twice, and all in any order."""
         events = self.written(self.run(self.chance.choice(["full", "incremental"])))
         events = [*events, *self.chance.sample(events, len(events) // 2)]
         self.chance.shuffle(events)
@@ -286,6 +298,7 @@ def play(host: Host, offsite: Offsite, count: int, seed: int) -> Counter[str]:
 
 
 def main() -> int:
+    """Run the drill; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)

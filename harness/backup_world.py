@@ -11,10 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from components.keys import public_key
-
-from .backup_manifests import PASSWORD, sealed
-from .offsite import Offsite
-from .workerd import Host
+from harness.backup_manifests import PASSWORD, sealed
+from harness.offsite import Offsite
+from harness.workerd import Host
 
 ROTATION = {
     "pointInTimeDays": 7,
@@ -42,14 +41,17 @@ class Run:
 
     @property
     def label(self) -> str:
+        """Return the run's label, as pgBackRest has it."""
         return self.manifest["run"]
 
     @property
     def key(self) -> str:
+        """Return the key of the run's manifest."""
         return f"manifests/{self.manifest['group']}/{self.label}.json"
 
     @property
     def finished(self) -> datetime:
+        """Return when the run was finished."""
         return datetime.fromisoformat(self.manifest["finishedAt"])
 
 
@@ -84,7 +86,7 @@ class Machine:
         stamped = at.strftime("%Y%m%d-%H%M%S")
         fulls = [run.label for run in self.runs if run.manifest["kind"] == "full"]
         label = f"{stamped}F" if kind == "full" else f"{fulls[-1]}_{stamped}I"
-        needed = {fulls[-1], self.runs[-1].label} if kind == "incremental" else set()
+        needed = {fulls[-1], self.runs[-1].label} if kind == "incremental" else set[str]()
         first, last = self.archive(at), self.archive(at + timedelta(seconds=50))
         finished = at + timedelta(minutes=1)
         folder = f"hourly/backup/{self.group}/{label}"
@@ -192,12 +194,14 @@ class World:
             self.sql(f"DELETE FROM {table}")
 
     def delete(self, store: str, key: str) -> None:
+        """Delete an object from one store."""
         if store == "offsite":
             self.offsite.delete(key)
         else:
             self.host.delete(store.upper(), key)
 
     def read(self, store: str, key: str) -> bytes | None:
+        """Return an object's bytes, or None if the store does not have it."""
         if store == "offsite":
             return self.offsite.get(key)[0] if key in self.keys(store) else None
         found = self.bulk("read", store, key=key)
@@ -208,6 +212,7 @@ class World:
         return self.offsite.digests() if store == "offsite" else self.bulk("digests", store)
 
     def keys(self, store: str) -> list[str]:
+        """Return the keys of all objects, in order."""
         return self.offsite.keys() if store == "offsite" else sorted(self.bulk("keys", store))
 
     def bulk(self, operation: str, store: str = "primary", *, worker: str = "replicate", **parameters: Any) -> Any:
@@ -217,17 +222,19 @@ class World:
     # What happens.
 
     def pass_by(self, **duration: float) -> None:
+        """Let time pass; `duration` is as for `timedelta`."""
         self.time += timedelta(**duration)
 
     def deliver(self, keys: list[str], **instruction: Any) -> list[str]:
         """Bring events to the replicate Worker; returns the keys that are to come again."""
-        messages = [{"action": "PutObject", "object": {"key": key}} for key in keys]
-        again = []
-        for batch in (messages[at : at + 10] for at in range(0, len(messages), 10)):
+        again: list[str] = []
+        for begin in range(0, len(keys), 10):
+            batch = keys[begin : begin + 10]
+            messages = [{"action": "PutObject", "object": {"key": key}} for key in batch]
             given = {"clock": self.time.isoformat(), **self.instruction, **instruction}
-            result = self.host.ask("queue", messages=batch, worker="replicate", instruction=given)
-            handled = set() if result["outcome"] != "ok" or result["ackAll"] else set(result["explicitAcks"])
-            again += [one["object"]["key"] for number, one in enumerate(batch) if str(number) not in handled]
+            result = self.host.ask("queue", messages=messages, worker="replicate", instruction=given)
+            handled: list[str] = [] if result["outcome"] != "ok" or result["ackAll"] else result["explicitAcks"]
+            again += [key for number, key in enumerate(batch) if str(number) not in handled]
         return again
 
     def cron(self, script: str, **instruction: Any) -> str:
@@ -248,11 +255,14 @@ class World:
     # What they remember.
 
     def sql(self, statement: str) -> list[dict[str, Any]]:
+        """Run a statement in the Workers' database."""
         return self.host.ask("sql", statement=statement, worker="verify")
 
     def findings(self, where: str = "1") -> list[dict[str, Any]]:
+        """Return the findings for which an SQL condition holds."""
         return self.sql(f"SELECT * FROM findings WHERE {where} ORDER BY id")
 
     def last(self, script: str) -> tuple[str, dict[str, Any]]:
+        """Return the outcome of a Worker's last run, and the details that it recorded."""
         row = self.sql(f"SELECT outcome, detail FROM runs WHERE worker = '{script}' ORDER BY at DESC LIMIT 1")[0]
         return row["outcome"], json.loads(row["detail"])

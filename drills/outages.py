@@ -1,6 +1,6 @@
-"""Random outages under random trouble: is every notification sent once, and does every minute add up?
+"""Random outages under random trouble: every notification must be sent once, and every minute must add up.
 
-`python -m tests.workers.outages --outages 1000` is the long run; test_status_outages.py runs a small one. Time is
+`python -m drills.outages --outages 1000` is the long run; test_status_outages.py runs a small one. Time is
 simulated, everything else is real: the scripts in workerd, D1, e-mails, webhooks over HTTP.
 
 Trouble is: cron calls left out, called twice in a row or at once, late; the Worker ending before or after any of its
@@ -19,9 +19,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from .status_fixtures import MINUTE, START, Status, at
-from .workerd import Host
-from .world import Hook, World, start_status
+from harness.status import MINUTE, START, Status, at
+from harness.status_world import Hook, World, start_status
+from harness.workerd import Host
 
 STEPS = 18  # about as many as a cron call has when it says something to eight contacts
 REFUSALS = 6  # of one delivery, at most: the tenth attempt is the last
@@ -104,6 +104,7 @@ class Run:
                 self.call({"broken": ["EMAIL"]} if kind == "no mail" else {})
 
     def call(self, instruction: dict[str, object], *, pass_by: int = 1) -> None:
+        """Call the cron once; `pass_by` is how many minutes pass then."""
         clock = at(self.minute)
         self.status.host.scheduled(clock, **{"clock": clock, **instruction})
         self.calls += 1
@@ -113,10 +114,10 @@ class Run:
         """One component fails, is seen to fail, recovers, and is seen to recover."""
         component = self.dice.choice(list(IMPACTS))
         known = self.subjects()
-        excused = self.dice.random() < 0.1
-        if excused:
-            name = f"work-{self.minute}"
-            self.status.maintenance(name, self.minute, self.minute + 12, component)
+        # One in ten happens during maintenance.
+        work = f"work-{self.minute}" if self.dice.random() < 0.1 else None
+        if work is not None:
+            self.status.maintenance(work, self.minute, self.minute + 12, component)
             self.calm(1)
         self.status.world.status = 503 if component == "database" else 200
         down = {"database": "down"} if component == "database" else {"objectStorage": "down"}
@@ -133,14 +134,15 @@ class Run:
         self.status.world.well()
         self.rough(self.dice.randrange(1, 5))
         self.calm(2)
-        if excused:
+        if work is not None:
             self.calm(12)
-            self.expect([f"{name}-started", f"{name}-completed"], component, None)
+            self.expect([f"{work}-started", f"{work}-completed"], component, None)
         else:
             (subject,) = self.subjects() - known or {f"{component}: no incident at {at(self.minute)}"}
             self.expect([f"{subject}-opened", f"{subject}-resolved"], component, IMPACTS[component])
 
     def subjects(self) -> set[str]:
+        """Return the ids of all incidents."""
         return {name for (name,) in self.status.rows("SELECT id FROM incidents")}
 
     def expect(self, updates: Iterable[str], component: str, impact: int | None) -> None:
@@ -159,6 +161,7 @@ class Run:
             self.calm(1)
 
     def problems(self, letters: Counter[str]) -> list[str]:
+        """Compare what is recorded and what arrived with what is owed."""
         states = self.status.rows("SELECT update_id || '_' || contact, state FROM deliveries")
         recorded = Counter(name for name, _ in states)
         arrived = self.arrived + letters
@@ -230,10 +233,11 @@ def _account(play: Run) -> tuple[Counter[str], list[str]]:
         published = {name: count for name, count in json.loads(answer["body"])["statement"]["minutes"].items() if count}
         if published != dict(expected):
             wrong.append(f"{month}: published {published}, counted {dict(expected)}")
-    return sum(counted.values(), Counter()), wrong
+    return sum(counted.values(), Counter[str]()), wrong
 
 
 def main() -> int:
+    """Run the drill; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--outages", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=START.year)

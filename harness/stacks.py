@@ -25,10 +25,12 @@ def stack(name: str, **database: Any) -> Topology:
 
 
 def member(topology: Topology, name: str) -> Member:
+    """Return the member of this name."""
     return next(one for group in topology.groups for one in group.members if one.name == name)
 
 
 def members(topology: Topology) -> list[tuple[Group, Member]]:
+    """Return every member with its group."""
     return [(group, one) for group in topology.groups for one in group.members]
 
 

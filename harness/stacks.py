@@ -12,7 +12,7 @@ from machines.files import files_for
 from model import configuration
 from model.topology import Group, Member, Topology
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def stack(name: str, **database: Any) -> Topology:

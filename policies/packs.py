@@ -16,8 +16,11 @@ PACKS: Final = {
     RETENTION: "Backups are made, verified, kept apart and kept as long as the rotation says",
 }
 
-for _module in sorted((Path(__file__).parent / "rules").glob("[a-z]*.py")):
-    importlib.import_module(f"policies.rules.{_module.stem}")
+TOPICS: Final = tuple(sorted(file.parent.name for file in (Path(__file__).parent / "rules").glob("*/rules.py")))
+"""The packages below `policies/rules`: each has `rules.py`, and `weakenings.py` with what its rules must notice."""
+
+for _topic in TOPICS:
+    importlib.import_module(f"policies.rules.{_topic}.rules")
 
 
 def rules_of(pack: str) -> list[Rule]:

@@ -1,0 +1,1 @@
+"""Retention: copies are encrypted and open to nobody, and whoever writes them cannot take them away."""

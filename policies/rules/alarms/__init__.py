@@ -1,0 +1,1 @@
+"""Redundancy: what goes wrong is noticed, and reaches people through two channels."""

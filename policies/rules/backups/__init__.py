@@ -1,0 +1,1 @@
+"""Retention: what each database machine makes of backups, as its own files say."""

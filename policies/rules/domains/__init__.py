@@ -1,0 +1,1 @@
+"""Redundancy: names, certificates and encryption at the edge, for each domain."""

@@ -1,0 +1,1 @@
+"""Redundancy: ways in and out that no single zone can close."""

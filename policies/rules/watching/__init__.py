@@ -1,0 +1,1 @@
+"""Retention: backups are verified, watched, aged out, and now and then restored."""

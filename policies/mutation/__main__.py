@@ -44,7 +44,7 @@ def main() -> int:
             print(f"fires on the stack as it is: {finding}")
         for rule in idle:
             print(f"kills nothing: {rule}")
-        print(f"{len(trials)} ways of weakening, {len({trial.weakening.kills for trial in trials})} rules")
+        print(f"{len(trials)} ways of weakening, {len({trial.weakening.expected_rule for trial in trials})} rules")
         print(f"{killed}/{made} mutants killed")
     return 0 if killed == made and not fires and not idle and all(trial.made for trial in trials) else 1
 
@@ -58,7 +58,7 @@ def _show(trials: list[Trial]) -> None:
         also = sorted(trial.others)
         shown = ", ".join(also[:3]) + (f" and {len(also) - 3} more" if len(also) > 3 else "")
         style = "" if trial.made and trial.killed == trial.made else "bold red"
-        table.add(trial.weakening.name, trial.weakening.kills, trial.made, trial.killed, shown, style=style)
+        table.add(trial.weakening.name, trial.weakening.expected_rule, trial.made, trial.killed, shown, style=style)
     tables.show(table)
     for trial in trials:
         for subject in trial.survivors:
@@ -72,7 +72,7 @@ def _summary(trials: list[Trial], fires: list[str], idle: list[str]) -> dict[str
         "weakenings": [
             {
                 "weakening": trial.weakening.name,
-                "rule": trial.weakening.kills,
+                "rule": trial.weakening.expected_rule,
                 "mutants": trial.made,
                 "killed": trial.killed,
                 "survivors": trial.survivors,

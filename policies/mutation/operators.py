@@ -1,19 +1,15 @@
-"""Changing a graph: a resource goes, a property or a file changes, a dependency is cut. Each operator makes mutants.
+"""Operators: functions that make mutants of a graph by removing, adding or changing resources.
 
-An operator knows types, property paths and file paths, and nothing of any rule.
+An operator knows resource types, property paths and file paths. It knows no rule.
 """
 
 from __future__ import annotations
 
-import base64
 import copy
-import gzip
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
-
-import yaml
 
 from policies.graph import Graph, Resource, Value
 
@@ -22,17 +18,17 @@ Change = Callable[[Any], Any]
 
 
 class Absent:
-    """Given as a value: take the property away."""
+    """The type of `ABSENT`, a value that removes the property."""
 
 
 ABSENT = Absent()
 New: TypeAlias = "Change | Value | Absent"
-"""What a property becomes: a value, or what a function makes of the old one."""
+"""The new value of a property, or a function from its old value to its new one."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A stack that was weakened once; `subject` is what was changed."""
+    """A graph with one weakening; `subject` names the changed resource."""
 
     subject: str
     graph: Graph
@@ -42,38 +38,33 @@ Operator = Callable[[Graph], Iterator[Mutant]]
 
 
 def anything(_: Resource) -> bool:
-    """Every resource of a type."""
+    """Accept every resource."""
     return True
 
 
 def named(*parts: str) -> Where:
-    """Resources whose name contains one of these."""
+    """Accept resources whose name contains one of these texts."""
     return lambda resource: any(part in resource.name for part in parts)
 
 
 def ending(*parts: str) -> Where:
-    """Resources whose name ends with one of these."""
+    """Accept resources whose name ends with one of these texts."""
     return lambda resource: resource.name.endswith(parts)
 
 
 def having(path: str, *values: Value) -> Where:
-    """Resources with one of these values at a path."""
+    """Accept resources that have one of these values at a dotted path."""
     return lambda resource: _peek(resource.properties, path) in values
 
 
-def role(*roles: str) -> Where:
-    """Machines of these roles."""
-    return having("tags.Role", *roles)
-
-
 def replaced(graph: Graph, *changed: Resource) -> Graph:
-    """The graph with these resources in place of their former selves."""
+    """Return the graph with these resources in place of those with the same URNs."""
     by_urn = {one.urn: one for one in changed}
     return Graph([by_urn.get(one.urn, one) for one in graph.resources])
 
 
 def without(graph: Graph, *gone: Resource) -> Graph:
-    """The graph without these resources, and without any dependency on them."""
+    """Return the graph without these resources and without dependencies on them."""
     urns = {one.urn for one in gone}
     return Graph([_forget(one, urns) for one in graph.resources if one.urn not in urns])
 
@@ -86,7 +77,7 @@ def revised(
     dependencies: Iterable[str] | None = None,
     property_dependencies: dict[str, tuple[str, ...]] | None = None,
 ) -> Resource:
-    """A resource with something about it changed."""
+    """Return a copy of a resource; an argument that is given replaces that part of it."""
     return Resource(
         resource.urn,
         resource.type,
@@ -102,7 +93,7 @@ def revised(
 
 
 def assigned(resource: Resource, path: str, change: New) -> Resource | None:
-    """A resource with another value at a path (`rules[*].enabled` means each); None where that changes nothing."""
+    """Return a copy with another value at a path (`rules[*].enabled`: in each item), or None if nothing changes."""
     properties: dict[str, Value] = copy.deepcopy(dict(resource.properties))
     function: Change = change if callable(change) else _always(change)
     _assign(properties, re.split(r"\.|(?=\[)", path), function)
@@ -132,11 +123,11 @@ def _assign(value: Value, steps: list[str], change: Change) -> None:
             value[step] = new
 
 
-# -- operators
+# -- operators: each mutant changes one resource, unless its docstring says otherwise
 
 
 def drop(type: str, where: Where = anything) -> Operator:
-    """One resource is not declared."""
+    """Remove a resource."""
 
     def make(graph: Graph) -> Iterator[Mutant]:
         for resource in filter(where, graph.of(type)):
@@ -146,7 +137,7 @@ def drop(type: str, where: Where = anything) -> Operator:
 
 
 def drop_all(type: str, where: Where = anything) -> Operator:
-    """None of a kind is declared."""
+    """Remove all resources of a type in one mutant."""
 
     def make(graph: Graph) -> Iterator[Mutant]:
         gone = list(filter(where, graph.of(type)))
@@ -157,7 +148,7 @@ def drop_all(type: str, where: Where = anything) -> Operator:
 
 
 def put(type: str, path: str, change: New, where: Where = anything) -> Operator:
-    """One resource has another value at a path."""
+    """Set a property."""
 
     def make(graph: Graph) -> Iterator[Mutant]:
         for resource in filter(where, graph.of(type)):
@@ -169,7 +160,7 @@ def put(type: str, path: str, change: New, where: Where = anything) -> Operator:
 
 
 def put_everywhere(changes: Mapping[str, tuple[str, New]], where: Where = anything) -> Operator:
-    """All resources of these types are changed at once: type to path and change."""
+    """Set properties of all resources of these types in one mutant; `changes` maps a type to a path and its change."""
 
     def make(graph: Graph) -> Iterator[Mutant]:
         changed = [
@@ -185,7 +176,7 @@ def put_everywhere(changes: Mapping[str, tuple[str, New]], where: Where = anythi
 
 
 def unprotect(type: str, where: Where = anything) -> Operator:
-    """One resource may be deleted."""
+    """Remove the engine's protection from deletion."""
 
     def make(graph: Graph) -> Iterator[Mutant]:
         for resource in filter(where, graph.of(type)):
@@ -196,7 +187,7 @@ def unprotect(type: str, where: Where = anything) -> Operator:
 
 
 def unlink(type: str, target: str, where: Where = anything, to: Where = anything) -> Operator:
-    """One resource no longer waits for those of another type, as a dropped `depends_on` does."""
+    """Remove a resource's dependencies on those of another type, as a dropped `depends_on` does."""
 
     def make(graph: Graph) -> Iterator[Mutant]:
         gone = {one.urn for one in filter(to, graph.of(target))}
@@ -207,52 +198,8 @@ def unlink(type: str, target: str, where: Where = anything, to: Where = anything
     return make
 
 
-def edit(path: str, pattern: str, replacement: str, where: Where = anything, *, all: bool = False) -> Operator:
-    """A file that machines boot with says something else: on one machine, or on all that have it."""
-
-    def change(document: dict[str, Any]) -> None:
-        for file in document["write_files"]:
-            if file["path"] == path:
-                file["content"] = re.sub(pattern, replacement, file["content"], flags=re.MULTILINE)
-
-    return boot(change, where, all=all)
-
-
-def write(path: str, content: str, where: Where = anything) -> Operator:
-    """A machine boots with a file more."""
-    file = {"path": path, "content": content, "permissions": "0644"}
-    return boot(lambda document: document["write_files"].append(file), where)
-
-
-def boot(change: Callable[[dict[str, Any]], None], where: Where = anything, *, all: bool = False) -> Operator:
-    """What machines boot with is changed in place: on one machine, or on all that it changes anything on."""
-
-    def make(graph: Graph) -> Iterator[Mutant]:
-        changed: list[Resource] = []
-        for instance in filter(where, graph.of("aws:ec2/instance:Instance")):
-            old = yaml.load(
-                gzip.decompress(base64.b64decode(str(instance.properties["userDataBase64"]))), yaml.CSafeLoader
-            )
-            new = copy.deepcopy(old)
-            change(new)
-            if new != old:
-                changed.append(revised(instance, {**instance.properties, "userDataBase64": _encoded(new)}))
-        if all and changed:
-            yield Mutant(f"all {len(changed)} machines", replaced(graph, *changed))
-        elif not all:
-            for one in changed:
-                yield Mutant(one.label, replaced(graph, one))
-
-    return make
-
-
-def _encoded(document: dict[str, Any]) -> str:
-    text = "#cloud-config\n" + yaml.dump(document, Dumper=yaml.CSafeDumper, allow_unicode=True, width=4096)
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0, compresslevel=1)).decode()
-
-
 def chain(*operators: Operator) -> Operator:
-    """Each operator's mutants, one after the other."""
+    """Make each operator's mutants, one operator after the other."""
 
     def make(graph: Graph) -> Iterator[Mutant]:
         for operator in operators:
@@ -262,7 +209,7 @@ def chain(*operators: Operator) -> Operator:
 
 
 def _forget(resource: Resource, urns: set[str]) -> Resource:
-    """A resource without its dependencies on these."""
+    """Return a resource without its dependencies on these URNs."""
     if not resource.needs & urns:
         return resource
     return revised(
@@ -284,7 +231,7 @@ def _peek(properties: Mapping[str, Value], path: str) -> Value:
 def relink(
     type: str, path: str, choose: Callable[[Graph, Resource], Resource | None], where: Where = anything
 ) -> Operator:
-    """One resource refers to another one than it did, by value and by dependency."""
+    """Let a property refer to the resource that `choose` returns, by value and by dependency."""
 
     def make(graph: Graph) -> Iterator[Mutant]:
         for resource in filter(where, graph.of(type)):
@@ -303,11 +250,45 @@ def relink(
     return make
 
 
+def substitute(type: str, path: str, old: str, new: str, where: Where = anything) -> Operator:
+    """Replace a part of a text property."""
+    return put(type, path, lambda text: text.replace(old, new), where)
+
+
 def add(make_one: Callable[[Graph], Resource]) -> Operator:
-    """A resource is declared that was not."""
+    """Add the resource that `make_one` returns."""
 
     def make(graph: Graph) -> Iterator[Mutant]:
         added = make_one(graph)
         yield Mutant(added.label, Graph([*graph.resources, added]))
 
     return make
+
+
+def declare(type: str, **properties: Any) -> Operator:
+    """Add a resource with the name `more`."""
+    return add(lambda graph: declared(graph, type, "more", {"id": "more", **properties}))
+
+
+def declare_another(type: str, **changes: Any) -> Operator:
+    """Add a copy of the first resource of a type, with some properties changed."""
+
+    def make(graph: Graph) -> Resource:
+        first = graph.of(type)[0]
+        return Resource(
+            f"{first.urn}-more",
+            type,
+            {**first.properties, "id": "more", "arn": "more", **changes},
+            parent=first.parent,
+            property_dependencies=first.property_dependencies,
+        )
+
+    return add(make)
+
+
+def declared(
+    graph: Graph, type: str, name: str, properties: dict[str, Value], needs: dict[str, tuple[str, ...]] | None = None
+) -> Resource:
+    """Return a new resource of the graph's stack; `needs` are its property dependencies."""
+    prefix = "::".join(graph.stack.urn.split("::")[:2])
+    return Resource(f"{prefix}::{type}::{name}", type, properties, property_dependencies=needs)

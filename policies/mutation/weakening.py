@@ -1,28 +1,24 @@
-"""What a weakening is: a way of making a compliant stack worse, and the rule that should notice."""
+"""What a weakening is: a way of making a compliant stack worse, and the rule that must notice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from policies.graph import Graph
 from policies.mutation.operators import Operator
 
-INSTANCE = "aws:ec2/instance:Instance"
-VOLUME = "aws:ebs/volume:Volume"
-ATTACHMENT = "aws:ec2/volumeAttachment:VolumeAttachment"
-SUBNET = "aws:ec2/subnet:Subnet"
-GATE = "aws:ssm/association:Association"
-VERSION = "cloudflare:index/workerVersion:WorkerVersion"
-CRON = "cloudflare:index/workersCronTrigger:WorkersCronTrigger"
-ZONE = "cloudflare:index/zone:Zone"
+Weakenings = Mapping[str, Mapping[str, Operator]]
+"""A rule's id to the weakenings that it must notice: name to operator. Each topic's `WEAKENINGS` has this form."""
+Preparation = Callable[[Graph], Graph]
+"""Adds to a stack, compliantly, what the shipped stacks do not have yet."""
 
 
 @dataclass(frozen=True)
 class Weakening:
-    """One way; `prepared` first adds to the stack what it does not have yet, compliantly."""
+    """One weakening. `prepared` changes the stack before the operator does."""
 
     name: str
-    kills: str
+    expected_rule: str
     operator: Operator
-    prepared: Callable[[Graph], Graph] | None = None
+    prepared: Preparation | None = None

@@ -22,6 +22,8 @@ from policies.views.vault import (
     rotation,
 )
 
+VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
+
 
 def whole(graph: Graph) -> list[Subject]:
     """Stack."""
@@ -330,7 +332,7 @@ def offsite_locked(graph: Graph, copy: Copy) -> str | None:
     """The copy of last resort must survive whoever has taken over everything else."""
     if not copy.bucket.flag("objectLockEnabled"):
         return "objectLockEnabled is not true"
-    versioning = graph.referring(copy.bucket, "aws:s3/bucketVersioning:BucketVersioning", "bucket")
+    versioning = graph.referring(copy.bucket, VERSIONING, "bucket")
     if not any(one.text("versioningConfiguration.status") == "Enabled" for one in versioning):
         return "versioning is not enabled"
     if copy.bucket.flag("forceDestroy"):

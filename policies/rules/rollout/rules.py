@@ -28,6 +28,7 @@ from policies.views.machines import (
 HEALTHY = "/usr/local/sbin/backbuild-healthy"
 LEAST_WAIT = 300  # seconds: the packages alone take that long
 EVENT_RULE = "aws:cloudwatch/eventRule:EventRule"
+EVENT_TARGET = "aws:cloudwatch/eventTarget:EventTarget"
 # Kind of event to the status that somebody must hear of, as Systems Manager spells them.
 FAILURES = {
     "EC2 State Manager Association State Change": "Failed",
@@ -179,7 +180,7 @@ def _tells(graph: Graph, rule: Resource, kind: str, status: str) -> str | None:
         return "it is about other events"
     if status not in detail.get("status", []) or detail.keys() != {"status"}:
         return "its pattern does not match every one that failed"
-    targets = graph.referring(rule, "aws:cloudwatch/eventTarget:EventTarget", "rule")
+    targets = graph.referring(rule, EVENT_TARGET, "rule")
     if not any(graph.targets(target, "arn", "aws:sns/topic:Topic") for target in targets):
         return "it has no target that tells anybody"
     return None

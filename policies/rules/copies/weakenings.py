@@ -1,0 +1,75 @@
+"""Weakenings of the copies: where they are, and how objects are replicated to them."""
+
+from __future__ import annotations
+
+from policies.mutation.bindings import rebind, unbind
+from policies.mutation.files import edit
+from policies.mutation.operators import ABSENT, chain, drop, drop_all, named, put
+from policies.mutation.weakening import Weakenings
+from policies.views.edge import CRON
+from policies.views.machines import PATRONI
+from policies.views.permissions import ACCESS_KEY
+from policies.views.vault import CONSUMER, EVENTS, QUEUE, R2, S3
+
+REPLICA, REPLICATOR = named("replica"), named("replicate")
+REPLICATE = "backups/replicate"
+HALF_A_DAY = 43_200
+
+WEAKENINGS: Weakenings = {
+    "three-copies": {
+        "a copy is not declared": chain(drop(R2), drop(S3)),
+        "all copies are with one provider": drop_all(S3),
+    },
+    "copies-far-from-the-database": {
+        "the replica is in the database's jurisdiction": put(R2, "jurisdiction", "eu", REPLICA),
+        "the replica has no jurisdiction": put(R2, "jurisdiction", ABSENT, REPLICA),
+    },
+    "copies-far-from-each-other": {
+        "the replica is in the primary's jurisdiction": put(R2, "jurisdiction", "eu", REPLICA),
+    },
+    "offsite-in-another-region": {
+        "the off-site copy is in the database's region": put(S3, "region", "eu-central-1"),
+        "the off-site copy is in the nearest region": put(S3, "region", "eu-central-2"),
+        "the off-site copy's region is unknown": put(S3, "region", "mars-north-1"),
+    },
+    "replicated-at-once": {
+        "the bucket sends no events": drop(EVENTS),
+        "multipart uploads send no events": put(EVENTS, "rules[0].actions", ["PutObject"]),
+        "one prefix only sends events": put(EVENTS, "rules[*].prefix", "daily/"),
+        "no Worker consumes the events": drop(CONSUMER, REPLICATOR),
+        "the consumer has no dead-letter queue": put(CONSUMER, "deadLetterQueue", ABSENT, REPLICATOR),
+        "another Worker consumes the events": put(
+            CONSUMER, "scriptName", "backbuild-prod-api", named("backups-replicate")
+        ),
+        "another jurisdiction's bucket sends events": put(EVENTS, "jurisdiction", "fedramp"),
+    },
+    "messages-wait-long-enough": {
+        "messages are kept for an hour": put(QUEUE, "settings.messageRetentionPeriod", 3600),
+        "delivery is paused": put(QUEUE, "settings.deliveryPaused", True),
+    },
+    "replication-reaches-every-copy": {
+        "the replicator has no binding to the replica": unbind("REPLICA", REPLICATE),
+        "the replicator's replica is the primary": rebind(
+            "REPLICA", REPLICATE, bucketName="backbuild-prod-backups", jurisdiction="eu"
+        ),
+        "the replicator has a wrong off-site region": rebind("OFFSITE_REGION", REPLICATE, text="eu-west-1"),
+        "the replicator has no off-site key": unbind("OFFSITE_SECRET_ACCESS_KEY", REPLICATE),
+        "the replicator has a wrong jurisdiction": rebind("REPLICA", REPLICATE, jurisdiction="eu"),
+        "the writer's access key is inactive": put(ACCESS_KEY, "status", "Inactive"),
+    },
+    "recovery-point-adds-up": {
+        "a WAL segment waits fifty minutes": edit(PATRONI, "archive_timeout: 60s", "archive_timeout: 50min"),
+        "a batch of messages waits an hour": put(CONSUMER, "settings.maxWaitTimeMs", 3_600_000, REPLICATOR),
+        "a failed message is not retried": put(CONSUMER, "settings.maxRetries", 0, named("backups-replicate")),
+        "a retry comes half a day later": put(CONSUMER, "settings.retryDelay", HALF_A_DAY, named("backups-replicate")),
+        "messages are delivered half a day late": put(QUEUE, "settings.deliveryDelay", HALF_A_DAY, named("events")),
+    },
+    "dead-letters-are-handled": {
+        "failed messages are dropped": put(CONSUMER, "deadLetterQueue", ABSENT, REPLICATOR),
+        "no Worker consumes the dead letters": drop(CONSUMER, named("dead")),
+    },
+    "copies-are-reconciled": {
+        "the copies are never compared": drop(CRON, REPLICATOR),
+        "the copies are compared daily": put(CRON, "schedules[0].cron", "0 3 * * *", REPLICATOR),
+    },
+}

@@ -1,0 +1,67 @@
+"""Weakenings of replication and failover: asynchronous commits, standbys that cannot lead, gateways without leader."""
+
+from __future__ import annotations
+
+from policies.mutation.files import DATABASE, boot, disable, edit
+from policies.mutation.operators import Operator
+from policies.mutation.weakening import Weakenings
+from policies.views.machines import HAPROXY, INSTALL, PATRONI, UNITS
+
+
+def patroni(pattern: str, replacement: str) -> Operator:
+    """Change Patroni's configuration."""
+    return edit(PATRONI, pattern, replacement)
+
+
+def setting(line: str) -> Operator:
+    """Add a setting to those that Patroni applies to the whole group."""
+    return patroni(r"^    ttl: 20", f"    {line}\n    ttl: 20")
+
+
+def tag(line: str) -> Operator:
+    """Add a tag of Patroni to a member."""
+    return patroni(r"^restapi:", f"tags: {{{line}}}\nrestapi:")
+
+
+WEAKENINGS: Weakenings = {
+    "commits-are-synchronous": {
+        "replication is asynchronous": patroni("synchronous_mode: quorum", "synchronous_mode: false"),
+        "commits wait for the leader's disk only": patroni("max_connections: 200", "synchronous_commit: local"),
+        "fsync is off": patroni(r"^        max_connections: 200", '        fsync: "off"\n        max_connections: 200'),
+        "full_page_writes is off": patroni(r'^    ssl: "on"', '    full_page_writes: false\n    ssl: "on"'),
+    },
+    "commits-wait-in-groups-of-three": {
+        "commits do not wait for a standby": patroni("synchronous_mode_strict: true", "synchronous_mode_strict: false"),
+    },
+    "failsafe-mode": {"failsafe mode is off": patroni("failsafe_mode: true", "failsafe_mode: false")},
+    "lease-arithmetic": {
+        "the lease is shorter than its renewal": patroni("retry_timeout: 5", "retry_timeout: 10"),
+        "the lease is five minutes": patroni("ttl: 20", "ttl: 300"),
+    },
+    "lost-leaders-rejoin": {
+        "a former leader is not rewound": patroni("use_pg_rewind: true", "use_pg_rewind: false"),
+        "there are no replication slots": patroni("use_slots: true", "use_slots: false"),
+    },
+    "failover-needs-nobody": {
+        "failover is paused": patroni("failsafe_mode: true", "failsafe_mode: true\n    pause: true"),
+        "a standby has the tag nofailover": tag("nofailover: true"),
+        "a standby has failover priority 0": tag("failover_priority: 0"),
+        "a standby does not stream": tag("nostream: true"),
+        "Patroni waits a day for a crashed leader": patroni("primary_start_timeout: 0", "primary_start_timeout: 86400"),
+        "Patroni waits its default time for a crashed leader": patroni("^    primary_start_timeout: 0.*\n", ""),
+        "the group is a standby of another one": setting("standby_cluster: {host: 192.0.2.1}"),
+        "Patroni is not enabled": disable("patroni.service"),
+        "the first boot installs nothing": boot(lambda document: document.update(runcmd=[]), DATABASE),
+        "the installer enables nothing": edit(INSTALL, r"^systemctl enable .*\n", "", DATABASE),
+    },
+    "consensus-starts": {
+        "etcd is not enabled": disable("etcd.service"),
+        "etcd is not restarted": edit(f"{UNITS}/etcd.service.d/backbuild.conf", "Restart=always", "Restart=no"),
+    },
+    "gateways-follow-the-leader": {
+        "a gateway does not know a coordinator": edit(HAPROXY, r"^    server coordinator-1 .*\n", ""),
+        "a gateway does not ask for the leader": edit(HAPROXY, "uri /primary", "uri /health"),
+        "sessions to a former leader are not closed": edit(HAPROXY, " on-marked-down shutdown-sessions", ""),
+        "a gateway has no tunnel connector": disable("backbuild-tunnel.service"),
+    },
+}

@@ -1,0 +1,107 @@
+"""Weakenings of the Workers that verify, watch and delete backups, and of the restore drill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policies.graph import Graph
+from policies.mutation.bindings import BACKUPS, change_bindings, rebind, redocument, unbind
+from policies.mutation.operators import Mutant, Operator, declared, drop, named, put
+from policies.mutation.weakening import Preparation, Weakenings
+from policies.rules.watching.rules import TASK
+from policies.views.edge import CRON, SCRIPT, VERSION
+
+VERIFY, WATCH, AGE_OUT = "backups/verify", "backups/watch", "backups/age-out"
+DRILL = named("restore-drill")
+ONE_GROUP = '["coordinator"]'
+
+
+def with_drill(graph: Graph) -> Graph:
+    """Return the stack with a restore drill: a Worker below drills/ with a cron trigger."""
+    script = declared(graph, SCRIPT, "restore-drill", {"id": "drill", "name": "drill"})
+    return Graph(
+        [
+            *graph.resources,
+            script,
+            declared(
+                graph,
+                VERSION,
+                "restore-drill",
+                {"workerId": "drill", "mainModule": "drills/restore/index.js", "bindings": []},
+                {"workerId": (script.urn,)},
+            ),
+            declared(graph, CRON, "restore-drill", {"scriptName": "drill", "schedules": [{"cron": "0 4 1 * *"}]}),
+        ]
+    )
+
+
+def only_mentioned(graph: Graph) -> Iterator[Mutant]:
+    """Replace the drill's trigger by a task that mentions a drill, outside of any window."""
+    commands = [{"name": "commands", "values": ["echo no backbuild-drill"]}]
+    task = declared(
+        graph, TASK, "more", {"taskInvocationParameters": {"runCommandParameters": {"parameters": [*commands]}}}
+    )
+    for mutant in drop(CRON, DRILL)(graph):
+        yield Mutant(mutant.subject, Graph([*mutant.graph.resources, task]))
+
+
+def schedule(cron: str, name: str) -> Operator:
+    """Change a Worker's schedule."""
+    return put(CRON, "schedules[0].cron", cron, named(name))
+
+
+def overlooking(folder: str) -> dict[str, Operator]:
+    """Return the changes after which a Worker does not read every copy."""
+    return {
+        "it has a wrong jurisdiction for the replica": rebind("REPLICA", folder, jurisdiction="eu"),
+        "it has a wrong off-site region": rebind("OFFSITE_REGION", folder, text="us-east-1"),
+        "it has no off-site key": unbind("OFFSITE_SECRET*", folder),
+        "it has no off-site copy": unbind("OFFSITE*", folder),
+    }
+
+
+WEAKENINGS: Weakenings = {
+    "verification-is-scheduled": {
+        "backups are verified daily": schedule("0 3 * * *", "verify"),
+        "backups are never verified": drop(CRON, named("verify")),
+        "the replica is not verified": unbind("REPLICA", VERIFY),
+        "it has no database": unbind("DB", VERIFY),
+        **overlooking(VERIFY),
+    },
+    "watchdog-within-the-recovery-point": {
+        "backups are watched every two hours": schedule("0 */2 * * *", "watch"),
+        "backups are never watched": drop(CRON, named("watch")),
+        "the watchdog does not read the primary": unbind("PRIMARY", WATCH),
+        "the watchdog reads another jurisdiction": rebind("PRIMARY", WATCH, jurisdiction="us"),
+    },
+    "backup-alarms-reach-two-channels": {
+        "the watchdog has no e-mail address": rebind("ALARM_EMAILS", WATCH, json="[]"),
+        "the watchdog has no webhook": unbind("ALARM_WEBHOOKS", WATCH),
+        "the watchdog's e-mail address is empty": rebind("ALARM_EMAILS", WATCH, json='[""]'),
+        "the watchdog has no plain texts": change_bindings(
+            lambda bindings: [one for one in bindings if one["type"] != "plain_text"], WATCH
+        ),
+        "the watchdog's sender address is not allowed": rebind("SENDER", WATCH, text="x@example.com"),
+        "the watchdog's list of webhooks is empty": rebind("ALARM_WEBHOOKS", WATCH, text="[]"),
+    },
+    "workers-share-one-rotation": {
+        "one Worker has another rotation": redocument("ROTATION", *BACKUPS, pointInTimeDays=9),
+        "one Worker has no rotation": unbind("ROTATION", *BACKUPS),
+        "a Worker has a wrong lock mode": rebind("LOCK_MODE", "backups/replicate", text="GOVERNANCE"),
+    },
+    "age-out-is-scheduled": {
+        "old backups are deleted weekly": schedule("15 7 * * 1", "age-out"),
+        "old backups are never deleted": drop(CRON, named("age-out")),
+        **overlooking(AGE_OUT),
+    },
+    "every-group-is-looked-after": {
+        "a Worker does not know a group": rebind("GROUPS", *BACKUPS, json=ONE_GROUP),
+        "the API does not know a group": rebind("STANZAS", "api", json=ONE_GROUP),
+    },
+    "restore-drill-is-scheduled": {
+        "the drill has no schedule": drop(CRON, DRILL),
+        "the drill is yearly": schedule("0 4 1 1 *", "restore-drill"),
+        "a task only mentions a drill": only_mentioned,
+    },
+}
+PREPARATIONS: dict[str, Preparation] = {"restore-drill-is-scheduled": with_drill}

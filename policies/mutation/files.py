@@ -54,13 +54,11 @@ def boot(change: Callable[[dict[str, Any]], None], where: Where = anything, *, a
     def make(graph: Graph) -> Iterator[Mutant]:
         changed: list[Resource] = []
         for instance in filter(where, graph.of(INSTANCE)):
-            old = yaml.load(
-                gzip.decompress(base64.b64decode(str(instance.properties["userDataBase64"]))), yaml.CSafeLoader
-            )
-            new = copy.deepcopy(old)
+            old = machines.document_of(str(instance.properties["userDataBase64"]))
+            new = copy.deepcopy(dict(old))
             change(new)
             if new != old:
-                changed.append(revised(instance, {**instance.properties, "userDataBase64": _encoded(new)}))
+                changed.append(revised(instance, properties={**instance.properties, "userDataBase64": _encoded(new)}))
         if all and changed:
             yield Mutant(f"all {len(changed)} machines", replaced(graph, *changed))
         elif not all:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -69,39 +69,20 @@ def without(graph: Graph, *gone: Resource) -> Graph:
     return Graph([_forget(one, urns) for one in graph.resources if one.urn not in urns])
 
 
-def revised(
-    resource: Resource,
-    properties: dict[str, Value] | None = None,
-    *,
-    protect: bool | None = None,
-    dependencies: Iterable[str] | None = None,
-    property_dependencies: dict[str, tuple[str, ...]] | None = None,
-) -> Resource:
-    """Return a copy of a resource; an argument that is given replaces that part of it."""
-    return Resource(
-        resource.urn,
-        resource.type,
-        resource.properties if properties is None else properties,
-        parent=resource.parent,
-        protect=resource.protect if protect is None else protect,
-        dependencies=resource.dependencies if dependencies is None else dependencies,
-        property_dependencies=resource.property_dependencies
-        if property_dependencies is None
-        else property_dependencies,
-        provider=resource.provider,
-    )
+def revised(resource: Resource, **attributes: Any) -> Resource:
+    """Return a copy of a resource with other attributes."""
+    changed = copy.copy(resource)
+    for name, value in attributes.items():
+        setattr(changed, name, value)
+    return changed
 
 
 def assigned(resource: Resource, path: str, change: New) -> Resource | None:
     """Return a copy with another value at a path (`rules[*].enabled`: in each item), or None if nothing changes."""
     properties: dict[str, Value] = copy.deepcopy(dict(resource.properties))
-    function: Change = change if callable(change) else _always(change)
+    function: Change = change if callable(change) else lambda _: change
     _assign(properties, re.split(r"\.|(?=\[)", path), function)
-    return None if properties == dict(resource.properties) else revised(resource, properties)
-
-
-def _always(value: Any) -> Change:
-    return lambda _: value
+    return None if properties == dict(resource.properties) else revised(resource, properties=properties)
 
 
 def _assign(value: Value, steps: list[str], change: Change) -> None:
@@ -123,11 +104,84 @@ def _assign(value: Value, steps: list[str], change: Change) -> None:
             value[step] = new
 
 
-# -- operators: each mutant changes one resource, unless its docstring says otherwise
+# -- operators
+
+
+def each(type: str, where: Where, change: Callable[[Graph, Resource], Resource | None]) -> Operator:
+    """Change one resource of a type in each mutant; none is made where `change` returns None."""
+
+    def make(graph: Graph) -> Iterator[Mutant]:
+        for resource in filter(where, graph.of(type)):
+            if (changed := change(graph, resource)) is not None:
+                yield Mutant(resource.label, replaced(graph, changed))
+
+    return make
+
+
+def put(type: str, path: str, change: New, where: Where = anything) -> Operator:
+    """Set a property of one resource."""
+    return each(type, where, lambda _, resource: assigned(resource, path, change))
+
+
+def put_everywhere(changes: Mapping[str, tuple[str, New]]) -> Operator:
+    """Set properties of all resources of these types in one mutant; `changes` maps a type to a path and its change."""
+
+    def make(graph: Graph) -> Iterator[Mutant]:
+        changed = [
+            new
+            for type, (path, change) in changes.items()
+            for resource in graph.of(type)
+            if (new := assigned(resource, path, change)) is not None
+        ]
+        if changed:
+            yield Mutant(f"all {len(changed)} at once", replaced(graph, *changed))
+
+    return make
+
+
+def substitute(type: str, path: str, old: str, new: str) -> Operator:
+    """Replace a part of a text property of one resource."""
+    return put(type, path, lambda text: text.replace(old, new))
+
+
+def unprotect(type: str, where: Where = anything) -> Operator:
+    """Remove the engine's protection from deletion of one resource."""
+    return each(type, where, lambda _, one: revised(one, protect=False) if one.protect else None)
+
+
+def unlink(type: str, target: str, where: Where = anything, to: Where = anything) -> Operator:
+    """Remove the dependencies of one resource on those of another type, as a dropped `depends_on` does."""
+
+    def change(graph: Graph, resource: Resource) -> Resource | None:
+        gone = {one.urn for one in filter(to, graph.of(target))}
+        return _forget(resource, gone) if resource.needs & gone else None
+
+    return each(type, where, change)
+
+
+def relink(
+    type: str, path: str, choose: Callable[[Graph, Resource], Resource | None], where: Where = anything
+) -> Operator:
+    """Let a property of one resource refer to what `choose` returns, by value and by dependency."""
+
+    def change(graph: Graph, resource: Resource) -> Resource | None:
+        target = choose(graph, resource)
+        changed = None if target is None else assigned(resource, path, target.properties.get("id"))
+        if target is None or changed is None:
+            return None
+        top = re.split(r"[.\[]", path)[0]
+        old = set(resource.property_dependencies.get(top, ()))
+        return revised(
+            changed,
+            dependencies=(changed.dependencies - old) | {target.urn},
+            property_dependencies={**changed.property_dependencies, top: (target.urn,)},
+        )
+
+    return each(type, where, change)
 
 
 def drop(type: str, where: Where = anything) -> Operator:
-    """Remove a resource."""
+    """Remove one resource."""
 
     def make(graph: Graph) -> Iterator[Mutant]:
         for resource in filter(where, graph.of(type)):
@@ -147,55 +201,38 @@ def drop_all(type: str, where: Where = anything) -> Operator:
     return make
 
 
-def put(type: str, path: str, change: New, where: Where = anything) -> Operator:
-    """Set a property."""
+def add(make_one: Callable[[Graph], Resource]) -> Operator:
+    """Add the resource that `make_one` returns."""
 
     def make(graph: Graph) -> Iterator[Mutant]:
-        for resource in filter(where, graph.of(type)):
-            changed = assigned(resource, path, change)
-            if changed is not None:
-                yield Mutant(resource.label, replaced(graph, changed))
+        added = make_one(graph)
+        yield Mutant(added.label, Graph([*graph.resources, added]))
 
     return make
 
 
-def put_everywhere(changes: Mapping[str, tuple[str, New]], where: Where = anything) -> Operator:
-    """Set properties of all resources of these types in one mutant; `changes` maps a type to a path and its change."""
-
-    def make(graph: Graph) -> Iterator[Mutant]:
-        changed = [
-            new
-            for type, (path, change) in changes.items()
-            for resource in filter(where, graph.of(type))
-            if (new := assigned(resource, path, change)) is not None
-        ]
-        if changed:
-            yield Mutant(f"all {len(changed)} at once", replaced(graph, *changed))
-
-    return make
+def declare(type: str, **properties: Any) -> Operator:
+    """Add a resource with the name `more`."""
+    return add(lambda graph: declared(graph, type, "more", {"id": "more", **properties}))
 
 
-def unprotect(type: str, where: Where = anything) -> Operator:
-    """Remove the engine's protection from deletion."""
+def declare_another(type: str, **changes: Any) -> Operator:
+    """Add a copy of the first resource of a type, with some properties changed."""
 
-    def make(graph: Graph) -> Iterator[Mutant]:
-        for resource in filter(where, graph.of(type)):
-            if resource.protect:
-                yield Mutant(resource.label, replaced(graph, revised(resource, protect=False)))
+    def make(graph: Graph) -> Resource:
+        first = graph.of(type)[0]
+        properties = {**first.properties, "id": "more", "arn": "more", **changes}
+        return revised(first, urn=f"{first.urn}-more", name=f"{first.name}-more", properties=properties)
 
-    return make
+    return add(make)
 
 
-def unlink(type: str, target: str, where: Where = anything, to: Where = anything) -> Operator:
-    """Remove a resource's dependencies on those of another type, as a dropped `depends_on` does."""
-
-    def make(graph: Graph) -> Iterator[Mutant]:
-        gone = {one.urn for one in filter(to, graph.of(target))}
-        for resource in filter(where, graph.of(type)):
-            if resource.needs & gone:
-                yield Mutant(resource.label, replaced(graph, _forget(resource, gone)))
-
-    return make
+def declared(
+    graph: Graph, type: str, name: str, properties: dict[str, Value], needs: dict[str, tuple[str, ...]] | None = None
+) -> Resource:
+    """Return a new resource of the graph's stack; `needs` are its property dependencies."""
+    prefix = "::".join(graph.stack.urn.split("::")[:2])
+    return Resource(f"{prefix}::{type}::{name}", type, properties, property_dependencies=needs)
 
 
 def chain(*operators: Operator) -> Operator:
@@ -226,69 +263,3 @@ def _peek(properties: Mapping[str, Value], path: str) -> Value:
     for step in path.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     return value
-
-
-def relink(
-    type: str, path: str, choose: Callable[[Graph, Resource], Resource | None], where: Where = anything
-) -> Operator:
-    """Let a property refer to the resource that `choose` returns, by value and by dependency."""
-
-    def make(graph: Graph) -> Iterator[Mutant]:
-        for resource in filter(where, graph.of(type)):
-            target = choose(graph, resource)
-            changed = None if target is None else assigned(resource, path, target.properties.get("id"))
-            if target is None or changed is None:
-                continue
-            top = path.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
-            needs = {**changed.property_dependencies, top: (target.urn,)}
-            old = set(resource.property_dependencies.get(top, ()))
-            changed = revised(
-                changed, dependencies=(changed.dependencies - old) | {target.urn}, property_dependencies=needs
-            )
-            yield Mutant(f"{resource.label} -> {target.name}", replaced(graph, changed))
-
-    return make
-
-
-def substitute(type: str, path: str, old: str, new: str, where: Where = anything) -> Operator:
-    """Replace a part of a text property."""
-    return put(type, path, lambda text: text.replace(old, new), where)
-
-
-def add(make_one: Callable[[Graph], Resource]) -> Operator:
-    """Add the resource that `make_one` returns."""
-
-    def make(graph: Graph) -> Iterator[Mutant]:
-        added = make_one(graph)
-        yield Mutant(added.label, Graph([*graph.resources, added]))
-
-    return make
-
-
-def declare(type: str, **properties: Any) -> Operator:
-    """Add a resource with the name `more`."""
-    return add(lambda graph: declared(graph, type, "more", {"id": "more", **properties}))
-
-
-def declare_another(type: str, **changes: Any) -> Operator:
-    """Add a copy of the first resource of a type, with some properties changed."""
-
-    def make(graph: Graph) -> Resource:
-        first = graph.of(type)[0]
-        return Resource(
-            f"{first.urn}-more",
-            type,
-            {**first.properties, "id": "more", "arn": "more", **changes},
-            parent=first.parent,
-            property_dependencies=first.property_dependencies,
-        )
-
-    return add(make)
-
-
-def declared(
-    graph: Graph, type: str, name: str, properties: dict[str, Value], needs: dict[str, tuple[str, ...]] | None = None
-) -> Resource:
-    """Return a new resource of the graph's stack; `needs` are its property dependencies."""
-    prefix = "::".join(graph.stack.urn.split("::")[:2])
-    return Resource(f"{prefix}::{type}::{name}", type, properties, property_dependencies=needs)

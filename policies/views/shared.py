@@ -1,4 +1,4 @@
-"""How a view is made once for each graph and shared by every rule that looks at it."""
+"""Views are computed once for each graph and shared by all rules."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar, cast
 
-from policies.graph import Graph, Undetermined
+from policies.graph import Graph, Resource, Undetermined
 
 T = TypeVar("T")
 
 
+def stack(graph: Graph) -> list[Resource]:
+    """Stack."""
+    return [graph.stack]
+
+
 def once(view: Callable[[Graph], T]) -> Callable[[Graph], T]:
-    """Compute a view of a graph at its first use; one that is undetermined stays so."""
+    """Compute a view of a graph at its first use and cache it, or the `Undetermined` that it raised."""
 
     @wraps(view)
     def look(graph: Graph) -> T:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from policies.controls import ACCESS, AT_REST
 from policies.graph import Graph, Resource
-from policies.rule import Severity, Subject, define
+from policies.rule import Severity, define
 from policies.views.machines import VOLUME
 from policies.views.permissions import (
     API_TOKEN,
@@ -26,6 +26,7 @@ from policies.views.permissions import (
     opened_by,
     statements,
 )
+from policies.views.shared import stack
 from policies.views.vault import Copy, copies, offsite_copies, primaries, r2_copies
 
 ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
@@ -48,11 +49,6 @@ WRITING = {
 # What machines' own roles have to do with: their figures, their secrets, their logs.
 MACHINES = ("cloudwatch:PutMetricData", "secretsmanager:GetSecretValue", "kms:Decrypt", "logs:")
 SESSION_MANAGER = re.compile(r"arn:aws(-[a-z-]+)?:iam::aws:policy/AmazonSSMManagedInstanceCore")  # in any partition
-
-
-def whole(graph: Graph) -> list[Subject]:
-    """Stack."""
-    return [graph.stack]
 
 
 @define(
@@ -149,7 +145,7 @@ def _all_of(copy: Copy) -> set[str]:
     "writers-cannot-unlock",
     Severity.CRITICAL,
     "Who writes copies may not take locks, versions or keys away",
-    over=whole,
+    over=stack,
     promises=("BAK-3", "BAK-6"),
     controls=ACCESS,
     remedy="restore the least that the writer needs (components/offsite.py, components/vault.py)",

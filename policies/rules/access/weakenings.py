@@ -7,27 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from policies.graph import Graph, Resource
-from policies.mutation.operators import (
-    Operator,
-    add,
-    declare,
-    declared,
-    drop,
-    put,
-    relink,
-    substitute,
-)
+from policies.mutation.operators import Operator, add, declare, declared, drop, put, relink, substitute
 from policies.mutation.weakening import Weakenings
 from policies.rules.access.rules import ENCRYPTION, MANAGED_DOMAIN, OWNERSHIP, PUBLIC
-from policies.views.permissions import (
-    API_TOKEN,
-    BUCKET_POLICY,
-    KEY,
-    ROLE_ATTACHMENT,
-    ROLE_POLICY,
-    TOKEN,
-    USER_POLICY,
-)
+from policies.views.permissions import API_TOKEN, BUCKET_POLICY, KEY, ROLE_ATTACHMENT, ROLE_POLICY, TOKEN, USER_POLICY
 from policies.views.vault import R2
 
 ATTACHMENT = "aws:iam/userPolicyAttachment:UserPolicyAttachment"
@@ -36,6 +19,7 @@ ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 WRITER = "backbuild-prod-backup-writer"
 STRANGER = "arn:aws:iam::666666666666:root"
 BUCKET_WRITE = "bf7481a1826f439697cb59a20b22293e"  # R2's permission group for writing a bucket's configuration
+ALL_BUCKETS = '{"com.cloudflare.api.account.*": "*"}'
 ALL_ACTIONS = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 ALL_OF_KMS = {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}
 ALL_OF_S3 = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
@@ -53,10 +37,15 @@ def statement(type: str, **fields: Any) -> Operator:
     return put(type, "policy", change)
 
 
+def reword(type: str, old: str, new: str) -> Operator:
+    """Replace a part of a policy."""
+    return substitute(type, "policy", old, new)
+
+
 def also_allowed(*actions: str) -> Operator:
     """Allow the off-site writer more actions."""
     more = "".join(f', "{action}"' for action in actions)
-    return substitute(USER_POLICY, "policy", '"s3:GetObject"', f'"s3:GetObject"{more}')
+    return reword(USER_POLICY, '"s3:GetObject"', f'"s3:GetObject"{more}')
 
 
 def opened(change: Callable[[dict[str, str]], dict[str, str]]) -> Operator:
@@ -78,11 +67,9 @@ def platform_key(graph: Graph, _: Resource) -> Resource | None:
 
 WEAKENINGS: Weakenings = {
     "offsite-is-encrypted": {
-        "the off-site copy is encrypted with Amazon's key": put(ENCRYPTION, f"{ENCRYPTING}.sseAlgorithm", "AES256"),
-        "the off-site copy is not encrypted": drop(ENCRYPTION),
-        "the off-site copy is encrypted with the platform's key": relink(
-            ENCRYPTION, f"{ENCRYPTING}.kmsMasterKeyId", platform_key
-        ),
+        "it is encrypted with Amazon's key": put(ENCRYPTION, f"{ENCRYPTING}.sseAlgorithm", "AES256"),
+        "it is not encrypted": drop(ENCRYPTION),
+        "it is encrypted with the platform's key": relink(ENCRYPTION, f"{ENCRYPTING}.kmsMasterKeyId", platform_key),
     },
     "buckets-are-private": {
         **{
@@ -95,68 +82,46 @@ WEAKENINGS: Weakenings = {
     },
     "offsite-speaks-tls-only": {
         "the off-site bucket's policy is not declared": drop(BUCKET_POLICY),
-        "the policy allows requests without TLS": substitute(BUCKET_POLICY, "policy", "Deny", "Allow"),
-        "only listing requires TLS": substitute(BUCKET_POLICY, "policy", '"s3:*"', '"s3:ListBucket"'),
-        "only one account must use TLS": substitute(
-            BUCKET_POLICY, "policy", '"Principal": "*"', '"Principal": {"AWS": "1"}'
-        ),
-        "only the bucket itself requires TLS": substitute(BUCKET_POLICY, "policy", 'offsite/*"', 'offsite/none"'),
+        "the policy allows requests without TLS": reword(BUCKET_POLICY, "Deny", "Allow"),
+        "only listing requires TLS": reword(BUCKET_POLICY, '"s3:*"', '"s3:ListBucket"'),
+        "only one account must use TLS": reword(BUCKET_POLICY, '"Principal": "*"', '"Principal": {"AWS": "1"}'),
+        "only the bucket itself requires TLS": reword(BUCKET_POLICY, 'offsite/*"', 'offsite/none"'),
     },
     "writers-cannot-unlock": {
-        "the writer may call every S3 action": substitute(USER_POLICY, "policy", "s3:GetObject", "s3:*"),
-        "the writer may bypass locks": substitute(
-            USER_POLICY, "policy", "s3:GetObject", "s3:BypassGovernanceRetention"
-        ),
+        "the writer may call every S3 action": reword(USER_POLICY, "s3:GetObject", "s3:*"),
+        "the writer may bypass locks": reword(USER_POLICY, "s3:GetObject", "s3:BypassGovernanceRetention"),
         **{
             f"the writer may also call {' and '.join(actions)}": also_allowed(*actions)
             for actions in (
-                ("s3:Delete*", "s3:PutBucket*"),
-                ("S3:*",),
-                ("s3:?utBucketPolicy",),
-                ("iam:*",),
-                ("kms:Schedule*",),
-                ("kms:DisableKey",),
+                *(("s3:Delete*", "s3:PutBucket*"), ("S3:*",), ("s3:?utBucketPolicy",)),
+                *(("iam:*",), ("kms:Schedule*",), ("kms:DisableKey",)),
             )
         },
-        "the writer may call all actions except those of EC2": statement(
-            USER_POLICY, Effect="Allow", NotAction="ec2:*", Resource="*"
-        ),
-        "the writer may write other buckets": substitute(
-            USER_POLICY, "policy", '"arn:aws:s3:::backbuild-prod-backups-offsite/*"', '"*"'
-        ),
+        "the writer may do all but EC2": statement(USER_POLICY, Effect="Allow", NotAction="ec2:*", Resource="*"),
+        "it may write other buckets": reword(USER_POLICY, '"arn:aws:s3:::backbuild-prod-backups-offsite/*"', '"*"'),
         "the writer is an administrator": declare(ATTACHMENT, user=WRITER, policyArn=ADMINISTRATOR),
         "the writer is a member of a group": declare(MEMBERSHIP, user=WRITER, groups=["administrators"]),
         "machines may call every action": statement(ROLE_POLICY, **ALL_ACTIONS),
         "machines are administrators": put(ROLE_ATTACHMENT, "policyArn", ADMINISTRATOR),
         "everybody may change the off-site bucket": statement(BUCKET_POLICY, **ALL_ACTIONS, Principal="*"),
-        "another account may change the off-site bucket": statement(
-            BUCKET_POLICY, **ALL_OF_S3, Principal={"AWS": STRANGER}
-        ),
+        "another account may change the bucket": statement(BUCKET_POLICY, **ALL_OF_S3, Principal={"AWS": STRANGER}),
         "everybody may delete a key": statement(KEY, **ALL_OF_KMS, Principal="*"),
         "another account may delete a key": statement(KEY, **ALL_OF_KMS, Principal={"AWS": [STRANGER]}),
         "another token may write all buckets": declare(
             API_TOKEN,
-            policies=[
-                {
-                    "effect": "allow",
-                    "permissionGroups": [{"id": BUCKET_WRITE}],
-                    "resources": '{"com.cloudflare.api.account.*":"*"}',
-                }
-            ],
+            policies=[{"effect": "allow", "permissionGroups": [{"id": BUCKET_WRITE}], "resources": ALL_BUCKETS}],
         ),
         "the machines' token may change the bucket's configuration": put(
             TOKEN, "policies[0].permissionGroups", lambda groups: [*groups, {"id": BUCKET_WRITE}]
         ),
-        "the machines' token may write all buckets": put(TOKEN, BUCKETS, '{"com.cloudflare.api.account.*": "*"}'),
+        "the machines' token may write all buckets": put(TOKEN, BUCKETS, ALL_BUCKETS),
         "the machines' token may also write the replica": opened(
             lambda buckets: {**buckets, **{f"{key}-replica".replace("_eu_", "_us_"): "*" for key in buckets}}
         ),
         "the machines' token may also write the whole account": opened(
             lambda buckets: {**buckets, "com.cloudflare.api.account.0123456789abcdef0123456789abcdef": "*"}
         ),
-        "the machines' token may write the replica instead": substitute(
-            TOKEN, BUCKETS, "prod-backups", "prod-backups-replica"
-        ),
+        "the machines' token is for the replica": substitute(TOKEN, BUCKETS, "prod-backups", "prod-backups-replica"),
         "the machines' token is for another jurisdiction's bucket": substitute(TOKEN, BUCKETS, "_eu_", "_us_"),
     },
 }

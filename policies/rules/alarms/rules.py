@@ -7,7 +7,7 @@ import re
 from policies.controls import MONITORING
 from policies.graph import Graph, Resource, Undetermined
 from policies.promises import number
-from policies.rule import NotApplicable, Severity, Subject, define
+from policies.rule import NotApplicable, Severity, define
 from policies.views.edge import backup_workers, status_workers, zones
 from policies.views.machines import (
     DATABASE,
@@ -20,6 +20,7 @@ from policies.views.machines import (
     machines,
 )
 from policies.views.permissions import statements
+from policies.views.shared import stack
 
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 TOPIC = "aws:sns/topic:Topic"
@@ -49,11 +50,6 @@ def topics(graph: Graph) -> list[Resource]:
 def notifications(graph: Graph) -> list[Resource]:
     """Notifications from outside."""
     return graph.of(NOTIFICATION)
-
-
-def whole(graph: Graph) -> list[Subject]:
-    """Stack."""
-    return [graph.stack]
 
 
 @define(
@@ -156,7 +152,7 @@ def _addresses(graph: Graph) -> dict[str, str]:
     "outside-is-watched",
     Severity.HIGH,
     "The API and the tunnel are watched from outside",
-    over=whole,
+    over=stack,
     promises=("RED-1", "SLA-1"),
     controls=MONITORING,
     remedy="restore the notification policies (components/alarms.py)",

@@ -12,6 +12,7 @@ from policies.views.permissions import TOKEN
 FULL, INCREMENT = f"{UNITS}/backbuild-backup-full.timer", f"{UNITS}/backbuild-backup-incr.timer"
 SERVICE = f"{UNITS}/backbuild-backup@.service"
 POINT_TIMER, POINT_SERVICE = f"{UNITS}/backbuild-restore-point.timer", f"{UNITS}/backbuild-restore-point.service"
+MAKES_POINTS = role(COORDINATOR)
 YEARLY = "[Timer]\nOnCalendar=\nOnCalendar=yearly\n"
 
 
@@ -67,9 +68,7 @@ WEAKENINGS: Weakenings = {
         ),
         "the timer of full backups is masked": run("systemctl", "mask", "--now", "backbuild-backup-full.timer"),
         "the backup service does nothing": edit(SERVICE, "ExecStart=.*", "ExecStart=/bin/true"),
-        "the backup service has an environment of its own": before_start(
-            "Environment=PGBACKREST_REPO1_CIPHER_TYPE=none"
-        ),
+        "the backup service has its own environment": before_start("Environment=PGBACKREST_REPO1_CIPHER_TYPE=none"),
         "the backup script exits at once": edit(BACKUP_SCRIPT, "^set -eu$", "set -eu\nexit 0"),
         "the backup script ignores failures": edit(BACKUP_SCRIPT, r"^(pgbackrest .* backup)$", r"\1 || true"),
         "a rebuilt group is not backed up": edit(BACKUP_SCRIPT, r" \|\| pgbackrest .* stanza-upgrade$", ""),
@@ -90,30 +89,24 @@ WEAKENINGS: Weakenings = {
     },
     "restore-points": {
         "restore points are daily": edit(POINT_TIMER, r"^OnCalendar=.*", "OnCalendar=daily"),
-        "the restore point service does nothing": edit(
-            POINT_SERVICE, "ExecStart=.*", "ExecStart=/bin/true", role(COORDINATOR)
-        ),
+        "their service does nothing": edit(POINT_SERVICE, "ExecStart=.*", "ExecStart=/bin/true", MAKES_POINTS),
         "restore points are delayed by an hour": edit(
-            POINT_TIMER, r"^\[Timer\]$", "[Timer]\nRandomizedDelaySec=1h", role(COORDINATOR)
+            POINT_TIMER, r"^\[Timer\]$", "[Timer]\nRandomizedDelaySec=1h", MAKES_POINTS
         ),
     },
     "wal-is-archived": {
         "WAL is not archived": edit(PATRONI, 'archive_mode: "on"', 'archive_mode: "off"'),
         "the archive command does nothing": edit(PATRONI, "archive_command: .*", "archive_command: /bin/true"),
-        "WAL is archived to another group's stanza": edit(
-            PATRONI, r"--stanza=\S+ archive-push", "--stanza=other archive-push"
-        ),
+        "WAL is archived to another stanza": edit(PATRONI, r"--stanza=\S+ archive-push", "--stanza=other archive-push"),
         "a segment waits an hour": edit(PATRONI, "archive_timeout: 60s", "archive_timeout: 1h"),
         "one machine does not archive": own_parameter('archive_mode: "off"'),
         "one machine archives a day late": own_parameter("archive_timeout: 1d"),
-        "the parameters for Citus turn archiving off": edit(
+        "Citus's parameters turn archiving off": edit(
             CITUS, "^  parameters:", '  parameters:\n    archive_mode: "off"'
         ),
         "an archive library replaces the command": group_parameter("archive_library: basic_archive"),
         "the archive command ignores failures": edit(PATRONI, "archive-push %p", "archive-push %p || true"),
-        "the archive command is a comment": edit(
-            PATRONI, "archive_command: (.*)", r'archive_command: "/bin/true # \1"'
-        ),
+        "its command is a comment": edit(PATRONI, "archive_command: (.*)", r'archive_command: "/bin/true # \1"'),
         "waiting WAL is dropped": option("archive-push-queue-max=1MB"),
         "a backup does not wait for its WAL": option("archive-check=n"),
     },

@@ -5,12 +5,13 @@ from __future__ import annotations
 from policies.controls import OFFSITE, RECOVERY
 from policies.graph import Graph, Resource
 from policies.promises import number
-from policies.rule import Severity, Subject, define
+from policies.rule import Severity, define
 from policies.views.edge import Worker, in_folder
 from policies.views.geography import Point, least_km, places
 from policies.views.lifecycles import in_place
 from policies.views.machines import Machine, database_machines, duration_seconds
 from policies.views.permissions import ACCESS_KEY
+from policies.views.shared import stack
 from policies.views.vault import (
     CONSUMER,
     EVENTS,
@@ -27,11 +28,6 @@ ACTIONS = {"PutObject", "CompleteMultipartUpload", "CopyObject"}
 BATCH_SECONDS = 900  # how long a batch of messages may take at most, by the platform's own limit
 
 
-def whole(graph: Graph) -> list[Subject]:
-    """Stack."""
-    return [graph.stack]
-
-
 def _database(graph: Graph) -> tuple[Point, ...]:
     """Where the database stands."""
     regions = {machine.instance.region for machine in database_machines(graph)}
@@ -43,7 +39,7 @@ def _database(graph: Graph) -> tuple[Point, ...]:
     "three-copies",
     Severity.CRITICAL,
     "There are three copies of every backup, with two providers",
-    over=whole,
+    over=stack,
     promises=("BAK-3", "BAK-5", "RED-4"),
     controls=OFFSITE,
     remedy="restore the primary, the replica and the off-site bucket (components/vault.py)",
@@ -61,7 +57,7 @@ def three_copies(graph: Graph, _: Resource) -> str | None:
     "copies-far-from-the-database",
     Severity.CRITICAL,
     "Two copies at least are provably far from the database",
-    over=whole,
+    over=stack,
     promises=("BAK-5",),
     controls=OFFSITE,
     remedy="choose backups.replica.jurisdiction and backups.offsite.region away from database.region",

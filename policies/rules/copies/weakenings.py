@@ -13,6 +13,7 @@ from policies.views.vault import CONSUMER, EVENTS, QUEUE, R2, S3
 
 REPLICA, REPLICATOR = named("replica"), named("replicate")
 REPLICATE = "backups/replicate"
+REPLICATE_QUEUE = named("backups-replicate")
 HALF_A_DAY = 43_200
 
 WEAKENINGS: Weakenings = {
@@ -38,9 +39,7 @@ WEAKENINGS: Weakenings = {
         "one prefix only sends events": put(EVENTS, "rules[*].prefix", "daily/"),
         "no Worker consumes the events": drop(CONSUMER, REPLICATOR),
         "the consumer has no dead-letter queue": put(CONSUMER, "deadLetterQueue", ABSENT, REPLICATOR),
-        "another Worker consumes the events": put(
-            CONSUMER, "scriptName", "backbuild-prod-api", named("backups-replicate")
-        ),
+        "another Worker consumes the events": put(CONSUMER, "scriptName", "backbuild-prod-api", REPLICATE_QUEUE),
         "another jurisdiction's bucket sends events": put(EVENTS, "jurisdiction", "fedramp"),
     },
     "messages-wait-long-enough": {
@@ -60,8 +59,8 @@ WEAKENINGS: Weakenings = {
     "recovery-point-adds-up": {
         "a WAL segment waits fifty minutes": edit(PATRONI, "archive_timeout: 60s", "archive_timeout: 50min"),
         "a batch of messages waits an hour": put(CONSUMER, "settings.maxWaitTimeMs", 3_600_000, REPLICATOR),
-        "a failed message is not retried": put(CONSUMER, "settings.maxRetries", 0, named("backups-replicate")),
-        "a retry comes half a day later": put(CONSUMER, "settings.retryDelay", HALF_A_DAY, named("backups-replicate")),
+        "a failed message is not retried": put(CONSUMER, "settings.maxRetries", 0, REPLICATE_QUEUE),
+        "a retry comes half a day later": put(CONSUMER, "settings.retryDelay", HALF_A_DAY, REPLICATE_QUEUE),
         "messages are delivered half a day late": put(QUEUE, "settings.deliveryDelay", HALF_A_DAY, named("events")),
     },
     "dead-letters-are-handled": {

@@ -56,9 +56,7 @@ WEAKENINGS: Weakenings = {
     },
     "issuers-are-named": {
         **{f"there is no CAA record {tag}": without_caa(tag) for tag in ("issue", "issuewild", "iodef")},
-        "the certificate is from an authority without a CAA record": put(
-            CERTIFICATES, "certificateAuthority", "digicert"
-        ),
+        "the certificate's authority has no CAA record": put(CERTIFICATES, "certificateAuthority", "digicert"),
         "a CAA record is for another name": put(RECORD, "name", "x.example", having("data.tag", "iodef")),
     },
     "certificates-cover-the-domain": {

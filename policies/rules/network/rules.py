@@ -6,8 +6,9 @@ from ipaddress import ip_address, ip_network
 
 from policies.controls import FAILOVER, REDUNDANCY
 from policies.graph import Graph, Resource
-from policies.rule import Severity, Subject, define
+from policies.rule import Severity, define
 from policies.views.machines import CONSENSUS, COORDINATOR, GATEWAY, SUBNET, WORKER, machines, zone_of
+from policies.views.shared import stack
 
 ASSOCIATION = "aws:ec2/routeTableAssociation:RouteTableAssociation"
 TABLE = "aws:ec2/routeTable:RouteTable"
@@ -57,11 +58,6 @@ def hyperdrives(graph: Graph) -> list[Resource]:
 def interface_endpoints(graph: Graph) -> list[Resource]:
     """Interface endpoints."""
     return [one for one in graph.of(ENDPOINT) if one.text("vpcEndpointType") == "Interface"]
-
-
-def whole(graph: Graph) -> list[Subject]:
-    """Stack."""
-    return [graph.stack]
 
 
 @define(
@@ -142,7 +138,7 @@ def endpoints_in_each_zone(graph: Graph, endpoint: Resource) -> str | None:
     "members-reach-each-other",
     Severity.CRITICAL,
     "Whoever must speak for quorum, replication and failover is admitted",
-    over=whole,
+    over=stack,
     promises=("RED-2", "RED-3"),
     controls=FAILOVER,
     remedy="restore the rule in ADMITTED (model/topology.py)",

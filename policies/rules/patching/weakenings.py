@@ -54,9 +54,7 @@ WEAKENINGS: Weakenings = {
             f"{UNITS}/backbuild-metrics.service", "^ExecStart=", f"ExecStartPre={PATCH}\nExecStart="
         ),
         "cloudflared updates itself": edit(f"{UNITS}/backbuild-tunnel.service", " --no-autoupdate", ""),
-        "an association runs the patch baseline": declare_another(
-            GATE, name="AWS-RunPatchBaseline", targets=[], parameters={}
-        ),
+        "an association patches": declare_another(GATE, name="AWS-RunPatchBaseline", targets=[], parameters={}),
         "an association runs apt": declare_another(GATE, targets=[], parameters={"commands": "apt-get -y upgrade"}),
         "an unhealthy member is patched": edit(PATCH, r"^/usr/local/sbin/backbuild-healthy .*\n", ""),
         "the health check's failure is ignored": edit(PATCH, r"( --wait \d+)$", r"\1 || true"),

@@ -29,17 +29,17 @@ WEAKENINGS: Weakenings = {
         "a machine's tag names no volume": put(INSTANCE, f"tags.{VOLUME_TAG}", ABSENT, KEEPS_DATA),
         "a machine's tag names another volume": relink(INSTANCE, f"tags.{VOLUME_TAG}", neighbours_volume, KEEPS_DATA),
         "a machine cannot read its tags": put(INSTANCE, "metadataOptions.instanceMetadataTags", "disabled", KEEPS_DATA),
-        "the mount script takes any disk": edit(
+        "the script takes any disk": edit(
             MOUNTING, r'readlink -e "\$BY_ID.*?"', "lsblk -dnpo NAME | tail -1", KEEPS_DATA
         ),
-        "the mount script takes any EBS volume": edit(MOUNTING, r'"\$BY_ID\$\{id/-/\}"', '"$BY_ID"*', KEEPS_DATA),
+        "the script takes any EBS volume": edit(MOUNTING, r'"\$BY_ID\$\{id/-/\}"', '"$BY_ID"*', KEEPS_DATA),
         "the mount script formats the second disk": edit(
             MOUNTING, r"^    mkfs.ext4 .*", "    mkfs.ext4 -q /dev/nvme1n1", KEEPS_DATA
         ),
         "etcd does not flush to disk": edit(ETCD, r"\Z", "ETCD_UNSAFE_NO_FSYNC=true\n"),
         "PostgreSQL's data is not on the volume": edit(PATRONI, "data_dir: .*", "data_dir: /var/tmp/postgresql"),
         "etcd's data is not on the volume": edit(ETCD, "ETCD_DATA_DIR=.*", 'ETCD_DATA_DIR="/tmp/etcd"'),
-        "PostgreSQL's data path leaves the volume": edit(
+        "PostgreSQL's path leaves the volume": edit(
             PATRONI, "data_dir: .*", "data_dir: /var/lib/backbuild/../postgresql/17"
         ),
     },

@@ -7,9 +7,10 @@ import re
 from policies.controls import RECOVERY, RETENTION
 from policies.graph import Graph, Resource, Undetermined
 from policies.promises import number
-from policies.rule import NotApplicable, Severity, Subject, define
+from policies.rule import NotApplicable, Severity, define
 from policies.views.lifecycles import S3_LOCK
 from policies.views.machines import PATRONI, Group, database_groups
+from policies.views.shared import stack
 from policies.views.vault import (
     CLASSES,
     Copy,
@@ -23,11 +24,6 @@ from policies.views.vault import (
 )
 
 VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
-
-
-def whole(graph: Graph) -> list[Subject]:
-    """Stack."""
-    return [graph.stack]
 
 
 def _wal(group: Group) -> str:
@@ -260,7 +256,7 @@ def copies_keep_the_same(graph: Graph, copy: Copy) -> str | None:
     "classes-build-on-each-other",
     Severity.HIGH,
     "Each class of the rotation keeps longer than the one before it, and as long as promised",
-    over=whole,
+    over=stack,
     promises=("BAK-6",),
     controls=RETENTION,
     remedy="set backups.rotation to BAK-6's figures at least (promises.toml)",
@@ -284,7 +280,7 @@ def classes_build(graph: Graph, _: Resource) -> str | None:
     "tool-and-rules-agree",
     Severity.MEDIUM,
     "What the backup tool believes to be kept is what the buckets keep",
-    over=whole,
+    over=stack,
     promises=("BAK-6",),
     controls=RETENTION,
     remedy="render repo1-retention-full from topology.retention (pgbackrest.conf)",
@@ -300,7 +296,7 @@ def tool_and_rules_agree(graph: Graph, _: Resource) -> str | None:
     "fulls-are-always-left",
     Severity.HIGH,
     "The newest full backups stay, however old they are",
-    over=whole,
+    over=stack,
     promises=("BAK-1", "BAK-6"),
     controls=RECOVERY,
     remedy="set backups.rotation.minimumFulls to BAK-6's figure at least (promises.toml)",

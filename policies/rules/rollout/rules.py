@@ -24,6 +24,7 @@ from policies.views.machines import (
     groups,
     machines,
 )
+from policies.views.shared import stack
 
 HEALTHY = "/usr/local/sbin/backbuild-healthy"
 LEAST_WAIT = 300  # seconds: the packages alone take that long
@@ -145,17 +146,12 @@ def _follows(graph: Graph, member: Machine, other: Machine) -> bool:
     return any(gate.urn in member.instance.needs for gate in gates_of(graph, other))
 
 
-def whole(graph: Graph) -> list[Resource]:
-    """Stack."""
-    return [graph.stack]
-
-
 @define(
     "redundancy",
     "failed-gates-alarm",
     Severity.MEDIUM,
     "Somebody is told when a machine did not become healthy in time, or patching stopped at one",
-    over=whole,
+    over=stack,
     promises=("MNT-1", "RED-2"),
     controls=CHANGE,
     remedy="keep the EventBridge rules for failed associations and maintenance windows (components/alarms.py)",

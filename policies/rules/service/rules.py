@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from policies.controls import DISCLOSURE, MONITORING, REDUNDANCY
 from policies.graph import Graph, Resource
 from policies.promises import load, number
-from policies.rule import Severity, Subject, define
+from policies.rule import Severity, define
 from policies.views.edge import (
     ROUTE,
     VERSION,
@@ -20,6 +20,7 @@ from policies.views.edge import (
     status_workers,
     workers,
 )
+from policies.views.shared import stack
 
 HEALTH_CHECK = "cloudflare:index/healthcheck:Healthcheck"
 LEAST_CREDIT = 1  # percent; less is none that anybody would notice
@@ -243,17 +244,12 @@ def one_contact(_: Graph, worker: Worker) -> str | None:
     return None if contact == promised else f"CONTACT is {contact or 'not set'}; {promised} is promised"
 
 
-def whole(graph: Graph) -> list[Subject]:
-    """Stack."""
-    return [graph.stack]
-
-
 @define(
     "redundancy",
     "domains-are-two",
     Severity.HIGH,
     "The platform and its status page have a domain each",
-    over=whole,
+    over=stack,
     promises=("STA-1", "RED-5"),
     controls=REDUNDANCY,
     remedy="declare `domain` and `statusDomain`, in different registrable domains",

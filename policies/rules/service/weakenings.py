@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from policies.graph import Graph, Resource
 from policies.mutation.bindings import bind, in_folder, rebind, rebound, redocument, unbind
-from policies.mutation.operators import Mutant, assigned, drop, named, put, relink, replaced, revised
+from policies.mutation.operators import assigned, drop, each, named, put, relink, revised
 from policies.mutation.weakening import Weakenings
 from policies.rules.service.rules import HEALTH_CHECK
 from policies.views.edge import CRON, D1, DEPLOYMENT, DOMAIN, ROUTE, VERSION, ZONE
@@ -20,14 +18,12 @@ def other_zone(graph: Graph, domain: Resource) -> Resource | None:
     return next((one for one in graph.of(ZONE) if one is not own), None)
 
 
-def share_database(graph: Graph) -> Iterator[Mutant]:
-    """Bind the status page to the database of the backup Workers."""
+def backups_database(graph: Graph, worker: Resource) -> Resource | None:
+    """Return the status page's Worker, bound to the database of the backup Workers."""
     other = next(one for one in graph.of(D1) if one.name == "backups")
-    for worker in filter(in_folder("status"), graph.of(VERSION)):
-        changed = assigned(worker, "bindings", rebound("DB", id=other.properties.get("id")))
-        if changed is not None:
-            needs = {**changed.property_dependencies, "bindings": (other.urn,)}
-            yield Mutant(worker.label, replaced(graph, revised(changed, property_dependencies=needs)))
+    changed = assigned(worker, "bindings", rebound("DB", id=other.properties.get("id")))
+    needs = {**worker.property_dependencies, "bindings": (other.urn,)}
+    return None if changed is None else revised(changed, property_dependencies=needs)
 
 
 WEAKENINGS: Weakenings = {
@@ -40,9 +36,7 @@ WEAKENINGS: Weakenings = {
         "half of the requests go to no version": put(DEPLOYMENT, "versions[0].percentage", 50),
         "a Worker is not deployed": drop(DEPLOYMENT),
         "no request goes to the newest version": put(
-            DEPLOYMENT,
-            "versions",
-            lambda old: [{**old[0], "percentage": 0}, {"versionId": "old", "percentage": 100}],
+            DEPLOYMENT, "versions", lambda old: [{**old[0], "percentage": 0}, {"versionId": "old", "percentage": 100}]
         ),
     },
     "api-is-asked-from-outside": {
@@ -59,7 +53,7 @@ WEAKENINGS: Weakenings = {
         "the page is bound to the database": bind("status", name="X", type="hyperdrive", id="x"),
         "the page is bound to the API": bind("status", name="X", type="service", service="backbuild-prod-api"),
         "the page is in the platform's zone": relink(DOMAIN, "zoneId", other_zone, STATUS),
-        "the page uses the backup Workers' database": share_database,
+        "the page uses the backup Workers' database": each(VERSION, in_folder("status"), backups_database),
         "the page has no domain": drop(DOMAIN, STATUS),
     },
     "status-page-probes": {
@@ -77,9 +71,7 @@ WEAKENINGS: Weakenings = {
     "uptime-is-counted-as-promised": {
         "the uptime target is lower": redocument("SLA", "status", target=99000),
         "there are no credits": redocument("SLA", "status", credits=[]),
-        "the credit is a fraction of a percent": redocument(
-            "SLA", "status", credits=[{"below": 99900, "credit": 0.001}]
-        ),
+        "the credit is tiny": redocument("SLA", "status", credits=[{"below": 99900, "credit": 0.001}]),
     },
     "one-contact": {"the contact is another address": rebind("CONTACT", "status", text="nobody@example.com")},
     "domains-are-two": {

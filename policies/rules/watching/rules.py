@@ -5,11 +5,12 @@ from __future__ import annotations
 from policies.controls import MONITORING, RETENTION, TESTING
 from policies.graph import Graph, Resource
 from policies.promises import number
-from policies.rule import Severity, Subject, define
+from policies.rule import Severity, define
 from policies.views.calendars import window_gap_days
 from policies.views.edge import CRON, SCRIPT, Worker, backup_workers, databases_of, in_folder
 from policies.views.lifecycles import S3_LOCK
 from policies.views.machines import database_groups
+from policies.views.shared import stack
 from policies.views.vault import Copy, copies, overlooks, primaries
 
 WINDOW = "aws:ssm/maintenanceWindow:MaintenanceWindow"
@@ -29,11 +30,6 @@ def watchers(graph: Graph) -> list[Worker]:
 def agers(graph: Graph) -> list[Worker]:
     """Worker that ages out."""
     return in_folder(graph, "backups/age-out")
-
-
-def whole(graph: Graph) -> list[Subject]:
-    """Stack."""
-    return [graph.stack]
 
 
 def _runs(worker: Worker, most_seconds: float) -> str | None:
@@ -163,7 +159,7 @@ def age_out_scheduled(graph: Graph, worker: Worker) -> str | None:
     "every-group-is-looked-after",
     Severity.HIGH,
     "Workers and API know every group that is backed up",
-    over=whole,
+    over=stack,
     promises=("BAK-1", "BAK-4"),
     controls=MONITORING,
     remedy="bind STANZAS and GROUPS from topology.database_groups",
@@ -189,7 +185,7 @@ def every_group(graph: Graph, _: Resource) -> str | None:
     "restore-drill-is-scheduled",
     Severity.HIGH,
     "A restore is tried by itself, as often as promised",
-    over=whole,
+    over=stack,
     promises=("REC-5", "BAK-2"),
     controls=TESTING,
     remedy="declare a Worker below drills/ with a cron trigger, or a maintenance task that runs backbuild-drill",

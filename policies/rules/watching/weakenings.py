@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policies.graph import Graph
+from policies.graph import Graph, Value
 from policies.mutation.bindings import BACKUPS, change_bindings, rebind, redocument, unbind
 from policies.mutation.operators import Mutant, Operator, declared, drop, named, put
 from policies.mutation.weakening import Preparation, Weakenings
@@ -37,10 +37,9 @@ def with_drill(graph: Graph) -> Graph:
 
 def only_mentioned(graph: Graph) -> Iterator[Mutant]:
     """Replace the drill's trigger by a task that mentions a drill, outside of any window."""
-    commands = [{"name": "commands", "values": ["echo no backbuild-drill"]}]
-    task = declared(
-        graph, TASK, "more", {"taskInvocationParameters": {"runCommandParameters": {"parameters": [*commands]}}}
-    )
+    parameters: Value = [{"name": "commands", "values": ["echo no backbuild-drill"]}]
+    invocation: Value = {"runCommandParameters": {"parameters": parameters}}
+    task = declared(graph, TASK, "more", {"taskInvocationParameters": invocation})
     for mutant in drop(CRON, DRILL)(graph):
         yield Mutant(mutant.subject, Graph([*mutant.graph.resources, task]))
 

@@ -21,7 +21,7 @@ PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile
 CODE := __main__.py model machines components policies sandbox status backups console harness drills benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install up preview pulumi conformance test test-under-load lint format picture benchmark page outages injections rotations mutation evidence \
+.PHONY: help install up preview pulumi conformance test test-under-load lint format rules picture benchmark page outages injections rotations mutation evidence \
   requirements clean
 
 help: ## List the targets
@@ -59,6 +59,9 @@ format: $(DEVELOPMENT) $(WORKERS) ## Format the code with ruff and biome
 	.venv/bin/ruff check --fix $(CODE)
 	.venv/bin/ruff format $(CODE)
 	npm run --silent format --prefix workers
+
+rules: $(RUNTIME) ## List the policies' rules: docs/rules.md
+	$(PYTHON) -m policies rules --markdown > docs/rules.md
 
 picture: $(RUNTIME) ## Draw the production platform: docs/platform.svg
 	$(PYTHON) -m sandbox graph --stack prod --out docs/platform.svg

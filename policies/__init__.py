@@ -1,6 +1,6 @@
-"""What must hold: rules over a stack's resources, the packs that enforce them, and the evidence that they held.
+"""Policies: rules over a stack's resources, the packs that enforce them, and the evidence.
 
-This package may import `console` only: it judges resources, whatever program declared them.
-To add a rule, add a function to a module of `rules/`, name the rule in promises.toml, and add weakenings that it must
-notice to `mutation/`. Test with `pytest tests/policies` and `make mutation`.
+This package may import `console` only: it judges resources, whichever program declared them.
+To add a rule, add a function to `rules/TOPIC/rules.py`, add the weakenings that it must notice to `weakenings.py` beside
+it, and run `make rules`. Test with `pytest tests/policies` and `make mutation`.
 """

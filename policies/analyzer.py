@@ -1,8 +1,8 @@
 # ruff: noqa: ARG002, N802 (the methods are the protocol's)
-"""A policy pack as Pulumi's engine talks to it: the `Analyzer` service, served on a free loopback port.
+"""The server of a policy pack: Pulumi's `Analyzer` service on a free loopback port.
 
-The protocol's own service instead of the policy SDK's wrapper, which decodes the whole stack anew for each rule and
-reports a mandatory rule as advisory when it meets an unknown value (docs/adr/0016).
+The policy SDK is not used: it decodes the whole stack for each rule, and reports a mandatory rule as advisory if it
+reads an unknown value (docs/adr/0016).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from policies.rule import Outcome, Rule, Severity
 from policies.sources import from_request
 
 MESSAGE_SIZE: Final = 400 * 1024 * 1024  # what the engine itself allows
-PATIENCE_SECONDS: Final = 2.0  # after which an engine that was killed is noticed
-EXEMPTIONS: Final = "exemptions"  # under which name exemptions that do not hold are reported
+POLL_SECONDS: Final = 2.0  # how often it checks whether the engine still runs
+EXEMPTIONS: Final = "exemptions"  # the policy name of problems with exemptions
 _LEVELS: Final = {
     Level.ADVISORY: analyzer_pb2.ADVISORY,
     Level.MANDATORY: analyzer_pb2.MANDATORY,
@@ -56,7 +56,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     def Handshake(
         self, request: analyzer_pb2.AnalyzerHandshakeRequest, context: grpc.ServicerContext
     ) -> analyzer_pb2.AnalyzerHandshakeResponse:
-        """The engine says who it is, and may leave it at that."""
+        """Accept the engine's handshake; nothing in it is needed."""
         return analyzer_pb2.AnalyzerHandshakeResponse()
 
     def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
@@ -89,7 +89,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     def Configure(
         self, request: analyzer_pb2.ConfigureAnalyzerRequest, context: grpc.ServicerContext
     ) -> empty_pb2.Empty:
-        """Take the stack's levels; what is out of schema is refused by its key."""
+        """Set the stack's levels; a value outside the schema is refused with its key."""
         levels = {number: level for level, number in _LEVELS.items()}
         document: dict[str, object] = {}
         for name, given in request.policyConfig.items():
@@ -104,7 +104,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     def ConfigureStack(
         self, request: analyzer_pb2.AnalyzerStackConfigureRequest, context: grpc.ServicerContext
     ) -> analyzer_pb2.AnalyzerStackConfigureResponse:
-        """Read what is excused, before anything is done."""
+        """Read the exemptions before the first step."""
         self._preview = self._preview or request.dry_run
         self._read_exemptions(context)
         return analyzer_pb2.AnalyzerStackConfigureResponse()
@@ -112,13 +112,13 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     def Analyze(
         self, request: analyzer_pb2.AnalyzeRequest, context: grpc.ServicerContext
     ) -> analyzer_pb2.AnalyzeResponse:
-        """Nothing: no rule can be judged from one resource alone."""
+        """Return nothing: no rule judges a single resource."""
         return analyzer_pb2.AnalyzeResponse()
 
     def Remediate(
         self, request: analyzer_pb2.AnalyzeRequest, context: grpc.ServicerContext
     ) -> analyzer_pb2.RemediateResponse:
-        """Nothing: what is wrong is put right in the program."""
+        """Return nothing: findings are remedied in the program."""
         return analyzer_pb2.RemediateResponse()
 
     def AnalyzeStack(
@@ -163,7 +163,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
                 policyName=EXEMPTIONS,
                 policyPackName=self._pack,
                 policyPackVersion=VERSION,
-                description="Exemptions hold what they say",
+                description="Exemptions are valid and in use",
                 message=problem,
                 enforcementLevel=analyzer_pb2.MANDATORY,
                 severity=analyzer_pb2.POLICY_SEVERITY_HIGH,
@@ -185,7 +185,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
 
 
 def explain(finding: Finding) -> str:
-    """What a person reads: the thing, what is wrong, and the remedy, or who excused it."""
+    """Return a finding's message: the resource, the problem, and the remedy or the exemption."""
     verdict = finding.verdict
     if finding.exemption is not None:
         excuse = finding.exemption
@@ -197,7 +197,7 @@ def explain(finding: Finding) -> str:
 
 
 def serve(pack: str) -> None:
-    """Serve a pack until the engine cancels it or goes away: what `__main__.py` of a pack does."""
+    """Serve a pack until the engine cancels it or ends; called by a pack's `__main__.py`."""
     analyzer = Analyzer(pack, preview=os.environ.get("PULUMI_DRY_RUN", "").lower() == "true")
     options: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", MESSAGE_SIZE),
@@ -211,8 +211,8 @@ def serve(pack: str) -> None:
     sys.stdout.flush()
     engine = os.getppid()
     try:
-        while not analyzer.ended.wait(PATIENCE_SECONDS) and os.getppid() == engine:
+        while not analyzer.ended.wait(POLL_SECONDS) and os.getppid() == engine:
             pass
     except KeyboardInterrupt:
         pass
-    server.stop(grace=1).wait()  # whoever cancelled is still to be answered
+    server.stop(grace=1).wait()  # the cancelling call still gets its response

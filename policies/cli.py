@@ -20,7 +20,8 @@ def parser() -> argparse.ArgumentParser:
     """All commands with their options."""
     whole = argparse.ArgumentParser(prog="python -m policies", description="Judge a stack, and keep the evidence.")
     rooms = whole.add_subparsers(required=True, metavar="COMMAND")
-    _command(rooms, "rules", commands.rules, "list the rules")
+    rules = _command(rooms, "rules", commands.rules, "list the rules")
+    rules.add_argument("--markdown", action="store_true", help="print docs/rules.md")
     _judging(_command(rooms, "judge", commands.judge, "judge a stack, and say what does not hold"))
     report = _judging(_command(rooms, "report", commands.report, "judge a stack, and write the evidence"))
     report.add_argument("--out", type=Path, required=True, help="the folder to write to; made if it is not there")

@@ -13,6 +13,7 @@ from rich.text import Text
 from console import tables
 from console.errors import InputError
 from console.tables import Table, cell, say
+from policies import catalogue
 from policies.analyzer import explain
 from policies.evidence import junit, oscal, page, sarif
 from policies.evidence.comment import comment, read_plan
@@ -35,6 +36,9 @@ STYLES: Final = {"pass": "green", "fail": "bold red", "excused": "yellow", "unde
 
 def rules(options: argparse.Namespace) -> int:
     """`rules`."""
+    if options.markdown:
+        print(catalogue.render(), end="")
+        return 0
     if options.json:
         print(json.dumps([_described(rule.id) for rule in all_rules()], indent=1))
         return 0

@@ -1,23 +1,25 @@
-"""How strict a stack is: `policies/PACK/STACK.json`, in the form that `pulumi --policy-pack-config` takes.
+"""How strict a stack is: `policies/PACK/STACK.json`, in the format of `pulumi --policy-pack-config`.
 
-A key is a rule's id, or `all`; a value is a level, or an object with `enforcementLevel` and `undetermined`. What is not
-said is `mandatory` and `fail`. An update leaves nothing unknown, so that there `undetermined` always fails.
+A key is a rule's id, or `all`; a value is a level, or an object with `enforcementLevel` and `undetermined`. The
+defaults are `mandatory` and `fail`. After an update no value is unknown, so an undetermined verdict always fails.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
+
+from pydantic import Field, model_validator
 
 from console.errors import InputError
+from policies.reading import Strict, parse_json, read, validate
 
 
 class Level(StrEnum):
-    """What a failure does."""
+    """What a failure of a rule does."""
 
     MANDATORY = "mandatory"
     ADVISORY = "advisory"
@@ -25,7 +27,7 @@ class Level(StrEnum):
 
 
 class Undecided(StrEnum):
-    """What a value does that is unknown at preview."""
+    """What an undetermined verdict does at preview."""
 
     FAIL = "fail"
     NOTE = "note"
@@ -44,7 +46,7 @@ SCHEMA: Final[Mapping[str, Mapping[str, Any]]] = {
         "type": "string",
         "enum": [choice.value for choice in Undecided],
         "default": Undecided.FAIL.value,
-        "description": "What a value that is unknown at preview does; after an update it always fails.",
+        "description": "What an undetermined verdict does at preview; after an update it always fails.",
     }
 }
 """The properties of each rule's configuration, as packs publish them."""
@@ -53,52 +55,44 @@ ALL: Final = "all"
 
 
 def file_of(pack: str, stack: str) -> Path:
-    """Where a stack's configuration of a pack lies."""
+    """Return the file with a stack's configuration of a pack."""
     return Path(__file__).resolve().parent / pack / f"{stack}.json"
 
 
+class Entry(Strict):
+    """The value of one key: what it does not set is inherited from `all`."""
+
+    level: Annotated[Level, Field(alias="enforcementLevel", strict=False)] = Level.MANDATORY
+    undetermined: Annotated[Undecided, Field(strict=False)] = Undecided.FAIL
+
+    @model_validator(mode="before")
+    @classmethod
+    def _level_alone(cls, value: object) -> object:
+        if not isinstance(value, str | dict):
+            raise ValueError(f"{value!r:.40}; a level or an object is expected")
+        return {"enforcementLevel": value} if isinstance(value, str) else value  # pyright: ignore[reportUnknownVariableType]
+
+    def over(self, default: Strictness) -> Strictness:
+        """Return the default with what this entry sets."""
+        return replace(default, **self.model_dump(exclude_unset=True))
+
+
 def load(pack: str, stack: str, rules: Collection[str]) -> dict[str, Strictness]:
-    """The strictness of each rule of a pack for a stack; a stack without a file has the default."""
+    """Return the strictness of each rule of a pack for a stack; a stack without a file has the default."""
     file = file_of(pack, stack)
-    try:
-        document: object = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        document = {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
-    except (ValueError, RecursionError) as error:
-        line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
-        raise InputError(f"{file}:{line}: {error}; correct the JSON") from error
-    return parse(document, rules, str(file))
+    if not file.exists():
+        return parse({}, rules, str(file))
+    content = read(file, "make it readable, or delete it to use the default")
+    return parse(parse_json(content, str(file)), rules, str(file))
 
 
 def parse(document: object, rules: Collection[str], source: str) -> dict[str, Strictness]:
-    """The same from a document that was read; `InputError` names the key."""
+    """Return the strictness that a document configures; `InputError` names the source and the key."""
     if not isinstance(document, dict):
-        raise InputError(f"{source}: an object of rules is expected")
-    given = cast("dict[str, Any]", document)
+        raise InputError(f"{source}: {document!r:.40}; write an object with rules as its keys")
+    given = cast("dict[str, object]", document)
     if unknown := sorted(given.keys() - {*rules, ALL}):
         raise InputError(f"{source}: {unknown[0]}: no such rule; this pack has {', '.join(sorted(rules))}")
-    default = _strictness(given.get(ALL, {}), Strictness(), f"{source}: {ALL}")
-    return {rule: _strictness(given.get(rule, {}), default, f"{source}: {rule}") for rule in rules}
-
-
-def _strictness(value: object, default: Strictness, place: str) -> Strictness:
-    if isinstance(value, str):
-        value = {"enforcementLevel": value}
-    if not isinstance(value, dict):
-        raise InputError(f"{place}: {value!r:.40}; a level or an object is expected")
-    given = cast("dict[str, Any]", value)
-    if unknown := sorted(given.keys() - {"enforcementLevel", *SCHEMA}):
-        raise InputError(f"{place}.{unknown[0]}: no such key; allowed are enforcementLevel and {', '.join(SCHEMA)}")
-    return Strictness(
-        _choice(Level, given.get("enforcementLevel", default.level), f"{place}.enforcementLevel"),
-        _choice(Undecided, given.get("undetermined", default.undetermined), f"{place}.undetermined"),
-    )
-
-
-def _choice(kind: Any, value: object, place: str) -> Any:
-    choices = [choice.value for choice in kind]
-    if value not in choices:
-        raise InputError(f"{place}: {value!r:.40}; one of {', '.join(choices)} is expected")
-    return kind(value)
+    entries = {key: validate(Entry, value, source, key) for key, value in given.items()}
+    default = entries[ALL].over(Strictness()) if ALL in entries else Strictness()
+    return {rule: entries[rule].over(default) if rule in entries else default for rule in rules}

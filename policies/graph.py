@@ -1,7 +1,7 @@
-"""A stack's resources as rules see them: typed, indexed, and honest about what nobody knows yet.
+"""A stack's resources as rules read them: typed, indexed, with explicit unknown values.
 
-A property is JSON with one addition: `Unknown`, for what only an update will tell, or what is secret. Reading one
-raises `Undetermined`, which no rule catches: what cannot be known is never taken for good.
+A property is JSON with one addition: `Unknown`, for a value that is known only after an update, or is secret. Reading
+it raises `Undetermined`, which no rule catches: an unknown value never counts as compliant.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _IDENTITIES: Final = ("id", "arn", "name", "bucket", "queueId", "queueName", "sc
 
 
 class Undetermined(Exception):  # noqa: N818 (not an error: an answer)
-    """A rule met a value that it cannot know."""
+    """A rule read a value that is unknown, or not of the expected type."""
 
     def __init__(self, urn: str, path: str, reason: str) -> None:
         super().__init__(f"{path} {reason}")
@@ -39,7 +39,7 @@ class Undetermined(Exception):  # noqa: N818 (not an error: an answer)
 
 
 class Node:
-    """A mapping inside a resource that knows its place, so that whatever is wrong there can be named."""
+    """A mapping inside a resource, with its path for messages."""
 
     def __init__(self, urn: str, path: str, properties: Mapping[str, Value]) -> None:
         self.urn: str = urn
@@ -47,7 +47,7 @@ class Node:
         self.properties: Mapping[str, Value] = properties
 
     def read(self, path: str) -> Value:
-        """What stands at a dotted path, None where nothing does."""
+        """Return the value at a dotted path, None if there is none."""
         first, *deeper = path.split(".")
         value = self.properties.get(first)
         walked = f"{self.path}.{first}" if self.path else first
@@ -63,19 +63,19 @@ class Node:
         return None if deeper else value
 
     def known(self, path: str) -> bool:
-        """Whether something stands at a path and can be read."""
+        """Return whether there is a known value at a path."""
         try:
             return self.read(path) is not None
         except Undetermined:
             return False
 
     def text(self, path: str) -> str:
-        """A text; empty where there is none."""
+        """Return a text, empty if there is none."""
         value = self.read(path)
         return "" if value is None else str(self._demand(path, value, str))
 
     def number(self, path: str) -> float | None:
-        """A number, None where there is none; some clouds write theirs as text."""
+        """Return a number, None if there is none; some providers write numbers as text."""
         value = self.read(path)
         if value is None or type(value) is int:
             return value
@@ -83,21 +83,21 @@ class Node:
             number = value if isinstance(value, float) else float(str(value))
         except ValueError:
             number = math.nan
-        if not math.isfinite(number):  # no comparison with what is no number means anything
+        if not math.isfinite(number):  # a comparison with NaN would always be false
             raise self._unexpected(path, value, "a number")
         return number
 
     def flag(self, path: str) -> bool:
-        """True or false; what is absent is not true."""
+        """Return true or false; an absent value is false."""
         value = self.read(path)
         return value is not None and bool(self._demand(path, value, bool))
 
     def words(self, path: str) -> list[str]:
-        """A list of texts; empty where there is none."""
+        """Return a list of texts, empty if there is none."""
         return [str(self._demand(f"{path}[{index}]", one, str)) for index, one in enumerate(self._listed(path))]
 
     def items(self, path: str) -> list[Node]:
-        """A list of mappings; empty where there is none."""
+        """Return a list of mappings, empty if there is none."""
         found: list[Node] = []
         for index, one in enumerate(self._listed(path)):
             place = f"{self.path}.{path}[{index}]" if self.path else f"{path}[{index}]"
@@ -165,17 +165,17 @@ class Resource(Node):
 
     @property
     def label(self) -> str:
-        """`Instance worker-1-0`: how a person tells it apart."""
+        """`Instance worker-1-0`: its name for people."""
         return f"{self.type.rpartition(':')[2]} {self.name}"
 
     @property
     def needs(self) -> frozenset[str]:
-        """Every URN that must exist before this one, its parent apart."""
+        """The URNs of all its dependencies, without its parent."""
         return self.dependencies.union(*self.property_dependencies.values())
 
     @property
     def region(self) -> str:
-        """Where its provider makes it: its own `region`, else its provider's."""
+        """Its own `region`, else its provider's."""
         if self.known("region"):
             return self.text("region")
         if self.provider is not None and self.provider.region:
@@ -184,7 +184,7 @@ class Resource(Node):
 
     @property
     def identities(self) -> frozenset[str]:
-        """What other resources may name it by."""
+        """The values by which other resources may refer to it."""
         found = (self.properties.get(key) for key in _IDENTITIES)
         return frozenset(value for value in found if isinstance(value, str) and value)
 
@@ -198,7 +198,7 @@ class Graph:
     _by_type: dict[str, list[Resource]] = field(init=False, repr=False)
     _by_identity: dict[tuple[str, str], list[Resource]] = field(init=False, repr=False)
     views: dict[object, object] = field(init=False, repr=False, default_factory=dict[object, object])
-    """What rules have made of the graph and share (`views.py`)."""
+    """Views that rules have computed and share (`policies/views`)."""
 
     def __post_init__(self) -> None:
         self._by_urn = {one.urn: one for one in self.resources}
@@ -219,7 +219,7 @@ class Graph:
 
     @cached_property
     def stack(self) -> Resource:
-        """The stack itself: what rules about the whole are about."""
+        """The stack itself: the subject of rules about the whole stack."""
         found = self.of(STACK)
         if found:
             return found[0]
@@ -233,10 +233,9 @@ class Graph:
         return self.stack.urn.split("::")[0].rpartition(":")[2]
 
     def targets(self, resource: Resource, path: str, *types: str) -> list[Resource]:
-        """The resources of these types that a property refers to: by its value where that is known, else by dependency.
+        """Return the resources of these types that a property refers to: by its known value, else by dependency.
 
-        An unknown value that depends on nothing is undetermined; a known one that names nothing here refers to nothing
-        here.
+        An unknown value without dependencies is undetermined. A known value that no resource here has refers to none.
         """
         top = path.split(".", maxsplit=1)[0]
         depends = [one for urn in resource.property_dependencies.get(top, ()) if (one := self.get(urn)) is not None]
@@ -254,7 +253,7 @@ class Graph:
         return list(dict.fromkeys(found))
 
     def target(self, resource: Resource, path: str, *types: str) -> Resource | None:
-        """The one resource that a property refers to; None where it names nothing here."""
+        """Return the one resource that a property refers to, None if it refers to none here."""
         found = self.targets(resource, path, *types)
         if len(found) > 1:
             names = ", ".join(sorted(one.name for one in found))
@@ -262,7 +261,7 @@ class Graph:
         return found[0] if found else None
 
     def referring(self, target: Resource, type: str, path: str) -> list[Resource]:
-        """The resources of a type whose property refers to `target`."""
+        """Return the resources of a type whose property refers to `target`."""
         index = self._referring_index(target.type, type, path)
         return index.get(target.urn, [])
 
@@ -300,5 +299,5 @@ def _leaves(value: Value) -> Iterator[Value]:
 
 
 def _plausible(named: list[Resource], value: str) -> list[Resource]:
-    """Of what a property depends on, what the known value may stand for: not what is known by other names alone."""
+    """Return the dependencies that a known value may be a value of: those without an id, or with this value."""
     return [one for one in named if "id" not in one.properties or value in one.identities]

@@ -1,4 +1,4 @@
-"""Judging a stack: every rule over the graph, then how strict the stack is and what was excused."""
+"""Judging a stack: the verdicts of all rules, with the stack's strictness and exemptions applied."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from policies.rule import Outcome, Rule, Verdict
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict with what it means here."""
+    """A verdict with its level and exemption in this stack."""
 
     verdict: Verdict
     level: Level
-    strict: bool  # whether being undetermined is a failure
+    strict: bool  # whether an undetermined verdict is a failure
     exemption: Exemption | None = None
 
     @property
     def fails(self) -> bool:
-        """Whether the rule does not hold, or cannot be said to."""
+        """Whether the rule fails, or is undetermined where that counts as a failure."""
         outcome = self.verdict.outcome
         return outcome is Outcome.FAIL or (outcome is Outcome.UNDETERMINED and self.strict)
 
     @property
     def stops(self) -> bool:
-        """Whether nothing may go on because of it."""
+        """Whether it stops a preview or an update."""
         return self.fails and self.level is Level.MANDATORY and self.exemption is None
 
     @property
     def undecided(self) -> bool:
-        """Whether an update must show whether something mandatory holds."""
+        """Whether only an update can decide a mandatory rule."""
         waits = self.verdict.outcome is Outcome.UNDETERMINED and not self.fails
         return waits and self.level is Level.MANDATORY and self.exemption is None
 
     @property
     def notable(self) -> bool:
-        """Whether anybody should read it."""
+        """Whether it is shown: failed or undetermined."""
         return self.verdict.outcome in {Outcome.FAIL, Outcome.UNDETERMINED}
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """All findings, and what is wrong with the exemptions themselves."""
+    """All findings, and the problems of the exemptions."""
 
     findings: Sequence[Finding]
     problems: Sequence[str]
 
     @property
     def stops(self) -> bool:
-        """Whether anything mandatory fails, or an exemption does not hold."""
+        """Whether a mandatory rule fails, or an exemption has a problem."""
         return bool(self.problems) or any(finding.stops for finding in self.findings)
 
 
@@ -68,8 +68,8 @@ def judge(
 ) -> Judgement:
     """Judge a graph.
 
-    `final`: nothing will become known any more, so that what is undetermined fails. `ignore_unused`: an exemption that
-    excuses nothing is no problem.
+    `final`: no more values will become known, so undetermined verdicts fail. `ignore_unused`: an exemption that excuses
+    nothing is not a problem.
     """
     findings: list[Finding] = []
     used: set[Exemption] = set()

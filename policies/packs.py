@@ -1,4 +1,4 @@
-"""The packs: which rules each has. Importing this module defines every rule."""
+"""The packs and their rules. Importing this module registers all rules."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ VERSION: Final = "1.0.0"
 REDUNDANCY: Final = "redundancy"
 RETENTION: Final = "retention"
 PACKS: Final = {
-    REDUNDANCY: "The loss of any one machine, zone or edge location is handled without anybody's action",
-    RETENTION: "Backups are made, verified, kept apart and kept as long as the rotation says",
+    REDUNDANCY: "The loss of any one machine, zone or edge location is handled automatically",
+    RETENTION: "Backups are made, verified, replicated to distant places, and kept as long as the rotation requires",
 }
 
 TOPICS: Final = tuple(sorted(file.parent.name for file in (Path(__file__).parent / "rules").glob("*/rules.py")))
@@ -24,10 +24,10 @@ for _topic in TOPICS:
 
 
 def rules_of(pack: str) -> list[Rule]:
-    """The rules of a pack."""
+    """Return the rules of a pack."""
     return REGISTRY.of(pack)
 
 
 def all_rules() -> list[Rule]:
-    """The rules of all packs, pack after pack."""
+    """Return the rules of all packs, pack by pack."""
     return [rule for pack in PACKS for rule in rules_of(pack)]

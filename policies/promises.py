@@ -1,25 +1,24 @@
-"""`promises.toml`: every promise with its figures, what declares it, what enforces it, and what proves it and how."""
+"""`promises.toml`: every promise with its figures, the files that declare it, and its proofs."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from console.errors import InputError
-from policies.reading import Strict, Text, problems
+from policies.reading import Strict, Text, parse_toml, read, validate
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FILE: Final = ROOT / "promises.toml"
 
 
 class Kind(StrEnum):
-    """What a proof rests on, the strongest first."""
+    """What a proof is based on, the strongest first."""
 
     DRILL = "drill"
     PROCESSES = "processes"
@@ -27,7 +26,7 @@ class Kind(StrEnum):
 
     @property
     def meaning(self) -> str:
-        """What it rests on, for readers."""
+        """What the proof is based on, for readers."""
         return {
             Kind.DRILL: "measured on a running platform, with a report that is kept",
             Kind.PROCESSES: "the program that is deployed ran in a test, and was observed",
@@ -52,7 +51,7 @@ def _with_kinds(value: object) -> object:
 
 
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
-"""TOML has lists; strict pydantic takes no list for a tuple."""
+"""TOML has lists, which strict pydantic does not accept as tuples."""
 Tests = Annotated[tuple[Annotated[Text, _below("tests/")], ...], Field(strict=False)]
 Reports = Annotated[tuple[Annotated[Text, _below("docs/drills/")], ...], Field(strict=False)]
 
@@ -72,27 +71,23 @@ class Proofs(Strict):
 
 
 class Entry(Strict):
-    """One promise as its table says it."""
+    """One promise as a table of the file."""
 
     promise: Text
     figure: Text
     behaviour: bool
-    """Whether the platform keeps it by what it does while it runs: then a plan alone does not prove it."""
+    """Whether the platform keeps it by its behaviour at run time; a plan alone does not prove such a promise."""
     figures: dict[str, int | float | str] = Field(default_factory=dict[str, "int | float | str"])
     declared_by: Texts = ()
-    enforced_by: Texts = ()
     proven_by: Annotated[Proofs, BeforeValidator(_with_kinds)] = Proofs()
     not_declared: Text | None = None
-    not_enforced: Text | None = None
     not_proven: Text | None = None
-    """What is still to be shown, whatever proofs there are."""
+    """What is still to be shown, also beside proofs that show a part."""
 
     @model_validator(mode="after")
     def _says_what_is_missing(self) -> Self:
-        for link in ("declared_by", "enforced_by"):
-            reason = f"not_{link.removesuffix('_by')}"
-            if bool(getattr(self, link)) == bool(getattr(self, reason)):
-                raise ValueError(f"give either {link} or the reason {reason}, and not both")
+        if bool(self.declared_by) == bool(self.not_declared):
+            raise ValueError("give either declared_by or the reason not_declared, and not both")
         if self.not_proven is None:
             kinds = self.proven_by.by_kind.keys()
             if not kinds:
@@ -112,7 +107,7 @@ class Promise(Entry):
 
     @property
     def proven(self) -> bool:
-        """Whether nothing is left to be shown."""
+        """Whether nothing is still to be shown."""
         return self.not_proven is None
 
     @property
@@ -123,23 +118,15 @@ class Promise(Entry):
 
 @cache
 def load(file: Path = FILE) -> Mapping[str, Promise]:
-    """Every promise by its id; what is wrong with the file is an `InputError` that names the key."""
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
+    """Return every promise by its id; `InputError` names the file and the line or key."""
+    document = parse_toml(read(file, "restore it from the repository"), str(file))
     return {id: _promise(file, id, table) for id, table in document.items()}
 
 
 def _promise(file: Path, id: str, table: object) -> Promise:
     if not isinstance(table, dict):
-        raise InputError(f"{file}: {id}: a table is expected, [{id}]")
-    try:
-        entry = Entry.model_validate(table)
-    except ValidationError as error:
-        found = [f"{file}: {'.'.join(filter(None, (id, key)))}: {what}" for key, what in problems(error, Entry)]
-        raise InputError("\n".join(found)) from error
-    return Promise.model_construct(id=id, **dict(entry))
+        raise InputError(f"{file}: {id}: {table!r:.40}; write a table, [{id}]")
+    return Promise.model_construct(id=id, **dict(validate(Entry, table, str(file), id)))  # pyright: ignore[reportUnknownArgumentType]
 
 
 def check_files(promises: Iterable[Promise], root: Path = ROOT, file: Path = FILE) -> None:
@@ -159,8 +146,8 @@ def check_files(promises: Iterable[Promise], root: Path = ROOT, file: Path = FIL
 
 
 def number(promise: str, name: str) -> float:
-    """A figure of a promise that rules compute with."""
+    """Return a figure of a promise that rules compute with."""
     found = load()[promise].figures.get(name)
     if not isinstance(found, int | float):
-        raise InputError(f"{FILE}: {promise}.figures.{name}: a number is expected")
+        raise InputError(f"{FILE}: {promise}.figures.{name}: a number is expected; add it")
     return float(found)

@@ -1,8 +1,9 @@
-"""What rules may read although it is marked as secret or unknown: providers and engines mark more than they must.
+"""Values that rules may read although providers or engines mark them as secret or unknown.
 
-- A provider that accepts no secrets makes the engine mark a whole list as secret when one element is, and Cloudflare's
-  declares the text of a binding sensitive whatever its type. Only the text and keys of secret bindings are hidden here.
-- A first preview leaves a computed property unknown even where nobody sets it and its default is documented.
+- The engine marks a whole list as secret if one element is secret and the provider does not accept secrets.
+  Cloudflare's provider marks the text of every binding as sensitive. Here only the text and keys of secret bindings are
+  hidden.
+- A first preview leaves a computed property unknown even if the program does not set it and its default is documented.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ OVERMARKED: Final[Mapping[str, str]] = {
     "cloudflare:index/workerVersion:WorkerVersion": "bindings",
     "cloudflare:index/workersScript:WorkersScript": "bindings",
 }
-"""Type to the property whose elements are hidden one by one, by their own type."""
-# What says nothing of a secret binding's content. Everything else of it stays hidden, also what is yet to be invented.
+"""Resource type to the property whose elements are hidden one by one, by each element's type."""
+# The fields of a secret binding that are not secret. All other fields stay hidden, including future ones.
 _PUBLIC: Final = ("name", "type", "algorithm", "format", "usages")
 _OPEN: Final = frozenset(
     {
@@ -29,7 +30,7 @@ _OPEN: Final = frozenset(
 _DEFAULTS: Final[Mapping[str, Mapping[str, Value]]] = {
     # https://developers.cloudflare.com/queues/configuration/configure-queues/
     "cloudflare:index/queue:Queue": {"settings.deliveryDelay": 0, "settings.deliveryPaused": False},
-    # A token is made active; https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/
+    # A new token is active; https://developers.cloudflare.com/api/resources/accounts/subresources/tokens/
     "cloudflare:index/accountToken:AccountToken": {"status": "active"},
     "cloudflare:index/apiToken:ApiToken": {"status": "active"},
     # https://developers.cloudflare.com/d1/best-practices/read-replication/
@@ -38,7 +39,7 @@ _DEFAULTS: Final[Mapping[str, Mapping[str, Value]]] = {
 
 
 def unhidden(type: str, name: str, open_value: Callable[[], Value], hidden_value: Callable[[], Value]) -> Value:
-    """A property's value: with every secret in it hidden, or for over-marked lists only what is secret by its type."""
+    """Return a property with all secrets hidden; in over-marked lists, only those that are secret by their type."""
     if OVERMARKED.get(type) != name:
         return hidden_value()
     opened = open_value()
@@ -58,9 +59,9 @@ def _hidden(value: Value) -> Value:
 
 
 def with_defaults(type: str, properties: Mapping[str, Value], depends: Mapping[str, Any]) -> dict[str, Value]:
-    """`properties` with documented defaults in place of what is unknown, where nothing else decides about it.
+    """Return `properties` with documented defaults for unknown values.
 
-    A property that depends on another resource is set by the program: it stays unknown.
+    A property that depends on another resource is set by the program, and stays unknown.
     """
     result = dict(properties)
     for path, default in _DEFAULTS.get(type, {}).items():

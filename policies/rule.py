@@ -1,8 +1,8 @@
-"""What a rule is: a pure function over the graph with everything a reviewer asks about it, and where it is registered.
+"""Rules: pure functions over the graph, with metadata for reviewers, and their registry.
 
-A rule judges one subject at a time (a machine, a group, a bucket, the stack) and answers None when it is well, or what
-is wrong and what was expected. It raises `NotApplicable` where it has nothing to say; a value that it cannot know ends
-it with `Undetermined`, which is an answer of its own.
+A rule judges one subject at a time (a machine, a group, a bucket, the stack). It returns None if the subject complies,
+else a message that says what is wrong and what is expected. It raises `NotApplicable` if it does not apply to the
+subject. Reading an unknown value raises `Undetermined`, which is a verdict of its own.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from policies.graph import Graph, Undetermined
 
 
 class Severity(StrEnum):
-    """How bad it is when the rule does not hold."""
+    """The effect of a failure of the rule."""
 
-    CRITICAL = "critical"  # data or the service is lost with the first failure
-    HIGH = "high"  # a promise does not hold
-    MEDIUM = "medium"  # a promise holds, and nobody would notice when it no longer does
+    CRITICAL = "critical"  # the next failure loses data or the service
+    HIGH = "high"  # a promise is not kept
+    MEDIUM = "medium"  # a promise is kept, but its loss would go unnoticed
 
 
 class Outcome(Enum):
-    """What a rule found."""
+    """The outcome of a verdict."""
 
     PASS = "pass"  # noqa: S105 (the outcome, not a password)
     FAIL = "fail"
@@ -34,26 +34,26 @@ class Outcome(Enum):
 
 
 class NotApplicable(Exception):  # noqa: N818 (not an error: an answer)
-    """The rule has nothing to say about this subject; the text says why."""
+    """The rule does not apply to this subject; the text says why."""
 
 
 class Subject(Protocol):
-    """What a rule judges: something with a URN and a name for people."""
+    """A thing that a rule judges, with a URN and a label."""
 
     @property
     def urn(self) -> str:
-        """The resource that a verdict is filed under."""
+        """The URN of the resource that the verdict is about."""
         ...
 
     @property
     def label(self) -> str:
-        """What a person calls it."""
+        """Its name for people."""
         ...
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one rule found about one subject."""
+    """The verdict of one rule on one subject."""
 
     rule: Rule
     urn: str
@@ -69,7 +69,7 @@ Judge = Callable[[Graph, Any], str | None]
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """A rule with its metadata; `over` lists what it judges."""
+    """A rule with its metadata; `over` lists its subjects."""
 
     id: str
     pack: str
@@ -84,7 +84,7 @@ class Rule:
     optional: bool = False
 
     def verdicts(self, graph: Graph) -> list[Verdict]:
-        """The rule's verdict on each subject. Nothing to judge where there must be something is a failure."""
+        """Return the verdict on each subject; no subject is a failure unless the rule is optional."""
         try:
             subjects = list(self.over(graph))
         except Undetermined as unknown:
@@ -104,7 +104,7 @@ class Rule:
             return Verdict(self, subject.urn, subject.label, Outcome.UNDETERMINED, f"{place}{unknown}")
         except InputError:
             raise
-        except Exception as error:  # of a shape that the rule did not foresee: it never passes
+        except Exception as error:  # a property of an unexpected shape: the rule never passes
             reason = f"cannot be read: {type(error).__name__}: {error}"
             return Verdict(self, subject.urn, subject.label, Outcome.UNDETERMINED, reason)
         return Verdict(self, subject.urn, subject.label, Outcome.FAIL if wrong else Outcome.PASS, wrong or "")

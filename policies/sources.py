@@ -1,26 +1,26 @@
-"""Where graphs come from: an exported state, or what an engine asks an analyzer to judge."""
+"""Sources of graphs: an exported state, or an engine's request to an analyzer."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 from google.protobuf import struct_pb2
+from pydantic import AfterValidator, Field
 
 from console.errors import InputError
 from policies.graph import Graph, ProviderOf, Resource, Unknown, Value
 from policies.readable import unhidden, with_defaults
+from policies.reading import Foreign, parse_json, read, standard_json, validate
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (a public marker)
-# How Pulumi writes what it does not know yet, by type: sdk/go/common/resource/plugin/rpc.go.
+# How Pulumi writes values that it does not know yet, by type: sdk/go/common/resource/plugin/rpc.go.
 UNKNOWNS: Final = frozenset(
     {
         "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
@@ -34,27 +34,58 @@ UNKNOWNS: Final = frozenset(
 )
 
 
-# What a resource must look like: the kind of each part that is read, and whether it must be there.
-SHAPE: Final = {
-    "urn": (str, True),
-    "type": (str, True),
-    "id": (str, False),
-    "inputs": (dict, False),
-    "outputs": (dict, False),
-    "dependencies": (list, False),
-    "propertyDependencies": (dict, False),
-    "parent": (str, False),
-    "provider": (str, False),
-    "protect": (bool, False),
-    "delete": (bool, False),
-}
-WORDS: Final = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
-URN: Final = re.compile(r"urn:pulumi:([\w.-]+)::[\w.-]+::[^\0-\x1f]+::[^\0-\x1f]+", re.ASCII)
+REMEDY: Final = "give it the output of `pulumi stack export`"
+
+
+def _urn(text: str) -> str:
+    if not re.fullmatch(r"urn:pulumi:([\w.-]+)::[\w.-]+::[^\0-\x1f]+::[^\0-\x1f]+", text, re.ASCII):
+        raise ValueError(f"{text!r:.80}; urn:pulumi:STACK::PROJECT::TYPE::NAME is expected")
+    return text
+
+
+class Entry(Foreign):
+    """A resource of a state: the parts that are read."""
+
+    urn: Annotated[str, AfterValidator(_urn)]
+    type: str
+    id: str | None = None
+    inputs: dict[str, Any] | None = None
+    outputs: dict[str, Any] | None = None
+    dependencies: list[str] | None = None
+    needs: dict[str, list[str] | None] | None = Field(default=None, alias="propertyDependencies")
+    parent: str | None = None
+    provider: str | None = None
+    protect: bool | None = None
+    delete: bool | None = None
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """Inputs and outputs; an output takes precedence."""
+        return {**(self.inputs or {}), **(self.outputs or {})}
+
+    @property
+    def region(self) -> str:
+        """The region that a provider is configured for; empty where it is unknown."""
+        region = self.properties.get("region")
+        return region if isinstance(region, str) and region not in UNKNOWNS else ""
+
+
+class Deployment(Foreign):
+    """The deployment of a state."""
+
+    resources: list[Entry] | None = None
+
+
+class State(Foreign):
+    """An exported state."""
+
+    version: Literal[3]
+    deployment: Deployment
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A graph, and what identifies the state it was made of."""
+    """A graph, and the state that it was made of."""
 
     graph: Graph
     content: bytes
@@ -62,137 +93,76 @@ class Judged:
 
     @property
     def sha256(self) -> str:
-        """The digest of the state, as it was given."""
+        """The SHA-256 of the state's bytes."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 def from_file(path: Path) -> Judged:
-    """The graph of a file that `pulumi stack export` (or the sandbox's `export`) wrote."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error}; name a file that `pulumi stack export` wrote") from error
-    return from_export(content, str(path))
+    """Read a file that `pulumi stack export` (or the sandbox's `export`) wrote."""
+    return from_export(read(path, REMEDY), str(path))
 
 
 def from_export(content: bytes, source: str) -> Judged:
-    """The same from its bytes; `source` names them in errors."""
+    """Parse an exported state; `source` names it in errors."""
+    state = validate(State, parse_json(content, source, REMEDY), source, remedy=REMEDY)
+    entries = _resources(state, source)
+    regions = {entry.urn: entry.region for entry in entries if entry.type.startswith("pulumi:providers:")}
     try:
-        entries = _resources(_json(content.decode("utf-8-sig")), source)
-        regions = {entry["urn"]: _region(entry) for entry in entries if entry["type"].startswith("pulumi:providers:")}
         return Judged(Graph([_from_entry(entry, regions) for entry in entries]), content, source)
-    except (ValueError, RecursionError) as error:
-        line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise InputError(f"{source}{line}: not JSON ({error}); give it what `pulumi stack export` wrote") from error
+    except RecursionError as error:
+        raise _wrong(source, "deployment.resources", "a property is nested too deeply") from error
 
 
-def _json(text: str) -> Any:
-    """JSON as the standard has it; `ValueError` for figures and texts that Python alone would take."""
-    document = json.loads(text, parse_constant=_no_figure, parse_float=_figure)
-    if re.search(r"\\u[dD][89a-fA-F]", text):
-        json.dumps(document, ensure_ascii=False).encode()  # half a character can be neither printed nor written
-    return document
-
-
-def _no_figure(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no figure")
-
-
-def _figure(text: str) -> float:
-    return value if math.isfinite(value := float(text)) else _no_figure(text)
-
-
-def _resources(document: Any, source: str) -> list[dict[str, Any]]:
-    top = _demand(document, dict, "the document", source)
-    if top.get("version") != 3:
-        raise _wrong(source, "version", f"{top.get('version')!r:.40}, 3 is expected")
-    deployment = _demand(top.get("deployment"), dict, "deployment", source)
-    entries = _demand(deployment.get("resources") or [], list, "deployment.resources", source)
-    if not entries:
-        raise _wrong(source, "deployment.resources", "empty: there is nothing to judge")
-    for index, entry in enumerate(entries):
-        _check(entry, f"deployment.resources[{index}]", source)
-    left = [(index, entry["urn"]) for index, entry in enumerate(entries) if not entry.get("delete")]
+def _resources(state: State, source: str) -> list[Entry]:
+    """Return the resources that are left, each once and of one stack."""
+    entries = state.deployment.resources or []
+    left = [(index, entry) for index, entry in enumerate(entries) if not entry.delete]
     if not left:
-        raise _wrong(source, "deployment.resources", "all are to be deleted: there is nothing to judge")
-    stack = _stack_of(left[0][1])
+        what = "all resources are to be deleted" if entries else "empty"
+        raise _wrong(source, "deployment.resources", f"{what}: there is nothing to judge")
+    stack = _stack_of(left[0][1].urn)
     seen: set[str] = set()
-    for index, urn in left:
+    for index, entry in left:
         place = f"deployment.resources[{index}].urn"
-        if urn in seen:
-            raise _wrong(source, place, f"{urn!r:.200} is there twice")
-        if _stack_of(urn) != stack:
-            raise _wrong(source, place, f"{urn!r:.200} is of another stack than {stack}")
-        seen.add(urn)
-    return [entry for entry in entries if not entry.get("delete")]
-
-
-def _check(entry: Any, place: str, source: str) -> None:
-    """One resource: each part that is read, and what it is made of."""
-    _demand(entry, dict, place, source)
-    for key, (kind, needed) in SHAPE.items():
-        if needed or entry.get(key) is not None:
-            _demand(entry.get(key), kind, f"{place}.{key}", source)
-    if not URN.fullmatch(entry["urn"]):
-        raise _wrong(source, f"{place}.urn", f"{entry['urn']!r:.80}, urn:pulumi:STACK::PROJECT::TYPE::NAME is expected")
-    _texts(entry.get("dependencies"), f"{place}.dependencies", source)
-    needs = cast("dict[str, Any]", entry.get("propertyDependencies") or {})
-    for key, urns in needs.items():
-        _texts(urns, f"{place}.propertyDependencies.{key}", source)
-
-
-def _texts(value: Any, place: str, source: str) -> None:
-    for index, one in enumerate(_demand([] if value is None else value, list, place, source)):
-        _demand(one, str, f"{place}[{index}]", source)
+        if entry.urn in seen:
+            raise _wrong(source, place, f"{entry.urn!r:.200} occurs twice")
+        if _stack_of(entry.urn) != stack:
+            raise _wrong(source, place, f"{entry.urn!r:.200} is of another stack than {stack}")
+        seen.add(entry.urn)
+    return [entry for _, entry in left]
 
 
 def _stack_of(urn: str) -> str:
     return urn.split("::", maxsplit=1)[0].rpartition(":")[2]
 
 
-def _demand(value: Any, kind: type, place: str, source: str) -> Any:
-    if not isinstance(value, kind):
-        raise _wrong(source, place, f"{value!r:.40}, {WORDS[kind]} is expected")
-    return value  # pyright: ignore[reportUnknownVariableType] (JSON of unknown shape)
-
-
 def _wrong(source: str, place: str, what: str) -> InputError:
-    return InputError(f"{source}: {place}: {what}; give it what `pulumi stack export` wrote")
+    return InputError(f"{source}: {place}: {what}; {REMEDY}")
 
 
-def _from_entry(entry: dict[str, Any], regions: Mapping[str, str]) -> Resource:
-    properties = _merged(entry)
-    if entry.get("id"):
-        properties.setdefault("id", entry["id"])
-    provider = str(entry.get("provider") or "").rpartition("::")[0]
-    needs = cast("dict[str, list[str] | None]", entry.get("propertyDependencies") or {})
+def _from_entry(entry: Entry, regions: Mapping[str, str]) -> Resource:
+    properties = entry.properties
+    if entry.id:
+        properties.setdefault("id", entry.id)
+    provider = (entry.provider or "").rpartition("::")[0]
     found = {
-        key: unhidden(entry["type"], key, partial(_value, value, opened=True), partial(_value, value))
+        key: unhidden(entry.type, key, partial(_value, value, opened=True), partial(_value, value))
         for key, value in properties.items()
     }
     return Resource(
-        entry["urn"],
-        entry["type"],
-        with_defaults(entry["type"], found, needs),
-        parent=entry.get("parent") or "",
-        protect=bool(entry.get("protect")),
-        dependencies=entry.get("dependencies") or (),
-        property_dependencies={key: urns or () for key, urns in needs.items()},
+        entry.urn,
+        entry.type,
+        with_defaults(entry.type, found, entry.needs or {}),
+        parent=entry.parent or "",
+        protect=bool(entry.protect),
+        dependencies=entry.dependencies or (),
+        property_dependencies={key: urns or () for key, urns in (entry.needs or {}).items()},
         provider=ProviderOf(provider, regions.get(provider, "")) if provider else None,
     )
 
 
-def _merged(entry: dict[str, Any]) -> dict[str, Any]:
-    return {**(entry.get("inputs") or {}), **(entry.get("outputs") or {})}
-
-
-def _region(entry: dict[str, Any]) -> str:
-    region = _merged(entry).get("region")
-    return region if isinstance(region, str) and region not in UNKNOWNS else ""
-
-
 def _value(value: Any, *, opened: bool = False) -> Value:
-    """A property as rules read it; secrets hidden, or opened for whoever hides them by other means."""
+    """Convert a property; secrets are hidden unless `opened`, for a caller that hides them itself."""
     if isinstance(value, str):
         return Unknown.LATER if value in UNKNOWNS else value
     if isinstance(value, list):
@@ -206,13 +176,13 @@ def _value(value: Any, *, opened: bool = False) -> Value:
 
 
 def _signed(fields: dict[str, Any], *, opened: bool) -> Value:
-    """A secret: hidden, but for the structure around what is hidden in it. An asset is not read either."""
+    """Convert a secret: its values are hidden, its structure is kept. Assets are unknown."""
     if fields[SIGNATURE] != SECRET:
         return Unknown.LATER
     inner = fields.get("value")
     if "plaintext" in fields:
         try:
-            inner = _json(fields["plaintext"])
+            inner = standard_json(fields["plaintext"])
         except (TypeError, ValueError, RecursionError):
             return Unknown.SECRET
     if opened:
@@ -221,7 +191,7 @@ def _signed(fields: dict[str, Any], *, opened: bool) -> Value:
 
 
 def hidden(value: Any) -> Value:
-    """A secret value with every leaf hidden: lists and mappings can be walked, nothing can be read."""
+    """Hide every value in lists and mappings, and keep their structure."""
     if isinstance(value, list):
         return [hidden(item) for item in cast("list[Any]", value)]
     if isinstance(value, dict) and SIGNATURE not in value:
@@ -229,11 +199,11 @@ def hidden(value: Any) -> Value:
     return Unknown.SECRET
 
 
-# -- the same from an engine
+# -- from an engine
 
 
 def from_request(resources: Any) -> Graph:
-    """The graph of an `AnalyzeStackRequest`'s resources."""
+    """Return the graph of an `AnalyzeStackRequest`'s resources."""
     return Graph([_from_message(one) for one in resources])
 
 

@@ -1,6 +1,6 @@
-"""A stack of this project as an exported state: what it would hold, or what it holds once it is brought up.
+"""Exported states of this project's stacks: as planned, or as brought up in the sandbox.
 
-The sandbox is asked as anybody asks it, by its command line, so that whatever else exports states can take its place.
+The sandbox is called by its command line, so another program that exports states can replace it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def planned(stack: str) -> Judged:
-    """What the stack would hold after an update, secrets left out."""
+    """Return the stack's state as it would be after an update, without secrets."""
     return from_export(_sandbox("export", "--stack", stack, "--planned"), f"plan of {stack}")
 
 
 def brought_up(stack: str) -> Judged:
-    """What the stack holds once the sandbox has brought it up in a folder of its own: nothing is unknown in it."""
+    """Return the stack's state after the sandbox has brought it up in a temporary folder; no value in it is unknown."""
     with tempfile.TemporaryDirectory() as home:
         _sandbox("up", "--stack", stack, "--skip-preview", "--skip-policies", "--json", home=home)
-        # With secrets: a list of bindings that holds one is encrypted as a whole, and the state's folder is gone soon.
+        # With secrets: a list of bindings with a secret is encrypted as a whole. The state's folder is temporary.
         exported = _sandbox("export", "--stack", stack, "--show-secrets", home=home)
         return from_export(exported, f"state of {stack}")
 
@@ -42,7 +42,7 @@ def _sandbox(*words: str, home: str | None = None) -> bytes:
 
 
 def complaint(text: str) -> str:
-    """What the sandbox ended with, and below it the cause where that was said before."""
+    """Return the sandbox's last error, followed by causes that it printed before."""
     *earlier, last = (block.strip() for block in re.split(r"^error: ", text, flags=re.MULTILINE))
     causes = [block for block in earlier[1:] if block not in last]
     return "\n".join([f"{last}:" if causes else last, *causes])

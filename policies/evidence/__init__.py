@@ -1,1 +1,1 @@
-"""What was judged and found, as files that a reviewer can keep: OSCAL, SARIF, JUnit and a page to read."""
+"""The evidence of a judgement as files: OSCAL, SARIF, JUnit, an HTML page, and a pull-request comment."""

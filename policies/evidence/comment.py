@@ -1,54 +1,71 @@
-"""The evidence as a comment on a pull request: what would change, what does not hold, what each promise came to."""
+"""The evidence as a pull-request comment: planned changes, findings, and the standing of each promise."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from console.errors import InputError
+from pydantic import Field
+
 from policies.analyzer import explain
 from policies.evidence.gathered import UNPROVEN, Evidence, word_of
 from policies.evidence.page import SIGNS
 from policies.judging import Finding
 from policies.promises import Promise
+from policies.reading import Foreign, parse_json, read, validate
 
-# The characters that mean something in Markdown or HTML, as entities. `&` is one: the text's own entities are text.
+# Special characters of Markdown and HTML to entities, including `&`, so that entities in the text are shown as text.
 ESCAPES = {ord(character): f"&#{ord(character)};" for character in "\\`*_{}[]<>#|~!&$"}
 # What GitHub links or notifies about after it has decoded entities: mentions, addresses, issues (`#1`, `GH-1`),
 # advisories (`GHSA-…`, `CVE-…`) and commits (seven hexadecimal digits or more). A zero-width space after each match
 # prevents it.
 LINKED = re.compile(r"@|#(?=\d)|\b(?:GH|GHSA|CVE)-(?=\w)|:(?=//)|\bwww(?=\.)|[0-9a-f]{6}(?=[0-9a-f])", re.IGNORECASE)
-MOST = 50  # a comment holds 65,536 characters; whoever breaks more reads the page
+MOST = 50  # a comment can have 65,536 characters; the report lists all findings
 
 
-def comment(evidence: Evidence, plan: Mapping[str, Any] | None) -> str:
-    """The comment: the plan, where there is one, and the verdicts."""
+class Step(Foreign):
+    """A step of a plan."""
+
+    op: str
+    urn: str = ""
+    type: str = ""
+    diff: dict[str, Any] | None = None
+
+
+class Problem(Foreign):
+    """A reason why a plan is not whole."""
+
+    message: str
+
+
+class Plan(Foreign):
+    """What `python -m sandbox preview --json` prints."""
+
+    steps: list[Step]
+    errors: tuple[Problem, ...] = Field(default=(), strict=False)
+
+
+def comment(evidence: Evidence, plan: Plan | None) -> str:
+    """Return the comment: the plan, if there is one, and the verdicts."""
     planned = [*_plan(plan), ""] if plan is not None else []
     return "\n".join([*planned, "### Verdicts", "", _verdicts(evidence)]) + "\n"
 
 
-def read_plan(file: Path) -> Mapping[str, Any]:
-    """What `python -m sandbox preview --json` printed; `InputError` for anything else."""
-    try:
-        plan = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read: {error}; give it what `sandbox preview --json` printed") from error
-    if not isinstance(plan, dict) or not isinstance(cast("dict[str, Any]", plan).get("steps"), list):
-        raise InputError(f"{file}: steps: a list is expected; give it what `sandbox preview --json` printed")
-    return cast("dict[str, Any]", plan)
+def read_plan(file: Path) -> Plan:
+    """Read the output of `python -m sandbox preview --json`; `InputError` for anything else."""
+    remedy = "give it the output of `sandbox preview --json`"
+    return validate(Plan, parse_json(read(file, remedy), str(file), remedy), str(file), remedy=remedy)
 
 
-def _plan(plan: Mapping[str, Any]) -> list[str]:
-    """The counts, and each change with the properties behind it."""
-    steps = [step for step in cast("list[dict[str, Any]]", plan["steps"]) if step.get("op") not in {"same", "read"}]
-    counts = Counter(str(step["op"]) for step in steps)
+def _plan(plan: Plan) -> list[str]:
+    """Return the counts, and each change with its properties."""
+    steps = [step for step in plan.steps if step.op not in {"same", "read"}]
+    counts = Counter(step.op for step in steps)
     shown = ", ".join(f"{count} to {_plain(op)}" for op, count in counts.items()) or "nothing changes"
     lines = ["### Plan", "", f"**{shown}**"]
-    lines += [f"- {SIGNS['fail']} {_plain(error['message'])}" for error in plan.get("errors", [])][:MOST]
+    lines += [f"- {SIGNS['fail']} {_plain(error.message)}" for error in plan.errors][:MOST]
     if steps:
         lines += ["", f"<details><summary>{len(steps)} changes</summary>", ""]
         lines += [_step(step) for step in steps[:MOST]]
@@ -57,11 +74,10 @@ def _plan(plan: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _step(step: dict[str, Any]) -> str:
-    paths = ", ".join(sorted(step.get("diff") or {})[:8])
-    name = str(step.get("urn", "")).rpartition("::")[2]
+def _step(step: Step) -> str:
+    paths = ", ".join(sorted(step.diff or {})[:8])
     changed = f": {_plain(paths)}" if paths else ""
-    return f"- {_plain(str(step['op']))} {_plain(str(step.get('type')))} **{_plain(name)}**{changed}"
+    return f"- {_plain(step.op)} {_plain(step.type)} **{_plain(step.urn.rpartition('::')[2])}**{changed}"
 
 
 def _verdicts(evidence: Evidence) -> str:

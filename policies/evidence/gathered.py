@@ -1,4 +1,4 @@
-"""Everything that the evidence says, gathered once: each file is one view of it."""
+"""The data of the evidence, gathered once and rendered into several files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from policies.rule import Outcome, Rule
 from policies.sources import Judged
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-# What stands here is judged, judges or proves, committed or not; evidence and states may lie elsewhere in the project.
+# Files that are judged, judge, or prove. An untracked file in these paths counts as an uncommitted change.
 SOURCES: Final = (
     "__main__.py", "Pulumi*.yaml", "promises.toml", "model", "components", "machines", "workers", "status", "backups",
     "policies", "console", "sandbox", "harness", "drills", "tests", "docs/drills",
@@ -32,10 +32,10 @@ TOOLS: Final = ("pulumi", "pulumi-aws", "pulumi-cloudflare", "pulumi-random", "c
 
 @dataclass(frozen=True)
 class Commit:
-    """Which version of the project was judged."""
+    """The commit of the project."""
 
     hash: str
-    changed: bool  # whether files differed from it
+    changed: bool  # whether files differ from it
 
     def __str__(self) -> str:
         return f"{self.hash} with changes that are not committed" if self.changed else self.hash
@@ -43,11 +43,11 @@ class Commit:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A judgement with all that makes it evidence."""
+    """A judgement with its context: state, commit, time, tools, promises and exemptions."""
 
     stack: str
     judged: Judged
-    given: bool  # by whoever asks, and not made by the program of this commit
+    given: bool  # as a file, not planned by the program of this commit
     judgements: Mapping[str, Judgement]  # by pack
     exemptions: Sequence[Exemption]  # of this stack
     promises: Mapping[str, Promise]
@@ -57,42 +57,42 @@ class Evidence:
 
     @property
     def findings(self) -> list[Finding]:
-        """Those of all packs."""
+        """The findings of all packs."""
         return [finding for judgement in self.judgements.values() for finding in judgement.findings]
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with the exemptions."""
+        """The problems of the exemptions."""
         return [problem for judgement in self.judgements.values() for problem in judgement.problems]
 
     @property
     def stops(self) -> bool:
-        """Whether anything mandatory fails."""
+        """Whether a mandatory rule fails or an exemption has a problem."""
         return any(judgement.stops for judgement in self.judgements.values())
 
     @property
     def undecided(self) -> int:
-        """How many verdicts on mandatory rules an update must bring."""
+        """How many verdicts on mandatory rules only an update can decide."""
         return sum(finding.undecided for finding in self.findings)
 
     @property
     def word(self) -> str:
-        """One word for everything mandatory; what is not decided is neither of the other two."""
+        """One word for all mandatory rules: fail, undetermined or pass."""
         return "fail" if self.stops else "undetermined" if self.undecided else "pass"
 
     @property
     def unproven(self) -> list[Promise]:
-        """The promises of which something is still to be shown."""
+        """The promises that are not yet proven."""
         return [promise for promise in self.promises.values() if not promise.proven]
 
     @property
     def standing(self) -> str:
-        """One word for rules and proofs together: "pass" only where nothing is missing."""
+        """One word for rules and proofs: "pass" only if all rules hold and all promises are proven."""
         return UNPROVEN if self.word == "pass" and self.unproven else self.word
 
     @property
     def headline(self) -> str:
-        """The same as a sentence."""
+        """The standing as a sentence."""
         open = f"{len(self.unproven)} of {len(self.promises)} promises are {UNPROVEN}" if self.unproven else ""
         if self.stops:
             return ", and ".join(filter(None, ("A mandatory rule does not hold", open)))
@@ -104,12 +104,12 @@ class Evidence:
 
     @property
     def basis(self) -> str:
-        """What the commit is to what was judged: a state may be of another one than the rules."""
+        """What the commit applies to: a given state may be of another commit than the rules."""
         return f"rules of commit {self.commit}" if self.given else f"program and rules of commit {self.commit}"
 
     @cached_property
     def by_rule(self) -> dict[str, list[Finding]]:
-        """Rule id to its findings; a rule that the stack has disabled has none."""
+        """Rule id to its findings; a disabled rule has none."""
         found: dict[str, list[Finding]] = {}
         for finding in self.findings:
             found.setdefault(finding.verdict.rule.id, []).append(finding)
@@ -121,16 +121,16 @@ class Evidence:
         return all_rules()
 
     def rules_for(self, promise: str) -> list[Rule]:
-        """The rules that are about a promise."""
+        """Return the rules that enforce a promise."""
         return [rule for rule in self.rules if promise in rule.promises]
 
     def outcome_for(self, promise: Promise) -> str:
-        """One word for what the rules that are about a promise found."""
+        """Return one word for the findings of a promise's rules."""
         rules = self.rules_for(promise.id)
         return outcome_of([finding for rule in rules for finding in self.by_rule.get(rule.id, [])])
 
     def standing_of(self, promise: Promise) -> str:
-        """One word for a promise: what its rules found, and never better than its proof."""
+        """Return one word for a promise: its rules' outcome, or "not yet proven" if they hold without proof."""
         word = self.outcome_for(promise)
         return word if word == "fail" or promise.proven else UNPROVEN
 
@@ -143,9 +143,9 @@ def gather(
     now: datetime | None = None,
     ignore_stale_exemptions: bool = False,
 ) -> Evidence:
-    """Judge a graph as its stack is configured; `InputError` for a file of the project that cannot be used.
+    """Judge a graph with its stack's configuration; `InputError` if a file of the project is invalid.
 
-    `ignore_stale_exemptions`: those that have expired or excuse nothing are left out, and are no failures.
+    `ignore_stale_exemptions`: exemptions that have expired or excuse nothing are ignored and are not failures.
     """
     time = now or datetime.now(UTC)
     stack = judged.graph.name
@@ -165,7 +165,7 @@ def gather(
 
 
 def commit() -> Commit:
-    """The commit that is checked out here."""
+    """Return the commit that is checked out."""
 
     def git(*words: str) -> str:
         done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
@@ -180,7 +180,7 @@ def commit() -> Commit:
 
 
 def tools() -> dict[str, str]:
-    """What judged, by name and version."""
+    """Return the tools that judged: name to version."""
     found = {"policies": VERSION, "python": platform.python_version()}
     for tool in TOOLS:
         try:
@@ -191,7 +191,7 @@ def tools() -> dict[str, str]:
 
 
 def outcome_of(findings: Sequence[Finding]) -> str:
-    """One word for several findings: the worst that counts."""
+    """Return one word for several findings: the worst outcome."""
     if any(finding.stops for finding in findings):
         return "fail"
     if any(finding.exemption is not None for finding in findings):
@@ -204,5 +204,5 @@ def outcome_of(findings: Sequence[Finding]) -> str:
 
 
 def word_of(finding: Finding) -> str:
-    """The same word for one finding."""
+    """Return the word for one finding."""
     return outcome_of([finding])

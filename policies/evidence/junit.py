@@ -9,13 +9,13 @@ from xml.etree import ElementTree
 from policies.evidence.gathered import UNPROVEN, Evidence, word_of
 from policies.judging import Finding
 
-FORBIDDEN: Final = re.compile("[\\0-\\x08\\x0b\\x0c\\x0e-\\x1f\\ufffe\\uffff]")  # no XML holds them, escaped or not
+FORBIDDEN: Final = re.compile("[\\0-\\x08\\x0b\\x0c\\x0e-\\x1f\\ufffe\\uffff]")  # not allowed in XML, even escaped
 
-PROOFS: Final = "proofs"  # a suite of its own: a promise may be proven while one of its rules fails
+PROOFS: Final = "proofs"  # a separate suite: a promise can be proven while one of its rules fails
 
 
 def render(evidence: Evidence) -> str:
-    """The document."""
+    """Return the document."""
     whole = ElementTree.Element("testsuites", name=f"policies of {evidence.stack}")
     for pack, judgement in evidence.judgements.items():
         suite = _suite(whole, pack, evidence)

@@ -1,9 +1,9 @@
-"""The evidence as OSCAL assessment results, made and checked with the maintained models of the published schema.
+"""The evidence as OSCAL assessment results, validated with compliance-trestle's models of the published schema.
 
-A result for each pack: an observation for each rule and resource, a finding for each rule, and a risk with its deadline
-for each finding that is excused. One more for the promises: an observation of each one's proofs, and a finding that is
-satisfied where its rules hold and nothing is left to be shown. Identifiers follow from what they name, so that two
-reports of one state differ in time alone.
+There is a result for each pack: an observation for each rule and resource, a finding for each rule, and a risk with a
+deadline for each excused finding. One more result is for the promises: an observation of each promise's proofs, and a
+finding that is satisfied if its rules hold and it is proven. Identifiers are derived from names, so two reports of one
+state differ only in time.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from policies.packs import PACKS, VERSION, rules_of
 from policies.promises import Promise
 from policies.rule import Rule
 
-SPACE: Final = uuid.UUID("5f0cbd3e-6a5e-5d0c-9a0e-0b8a4f1d7c11")  # this project's own, for identifiers from names
+SPACE: Final = uuid.UUID("5f0cbd3e-6a5e-5d0c-9a0e-0b8a4f1d7c11")  # this project's namespace for name-based identifiers
 NAMESPACE: Final = "https://backbuild.ai/ns/oscal"
 REASONS: Final = {"pass": "pass", "fail": "fail"}
 
 
 def render(evidence: Evidence) -> str:
-    """The document, validated by the models; without them, a `CommandError` that says how to get them."""
+    """Return the validated document; `CommandError` if compliance-trestle is not installed."""
     try:
         from trestle.oscal.assessment_results import AssessmentResults  # noqa: PLC0415 (reports alone need it)
     except ImportError:
@@ -35,7 +35,7 @@ def render(evidence: Evidence) -> str:
 
 
 def document(evidence: Evidence) -> dict[str, Any]:
-    """The assessment results as JSON has them."""
+    """Return the assessment results as JSON."""
     time = evidence.time.isoformat(timespec="seconds")
     plan = _id(evidence, "plan")
     contact = evidence.promises["CON-1"].figure
@@ -160,7 +160,7 @@ def _target(id: str, word: str, *, satisfied: bool) -> dict[str, Any]:
 
 
 def _selections(rules: Iterable[Rule]) -> list[dict[str, Any]]:
-    """Every framework's controls that the rules are evidence for."""
+    """Return the controls that the rules are evidence for, by framework."""
     chosen: dict[str, set[str]] = {}
     for rule in rules:
         for framework, controls in rule.controls.items():
@@ -175,7 +175,7 @@ def _selections(rules: Iterable[Rule]) -> list[dict[str, Any]]:
 
 
 def control_id(control: str) -> str:
-    """A control's name as OSCAL catalogues write ids: `CP-9(8)` is `cp-9.8`."""
+    """Return a control's id in OSCAL catalogues: `CP-9(8)` is `cp-9.8`."""
     return control.lower().replace("(", ".").replace(")", "")
 
 
@@ -245,7 +245,7 @@ def _risked(evidence: Evidence, finding: Finding) -> str:
 
 
 def _id(evidence: Evidence, *parts: str) -> str:
-    # The schema admits random and name-based identifiers of version 4 and 5 alone.
+    # The schema allows only UUIDs of version 4 and 5.
     return str(uuid.uuid5(SPACE, "\n".join((evidence.judged.sha256, *parts))))
 
 

@@ -1,4 +1,4 @@
-"""The evidence as one page that needs nothing else: promise, rule, resources, verdict."""
+"""The evidence as one self-contained HTML page: promise, rule, resources, verdict."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from policies.judging import Finding
 from policies.promises import Kind, Promise
 from policies.rule import Rule
 
-# What a person sees of an outcome beside its colour: a sign, so that no meaning is colour alone.
+# A sign for each outcome, so that no meaning depends on colour alone.
 SIGNS: Final = {
     "pass": "✓",
     "fail": "✕",
@@ -30,7 +30,7 @@ SIGNS: Final = {
 
 @dataclass(frozen=True)
 class Row:
-    """One rule below a promise, with what it found."""
+    """One rule below a promise, with its findings."""
 
     rule: Rule
     word: str
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """One promise: where it stands, and what its rules found."""
+    """One promise with its standing and its rules."""
 
     promise: Promise
     word: str
@@ -50,7 +50,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Excuse:
-    """One exemption, how long it holds, and what it excuses."""
+    """One exemption, its remaining days, and the labels of excused resources."""
 
     exemption: Exemption
     days_left: int
@@ -58,7 +58,7 @@ class Excuse:
 
 
 def render(evidence: Evidence) -> str:
-    """The page."""
+    """Return the page."""
     sections = [_section(evidence, promise) for promise in evidence.promises.values()]
     counts = Counter(word_of(finding) for finding in evidence.findings)
     standings = Counter(section.word for section in sections)
@@ -84,7 +84,7 @@ def render(evidence: Evidence) -> str:
 
 
 def _slug(word: str) -> str:
-    """An outcome as a class of the page."""
+    """Return an outcome as a CSS class."""
     return word.replace(" ", "-")
 
 
@@ -106,7 +106,7 @@ def _excuse(evidence: Evidence, exemption: Exemption) -> Excuse:
 
 
 def _controls(evidence: Evidence) -> dict[str, dict[str, list[Row]]]:
-    """Framework to control to the rules that are evidence for it."""
+    """Return framework to control to the rules that are evidence for it."""
     found: dict[str, dict[str, list[Row]]] = {}
     for rule in evidence.rules:
         row = _row(evidence, rule)

@@ -1,4 +1,4 @@
-"""The evidence as SARIF 2.1.0, for code scanning: what failed, or could not be decided, with where to remedy it."""
+"""The evidence as SARIF 2.1.0 for code scanning: failed and undetermined verdicts, at the file with the remedy."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from policies.packs import PACKS, VERSION, rules_of
 from policies.rule import Rule, Severity
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-# The only fingerprint by which GitHub recognizes an alert from one upload to the next: a digest and a count.
+# The fingerprint by which GitHub recognizes an alert in later uploads: a digest and a count.
 FINGERPRINT: Final = "primaryLocationLineHash"
 SECURITY_SEVERITY: Final = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.0"}
 FILE: Final = re.compile(r"\b(?:components|machines|policies|workers)/[\w./-]+\.(?:py|toml|json|yml|conf|cfg|js)\b")
 
 
 def render(evidence: Evidence) -> str:
-    """The document."""
+    """Return the document."""
     return json.dumps(
         {"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(evidence, pack) for pack in PACKS]}, indent=1
     )
@@ -115,19 +115,19 @@ def _result(evidence: Evidence, finding: Finding, index: int) -> dict[str, Any]:
 
 
 def fingerprint(rule: str, urn: str) -> str:
-    """What identifies a result whatever line it is shown at: its rule and its resource."""
+    """Return the identity of a result, independent of its line: its rule and its resource."""
     return hashlib.sha256(f"{rule}\n{urn}".encode()).hexdigest()[:16] + ":1"
 
 
 def level_of(finding: Finding) -> str:
-    """What stops is an error; what only fails is a warning; what is excused or undecided is a note."""
+    """Return "error" for a finding that stops, "warning" for another failure, "note" if excused or undetermined."""
     if finding.stops:
         return "error"
     return "warning" if finding.fails and finding.exemption is None else "note"
 
 
 def place_of(evidence: Evidence, rule: Rule) -> str:
-    """The file where a rule's remedy is applied: the one that it names, else what declares its first promise."""
+    """Return the file where a rule's remedy is applied: the one it names, else one that declares its promises."""
     found = FILE.search(rule.remedy)
     if found:
         return found[0]

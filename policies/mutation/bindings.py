@@ -62,3 +62,17 @@ def redocumented(name: str, change: Change) -> Change:
         ]
 
     return changed
+
+
+def silenced(folder: str) -> dict[str, Operator]:
+    """Return the changes after which a Worker's own alarms do not reach operators by e-mail and by webhook."""
+    return {
+        "it has no e-mail address": rebind("ALARM_EMAILS", folder, json="[]"),
+        "it has no webhook": unbind("ALARM_WEBHOOKS", folder),
+        "its e-mail address is empty": rebind("ALARM_EMAILS", folder, json='[""]'),
+        "it has no plain texts": change_bindings(
+            lambda bindings: [one for one in bindings if one["type"] != "plain_text"], folder
+        ),
+        "its sender address is not allowed": rebind("SENDER", folder, text="x@example.com"),
+        "its list of webhooks is empty": rebind("ALARM_WEBHOOKS", folder, text="[]"),
+    }

@@ -1,1 +1,1 @@
-"""What rules look at: resources brought together as the things they are (machines, buckets, Workers, domains)."""
+"""Views of the graph: machines, buckets, Cloudflare Workers, domains and others, each from several resources."""

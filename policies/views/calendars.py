@@ -1,6 +1,6 @@
-"""How long a schedule may leave something undone: the longest gap of a cron expression or a systemd calendar.
+"""The longest gap between two runs of a schedule: a cron expression, a systemd calendar, or an AWS schedule.
 
-Both are read as far as this platform writes them, in UTC. What is not understood has no gap, and so never passes.
+Only the forms that this platform uses are read, in UTC. The gap of other forms is None, with which no rule passes.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from itertools import pairwise
 from typing import Final
 
 MINUTES_A_DAY: Final = 1440
-DAYS: Final = 31  # the longest span that a day of the month leaves undone
+DAYS: Final = 31  # the longest time between two runs on a day of the month
 _WEEKDAYS: Final = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"))}
 
 
 @cache
 def cron_gap_seconds(expression: str) -> float | None:
-    """The longest time between two runs of a five-field cron expression; None where it is not understood."""
+    """The longest time between two runs of a five-field cron expression; None if it cannot be read."""
     fields = expression.split()
     if len(fields) != 5:
         return None
@@ -30,7 +30,7 @@ def cron_gap_seconds(expression: str) -> float | None:
 
 
 def _days(day: str, month: str, weekday: str) -> int | None:
-    """The most days between two on which it runs: every day, one day of the week, or one day of the month."""
+    """Return the most days between two runs: every day, one day of the week, or one day of the month."""
     if month != "*":
         return 366
     if day == "*" and weekday == "*":
@@ -47,7 +47,7 @@ def _weekdays(text: str) -> list[int] | None:
 
 
 def _field(text: str, first: int, last: int) -> list[int] | None:
-    """The values that one field stands for."""
+    """Return the values of one field."""
     values: set[int] = set()
     for part in text.split(","):
         found = re.fullmatch(r"(\*|\d+(?:-\d+)?)(?:/(\d+))?", part)
@@ -70,7 +70,7 @@ def _gap(minutes: list[int], hours: list[int], days: int) -> float:
 
 @cache
 def calendar_gap_seconds(expression: str) -> float | None:
-    """The longest time between two elapses of a systemd `OnCalendar=`; None where it is not understood.
+    """The longest time between two elapses of a systemd `OnCalendar=`; None if it cannot be read.
 
     `*-*-* HH:MM:SS UTC`, each of them a number, `*` or `START/STEP`; `minutely`, `hourly`, `daily`, `weekly`.
     """

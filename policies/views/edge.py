@@ -1,4 +1,4 @@
-"""What runs at the edge: Workers with what they are bound to and when they run, and domains."""
+"""The edge: Cloudflare Workers with their bindings and schedules, and domains."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Worker:
 
     @property
     def urn(self) -> str:
-        """Its version's: there stands what it is bound to."""
+        """The URN of its version, which has the bindings."""
         return self.version.urn
 
     @property
@@ -44,17 +44,17 @@ class Worker:
 
     @property
     def name(self) -> str:
-        """Its script's name."""
+        """The name of its script."""
         return self.script.text("name")
 
     @property
     def folder(self) -> str:
-        """Where its main module lies: `backups/watch`."""
+        """The folder of its main module: `backups/watch`."""
         return self.version.text("mainModule").rpartition("/")[0]
 
     @cached_property
     def bindings(self) -> dict[str, Node]:
-        """What it is bound to, by name."""
+        """Its bindings by name."""
         return {one.text("name"): one for one in self.version.items("bindings")}
 
     def text(self, binding: str) -> str:
@@ -79,9 +79,30 @@ class Worker:
 
     @property
     def gap_seconds(self) -> float | None:
-        """The longest time between two of its runs; None for one that never runs by itself."""
+        """The longest time between two of its runs; None without a schedule."""
         gaps = [gap for cron in self.crons if (gap := cron_gap_seconds(cron)) is not None]
         return min(gaps, default=None)
+
+    def late(self, most_seconds: float) -> str | None:
+        """Return what is wrong with its schedule if it must run at least this often."""
+        gap = self.gap_seconds
+        if gap is None or gap > most_seconds:
+            runs = "on no schedule" if gap is None else f"every {gap:g} s"
+            return f"it runs {runs}; at most {most_seconds:g} s between two runs are expected"
+        return None
+
+    def lacks(self, **types: str) -> str | None:
+        """Return which of these bindings, name to type, is missing or of another type."""
+        for name, type in types.items():
+            if name not in self.bindings or self.bindings[name].text("type") != type:
+                return f"it has no binding {name} ({type})"
+        return None
+
+    def cannot_send(self) -> str | None:
+        """Return why it cannot send e-mail as its SENDER through its binding EMAIL."""
+        sender = self.text("SENDER")
+        allowed = sender in self.bindings["EMAIL"].words("allowedSenderAddresses")
+        return None if allowed else f"SENDER is {sender or 'not set'}, from which it may not send"
 
 
 @once
@@ -104,7 +125,7 @@ def workers(graph: Graph) -> list[Worker]:
 
 
 def databases_of(graph: Graph, worker: Worker) -> list[Resource]:
-    """The D1 databases that a Worker is bound to: by id, or while ids are unknown by what its bindings depend on."""
+    """Return the D1 databases of a Worker's bindings: by id, or by dependency while ids are unknown."""
     bound = [one for one in worker.bindings.values() if one.text("type") == "d1"]
     if not bound:
         return []
@@ -114,7 +135,7 @@ def databases_of(graph: Graph, worker: Worker) -> list[Resource]:
 
 
 def in_folder(graph: Graph, folder: str) -> list[Worker]:
-    """The Workers whose main module lies in a folder."""
+    """Return the Workers whose main module is in a folder."""
     return [worker for worker in workers(graph) if worker.folder == folder]
 
 
@@ -129,8 +150,20 @@ def api_workers(graph: Graph) -> list[Worker]:
 
 
 def backup_workers(graph: Graph) -> list[Worker]:
-    """Workers that look after backups."""
+    """Workers that handle backups."""
     return [worker for purpose in PURPOSES for worker in in_folder(graph, f"backups/{purpose}")]
+
+
+def alarms_unheard(worker: Worker) -> str | None:
+    """Return why the alarms that a Worker itself sends do not reach operators by e-mail and by webhook."""
+    if wrong := worker.lacks(EMAIL="send_email", ALARM_EMAILS="json", ALARM_WEBHOOKS="secret_text"):
+        return wrong
+    if not any("@" in address for address in worker.names("ALARM_EMAILS") or ()):
+        return "ALARM_EMAILS has no address"
+    hooks = worker.bindings["ALARM_WEBHOOKS"]
+    if hooks.known("text") and "https://" not in hooks.text("text"):
+        return "ALARM_WEBHOOKS has no address"
+    return worker.cannot_send()
 
 
 def zones(graph: Graph) -> list[Resource]:
@@ -139,5 +172,5 @@ def zones(graph: Graph) -> list[Resource]:
 
 
 def domains_of(graph: Graph, worker: Worker) -> list[Resource]:
-    """The custom domains that a Worker answers under."""
+    """Return the custom domains of a Worker."""
     return [domain for domain in graph.of(DOMAIN) if domain.text("service") == worker.name]

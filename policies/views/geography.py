@@ -1,8 +1,8 @@
-"""How far apart copies are: where cloud regions stand, and how near a jurisdiction may come.
+"""Distances between copies: the places of cloud regions and of R2 jurisdictions.
 
-An R2 jurisdiction says only within which borders objects stay. Nobody knows where in them, so the distance of a
-jurisdiction is that of its nearest data centre: it never counts as farther than it may be. Coordinates are those of the
-metropolitan areas that the providers name, in degrees; kilometres are along a great circle.
+An R2 jurisdiction guarantees only that objects stay within its borders. So its distance is that of its nearest data
+centre, and never counts as greater than it may be. Coordinates are those of the metropolitan areas that the providers
+name, in degrees; distances are along a great circle, in kilometres.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ REGIONS: Final[dict[str, Point]] = {
     "il-central-1": (32.08, 34.78),  # Tel Aviv
 }
 
-# The metropolitan areas in each jurisdiction where Cloudflare has its large sites: the edges of each matter most.
+# The metropolitan areas in each jurisdiction with large sites of Cloudflare; those near its borders matter most.
 JURISDICTIONS: Final[dict[str, tuple[Point, ...]]] = {
     "eu": (
         (50.11, 8.68),  # Frankfurt
@@ -75,27 +75,27 @@ EARTH_KM: Final = 6371.0
 
 
 class Unlisted(tuple[float, float]):
-    """A region that is not in the table: no distance from it can be said."""
+    """A region that is not in the table; its distances are unknown."""
 
     region: str = ""
 
     @classmethod
     def of(cls, region: str) -> Unlisted:
-        """That of a name."""
+        """Return the place of an unlisted region."""
         place = cls((math.nan, math.nan))
         place.region = region
         return place
 
 
 def places(*, region: str = "", jurisdiction: str = "") -> tuple[Point, ...]:
-    """Where something in a region or a jurisdiction may stand; empty where nothing says where."""
+    """Return the places in a region or a jurisdiction; none for an unknown jurisdiction."""
     if jurisdiction:
         return JURISDICTIONS.get(jurisdiction, ())
     return (REGIONS.get(region) or Unlisted.of(region),)
 
 
 def least_km(one: tuple[Point, ...], other: tuple[Point, ...]) -> float:
-    """The least that two sets of places may be apart; 0 where nothing says where they are."""
+    """Return the least distance between two sets of places, 0 if one is empty; `LookupError` for an unlisted region."""
     for place in (*one, *other):
         if isinstance(place, Unlisted):
             raise LookupError(f"region {place.region} is not in policies/views/geography.py; add it")
@@ -103,7 +103,7 @@ def least_km(one: tuple[Point, ...], other: tuple[Point, ...]) -> float:
 
 
 def great_circle_km(one: Point, other: Point) -> float:
-    """The distance of two points on the globe."""
+    """Return the great-circle distance of two points."""
     (lat1, lon1), (lat2, lon2) = ((math.radians(lat), math.radians(lon)) for lat, lon in (one, other))
     chord = math.sin((lat2 - lat1) / 2) ** 2 + math.cos(lat1) * math.cos(lat2) * math.sin((lon2 - lon1) / 2) ** 2
     return 2 * EARTH_KM * math.asin(math.sqrt(chord))

@@ -1,6 +1,6 @@
-"""What a bucket's rules do to its objects: for how long they lock them, and after how long they delete them.
+"""A bucket's lock and lifecycle rules: for how many days they lock objects, and after how many they delete them.
 
-Age alone is read. A rule that chooses by anything but a prefix, or acts on anything but age, is undetermined.
+Only rules with a prefix and an age are read; other rules are undetermined.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ NEVER: Final = float("inf")
 
 @dataclass(frozen=True)
 class Expiry:
-    """Days by prefix: until an object is deleted, and until nothing is left of it (its old version, in S3)."""
+    """Days by prefix until an object is deleted, and until its last version is gone (in S3, the old version)."""
 
     deleted: dict[str, float]
     gone: dict[str, float]
 
 
 def r2_expiry(graph: Graph, bucket: Resource) -> Expiry:
-    """What R2 deletes."""
+    """Return when R2 deletes objects."""
     days: dict[str, float] = {}
     for lifecycle in in_place(graph, bucket, R2_LIFECYCLE):
         for rule in lifecycle.items("rules"):
@@ -41,7 +41,7 @@ def r2_expiry(graph: Graph, bucket: Resource) -> Expiry:
 
 
 def r2_lock(graph: Graph, bucket: Resource) -> dict[str, float]:
-    """What R2 locks: days by prefix."""
+    """Return how long R2 locks objects: days by prefix."""
     days: dict[str, float] = {}
     for lock in in_place(graph, bucket, R2_LOCK):
         for rule in lock.items("rules"):
@@ -53,7 +53,7 @@ def r2_lock(graph: Graph, bucket: Resource) -> dict[str, float]:
 
 
 def s3_expiry(graph: Graph, bucket: Resource) -> Expiry:
-    """What S3 deletes; a deleted object's version stays until it expires in its turn."""
+    """Return when S3 deletes objects; a deleted object's version remains until it expires, too."""
     deleted: dict[str, float] = {}
     gone: dict[str, float] = {}
     for lifecycle in graph.referring(bucket, S3_LIFECYCLE, "bucket"):
@@ -76,7 +76,7 @@ _HARMLESS: Final = ("id", "status", "abortIncompleteMultipartUpload", "transitio
 
 
 def s3_lock(graph: Graph, bucket: Resource) -> dict[str, float]:
-    """S3's default retention is one for the whole bucket; who writes what lives longer sets its own date."""
+    """Return S3's default retention, for the whole bucket; a writer may set a later date for an object."""
     days = [
         found
         for lock in graph.referring(bucket, S3_LOCK, "bucket")
@@ -91,7 +91,7 @@ def _retention(lock: Resource) -> float | None:
 
 
 def in_place(graph: Graph, bucket: Resource, type: str) -> list[Resource]:
-    """What is declared for an R2 bucket in the bucket's own jurisdiction: elsewhere it is about another bucket."""
+    """Return the resources for an R2 bucket in its own jurisdiction; in another, they are for another bucket."""
     own = _jurisdiction(bucket)
     return [one for one in graph.referring(bucket, type, "bucketName") if _jurisdiction(one) == own]
 
@@ -101,7 +101,7 @@ def _jurisdiction(resource: Resource) -> str:
 
 
 def _aged(rule: Node, path: str, figure: str) -> float:
-    """The seconds of a condition, which must be one of age."""
+    """Return the seconds of a condition on age; another condition is undetermined."""
     kind, seconds = rule.text(f"{path}.type"), rule.number(f"{path}.{figure}")
     if kind not in {"Age", ""} or seconds is None:
         raise Undetermined(rule.urn, f"{rule.path}.{path}", f"is of type {kind or 'nothing'}; Age is expected")

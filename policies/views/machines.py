@@ -1,4 +1,4 @@
-"""Machines: instances with the files that they boot with, and the groups in which they stand in for each other."""
+"""Machines: instances with the files that they boot with, and the groups of redundant machines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HAPROXY: Final = "/etc/haproxy/haproxy.cfg"
 PGBACKREST: Final = "/etc/pgbackrest/pgbackrest.conf"
 UNITS: Final = "/etc/systemd/system"
 INSTALL: Final = "/usr/local/sbin/backbuild-install"
-CITUS: Final = "/etc/backbuild/citus.yml"  # laid over Patroni's configuration, where Citus is installed
+CITUS: Final = "/etc/backbuild/citus.yml"  # overrides Patroni's configuration on machines with Citus
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Machine:
 
     @property
     def urn(self) -> str:
-        """The instance's."""
+        """The URN of the instance."""
         return self.instance.urn
 
     @property
@@ -73,7 +73,7 @@ class Machine:
 
     @cached_property
     def document(self) -> Mapping[str, Any]:
-        """What cloud-init is told."""
+        """Its cloud-config."""
         try:
             return document_of(self.instance.text("userDataBase64"))
         except ValueError as error:
@@ -81,7 +81,7 @@ class Machine:
 
     @cached_property
     def files(self) -> Mapping[str, str]:
-        """Path to content of everything that it boots with."""
+        """Path to content of all files that it boots with."""
         encoded = self.instance.text("userDataBase64")
         try:
             return files_of(encoded)
@@ -89,34 +89,34 @@ class Machine:
             raise Undetermined(self.urn, "userDataBase64", f"cannot be read: {error}") from None
 
     def file(self, path: str) -> str:
-        """One file; an absent one is undetermined, since who asks depends on it."""
+        """Return a file's content; a missing file is undetermined."""
         if path not in self.files:
             raise Undetermined(self.urn, path, "is not among the machine's files")
         return self.files[path]
 
     @cached_property
     def patroni(self) -> Node:
-        """What Patroni is told."""
+        """Patroni's configuration."""
         return self._node(PATRONI, _yaml(self.file(PATRONI)))
 
     @property
     def dcs(self) -> Node:
-        """What Patroni applies to the whole group."""
+        """The settings that Patroni applies to the whole group."""
         return self._node(f"{PATRONI}: bootstrap.dcs", self.patroni.read("bootstrap.dcs"))
 
     def assignments(self, path: str) -> Mapping[str, str]:
-        """`NAME=value` lines of a file that a shell or systemd reads as an environment; the last of a name counts."""
+        """Return the `NAME=value` lines of an environment file; the last line of a name counts."""
         return _assignments(self.file(path))
 
     def figure(self, path: str, name: str) -> str:
-        """One of them; an absent one is undetermined."""
+        """Return one value of an environment file; a missing one is undetermined."""
         values = self.assignments(path)
         if name not in values:
             raise Undetermined(self.urn, f"{path}: {name}", "is not set")
         return values[name]
 
     def parameter(self, name: str) -> Value:
-        """A parameter of PostgreSQL's: the machine's own counts more than the group's."""
+        """Return a parameter of PostgreSQL; the machine's own overrides the group's."""
         over = [self._node(CITUS, _yaml(self.files[CITUS]))] if CITUS in self.files else []
         for place in (*over, self.patroni, self.dcs):
             settings = place.read("postgresql.parameters")
@@ -126,7 +126,7 @@ class Machine:
         return None
 
     def said(self, option: str, default: str = "") -> dict[str, str]:
-        """What pgBackRest is told of an option: for each command of its own sections, and (`all`) for the others."""
+        """Return pgBackRest's value of an option: for each command with its own section, and for all others (`all`)."""
         parts = {head: dict(settings) for head, settings in sections(self.file(PGBACKREST)).items()}
         commands = {head.partition(":")[2] for head in parts}
         answers: dict[str, str] = {}
@@ -137,19 +137,19 @@ class Machine:
         return answers
 
     def told(self, option: str, default: str = "") -> str:
-        """The one answer for every command; where they differ it is undetermined."""
+        """Return pgBackRest's value of an option if it is the same for all commands; else it is undetermined."""
         answers = self.said(option, default)
         if len(set(answers.values())) > 1:
             differ = ", ".join(f"{value or 'nothing'} for {command}" for command, value in sorted(answers.items()))
-            raise Undetermined(self.urn, f"{PGBACKREST}: {option}", f"is {differ}; let all commands be told the same")
+            raise Undetermined(self.urn, f"{PGBACKREST}: {option}", f"is {differ}; set one value for all commands")
         return answers["all"]
 
     @property
     def services(self) -> list[str]:
-        """The units that are enabled when it is installed, which is the one thing that its first boot does."""
+        """The units that the installer enables; the first boot must run only the installer."""
         boots = self.document
         if strange := sorted(boots.keys() - {"hostname", "ssh_pwauth", "write_files", "runcmd"}):
-            raise Undetermined(self.urn, f"userDataBase64: {strange[0]}", "may change what the files say")
+            raise Undetermined(self.urn, f"userDataBase64: {strange[0]}", "may change the files; remove it")
         if boots.get("runcmd") != [[INSTALL]]:
             raise Undetermined(self.urn, "userDataBase64: runcmd", f"is {boots.get('runcmd')}; {INSTALL} is expected")
         if "systemctl enable --now --no-block $SERVICES" not in self.file(INSTALL).splitlines():
@@ -164,7 +164,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Group:
-    """Machines that stand in for each other."""
+    """Machines that can replace each other."""
 
     name: str
     role: str
@@ -172,7 +172,7 @@ class Group:
 
     @property
     def urn(self) -> str:
-        """The component that the members are made by, or the first member."""
+        """The URN of the members' component, or of the first member."""
         return self.members[0].instance.parent or self.members[0].urn
 
     @property
@@ -243,7 +243,7 @@ def data_machines(graph: Graph) -> list[Machine]:
 
 
 def zone_of(graph: Graph, machine: Machine) -> str:
-    """The availability zone that a machine stands in: its subnet's."""
+    """Return the availability zone of a machine's subnet."""
     subnet = graph.target(machine.instance, "subnetId", SUBNET)
     zone = subnet.text("availabilityZone") if subnet is not None else machine.instance.text("availabilityZone")
     if not zone:
@@ -266,7 +266,7 @@ def gates_of(graph: Graph, machine: Machine) -> list[Resource]:
 
 @cache
 def document_of(encoded: str) -> Mapping[str, Any]:
-    """The cloud-config in base64 user data, compressed or not; `ValueError` says what is wrong with it."""
+    """Return the cloud-config in base64 user data, compressed or not; `ValueError` if it is not one."""
     if not encoded:
         raise ValueError("there is none")
     try:
@@ -320,7 +320,7 @@ def _assignments(text: str) -> Mapping[str, str]:
 
 
 def duration_seconds(text: str) -> float | None:
-    """A duration as PostgreSQL and systemd write it (`60s`, `5min`, `1h`, a bare number of seconds)."""
+    """Parse a duration of PostgreSQL or systemd (`60s`, `5min`, `1h`, a bare number of seconds)."""
     units = {"": 1.0, "ms": 0.001, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip())
     return float(found[1]) * units[found[2]] if found and found[2] in units else None

@@ -1,4 +1,4 @@
-"""What installs packages on a machine, and when: computed from its files and from what Systems Manager runs there."""
+"""What installs packages on a machine, from its files and from Systems Manager's tasks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATCH: Final = "/usr/local/sbin/backbuild-patch"
 INSTALL: Final = "/usr/local/sbin/backbuild-install"
 APT: Final = "/etc/apt/apt.conf.d/"
 TUNNEL: Final = "/etc/systemd/system/backbuild-tunnel.service"
-# What installs when it is run: the script of the first boot, that of the window, and what both are made of.
+# Programs that may install packages: the installer, the patch script, and the files that they read.
 INSTALLERS: Final = (
     INSTALL,
     PATCH,
@@ -28,8 +28,8 @@ INSTALLING: Final = re.compile(
     r"\b(apt|apt-get|aptitude|dpkg\s+-i|unattended-upgrades?|needrestart|snap|pip3?|backbuild-patch|backbuild-install"
     r"|cloudflared\s+update)\b"
 )
-ADVICE: Final = re.compile(r'"[^"`\n]*; remedy: [^"$`\n]*"')  # a message to a person runs nothing
-# By role: what serves, so that its update restarts the service.
+ADVICE: Final = re.compile(r'"[^"`\n]*; remedy: [^"$`\n]*"')  # a message with a remedy runs nothing
+# Role to the packages whose update restarts the service.
 SERVES: Final = {
     CONSENSUS: ("etcd-server",),
     COORDINATOR: ("postgresql-", "patroni", "pgbackrest"),
@@ -39,7 +39,7 @@ SERVES: Final = {
 
 
 def apt_settings(machine: Machine) -> dict[str, str]:
-    """What apt is told by the machine's files, option in lower case to value; a later file's word counts."""
+    """Return apt's settings, option in lower case to value; a later file overrides an earlier one."""
     found: dict[str, str] = {}
     for path in sorted(path for path in machine.files if path.startswith(APT)):
         for option, value in re.findall(r'^\s*([\w:-]+)\s+"([^"]*)"\s*;', machine.files[path], re.MULTILINE):
@@ -48,11 +48,14 @@ def apt_settings(machine: Machine) -> dict[str, str]:
 
 
 def installs_by_itself(machine: Machine) -> Iterator[str]:
-    """What on the machine installs packages without being told to, or is written so that this cannot be said."""
+    """Return what installs packages on the machine automatically, or cannot be read."""
     structured = [path for path in machine.files if path.startswith(APT) and re.search(r"[{}#]", machine.files[path])]
-    yield from (f"{path} has a block or a directive, which no rule reads" for path in structured)
+    yield from (
+        f"{path} has a block or a directive, which this rule does not read; write one setting a line"
+        for path in structured
+    )
     if apt_settings(machine).get("apt::periodic::enable") != "0":
-        yield f'{APT}: APT::Periodic::Enable is not "0", so that apt installs every day what there is'
+        yield f'{APT}: APT::Periodic::Enable is not "0", so apt installs updates daily'
     for name in ("PACKAGES", "SERVICES"):
         words = machine.figure(ENVIRONMENT, name).split()
         yield from (f"{ENVIRONMENT}: {name} has {word}" for word in words if INSTALLING.search(word))
@@ -66,7 +69,7 @@ def installs_by_itself(machine: Machine) -> Iterator[str]:
 
 
 def told_to_install(graph: Graph) -> Iterator[str]:
-    """Associations that run anything but a health gate's command: Systems Manager runs them when it likes."""
+    """Return the associations that install packages, or run another document; they run outside the window."""
     for association in graph.of(GATE):
         if association.text("name") != "AWS-RunShellScript" or INSTALLING.search(
             association.text("parameters.commands")
@@ -75,13 +78,13 @@ def told_to_install(graph: Graph) -> Iterator[str]:
 
 
 def commands_of(task: Resource) -> list[str]:
-    """The lines that a maintenance task has machines run."""
+    """Return the commands of a maintenance task."""
     given = task.items("taskInvocationParameters.runCommandParameters.parameters")
     return [line for one in given if one.text("name") == "commands" for line in one.words("values")]
 
 
 def installing_tasks(graph: Graph) -> list[Resource]:
-    """Maintenance tasks that install packages: those that patch by AWS' own documents, or run what installs."""
+    """Maintenance tasks that install packages, by a document of AWS or by a command."""
     return [
         task
         for task in graph.of(TASK)

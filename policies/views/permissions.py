@@ -1,4 +1,4 @@
-"""Who may do what: statements of policies, keys and tokens, as far as they open the backups."""
+"""Permissions: statements of policies, keys and tokens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROLE_POLICY: Final = "aws:iam/rolePolicy:RolePolicy"
 ROLE_ATTACHMENT: Final = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 BUCKET_POLICY: Final = "aws:s3/bucketPolicy:BucketPolicy"
 KEY: Final = "aws:kms/key:Key"
-# What gives a user rights beside those that its own policy spells out.
+# Resources that give a user other permissions than its own policy.
 ATTACHED: Final = (
     "aws:iam/userPolicyAttachment:UserPolicyAttachment",
     "aws:iam/policyAttachment:PolicyAttachment",
@@ -30,29 +30,29 @@ ATTACHED: Final = (
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement of a policy: its elements as they stand there, one or many alike."""
+    """One statement of a policy; single values and lists are read alike."""
 
     effect: str
     elements: dict[str, Any]
 
     @property
     def allows(self) -> bool:
-        """Whether it gives anything; what is neither is read as if it did."""
+        """Whether it allows; an unknown effect counts as Allow."""
         return self.effect != "Deny"
 
     @property
     def actions(self) -> tuple[str, ...]:
-        """What it is about; everything where it says what it is not about."""
+        """Its actions; all for NotAction."""
         return ("*",) if "NotAction" in self.elements else _many(self.elements.get("Action"))
 
     @property
     def resources(self) -> tuple[str, ...]:
-        """On what."""
+        """Its resources; all for NotResource."""
         return ("*",) if "NotResource" in self.elements else _many(self.elements.get("Resource"))
 
     @property
     def principals(self) -> tuple[str, ...]:
-        """Who: accounts, users and roles of AWS, and `*` for everybody. Services are not among them."""
+        """Its principals: accounts, users and roles of AWS, `*` for everybody; without services."""
         who = self.elements.get("Principal")
         if "NotPrincipal" in self.elements:
             return ("*",)
@@ -63,13 +63,13 @@ class Statement:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """Which services of AWS."""
+        """The AWS services among its principals."""
         who = self.elements.get("Principal")
         return _many(cast("dict[str, Any]", who).get("Service")) if isinstance(who, dict) else ()
 
     @property
     def condition(self) -> dict[str, Any]:
-        """When; empty means always."""
+        """Its condition; empty if there is none."""
         found = self.elements.get("Condition")
         return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
@@ -81,34 +81,34 @@ def _many(value: object) -> tuple[str, ...]:
 
 
 def statements(policy: Resource) -> Iterator[Statement]:
-    """The statements of a resource's `policy`; none where there is none."""
+    """Return the statements of a resource's `policy`, none if it has none."""
     try:
         document = cast("dict[str, Any]", json.loads(policy.text("policy") or "{}"))
         listed: Any = document.get("Statement") or []
         found = cast("list[dict[str, Any]]", [listed] if isinstance(listed, dict) else listed)
         read = [Statement(str(one.get("Effect")), dict(one)) for one in found]
     except (ValueError, AttributeError, TypeError):
-        raise Undetermined(policy.urn, "policy", "is no policy document") from None
+        raise Undetermined(policy.urn, "policy", "is not a policy document") from None
     yield from read
 
 
 def account_of(graph: Graph) -> str:
-    """The AWS account of the stack, as its keys' names say."""
+    """Return the AWS account of the stack, from the ARN of a key."""
     for key in graph.of(KEY):
         parts = key.text("arn").split(":")
         if len(parts) > 4 and parts[4]:
             return parts[4]
-    raise Undetermined(graph.stack.urn, "arn", "of no key says which AWS account this is")
+    raise Undetermined(graph.stack.urn, "arn", "is unknown for all keys, and with it the AWS account")
 
 
 def bucket_of_token(bucket: Resource) -> str:
-    """How an R2 bucket is called in a token's resources."""
+    """Return the name of an R2 bucket in a token's resources."""
     account, jurisdiction = bucket.text("accountId"), bucket.text("jurisdiction") or "default"
     return f"com.cloudflare.edge.r2.bucket.{account}_{jurisdiction}_{bucket.text('name')}"
 
 
 def opened_by(token: Resource) -> Iterator[tuple[set[str], set[str]]]:
-    """What each of a token's policies allows: permission groups, and the resources that they hold for."""
+    """Return the permission groups and resources of each policy of a token."""
     for policy in token.items("policies"):
         if policy.text("effect") != "deny":
             groups = {one.text("id") for one in policy.items("permissionGroups")}

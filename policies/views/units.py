@@ -1,4 +1,4 @@
-"""systemd units among a machine's files, section by section, and whatever else there would have a say over them."""
+"""systemd units among a machine's files, and the files that override them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Final
 from policies.views.calendars import calendar_gap_seconds
 from policies.views.machines import ENVIRONMENT, UNITS, Machine, duration_seconds, sections
 
-SLACK_SECONDS: Final = 60.0  # how late systemd starts a timer if nobody says anything
-# What makes a service do nothing, or something else, though its command is as it should be.
+SLACK_SECONDS: Final = 60.0  # systemd's default AccuracySec
+# Keys with which a service does nothing, or something else, although its command is right.
 DECIDING: Final = ("Condition", "Assert", "ExecCondition", "ExecStartPre", "Environment", "PassEnvironment")
 
 
@@ -23,7 +23,7 @@ class Unit:
 
     @property
     def path(self) -> str:
-        """Where it stands."""
+        """The path of its file."""
         stem, kind = self._parts
         own = f"{UNITS}/{self.name}"
         return own if own in self.machine.files else f"{UNITS}/{stem.partition('@')[0]}@.{kind}" if "@" in stem else own
@@ -34,7 +34,7 @@ class Unit:
         return stem, kind
 
     def values(self, section: str, key: str) -> list[str]:
-        """What a key is set to in a section, once or several times; an empty value forgets those before it."""
+        """Return all values of a key in a section; an empty value clears those before it."""
         found: list[str] = []
         for name, value in sections(self.machine.file(self.path)).get(section, ()):
             if name == key:
@@ -42,17 +42,17 @@ class Unit:
         return found
 
     def last(self, section: str, key: str) -> str:
-        """What a key is set to that is set once; empty where it is not."""
+        """Return the last value of a key, empty if it is not set."""
         return (self.values(section, key) or [""])[-1]
 
-    def overruled(self) -> str | None:
-        """What else decides about it than its file says at first sight."""
+    def overridden(self) -> str | None:
+        """Return what overrides its file, or makes it conditional."""
         for drop_in in self._drop_ins():
-            return f"{drop_in} overrules {self.name}; write it into the unit itself"
+            return f"{drop_in} overrides {self.name}; write it into the unit itself"
         for section, settings in sections(self.machine.file(self.path)).items():
             for key, _ in settings:
                 if key.startswith(DECIDING):
-                    return f"{self.path}: {key} in [{section}] decides whether it does anything"
+                    return f"{self.path}: {key} in [{section}] may change or prevent what it runs; remove it"
         return None
 
     def _drop_ins(self) -> Iterator[str]:
@@ -67,42 +67,44 @@ class Unit:
 
 
 def late(machine: Machine, timer: str, most_seconds: float) -> str | None:
-    """What is wrong with a timer that must elapse at least so often."""
+    """Return what is wrong with a timer that must run at least this often."""
     if timer not in machine.services:
         return f"{ENVIRONMENT}: SERVICES does not enable {timer}"
     if timer in machine.figure(ENVIRONMENT, "DISABLED").split():
-        return f"{ENVIRONMENT}: DISABLED names {timer}, too"
+        return f"{ENVIRONMENT}: DISABLED also has {timer}"
     unit = Unit(machine, timer)
     gap, delay = _gap(unit), _delay(unit)
     if isinstance(gap, str) or isinstance(delay, str):
         return gap if isinstance(gap, str) else str(delay)
     if gap + delay > most_seconds:
         late_by = f" and {delay / 3600:g} h of delay" if delay else ""
-        return f"{unit.path}: it leaves {gap / 3600:g} h{late_by}; {most_seconds / 3600:g} h at most are promised"
-    return unit.overruled()
+        return (
+            f"{unit.path}: up to {gap / 3600:g} h{late_by} between runs; {most_seconds / 3600:g} h at most are promised"
+        )
+    return unit.overridden()
 
 
 def _gap(unit: Unit) -> float | str:
-    """The longest time between two of a timer's hours, or why that is not known."""
+    """Return the longest time between two runs of a timer, or why it is unknown."""
     calendars = unit.values("Timer", "OnCalendar")
     gaps = {calendar: calendar_gap_seconds(calendar) for calendar in calendars}
     for calendar, gap in gaps.items():
         if gap is None:
-            return f"{unit.path}: OnCalendar={calendar} is not understood; write *-*-* HH:MM:SS UTC"
+            return f"{unit.path}: OnCalendar={calendar} cannot be read; write *-*-* HH:MM:SS UTC"
     return min((gap for gap in gaps.values() if gap), default=f"{unit.path}: [Timer] sets no OnCalendar")
 
 
 def _delay(unit: Unit) -> float | str:
-    """How much later than its hour a timer may elapse; a minute is systemd's own and counts for nothing."""
+    """Return how much later than its calendar a timer may run, beyond systemd's default of a minute."""
     found = [duration_seconds(unit.last("Timer", key) or "0") for key in ("RandomizedDelaySec", "AccuracySec")]
     known = [seconds for seconds in found if seconds is not None]
     if len(known) < len(found):
-        return f"{unit.path}: RandomizedDelaySec or AccuracySec is not understood; write seconds"
+        return f"{unit.path}: RandomizedDelaySec or AccuracySec cannot be read; write seconds"
     return max(sum(known) - SLACK_SECONDS, 0.0)
 
 
 def starts(machine: Machine, timer: str, service: str, command: str) -> str | None:
-    """What is wrong with what a timer starts: the service it names, and the one command of that."""
+    """Return what is wrong with the service that a timer starts, and with its one command."""
     unit = Unit(machine, timer)
     named = unit.last("Timer", "Unit") or f"{timer.removesuffix('.timer')}.service"
     if named != service:
@@ -111,4 +113,4 @@ def starts(machine: Machine, timer: str, service: str, command: str) -> str | No
     commands = started.values("Service", "ExecStart")
     if commands != [command]:
         return f"{started.path}: ExecStart={' and '.join(commands) or 'not set'}; {command} is expected"
-    return started.overruled()
+    return started.overridden()

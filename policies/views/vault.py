@@ -1,4 +1,4 @@
-"""The copies of every backup: three buckets with their locks and lifecycles, and the policy that they carry out."""
+"""The copies of every backup: buckets with their locks and lifecycles, and the rotation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLASSES: Final = ("hourly", "daily", "monthly", "yearly")
 
 @dataclass(frozen=True, eq=False)
 class Copy:
-    """One bucket that holds backups. What holds below a prefix (`daily/worker-1/`) is computed from all its rules."""
+    """One bucket with backups; values for a prefix (`daily/worker-1/`) are computed from all its rules."""
 
     graph: Graph
     bucket: Resource
@@ -33,7 +33,7 @@ class Copy:
 
     @property
     def urn(self) -> str:
-        """The bucket's."""
+        """The URN of the bucket."""
         return self.bucket.urn
 
     @property
@@ -43,44 +43,44 @@ class Copy:
 
     @property
     def name(self) -> str:
-        """What the cloud calls it."""
+        """Its name at the provider."""
         return self.bucket.text("bucket") or self.bucket.text("name")
 
     @cached_property
     def rules(self) -> Expiry:
-        """What its lifecycle deletes."""
+        """When its lifecycle deletes objects."""
         return (r2_expiry if self.bucket.type == R2 else s3_expiry)(self.graph, self.bucket)
 
     @property
     def expiry(self) -> dict[str, float]:
-        """Prefix to the days after which a rule deletes what lies below."""
+        """Prefix to the days after which a rule deletes objects below it."""
         return self.rules.deleted
 
     @cached_property
     def lock(self) -> dict[str, float]:
-        """Prefix to the days for which nobody deletes what lies below."""
+        """Prefix to the days for which objects below it are locked."""
         return (r2_lock if self.bucket.type == R2 else s3_lock)(self.graph, self.bucket)
 
     def expires(self, prefix: str) -> float | None:
-        """After how many days a rule deletes the first of what lies below a prefix, or may; None: never."""
+        """Return after how many days a rule may delete the first object below a prefix; None: never."""
         return min((days for rule, days in self.expiry.items() if related(prefix, rule)), default=None)
 
     def ages_out(self, prefix: str) -> float | None:
-        """After how many days a rule deletes the last of it."""
+        """Return after how many days a rule deletes all objects below a prefix; None: never."""
         return min((days for rule, days in self.expiry.items() if prefix.startswith(rule)), default=None)
 
     def gone(self, prefix: str) -> float | None:
-        """After how many days nothing is left of it, old versions included."""
+        """Return after how many days all objects below a prefix are gone, old versions included; None: never."""
         days = min((days for rule, days in self.rules.gone.items() if prefix.startswith(rule)), default=NEVER)
         return None if days == NEVER else days
 
     def locked(self, prefix: str) -> float:
-        """For how many days nobody may delete anything that lies below a prefix."""
+        """Return for how many days all objects below a prefix are locked."""
         return max((days for rule, days in self.lock.items() if prefix.startswith(rule)), default=0.0)
 
 
 def related(one: str, other: str) -> bool:
-    """Whether something may lie below both prefixes."""
+    """Return whether an object can be below both prefixes."""
     return one.startswith(other) or other.startswith(one)
 
 
@@ -132,7 +132,7 @@ def replicas(graph: Graph) -> list[Copy]:
 
 
 def _bound_buckets(graph: Graph) -> set[str]:
-    """Names of the R2 buckets that the Workers which look after backups are bound to."""
+    """Return the names of the R2 buckets in the bindings of the Workers that handle backups."""
     return {
         binding.text("bucketName")
         for worker in edge.backup_workers(graph)
@@ -141,19 +141,9 @@ def _bound_buckets(graph: Graph) -> set[str]:
     }
 
 
-def writer_of(graph: Graph, name: str) -> list[edge.Worker]:
-    """The Workers below `backups/` that are bound to a bucket by its name."""
-    found: list[edge.Worker] = []
-    for worker in edge.backup_workers(graph):
-        named = {one.text("bucketName") for one in worker.bindings.values() if one.text("type") == "r2_bucket"}
-        if name in {*named, worker.text("OFFSITE_BUCKET")}:
-            found.append(worker)
-    return found
-
-
 @dataclass(frozen=True)
 class Rotation:
-    """What the policy says: days by class, and the window of point-in-time recovery where it is declared."""
+    """The rotation: days by class, and the window of point-in-time recovery if it is declared."""
 
     keep_days: dict[str, float]
     point_in_time_days: float | None
@@ -162,7 +152,7 @@ class Rotation:
 
 @once
 def rotation(graph: Graph) -> Rotation:
-    """The rotation policy: what the Workers are bound to, else what the stack exports."""
+    """Return the rotation from the Workers' bindings, else from the stack's outputs."""
     for worker in edge.backup_workers(graph):
         bound = worker.document("ROTATION")
         if isinstance(bound, dict):
@@ -179,7 +169,7 @@ def rotation(graph: Graph) -> Rotation:
 
 
 def machine_keep_days(graph: Graph) -> float | None:
-    """For how many days the backup tool believes that its repository is kept: the least of all machines'."""
+    """Return pgBackRest's retention in days: the least of all machines."""
     figures = [
         float(machine.told("repo1-retention-full", "0"))
         for group in database_groups(graph)
@@ -189,7 +179,7 @@ def machine_keep_days(graph: Graph) -> float | None:
 
 
 def overlooks(worker: edge.Worker, copy: Copy) -> str | None:
-    """Why a Worker does not look at a copy: nothing that it is bound to leads there, or its keys are missing."""
+    """Return why a Worker cannot read a copy: it has no binding to it, or no key."""
     if copy.bucket.type == R2:
         where = (copy.name, copy.bucket.text("jurisdiction"))
         bound = {

@@ -28,11 +28,14 @@ def test_a_rule_goes_before_all() -> None:
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ([], "x: an object of rules is expected"),
+        ([], r"x: \[\]; write an object with rules as its keys"),
         ({"e-f": "mandatory"}, "x: e-f: no such rule"),
-        ({"a-b": "mandatroy"}, "x: a-b.enforcementLevel: 'mandatroy'; one of mandatory, advisory, disabled"),
+        (
+            {"a-b": "mandatroy"},
+            "x: a-b.enforcementLevel: 'mandatroy'; 'mandatory', 'advisory' or 'disabled' is expected",
+        ),
         ({"a-b": 3}, "x: a-b: 3; a level or an object is expected"),
-        ({"a-b": {"undetermined": "pass"}}, "x: a-b.undetermined: 'pass'; one of fail, note"),
+        ({"a-b": {"undetermined": "pass"}}, "x: a-b.undetermined: 'pass'; 'fail' or 'note' is expected"),
         ({"a-b": {"undetermined": True}}, "x: a-b.undetermined: True"),
         ({"a-b": {"level": "advisory"}}, "x: a-b.level: no such key"),
         ({"all": {"enforcementLevel": None}}, "x: all.enforcementLevel: None"),
@@ -58,10 +61,10 @@ def test_a_stack_without_a_file_has_the_default(pack: str) -> None:
     ("text", "message"),
     [
         ("{\n\n!", r"prod\.json:3: "),
-        ("[]", "an object"),
-        ("\xff", "cannot be"),
-        ("[" * 100_000, r"prod\.json:1: maximum recursion depth"),
-        (f'{{"all": {"9" * 5000}}}', r"prod\.json:1: Exceeds the limit"),
+        ("[]", r"prod\.json: \[\]; write an object"),
+        ("\xff", r"prod\.json:1: is not UTF-8; "),
+        ("[" * 100_000, r"prod\.json:1: not JSON \(maximum recursion depth"),
+        (f'{{"all": {"9" * 5000}}}', r"prod\.json:1: not JSON \(Exceeds the limit"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused(

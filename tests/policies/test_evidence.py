@@ -339,7 +339,10 @@ def test_a_comment_shows_a_plan_s_text_as_it_is(good: Evidence, text: str) -> No
         "steps": [{"op": text, "urn": f"urn::{text}", "type": text, "diff": {text: {}}}],
         "errors": [{"message": text}],
     }
-    before, after = rendered(comment.comment(good, {"steps": []})), rendered(comment.comment(good, plan))
+    before, after = (
+        rendered(comment.comment(good, comment.Plan(steps=[]))),
+        rendered(comment.comment(good, comment.Plan.model_validate(plan))),
+    )
     assert after.text.count(text) == 6  # counted, the error, and the step's four parts
     assert after.tags - before.tags <= {"details", "summary", "ul", "li"}
     assert not after.references
@@ -380,7 +383,7 @@ PLAN = {
 
 
 def test_a_comment_shows_the_plan_and_then_the_verdicts(good: Evidence) -> None:
-    text = comment.comment(good, PLAN)
+    text = comment.comment(good, comment.Plan.model_validate(PLAN))
     assert "**1 to replace, 60 to create**" in text
     assert "- replace a:b/c:D **one**: tags.Name" in text
     assert "quiet" not in text

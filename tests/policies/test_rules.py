@@ -77,7 +77,7 @@ def test_a_stack_of_unknowns_passes_nothing(prod: Judged) -> None:
 def resource_like(one: object, properties: dict[str, object]) -> object:
     from policies.mutation.operators import revised  # noqa: PLC0415
 
-    return revised(one, properties)  # pyright: ignore
+    return revised(one, properties=properties)  # pyright: ignore
 
 
 SUBJECT = resource("a:b/c:D", "x")

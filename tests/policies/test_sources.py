@@ -26,41 +26,50 @@ ENTRY: dict[str, Any] = {"urn": f"{PREFIX}a:b/c:D::x", "type": "a:b/c:D"}
     [
         ("not json", r":1: not JSON"),
         ("[" * 100_000, "not JSON"),
-        ("null", "the document: None"),
+        ("null", "the document: None; an object"),
         ("[]", "the document"),
-        ("{}", "version: None"),
-        ('{"version": 2, "deployment": {}}', "version: 2, 3 is expected"),
-        ('{"version": 3}', "deployment: None, an object is expected"),
+        ("{}", "version: is missing"),
+        ('{"version": 2, "deployment": {}}', "version: 2; input should be 3"),
+        ('{"version": 3}', "deployment: is missing"),
         ('{"version": 3, "deployment": {}}', "deployment.resources: empty"),
         ('{"version": 3, "deployment": {"resources": {"a": 1}}}', "deployment.resources: "),
-        (json.dumps(export(1)), r"deployment.resources\[0\]: 1, an object is expected"),  # pyright: ignore
-        (json.dumps(export({"urn": "x"})), r"deployment.resources\[0\].type: None, a text is expected"),
-        (json.dumps(export({"type": "x"})), r"deployment.resources\[0\].urn: None, a text is expected"),
-        (json.dumps(export(ENTRY | {"inputs": []})), r"deployment.resources\[0\].inputs: \[\], an object is expected"),
+        (json.dumps(export(1)), r"deployment.resources\[0\]: 1; an object is expected"),  # pyright: ignore
+        (json.dumps(export({"urn": "x"})), r"deployment.resources\[0\].type: is missing"),
+        (json.dumps(export({"type": "x"})), r"deployment.resources\[0\].urn: is missing"),
+        (json.dumps(export(ENTRY | {"inputs": []})), r"deployment.resources\[0\].inputs: \[\]; an object is expected"),
         (json.dumps(export(ENTRY | {"dependencies": "x"})), r"deployment.resources\[0\].dependencies"),
-        (json.dumps(export(ENTRY, ENTRY | {"parent": 1})), r"deployment.resources\[1\].parent: 1, a text"),
-        (json.dumps(export(ENTRY | {"dependencies": [{}]})), r"resources\[0\].dependencies\[0\]: \{\}, a text"),
-        (json.dumps(export(ENTRY | {"dependencies": ["x", None]})), r"dependencies\[1\]: None, a text"),
-        (json.dumps(export(ENTRY | {"propertyDependencies": {"a": 5}})), r"propertyDependencies.a: 5, a list"),
+        (json.dumps(export(ENTRY, ENTRY | {"parent": 1})), r"deployment.resources\[1\].parent: 1; a text"),
+        (json.dumps(export(ENTRY | {"dependencies": [{}]})), r"resources\[0\].dependencies\[0\]: \{\}; a text"),
+        (json.dumps(export(ENTRY | {"dependencies": ["x", None]})), r"dependencies\[1\]: None; a text"),
+        (json.dumps(export(ENTRY | {"propertyDependencies": {"a": 5}})), r"propertyDependencies.a: 5; a list"),
         (
             json.dumps(export(ENTRY | {"propertyDependencies": {"a": [{}]}})),
-            r"propertyDependencies.a\[0\]: \{\}, a text",
+            r"propertyDependencies.a\[0\]: \{\}; a text",
         ),
-        (json.dumps(export(ENTRY | {"protect": "false"})), r"resources\[0\].protect: 'false', true or false"),
-        (json.dumps(export(ENTRY | {"delete": 1})), r"resources\[0\].delete: 1, true or false"),
-        (json.dumps(export(ENTRY | {"id": {"a": 1}})), r"resources\[0\].id: \{'a': 1\}, a text"),
-        (json.dumps(export(ENTRY | {"urn": "x"})), r"resources\[0\].urn: 'x', urn:pulumi:STACK::PROJECT::TYPE::NAME"),
+        (json.dumps(export(ENTRY | {"protect": "false"})), r"resources\[0\].protect: 'false'; true or false"),
+        (json.dumps(export(ENTRY | {"delete": 1})), r"resources\[0\].delete: 1; true or false"),
+        (json.dumps(export(ENTRY | {"id": {"a": 1}})), r"resources\[0\].id: \{'a': 1\}; a text"),
+        (json.dumps(export(ENTRY | {"urn": "x"})), r"resources\[0\].urn: 'x'; urn:pulumi:STACK::PROJECT::TYPE::NAME"),
         (json.dumps(export(ENTRY | {"urn": "urn:pulumi:../x::p::t::n"})), r"resources\[0\].urn: 'urn:pulumi:../x"),
         (json.dumps(export(ENTRY | {"urn": "urn:pulumi:a\0b::p::t::n"})), r"resources\[0\].urn: "),
         (json.dumps(export(ENTRY | {"urn": "urn:pulumi:a::p::t::n\n"})), r"resources\[0\].urn: "),
         (json.dumps(export(ENTRY | {"urn": "urn:pulumi:a::p::t::\ud800"})), "not JSON .*surrogates"),
-        (json.dumps(export(ENTRY, ENTRY)), r"resources\[1\].urn: '.*::x' is there twice"),
+        (json.dumps(export(ENTRY, ENTRY)), r"resources\[1\].urn: '.*::x' occurs twice"),
         (json.dumps(export(ENTRY, ENTRY | {"urn": "urn:pulumi:other::p::t::n"})), "is of another stack than test"),
-        (json.dumps(export(ENTRY | {"delete": True})), "deployment.resources: all are to be deleted"),
-        (json.dumps(export(ENTRY | {"inputs": {"a": float("nan")}})), r"not JSON \(NaN is no figure\)"),
-        (json.dumps(export(ENTRY | {"inputs": {"a": float("-inf")}})), r"not JSON \(-Infinity is no figure\)"),
-        (json.dumps(export(ENTRY | {"inputs": {"a": 1}})).replace("1}", "1e999}"), r"not JSON \(1e999 is no figure\)"),
-        (json.dumps(export(ENTRY | {"inputs": {"a": 1}})).replace("1}", "[" * 900 + "]" * 900 + "}"), "not JSON"),
+        (json.dumps(export(ENTRY | {"delete": True})), "deployment.resources: all resources are to be deleted"),
+        (json.dumps(export(ENTRY | {"inputs": {"a": float("nan")}})), r"not JSON \(NaN is not a number in JSON\)"),
+        (
+            json.dumps(export(ENTRY | {"inputs": {"a": float("-inf")}})),
+            r"not JSON \(-Infinity is not a number in JSON\)",
+        ),
+        (
+            json.dumps(export(ENTRY | {"inputs": {"a": 1}})).replace("1}", "1e999}"),
+            r"not JSON \(1e999 is not a number in JSON\)",
+        ),
+        (
+            json.dumps(export(ENTRY | {"inputs": {"a": 1}})).replace("1}", "[" * 900 + "]" * 900 + "}"),
+            "deployment.resources: a property is nested too deeply",
+        ),
     ],
 )
 def test_what_is_no_state_is_refused_by_its_place(document: str, place: str) -> None:
@@ -92,7 +101,7 @@ def test_the_command_refuses_it_with_exit_code_2(tmp_path: Path) -> None:
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 2
-        assert done.stderr.startswith(f"error: {file}: deployment: ")
+        assert done.stderr.startswith(f"error: {file}: deployment: is missing")
         assert done.stdout == ""
     assert not (tmp_path / "out").exists()
 

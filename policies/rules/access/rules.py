@@ -1,4 +1,4 @@
-"""Retention: copies are encrypted and open to nobody, and whoever writes them cannot take them away."""
+"""Retention: copies are encrypted and private, and credentials that write them cannot remove them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MANAGED_DOMAIN = "cloudflare:index/r2ManagedDomain:R2ManagedDomain"
 CUSTOM_DOMAIN = "cloudflare:index/r2CustomDomain:R2CustomDomain"
 # R2's permission group "Workers R2 Storage Bucket Item Write", by Cloudflare's id: objects, and no configuration.
 ITEM_WRITE = "2efd5506f9c8494dacb1fa10a3e7d5b6"
-# The least that who writes the off-site copy needs. An object that it deletes is still there: its version is locked.
+# What the writer of the off-site copy needs. A deleted object can be restored: its version is locked.
 WRITING = {
     "s3:PutObject",
     "s3:PutObjectRetention",
@@ -46,7 +46,7 @@ WRITING = {
     "kms:GenerateDataKey",
     "kms:Decrypt",
 }
-# What machines' own roles have to do with: their figures, their secrets, their logs.
+# What machines' roles may do: publish metrics, fetch secrets, write logs.
 MACHINES = ("cloudwatch:PutMetricData", "secretsmanager:GetSecretValue", "kms:Decrypt", "logs:")
 SESSION_MANAGER = re.compile(r"arn:aws(-[a-z-]+)?:iam::aws:policy/AmazonSSMManagedInstanceCore")  # in any partition
 
@@ -55,14 +55,14 @@ SESSION_MANAGER = re.compile(r"arn:aws(-[a-z-]+)?:iam::aws:policy/AmazonSSMManag
     "retention",
     "offsite-is-encrypted",
     Severity.HIGH,
-    "The off-site copy is encrypted with a key of its own",
+    "The off-site copy is encrypted with its own key",
     over=offsite_copies,
     promises=("BAK-3",),
     controls=AT_REST,
     remedy="restore the bucket's encryption with the off-site KMS key (components/offsite.py)",
 )
 def offsite_encrypted(graph: Graph, copy: Copy) -> str | None:
-    """Encrypted before it left the machine, and again where it lies."""
+    """The machines encrypt every backup; S3 encrypts it again, with a key that nothing else uses."""
     for configuration in graph.referring(copy.bucket, ENCRYPTION, "bucket"):
         for rule in configuration.items("rules"):
             algorithm = rule.text("applyServerSideEncryptionByDefault.sseAlgorithm")
@@ -73,7 +73,7 @@ def offsite_encrypted(graph: Graph, copy: Copy) -> str | None:
                 return "it is not encrypted with a key of this stack"
             others = {key.urn for volume in graph.of(VOLUME) for key in graph.targets(volume, "kmsKeyId", KEY)}
             shared = next((key for key in keys if key.urn in others), None)
-            return f"{shared.label} encrypts the machines' volumes, too" if shared is not None else None
+            return f"{shared.label} also encrypts the machines' volumes" if shared is not None else None
     return "it has no default encryption"
 
 
@@ -81,14 +81,14 @@ def offsite_encrypted(graph: Graph, copy: Copy) -> str | None:
     "retention",
     "buckets-are-private",
     Severity.CRITICAL,
-    "No backup can be read by the public",
+    "No backup bucket is public",
     over=copies,
     promises=("BAK-3",),
     controls=ACCESS,
-    remedy="restore the public access block and the ownership; remove public domains of R2 buckets",
+    remedy="restore the public access block and the object ownership; remove public domains of R2 buckets",
 )
 def buckets_private(graph: Graph, copy: Copy) -> str | None:
-    """Encrypted as they are, who has seen one knows how much there is and when it changes."""
+    """Objects are encrypted, but a public bucket would show how many there are and when they change."""
     if copy in r2_copies(graph):
         for domain in (
             *graph.referring(copy.bucket, MANAGED_DOMAIN, "bucketName"),
@@ -99,13 +99,13 @@ def buckets_private(graph: Graph, copy: Copy) -> str | None:
         return None
     blocks = graph.referring(copy.bucket, PUBLIC, "bucket")
     if not blocks:
-        return "nothing blocks public access to it"
+        return "it has no public access block"
     for name in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"):
         if not blocks[0].flag(name):
             return f"{name} is not true"
     owners = graph.referring(copy.bucket, OWNERSHIP, "bucket")
     if not any(one.text("rule.objectOwnership") == "BucketOwnerEnforced" for one in owners):
-        return "its objects may belong to others (rule.objectOwnership is not BucketOwnerEnforced)"
+        return "other accounts may own its objects (rule.objectOwnership is not BucketOwnerEnforced)"
     return None
 
 
@@ -113,14 +113,14 @@ def buckets_private(graph: Graph, copy: Copy) -> str | None:
     "retention",
     "offsite-speaks-tls-only",
     Severity.MEDIUM,
-    "The off-site bucket refuses whoever does not use TLS",
+    "The off-site bucket refuses requests without TLS",
     over=offsite_copies,
     promises=("BAK-3",),
     controls=ACCESS,
     remedy="restore the bucket's policy (components/offsite.py)",
 )
 def offsite_tls_only(graph: Graph, copy: Copy) -> str | None:
-    """Its policy names the bucket by what AWS will call it, so that the first preview cannot know it yet."""
+    """The policy names the bucket by its ARN, which AWS assigns; a first preview cannot judge it."""
     for policy in graph.referring(copy.bucket, BUCKET_POLICY, "bucket"):
         for statement in statements(policy):
             if (
@@ -131,11 +131,11 @@ def offsite_tls_only(graph: Graph, copy: Copy) -> str | None:
                 and _all_of(copy) <= set(statement.resources)
             ):
                 return None
-    return "no policy denies everybody everything that does not use TLS"
+    return "no policy statement denies all requests without TLS"
 
 
 def _all_of(copy: Copy) -> set[str]:
-    """A bucket and its objects, as policies name them."""
+    """Return the ARNs of a bucket and of its objects."""
     arn = copy.bucket.text("arn")
     return {arn, f"{arn}/*"}
 
@@ -144,16 +144,16 @@ def _all_of(copy: Copy) -> set[str]:
     "retention",
     "writers-cannot-unlock",
     Severity.CRITICAL,
-    "Who writes copies may not take locks, versions or keys away",
+    "Credentials that write copies cannot remove locks, versions or keys",
     over=stack,
     promises=("BAK-3", "BAK-6"),
     controls=ACCESS,
-    remedy="restore the least that the writer needs (components/offsite.py, components/vault.py)",
+    remedy="restore the minimal permissions of the writers (components/offsite.py, components/vault.py)",
 )
 def writers_cannot_unlock(graph: Graph, _: Resource) -> str | None:
-    """A leaked key must not be worth more than the objects that it may write."""
+    """A leaked credential must give access to no more than the objects that it may write."""
     if not graph.of(TOKEN) or not graph.of(USER_POLICY):
-        return "there is no key of their own for those who write the primary, or the off-site copy"
+        return "no token for the primary, or no user for the off-site copy, is declared"
     checks = (_tokens(graph), _writers(graph), _roles(graph), _buckets(graph), _keys(graph))
     return next((wrong for check in checks for wrong in check), None)
 
@@ -163,14 +163,14 @@ def _tokens(graph: Graph) -> Iterator[str]:
     for token in graph.of(TOKEN, API_TOKEN):
         for groups, resources in opened_by(token):
             if groups - {ITEM_WRITE}:
-                yield f"{token.label} has permission groups beside that for writing objects"
+                yield f"{token.label} has other permission groups than that for writing objects"
             if resources != right:
-                yield f"{token.label} is not confined to the primary bucket: {', '.join(sorted(resources ^ right))}"
+                yield f"{token.label} is not limited to the primary bucket: {', '.join(sorted(resources ^ right))}"
 
 
 def _writers(graph: Graph) -> Iterator[str]:
     for attached in graph.of(*ATTACHED):
-        yield f"{attached.label} gives rights that no rule reads; let the writer's own policy spell them out"
+        yield f"{attached.label} gives permissions that no rule reads; write them into the writer's policy"
     own = {one for copy in offsite_copies(graph) for one in _all_of(copy)}
     own |= {one for key in graph.of(KEY) for one in key.identities if one.startswith("arn:")}
     for policy in graph.of(USER_POLICY):
@@ -178,7 +178,7 @@ def _writers(graph: Graph) -> Iterator[str]:
             if strange := sorted(set(statement.actions) - WRITING):
                 yield f"{policy.label} allows {', '.join(strange)}"
             if elsewhere := sorted(set(statement.resources) - own):
-                yield f"{policy.label} opens {', '.join(elsewhere)}, which is neither the off-site copy nor its key"
+                yield f"{policy.label} allows access to {', '.join(elsewhere)}, beyond the off-site copy and its key"
 
 
 def _roles(graph: Graph) -> Iterator[str]:
@@ -187,7 +187,7 @@ def _roles(graph: Graph) -> Iterator[str]:
             yield f"{attached.label} attaches {attached.text('policyArn')}"
     for role in graph.of(ROLE):
         if role.read("inlinePolicies") or role.read("managedPolicyArns"):
-            yield f"{role.label} has policies of its own; declare each as a RolePolicy"
+            yield f"{role.label} has inline or managed policies; declare each as a RolePolicy"
     for policy in graph.of(ROLE_POLICY):
         for statement in filter(_allows, statements(policy)):
             if strange := sorted(one for one in statement.actions if not one.startswith(MACHINES)):

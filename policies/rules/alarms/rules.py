@@ -1,4 +1,4 @@
-"""Redundancy: what goes wrong is noticed, and reaches people through two channels."""
+"""Redundancy: failures raise alarms, which reach operators through two channels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PUBLISHING = "/usr/local/sbin/backbuild-metrics"
 ABOVE = ("GreaterThanThreshold", "GreaterThanOrEqualToThreshold")
 BELOW = ("LessThanThreshold", "LessThanOrEqualToThreshold")
 PUBLISH = {"sns:publish", "sns:*", "*"}
-# What Cloudflare tells from outside: when the API does not answer, and when the tunnel has lost its connectors.
+# Cloudflare's alerts from outside: the API's health check fails, or the tunnel loses its connectors.
 OUTSIDE = ("health_check_status_notification", "tunnel_health_event")
 
 
@@ -43,7 +43,7 @@ def alarms(graph: Graph) -> list[Resource]:
 
 
 def topics(graph: Graph) -> list[Resource]:
-    """Topics that tell people."""
+    """Topics that notify operators."""
     return graph.of(TOPIC)
 
 
@@ -56,14 +56,14 @@ def notifications(graph: Graph) -> list[Resource]:
     "redundancy",
     "alarms-tell-somebody",
     Severity.HIGH,
-    "Every alarm goes to the topic, when it begins and when it is over",
+    "Every alarm notifies the topic when it is raised and when it ends",
     over=alarms,
     promises=("RED-2", "SLA-1"),
     controls=MONITORING,
-    remedy="give the alarm the topic as alarm and ok action (components/alarms.py)",
+    remedy="set the topic as the alarm's alarm action and ok action (components/alarms.py)",
 )
 def alarms_tell(graph: Graph, alarm: Resource) -> str | None:
-    """An alarm without an action is a light in an empty room."""
+    """An alarm without an action notifies nobody."""
     if alarm.read("actionsEnabled") is False:
         return "its actions are not enabled"
     for actions in ("alarmActions", "okActions"):
@@ -76,38 +76,38 @@ def alarms_tell(graph: Graph, alarm: Resource) -> str | None:
     "redundancy",
     "topics-reach-two-channels",
     Severity.HIGH,
-    "Alarms from inside reach people by mail and by webhook",
+    "CloudWatch alarms reach operators by e-mail and by webhook",
     over=topics,
     promises=("RED-2", "SLA-1"),
     controls=MONITORING,
     remedy="name at least one address in alarms.emails and one in alarms.webhooks",
 )
 def topics_two_channels(graph: Graph, topic: Resource) -> str | None:
-    """One channel alone fails unnoticed."""
+    """If there is one channel only, its failure goes unnoticed."""
     told = [one for one in graph.referring(topic, SUBSCRIPTION, "topic") if not one.text("filterPolicy")]
     used = {one.text("protocol") for one in told if one.text("endpoint")}
     missing = sorted({"email", "https"} - used)
-    return f"nobody is told of everything by {' or '.join(missing)}" if missing else None
+    return f"no subscription delivers all messages by {' or '.join(missing)}" if missing else None
 
 
 @define(
     "redundancy",
     "notifications-reach-two-channels",
     Severity.HIGH,
-    "Alarms from outside reach people by mail and by webhook",
+    "Cloudflare's notifications reach operators by e-mail and by webhook",
     over=notifications,
     promises=("RED-1", "SLA-1"),
     controls=MONITORING,
     remedy="name at least one address in alarms.emails and one in alarms.webhooks",
 )
 def notifications_two_channels(graph: Graph, notification: Resource) -> str | None:
-    """The same, where AWS itself may be what is down."""
+    """Cloudflare can notify operators while AWS is down; this needs two channels, too."""
     if not notification.flag("enabled"):
         return "it is not enabled"
     if not any(one.text("id") for one in notification.items("mechanisms.emails")):
-        return "it tells nobody by mail"
+        return "it has no e-mail address"
     hooks = notification.items("mechanisms.webhooks") and graph.targets(notification, "mechanisms.webhooks", WEBHOOK)
-    return None if hooks else "it calls no webhook of this stack"
+    return None if hooks else "it has no webhook of this stack"
 
 
 @define(
@@ -133,7 +133,7 @@ def contacts_receive_mail(graph: Graph, zone: Resource) -> str | None:
 
 
 def _addresses(graph: Graph) -> dict[str, str]:
-    """Each mail address that the platform gives out or alarms, and where it stands."""
+    """Return each e-mail address of the platform's contact and alarms, and what uses it."""
     found = {worker.text("CONTACT"): f"CONTACT of {worker.label}" for worker in status_workers(graph)}
     for subscription in graph.of(SUBSCRIPTION):
         if subscription.text("protocol") == "email":
@@ -151,28 +151,28 @@ def _addresses(graph: Graph) -> dict[str, str]:
     "redundancy",
     "outside-is-watched",
     Severity.HIGH,
-    "The API and the tunnel are watched from outside",
+    "Cloudflare monitors the API and the tunnel from outside",
     over=stack,
     promises=("RED-1", "SLA-1"),
     controls=MONITORING,
     remedy="restore the notification policies (components/alarms.py)",
 )
 def outside_watched(graph: Graph, _: Resource) -> str | None:
-    """What has lost its connection cannot say so itself."""
+    """A platform that has lost its connection cannot report that itself."""
     for alert in OUTSIDE:
         found = [one for one in notifications(graph) if one.text("alertType") == alert]
         if not found:
-            return f"no notification policy is about {alert}"
+            return f"there is no notification policy for {alert}"
         key = "filters.healthCheckIds" if alert == OUTSIDE[0] else "filters.tunnelIds"
         types = (
             "cloudflare:index/healthcheck:Healthcheck",
             "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared",
         )
         if not graph.targets(found[0], key, *types):
-            return f"{found[0].name} is about nothing of this stack"
+            return f"{found[0].name} names no resource of this stack"
         statuses = found[0].words("filters.statuses")
         if statuses and "Unhealthy" not in statuses:
-            return f"{found[0].name} is about {', '.join(statuses)}, and not about Unhealthy"
+            return f"{found[0].name} is for {', '.join(statuses)} and not for Unhealthy"
     return None
 
 
@@ -180,76 +180,65 @@ def outside_watched(graph: Graph, _: Resource) -> str | None:
     "redundancy",
     "members-are-watched",
     Severity.HIGH,
-    "Each machine has an alarm on its health, and one that says nothing counts as ill",
+    "Each machine has an alarm on its health, and missing data raises it",
     over=machines,
     promises=("RED-2", "SLA-1"),
     controls=MONITORING,
     remedy="restore the machine's Healthy alarm with treat_missing_data=breaching (components/alarms.py)",
 )
 def members_watched(graph: Graph, machine: Machine) -> str | None:
-    """The second failure is what interrupts the service; somebody must hear of the first."""
-    found = _alarm(graph, machine, "Healthy")
-    if found is None:
-        return "no alarm is about its Healthy"
-    if found.text("treatMissingData") != "breaching":
-        return f"{found.name} does not take silence for an alarm"
-    # Well is 1 and ill is 0: between them is where it must be raised.
-    return _fires(machine, found, BELOW, 0, 1) or _in_time(found)
+    """The second failure interrupts the service; operators must hear of the first."""
+    # Healthy is 1 and unhealthy is 0: the threshold must be between them.
+    return _unwatched(graph, machine, "Healthy", BELOW, 1, breaching=True)
 
 
 @define(
     "redundancy",
     "replication-is-watched",
     Severity.HIGH,
-    "Each database machine has alarms on its lag and on its disk",
+    "Each database machine has alarms on replication lag and disk usage",
     over=machines,
     promises=("RED-2",),
     controls=MONITORING,
     remedy="restore the machine's alarms (components/alarms.py)",
 )
 def replication_watched(graph: Graph, machine: Machine) -> str | None:
-    """A standby that fell behind, or a full disk, is a member lost that still looks well."""
+    """A standby that lags, or whose disk is full, cannot take over although it seems healthy."""
     if machine.role not in KEEPS_DATA:
         raise NotApplicable("it keeps no data")
     needed = {"DataDiskUsedPercent": number("RED-2", "disk_percent")}
     if machine.role in DATABASE:
         needed["ReplicationLagBytes"] = number("RED-2", "lag_bytes")
-    for metric, most in needed.items():
-        found = _alarm(graph, machine, metric)
-        if found is None:
-            return f"no alarm is about its {metric}"
-        wrong = _fires(machine, found, ABOVE, 0, most) or _in_time(found)
-        if wrong:
-            return wrong
-    return None
+    found = (_unwatched(graph, machine, metric, ABOVE, most) for metric, most in needed.items())
+    return next((wrong for wrong in found if wrong), None)
 
 
 @define(
     "redundancy",
     "topics-may-be-written",
     Severity.MEDIUM,
-    "The monitoring services may publish to the topic",
+    "CloudWatch and EventBridge may publish to the topic",
     over=topics,
     promises=("RED-2",),
     controls=MONITORING,
     remedy="restore the topic's policy (components/alarms.py)",
 )
 def topics_may_be_written(graph: Graph, topic: Resource) -> str | None:
-    """An alarm whose message is refused is told to nobody."""
+    """If publishing is denied, the alarm's message is lost."""
     policies = graph.referring(topic, TOPIC_POLICY, "arn")
     if not policies:
-        return "it has no policy that admits CloudWatch and EventBridge"
+        return "it has no policy that allows CloudWatch and EventBridge to publish"
     admitted: set[str] = set()
     for statement in statements(policies[0]):
         if statement.condition:
-            raise Undetermined(policies[0].urn, "policy", "has a Condition, which no rule reads")
+            raise Undetermined(policies[0].urn, "policy", "has a Condition, which this rule does not read; remove it")
         if statement.effect == "Deny":
             return f"its policy denies {', '.join(statement.actions)}"
         names = {*topic.identities, "*"}
         if PUBLISH & {action.lower() for action in statement.actions} and names & set(statement.resources):
             admitted.update(statement.services)
     missing = [one for one in ("cloudwatch.amazonaws.com", "events.amazonaws.com") if one not in admitted]
-    return f"its policy does not admit {missing[0]}" if missing else None
+    return f"its policy does not allow {missing[0]} to publish" if missing else None
 
 
 @define(
@@ -263,7 +252,7 @@ def topics_may_be_written(graph: Graph, topic: Resource) -> str | None:
     remedy="restore the group's backup alarm (components/alarms.py)",
 )
 def backup_age_watched(graph: Graph, group: Group) -> str | None:
-    """Independent of the Workers that watch the buckets: the machines themselves say how old their last backup is."""
+    """The machines report the age themselves, independently of the Cloudflare Workers that watch the buckets."""
     members = {machine.name for machine in group.members}
     most = number("BAK-1", "alarm_hours") * 3600
     for alarm in alarms(graph):
@@ -271,12 +260,11 @@ def backup_age_watched(graph: Graph, group: Group) -> str | None:
         about = {one.text("metric.dimensions.Member") for one in queries if one.read("metric") is not None}
         if about and about <= members and any(one.text("metric.metricName") == "BackupAgeSeconds" for one in queries):
             if about != members:
-                return f"{alarm.name} does not ask {', '.join(sorted(members - about))}"
-            if alarm.text("treatMissingData") != "breaching":
-                return f"{alarm.name} does not take silence for an alarm"
-            wrong = next((said for member in group.members if (said := _computes(member, alarm))), None)
+                return f"{alarm.name} does not include {', '.join(sorted(members - about))}"
+            wrong = _missed(alarm)
+            wrong = wrong or next((said for member in group.members if (said := _computes(member, alarm))), None)
             return wrong or _compares(alarm, ABOVE, 0, most) or _in_time(alarm)
-    return "no alarm is about the age of its backups"
+    return "it has no alarm on the age of its backups"
 
 
 @define(
@@ -290,21 +278,18 @@ def backup_age_watched(graph: Graph, group: Group) -> str | None:
     remedy="restore the machine's WalWaitingSeconds alarm (components/alarms.py)",
 )
 def archiving_watched(graph: Graph, machine: Machine) -> str | None:
-    """A repository that refuses a group's WAL fills the group's disks, however young the last backup is."""
-    found = _alarm(graph, machine, "WalWaitingSeconds")
-    if found is None:
-        return "no alarm is about its WalWaitingSeconds"
-    return _fires(machine, found, ABOVE, 0, number("BAK-4", "waiting_seconds")) or _in_time(found)
+    """If the repository refuses a group's WAL, the group's disks fill up even if the last backup is recent."""
+    return _unwatched(graph, machine, "WalWaitingSeconds", ABOVE, number("BAK-4", "waiting_seconds"))
 
 
 def _computes(machine: Machine, alarm: Resource) -> str | None:
-    """What is wrong with what an alarm computes from several figures: the freshest of them must count as it is."""
+    """Return what is wrong with an alarm's expression: it must be the age of the group's newest or oldest backup."""
     for query in alarm.items("metricQueries"):
         if query.read("metric") is None:
             if query.text("expression") not in {"MIN(METRICS())", "MAX(METRICS())"}:
                 return f"{alarm.name} computes {query.text('expression')!r}; MIN(METRICS()) is expected"
         elif query.flag("returnData"):
-            return f"{alarm.name} is about {query.text('id')} alone"
+            return f"{alarm.name} is raised by {query.text('id')} only"
         else:
             looks = (query.text(f"metric.{name}") for name in ("namespace", "metricName", "stat"))
             wrong = _looks(machine, alarm, *looks)
@@ -313,37 +298,53 @@ def _computes(machine: Machine, alarm: Resource) -> str | None:
     return None
 
 
-def _fires(machine: Machine, alarm: Resource, compares: tuple[str, str], least: float, most: float) -> str | None:
-    """What keeps an alarm about one figure from ever being raised."""
-    wrong = _looks(machine, alarm, alarm.text("namespace"), alarm.text("metricName"), alarm.text("statistic"))
-    return wrong or _compares(alarm, compares, least, most)
+def _unwatched(
+    graph: Graph, machine: Machine, metric: str, compares: tuple[str, str], most: float, *, breaching: bool = False
+) -> str | None:
+    """Return why no alarm is raised in time if a machine's metric passes a threshold of at most `most`.
+
+    `breaching`: missing data must raise it, too.
+    """
+    found = _alarm(graph, machine, metric)
+    if found is None:
+        return f"it has no alarm on {metric}"
+    wrong = _missed(found) if breaching else None
+    wrong = wrong or _looks(machine, found, *(found.text(key) for key in ("namespace", "metricName", "statistic")))
+    return wrong or _compares(found, compares, 0, most) or _in_time(found)
+
+
+def _missed(alarm: Resource) -> str | None:
+    """Return what is wrong with an alarm that missing data must raise."""
+    if alarm.text("treatMissingData") != "breaching":
+        return f"{alarm.name} is not raised by missing data (treatMissingData is not breaching)"
+    return None
 
 
 def _looks(machine: Machine, alarm: Resource, namespace: str, metric: str, statistic: str) -> str | None:
     own = machine.figure(ENVIRONMENT, "STACK")
     if namespace != own:
-        return f"{alarm.name} looks into {namespace or 'no namespace'}; its figures are published in {own}"
+        return f"{alarm.name} reads the namespace {namespace or '(none)'}; its metrics are published in {own}"
     if not re.search(rf"^add {metric} ", machine.file(PUBLISHING), re.MULTILINE):
-        return f"{alarm.name} is about {metric}, which {PUBLISHING} does not publish"
+        return f"{alarm.name} reads {metric}, which {PUBLISHING} does not publish"
     if statistic not in {"Maximum", "Minimum", "Average"}:
-        return f"{alarm.name} counts by {statistic or 'nothing'}; Maximum, Minimum or Average is expected"
+        return f"{alarm.name} has the statistic {statistic or '(none)'}; Maximum, Minimum or Average is expected"
     return None
 
 
 def _compares(alarm: Resource, compares: tuple[str, str], least: float, most: float) -> str | None:
-    """What is wrong with an alarm's threshold; `compares` are its operators without and with the threshold itself."""
+    """Return what is wrong with an alarm's threshold; `compares` are its operators, exclusive and inclusive."""
     operator, threshold = alarm.text("comparisonOperator"), alarm.number("threshold")
     if operator not in compares:
-        return f"{alarm.name} compares by {operator or 'nothing'}; {compares[0]} is expected"
+        return f"{alarm.name} has the operator {operator or '(none)'}; {compares[0]} is expected"
     never = operator == BELOW[0] and threshold == least
     if threshold is None or not least <= threshold <= most or never:
-        told = "nothing" if threshold is None else f"{threshold:g}"
+        told = "(none)" if threshold is None else f"{threshold:g}"
         return f"{alarm.name} is raised by {operator} {told}; a threshold of {least:g} to {most:g} is expected"
     return None
 
 
 def _in_time(alarm: Resource) -> str | None:
-    """Whether it is raised soon enough, and at all."""
+    """Return what is wrong with the time until an alarm is raised."""
     periods = [one.number("metric.period") for one in alarm.items("metricQueries") if one.read("metric") is not None]
     period = max((one or 0 for one in [*periods, alarm.number("period")] if one is not None), default=0.0)
     minutes, most = (alarm.number("evaluationPeriods") or 0) * period / 60, number("RED-2", "notice_minutes")

@@ -1,4 +1,4 @@
-"""Retention: what each database machine makes of backups, as its own files say."""
+"""Retention: backups as each database machine's files configure them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RESTORE_POINT = "backbuild-restore-point.timer"
 BACKUP_SCRIPT = "/usr/local/sbin/backbuild-backup"
 RESTORE_POINT_SCRIPT = "/usr/local/sbin/backbuild-restore-point"
 MANIFEST = "/usr/local/lib/backbuild/manifest.py"
-# Also where the repository is that of an earlier group of the same name, which stanza-create refuses.
+# If the repository is that of an earlier group with the same name, stanza-create fails and stanza-upgrade works.
 PREPARING = 'pgbackrest --stanza="$GROUP" stanza-create || pgbackrest --stanza="$GROUP" stanza-upgrade'
 BACKING_UP = 'pgbackrest --stanza="$GROUP" --type="$1" backup'
 SIGNING = f'exec python3 {MANIFEST} "$GROUP"'
@@ -37,20 +37,20 @@ SIGNING = f'exec python3 {MANIFEST} "$GROUP"'
     "retention",
     "full-backup-daily",
     Severity.CRITICAL,
-    "A full backup is made every day, also when the hour was missed",
+    "A full backup is made every day, also after a missed run",
     over=database_machines,
     promises=("BAK-1",),
     controls=BACKUP,
     remedy="keep backbuild-backup-full.timer daily, persistent and enabled (machines/templates/database)",
 )
 def full_daily(_: Graph, machine: Machine) -> str | None:
-    """Every machine has the timer; the one that leads its group makes the backup."""
+    """Every machine has the timer; the machine that leads its group makes the backup."""
     wrong = late(machine, FULL, number("BAK-1", "interval_hours") * 3600)
     if wrong:
         return wrong
     unit = Unit(machine, FULL)
     if unit.last("Timer", "Persistent") not in {"true", "yes", "1"}:
-        return f"{unit.path}: Persistent is not true: an hour that was missed is not made up for"
+        return f"{unit.path}: Persistent is not true: a missed run is not made up for"
     return starts(machine, FULL, "backbuild-backup@full.service", f"{BACKUP_SCRIPT} %i") or _backs_up(machine)
 
 
@@ -65,26 +65,26 @@ def full_daily(_: Graph, machine: Machine) -> str | None:
     remedy="keep backbuild-backup-incr.timer hourly and enabled (machines/templates/database)",
 )
 def increments_hourly(_: Graph, machine: Machine) -> str | None:
-    """Between the full backups, so that a restore replays an hour of WAL and not a day's."""
+    """With hourly increments a restore replays at most an hour of WAL, not a day's."""
     wrong = late(machine, INCREMENT, number("BAK-4", "interval_minutes") * 60)
     wrong = wrong or starts(machine, INCREMENT, "backbuild-backup@incr.service", f"{BACKUP_SCRIPT} %i")
     return wrong or _backs_up(machine)
 
 
 def _backs_up(machine: Machine) -> str | None:
-    """What is wrong with the script that backs up."""
+    """Return what is wrong with the script that makes backups."""
     lines = _commands(machine.file(BACKUP_SCRIPT))
     if "set -eu" not in lines or BACKING_UP not in lines:
-        return f"{BACKUP_SCRIPT} does not run {BACKING_UP}, or goes on when that fails"
+        return f"{BACKUP_SCRIPT} does not run {BACKING_UP}, or continues after it fails"
     before = lines[: lines.index(BACKING_UP)]
     if PREPARING not in before:
-        return f"{BACKUP_SCRIPT} does not run {PREPARING}: a group made anew under an old name would never be backed up"
+        return f"{BACKUP_SCRIPT} does not run {PREPARING}: a rebuilt group would never be backed up"
     ends = next((line for line in before if re.match(r"exit\b|return\b|exec (?!\d*[<>])", line)), None)
-    return f"{BACKUP_SCRIPT} ends before it backs up: {ends}" if ends else None
+    return f"{BACKUP_SCRIPT} ends before it makes a backup: {ends}" if ends else None
 
 
 def _commands(script: str) -> list[str]:
-    """The lines of a shell script without its remarks."""
+    """Return the lines of a shell script without comments."""
     return [line.rstrip() for line in script.splitlines() if line.strip() and not line.strip().startswith("#")]
 
 
@@ -92,16 +92,16 @@ def _commands(script: str) -> list[str]:
     "retention",
     "restore-points",
     Severity.HIGH,
-    "All groups can be restored to one and the same point, within the recovery point objective",
+    "All groups can be restored to a common point within the recovery point objective",
     over=database_machines,
     promises=("BAK-4", "REC-4"),
     controls=RECOVERY,
     remedy="keep backbuild-restore-point.timer on the coordinator's machines (machines/templates/coordinator)",
 )
 def restore_points(_: Graph, machine: Machine) -> str | None:
-    """Groups restored to a time disagree about a commit that spanned them; restored to a name they agree."""
+    """Groups restored to a time may disagree about a transaction over several groups; at a restore point they agree."""
     if machine.role != COORDINATOR:
-        raise NotApplicable("the coordinator names them, for all groups")
+        raise NotApplicable("the coordinator makes restore points for all groups")
     wrong = late(machine, RESTORE_POINT, number("REC-4", "seconds"))
     return wrong or starts(machine, RESTORE_POINT, "backbuild-restore-point.service", RESTORE_POINT_SCRIPT)
 
@@ -110,36 +110,36 @@ def restore_points(_: Graph, machine: Machine) -> str | None:
     "retention",
     "wal-is-archived",
     Severity.CRITICAL,
-    "Every WAL segment is archived, and no segment waits longer than a fraction of the recovery point",
+    "Every WAL segment is archived within a fraction of the recovery point objective",
     over=database_machines,
     promises=("BAK-4", "REC-4"),
     controls=RECOVERY,
     remedy="keep archive_mode, archive_timeout and archive_command in patroni.yml (machines/templates/database)",
 )
 def wal_archived(_: Graph, machine: Machine) -> str | None:
-    """What is not archived is on these machines alone."""
+    """WAL that is not archived exists on the database machines only."""
     mode = machine.parameter("archive_mode")
     if str(mode) not in {"on", "always", "True"}:
         return f"{PATRONI}: archive_mode is {mode!r}"
     timeout = duration_seconds(str(machine.parameter("archive_timeout") or ""))
     if not timeout:
-        return f"{PATRONI}: archive_timeout is not set: a quiet hour is archived only when its segment is full"
+        return f"{PATRONI}: archive_timeout is not set: with few writes, a segment is archived only when it is full"
     if timeout > (most := number("BAK-4", "archive_seconds")):
         return f"{PATRONI}: archive_timeout is {timeout:g} s; {most:g} s at most are expected"
     return _archives(machine)
 
 
 def _archives(machine: Machine) -> str | None:
-    """What is wrong with how a segment gets from PostgreSQL into the repository."""
+    """Return what is wrong with how segments are archived."""
     if library := machine.parameter("archive_library"):
-        return f"{PATRONI}: archive_library is {library!r}: PostgreSQL asks it instead of the archive_command"
+        return f"{PATRONI}: archive_library is {library!r}: PostgreSQL uses it instead of the archive_command"
     command, right = machine.parameter("archive_command"), f"pgbackrest --stanza={machine.group} archive-push %p"
     if command != right:
         return f"{PATRONI}: archive_command is {command!r}; {right} is expected"
     if machine.told("archive-push-queue-max"):
-        return f"{PGBACKREST}: archive-push-queue-max drops WAL that piles up"
+        return f"{PGBACKREST}: archive-push-queue-max drops WAL that waits too long"
     if machine.told("archive-check", "y") != "y":
-        return f"{PGBACKREST}: archive-check is not y: a backup is taken for good without its WAL"
+        return f"{PGBACKREST}: archive-check is not y: a backup without its WAL counts as complete"
     return None
 
 
@@ -147,43 +147,43 @@ def _archives(machine: Machine) -> str | None:
     "retention",
     "repository-is-the-vault",
     Severity.CRITICAL,
-    "Backups go to the primary bucket, below the class that the rotation knows",
+    "Backups go to the primary bucket, below the prefix of the hourly class",
     over=database_machines,
     promises=("BAK-3", "BAK-5"),
     controls=BACKUP,
     remedy="render the primary bucket into machines/templates/database/etc/pgbackrest/pgbackrest.conf",
 )
 def repository_is_vault(graph: Graph, machine: Machine) -> str | None:
-    """What lies elsewhere is neither copied nor locked nor verified."""
+    """Objects elsewhere are not replicated, locked or verified."""
     beside = [path for path in machine.files if path.startswith("/etc/pgbackrest/") and path != PGBACKREST]
     if beside:
-        return f"{beside[0]} has the last word over {PGBACKREST}; write it there"
+        return f"{beside[0]} overrides {PGBACKREST}; move its settings there"
     if (kind := machine.told("repo1-type")) != "s3":
         return f"{PGBACKREST}: repo1-type is {kind!r}; s3 is expected"
     bucket = machine.told("repo1-s3-bucket")
     found = [copy for copy in r2_copies(graph) if copy.name == bucket]
     if not found:
-        return f"{PGBACKREST}: repo1-s3-bucket={bucket} is no backup bucket of this stack"
+        return f"{PGBACKREST}: repo1-s3-bucket={bucket} is not a backup bucket of this stack"
     if (path := machine.told("repo1-path")) != "/hourly":
-        return f"{PGBACKREST}: repo1-path is {path!r}; /hourly is what the bucket's rules are about"
+        return f"{PGBACKREST}: repo1-path is {path!r}; the bucket's rules are for /hourly"
     return _reaches(machine, _endpoint(found[0]))
 
 
 def _reaches(machine: Machine, right: str) -> str | None:
-    """What is wrong with the way from the database into the bucket that answers at `right`."""
+    """Return what is wrong with the settings for the bucket whose endpoint is `right`."""
     endpoint = machine.told("repo1-s3-endpoint")
     if endpoint != right:
         return f"{PGBACKREST}: repo1-s3-endpoint={endpoint}; {right} is expected"
     if any(machine.told(f"repo1-{name}-verify-tls", "y") != "y" for name in ("storage", "s3")):
-        return f"{PGBACKREST}: repo1-storage-verify-tls is not y: anybody may answer for the vault"
+        return f"{PGBACKREST}: repo1-storage-verify-tls is not y: the endpoint's certificate is not verified"
     data = machine.patroni.text("postgresql.data_dir")
     if machine.told("pg1-path") != data:
-        return f"{PGBACKREST}: pg1-path of [{machine.group}] is not {data}, where the database is"
+        return f"{PGBACKREST}: pg1-path of [{machine.group}] is not {data}, the database's data directory"
     return None
 
 
 def _endpoint(copy: Copy) -> str:
-    """Where an R2 bucket answers."""
+    """Return the S3 endpoint of an R2 bucket."""
     jurisdiction = copy.bucket.text("jurisdiction") or "default"
     within = "" if jurisdiction == "default" else f".{jurisdiction}"
     return f"{copy.bucket.text('accountId')}{within}.r2.cloudflarestorage.com"
@@ -193,22 +193,22 @@ def _endpoint(copy: Copy) -> str:
     "retention",
     "one-repository",
     Severity.HIGH,
-    "All groups write to one primary bucket, with keys that open nothing else",
+    "All groups write to one primary bucket, with a token for that bucket only",
     over=primaries,
     promises=("BAK-3",),
     controls=BACKUP,
     remedy="let every machine's pgbackrest.conf name the same bucket (model/topology.py: buckets)",
 )
 def one_repository(graph: Graph, copy: Copy) -> str | None:
-    """Groups are restored together; what lies apart is not replicated by the one notification."""
+    """Groups are restored together, and one event notification replicates one bucket."""
     others = [one for one in primaries(graph) if one is not copy]
     if others:
         return f"machines also write to {others[0].name}"
     for token in graph.of(TOKEN):
         if token.text("status") not in {"active", ""}:
-            return f"{token.label} is {token.text('status')}: nothing can be written with it"
+            return f"{token.label} is {token.text('status')}: it cannot write backups"
         if token.text("expiresOn"):
-            return f"{token.label} ends at {token.text('expiresOn')}, and backups with it"
+            return f"{token.label} expires at {token.text('expiresOn')}: then backups fail"
     return None
 
 
@@ -216,14 +216,14 @@ def one_repository(graph: Graph, copy: Copy) -> str | None:
     "retention",
     "encrypted-before-it-leaves",
     Severity.CRITICAL,
-    "A backup is encrypted on the machine, so that every copy of it is",
+    "Backups are encrypted on the machine",
     over=database_machines,
     promises=("BAK-3",),
     controls=AT_REST,
-    remedy="keep repo1-cipher-type=aes-256-cbc, and the backup-cipher secret among the machine's secrets",
+    remedy="keep repo1-cipher-type=aes-256-cbc, and the secret backup-cipher among the machine's secrets",
 )
 def encrypted_before(_: Graph, machine: Machine) -> str | None:
-    """Whoever reads a bucket, in whatever jurisdiction, reads nothing."""
+    """Every copy is then encrypted, in any bucket and jurisdiction."""
     cipher = machine.told("repo1-cipher-type", "none")
     if cipher != "aes-256-cbc":
         return f"{PGBACKREST}: repo1-cipher-type is {cipher}; aes-256-cbc is expected"
@@ -236,14 +236,14 @@ def encrypted_before(_: Graph, machine: Machine) -> str | None:
     "retention",
     "nothing-expires-on-the-machine",
     Severity.HIGH,
-    "The machines delete no backup",
+    "The machines delete no backups",
     over=database_machines,
     promises=("BAK-6",),
     controls=RECOVERY,
     remedy="keep expire-auto=n in pgbackrest.conf",
 )
 def nothing_expires(_: Graph, machine: Machine) -> str | None:
-    """What one copy's tool deletes, the rotation does not know about; and a locked bucket refuses it half-way."""
+    """Only the rotation decides what is deleted; a locked bucket would refuse a part of what pgBackRest deletes."""
     value = machine.told("expire-auto", "y")
     return None if value == "n" else f"{PGBACKREST}: expire-auto is {value}; n is expected"
 
@@ -259,11 +259,11 @@ def nothing_expires(_: Graph, machine: Machine) -> str | None:
     remedy="let backbuild-backup end with manifest.py, and fetch the secret manifest-keys",
 )
 def backups_signed(_: Graph, machine: Machine) -> str | None:
-    """Without it nobody can tell a copy from what was copied."""
+    """Without a manifest a copy cannot be verified against the original."""
     if _commands(machine.file(BACKUP_SCRIPT))[-1:] != [SIGNING]:
         return f"{BACKUP_SCRIPT} does not end with {SIGNING}"
     if "sha256" not in machine.file(MANIFEST):
-        return f"{MANIFEST} makes no SHA-256"
+        return f"{MANIFEST} computes no SHA-256"
     if not re.search(r"^\S*backups/manifest-keys manifest-keys ", machine.file(ENVIRONMENT), re.MULTILINE):
         return f"{ENVIRONMENT}: the secret manifest-keys is not fetched"
     return None
@@ -273,14 +273,14 @@ def backups_signed(_: Graph, machine: Machine) -> str | None:
     "retention",
     "pages-have-checksums",
     Severity.MEDIUM,
-    "A damaged page is noticed before it is backed up",
+    "Database pages have checksums, which pgBackRest verifies",
     over=database_machines,
     promises=("BAK-2",),
     controls=INTEGRITY,
     remedy="keep data-checksums among bootstrap.initdb in patroni.yml",
 )
 def pages_have_checksums(_: Graph, machine: Machine) -> str | None:
-    """PgBackRest checks each page as it copies it, where there is a checksum to check."""
+    """Corrupt pages are then found while they are backed up."""
     options = machine.patroni.read("bootstrap.initdb")
     listed = options if isinstance(options, list) else []
     if "data-checksums" not in listed:

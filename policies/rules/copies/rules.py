@@ -1,4 +1,4 @@
-"""Retention: copies apart from the database and from each other, replicated, and open to nobody."""
+"""Retention: copies are far from the database and from each other, and replicated."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from policies.views.vault import (
 )
 
 ACTIONS = {"PutObject", "CompleteMultipartUpload", "CopyObject"}
-BATCH_SECONDS = 900  # how long a batch of messages may take at most, by the platform's own limit
+BATCH_SECONDS = 900  # the longest time for a batch of messages; Cloudflare ends a consumer after that
 
 
 def _database(graph: Graph) -> tuple[Point, ...]:
-    """Where the database stands."""
+    """Return the places of the database."""
     regions = {machine.instance.region for machine in database_machines(graph)}
     return tuple(point for region in sorted(regions) for point in places(region=region))
 
@@ -45,7 +45,7 @@ def _database(graph: Graph) -> tuple[Point, ...]:
     remedy="restore the primary, the replica and the off-site bucket (components/vault.py)",
 )
 def three_copies(graph: Graph, _: Resource) -> str | None:
-    """One that is damaged, one that is out of reach, and one to restore from."""
+    """One copy may be corrupt and another unreachable; the third can still be restored."""
     r2, s3 = len(r2_copies(graph)), len(offsite_copies(graph))
     if r2 + s3 < number("BAK-5", "copies"):
         return f"there are {r2} buckets in R2 and {s3} in S3"
@@ -56,14 +56,14 @@ def three_copies(graph: Graph, _: Resource) -> str | None:
     "retention",
     "copies-far-from-the-database",
     Severity.CRITICAL,
-    "Two copies at least are provably far from the database",
+    "At least two copies are far from the database",
     over=stack,
     promises=("BAK-5",),
     controls=OFFSITE,
     remedy="choose backups.replica.jurisdiction and backups.offsite.region away from database.region",
 )
 def copies_far(graph: Graph, _: Resource) -> str | None:
-    """A jurisdiction counts as near as its nearest site may be, so that the primary's own never counts as far."""
+    """A jurisdiction counts as near as its nearest data centre, so the primary's own one never counts as far."""
     database, least = _database(graph), number("BAK-5", "apart_km")
     distances = {copy: least_km(database, copy.places) for copy in copies(graph)}
     far = [copy for copy, km in distances.items() if km >= least]
@@ -84,7 +84,7 @@ def copies_far(graph: Graph, _: Resource) -> str | None:
     remedy="choose backups.jurisdiction, backups.replica.jurisdiction and backups.offsite.region apart",
 )
 def copies_apart(graph: Graph, copy: Copy) -> str | None:
-    """Two copies in one place, or under one order of one court, are one copy."""
+    """One disaster or one court order would affect two copies in the same place."""
     for other in copies(graph):
         if other.urn == copy.urn:
             continue
@@ -108,7 +108,7 @@ def copies_apart(graph: Graph, copy: Copy) -> str | None:
     remedy="choose backups.offsite.region away from database.region",
 )
 def offsite_elsewhere(graph: Graph, copy: Copy) -> str | None:
-    """The loss of the region must not take a copy along."""
+    """The loss of the database's region must not include a copy."""
     km, least = least_km(_database(graph), copy.places), number("BAK-5", "apart_km")
     return None if km >= least else f"it is in {copy.where}, {km:.0f} km from the database; {least:g} km are expected"
 
@@ -117,17 +117,17 @@ def offsite_elsewhere(graph: Graph, copy: Copy) -> str | None:
     "retention",
     "replicated-at-once",
     Severity.CRITICAL,
-    "Every object that enters the primary is told of, to a Worker that copies it, and no message is lost",
+    "Each new object in the primary sends an event to the replicating Worker, and no event is lost",
     over=primaries,
     promises=("BAK-5", "REC-4"),
     controls=OFFSITE,
     remedy="restore the event notification, its queue, the consumer and the dead-letter queue",
 )
 def replicated_at_once(graph: Graph, copy: Copy) -> str | None:
-    """A backup that waits for a schedule is in one place until then."""
+    """Objects that wait for a schedule exist in one place until then."""
     events = in_place(graph, copy.bucket, EVENTS)
     if not events:
-        return "nothing is told of its objects"
+        return "it sends no events for its objects"
     rules = events[0].items("rules")
     told = {
         action
@@ -136,14 +136,14 @@ def replicated_at_once(graph: Graph, copy: Copy) -> str | None:
         for action in rule.words("actions")
     }
     if missing := sorted(ACTIONS - told):
-        return f"{events[0].name} does not tell of {', '.join(missing)} everywhere in the bucket"
+        return f"{events[0].name} does not send events for {', '.join(missing)} in the whole bucket"
     consumers = _consumers(graph, copy)
     copying = {worker.name for worker in replicators(graph)}
     if not consumers or not all(one.text("scriptName") in copying for one in consumers):
-        return "what is told is not consumed by the Worker that replicates"
+        return "the replicating Worker does not consume its events"
     for consumer in consumers:
         if not graph.targets(consumer, "deadLetterQueue", QUEUE):
-            return f"{consumer.name} has no dead-letter queue: a message that fails too often is lost"
+            return f"{consumer.name} has no dead-letter queue: messages that fail too often are lost"
     return None
 
 
@@ -156,18 +156,18 @@ def queues(graph: Graph) -> list[Resource]:
     "retention",
     "messages-wait-long-enough",
     Severity.HIGH,
-    "What could not be copied waits until somebody has looked",
+    "Failed messages are kept until operators have had time to act",
     over=queues,
     promises=("BAK-5",),
     controls=OFFSITE,
     remedy="restore message_retention_period of the queues (components/vault.py)",
 )
 def messages_wait(_: Graph, queue: Resource) -> str | None:
-    """A weekend without anybody looking, plus a day."""
+    """Operators may not see them for a weekend, plus a day."""
     seconds = queue.number("settings.messageRetentionPeriod") or 0
     least = number("BAK-5", "message_days") * 86_400
     if seconds < least:
-        return f"messages wait {seconds / 86_400:g} days; {least / 86_400:g} at least are expected"
+        return f"messages are kept for {seconds / 86_400:g} days; {least / 86_400:g} at least are expected"
     if queue.read("settings.deliveryPaused") is True:
         return "its delivery is paused"
     return None
@@ -189,7 +189,7 @@ def replicators(graph: Graph) -> list[Worker]:
     remedy="restore its bindings PRIMARY, REPLICA and OFFSITE_* (components/backup_workers.py)",
 )
 def replication_reaches(graph: Graph, worker: Worker) -> str | None:
-    """A copy that nobody writes is an empty bucket."""
+    """A copy without a writer stays empty."""
     for binding, found in (
         ("PRIMARY", primaries(graph)),
         ("REPLICA", r2_copies(graph)),
@@ -201,7 +201,7 @@ def replication_reaches(graph: Graph, worker: Worker) -> str | None:
     if worker.bindings["PRIMARY"].text("bucketName") == worker.bindings["REPLICA"].text("bucketName"):
         return "PRIMARY and REPLICA are the same bucket"
     off = [key.label for key in graph.of(ACCESS_KEY) if key.text("status") not in {"Active", ""}]
-    return f"{off[0]} is not active: the off-site copy cannot be written with it" if off else None
+    return f"{off[0]} is not active: it cannot write the off-site copy" if off else None
 
 
 def _binding(worker: Worker, name: str, found: list[Copy]) -> str | None:
@@ -212,7 +212,9 @@ def _binding(worker: Worker, name: str, found: list[Copy]) -> str | None:
             return f"it has no binding {missing[0]}"
         where = (worker.text("OFFSITE_BUCKET"), worker.text("OFFSITE_REGION"))
         right = [(copy.name, copy.where) for copy in found]
-        return None if where in right else f"OFFSITE_BUCKET and OFFSITE_REGION are {where}, which is no copy"
+        return (
+            None if where in right else f"OFFSITE_BUCKET and OFFSITE_REGION are {where}, which is not the off-site copy"
+        )
     if name not in worker.bindings:
         return f"it has no binding {name}"
     bound = worker.bindings[name]
@@ -225,31 +227,31 @@ def _binding(worker: Worker, name: str, found: list[Copy]) -> str | None:
                 if same
                 else f"{name} is bound in jurisdiction {bound.text('jurisdiction')}, and {copy.name} is in {own}"
             )
-    return f"{name} is bound to {bound.text('bucketName')}, which is not what it should be"
+    return f"{name} is bound to {bound.text('bucketName')}, which is not that copy"
 
 
 @define(
     "retention",
     "recovery-point-adds-up",
     Severity.CRITICAL,
-    "What the last machine lost, and the way to the farthest copy, stay within the recovery point",
+    "Archiving, queueing, reconciling and copying take no longer than the recovery point objective",
     over=replicators,
     promises=("REC-4", "BAK-4"),
     controls=RECOVERY,
     remedy="shorten archive_timeout, the consumer's max_wait_time_ms, or the reconciliation's schedule",
 )
 def recovery_point_adds_up(graph: Graph, worker: Worker) -> str | None:
-    """Archived at the latest after the timeout, told of after the queue's wait, copied within one batch; and what was
-    never told of is found by the next reconciliation.
+    """A segment is archived after the timeout at the latest, queued, and copied within one batch. An object without an
+    event is copied by the next reconciliation.
     """
     archive = max((_archive_seconds(machine) for machine in database_machines(graph)), default=0.0)
     consumers = [one for one in graph.of(CONSUMER) if one.text("scriptName") == worker.name]
     if any(not one.number("settings.maxRetries") for one in consumers):
-        return "maxRetries is 0: what fails once is not tried again"
+        return "maxRetries is 0: a failed message is not retried"
     waits = max((_waits(graph, one) for one in consumers), default=0.0)
     reconciled = min((gap for one in _reconcilers(graph) if (gap := one.gap_seconds) is not None), default=None)
     if reconciled is None:
-        return "nothing reconciles the copies by itself, so that an object which was never told of is never copied"
+        return "no Worker reconciles the copies on a schedule: an object without an event is never copied"
     total, most = archive + waits + reconciled + BATCH_SECONDS, number("REC-4", "seconds")
     if total > most:
         parts = (
@@ -260,7 +262,7 @@ def recovery_point_adds_up(graph: Graph, worker: Worker) -> str | None:
 
 
 def _waits(graph: Graph, consumer: Resource) -> float:
-    """For how many seconds a message waits: in the queue, for its batch, and for one more try."""
+    """Return for how many seconds a message waits: in the queue, for its batch, and for one retry."""
     delays = (queue.number("settings.deliveryDelay") or 0 for queue in graph.targets(consumer, "queueId", QUEUE))
     batch, again = consumer.number("settings.maxWaitTimeMs") or 0, consumer.number("settings.retryDelay") or 0
     return max(delays, default=0.0) + batch / 1000 + again
@@ -272,7 +274,7 @@ def _archive_seconds(machine: Machine) -> float:
 
 
 def _reconcilers(graph: Graph) -> list[Worker]:
-    """Workers that run by themselves and look at all copies."""
+    """Return the Workers that compare all copies on a schedule."""
     both = [worker for folder in ("backups/replicate", "backups/verify") for worker in in_folder(graph, folder)]
     return [
         worker for worker in both if {"PRIMARY", "REPLICA", "OFFSITE_BUCKET"} <= worker.bindings.keys() and worker.crons
@@ -283,27 +285,27 @@ def _reconcilers(graph: Graph) -> list[Worker]:
     "retention",
     "dead-letters-are-handled",
     Severity.HIGH,
-    "What failed too often is tried again, and somebody hears of it",
+    "Messages that failed too often are retried, and operators are notified",
     over=primaries,
     promises=("BAK-5", "REC-4"),
     controls=OFFSITE,
     remedy="restore the consumer of the dead-letter queue (components/backup_workers.py)",
 )
 def dead_letters_handled(graph: Graph, copy: Copy) -> str | None:
-    """A message that nobody takes out of the queue is forgotten by it after two weeks at most."""
+    """Without a consumer the dead-letter queue drops its messages after two weeks at most."""
     letters = [queue for one in _consumers(graph, copy) for queue in graph.targets(one, "deadLetterQueue", QUEUE)]
     if not letters:
-        return "there is no dead-letter queue behind what tells of its objects"
+        return "the consumer of its events has no dead-letter queue"
     for queue in letters:
         if not graph.referring(queue, CONSUMER, "queueId"):
-            return f"nobody consumes {queue.name}"
+            return f"no Worker consumes {queue.name}"
         if queue in graph.targets(graph.referring(queue, CONSUMER, "queueId")[0], "deadLetterQueue", QUEUE):
-            return f"{queue.name} is its own dead-letter queue: its messages go round for ever"
+            return f"{queue.name} is its own dead-letter queue: failed messages return to it for ever"
     return None
 
 
 def _consumers(graph: Graph, copy: Copy) -> list[Resource]:
-    """What consumes the events of a bucket."""
+    """Return the consumers of a bucket's events."""
     queues = [queue for one in in_place(graph, copy.bucket, EVENTS) for queue in graph.targets(one, "queueId", QUEUE)]
     return [one for queue in queues for one in graph.referring(queue, CONSUMER, "queueId")]
 
@@ -312,15 +314,12 @@ def _consumers(graph: Graph, copy: Copy) -> list[Resource]:
     "retention",
     "copies-are-reconciled",
     Severity.CRITICAL,
-    "What was never told of is found by comparing the copies",
+    "Objects without an event are found by comparing the copies",
     over=replicators,
     promises=("BAK-5", "REC-4"),
     controls=OFFSITE,
     remedy="restore the cron trigger of backups/replicate (components/backup_workers.py)",
 )
 def copies_reconciled(_: Graph, worker: Worker) -> str | None:
-    """Notifications can be missed; a listing cannot."""
-    gap, most = worker.gap_seconds, number("REC-4", "reconcile_seconds")
-    if gap is None or gap > most:
-        return f"it compares {'never' if gap is None else f'every {gap:g} s'}; {most:g} s at most are expected"
-    return None
+    """An event can be lost; a listing shows every object."""
+    return worker.late(number("REC-4", "reconcile_seconds"))

@@ -13,7 +13,7 @@ DNSSEC = "cloudflare:index/zoneDnssec:ZoneDnssec"
 RECORD = "cloudflare:index/dnsRecord:DnsRecord"
 CERTIFICATES = "cloudflare:index/certificatePack:CertificatePack"
 
-# The authority behind each of Cloudflare's names for it, as CAA records name it.
+# Cloudflare's name of a certificate authority to the domain that CAA records name it by.
 ISSUER_OF = {"google": "pki.goog", "lets_encrypt": "letsencrypt.org", "ssl_com": "ssl.com"}
 STRICT = {"strict", "origin_pull"}
 SETTINGS = {"min_tls_version": {"1.2", "1.3"}, "tls_1_3": {"on", "zrt"}, "always_use_https": {"on"}, "ssl": STRICT}
@@ -23,16 +23,16 @@ SETTINGS = {"min_tls_version": {"1.2", "1.3"}, "tls_1_3": {"on", "zrt"}, "always
     "redundancy",
     "tls-is-strict",
     Severity.HIGH,
-    "A domain speaks TLS 1.2 or newer, and nothing else",
+    "Each domain accepts only TLS 1.2 or newer",
     over=zones,
     promises=("RED-5",),
     controls=TRANSPORT,
     remedy="restore the zone's settings (Domain in components/zone.py)",
 )
 def tls_is_strict(graph: Graph, zone: Resource) -> str | None:
-    """What a domain does not demand, somebody on the way takes away."""
+    """An attacker can downgrade a connection to the weakest protocol that the domain accepts."""
     if zone.read("paused") is True:
-        return "it is paused: requests pass Cloudflare by"
+        return "it is paused: requests bypass Cloudflare"
     settings = {one.text("settingId"): one for one in graph.referring(zone, SETTING, "zoneId")}
     for name, allowed in SETTINGS.items():
         value = settings[name].text("value") if name in settings else "not set"
@@ -45,14 +45,14 @@ def tls_is_strict(graph: Graph, zone: Resource) -> str | None:
     "redundancy",
     "https-is-remembered",
     Severity.MEDIUM,
-    "Browsers remember to ask for HTTPS only",
+    "Browsers are told to use HTTPS only (HSTS)",
     over=zones,
     promises=("RED-5",),
     controls=TRANSPORT,
     remedy="restore the zone's security_header (Domain in components/zone.py)",
 )
 def https_is_remembered(graph: Graph, zone: Resource) -> str | None:
-    """Without HSTS the first request of a visit can be led elsewhere."""
+    """Without HSTS the first request of a visit can be redirected to another site."""
     headers = [one for one in graph.referring(zone, SETTING, "zoneId") if one.text("settingId") == "security_header"]
     if not headers:
         return "security_header is not set"
@@ -69,14 +69,14 @@ def https_is_remembered(graph: Graph, zone: Resource) -> str | None:
     "redundancy",
     "names-are-signed",
     Severity.HIGH,
-    "A domain's names are signed (DNSSEC)",
+    "Each domain is signed with DNSSEC",
     over=zones,
     promises=("RED-5",),
     controls=NAMES,
     remedy="restore the zone's DNSSEC (Domain in components/zone.py)",
 )
 def names_are_signed(graph: Graph, zone: Resource) -> str | None:
-    """An unsigned name can be answered by anybody on the way."""
+    """Answers for names that are not signed can be forged."""
     signed = graph.referring(zone, DNSSEC, "zoneId")
     if not signed:
         return "it has no DNSSEC"
@@ -88,14 +88,14 @@ def names_are_signed(graph: Graph, zone: Resource) -> str | None:
     "redundancy",
     "issuers-are-named",
     Severity.MEDIUM,
-    "Only named authorities issue certificates for a domain, and refusals are reported",
+    "CAA records name the authorities that may issue certificates, and where refusals are reported",
     over=zones,
     promises=("RED-5",),
     controls=NAMES,
     remedy="restore the zone's CAA records (Domain in components/zone.py)",
 )
 def issuers_are_named(graph: Graph, zone: Resource) -> str | None:
-    """Without CAA, any authority in the world may certify anybody as this domain."""
+    """Without CAA records any authority may issue a certificate for the domain."""
     records: dict[str, set[str]] = {}
     for record in graph.referring(zone, RECORD, "zoneId"):
         if record.text("type") == "CAA" and record.text("name") in {zone.text("name"), "@"}:
@@ -107,7 +107,7 @@ def issuers_are_named(graph: Graph, zone: Resource) -> str | None:
         issuer = ISSUER_OF.get(pack.text("certificateAuthority"), pack.text("certificateAuthority"))
         for tag in ("issue", "issuewild"):
             if issuer not in records[tag]:
-                return f"its certificate is ordered from {issuer}, which no CAA record {tag} allows"
+                return f"its certificate is from {issuer}, which no CAA record {tag} allows"
     return None
 
 
@@ -115,14 +115,14 @@ def issuers_are_named(graph: Graph, zone: Resource) -> str | None:
     "redundancy",
     "certificates-cover-the-domain",
     Severity.HIGH,
-    "A domain and every name directly below it have a certificate that renews itself",
+    "A certificate that renews itself covers each domain and every name directly below it",
     over=zones,
     promises=("RED-5",),
     controls=NAMES,
     remedy="restore the zone's certificate pack (Domain in components/zone.py)",
 )
 def certificates_cover(graph: Graph, zone: Resource) -> str | None:
-    """An expired or missing certificate is an outage like any other."""
+    """An expired or missing certificate is an outage."""
     domain = zone.text("name")
     covered = {host for pack in graph.referring(zone, CERTIFICATES, "zoneId") for host in pack.words("hosts")}
     missing = sorted({domain, f"*.{domain}"} - covered)

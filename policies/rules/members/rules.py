@@ -1,4 +1,4 @@
-"""Redundancy: members over zones, and what is left without a node or a whole zone, computed from what stands where."""
+"""Redundancy: members in zones, and which groups work without one machine or one zone."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ PEER = re.compile(r"(?P<name>[^=,]+)=https?://(?P<address>[0-9.]+):\d+")
     "redundancy",
     "members-over-zones",
     Severity.CRITICAL,
-    "The members of a group stand in as many zones as there are",
+    "The members of a group are in as many zones as possible",
     over=groups,
     promises=("RED-2",),
     controls=REDUNDANCY,
     remedy="give each member a subnet of another zone (model/topology.py places consecutive members apart)",
 )
 def members_over_zones(graph: Graph, group: Group) -> str | None:
-    """A zone is what fails as a whole: power, cooling, network. Members that share one fail together."""
+    """A zone fails as a whole: power, cooling, network. Members in one zone fail together."""
     available = {zone_of(graph, machine) for machine in machines(graph)}
     taken = by_zone(graph, group.members)
     possible = min(len(group.members), max(len(available), 2))
     if len(taken) < possible:
         stands = "; ".join(f"{zone}: {', '.join(sorted(names))}" for zone, names in sorted(taken.items()))
-        return f"{len(group.members)} members stand in {len(taken)} zones and could in {possible} ({stands})"
+        return f"{len(group.members)} members are in {len(taken)} zones; {possible} are possible ({stands})"
     return None
 
 
@@ -57,13 +57,13 @@ def members_over_zones(graph: Graph, group: Group) -> str | None:
     remedy="declare an odd number of consensus members, at least three (database.consensus.members)",
 )
 def quorum_survives_node(_: Graph, group: Group) -> str | None:
-    """Who leads is decided by a majority of the voters that etcd was told of, running or not."""
+    """The majority is of all members in etcd's configuration, whether they run or not."""
     voters, running = _voters(group), len(group.members)
     majority = voters // 2 + 1
     if running - 1 < majority:
         return f"{running} of {voters} voters run; without one, {running - 1} are left, and a majority is {majority}"
     if voters % 2 == 0:
-        return f"{voters} voters survive no more losses than {voters - 1} do, and tie where those would not"
+        return f"{voters} voters survive no more failures than {voters - 1}, and can tie"
     return None
 
 
@@ -75,10 +75,10 @@ def quorum_survives_node(_: Graph, group: Group) -> str | None:
     over=consensus,
     promises=("RED-2", "RED-3"),
     controls=REDUNDANCY,
-    remedy="place the consensus members so that no zone holds as many as the majority can spare",
+    remedy="place the consensus members so that no zone holds more of them than the majority can lose",
 )
 def quorum_survives_zone(graph: Graph, group: Group) -> str | None:
-    """As above, for the loss of everything in one zone at once."""
+    """All members in a zone can fail at once."""
     majority = _voters(group) // 2 + 1
     for zone, names in by_zone(graph, group.members).items():
         left = len(group.members) - len(names)
@@ -91,20 +91,20 @@ def quorum_survives_zone(graph: Graph, group: Group) -> str | None:
     "redundancy",
     "consensus-knows-its-voters",
     Severity.CRITICAL,
-    "Every consensus member was told of exactly the members there are",
+    "Every consensus member's configuration lists exactly the members that exist",
     over=consensus,
     promises=("RED-3",),
     controls=REDUNDANCY,
     remedy="render ETCD_INITIAL_CLUSTER from the group's own members (machines/templates/consensus)",
 )
 def consensus_knows_voters(_: Graph, group: Group) -> str | None:
-    """A voter that does not exist counts against the majority for ever; one that is not listed never votes."""
+    """A listed member that does not exist counts against the majority; an unlisted one never votes."""
     there = {machine.name: machine.address for machine in group.members}
     for machine in group.members:
         told = _told(machine)
         if told != there:
-            strange = sorted({*told.items()} ^ {*there.items()})
-            return f"{machine.name} was told otherwise about {', '.join(f'{name}={where}' for name, where in strange)}"
+            differing = ", ".join(f"{name}={where}" for name, where in sorted({*told.items()} ^ {*there.items()}))
+            return f"{machine.name} is configured with other members: {differing}"
     return None
 
 
@@ -112,14 +112,14 @@ def consensus_knows_voters(_: Graph, group: Group) -> str | None:
     "redundancy",
     "database-asks-every-voter",
     Severity.HIGH,
-    "Every database member can reach its lease through any consensus member",
+    "Every database member can renew its lease through any consensus member",
     over=database_groups,
     promises=("RED-2", "RED-3"),
     controls=REDUNDANCY,
     remedy="render etcd3.hosts from all consensus members (machines/templates/database/etc/backbuild/patroni.yml)",
 )
 def database_asks_every_voter(graph: Graph, group: Group) -> str | None:
-    """A leader that knows one consensus member only loses its lease with that member."""
+    """A leader that knows only one consensus member loses its lease when that member fails."""
     there = {machine.address for voters in consensus(graph) for machine in voters.members}
     for machine in group.members:
         hosts = {host.rpartition(":")[0] for host in machine.patroni.words("etcd3.hosts")}
@@ -132,14 +132,14 @@ def database_asks_every_voter(graph: Graph, group: Group) -> str | None:
     "redundancy",
     "group-survives-a-node",
     Severity.CRITICAL,
-    "A database group takes writes without any one member, and has lost nothing",
+    "A database group accepts writes and loses no commit without any one member",
     over=database_groups,
     promises=("RED-2", "RED-3"),
     controls=REDUNDANCY,
     remedy="add a member to the group (database.coordinator.members, database.workers.members)",
 )
 def group_survives_node(_: Graph, group: Group) -> str | None:
-    """The leader and one disk beside it at least hold every commit; in strict mode a commit waits for the second."""
+    """The leader and at least one standby hold every commit; in strict mode a commit waits for the standby."""
     return _loss(group, "any one member", 1)
 
 
@@ -147,14 +147,14 @@ def group_survives_node(_: Graph, group: Group) -> str | None:
     "redundancy",
     "group-survives-a-zone",
     Severity.CRITICAL,
-    "A database group takes writes without any one zone, and has lost nothing",
+    "A database group accepts writes and loses no commit without any one zone",
     over=database_groups,
     promises=("RED-2", "RED-3"),
     controls=REDUNDANCY,
-    remedy="place the members so that no zone holds more of them than commits wait for",
+    remedy="place the members so that no zone holds more of them than standbys confirm a commit",
 )
 def group_survives_zone(graph: Graph, group: Group) -> str | None:
-    """A zone with the leader and the one standby that confirmed a commit takes both copies of it along."""
+    """If one zone has the leader and the standby that confirmed a commit, both copies are lost with it."""
     for zone, names in by_zone(graph, group.members).items():
         wrong = _loss(group, f"{zone} ({', '.join(sorted(names))})", len(names))
         if wrong:
@@ -166,17 +166,17 @@ def group_survives_zone(graph: Graph, group: Group) -> str | None:
     "redundancy",
     "gateways-survive-a-zone",
     Severity.CRITICAL,
-    "A gateway is left without any one zone, and so a connector of the tunnel",
+    "A gateway with its tunnel connector remains without any one zone",
     over=gateways,
     promises=("RED-2",),
     controls=REDUNDANCY,
-    remedy="declare two gateways at least, in two zones (database.gateways.members)",
+    remedy="declare at least two gateways, in two zones (database.gateways.members)",
 )
 def gateways_survive_zone(graph: Graph, group: Group) -> str | None:
     """Every query passes a gateway."""
     zones = by_zone(graph, group.members)
     if len(zones) < 2:
-        return f"{len(group.members)} gateways stand in {', '.join(zones)} alone"
+        return f"{len(group.members)} gateways are in {', '.join(zones)} only"
     return None
 
 
@@ -184,14 +184,14 @@ def gateways_survive_zone(graph: Graph, group: Group) -> str | None:
     "redundancy",
     "tags-tell-the-truth",
     Severity.HIGH,
-    "A machine's tags say what its own files say",
+    "A machine's tags match its files",
     over=machines,
     promises=("RED-2", "MNT-1"),
     controls=REDUNDANCY,
     remedy="tag an instance with the Group and Role that its user data is rendered for",
 )
 def tags_tell_the_truth(_: Graph, machine: Machine) -> str | None:
-    """Maintenance finds machines by their tags, and so do these rules; a wrong one hides a machine from both."""
+    """Maintenance and these rules find machines by their tags; a wrong tag hides a machine from both."""
     for tag, name, tagged in (("Group", "GROUP", machine.group), ("Role", "ROLE", machine.role)):
         own = machine.figure(ENVIRONMENT, name)
         if own != tagged:
@@ -203,15 +203,13 @@ def tags_tell_the_truth(_: Graph, machine: Machine) -> str | None:
 
 
 def _loss(group: Group, lost: str, count: int) -> str | None:
-    """What is wrong when `count` members of a group go at once."""
+    """Return what is wrong if `count` members of a group fail at once; `lost` names them."""
     terms = {_terms(member) for member in group.members}
     if len(terms) > 1:
-        return "its members are told different synchronous_node_count or synchronous_mode_strict"
+        return "synchronous_node_count or synchronous_mode_strict differ between its members"
     confirming, strict = terms.pop()
     if count > confirming:
-        return (
-            f"without {lost} both copies of a commit may be gone: {confirming} standby confirms it, {count} members go"
-        )
+        return f"without {lost} both copies of a commit may be lost: {confirming} standby confirms it, {count} fail"
     needed = 1 + (confirming if strict else 0)
     left = len(group.members) - count
     if left < needed:
@@ -220,7 +218,7 @@ def _loss(group: Group, lost: str, count: int) -> str | None:
 
 
 def _terms(member: Machine) -> tuple[int, bool]:
-    """How many standbys confirm a commit, and whether it waits for them."""
+    """Return how many standbys confirm a commit, and whether it waits for them (strict mode)."""
     return int(member.dcs.number("synchronous_node_count") or 1), member.dcs.flag("synchronous_mode_strict")
 
 
@@ -229,7 +227,7 @@ def _voters(group: Group) -> int:
 
 
 def _told(machine: Machine) -> dict[str, str]:
-    """Name to address of the voters that a consensus member was told of."""
+    """Return name to address of the voters in a consensus member's configuration."""
     cluster = machine.figure(ETCD, "ETCD_INITIAL_CLUSTER")
     found = {match["name"]: match["address"] for match in PEER.finditer(cluster)}
     if not found:

@@ -1,4 +1,4 @@
-"""Redundancy: ways in and out that no single zone can close."""
+"""Redundancy: the network keeps working without any one zone."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ HYPERDRIVE = "cloudflare:index/hyperdriveConfig:HyperdriveConfig"
 EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 INTERNET = "aws:ec2/internetGateway:InternetGateway"
 ADMITTING = {"tcp", "6", "-1"}
-ANYWHERE = "198.51.100.1"  # stands for any address that is not ours
+ANYWHERE = "198.51.100.1"  # stands for any address on the internet
 
-# Who must reach whom, or there is no quorum, no replication, no failover: role, role, ports.
+# The traffic that quorum, replication and failover need: source role, target role, ports.
 PATHS = (
     (CONSENSUS, CONSENSUS, (2379, 2380)),
     (COORDINATOR, CONSENSUS, (2379,)),
@@ -40,7 +40,7 @@ PATHS = (
 
 
 def data_subnets(graph: Graph) -> list[Resource]:
-    """Subnets in which machines stand."""
+    """Subnets with machines."""
     found = (graph.target(machine.instance, "subnetId", SUBNET) for machine in machines(graph))
     return list(dict.fromkeys(subnet for subnet in found if subnet is not None))
 
@@ -64,14 +64,14 @@ def interface_endpoints(graph: Graph) -> list[Resource]:
     "redundancy",
     "nat-in-each-zone",
     Severity.HIGH,
-    "Machines leave their zone through a NAT gateway of that zone",
+    "Machines reach the internet through a NAT gateway in their own zone",
     over=data_subnets,
     promises=("RED-2",),
     controls=REDUNDANCY,
     remedy="route each data subnet to the NAT gateway in its own zone (components/network.py)",
 )
 def nat_in_each_zone(graph: Graph, subnet: Resource) -> str | None:
-    """A zone that leaves through another one's gateway loses its backups and its tunnel with that zone."""
+    """A zone that uses another zone's gateway loses its backups and its tunnel when that zone fails."""
     zone = subnet.text("availabilityZone")
     tables = [
         table
@@ -86,22 +86,22 @@ def nat_in_each_zone(graph: Graph, subnet: Resource) -> str | None:
     ]
     gateways = [gateway for route in routes for gateway in graph.targets(route, "natGatewayId", NAT)]
     if not gateways:
-        return f"its default route leads to no NAT gateway, so that nothing in {zone} gets out"
+        return f"its default route leads to no NAT gateway, so {zone} cannot reach the internet"
     for gateway in gateways:
         home = graph.target(gateway, "subnetId", SUBNET)
-        where = home.text("availabilityZone") if home is not None else "nowhere known"
+        where = home.text("availabilityZone") if home is not None else "an unknown zone"
         if where != zone:
-            return f"it stands in {zone} and leaves through {gateway.name} in {where}"
+            return f"it is in {zone} and uses {gateway.name} in {where}"
         if graph.target(gateway, "allocationId", "aws:ec2/eip:Eip") is None:
-            return f"its NAT gateway {gateway.name} has no address of its own"
+            return f"its NAT gateway {gateway.name} has no Elastic IP"
         if gateway.text("connectivityType") == "private":
             return f"its NAT gateway {gateway.name} is private"
-        if home is not None and not _leads_out(graph, home):
-            return f"its NAT gateway {gateway.name} stands in {home.name}, which no internet gateway leads out of"
+        if home is not None and not _reaches_internet(graph, home):
+            return f"its NAT gateway {gateway.name} is in {home.name}, which has no route to an internet gateway"
     return None
 
 
-def _leads_out(graph: Graph, subnet: Resource) -> bool:
+def _reaches_internet(graph: Graph, subnet: Resource) -> bool:
     tables = [
         table
         for one in graph.referring(subnet, ASSOCIATION, "subnetId")
@@ -118,14 +118,14 @@ def _leads_out(graph: Graph, subnet: Resource) -> bool:
     "redundancy",
     "endpoints-in-each-zone",
     Severity.HIGH,
-    "What machines call in AWS answers in every zone that they stand in",
+    "AWS interface endpoints have an address in every zone with machines",
     over=interface_endpoints,
     promises=("RED-2",),
     controls=REDUNDANCY,
     remedy="give each interface endpoint a subnet in every zone (components/network.py)",
 )
 def endpoints_in_each_zone(graph: Graph, endpoint: Resource) -> str | None:
-    """Secrets, keys, metrics and health gates pass these."""
+    """Secrets, keys, metrics and health gates use these endpoints."""
     needed = {zone_of(graph, machine) for machine in machines(graph)}
     have = {subnet.text("availabilityZone") for subnet in graph.targets(endpoint, "subnetIds", SUBNET)}
     if missing := sorted(needed - have):
@@ -137,14 +137,14 @@ def endpoints_in_each_zone(graph: Graph, endpoint: Resource) -> str | None:
     "redundancy",
     "members-reach-each-other",
     Severity.CRITICAL,
-    "Whoever must speak for quorum, replication and failover is admitted",
+    "Security groups admit the traffic of quorum, replication and failover",
     over=stack,
     promises=("RED-2", "RED-3"),
     controls=FAILOVER,
     remedy="restore the rule in ADMITTED (model/topology.py)",
 )
 def members_reach_each_other(graph: Graph, _: Resource) -> str | None:
-    """A standby that cannot reach the leader protects nothing, however many there are."""
+    """A standby that cannot reach the leader cannot replicate."""
     groups: dict[str, set[str]] = {}
     for machine in machines(graph):
         found = graph.targets(machine.instance, "vpcSecurityGroupIds", SECURITY_GROUP)
@@ -162,12 +162,12 @@ def members_reach_each_other(graph: Graph, _: Resource) -> str | None:
     for source, target, ports in PATHS:
         for port in ports:
             if not any((a, b, port) in admitted for a in groups.get(source, ()) for b in groups.get(target, ())):
-                return f"{source} machines are not admitted by {target} machines on port {port}"
-    return _shut_in(graph, groups)
+                return f"no ingress rule admits {source} machines to {target} machines on port {port}"
+    return _blocked_egress(graph, groups)
 
 
-def _shut_in(graph: Graph, groups: dict[str, set[str]]) -> str | None:
-    """Who may not go out to whom it must reach: other members, and what answers HTTPS (the vault, the tunnel)."""
+def _blocked_egress(graph: Graph, groups: dict[str, set[str]]) -> str | None:
+    """Return which role cannot open connections that it needs: to members, and HTTPS (the vault, the tunnel)."""
     addresses: dict[str, list[str]] = {}
     for machine in machines(graph):
         addresses.setdefault(machine.role, []).append(machine.address)
@@ -176,12 +176,12 @@ def _shut_in(graph: Graph, groups: dict[str, set[str]]) -> str | None:
         own = [rule for group, rule in rules if group is not None and group.urn in groups.get(source, ())]
         for port in ports if source in groups else ():
             for address in addresses.get(target, ()) if target else (ANYWHERE,):
-                if not any(_lets_out(rule, port, address) for rule in own):
-                    return f"{source} machines may not go out to {target or 'the internet'} on port {port}"
+                if not any(_admits(rule, port, address) for rule in own):
+                    return f"{source} machines have no egress rule to {target or 'the internet'} on port {port}"
     return None
 
 
-def _lets_out(rule: Resource, port: int, address: str) -> bool:
+def _admits(rule: Resource, port: int, address: str) -> bool:
     first, last, network = rule.number("fromPort"), rule.number("toPort"), rule.text("cidrIpv4")
     everything = rule.text("ipProtocol") == "-1"
     within = everything or (first is not None and last is not None and first <= port <= last)
@@ -193,16 +193,16 @@ def _lets_out(rule: Resource, port: int, address: str) -> bool:
     "redundancy",
     "tunnel-leads-to-the-gateways",
     Severity.HIGH,
-    "The edge reaches the database through whichever gateway is there",
+    "Cloudflare reaches the database through any gateway",
     over=tunnels,
     promises=("RED-2", "RED-3"),
     controls=FAILOVER,
     remedy="keep the tunnel's ingress at tcp://localhost:5432, each gateway's own HAProxy (components/tunnel.py)",
 )
 def tunnel_leads_to_gateways(graph: Graph, tunnel: Resource) -> str | None:
-    """An ingress that names one machine would end with it; `localhost` is whichever connector took the connection."""
+    """An ingress that names one machine fails with it; `localhost` is the gateway that received the connection."""
     if tunnel.text("configSrc") == "local":
-        return "configSrc is local: what is declared is not read"
+        return "configSrc is local: the declared configuration is ignored"
     configs = graph.referring(tunnel, TUNNEL_CONFIG, "tunnelId")
     for hyperdrive in graph.of(HYPERDRIVE):
         host = hyperdrive.text("origin.host")
@@ -210,7 +210,7 @@ def tunnel_leads_to_gateways(graph: Graph, tunnel: Resource) -> str | None:
         first = next((one for one in ingresses if one.text("hostname") in {host, ""}), None)
         if first is None or first.text("service") != "tcp://localhost:5432":
             leads = "nowhere" if first is None else f"to {first.text('service')}"
-            return f"what {hyperdrive.label} asks for, {host}, leads {leads}; tcp://localhost:5432 is expected"
+            return f"{host}, the host of {hyperdrive.label}, leads {leads}; tcp://localhost:5432 is expected"
     services = [one.text("service") for config in configs for one in config.items("config.ingresses")]
     if "tcp://localhost:5432" not in services:
         return f"no ingress leads to tcp://localhost:5432 (there are: {', '.join(services) or 'none'})"
@@ -221,12 +221,12 @@ def tunnel_leads_to_gateways(graph: Graph, tunnel: Resource) -> str | None:
     "redundancy",
     "nothing-stale-after-failover",
     Severity.HIGH,
-    "No answer of the database is cached at the edge",
+    "Hyperdrive caches no query results",
     over=hyperdrives,
     promises=("RED-3",),
     controls=FAILOVER,
     remedy="set caching.disabled of the Hyperdrive configuration (components/connection.py)",
 )
 def nothing_stale(_: Graph, hyperdrive: Resource) -> str | None:
-    """A cached answer outlives the failover that made it wrong."""
+    """A cached result may be outdated after a failover."""
     return None if hyperdrive.flag("caching.disabled") else "caching.disabled is not true"

@@ -1,4 +1,4 @@
-"""Redundancy: packages are installed in the window, on one machine at a time, each behind its own health."""
+"""Redundancy: packages are installed in the window, on one machine at a time, after a health check."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from policies.views.patching import (
 )
 
 MOST_DAYS = 31  # between two patch runs
-# What the script must do, in this order: health, the others, packages, a reboot, and the same again after it.
+# Lines that the script must have, in this order: own health, the other members, packages, step-down, reboot.
 STEPS = (
     "set -eu",
     "/usr/local/sbin/backbuild-healthy --wait ",
@@ -48,20 +48,20 @@ HOLDING = 'for package in $HELD; do ! installed "$package" || apt-mark hold "$pa
     remedy="let one task run backbuild-patch, with max_concurrency 1 and max_errors 0 (components/maintenance.py)",
 )
 def maintenance_rolls(graph: Graph, task: Resource) -> str | None:
-    """Two machines that restart together may be two of the same group."""
+    """Two machines that restart at the same time may belong to the same group."""
     if task.text("taskArn") != "AWS-RunShellScript" or commands_of(task) != [PATCH]:
-        return f"it runs {commands_of(task) or task.text('taskArn')}, which waits for no member's health; {PATCH} does"
+        return f"it runs {commands_of(task) or task.text('taskArn')}, which checks no member's health; {PATCH} does"
     for limit, right in (("maxConcurrency", "1"), ("maxErrors", "0")):
         if task.text(limit) != right:
             return f"{limit} is {task.text(limit) or 'not set'}; {right} is expected"
     others = [one.name for one in installing_tasks(graph) if one is not task]
     if others:
-        return f"{', '.join(others)} installs too, on another machine at the same time"
+        return f"{', '.join(others)} also installs packages, on another machine at the same time"
     return _scheduled(graph, task)
 
 
 def _scheduled(graph: Graph, task: Resource) -> str | None:
-    """What keeps a task from being run on its targets often enough."""
+    """Return why a task does not run on its targets often enough."""
     window = graph.target(task, "windowId", WINDOW)
     if window is None or not window.text("schedule"):
         return "it belongs to no scheduled window"
@@ -69,9 +69,9 @@ def _scheduled(graph: Graph, task: Resource) -> str | None:
         return f"its window {window.name} is not enabled"
     gap = window_gap_days(window.text("schedule"))
     if gap is None or gap > MOST_DAYS:
-        how = "a schedule that is not understood" if gap is None else f"one that leaves {gap:g} days"
+        how = "a schedule that this rule cannot read" if gap is None else f"one that leaves {gap:g} days"
         return f"its window {window.name} has {how}: {window.text('schedule')}; {MOST_DAYS} days at most are expected"
-    return None if graph.targets(task, "targets", TARGET) else "it patches no target of its window"
+    return None if graph.targets(task, "targets", TARGET) else "it has no target of its window"
 
 
 @define(
@@ -85,14 +85,14 @@ def _scheduled(graph: Graph, task: Resource) -> str | None:
     remedy="let the target of the patching task select the tag that every instance has (components/maintenance.py)",
 )
 def maintenance_finds(graph: Graph, machine: Machine) -> str | None:
-    """A machine that no window patches keeps every hole that Debian has closed since it booted."""
+    """A machine that no window patches keeps the vulnerabilities that Debian has fixed since it booted."""
     for task in installing_tasks(graph):
         for target in graph.targets(task, "targets", TARGET):
             for chosen in target.items("targets"):
                 key, values = chosen.text("key"), chosen.words("values")
                 if key.startswith("tag:") and machine.instance.text(f"tags.{key.removeprefix('tag:')}") in values:
                     return None
-    return "no target of a task that patches selects it"
+    return "no target of a patch task selects it"
 
 
 @define(
@@ -106,24 +106,24 @@ def maintenance_finds(graph: Graph, machine: Machine) -> str | None:
     remedy="keep apt's own timers off (60backbuild), and let only the window run backbuild-patch",
 )
 def patches_in_window(graph: Graph, machine: Machine) -> str | None:
-    """A fix that comes by itself comes to all members of a group within the same hours, whatever becomes of them."""
+    """An automatic update reaches all members of a group within hours, without a health check between them."""
     outside = next(chain(installs_by_itself(machine), told_to_install(graph)), None)
     return outside or _wrong_inside(machine)
 
 
 def _wrong_inside(machine: Machine) -> str | None:
-    """What is wrong with how the machine patches itself in the window."""
+    """Return what is wrong with the machine's patch script."""
     lines = machine.file(PATCH).splitlines()
     at = -1
     for step in STEPS:
         following = [index for index, line in enumerate(lines) if index > at and line.startswith(step)]
         if not following:
-            return f"{PATCH} does not go through {step.strip()!r} in its place"
+            return f"{PATCH} has no line {step.strip()!r} in its place"
         at = following[0]
     waits = next(line for line in lines if line.startswith(STEPS[1])).removeprefix(STEPS[1])
     least = number("MNT-1", "health_seconds")
     if not waits.isdigit() or int(waits) < least:
-        return f"{PATCH} does not wait {least:g} s for health, alone on its line and ending the script"
+        return f"{PATCH} does not wait {least:g} s for health, on a line of its own that ends the script if it fails"
     return None
 
 
@@ -131,14 +131,14 @@ def _wrong_inside(machine: Machine) -> str | None:
     "redundancy",
     "patches-hold-the-database-back",
     Severity.HIGH,
-    "What serves is rolled through the gates, and no patch run's business",
+    "Patch runs do not upgrade the packages that serve queries",
     over=machines,
     promises=("MNT-1",),
     controls=CHANGE,
-    remedy="list it among what is held (machines/files.py: _SERVING and _VENDORS)",
+    remedy="add the package to those that are held (machines/files.py: _SERVING and _VENDORS)",
 )
 def patches_hold_back(_: Graph, machine: Machine) -> str | None:
-    """A patch run that upgrades PostgreSQL restarts the leader, in every group it comes to."""
+    """An upgrade of PostgreSQL in a patch run would restart the leader of every group."""
     held = machine.figure(ENVIRONMENT, "HELD").split()
     missing = [name for name in SERVES[machine.role] if not any(one.startswith(name) for one in held)]
     if missing:

@@ -1,4 +1,4 @@
-"""Redundancy: what holds data cannot be deleted by a slip, and lies on disks that fit its machine."""
+"""Redundancy: data is protected from deletion, and is on disks that belong to its machine."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def precious(graph: Graph) -> list[Resource]:
         for version in graph.of(STORED_VERSION)
         for password in graph.targets(version, "secretString", GENERATED)
     ]
-    # What others have stored a copy of; an operator's token is issued anew instead.
+    # Keys that others store a copy of. An operator's token is replaced instead.
     shared = [
         password
         for version in graph.of(VERSION)
@@ -65,14 +65,14 @@ def precious(graph: Graph) -> list[Resource]:
     "redundancy",
     "data-is-protected",
     Severity.HIGH,
-    "What holds data, or opens it, cannot be deleted or replaced by an update",
+    "An update cannot delete or replace resources that hold data or keys",
     over=precious,
     promises=("RED-4", "BAK-3", "RED-5"),
     controls=REDUNDANCY,
     remedy="set `protect: true` for the stack; the component passes it on (protect=True)",
 )
 def data_protected(_: Graph, resource: Resource) -> str | None:
-    """A renamed resource is a deleted one to the engine; protection makes it ask."""
+    """The engine deletes a resource that was renamed; protection makes it refuse."""
     return None if resource.protect else "it is not protected"
 
 
@@ -80,14 +80,14 @@ def data_protected(_: Graph, resource: Resource) -> str | None:
     "redundancy",
     "data-on-its-own-volume",
     Severity.HIGH,
-    "Data lies on a volume that outlives its machine, in the machine's own zone",
+    "Data is on a volume that outlives its machine, in the machine's zone",
     over=data_machines,
     promises=("RED-2", "MNT-1"),
     controls=REDUNDANCY,
     remedy="restore the member's volume and attachment (NodeGroup in components/citus.py)",
 )
 def data_on_own_volume(graph: Graph, machine: Machine) -> str | None:
-    """A member whose data goes with the instance copies everything anew at each replacement."""
+    """A member whose data is lost with its instance must copy everything at each replacement."""
     attachments = graph.referring(machine.instance, ATTACHMENT, "instanceId")
     if not attachments:
         return "no volume is attached to it"
@@ -96,44 +96,44 @@ def data_on_own_volume(graph: Graph, machine: Machine) -> str | None:
         return f"{attachments[0].name} attaches no volume of this stack"
     zone = zone_of(graph, machine)
     if volume.text("availabilityZone") != zone:
-        return f"{volume.name} lies in {volume.text('availabilityZone')}, and the machine stands in {zone}"
+        return f"{volume.name} is in {volume.text('availabilityZone')}, and the machine is in {zone}"
     return _finds(graph, machine, volume) or _mounts(machine) or _keeps_data(machine)
 
 
 def _keeps_data(machine: Machine) -> str | None:
-    """What is wrong with where a machine's program keeps its data."""
+    """Return what is wrong with the data directory of a machine's program."""
     data, mounted = _data_of(machine), machine.figure(ENVIRONMENT, "DATA")
     if not normpath(data).startswith(f"{mounted}/"):
-        return f"its data lies in {data}, beside the volume at {mounted}"
+        return f"its data directory is {data}, which is not on the volume at {mounted}"
     if machine.role == CONSENSUS and machine.assignments(ETCD).get("ETCD_UNSAFE_NO_FSYNC", "false") != "false":
-        return f"{ETCD}: ETCD_UNSAFE_NO_FSYNC keeps in memory what should be on the volume"
+        return f"{ETCD}: ETCD_UNSAFE_NO_FSYNC keeps data in memory only"
     return None
 
 
 def _finds(graph: Graph, machine: Machine, volume: Resource) -> str | None:
-    """What keeps a machine from learning the id of the volume that is attached to it."""
+    """Return why a machine does not know the id of its volume."""
     named = graph.target(machine.instance, f"tags.{VOLUME_TAG}", VOLUME)
     if named is not volume:
         told = "no volume" if named is None else named.name
         return f"its tag {VOLUME_TAG} names {told}, and {volume.name} is attached to it"
     if machine.instance.text("metadataOptions.instanceMetadataTags") != "enabled":
-        return "metadataOptions.instanceMetadataTags is not enabled: it cannot ask for the id of its volume"
+        return "metadataOptions.instanceMetadataTags is not enabled: it cannot read the id of its volume"
     return None
 
 
 def _mounts(machine: Machine) -> str | None:
-    """What is wrong with how a machine tells its volume from other disks: by nothing but that id."""
+    """Return what is wrong with how a machine finds its volume: only by the volume's id."""
     script = machine.file(MOUNTING)
     known = re.findall(r"\bdevice=(.*?)(?:; do)?$", script, re.MULTILINE)
     if known != ['$(readlink -e "$BY_ID${id/-/}")'] or f"\nBY_ID={BY_ID}\n" not in script:
-        return f"{MOUNTING} takes a disk by something else than the id of the volume"
+        return f"{MOUNTING} does not find the disk by the volume's id only"
     if set(re.findall(r"^.*\b(?:mkfs|mke2fs|mount )\S*.*$", script, re.MULTILINE)) != set(ON_THE_VOLUME):
-        return f"{MOUNTING} makes a filesystem on, or mounts, something else than the volume"
+        return f"{MOUNTING} formats or mounts another disk than the volume"
     return None
 
 
 def _data_of(machine: Machine) -> str:
-    """Where a machine's program keeps its data."""
+    """Return the data directory of a machine's program."""
     if machine.role == CONSENSUS:
         return machine.figure(ETCD, "ETCD_DATA_DIR")
     return machine.patroni.text("postgresql.data_dir")
@@ -155,7 +155,7 @@ def volumes(graph: Graph) -> list[Resource]:
     remedy="set encrypted and kms_key_id of the volume (components/citus.py)",
 )
 def volumes_encrypted(graph: Graph, volume: Resource) -> str | None:
-    """What is backed up encrypted must not lie open where it comes from."""
+    """Data that is encrypted in backups must not be readable on its source's disk."""
     if not volume.flag("encrypted"):
         return "encrypted is not true"
     return None if graph.targets(volume, "kmsKeyId", KEY) else "it is not encrypted with a key of this stack"
@@ -165,14 +165,14 @@ def volumes_encrypted(graph: Graph, volume: Resource) -> str | None:
     "retention",
     "root-disks-are-encrypted",
     Severity.MEDIUM,
-    "Machines' own disks are encrypted",
+    "The root disks of machines are encrypted",
     over=machines,
     promises=("BAK-3",),
     controls=AT_REST,
     remedy="set root_block_device.encrypted (components/citus.py)",
 )
 def root_encrypted(_: Graph, machine: Machine) -> str | None:
-    """Core dumps and journals lie there."""
+    """Root disks hold core dumps and journals."""
     return None if machine.instance.flag("rootBlockDevice.encrypted") else "rootBlockDevice.encrypted is not true"
 
 
@@ -185,14 +185,14 @@ def keys(graph: Graph) -> list[Resource]:
     "retention",
     "keys-outlive-mistakes",
     Severity.CRITICAL,
-    "A key that is deleted by mistake can be had back for as long as AWS grants, and rotates",
+    "A deleted key can be restored for as long as AWS allows, and keys rotate",
     over=keys,
     promises=("BAK-3", "REC-3"),
     controls=KEYS,
     remedy="set deletion_window_in_days to 30 and enable_key_rotation",
 )
 def keys_outlive(_: Graph, key: Resource) -> str | None:
-    """With the key goes everything that it encrypted, in every copy."""
+    """Without its key, encrypted data is lost in every copy."""
     days, least = key.number("deletionWindowInDays") or 0, number("BAK-3", "key_window_days")
     if days < least:
         return f"deletionWindowInDays is {days:g}; {least:g} are expected"
@@ -210,14 +210,14 @@ def secrets(graph: Graph) -> list[Resource]:
     "retention",
     "secrets-outlive-mistakes",
     Severity.HIGH,
-    "A secret that is deleted by mistake can be had back",
+    "A deleted secret can be restored within its recovery window",
     over=secrets,
     promises=("BAK-3", "REC-3"),
     controls=KEYS,
     remedy="set recovery_window_in_days to 7 at least (components/machine_access.py)",
 )
 def secrets_outlive(graph: Graph, secret: Resource) -> str | None:
-    """Without the cipher's pass phrase no backup can be read; without the others no machine starts."""
+    """Without the cipher's pass phrase no backup can be read; without the other secrets no machine starts."""
     days, least = secret.number("recoveryWindowInDays"), number("BAK-3", "secret_window_days")
     if days is not None and days < least:
         return f"recoveryWindowInDays is {days:g}; {least:g} at least are expected"

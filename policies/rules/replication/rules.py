@@ -1,4 +1,4 @@
-"""Redundancy: how commits are replicated and who takes over, as the machines' own files say."""
+"""Redundancy: replication and failover as the machines' files configure them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ SERVER = re.compile(r"^\s*server \S+ (?P<address>[0-9.]+):(?P<port>\d+) check po
     "redundancy",
     "commits-are-synchronous",
     Severity.CRITICAL,
-    "A commit is confirmed by a second machine's disk",
+    "A commit is confirmed only after a second machine has written it to disk",
     over=database_machines,
     promises=("RED-2", "RED-3"),
     controls=FAILOVER,
     remedy="set bootstrap.dcs.synchronous_mode to quorum in machines/templates/database/etc/backbuild/patroni.yml",
 )
 def commits_are_synchronous(_: Graph, machine: Machine) -> str | None:
-    """With asynchronous replication, what the lost leader confirmed last is lost with it."""
+    """With asynchronous replication, the last commits are lost with the leader."""
     mode = machine.dcs.read("synchronous_mode")
     if str(mode) not in SYNCHRONOUS:
         return f"{PATRONI}: synchronous_mode is {mode!r}; quorum is expected"
@@ -46,7 +46,7 @@ def commits_are_synchronous(_: Graph, machine: Machine) -> str | None:
     for name in ("fsync", "full_page_writes"):
         value = machine.parameter(name)
         if value is not None and str(value).lower() not in {"on", "true", "yes", "1"}:
-            return f"{PATRONI}: {name} is {value!r}: what was confirmed does not outlive a crash"
+            return f"{PATRONI}: {name} is {value!r}: confirmed commits may be lost in a crash"
     return None
 
 
@@ -54,14 +54,14 @@ def commits_are_synchronous(_: Graph, machine: Machine) -> str | None:
     "redundancy",
     "commits-wait-in-groups-of-three",
     Severity.HIGH,
-    "Where a standby can be spared, a commit rather waits than being on one disk",
+    "In groups of three or more, a commit waits until a standby is available",
     over=database_machines,
     promises=("RED-3",),
     controls=FAILOVER,
-    remedy="set synchronous_mode_strict for groups of three and more (Group.strict in model/topology.py)",
+    remedy="set synchronous_mode_strict for groups of three or more (Group.strict in model/topology.py)",
 )
 def commits_wait(graph: Graph, machine: Machine) -> str | None:
-    """Without strict mode the last standby's absence turns every commit into one that the leader's loss takes away."""
+    """Without strict mode, commits made while no standby is available are lost with the leader."""
     size = sum(1 for other in database_machines(graph) if other.group == machine.group)
     if size >= 3 and not machine.dcs.flag("synchronous_mode_strict"):
         return f"{PATRONI}: synchronous_mode_strict is not true in a group of {size}"
@@ -72,14 +72,14 @@ def commits_wait(graph: Graph, machine: Machine) -> str | None:
     "redundancy",
     "failsafe-mode",
     Severity.HIGH,
-    "The loss of consensus alone does not stop writes",
+    "Writes continue if consensus alone is lost",
     over=database_machines,
     promises=("RED-2", "RED-3"),
     controls=FAILOVER,
     remedy="set bootstrap.dcs.failsafe_mode to true in patroni.yml",
 )
 def failsafe_mode(_: Graph, machine: Machine) -> str | None:
-    """In failsafe mode a leader whose lease cannot be renewed goes on while all its members confirm it."""
+    """In failsafe mode a leader that cannot renew its lease continues while all its members confirm it."""
     if not machine.dcs.flag("failsafe_mode"):
         return f"{PATRONI}: failsafe_mode is not true: the loss of etcd's quorum would stop all writes"
     return None
@@ -89,14 +89,14 @@ def failsafe_mode(_: Graph, machine: Machine) -> str | None:
     "redundancy",
     "lease-arithmetic",
     Severity.HIGH,
-    "A slow consensus does not cost the leadership, and a lost leader is noticed in time",
+    "Slow consensus does not end a leader's lease, and a failed leader is replaced in time",
     over=database_machines,
     promises=("RED-3",),
     controls=FAILOVER,
-    remedy="keep loop_wait + 2 * retry_timeout <= ttl, and ttl within RED-3's figure (promises.toml)",
+    remedy="keep loop_wait + 2 * retry_timeout <= ttl, and ttl within the figure of RED-3 (promises.toml)",
 )
 def lease_arithmetic(_: Graph, machine: Machine) -> str | None:
-    """Patroni's own condition, and the promise: the lease is how long nobody takes over."""
+    """Patroni requires loop_wait + 2 * retry_timeout <= ttl; a standby takes over when the lease has expired."""
     figures = {name: machine.dcs.number(name) for name in ("ttl", "loop_wait", "retry_timeout")}
     missing = [name for name, figure in figures.items() if figure is None]
     if missing:
@@ -105,7 +105,7 @@ def lease_arithmetic(_: Graph, machine: Machine) -> str | None:
     if loop + 2 * retry > ttl:
         return f"{PATRONI}: loop_wait {loop:g} + 2 * retry_timeout {retry:g} = {loop + 2 * retry:g} s > ttl {ttl:g} s"
     if ttl > (most := number("RED-3", "lease_seconds")):
-        return f"{PATRONI}: ttl is {ttl:g} s; nobody takes over for so long, and RED-3 allows {most:g} s"
+        return f"{PATRONI}: ttl is {ttl:g} s; a standby takes over only after that, and RED-3 allows {most:g} s"
     return None
 
 
@@ -113,14 +113,14 @@ def lease_arithmetic(_: Graph, machine: Machine) -> str | None:
     "redundancy",
     "lost-leaders-rejoin",
     Severity.MEDIUM,
-    "A member that led comes back by itself, and what it misses is kept for it",
+    "A former leader rejoins its group automatically, and its missing WAL is kept",
     over=database_machines,
     promises=("RED-2",),
     controls=FAILOVER,
     remedy="set use_pg_rewind, use_slots and check_timeline in patroni.yml",
 )
 def lost_leaders_rejoin(_: Graph, machine: Machine) -> str | None:
-    """A group that lost one member is whole again only when that one, or its successor, stands by."""
+    """A group is redundant again only when the lost member, or its replacement, is a standby."""
     for name in ("postgresql.use_pg_rewind", "postgresql.use_slots", "check_timeline"):
         if not machine.dcs.flag(name):
             return f"{PATRONI}: {name} is not true"
@@ -131,18 +131,18 @@ def lost_leaders_rejoin(_: Graph, machine: Machine) -> str | None:
     "redundancy",
     "failover-needs-nobody",
     Severity.CRITICAL,
-    "Failover is not paused, and every member may lead",
+    "Failover is automatic, and every member may lead",
     over=database_machines,
     promises=("RED-3", "REC-2"),
     controls=FAILOVER,
     remedy="remove `pause`, and the tags nofailover and nosync, from patroni.yml; enable patroni.service",
 )
 def failover_needs_nobody(_: Graph, machine: Machine) -> str | None:
-    """A paused group, or one whose standbys may not be promoted, waits for a person."""
+    """A paused group, or one whose standbys may not be promoted, waits for an operator."""
     if machine.dcs.flag("pause"):
         return f"{PATRONI}: pause is true"
     if machine.dcs.read("standby_cluster") is not None:
-        return f"{PATRONI}: standby_cluster makes the whole group a standby of another one"
+        return f"{PATRONI}: standby_cluster makes the whole group a standby of another group"
     if "patroni.service" not in machine.services:
         return f"{ENVIRONMENT}: SERVICES does not enable patroni.service"
     return _may_lead(machine) or _is_waited_for(machine)
@@ -161,7 +161,7 @@ def _may_lead(machine: Machine) -> str | None:
 def _is_waited_for(machine: Machine) -> str | None:
     waits, most = machine.dcs.number("primary_start_timeout"), number("RED-3", "lease_seconds")
     if waits is None or waits > most:
-        told = "300 s, as Patroni has it where nothing is set" if waits is None else f"{waits:g} s"
+        told = "not set, and Patroni's default is 300 s" if waits is None else f"{waits:g} s"
         return f"{PATRONI}: primary_start_timeout is {told}; RED-3 allows {most:g} s for a crashed leader"
     return None
 
@@ -170,14 +170,14 @@ def _is_waited_for(machine: Machine) -> str | None:
     "redundancy",
     "consensus-starts",
     Severity.CRITICAL,
-    "etcd starts with the machine, and starts again whenever it ends",
+    "etcd starts with the machine and is restarted whenever it stops",
     over=consensus_machines,
     promises=("RED-2", "RED-3"),
     controls=FAILOVER,
     remedy="enable etcd.service in machines/files.py and keep Restart=always in its drop-in",
 )
 def consensus_starts(_: Graph, machine: Machine) -> str | None:
-    """A voter that does not come back after a reboot is a voter lost."""
+    """A consensus member that does not start after a reboot is lost."""
     if "etcd.service" not in machine.services:
         return f"{ENVIRONMENT}: SERVICES does not enable etcd.service"
     drop_in = f"{UNITS}/etcd.service.d/backbuild.conf"
@@ -190,14 +190,14 @@ def consensus_starts(_: Graph, machine: Machine) -> str | None:
     "redundancy",
     "gateways-follow-the-leader",
     Severity.CRITICAL,
-    "Every gateway knows every coordinator member and sends writes to whoever leads",
+    "Every gateway knows every coordinator member and sends writes to the leader",
     over=gateway_machines,
     promises=("RED-2", "RED-3"),
     controls=FAILOVER,
     remedy="render each coordinator member into both backends of machines/templates/gateway/etc/haproxy/haproxy.cfg",
 )
 def gateways_follow_leader(graph: Graph, machine: Machine) -> str | None:
-    """A gateway that knows one member only ends with it; one that asks nobody writes to a standby."""
+    """A gateway that knows one member only fails with it; without a check for the leader, writes go to a standby."""
     text = machine.file(HAPROXY)
     there = {member.address for group in coordinators(graph) for member in group.members}
     sections = {name: _section(text, f"backend {name}") for name in ("leader", "standbys")}
@@ -208,14 +208,14 @@ def gateways_follow_leader(graph: Graph, machine: Machine) -> str | None:
                 f"{HAPROXY}: backend {name} differs from the coordinator group in {', '.join(sorted(listed ^ there))}"
             )
     if "uri /primary" not in sections["leader"] or "expect status 200" not in sections["leader"]:
-        return f"{HAPROXY}: backend leader does not ask Patroni who leads (/primary)"
+        return f"{HAPROXY}: backend leader does not check for the leader with Patroni (/primary)"
     if "on-marked-down shutdown-sessions" not in text:
-        return f"{HAPROXY}: sessions to a leader that stepped down are not cut (on-marked-down shutdown-sessions)"
+        return f"{HAPROXY}: sessions to a former leader are not closed (on-marked-down shutdown-sessions)"
     missing = [name for name in ("haproxy.service", "backbuild-tunnel.service") if name not in machine.services]
     return f"{ENVIRONMENT}: SERVICES does not enable {missing[0]}" if missing else None
 
 
 def _section(text: str, head: str) -> str:
-    """The lines of one section of HAProxy's configuration."""
+    """Return the lines of a section of HAProxy's configuration."""
     found = re.search(rf"^{re.escape(head)}\n((?:[ \t].*\n|\n)*)", text, re.MULTILINE)
     return found[1] if found else ""

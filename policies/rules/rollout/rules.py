@@ -1,4 +1,4 @@
-"""Redundancy: change goes through the members one by one, each behind the health of the one before."""
+"""Redundancy: members change one at a time, each after the previous one is healthy."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from policies.views.machines import (
 from policies.views.shared import stack
 
 HEALTHY = "/usr/local/sbin/backbuild-healthy"
-LEAST_WAIT = 300  # seconds: the packages alone take that long
+LEAST_WAIT = 300  # seconds; installing packages takes that long
 EVENT_RULE = "aws:cloudwatch/eventRule:EventRule"
 EVENT_TARGET = "aws:cloudwatch/eventTarget:EventTarget"
-# Kind of event to the status that somebody must hear of, as Systems Manager spells them.
+# Kind of event to the status of a failure, as Systems Manager spells them.
 FAILURES = {
     "EC2 State Manager Association State Change": "Failed",
     "Maintenance Window Execution State-change Notification": "FAILED",
@@ -41,30 +41,30 @@ FAILURES = {
     "redundancy",
     "gate-waits-for-health",
     Severity.HIGH,
-    "Each machine has a health gate that waits until it is well",
+    "Each machine has a health gate that waits until it is healthy",
     over=machines,
     promises=("MNT-1", "RED-2"),
     controls=CHANGE,
     remedy="keep the association that runs backbuild-healthy on each new instance (components/citus.py)",
 )
 def gate_waits(graph: Graph, machine: Machine) -> str | None:
-    """Without waiting for the one before, a rollout takes all members of a group down within minutes."""
+    """Without waiting, a rollout replaces all members of a group within minutes."""
     gates = gates_of(graph, machine)
     if not gates:
         return "it has no health gate"
     gate = gates[0]
     if gate.text("name") != "AWS-RunShellScript" or gate.flag("applyOnlyAtCronInterval"):
-        return f"its gate {gate.name} does not run a command at once"
+        return f"its gate {gate.name} does not run a shell command immediately"
     found = re.fullmatch(rf"{HEALTHY} --wait (\d+)", gate.text("parameters.commands"))
     if found is None:
-        return f"its gate {gate.name} runs {gate.text('parameters.commands')!r} and not {HEALTHY} --wait SECONDS alone"
+        return f"its gate {gate.name} runs {gate.text('parameters.commands')!r}; {HEALTHY} --wait SECONDS is expected"
     waits = int(found[1])
     if waits < LEAST_WAIT:
-        return f"its gate {gate.name} waits {waits} s; a machine that boots takes {LEAST_WAIT} s and more"
+        return f"its gate {gate.name} waits {waits} s; a machine needs at least {LEAST_WAIT} s to boot"
     for limit in ("waitForSuccessTimeoutSeconds", "parameters.executionTimeout"):
         seconds = gate.number(limit) or 0
         if seconds < waits:
-            return f"its gate {gate.name} gives up after {seconds:g} s ({limit}); it looks for {waits} s"
+            return f"its gate {gate.name} times out after {seconds:g} s ({limit}), before its check of {waits} s ends"
     return None
 
 
@@ -72,14 +72,14 @@ def gate_waits(graph: Graph, machine: Machine) -> str | None:
     "redundancy",
     "gate-follows-the-volume",
     Severity.MEDIUM,
-    "A gate looks when the machine has its data volume",
+    "A health gate runs after the data volume is attached",
     over=machines,
     promises=("MNT-1",),
     controls=CHANGE,
     remedy="let the gate depend on the volume's attachment (components/citus.py)",
 )
 def gate_follows_volume(graph: Graph, machine: Machine) -> str | None:
-    """A gate that looks before would fail a rollout that is well, or pass one that is not."""
+    """An earlier check would fail a healthy rollout, or pass an unhealthy one."""
     if machine.role not in KEEPS_DATA:
         raise NotApplicable("it keeps no data")
     attachments = {one.urn for one in graph.referring(machine.instance, ATTACHMENT, "instanceId")}
@@ -93,14 +93,14 @@ def gate_follows_volume(graph: Graph, machine: Machine) -> str | None:
     "redundancy",
     "gates-chain-members",
     Severity.HIGH,
-    "Of a group, one member changes at a time",
+    "The members of a group change one at a time",
     over=groups,
     promises=("MNT-1", "RED-2"),
     controls=CHANGE,
-    remedy="let each member's instance depend on the gate of the one before it (NodeGroup in components/citus.py)",
+    remedy="let each member's instance depend on the gate of the previous one (NodeGroup in components/citus.py)",
 )
 def gates_chain_members(graph: Graph, group: Group) -> str | None:
-    """The engine changes side by side whatever does not depend on each other."""
+    """The engine changes resources in parallel unless they depend on each other."""
     gates = {member.name: {gate.urn for gate in gates_of(graph, member)} for member in group.members}
     waits = {
         member.name: {name for name, urns in gates.items() if urns & member.instance.needs} for member in group.members
@@ -122,17 +122,17 @@ def gates_chain_members(graph: Graph, group: Group) -> str | None:
     "redundancy",
     "gates-chain-groups",
     Severity.HIGH,
-    "Groups come up in order: consensus, then databases, then gateways",
+    "Groups change in order: consensus, then databases, then gateways",
     over=groups,
     promises=("MNT-1", "RED-3"),
     controls=CHANGE,
-    remedy="hand the gate of the group before to the next one (CitusCluster in components/citus.py)",
+    remedy="let the next group depend on the gate of the previous one (CitusCluster in components/citus.py)",
 )
 def gates_chain_groups(graph: Graph, group: Group) -> str | None:
-    """A change that replaces everything must not take consensus and the databases that ask it down together."""
+    """A change that replaces everything must not stop consensus and the databases that use it at the same time."""
     before = {**dict.fromkeys(DATABASE, CONSENSUS), GATEWAY: COORDINATOR}.get(group.role)
     if before is None:
-        raise NotApplicable("nothing comes before it")
+        raise NotApplicable("no group changes before it")
     needed = [one for one in groups(graph) if one.role == before]
     first = [member for member in group.members if not any(_follows(graph, member, other) for other in group.members)]
     for member in first:
@@ -150,35 +150,35 @@ def _follows(graph: Graph, member: Machine, other: Machine) -> bool:
     "redundancy",
     "failed-gates-alarm",
     Severity.MEDIUM,
-    "Somebody is told when a machine did not become healthy in time, or patching stopped at one",
+    "Operators are notified if a machine does not become healthy in time, or patching stops",
     over=stack,
     promises=("MNT-1", "RED-2"),
     controls=CHANGE,
     remedy="keep the EventBridge rules for failed associations and maintenance windows (components/alarms.py)",
 )
 def failed_gates_alarm(graph: Graph, _: Resource) -> str | None:
-    """The update, or the window's run, has stopped there; the next failure would be one too many."""
+    """The rollout has stopped with one member missing; the next failure would interrupt the service."""
     for kind, status in FAILURES.items():
         found = {one.name: _tells(graph, one, kind, status) for one in graph.of(EVENT_RULE)}
         if None not in found.values():
             reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(found.items()))
-            return f"no rule tells anybody of each {kind!r} that is {status} ({reasons or 'there is none'})"
+            return f"no rule notifies operators of each {kind!r} that is {status} ({reasons or 'there is no rule'})"
     return None
 
 
 def _tells(graph: Graph, rule: Resource, kind: str, status: str) -> str | None:
-    """Why a rule does not tell anybody of a failure."""
+    """Return why a rule does not notify operators of a failure."""
     if rule.text("state") not in {"ENABLED", ""}:
         return f"it is {rule.text('state')}"
     pattern = cast("dict[str, Any]", json.loads(rule.text("eventPattern") or "{}"))
     detail = cast("dict[str, Any]", pattern.pop("detail", None) or {})
     if pattern != {"source": ["aws.ssm"], "detail-type": [kind]}:
-        return "it is about other events"
+        return "it matches other events"
     if status not in detail.get("status", []) or detail.keys() != {"status"}:
-        return "its pattern does not match every one that failed"
+        return "its pattern does not match every failure"
     targets = graph.referring(rule, EVENT_TARGET, "rule")
     if not any(graph.targets(target, "arn", "aws:sns/topic:Topic") for target in targets):
-        return "it has no target that tells anybody"
+        return "it has no topic as its target"
     return None
 
 
@@ -186,14 +186,14 @@ def _tells(graph: Graph, rule: Resource, kind: str, status: str) -> str | None:
     "redundancy",
     "termination-is-refused",
     Severity.MEDIUM,
-    "Nobody terminates a machine by a slip, and broken hardware is left by itself",
+    "Machines refuse termination, and leave broken hardware automatically",
     over=machines,
     promises=("RED-2",),
     controls=REDUNDANCY,
     remedy="set disable_api_termination and maintenance_options.auto_recovery of the instance (components/citus.py)",
 )
 def termination_refused(_: Graph, machine: Machine) -> str | None:
-    """A second member lost while one is away is a group lost."""
+    """If a second member is lost while one is missing, the group is lost."""
     if not machine.instance.flag("disableApiTermination"):
         return "disableApiTermination is not true"
     if machine.instance.text("maintenanceOptions.autoRecovery") == "disabled":
@@ -205,14 +205,14 @@ def termination_refused(_: Graph, machine: Machine) -> str | None:
     "redundancy",
     "disruption-is-announced",
     Severity.MEDIUM,
-    "Disruptive maintenance is announced as long ahead as promised",
+    "Disruptive maintenance is announced as far ahead as promised",
     over=status_workers,
     promises=("MNT-2",),
     controls=DISCLOSURE,
-    remedy="set maintenance.noticeHours to at least MNT-2's figure (promises.toml)",
+    remedy="set maintenance.noticeHours to at least the figure of MNT-2 (promises.toml)",
 )
 def disruption_announced(_: Graph, worker: Worker) -> str | None:
-    """The status page refuses to announce later than this."""
+    """The status page refuses announcements with shorter notice."""
     notice = worker.document("NOTICE_HOURS")
     least = number("MNT-2", "notice_hours")
     if not isinstance(notice, int | float) or notice < least:

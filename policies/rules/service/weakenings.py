@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policies.graph import Graph, Resource
-from policies.mutation.bindings import bind, in_folder, rebind, rebound, redocument, unbind
+from policies.mutation.bindings import bind, in_folder, rebind, rebound, redocument, silenced, unbind
 from policies.mutation.operators import assigned, drop, each, named, put, relink, revised
 from policies.mutation.weakening import Weakenings
 from policies.rules.service.rules import HEALTH_CHECK
@@ -67,6 +67,11 @@ WEAKENINGS: Weakenings = {
         "the page cannot sign webhooks": unbind("WEBHOOK_KEY", "status"),
         "the page has no operators": unbind("OPERATORS", "status"),
         "the page's sender address is not allowed": rebind("SENDER", "status", text="x@example.com"),
+    },
+    "status-alarms-reach-two-channels": {
+        **silenced("status"),
+        "the page has no list of e-mail addresses": unbind("ALARM_EMAILS", "status"),
+        "the page cannot send e-mail": unbind("EMAIL", "status"),
     },
     "uptime-is-counted-as-promised": {
         "the uptime target is lower": redocument("SLA", "status", target=99000),

@@ -1,4 +1,4 @@
-"""Retention: backups are verified, watched, aged out, and now and then restored."""
+"""Retention: backups are verified, watched, deleted in time, and restored as a test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import Severity, define
 from policies.views.calendars import window_gap_days
-from policies.views.edge import CRON, SCRIPT, Worker, backup_workers, databases_of, in_folder
+from policies.views.edge import CRON, SCRIPT, Worker, alarms_unheard, backup_workers, databases_of, in_folder
 from policies.views.lifecycles import S3_LOCK
 from policies.views.machines import database_groups
 from policies.views.shared import stack
@@ -18,117 +18,92 @@ TASK = "aws:ssm/maintenanceWindowTask:MaintenanceWindowTask"
 
 
 def verifiers(graph: Graph) -> list[Worker]:
-    """Worker that verifies."""
+    """Worker that verifies backups."""
     return in_folder(graph, "backups/verify")
 
 
 def watchers(graph: Graph) -> list[Worker]:
-    """Worker that watches."""
+    """Worker that watches backups."""
     return in_folder(graph, "backups/watch")
 
 
 def agers(graph: Graph) -> list[Worker]:
-    """Worker that ages out."""
+    """Worker that deletes expired backups."""
     return in_folder(graph, "backups/age-out")
 
 
-def _runs(worker: Worker, most_seconds: float) -> str | None:
-    """What is wrong with a Worker that must run so often, and remember what it found."""
-    gap = worker.gap_seconds
-    if gap is None:
-        return "it never runs by itself"
-    if gap > most_seconds:
-        return f"it runs every {gap:g} s at the longest; {most_seconds:g} s at most are expected"
-    return None
-
-
-def _overlooks(worker: Worker, found: list[Copy]) -> str | None:
-    return next((wrong for copy in found if (wrong := overlooks(worker, copy))), None)
-
-
-def _remembers(graph: Graph, worker: Worker) -> str | None:
-    return None if databases_of(graph, worker) else "it has no database to remember what it found"
+def _handles(graph: Graph, worker: Worker, most_seconds: float, handled: list[Copy]) -> str | None:
+    """Return what is wrong with a Worker that must run on a schedule, store its results and read these copies."""
+    if wrong := worker.late(most_seconds):
+        return wrong
+    if not databases_of(graph, worker):
+        return "it has no database for its results"
+    return next((wrong for copy in handled if (wrong := overlooks(worker, copy))), None)
 
 
 @define(
     "retention",
     "verification-is-scheduled",
     Severity.CRITICAL,
-    "Every copy is verified by a Worker that runs by itself and remembers what it found",
+    "A Cloudflare Worker verifies every copy on a schedule and stores the results",
     over=verifiers,
     promises=("BAK-2",),
     controls=TESTING,
     remedy="restore the cron trigger and bindings of backups/verify (components/backup_workers.py)",
 )
 def verification_scheduled(graph: Graph, worker: Worker) -> str | None:
-    """A backup that was never read again is a hope."""
-    wrong = _runs(worker, number("BAK-2", "verify_minutes") * 60) or _remembers(graph, worker)
-    if wrong:
-        return wrong
-    return _overlooks(worker, copies(graph))
+    """A backup that was never read again may be unreadable."""
+    return _handles(graph, worker, number("BAK-2", "verify_minutes") * 60, copies(graph))
 
 
 @define(
     "retention",
     "watchdog-within-the-recovery-point",
     Severity.CRITICAL,
-    "A gap in the backups is noticed well within the recovery point",
+    "Gaps in the backups are detected well within the recovery point objective",
     over=watchers,
     promises=("REC-4", "BAK-1", "BAK-4"),
     controls=MONITORING,
     remedy="restore the cron trigger and bindings of backups/watch (components/backup_workers.py)",
 )
 def watchdog(graph: Graph, worker: Worker) -> str | None:
-    """What is noticed later than the recovery point allows is noticed too late."""
-    wrong = _runs(worker, number("REC-4", "watch_seconds")) or _remembers(graph, worker)
-    if wrong:
-        return wrong
-    return _overlooks(worker, primaries(graph))
+    """A gap that is detected later than that cannot be closed in time."""
+    return _handles(graph, worker, number("REC-4", "watch_seconds"), primaries(graph))
 
 
 @define(
     "retention",
     "backup-alarms-reach-two-channels",
     Severity.HIGH,
-    "What is wrong with backups reaches people by mail and by webhook",
+    "Problems with backups reach operators by e-mail and by webhook",
     over=watchers,
     promises=("REC-4", "BAK-1", "BAK-2"),
     controls=MONITORING,
     remedy="name at least one address in alarms.emails and one in alarms.webhooks",
 )
 def backup_alarms(_: Graph, worker: Worker) -> str | None:
-    """The watchdog does not pass through AWS, which may be what is down."""
-    needed = {"EMAIL": "send_email", "ALARM_EMAILS": "json", "ALARM_WEBHOOKS": "secret_text"}
-    for name, type in needed.items():
-        if name not in worker.bindings or worker.bindings[name].text("type") != type:
-            return f"it has no binding {name} ({type})"
-    if not any("@" in address for address in worker.names("ALARM_EMAILS") or ()):
-        return "ALARM_EMAILS names nobody"
-    hooks = worker.bindings["ALARM_WEBHOOKS"]
-    if hooks.known("text") and "https://" not in hooks.text("text"):
-        return "ALARM_WEBHOOKS names nobody"
-    senders = worker.bindings["EMAIL"].words("allowedSenderAddresses")
-    return None if worker.text("SENDER") in senders else f"it may not send as {worker.text('SENDER') or 'nobody'}"
+    """The watchdog does not depend on AWS, which may be down."""
+    return alarms_unheard(worker)
 
 
 @define(
     "retention",
     "workers-share-one-rotation",
     Severity.HIGH,
-    "Every Worker that looks after backups follows the same rotation and knows the off-site lock",
+    "All Cloudflare Workers that handle backups use the same rotation and know the off-site lock",
     over=backup_workers,
     promises=("BAK-6",),
     controls=RETENTION,
     remedy="bind ROTATION and LOCK_MODE from the topology (components/backup_workers.py)",
 )
 def one_rotation(graph: Graph, worker: Worker) -> str | None:
-    """What one Worker keeps, another must not age out."""
+    """One Worker must not delete what another keeps."""
     bound = worker.document("ROTATION")
     if bound is None:
         return "it has no binding ROTATION"
     for other in backup_workers(graph):
         if other.document("ROTATION") != bound:
-            return f"its ROTATION is not that of {other.label}"
+            return f"its ROTATION differs from that of {other.label}"
     if "LOCK_MODE" in worker.bindings:
         modes = {lock.text("rule.defaultRetention.mode") for lock in graph.of(S3_LOCK)}
         if worker.text("LOCK_MODE") not in modes:
@@ -140,32 +115,29 @@ def one_rotation(graph: Graph, worker: Worker) -> str | None:
     "retention",
     "age-out-is-scheduled",
     Severity.HIGH,
-    "What has aged out is deleted within a day, in every copy",
+    "Expired backups are deleted within a day, in every copy",
     over=agers,
     promises=("BAK-6",),
     controls=RETENTION,
     remedy="restore the cron trigger and bindings of backups/age-out (components/backup_workers.py)",
 )
 def age_out_scheduled(graph: Graph, worker: Worker) -> str | None:
-    """The documented schedule is this one."""
-    wrong = _runs(worker, number("BAK-6", "age_out_hours") * 3600) or _remembers(graph, worker)
-    if wrong:
-        return wrong
-    return _overlooks(worker, copies(graph))
+    """The documentation promises this schedule."""
+    return _handles(graph, worker, number("BAK-6", "age_out_hours") * 3600, copies(graph))
 
 
 @define(
     "retention",
     "every-group-is-looked-after",
     Severity.HIGH,
-    "Workers and API know every group that is backed up",
+    "The Cloudflare Workers and the API know every group that is backed up",
     over=stack,
     promises=("BAK-1", "BAK-4"),
     controls=MONITORING,
     remedy="bind STANZAS and GROUPS from topology.database_groups",
 )
 def every_group(graph: Graph, _: Resource) -> str | None:
-    """A group that nobody was told of can stop being backed up without anybody noticing."""
+    """Backups of an unknown group can stop unnoticed."""
     groups = {group.name for group in database_groups(graph)}
     told = 0
     for folder in ("api", "backups/watch", "backups/verify", "backups/age-out", "backups/replicate"):
@@ -176,22 +148,22 @@ def every_group(graph: Graph, _: Resource) -> str | None:
                     continue
                 told += 1
                 if missing := sorted(groups - known):
-                    return f"{worker.label} is not told of {', '.join(missing)} ({binding})"
-    return None if told else "no Worker is told which groups are backed up"
+                    return f"{worker.label} does not know {', '.join(missing)} ({binding})"
+    return None if told else "no Worker knows which groups are backed up"
 
 
 @define(
     "retention",
     "restore-drill-is-scheduled",
     Severity.HIGH,
-    "A restore is tried by itself, as often as promised",
+    "A restore is tried automatically, as often as promised",
     over=stack,
     promises=("REC-5", "BAK-2"),
     controls=TESTING,
     remedy="declare a Worker below drills/ with a cron trigger, or a maintenance task that runs backbuild-drill",
 )
 def restore_drill(graph: Graph, _: Resource) -> str | None:
-    """Only a restore proves a backup."""
+    """Only a restore proves that a backup can be restored."""
     most = number("REC-5", "drill_days") * 86_400
     scripts = {script.text("name") for script in graph.of(SCRIPT)}
     for trigger in graph.of(CRON):
@@ -207,4 +179,4 @@ def restore_drill(graph: Graph, _: Resource) -> str | None:
         drills = any(line.split()[:1] and line.split()[0].endswith("/backbuild-drill") for line in commands)
         if drills and gap is not None and gap <= number("REC-5", "drill_days"):
             return None
-    return "nothing in this stack restores a backup by itself"
+    return "no Worker or maintenance task of this stack restores backups on a schedule"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policies.graph import Graph, Value
-from policies.mutation.bindings import BACKUPS, change_bindings, rebind, redocument, unbind
+from policies.mutation.bindings import BACKUPS, rebind, redocument, silenced, unbind
 from policies.mutation.operators import Mutant, Operator, declared, drop, named, put
 from policies.mutation.weakening import Preparation, Weakenings
 from policies.rules.watching.rules import TASK
@@ -73,16 +73,7 @@ WEAKENINGS: Weakenings = {
         "the watchdog does not read the primary": unbind("PRIMARY", WATCH),
         "the watchdog reads another jurisdiction": rebind("PRIMARY", WATCH, jurisdiction="us"),
     },
-    "backup-alarms-reach-two-channels": {
-        "the watchdog has no e-mail address": rebind("ALARM_EMAILS", WATCH, json="[]"),
-        "the watchdog has no webhook": unbind("ALARM_WEBHOOKS", WATCH),
-        "the watchdog's e-mail address is empty": rebind("ALARM_EMAILS", WATCH, json='[""]'),
-        "the watchdog has no plain texts": change_bindings(
-            lambda bindings: [one for one in bindings if one["type"] != "plain_text"], WATCH
-        ),
-        "the watchdog's sender address is not allowed": rebind("SENDER", WATCH, text="x@example.com"),
-        "the watchdog's list of webhooks is empty": rebind("ALARM_WEBHOOKS", WATCH, text="[]"),
-    },
+    "backup-alarms-reach-two-channels": silenced(WATCH),
     "workers-share-one-rotation": {
         "one Worker has another rotation": redocument("ROTATION", *BACKUPS, pointInTimeDays=9),
         "one Worker has no rotation": unbind("ROTATION", *BACKUPS),

@@ -1,1 +1,1 @@
-"""Ways of weakening a compliant stack, made from its resources, to see which rules notice."""
+"""Mutation of a compliant stack: operators, weakenings, and the trial that every rule notices its own."""

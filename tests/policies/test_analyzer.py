@@ -79,7 +79,7 @@ def test_refuses_a_configuration_out_of_schema() -> None:
         _configure(stub, "keys-outlive-mistakes", "pass")
     error: Any = caught.value
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert error.details() == "retention: keys-outlive-mistakes.undetermined: 'pass'; one of fail, note is expected"
+    assert error.details() == "retention: keys-outlive-mistakes.undetermined: 'pass'; 'fail' or 'note' is expected"
 
 
 def _configure(stub: Any, rule: str, undetermined: str) -> None:

@@ -73,7 +73,7 @@ def excused(rule: str, expires: str) -> str:
 
 UNUSABLE = [
     ("exemptions.toml", excused("failsafe-mode", "2020-01-01"), "exemptions.toml:7: expires: 2020-01-01 has passed"),
-    ("exemptions.toml", excused("no-such-rule", "2026-12-31"), "exemptions.toml:3: rule: 'no-such-rule' is no rule"),
+    ("exemptions.toml", excused("no-such-rule", "2026-12-31"), "exemptions.toml:3: rule: 'no-such-rule' is not a rule"),
     ("exemptions.toml", "[[exemption]]\nrule = ", "exemptions.toml:2: "),
     ("redundancy/staging.json", '{"no-such-rule": "mandatory"}', "redundancy/staging.json: no-such-rule: no such rule"),
     ("redundancy/staging.json", '{"failsafe-mode": "maybe"}', "staging.json: failsafe-mode.enforcementLevel: 'maybe'"),
@@ -118,7 +118,7 @@ def test_an_exemption_that_excuses_nothing_stops(project: Project) -> None:
     (project.folder / "policies" / "exemptions.toml").write_text(text)
     printed = project.json("preview", "--stack", "staging", code=1)
     assert rules(printed, mandatory=True) == {"exemptions"}
-    assert "policies/exemptions.toml:2: three-copies: excuses nothing any more" in printed["errors"][0]["message"]
+    assert "policies/exemptions.toml:2: three-copies: excuses nothing" in printed["errors"][0]["message"]
 
 
 def test_levels_are_the_stack_s_own(project: Project) -> None:

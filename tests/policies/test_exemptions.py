@@ -63,7 +63,7 @@ REASON = "the volume is replaced next week"
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ('"some-rule"', '"no-rule"', r":3: rule: 'no-rule' is no rule"),
+        ('"some-rule"', '"no-rule"', r":3: rule: 'no-rule' is not a rule"),
         ('"some-rule"', "3", r":3: rule: 3; a text is expected"),
         ('rule = "some-rule"\n', "", r":2: rule: is missing; add it"),
         ("2026-12-01", "2026-11-25", r":7: expires: 2026-11-25 has passed"),
@@ -73,7 +73,7 @@ REASON = "the volume is replaced next week"
         ("expires = 2026-12-01\n", "", r":2: expires: is missing; add it"),
         ('owner = "somebody@example.com"\n', "", r":2: owner: is missing; add it"),
         ("reason", "raeson", r":6: raeson: no such key"),
-        (f"{PREFIX}{VOLUME}::one", "*", r":4: resource: '\*' is no URN"),
+        (f"{PREFIX}{VOLUME}::one", "*", r":4: resource: '\*' is not a URN"),
         (f"{PREFIX}{VOLUME}::one", f"{PREFIX}{VOLUME}::*", r":4: resource: .* too broad: name the resource"),
         *(
             (f"{PREFIX}{VOLUME}::one", f"{PREFIX}{VOLUME}::{name}", r":4: resource: .* too broad: name the resource")
@@ -85,7 +85,7 @@ REASON = "the volume is replaced next week"
         (f"{PREFIX}{VOLUME}::one", f"{PREFIX}aws:*::one", r":4: resource: .* too broad: name the type"),
         (f"{PREFIX}{VOLUME}::one", f"urn:pulumi:*::backbuild::{VOLUME}::one", r":4: resource: .* name the stack"),
         ("[[exemption]]", "[exemption]", r":2: write \[\[exemption\]\]"),
-        ("[[exemption]]", "[[exemtion]]", r":2: exemtion: only \[\[exemption\]\] may stand here"),
+        ("[[exemption]]", "[[exemtion]]", r":2: exemtion: no such key; only \[\[exemption\]\] is allowed here"),
         ("reason =", "reason", r":6: "),
     ],
 )
@@ -106,12 +106,12 @@ def test_what_cannot_be_used_is_refused_with_its_line(before: str, after: str, m
         ("\u2800\u2800\u2800", "holds U\\+2800"),
         ("a good reason \u202e for it", "holds U\\+202E"),
         ("a good reason\nfor it", "holds U\\+000A"),
-        (".", "'\\.' says too little; say why in 3 words or more"),
-        ("- - - - -", "'- - - - -' says too little"),
-        ("1 2 3 4", "'1 2 3 4' says too little"),
-        ("x y z", "'x y z' says too little"),
-        ("\u0301\u0301 \u0301\u0301 \u0301\u0301", "says too little"),
-        ("for now", "'for now' says too little"),
+        (".", "'\\.' is too short; give the reason in 3 words or more"),
+        ("- - - - -", "'- - - - -' is too short"),
+        ("1 2 3 4", "'1 2 3 4' is too short"),
+        ("x y z", "'x y z' is too short"),
+        ("\u0301\u0301 \u0301\u0301 \u0301\u0301", "is too short"),
+        ("for now", "'for now' is too short"),
     ],
 )
 def test_a_reason_has_words_that_show(reason: str, message: str) -> None:
@@ -134,7 +134,7 @@ def test_a_reason_may_be_in_any_script(reason: str) -> None:
 )
 def test_an_owner_can_be_reached(owner: str) -> None:
     with pytest.raises(
-        InputError, match=r"^exemptions\.toml:5: owner: .* reaches nobody; name an e-mail address, or a team"
+        InputError, match=r"^exemptions\.toml:5: owner: .* is not a contact; name an e-mail address, or a team"
     ):
         read(GOOD.replace("somebody@example.com", owner))
 
@@ -223,7 +223,7 @@ def test_a_pattern_excuses_what_it_fits() -> None:
 def test_a_pattern_that_fits_most_of_a_kind_is_too_broad() -> None:
     found = judged(GOOD.replace("::one", "::worker-1-*"), "worker-1-a", "worker-1-b", "worker-2-a")
     assert found.problems == [
-        f"exemptions.toml:2: some-rule: too broad: fits 2 of the 3 resources of type {VOLUME}; name them one by one"
+        f"exemptions.toml:2: some-rule: too broad: matches 2 of the 3 resources of type {VOLUME}; name them one by one"
     ]
     assert found.stops
 
@@ -235,7 +235,7 @@ def test_only_the_star_is_special() -> None:
 
 def test_one_that_excuses_nothing_is_a_failure() -> None:
     found = judged(GOOD, "one", wrong=None)
-    assert found.problems == ["exemptions.toml:2: some-rule: excuses nothing any more; remove it"]
+    assert found.problems == ["exemptions.toml:2: some-rule: excuses nothing; remove it"]
     assert found.stops
     assert judged(GOOD, "two", wrong=None).stops
 
@@ -256,7 +256,7 @@ def test_one_that_fits_several_types_is_too_broad() -> None:
     with pytest.raises(InputError, match="too broad"):
         read(text)
     wide = read(GOOD)[0].model_copy(update={"resource": f"{PREFIX}*::one"})
-    assert "too broad: fits resources of 2 types" in exemptions.problems([wide], whole, [wide])[0]
+    assert "too broad: matches resources of 2 types" in exemptions.problems([wide], whole, [wide])[0]
 
 
 def test_what_is_undetermined_can_be_excused_too() -> None:

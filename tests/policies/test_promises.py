@@ -179,6 +179,7 @@ def test_the_documents_say_which_promises_are_not_yet_proven() -> None:
     readme = (ROOT / "README.md").read_text()
     counted = f"{len(unproven)} of {len(ALL)} are"
     assert f"{counted} [not yet proven]" in readme
+    assert f"{len(ALL) - len(unproven)} promises are proven" in readme
     assert f"{counted}\nnot yet proven: {', '.join(promise.id for promise in unproven)}." in readme
     document = (ROOT / "docs" / "policies.md").read_text()
     assert f"that is so of {len(unproven)} of the {len(ALL)}:" in document

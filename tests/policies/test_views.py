@@ -163,10 +163,10 @@ TIMER = "/etc/systemd/system/x.timer"
     ("timer", "wrong"),
     [
         ("OnCalendar=*-*-* *:30:00 UTC", None),
-        ("OnCalendar=*-*-* *:30:00 UTC\nAccuracySec=1month", "RandomizedDelaySec or AccuracySec is not understood"),
-        ("OnCalendar=*-*-* *:30:00 UTC\nRandomizedDelaySec=2h", "leaves 1 h and 1.98333 h of delay"),
+        ("OnCalendar=*-*-* *:30:00 UTC\nAccuracySec=1month", "RandomizedDelaySec or AccuracySec cannot be read"),
+        ("OnCalendar=*-*-* *:30:00 UTC\nRandomizedDelaySec=2h", "1 h and 1.98333 h of delay between runs"),
         ("OnCalendar=*-*-* *:30:00 UTC\nOnCalendar=", "sets no OnCalendar"),
-        ("OnCalendar=daily", "leaves 24 h; 1 h at most"),
+        ("OnCalendar=daily", "up to 24 h between runs; 1 h at most"),
         ("[Install]\nOnCalendar=*-*-* *:30:00 UTC", "sets no OnCalendar"),
     ],
 )
@@ -176,7 +176,7 @@ def test_a_timer_is_late(timer: str, wrong: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "drop_in", "overruled"),
+    ("unit", "drop_in", "overridden"),
     [
         ("x@y.service", "x@y.service.d", True),
         ("x@y.service", "x@.service.d", True),
@@ -187,10 +187,10 @@ def test_a_timer_is_late(timer: str, wrong: str | None) -> None:
         ("x@y.service", "timer.d", False),
     ],
 )
-def test_drop_ins_overrule(unit: str, drop_in: str, overruled: bool) -> None:
+def test_drop_ins_override(unit: str, drop_in: str, overridden: bool) -> None:
     folder = "/etc/systemd/system"
     files = {f"{folder}/{unit}": "[Timer]\n", f"{folder}/{drop_in}/a.conf": ""}
-    assert (Unit(machine(**files), unit).overruled() is not None) == overruled
+    assert (Unit(machine(**files), unit).overridden() is not None) == overridden
 
 
 def test_options_of_the_backup_tool_have_an_order() -> None:

@@ -205,7 +205,7 @@ def test_the_request_s_own_judgement_fails_while_an_exemption_excuses_nothing(
     command = [sys.executable, "-m", "policies", "judge", "--file", str(tmp_path / "state.json")]
     done = subprocess.run(command, cwd=base.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "keys-outlive-mistakes: excuses nothing any more; remove it" in done.stdout
+    assert "keys-outlive-mistakes: excuses nothing; remove it" in done.stdout
     own = step("pull-request.yml", "judge", "Judge, and write the evidence")
     assert "stale" not in own["run"]
 
@@ -234,5 +234,5 @@ def test_the_base_is_brought_up_the_change_planned_and_judged(tmp_path: Path) ->
     assert done.returncode == 2, done.stderr  # make's own code for a command that failed
     summary = (tmp_path / "summary.md").read_text()
     assert summary.startswith("### Plan")
-    assert "three-copies: excuses nothing any more; remove it" in summary
+    assert "three-copies: excuses nothing; remove it" in summary
     assert (request / "evidence" / "prod" / "results.sarif").exists()

@@ -1,1 +1,1 @@
-"""Retention: copies are encrypted and open to nobody, and whoever writes them cannot take them away."""
+"""Retention: copies are encrypted and private, and credentials that write them cannot remove them."""

@@ -1,1 +1,1 @@
-"""Redundancy: what goes wrong is noticed, and reaches people through two channels."""
+"""Redundancy: failures raise alarms, which reach operators through two channels."""

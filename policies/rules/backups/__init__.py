@@ -1,1 +1,1 @@
-"""Retention: what each database machine makes of backups, as its own files say."""
+"""Retention: backups as each database machine's files configure them."""

@@ -1,1 +1,1 @@
-"""Retention: copies apart from the database and from each other, replicated, and open to nobody."""
+"""Retention: copies are far from the database and from each other, and replicated."""

@@ -1,1 +1,1 @@
-"""Redundancy: members over zones, and what is left without a node or a whole zone, computed from what stands where."""
+"""Redundancy: members in zones, and which groups work without one machine or one zone."""

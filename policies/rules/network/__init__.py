@@ -1,1 +1,1 @@
-"""Redundancy: ways in and out that no single zone can close."""
+"""Redundancy: the network keeps working without any one zone."""

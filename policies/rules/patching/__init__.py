@@ -1,1 +1,1 @@
-"""Redundancy: packages are installed in the window, on one machine at a time, each behind its own health."""
+"""Redundancy: packages are installed in the window, on one machine at a time, after a health check."""

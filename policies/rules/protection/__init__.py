@@ -1,1 +1,1 @@
-"""Redundancy: what holds data cannot be deleted by a slip, and lies on disks that fit its machine."""
+"""Redundancy: data is protected from deletion, and is on disks that belong to its machine."""

@@ -1,1 +1,1 @@
-"""Redundancy: how commits are replicated and who takes over, as the machines' own files say."""
+"""Redundancy: replication and failover as the machines' files configure them."""

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
 from policies.mutation.bindings import redocumented
 from policies.mutation.files import edit
-from policies.mutation.operators import ABSENT, Change, Operator, chain, drop, named, put, put_everywhere
+from policies.mutation.operators import (
+    ABSENT,
+    Change,
+    Operator,
+    Where,
+    anything,
+    chain,
+    drop,
+    named,
+    put,
+    put_everywhere,
+)
 from policies.mutation.weakening import Weakenings
 from policies.rules.retention.rules import VERSIONING
 from policies.views.edge import VERSION
@@ -15,6 +29,12 @@ from policies.views.lifecycles import DAY, R2_LIFECYCLE, R2_LOCK, S3_LIFECYCLE, 
 from policies.views.machines import PGBACKREST
 from policies.views.vault import S3
 
+# Type to the path of a rule's age, and how many of its units are a day.
+AGES = {
+    R2_LIFECYCLE: ("deleteObjectsTransition.condition.maxAge", DAY),
+    R2_LOCK: ("condition.maxAgeSeconds", DAY),
+    S3_LIFECYCLE: ("expiration.days", 1),
+}
 Days = Callable[[float], float]
 ALL_CLASSES = ("hourly", "daily", "monthly", "yearly")
 REPLICA = named("replica")
@@ -32,43 +52,29 @@ def about(*prefixes: str) -> Callable[[dict[str, Any]], bool]:
     return chosen
 
 
-def r2_age(days: Days, *prefixes: str) -> Change:
-    """Change the age at which an R2 lifecycle rule deletes."""
+def aged(type: str, days: Days, *prefixes: str) -> Change:
+    """Return the change of a rule's age in days, if the rule is about one of these prefixes."""
+    *outer, last = AGES[type][0].split(".")
+    unit = AGES[type][1]
 
     def change(rule: dict[str, Any]) -> dict[str, Any]:
-        old = rule["deleteObjectsTransition"]["condition"]["maxAge"]
-        condition = {"type": "Age", "maxAge": int(days(old / DAY) * DAY)}
-        return {**rule, "deleteObjectsTransition": {"condition": condition}} if about(*prefixes)(rule) else rule
-
-    return change
-
-
-def s3_age(days: Days, *prefixes: str) -> Change:
-    """Change the age at which an S3 lifecycle rule deletes."""
-
-    def change(rule: dict[str, Any]) -> dict[str, Any]:
-        expiration = {"days": int(days(rule["expiration"]["days"]))}
-        return {**rule, "expiration": expiration} if about(*prefixes)(rule) else rule
+        changed = copy.deepcopy(rule)
+        part = functools.reduce(operator.getitem, outer, changed)
+        part[last] = int(days(part[last] / unit) * unit)
+        return changed if about(*prefixes)(rule) else rule
 
     return change
 
 
 def age(days: Days, *prefixes: str) -> Operator:
     """Change the age at which lifecycle rules delete, in all copies in one mutant."""
-    return put_everywhere(
-        {R2_LIFECYCLE: ("rules[*]", r2_age(days, *prefixes)), S3_LIFECYCLE: ("rules[*]", s3_age(days, *prefixes))}
-    )
+    types = (R2_LIFECYCLE, S3_LIFECYCLE)
+    return put_everywhere({type: ("rules[*]", aged(type, days, *prefixes)) for type in types})
 
 
-def lock_age(days: Days, *prefixes: str) -> Operator:
-    """Change how long lock rules last."""
-
-    def change(rule: dict[str, Any]) -> dict[str, Any]:
-        old = rule["condition"]["maxAgeSeconds"] / DAY
-        condition = {"type": "Age", "maxAgeSeconds": int(days(old) * DAY)}
-        return {**rule, "condition": condition} if about(*prefixes)(rule) else rule
-
-    return put(R2_LOCK, "rules[*]", change)
+def one_age(type: str, days: Days, *prefixes: str, where: Where = anything) -> Operator:
+    """Change the age of one bucket's rules."""
+    return put(type, "rules[*]", aged(type, days, *prefixes), where)
 
 
 def without(*prefixes: str) -> Change:
@@ -168,7 +174,7 @@ WEAKENINGS: Weakenings = {
         "hourly backups are kept for three days": rotation(keepDays={"hourly": 3}),
     },
     "locks-end-before-expiry": {
-        "a lock ends after the deletion": lock_age(lambda days: days + 90, "daily/", "monthly/"),
+        "a lock ends after the deletion": one_age(R2_LOCK, lambda days: days + 90, "daily/", "monthly/"),
         "a lock never ends": put(R2_LOCK, "rules[*].condition", {"type": "Indefinite"}),
         "a lock on one group's daily backups never ends": put(
             R2_LOCK,
@@ -177,7 +183,7 @@ WEAKENINGS: Weakenings = {
         ),
     },
     "locked-as-long-as-kept": {
-        "locks end a day early": lock_age(lambda days: days - 1, *ALL_CLASSES),
+        "locks end a day early": one_age(R2_LOCK, lambda days: days - 1, *ALL_CLASSES),
         "locks are disabled": put(R2_LOCK, "rules[*].enabled", False),
         "a bucket has no locks": drop(R2_LOCK),
         "a group's WAL is not locked": put(R2_LOCK, "rules", without("hourly/archive/worker-1/")),
@@ -188,12 +194,10 @@ WEAKENINGS: Weakenings = {
         "the locks are for another jurisdiction's bucket": put(R2_LOCK, "jurisdiction", "fedramp"),
     },
     "copies-keep-the-same": {
-        "the replica deletes hourly backups a day early": put(
-            R2_LIFECYCLE, "rules[*]", r2_age(lambda days: days - 1, "hourly/backup/"), REPLICA
+        "the replica deletes hourly backups a day early": one_age(
+            R2_LIFECYCLE, lambda days: days - 1, "hourly/backup/", where=REPLICA
         ),
-        "the off-site copy deletes daily backups a month early": put(
-            S3_LIFECYCLE, "rules[*]", s3_age(lambda days: days - 30, "daily/")
-        ),
+        "the off-site copy deletes daily backups early": one_age(S3_LIFECYCLE, lambda days: days - 30, "daily/"),
         "the replica has fewer locks": put(R2_LOCK, "rules", without("yearly/"), REPLICA),
         "the replica deletes a year's daily backups early": put(
             R2_LIFECYCLE, "rules", r2_days("daily/coordinator/2027", 1), REPLICA

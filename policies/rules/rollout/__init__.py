@@ -1,1 +1,1 @@
-"""Redundancy: change goes through the members one by one, each behind the health of the one before."""
+"""Redundancy: members change one at a time, each after the previous one is healthy."""

@@ -1,1 +1,1 @@
-"""Redundancy: the API at the edge, and the status page that must not fall with what it reports on."""
+"""Redundancy: the API at the edge, and the status page, which must not fail with the platform."""

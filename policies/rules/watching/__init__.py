@@ -1,1 +1,1 @@
-"""Retention: backups are verified, watched, aged out, and now and then restored."""
+"""Retention: backups are verified, watched, deleted in time, and restored as a test."""

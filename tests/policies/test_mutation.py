@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
 from policies.mutation.trial import EXCUSED, WEAKENINGS, attempt, baseline, firing, idle_rules, sample
 from policies.mutation.weakening import Weakening
-from policies.packs import all_rules
+from policies.packs import TOPICS, all_rules
 from policies.sources import Judged
 
 SAMPLE = sample(48, seed=20261126)
@@ -16,6 +18,13 @@ def test_there_are_many_ways_and_each_rule_notices_one() -> None:
     assert len(WEAKENINGS) >= 400
     assert len({(one.name, one.expected_rule) for one in WEAKENINGS}) == len(WEAKENINGS)
     assert {one.expected_rule for one in WEAKENINGS} == {rule.id for rule in all_rules()}
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_weakenings_are_beside_the_rules_that_they_expect(topic: str) -> None:
+    weakenings = importlib.import_module(f"policies.rules.{topic}.weakenings").WEAKENINGS
+    own = {rule.id for rule in all_rules() if rule.judge.__module__ == f"policies.rules.{topic}.rules"}
+    assert weakenings.keys() == own
 
 
 def test_what_is_not_there_yet_is_what_is_excused() -> None:

@@ -1,4 +1,4 @@
-"""What each command does between the command line and the rules."""
+"""The commands: from parsed options to output."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def report(options: argparse.Namespace) -> int:
     folder: Path = options.out
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if options.file is None:  # a plan holds no secret; whoever gave a file has it, with what it may hold
+        if options.file is None:  # a plan contains no secrets; a given file may contain some
             (folder / STATE).write_bytes(evidence.judged.content)
         for name, render in FILES.items():
             (folder / name).write_text(render(evidence), encoding="utf-8")

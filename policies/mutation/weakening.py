@@ -1,4 +1,4 @@
-"""What a weakening is: a way of making a compliant stack worse, and the rule that must notice."""
+"""Weakenings: changes that make a compliant stack worse, with the rule that must notice."""
 
 from __future__ import annotations
 

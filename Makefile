@@ -41,7 +41,7 @@ pulumi: $(RUNTIME) ## Build the pinned Pulumi CLI into .venv/bin (ten minutes, n
 conformance: pulumi ## Compare the sandbox's engine with Pulumi's: plans, calls to the clouds, states, policies
 	@$(PYTHON) -m sandbox.conformance
 
-test: $(DEVELOPMENT) $(WORKERS) ## Install the packages that the tests need, and run the quick tests (eight minutes)
+test: $(DEVELOPMENT) $(WORKERS) ## Install the packages that the tests need, and run all tests but the long ones
 	@bin/ensure-debian $(DEBIAN)
 	$(PYTEST) -m "not long"
 

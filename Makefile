@@ -21,7 +21,7 @@ PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile
 CODE := __main__.py model machines components policies sandbox status backups console harness drills benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install up preview pulumi conformance test test-under-load lint format rules picture benchmark page outages injections rotations mutation evidence \
+.PHONY: help install up preview pulumi conformance test test-long test-under-load lint format rules picture benchmark page outages injections rotations mutation evidence \
   requirements clean
 
 help: ## List the targets
@@ -41,11 +41,15 @@ pulumi: $(RUNTIME) ## Build the pinned Pulumi CLI into .venv/bin (ten minutes, n
 conformance: pulumi ## Compare the sandbox's engine with Pulumi's: plans, calls to the clouds, states, policies
 	@$(PYTHON) -m sandbox.conformance
 
-test: $(DEVELOPMENT) $(WORKERS) ## Install the packages that the tests need, and run the tests
+test: $(DEVELOPMENT) $(WORKERS) ## Install the packages that the tests need, and run all tests but the long ones
 	@bin/ensure-debian $(DEBIAN)
-	$(PYTEST)
+	$(PYTEST) -m "not long"
 
-test-under-load: $(DEVELOPMENT) $(WORKERS) ## Run the same tests beside four busy processes, to find tests that depend on speed
+test-long: $(DEVELOPMENT) $(WORKERS) ## Run the long tests: kills at every step, simulated months, whole paths
+	@bin/ensure-debian $(DEBIAN)
+	$(PYTEST) -m long
+
+test-under-load: $(DEVELOPMENT) $(WORKERS) ## Run all tests beside four busy processes, to find tests that depend on speed
 	@bin/ensure-debian $(DEBIAN)
 	bin/under-load $(PYTEST)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import create_backend_app
 from moto.s3.models import FakeDeleteMarker, s3_backends
 from werkzeug.serving import make_server
 
@@ -28,7 +28,8 @@ class Offsite:
         self.authorizations: list[str] = []
         self.locks: dict[str, str] = {}
         self.hooks: list[dict[str, Any]] = []  # what came to any other host
-        self._application = DomainDispatcherApplication(create_backend_app)
+        # S3 alone: Moto's dispatcher would search all its services for each request.
+        self._application = create_backend_app("s3")
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Quiet)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self._backend: Any = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]

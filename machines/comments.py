@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 
 _APT = re.compile(r"^\s*//.*\n", re.MULTILINE)
 _SQL = re.compile(r"^\s*--.*\n", re.MULTILINE)
@@ -21,6 +22,7 @@ def without_comments(path: str, text: str) -> str:
     return comment.sub("", _without_docstrings(text) if path.endswith(".py") else text)
 
 
+@cache  # a module is the same on every machine of a role, and parsing it takes most of rendering
 def _without_docstrings(source: str) -> str:
     lines = source.splitlines(keepends=True)
     for node in ast.walk(ast.parse(source)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ COLLECTED = pytest.StashKey[list[Any]]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    Path(os.environ["COLLECTED"]).write_text(json.dumps(of(session)))
+    Path(os.environ["COLLECTED"]).write_text(json.dumps(of(session.items)))
 
 
-def of(session: pytest.Session) -> list[Any]:
+def of(items: Iterable[pytest.Item]) -> list[Any]:
     """Return each test's id and its parameters, as they are once read from JSON."""
-    return [[item.nodeid, told(getattr(getattr(item, "callspec", None), "params", {}))] for item in session.items]
+    return [[item.nodeid, told(getattr(getattr(item, "callspec", None), "params", {}))] for item in items]
 
 
 def told(value: Any) -> Any:

@@ -20,9 +20,14 @@ settings.register_profile(
 settings.load_profile("suite")
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note what the tests are before any of them runs. Collect garbage again, but not among the modules, which stay."""
-    session.stash[COLLECTED] = of(session)
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """Note what the tests are before any of them runs, and before `-m` leaves some out."""
+    session.stash[COLLECTED] = of(items)
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again, but not among the modules, which stay."""
     gc.freeze()
     gc.enable()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,18 @@ WORDS = 'export const greeting = "hello";\n'
 @pytest.fixture
 def shop(project: Project) -> Project:
     """The project with an operator's script in it."""
+    return with_script(project)
+
+
+@pytest.fixture(scope="module")
+def deployed(project: Project) -> Any:
+    """The stack `shop` with that script, brought up: its state with its secrets."""
+    with_script(project).configure("shop", {"api.script": "shop/api"}, like="staging")
+    project.up("shop")
+    return project.run("export", "shop", "--show-secrets")
+
+
+def with_script(project: Project) -> Project:
     folder = project.folder / "shop" / "api"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "index.js").write_text(SCRIPT)
@@ -43,10 +56,8 @@ def test_no_worker_can_import_its_bindings(prod: Deployed):
         assert version["compatibilityFlags"] == ["disallow_importable_env"]
 
 
-def test_a_script_is_uploaded_beside_the_health_report(shop: Project):
-    shop.configure("shop", {"api.script": "shop/api"}, like="staging")
-    shop.up("shop")
-    state = shop.run("export", "shop", "--show-secrets")["deployment"]["resources"]
+def test_a_script_is_uploaded_beside_the_health_report(deployed: Any):
+    state = deployed["deployment"]["resources"]
     (version,) = [one["inputs"] for one in state if one["urn"].endswith("WorkerVersion::api")]
     modules = {one["name"]: base64.b64decode(one["contentBase64"]).decode() for one in version["modules"]}
     assert modules.pop("application/shop/api/index.js") == SCRIPT
@@ -57,9 +68,8 @@ def test_a_script_is_uploaded_beside_the_health_report(shop: Project):
     assert loaded == "../application/shop/api/index.js"
 
 
+@pytest.mark.usefixtures("deployed")
 def test_a_changed_script_is_a_new_version(shop: Project):
-    shop.configure("shop", {"api.script": "shop/api"}, like="staging")
-    shop.up("shop")
     (shop.folder / "shop" / "words.js").write_text('export const greeting = "goodbye";\n')
     planned = shop.run("preview", "shop", "--json")
     assert changes(planned) == {"replace": {"WorkerVersion::api", "WorkersDeployment::api"}}

@@ -75,7 +75,10 @@ def test_a_rotation_changes_the_rules_of_all_three_copies_and_the_workers_that_g
 
 
 @pytest.mark.usefixtures("prod")
-@pytest.mark.parametrize("change", [{"backups.pointInTimeDays": 6}, {"backups.rotation.minimumFulls": 7}])
+@pytest.mark.parametrize(
+    "change",
+    [{"backups.pointInTimeDays": 6}, pytest.param({"backups.rotation.minimumFulls": 7}, marks=pytest.mark.long)],
+)
 def test_what_only_the_workers_go_by_changes_no_rule(project: Project, change: dict[str, int]):
     assert project.planned("prod", change) == {"replace": BACKUP_WORKERS}
 
@@ -101,11 +104,20 @@ def test_production_gives_up_no_volume(project: Project, prod: Deployed):
     assert project.state("prod")["deployment"]["resources"] == prod.resources
 
 
+AROUND = {"update": RULES, "replace": API | BACKUP_WORKERS}
+"""What changes beside a worker group: the rules that keep backups, the Workers that look after them, and the API."""
+
+
+@pytest.mark.usefixtures("staging")
+def test_a_worker_group_comes_alone(project: Project):
+    planned = project.planned("staging", {"database.workers.groups": 2})
+    assert planned == AROUND | {"create": everything_of("worker-2", 2)}
+
+
+@pytest.mark.long
 @pytest.mark.usefixtures("staging")
 def test_a_worker_group_comes_and_goes_alone(project: Project):
-    """But for the rules that keep its backups, the Workers that look after them, and the API: they name it."""
-    around = {"update": RULES, "replace": API | BACKUP_WORKERS}
     project.configure("staging", {"database.workers.groups": 2})
-    assert changes(project.up("staging")) == around | {"create": everything_of("worker-2", 2)}
+    assert changes(project.up("staging")) == AROUND | {"create": everything_of("worker-2", 2)}
     project.configure("staging")
-    assert changes(project.up("staging")) == around | {"delete": everything_of("worker-2", 2)}
+    assert changes(project.up("staging")) == AROUND | {"delete": everything_of("worker-2", 2)}

@@ -13,7 +13,8 @@ from tests.model.stacks import REMOVED, ROOT
 
 # As the Automation API runs a program: the configuration is in the SDK, and nothing is in the environment.
 PROGRAM = """
-import json, runpy, sys
+import gc, json, runpy, sys
+gc.disable()  # while the SDKs are loaded there is nothing to collect
 import pulumi
 from pulumi.runtime.mocks import Mocks, set_mocks
 

@@ -27,7 +27,7 @@ from urllib.parse import unquote
 
 import jsonschema
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import create_backend_app
 from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
@@ -54,7 +54,8 @@ class S3:
     def __init__(self) -> None:
         self.fault: Fault = lambda _method, _path: None
         self.requests: list[tuple[str, str]] = []
-        self._application = DomainDispatcherApplication(create_backend_app)
+        # S3 alone: Moto's dispatcher would search all its services for each request.
+        self._application = create_backend_app("s3")
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Quiet)
         self.address = f"127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -46,16 +46,17 @@ def stored(s3: S3) -> set[str]:
     return {key for key in everything - changing if not key.endswith(".json")}
 
 
+@pytest.mark.parametrize("files", [3, pytest.param(3_000, marks=pytest.mark.long)])
 def test_thousands_of_objects_of_a_full_backup_are_all_in_its_manifest(
-    machine: Machine, repository: Repository, s3: S3
+    machine: Machine, repository: Repository, s3: S3, files: int
 ):
-    label = repository.backup(0, files=3_000, wal=1_100)
+    label = repository.backup(0, files=files, wal=1_100)  # a list has a thousand on a page
     process = machine.start(repository)
     peak = peak_of(process)
     assert process.returncode == 0, process.communicate()
     (manifest,) = manifests(s3).values()
     assert keys_of(manifest, "backup") | keys_of(manifest, "wal") | keys_of(manifest, "index") == stored(s3)
-    assert len(manifest["objects"]) == 3_000 + 3 + 1_100 + 2
+    assert len(manifest["objects"]) == files + 3 + 1_100 + 2
     assert (manifest["kind"], manifest["dependsOn"], manifest["previous"]) == ("full", [], None)
     assert manifest["wal"] == {"first": "0000000100000000000000FD", "last": "000000010000000500000048"}
     assert manifest["finishedAt"] > manifest["startedAt"]
@@ -146,7 +147,26 @@ def forget(s3: S3) -> None:
         s3.delete(key)
 
 
-def test_killed_at_any_request_it_goes_on_from_there(machine: Machine, repository: Repository, s3: S3):
+def killed(machine: Machine, repository: Repository, s3: S3, at: int) -> None:
+    """Run the producer and kill it at its request of this number."""
+    s3.requests.clear()
+    process = machine.start(repository)
+
+    def kill(_method: str, _path: str) -> None:
+        if len(s3.requests) == at + 1:
+            process.kill()
+            process.wait()
+
+    s3.fault = kill
+    process.communicate(timeout=GENEROUS)
+    assert process.returncode == -9
+    s3.fault = lambda _method, _path: None
+
+
+@pytest.mark.parametrize("everywhere", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_killed_at_any_request_it_goes_on_from_there(
+    machine: Machine, repository: Repository, s3: S3, everywhere: bool
+):
     for hour in (0, 1):
         repository.backup(hour * HOUR, files=5)
     s3.requests.clear()
@@ -155,32 +175,24 @@ def test_killed_at_any_request_it_goes_on_from_there(machine: Machine, repositor
     whole = contents_of(s3)
     writes = [number for number, method in enumerate(methods) if method == "PUT"]
     assert len(writes) == 6  # two indexes and a manifest each
-    for deadly in {*writes, *(number + 1 for number in writes), *random.Random(11).sample(range(len(methods)), 3)}:
+    others = [*(number + 1 for number in writes), *random.Random(11).sample(range(len(methods)), 3)]
+    # Otherwise before the first manifest, and before the second run's first index: a run half done, and one done.
+    for deadly in {*writes, *others} if everywhere else writes[2:4]:
         forget(s3)
-        s3.requests.clear()
-        process = machine.start(repository)
-
-        def kill(_method: str, _path: str, process: subprocess.Popen[str] = process, deadly: int = deadly) -> None:
-            if len(s3.requests) == deadly + 1:
-                process.kill()
-                process.wait()
-
-        s3.fault = kill
-        process.communicate(timeout=GENEROUS)
-        assert process.returncode == -9
-        s3.fault = lambda _method, _path: None
+        killed(machine, repository, s3, at=deadly)
         machine.done(repository)
         assert contents_of(s3) == whole, deadly
 
 
-def test_killed_at_any_time_it_goes_on_from_there(machine: Machine, repository: Repository, s3: S3):
+@pytest.mark.parametrize("kills", [2, pytest.param(8, marks=pytest.mark.long)])
+def test_killed_at_any_time_it_goes_on_from_there(machine: Machine, repository: Repository, s3: S3, kills: int):
     chance = random.Random(13)
     for hour in (0, 1, 2):
         repository.backup(hour * HOUR, files=100)
     machine.done(repository)
     whole = contents_of(s3)
     forget(s3)
-    for _ in range(8):
+    for _ in range(kills):
         process = machine.start(repository)
         time.sleep(chance.uniform(0.2, 1.5))
         process.kill()

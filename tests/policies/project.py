@@ -44,6 +44,11 @@ class Project:
         project.edit("policies/exemptions.toml", r"^expires = .*", f"expires = {next_month()}")
         return project
 
+    def without_resources(self) -> Project:
+        """The same project with a program that declares nothing: for what does not depend on the platform."""
+        (self.folder / "__main__.py").write_text('import pulumi\n\npulumi.export("declared", 0)\n')
+        return self
+
     def edit(self, file: str, pattern: str, replacement: str) -> None:
         """Change a file, in one place at least."""
         path = self.folder / file

@@ -210,6 +210,7 @@ def test_the_request_s_own_judgement_fails_while_an_exemption_excuses_nothing(
     assert "stale" not in own["run"]
 
 
+@pytest.mark.long
 def test_the_base_is_brought_up_the_change_planned_and_judged(tmp_path: Path) -> None:
     """The steps of `judge`, where the request adds an exemption that it does not need."""
     request = Project.copy(tmp_path).folder

@@ -252,13 +252,16 @@ def test_an_id_is_no_path(page: Status, run: Run) -> None:
     assert page.rows("SELECT 1") == [(1,)]
 
 
-def whole_request(connection: socket.socket) -> bytes:
-    """Read a request to its end, which its head tells."""
-    request = b""
-    while b"\r\n\r\n" not in request:
-        request += connection.recv(65_536)
-    head, _, body = request.partition(b"\r\n\r\n")
-    length = re.search(rb"(?i)^content-length: *(\d+)", head, re.MULTILINE)
+def whole_message(connection: socket.socket) -> bytes:
+    """Read a request or an answer to its end, which its head tells. The Worker leaves the connection open behind it."""
+    message = b""
+    while b"\r\n\r\n" not in message:
+        message += connection.recv(65_536)
+    head, _, body = message.partition(b"\r\n\r\n")
+    if re.search(rb"(?im)^transfer-encoding: *chunked", head):
+        while not body.endswith(b"\r\n0\r\n\r\n"):
+            body += connection.recv(65_536)
+    length = re.search(rb"(?im)^content-length: *(\d+)", head)
     while length is not None and len(body) < int(length[1]):
         body += connection.recv(65_536)
     return head + b"\r\n\r\n" + body
@@ -278,12 +281,10 @@ def losing(url: str, lost: int, instead: bytes) -> Iterator[tuple[str, list[byte
             except OSError:
                 return
             with connection, socket.create_connection((host, int(port))) as worker:
-                request = whole_request(connection)
+                request = whole_message(connection)
                 requests.append(request)
-                worker.sendall(request.replace(b"Connection: keep-alive", b"Connection: close"))
-                answer = b""
-                while chunk := worker.recv(65_536):
-                    answer += chunk
+                worker.sendall(request)
+                answer = whole_message(worker)
                 connection.sendall(answer if len(requests) > lost else instead)
 
     thread = threading.Thread(target=serve, daemon=True)

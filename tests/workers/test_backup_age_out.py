@@ -266,16 +266,17 @@ class TestNothingIsDeleted:
         assert group.fulls[1].label not in group.there()
 
 
-def test_killed_anywhere_it_ends_as_if_it_had_not_been(group: Group) -> None:
+@pytest.mark.parametrize("every", [15, pytest.param(3, marks=pytest.mark.long)])
+def test_killed_anywhere_it_ends_as_if_it_had_not_been(group: Group, every: int) -> None:
     world = group.world
     world.time = group.runs[0].finished + timedelta(days=20)
     world.cron("verify")
-    for at in range(2, 40, 3):
+    for at in range(2, 40, every):
         world.cron("age-out", fall={"at": at, "after": at % 2 == 0})
         world.pass_by(minutes=6)
     world.pass_by(days=1)
     world.cron("verify")
-    for at in range(2, 60, 3):
+    for at in range(2, 60, every):
         world.cron("age-out", fall={"at": at, "after": at % 2 == 0})
         world.cron("replicate")
         world.pass_by(minutes=6)

@@ -56,6 +56,7 @@ def idle(world: World, last: Run, *days: int) -> None:
 
 
 class TestLost:
+    @pytest.mark.long
     def test_what_had_aged_out_stays_away_and_nothing_is_in_doubt(self, world: World, machine: Machine) -> None:
         runs = daily(world, machine, 12, ageing=True)
         before = [set(world.keys(store)) for store in STORES]
@@ -148,6 +149,7 @@ class TestHistories:
         assert len(wal) == 2
         assert all("/17-2/" in key for key in wal)
 
+    @pytest.mark.long
     def test_wal_of_the_old_database_goes_with_its_days(self, world: World, machine: Machine) -> None:
         old = machine.backup(world.time, "full", files=1)
         come(world, old)
@@ -177,6 +179,7 @@ class TestNotMisled:
         world.cron("replicate")
         assert kinds(world) == set()
 
+    @pytest.mark.long
     def test_many_locked_objects_hold_up_no_others(self, world: World, machine: Machine) -> None:
         begin = world.time
         big = machine.backup(begin, "full", files=70)

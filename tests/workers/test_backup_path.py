@@ -4,6 +4,8 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from harness.backup_world import GROUP, STORES, TOKEN, Machine, Run, World
 from harness.offsite import Offsite
 from harness.workerd import Host
@@ -73,6 +75,7 @@ class Platform:
         return [(one["id"], one["endedAt"] is not None) for one in taken]
 
 
+@pytest.mark.long
 def test_backups_look_after_themselves_and_are_missed_when_they_do_not_come(host: Host, offsite: Offsite) -> None:
     platform = Platform(host, offsite)
     world = platform.world

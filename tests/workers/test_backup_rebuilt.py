@@ -80,6 +80,7 @@ def archived(made: Repository) -> str:
     return " ".join(sorted({key.split("/")[3].partition("-")[2] for key in keys}))
 
 
+@pytest.mark.long
 def test_a_group_made_anew_is_backed_up_beside_what_was_there(made: Repository) -> None:
     done = on_the_leader(made, BACKUP, "full")
     assert done.returncode == 0, done.stderr

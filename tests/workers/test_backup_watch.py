@@ -146,7 +146,7 @@ def test_who_cannot_be_told_of_an_end_for_three_days_no_longer_is(watch: Watch) 
     assert watch.events() == []
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_whoever_falls_is_followed_by_one_who_tells(host: Host, watch: Watch, after: bool) -> None:
     for step in range(18, 40):  # those before only look
         watch.empty()

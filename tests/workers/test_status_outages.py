@@ -6,7 +6,7 @@ from drills.outages import run
 from harness.workerd import Host
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_nothing_is_lost_nothing_doubled_and_every_minute_adds_up(host: Host, seed: int) -> None:
     result = run(host, outages=12, seed=seed)
     assert result.problems == []

@@ -47,7 +47,7 @@ def killed(stack: Stack, calls: int, delay: float) -> bool:
     return process.returncode != 0
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))])
 def test_a_killed_up_is_continued_to_the_same_end(stack: Stack, seed: int) -> None:
     chance = random.Random(seed)
     kills = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,10 @@ import pulumi_aws as aws
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.machine_access import MachineAccess
+from components.machine_files import MachineFiles
 from components.network import Network
+from machines.archive import Archive, archive_of
+from machines.files import files_for
 from machines.user_data import render
 from model.gates import GATE_COMMAND, GATE_SECONDS
 from model.topology import Group, Member, Topology
@@ -28,6 +32,7 @@ class NodeGroupArgs:
     group: Group
     network: Network
     access: MachineAccess
+    files: MachineFiles
     key_arn: Output[str]
     after: Sequence[pulumi.Resource]
 
@@ -35,10 +40,10 @@ class NodeGroupArgs:
 class NodeGroup(ComponentResource):
     """`backbuild:index:NodeGroup`: the members of one group, each behind the one before it.
 
-    Makes, for each member: where it keeps data, an encrypted gp3 volume (protected when the settings say so); an
-    instance with a fixed address, which learns its volume's id from a tag; the volume's attachment; and a health gate,
-    an SSM association that waits until the member reports healthy. The next member depends on the gate, so that a
-    change of all members rolls through them.
+    Makes, for each member: the archive of its files; an encrypted gp3 volume if the member keeps data (protected when
+    the settings say so); an instance with a fixed address, which learns its volume's id from a tag; the volume's
+    attachment; and a health gate, an SSM association that waits until the member reports healthy. The next member
+    depends on the gate, so that a change of all members rolls through them.
     """
 
     members: dict[str, aws.ec2.Instance]
@@ -54,15 +59,26 @@ class NodeGroup(ComponentResource):
         ready = args.after
         for member in args.group.members:
             volume = self._data_volume(member)
-            instance = self._instance(member, volume, ready)
+            archive = archive_of(files_for(args.topology, member))
+            instance = self._instance(member, volume, archive, [*ready, self._stored(member, archive)])
             attached = [] if volume is None else [self._attachment(member, volume, instance)]
             self.gate = self._gate(member, instance, [instance, *attached])
             self.members[member.name] = instance
             ready = [self.gate]
         self.register_outputs({"addresses": [member.address for member in args.group.members]})
 
+    def _stored(self, member: Member, archive: Archive) -> aws.s3.BucketObjectv2:
+        return aws.s3.BucketObjectv2(
+            f"{member.name}-files",
+            bucket=self._args.files.bucket,
+            key=archive.key,
+            content_base64=base64.b64encode(archive.content).decode(),
+            content_type="application/gzip",
+            opts=self._own,
+        )
+
     def _instance(
-        self, member: Member, volume: aws.ebs.Volume | None, ready: Sequence[pulumi.Resource]
+        self, member: Member, volume: aws.ebs.Volume | None, archive: Archive, ready: Sequence[pulumi.Resource]
     ) -> aws.ec2.Instance:
         network, access = self._args.network, self._args.access
         return aws.ec2.Instance(
@@ -73,7 +89,7 @@ class NodeGroup(ComponentResource):
             private_ip=member.address,
             vpc_security_group_ids=[network.security_group_ids[member.role]],
             iam_instance_profile=access.profile_names[member.role],
-            user_data_base64=render(self._args.topology, member),
+            user_data=render(self._args.topology, member, archive),
             user_data_replace_on_change=True,
             metadata_options={
                 "http_endpoint": "enabled",
@@ -159,6 +175,7 @@ class CitusClusterArgs:
     topology: Topology
     network: Network
     access: MachineAccess
+    files: MachineFiles
     key_arn: Output[str]
 
 
@@ -187,6 +204,7 @@ class CitusCluster(ComponentResource):
                     group=group,
                     network=args.network,
                     access=args.access,
+                    files=args.files,
                     key_arn=args.key_arn,
                     after=after,
                 ),

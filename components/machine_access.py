@@ -23,18 +23,20 @@ READABLE: Mapping[Role, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class MachineAccessArgs:
-    """The shape to declare, the key, and the value of every field of `topology.SecretNames`."""
+    """The shape to declare, the key, the value of every field of `topology.SecretNames`, and the VPC's way to S3."""
 
     topology: Topology
     key_arn: Output[str]
     secrets: Mapping[str, Output[str]]
+    storage_endpoint_id: Output[str]
 
 
 class MachineAccess(ComponentResource):
     """`backbuild:index:MachineAccess`: secrets and profiles.
 
     Makes: every secret in Secrets Manager, under the name that `topology.secrets` gives it; for each role an IAM role
-    that may be managed over SSM, publish the platform's metrics and read its own secrets, and an instance profile.
+    that may be managed over SSM, publish the platform's metrics, read the machines' archives and its own secrets, and
+    an instance profile.
     """
 
     profile_names: dict[Role, Output[str]]
@@ -74,11 +76,13 @@ class MachineAccess(ComponentResource):
             policy_arn=f"arn:{self._args.topology.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore",
             opts=self._own,
         )
-        permissions = Output.all(self._args.key_arn, *secrets).apply(lambda arns: self._permissions(arns[0], arns[1:]))
+        permissions = Output.all(self._args.key_arn, self._args.storage_endpoint_id, *secrets).apply(
+            lambda known: self._permissions(known[0], known[1], known[2:])
+        )
         aws.iam.RolePolicy(label, role=identity.name, policy=permissions, opts=self._own)
         return aws.iam.InstanceProfile(label, name=name, role=identity.name, opts=self._own).name
 
-    def _permissions(self, key: str, secrets: list[str]) -> str:
+    def _permissions(self, key: str, storage_endpoint: str, secrets: list[str]) -> str:
         topology = self._args.topology
         metrics: dict[str, object] = {
             "Effect": "Allow",
@@ -86,11 +90,18 @@ class MachineAccess(ComponentResource):
             "Resource": "*",  # the action knows no resources; the namespace is what confines it
             "Condition": {"StringEquals": {"cloudwatch:namespace": topology.prefix}},
         }
+        archives = {
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": f"arn:{topology.partition}:s3:::{topology.machine_files_bucket}/*",
+            "Condition": {"StringEquals": {"aws:SourceVpce": storage_endpoint}},
+        }
         if not secrets:
-            return policy(metrics)
+            return policy(metrics, archives)
         service = f"secretsmanager.{topology.settings.database.region}.amazonaws.com"
         return policy(
             metrics,
+            archives,
             {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": sorted(secrets)},
             {
                 "Effect": "Allow",

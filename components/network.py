@@ -40,6 +40,8 @@ class Network(ComponentResource):
     """Zone name to data subnet."""
     security_group_ids: dict[Role, Output[str]]
     """Role to security group."""
+    storage_endpoint_id: Output[str]
+    """The gateway endpoint through which machines reach S3."""
     ready: list[pulumi.Resource]
     """What a machine needs before it boots: its way out and its endpoints."""
 
@@ -216,6 +218,7 @@ class Network(ComponentResource):
             )
             for service in INTERFACE_ENDPOINTS
         ]
+        self.storage_endpoint_id = storage.id
         return [storage, *interfaces]
 
     def _flow_logs(self) -> None:

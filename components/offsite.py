@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi_aws as aws
 from pulumi import ComponentResource, Output, ResourceOptions
 
+from components.closed_bucket import close
 from components.policy_documents import policy
 from model.rotation import Retention, in_rule_order
 from model.topology import ABANDONED_UPLOAD_DAYS, Topology
@@ -52,32 +53,11 @@ class OffsiteCopy(ComponentResource):
             opts=self._data,
         )
         bucket = aws.s3.Bucket(name, bucket=args.topology.buckets.offsite, object_lock_enabled=True, opts=self._data)
-        self._guard(bucket)
+        close(self._name, bucket, self._own)
         self._encrypt(bucket, key)
         self._keep(bucket)
         self.writer_keys = self._writer(bucket, key)
         self.register_outputs({"bucketArn": bucket.arn})
-
-    def _guard(self, bucket: aws.s3.Bucket) -> None:
-        """Nobody from outside, nothing in the clear, one owner."""
-        blocked = aws.s3.BucketPublicAccessBlock(
-            self._name,
-            bucket=bucket.id,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=self._own,
-        )
-        aws.s3.BucketOwnershipControls(
-            self._name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=self._own
-        )
-        aws.s3.BucketPolicy(
-            self._name,
-            bucket=bucket.id,
-            policy=bucket.arn.apply(_tls_only),
-            opts=ResourceOptions(parent=self, depends_on=[blocked]),
-        )
 
     def _encrypt(self, bucket: aws.s3.Bucket, key: aws.kms.Key) -> None:
         aws.s3.BucketServerSideEncryptionConfiguration(
@@ -150,18 +130,6 @@ def s3_lifecycle_rules(
 def rule_id(purpose: str, prefix: str) -> str:
     """What a bucket calls a rule: its purpose and the prefix it is for."""
     return f"{purpose}-{prefix.strip('/-').replace('/', '-')}"
-
-
-def _tls_only(bucket_arn: str) -> str:
-    return policy(
-        {
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [bucket_arn, f"{bucket_arn}/*"],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
-    )
 
 
 def _writing(bucket_arn: str, key_arn: str) -> str:

@@ -14,6 +14,7 @@ from components.citus import CitusCluster, CitusClusterArgs
 from components.connection import DatabaseConnection, DatabaseConnectionArgs
 from components.keys import Keys, KeysArgs
 from components.machine_access import MachineAccess, MachineAccessArgs
+from components.machine_files import MachineFiles, MachineFilesArgs
 from components.maintenance import Maintenance, MaintenanceArgs
 from components.network import Network, NetworkArgs
 from components.offsite import StorageKeys
@@ -60,8 +61,11 @@ class Platform(ComponentResource):
             "manifest_keys": keys.manifest_keys,
             "tunnel_token": tunnel.token,
         }
-        access = MachineAccess("access", MachineAccessArgs(topology, keys.key_arn, secrets), own)
-        cluster = CitusCluster("cluster", CitusClusterArgs(topology, network, access, keys.key_arn), own)
+        files = MachineFiles("machine-files", MachineFilesArgs(topology), own)
+        access = MachineAccess(
+            "access", MachineAccessArgs(topology, keys.key_arn, secrets, network.storage_endpoint_id), own
+        )
+        cluster = CitusCluster("cluster", CitusClusterArgs(topology, network, access, files, keys.key_arn), own)
         connection = DatabaseConnection(
             "database",
             DatabaseConnectionArgs(topology, tunnel, keys.passwords["application"], [cluster.groups["gateway"].gate]),

@@ -281,6 +281,11 @@ class Topology:
             primary_endpoint=f"{self.settings.edge.account_id}.{backups.jurisdiction.value}.r2.cloudflarestorage.com",
         )
 
+    @property
+    def machine_files_bucket(self) -> str:
+        """The S3 bucket that machines fetch their files from."""
+        return f"{self.prefix}-machine-files"
+
     @cached_property
     def secrets(self) -> SecretNames:
         """The names of the machines' secrets."""

@@ -154,6 +154,12 @@ def _transition_rules(prefix: str) -> dict[str, Rule]:
     }
 
 
+def _one_content(inputs: Properties) -> Iterator[CheckFailure]:
+    given = [name for name in ("content", "contentBase64", "source") if inputs.get(name) is not None]
+    for name in given[1:]:
+        yield CheckFailure(name, f"cannot go with {given[0]}; give one of them")
+
+
 _ALGORITHM = "rules[].applyServerSideEncryptionByDefault.sseAlgorithm"
 _LOCK_MODE = rules.one_of("GOVERNANCE", "COMPLIANCE")
 
@@ -175,6 +181,34 @@ TYPES = {
             "versioningConfiguration.mfaDelete": rules.one_of("Enabled", "Disabled"),
         },
         refuses=_suspended,
+    ),
+    "aws:s3/bucketObjectv2:BucketObjectv2": Facts(
+        id="{bucket}/{key}",
+        computed={
+            "arn": "arn:{partition}:s3:::{bucket}/{key}",
+            "etag": "{hex32}",
+            "versionId": "",
+            "checksumCrc32": "",
+            "checksumCrc32c": "",
+            "checksumCrc64nvme": "",
+            "checksumSha1": "",
+            "checksumSha256": "",
+        },
+        defaults={
+            "bucketKeyEnabled": False,
+            "contentType": "application/octet-stream",
+            "forceDestroy": False,
+            "serverSideEncryption": "AES256",
+            "storageClass": "STANDARD",
+        },
+        replaces=("bucket", "key"),
+        rules={
+            "key": rules.bytes_at_most(1024),
+            "contentBase64": rules.base64_of_at_most(5 * 1024**3),
+        },
+        together=(_one_content,),
+        references={"bucket": BUCKET},
+        unique=(("bucket", "key"),),
     ),
     "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": _setting(
         {

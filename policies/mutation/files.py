@@ -1,12 +1,16 @@
-"""Operators on the files that machines boot with: the cloud-config in an instance's user data."""
+"""Operators on what machines boot with: the cloud-config in an instance's user data, and the archive of its files."""
 
 from __future__ import annotations
 
 import base64
 import copy
 import gzip
+import hashlib
+import io
 import re
+import tarfile
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import yaml
@@ -14,6 +18,7 @@ import yaml
 from policies.graph import Graph, Resource
 from policies.mutation.operators import Mutant, Operator, Where, anything, having, replaced, revised
 from policies.views import machines
+from policies.views.booted import BOOT, archives, boot_of
 from policies.views.machines import ENVIRONMENT, INSTANCE
 
 
@@ -49,25 +54,60 @@ def disable(unit: str) -> Operator:
 
 
 def boot(change: Callable[[dict[str, Any]], None], where: Where = anything, *, all: bool = False) -> Operator:
-    """Change the cloud-config in place, on each machine or (`all`) on all machines in one mutant."""
+    """Change what machines boot with in place, on each machine or (`all`) on all machines in one mutant.
+
+    `change` gets the cloud-config, whose `write_files` also lists the files of the archive.
+    """
 
     def make(graph: Graph) -> Iterator[Mutant]:
-        changed: list[Resource] = []
+        changed: list[tuple[Resource, Resource]] = []
         for instance in filter(where, graph.of(INSTANCE)):
-            old = machines.document_of(str(instance.properties["userDataBase64"]))
-            new = copy.deepcopy(dict(old))
+            archive = archives(graph)[f"{boot_of(str(instance.properties['userData'])).sha256}.tar.gz"]
+            old = _opened(instance, archive)
+            new = copy.deepcopy(old)
             change(new)
             if new != old:
-                changed.append(revised(instance, properties={**instance.properties, "userDataBase64": _encoded(new)}))
+                changed.append(_packed(instance, archive, new))
         if all and changed:
-            yield Mutant(f"all {len(changed)} machines", replaced(graph, *changed))
+            yield Mutant(f"all {len(changed)} machines", replaced(graph, *chain.from_iterable(changed)))
         elif not all:
-            for one in changed:
-                yield Mutant(one.label, replaced(graph, one))
+            for pair in changed:
+                yield Mutant(pair[0].label, replaced(graph, *pair))
 
     return make
 
 
-def _encoded(document: dict[str, Any]) -> str:
-    text = "#cloud-config\n" + yaml.dump(document, Dumper=yaml.CSafeDumper, allow_unicode=True, width=4096)
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0, compresslevel=1)).decode()
+def _opened(instance: Resource, archive: Resource) -> dict[str, Any]:
+    document = yaml.load(str(instance.properties["userData"]), yaml.CSafeLoader)
+    with _tar(archive) as tar:
+        for entry in tar.getmembers():
+            content = b"".join(tar.extractfile(entry) or ()).decode()
+            document["write_files"].append({"path": f"/{entry.name}", "content": content})
+    return document
+
+
+def _packed(instance: Resource, archive: Resource, document: dict[str, Any]) -> tuple[Resource, Resource]:
+    """Pin the SHA-256 of the new archive wherever the old one is pinned, so that only what it holds is different."""
+    outside = [file for file in document["write_files"] if file["path"] == BOOT or "outside" in file]
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for file in document["write_files"]:
+            if file not in outside:
+                content = file["content"].encode()
+                entry = tarfile.TarInfo(file["path"].removeprefix("/"))
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+    content = gzip.compress(packed.getvalue(), mtime=0, compresslevel=1)
+    before, after = str(archive.properties["key"]).partition(".")[0], hashlib.sha256(content).hexdigest()
+    text = yaml.dump({**document, "write_files": outside}, Dumper=yaml.CSafeDumper, allow_unicode=True, width=4096)
+    user_data = "#cloud-config\n" + text.replace(before, after)
+    stored = {"key": f"{after}.tar.gz", "contentBase64": base64.b64encode(content).decode()}
+    return (
+        revised(instance, {**instance.properties, "userData": user_data}),
+        revised(archive, {**archive.properties, **stored}),
+    )
+
+
+def _tar(archive: Resource) -> tarfile.TarFile:
+    content = gzip.decompress(base64.b64decode(str(archive.properties["contentBase64"])))
+    return tarfile.open(fileobj=io.BytesIO(content))

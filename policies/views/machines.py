@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import gzip
 import re
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Final, cast
 
 import yaml
 
 from policies.graph import Graph, Node, Resource, Undetermined, Value
+from policies.views.booted import archives, boot_of, files_of
 from policies.views.shared import once
 
 INSTANCE: Final = "aws:ec2/instance:Instance"
@@ -42,11 +39,12 @@ CITUS: Final = "/etc/backbuild/citus.yml"  # overrides Patroni's configuration o
 
 @dataclass(frozen=True)
 class Machine:
-    """One instance; `group` and `role` are its tags, the rest is read from its user data when it is asked for."""
+    """One instance; `group` and `role` are its tags, its files come from the archive that its user data names."""
 
     instance: Resource
     group: str
     role: str
+    archives: Mapping[str, Resource] = field(repr=False, compare=False)
 
     @property
     def urn(self) -> str:
@@ -72,21 +70,19 @@ class Machine:
         return address
 
     @cached_property
-    def document(self) -> Mapping[str, Any]:
-        """Its cloud-config."""
-        try:
-            return document_of(self.instance.text("userDataBase64"))
-        except ValueError as error:
-            raise Undetermined(self.urn, "userDataBase64", f"cannot be read: {error}") from None
-
-    @cached_property
     def files(self) -> Mapping[str, str]:
         """Path to content of all files that it boots with."""
-        encoded = self.instance.text("userDataBase64")
         try:
-            return files_of(encoded)
+            boot = boot_of(self.instance.text("userData"))
         except ValueError as error:
-            raise Undetermined(self.urn, "userDataBase64", f"cannot be read: {error}") from None
+            raise Undetermined(self.urn, "userData", f"cannot be judged: {error}") from None
+        archive = self.archives.get(f"{boot.sha256}.tar.gz")
+        if archive is None or archive.text("bucket") != boot.bucket:
+            raise Undetermined(self.urn, "userData", f"names the archive {boot.sha256}, which {boot.bucket} lacks")
+        try:
+            return files_of(archive.text("contentBase64"), boot.sha256)
+        except ValueError as error:
+            raise Undetermined(archive.urn, "contentBase64", f"cannot be judged: {error}") from None
 
     def file(self, path: str) -> str:
         """Return a file's content; a missing file is undetermined."""
@@ -146,12 +142,7 @@ class Machine:
 
     @property
     def services(self) -> list[str]:
-        """The units that the installer enables; the first boot must run only the installer."""
-        boots = self.document
-        if strange := sorted(boots.keys() - {"hostname", "ssh_pwauth", "write_files", "runcmd"}):
-            raise Undetermined(self.urn, f"userDataBase64: {strange[0]}", "may change the files; remove it")
-        if boots.get("runcmd") != [[INSTALL]]:
-            raise Undetermined(self.urn, "userDataBase64: runcmd", f"is {boots.get('runcmd')}; {INSTALL} is expected")
+        """The units that the installer enables."""
         if "systemctl enable --now --no-block $SERVICES" not in self.file(INSTALL).splitlines():
             raise Undetermined(self.urn, INSTALL, "does not enable SERVICES")
         return self.figure(ENVIRONMENT, "SERVICES").split()
@@ -189,7 +180,7 @@ def machines(graph: Graph) -> list[Machine]:
         group, role = instance.text("tags.Group"), instance.text("tags.Role")
         if not group or not role:
             raise Undetermined(instance.urn, "tags", "do not say its Group and Role")
-        found.append(Machine(instance, group, role))
+        found.append(Machine(instance, group, role, archives(graph)))
     return found
 
 
@@ -262,31 +253,6 @@ def by_zone(graph: Graph, members: tuple[Machine, ...]) -> dict[str, list[str]]:
 def gates_of(graph: Graph, machine: Machine) -> list[Resource]:
     """The health gates that wait for a machine."""
     return graph.referring(machine.instance, GATE, "targets")
-
-
-@cache
-def document_of(encoded: str) -> Mapping[str, Any]:
-    """Return the cloud-config in base64 user data, compressed or not; `ValueError` if it is not one."""
-    if not encoded:
-        raise ValueError("there is none")
-    try:
-        content = base64.b64decode(encoded, validate=True)
-        text = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-        document = yaml.load(text, yaml.CSafeLoader)
-    except (binascii.Error, OSError, EOFError, zlib.error, yaml.YAMLError) as error:
-        raise ValueError(str(error).splitlines()[0]) from error
-    if not isinstance(document, dict):
-        raise ValueError("no cloud-config that writes files")
-    return cast("dict[str, Any]", document)
-
-
-@cache
-def files_of(encoded: str) -> Mapping[str, str]:
-    """Path to content of the files that it writes."""
-    written = document_of(encoded).get("write_files")
-    if not isinstance(written, list):
-        raise ValueError("no cloud-config that writes files")
-    return {str(file["path"]): str(file.get("content", "")) for file in cast("list[dict[str, Any]]", written)}
 
 
 @cache

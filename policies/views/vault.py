@@ -105,8 +105,13 @@ def r2_copies(graph: Graph) -> list[Copy]:
 
 @once
 def offsite_copies(graph: Graph) -> list[Copy]:
-    """Backup buckets in S3."""
-    return [Copy(graph, bucket, places(region=bucket.region), bucket.region) for bucket in graph.of(S3)]
+    """Backup buckets in S3: those that a backup Worker names."""
+    named = {worker.text("OFFSITE_BUCKET") for worker in edge.backup_workers(graph)}
+    return [
+        Copy(graph, bucket, places(region=bucket.region), bucket.region)
+        for bucket in graph.of(S3)
+        if bucket.text("bucket") in named
+    ]
 
 
 def copies(graph: Graph) -> list[Copy]:

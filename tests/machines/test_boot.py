@@ -16,9 +16,9 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from harness.patience import GENEROUS
 from machines.archive import Archive, archive_of
 from machines.files import TEMPLATES, File
-from harness.patience import GENEROUS
 
 KEYS = {"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "sEcReT/+", "Token": "session=="}
 INSTALL = File(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.stacks import member, stack
 from machines.archive import archive_of
 from machines.files import files_for
 from machines.user_data import render
-from harness.stacks import member, stack
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 MACHINES = [

@@ -7,11 +7,11 @@ import tarfile
 
 import yaml
 
+from harness.stacks import member, members, stack
 from machines.archive import archive_of
 from machines.files import TEMPLATES, files_for
 from machines.user_data import render
 from model.topology import Member, Topology
-from harness.stacks import member, members, stack
 
 
 def booted(topology: Topology, one: Member) -> tuple[str, bytes]:

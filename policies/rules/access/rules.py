@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from policies.controls import ACCESS, AT_REST
 from policies.graph import Graph, Resource
 from policies.rule import Severity, define
+from policies.views.booted import archives
 from policies.views.machines import VOLUME
 from policies.views.permissions import (
     API_TOKEN,
@@ -27,7 +28,7 @@ from policies.views.permissions import (
     statements,
 )
 from policies.views.shared import stack
-from policies.views.vault import Copy, copies, offsite_copies, primaries, r2_copies
+from policies.views.vault import S3, Copy, copies, offsite_copies, primaries, r2_copies
 
 ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
 PUBLIC = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
@@ -190,8 +191,17 @@ def _roles(graph: Graph) -> Iterator[str]:
             yield f"{role.label} has inline or managed policies; declare each as a RolePolicy"
     for policy in graph.of(ROLE_POLICY):
         for statement in filter(_allows, statements(policy)):
-            if strange := sorted(one for one in statement.actions if not one.startswith(MACHINES)):
+            strange = sorted(one for one in statement.actions if not one.startswith(MACHINES))
+            if strange and not _reads_archives(graph, statement):
                 yield f"{policy.label} allows {', '.join(strange)}"
+
+
+def _reads_archives(graph: Graph, statement: Statement) -> bool:
+    """Whether a statement allows nothing but reading objects of the bucket that holds the machines' archives."""
+    buckets = {bucket.text("arn") for one in archives(graph).values() for bucket in graph.targets(one, "bucket", S3)}
+    backups = {copy.bucket.text("arn") for copy in offsite_copies(graph)}
+    opened = {f"{arn}/*" for arn in buckets - backups}
+    return set(statement.actions) == {"s3:GetObject"} and set(statement.resources) <= opened
 
 
 def _buckets(graph: Graph) -> Iterator[str]:

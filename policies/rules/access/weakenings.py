@@ -7,11 +7,25 @@ from collections.abc import Callable
 from typing import Any
 
 from policies.graph import Graph, Resource
-from policies.mutation.operators import Operator, add, declare, declared, drop, put, relink, substitute
+from policies.mutation.operators import (
+    Operator,
+    Where,
+    add,
+    anything,
+    declare,
+    declared,
+    drop,
+    named,
+    put,
+    relink,
+    substitute,
+)
 from policies.mutation.weakening import Weakenings
 from policies.rules.access.rules import ENCRYPTION, MANAGED_DOMAIN, OWNERSHIP, PUBLIC
 from policies.views.permissions import API_TOKEN, BUCKET_POLICY, KEY, ROLE_ATTACHMENT, ROLE_POLICY, TOKEN, USER_POLICY
 from policies.views.vault import R2
+
+OFFSITE = named("offsite")
 
 ATTACHMENT = "aws:iam/userPolicyAttachment:UserPolicyAttachment"
 MEMBERSHIP = "aws:iam/userGroupMembership:UserGroupMembership"
@@ -37,9 +51,9 @@ def statement(type: str, **fields: Any) -> Operator:
     return put(type, "policy", change)
 
 
-def reword(type: str, old: str, new: str) -> Operator:
+def reword(type: str, old: str, new: str, where: Where = anything) -> Operator:
     """Replace a part of a policy."""
-    return substitute(type, "policy", old, new)
+    return substitute(type, "policy", old, new, where)
 
 
 def also_allowed(*actions: str) -> Operator:
@@ -73,19 +87,21 @@ WEAKENINGS: Weakenings = {
     },
     "buckets-are-private": {
         **{
-            f"{flag} is false": put(PUBLIC, flag, False)
+            f"{flag} is false": put(PUBLIC, flag, False, OFFSITE)
             for flag in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
         },
-        "the public access block is not declared": drop(PUBLIC),
-        "other accounts may own objects": put(OWNERSHIP, "rule.objectOwnership", "ObjectWriter"),
+        "the public access block is not declared": drop(PUBLIC, OFFSITE),
+        "other accounts may own objects": put(OWNERSHIP, "rule.objectOwnership", "ObjectWriter", OFFSITE),
         "the primary bucket has a public address": add(publish),
     },
     "offsite-speaks-tls-only": {
-        "the off-site bucket's policy is not declared": drop(BUCKET_POLICY),
-        "the policy allows requests without TLS": reword(BUCKET_POLICY, "Deny", "Allow"),
-        "only listing requires TLS": reword(BUCKET_POLICY, '"s3:*"', '"s3:ListBucket"'),
-        "only one account must use TLS": reword(BUCKET_POLICY, '"Principal": "*"', '"Principal": {"AWS": "1"}'),
-        "only the bucket itself requires TLS": reword(BUCKET_POLICY, 'offsite/*"', 'offsite/none"'),
+        "the off-site bucket's policy is not declared": drop(BUCKET_POLICY, OFFSITE),
+        "the policy allows requests without TLS": reword(BUCKET_POLICY, "Deny", "Allow", OFFSITE),
+        "only listing requires TLS": reword(BUCKET_POLICY, '"s3:*"', '"s3:ListBucket"', OFFSITE),
+        "only one account must use TLS": reword(
+            BUCKET_POLICY, '"Principal": "*"', '"Principal": {"AWS": "1"}', OFFSITE
+        ),
+        "only the bucket itself requires TLS": reword(BUCKET_POLICY, 'offsite/*"', 'offsite/none"', OFFSITE),
     },
     "writers-cannot-unlock": {
         "the writer may call every S3 action": reword(USER_POLICY, "s3:GetObject", "s3:*"),

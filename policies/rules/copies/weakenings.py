@@ -11,6 +11,8 @@ from policies.views.machines import PATRONI
 from policies.views.permissions import ACCESS_KEY
 from policies.views.vault import CONSUMER, EVENTS, QUEUE, R2, S3
 
+OFFSITE = named("offsite")
+
 REPLICA, REPLICATOR = named("replica"), named("replicate")
 REPLICATE = "backups/replicate"
 REPLICATE_QUEUE = named("backups-replicate")
@@ -18,8 +20,8 @@ HALF_A_DAY = 43_200
 
 WEAKENINGS: Weakenings = {
     "three-copies": {
-        "a copy is not declared": chain(drop(R2), drop(S3)),
-        "all copies are with one provider": drop_all(S3),
+        "a copy is not declared": chain(drop(R2), drop(S3, OFFSITE)),
+        "all copies are with one provider": drop_all(S3, OFFSITE),
     },
     "copies-far-from-the-database": {
         "the replica is in the database's jurisdiction": put(R2, "jurisdiction", "eu", REPLICA),
@@ -29,9 +31,9 @@ WEAKENINGS: Weakenings = {
         "the replica is in the primary's jurisdiction": put(R2, "jurisdiction", "eu", REPLICA),
     },
     "offsite-in-another-region": {
-        "the off-site copy is in the database's region": put(S3, "region", "eu-central-1"),
-        "the off-site copy is in the nearest region": put(S3, "region", "eu-central-2"),
-        "the off-site copy's region is unknown": put(S3, "region", "mars-north-1"),
+        "the off-site copy is in the database's region": put(S3, "region", "eu-central-1", OFFSITE),
+        "the off-site copy is in the nearest region": put(S3, "region", "eu-central-2", OFFSITE),
+        "the off-site copy's region is unknown": put(S3, "region", "mars-north-1", OFFSITE),
     },
     "replicated-at-once": {
         "the bucket sends no events": drop(EVENTS),

@@ -21,6 +21,7 @@ from policies.views.machines import (
     machines,
     zone_of,
 )
+from policies.views.vault import offsite_copies
 
 VOLUME_TAG = "DataVolume"
 MOUNTING = "/usr/local/sbin/backbuild-data-volume"
@@ -39,7 +40,6 @@ HOLDS_DATA = (
     "cloudflare:index/r2Bucket:R2Bucket",
     "cloudflare:index/d1Database:D1Database",
     "cloudflare:index/zone:Zone",
-    "aws:s3/bucket:Bucket",
     KEY,
 )
 
@@ -58,7 +58,8 @@ def precious(graph: Graph) -> list[Resource]:
         for password in graph.targets(version, "bindings", GENERATED)
         if "-operator-" not in password.name
     ]
-    return [*graph.of(*HOLDS_DATA), *dict.fromkeys([*kept, *shared])]
+    stored = [copy.bucket for copy in offsite_copies(graph)]
+    return [*graph.of(*HOLDS_DATA), *stored, *dict.fromkeys([*kept, *shared])]
 
 
 @define(

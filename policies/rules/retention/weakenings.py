@@ -35,6 +35,8 @@ AGES = {
     R2_LOCK: ("condition.maxAgeSeconds", DAY),
     S3_LIFECYCLE: ("expiration.days", 1),
 }
+
+OFFSITE = named("offsite")
 Days = Callable[[float], float]
 ALL_CLASSES = ("hourly", "daily", "monthly", "yearly")
 REPLICA = named("replica")
@@ -213,9 +215,9 @@ WEAKENINGS: Weakenings = {
     "fulls-are-always-left": {"the last full backups may be deleted": rotation(minimumFulls=1)},
     "offsite-is-locked-for-good": {
         "the owner can shorten the off-site lock": put(S3_LOCK, "rule.defaultRetention.mode", "GOVERNANCE"),
-        "object lock is not enabled": put(S3, "objectLockEnabled", False),
+        "object lock is not enabled": put(S3, "objectLockEnabled", False, OFFSITE),
         "versioning is suspended": put(VERSIONING, "versioningConfiguration.status", "Suspended"),
-        "the bucket can be deleted with its objects": put(S3, "forceDestroy", True),
+        "the bucket can be deleted with its objects": put(S3, "forceDestroy", True, OFFSITE),
     },
     "manifests-are-kept": {
         "manifests are deleted before their backups": age(lambda _: 40, "manifests/"),

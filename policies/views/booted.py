@@ -1,0 +1,91 @@
+"""What a machine boots with: the cloud-config in its user data, and the archive of files that it names."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import hashlib
+import io
+import tarfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, cast
+
+import yaml
+
+from policies.graph import Graph, Resource
+from policies.views.shared import once
+
+OBJECT: Final = "aws:s3/bucketObjectv2:BucketObjectv2"
+BOOT: Final = "/usr/local/sbin/backbuild-boot"
+REVIEWED_BOOT: Final = "fadf52b3d55b12922b24d5ef2324aaeb594fa7121ea6558e8a179a6588ec5800"
+"""SHA-256 of the boot script that was reviewed: it installs the archive whose SHA-256 the user data pins, or none."""
+_KEYS: Final = {"hostname", "ssh_pwauth", "write_files", "runcmd"}
+
+
+@dataclass(frozen=True)
+class Boot:
+    """The archive that a machine installs at its first boot: the bucket it comes from and its SHA-256."""
+
+    bucket: str
+    sha256: str
+
+
+@once
+def archives(graph: Graph) -> dict[str, Resource]:
+    """Key to object, of all objects that the stack stores in S3."""
+    return {one.text("key"): one for one in graph.of(OBJECT) if one.known("key")}
+
+
+@cache
+def boot_of(user_data: str) -> Boot:
+    """Read user data; `ValueError` says what in it is not the reviewed way to boot."""
+    document = _document(user_data)
+    if strange := sorted(document.keys() - _KEYS):
+        raise ValueError(f"{strange[0]} may change the machine's files")
+    written = document.get("write_files")
+    scripts = cast("list[dict[str, Any]]", written) if isinstance(written, list) else []
+    if [script.get("path") for script in scripts] != [BOOT]:
+        raise ValueError(f"write_files does not write {BOOT} alone")
+    script = str(scripts[0].get("content", "")).strip()
+    if (found := hashlib.sha256(script.encode()).hexdigest()) != REVIEWED_BOOT:
+        raise ValueError(
+            f"{BOOT} has the SHA-256 {found}; review it, then set REVIEWED_BOOT (policies/views/booted.py)"
+        )
+    commands = document.get("runcmd")
+    first = (
+        cast("list[Any]", commands)[0] if isinstance(commands, list) and len(cast("list[Any]", commands)) == 1 else None
+    )
+    words = cast("list[Any]", first) if isinstance(first, list) else []
+    if len(words) != 4 or words[0] != BOOT:
+        raise ValueError(f"runcmd is {commands}; {BOOT} with a region, a bucket and a SHA-256 is expected")
+    return Boot(str(words[2]), str(words[3]))
+
+
+def _document(user_data: str) -> dict[str, Any]:
+    if not user_data.startswith("#cloud-config\n"):
+        raise ValueError("it is no cloud-config")
+    try:
+        document = yaml.load(user_data, yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+    if not isinstance(document, dict):
+        raise ValueError("it is no cloud-config")
+    return cast("dict[str, Any]", document)
+
+
+@cache
+def files_of(encoded: str, sha256: str) -> Mapping[str, str]:
+    """Path to content of the files in an archive in base64; `ValueError` if its SHA-256 is another or it is damaged."""
+    try:
+        content = base64.b64decode(encoded, validate=True)
+        if (found := hashlib.sha256(content).hexdigest()) != sha256:
+            raise ValueError(f"its SHA-256 is {found}, and the machine expects {sha256}")
+        with tarfile.open(fileobj=io.BytesIO(gzip.decompress(content))) as tar:
+            entries = {f"/{entry.name}": tar.extractfile(entry) for entry in tar.getmembers()}
+            return {path: b"".join(file or ()).decode() for path, file in entries.items()}
+    except (binascii.Error, OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise ValueError(str(error).splitlines()[0]) from error

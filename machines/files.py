@@ -1,8 +1,8 @@
 """Which files a member boots with: the templates of its role, rendered from the topology.
 
 A template stands in `templates/<set>/` at the path that its file has on the machine, so that the folder reads like the
-machine. Scripts are executable by where they stand, Python's modules are not. Comments stay behind. No file ever holds
-a secret: machines fetch those at boot.
+machine. Scripts are executable by where they stand, Python's modules are not. No file ever holds a secret: machines
+fetch those at boot.
 
 A member's files depend on its own group, on the consensus members and on the zones, but never on how many worker
 groups there are: growing the platform must not replace the machines that are there.
@@ -16,7 +16,6 @@ from pathlib import Path
 
 import jinja2
 
-from machines.comments import without_comments
 from model import gates, metrics
 from model.topology import (
     APPLICATION_ROLE,
@@ -109,7 +108,7 @@ def files_for(topology: Topology, member: Member) -> tuple[File, ...]:
 def _file(template: str, values: dict[str, object]) -> File:
     path = "/" + template.partition("/")[2]
     mode = "0755" if path.startswith(_EXECUTABLE) and not path.endswith(".py") else "0644"
-    content = without_comments(path, environment().get_template(template).render(values))
+    content = environment().get_template(template).render(values)
     return File(path=path, content=content, mode=mode, owner="root:root")
 
 

@@ -28,6 +28,7 @@ INSTALLING: Final = re.compile(
     r"\b(apt|apt-get|aptitude|dpkg\s+-i|unattended-upgrades?|needrestart|snap|pip3?|backbuild-patch|backbuild-install"
     r"|cloudflared\s+update)\b"
 )
+COMMENT: Final = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 ADVICE: Final = re.compile(r'"[^"`\n]*; remedy: [^"$`\n]*"')  # a message with a remedy runs nothing
 # Role to the packages whose update restarts the service.
 SERVES: Final = {
@@ -62,7 +63,7 @@ def installs_by_itself(machine: Machine) -> Iterator[str]:
     for path, content in machine.files.items():
         if path in INSTALLERS or path.startswith((APT, ENVIRONMENT)):
             continue
-        if found := INSTALLING.search(ADVICE.sub("", content)):
+        if found := INSTALLING.search(ADVICE.sub("", COMMENT.sub("", content))):
             yield f"{path} runs {found[0]}"
     if TUNNEL in machine.files and "--no-autoupdate" not in machine.files[TUNNEL]:
         yield f"{TUNNEL}: cloudflared updates itself without --no-autoupdate"

@@ -174,8 +174,9 @@ def test_no_secret_shows(stack: Deployed):
     known = {text for text in (*secret_texts(others), *texts) if len(text) >= 16}
     assert len([one for one in known if len(one) == 40]) >= 5  # the passwords at least
     ids = {one.get("id") for one in stack.resources}  # an access key's id is also its resource's
-    user_data = [gzip.decompress(base64.b64decode(one["userDataBase64"])) for one in stack.inputs("Instance").values()]
-    booted = b"\n".join(user_data).decode()
+    stored = [base64.b64decode(one["contentBase64"]) for one in stack.inputs("BucketObjectv2").values()]
+    archives = b"".join(gzip.decompress(content) for content in stored).decode()
+    booted = archives + json.dumps([one["userData"] for one in stack.inputs("Instance").values()])
     printed, kept = json.dumps(stack.printed), json.dumps(stack.state)
     for secret in known:
         assert secret not in booted

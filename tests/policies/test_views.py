@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 
 import pytest
 
+from machines.archive import archive_of
+from machines.files import File
+from policies.views.booted import boot_of, files_of
 from policies.views.calendars import calendar_gap_seconds, cron_gap_seconds, window_gap_days
 from policies.views.geography import great_circle_km, least_km, places
 from policies.views.lifecycles import Expiry
-from policies.views.machines import Machine, duration_seconds, files_of, sections
+from policies.views.machines import Machine, duration_seconds, sections
 from policies.views.units import Unit, late
 from policies.views.vault import Copy
 from tests.policies.graphs import graph, resource
@@ -89,22 +93,31 @@ def test_durations(text: str, seconds: float | None) -> None:
     assert duration_seconds(text) == seconds
 
 
-def encoded(text: str) -> str:
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+def test_files_of_an_archive() -> None:
+    archive = archive_of([File("/a", "x\n", "0644", "root:root")])
+    encoded = base64.b64encode(archive.content).decode()
+    assert files_of(encoded, archive.sha256) == {"/a": "x\n"}
+    with pytest.raises(ValueError, match="its SHA-256 is"):
+        files_of(encoded, "0" * 64)
 
 
-def test_files_of_user_data() -> None:
-    document = "#cloud-config\nwrite_files:\n  - path: /a\n    content: |\n      x\n"
-    assert files_of(encoded(document)) == {"/a": "x\n"}
-    assert files_of(base64.b64encode(document.encode()).decode()) == {"/a": "x\n"}
+@pytest.mark.parametrize("content", [b"", b"x", b"\x1f\x8b\x08\x00", gzip.compress(b"not a tar", mtime=0)])
+def test_an_archive_that_cannot_be_read_is_an_error(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        files_of(base64.b64encode(content).decode(), hashlib.sha256(content).hexdigest())
+
+
+def test_an_archive_that_is_not_base64_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"."):
+        files_of("%%%", "0" * 64)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "%%%", "AAAA", encoded("- a list"), encoded("a: ["), "H4sIAAAAAAAAA", encoded("a: 1")]
+    "text", ["", "#!/bin/sh\n", "#cloud-config\n- a list\n", "#cloud-config\na: [", "#cloud-config\nruncmd: []\n"]
 )
-def test_user_data_that_cannot_be_read_is_an_error(text: str) -> None:
+def test_user_data_that_boots_otherwise_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        files_of(text)
+        boot_of(text)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +156,7 @@ def test_what_holds_below_a_prefix_is_computed_from_all_rules() -> None:
 
 
 def machine(**files: str) -> Machine:
-    found = Machine(resource("aws:ec2/instance:Instance", "a-0"), "a", "worker")
+    found = Machine(resource("aws:ec2/instance:Instance", "a-0"), "a", "worker", {})
     named = {"/etc/default/backbuild": 'DISABLED=""\nSERVICES="x.timer"\n', **files}
     install = "systemctl enable --now --no-block $SERVICES\n"
     named["/usr/local/sbin/backbuild-install"] = install

@@ -1,0 +1,1 @@
+"""Rules on how machines boot, and the weakenings that each must notice."""

@@ -70,11 +70,11 @@ class NodeGroup(ComponentResource):
     def _stored(self, member: Member, archive: Archive) -> aws.s3.BucketObjectv2:
         return aws.s3.BucketObjectv2(
             f"{member.name}-files",
-            bucket=self._args.files.bucket,
+            bucket=self._args.topology.machine_files_bucket,  # plain, so that a first preview knows it
             key=archive.key,
             content_base64=base64.b64encode(archive.content).decode(),
             content_type="application/gzip",
-            opts=self._own,
+            opts=ResourceOptions(parent=self, depends_on=self._args.files.ready),
         )
 
     def _instance(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pulumi
 import pulumi_aws as aws
-from pulumi import ComponentResource, Output, ResourceOptions
+from pulumi import ComponentResource, ResourceOptions
 
 from components.closed_bucket import close
 from model.topology import Topology
@@ -26,8 +27,8 @@ class MachineFiles(ComponentResource):
     changed one.
     """
 
-    bucket: Output[str]
-    """The bucket's name, known once the bucket is closed."""
+    ready: list[pulumi.Resource]
+    """The bucket and its settings, which must exist before an object does."""
 
     def __init__(self, name: str, args: MachineFilesArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:MachineFiles", name, {}, opts)
@@ -38,6 +39,5 @@ class MachineFiles(ComponentResource):
             force_destroy=True,  # each `pulumi up` can store every archive again
             opts=own,
         )
-        closed = close(name, bucket, own)
-        self.bucket = Output.all(bucket.id, closed.id).apply(lambda ids: ids[0])
-        self.register_outputs({"bucket": self.bucket})
+        self.ready = [bucket, close(name, bucket, own)]
+        self.register_outputs({"bucket": bucket.id})

@@ -8,6 +8,7 @@ from policies.mutation.operators import ABSENT, drop, named, put, relink, unprot
 from policies.mutation.weakening import Weakenings
 from policies.rules.protection.rules import GENERATED, HOLDS_DATA, KEY, MOUNTING, STORED, STORED_VERSION, VOLUME_TAG
 from policies.views.machines import ATTACHMENT, ETCD, INSTANCE, PATRONI, VOLUME
+from policies.views.vault import S3
 
 
 def neighbours_volume(graph: Graph, machine: Resource) -> Resource | None:
@@ -20,6 +21,7 @@ def neighbours_volume(graph: Graph, machine: Resource) -> Resource | None:
 WEAKENINGS: Weakenings = {
     "data-is-protected": {
         **{f"a {type.rpartition(':')[2]} is not protected": unprotect(type) for type in HOLDS_DATA},
+        "the off-site bucket is not protected": unprotect(S3, named("offsite")),
         "a pass phrase is not protected": unprotect(GENERATED, named("cipher", "superuser")),
         "a webhook key is not protected": unprotect(GENERATED, named("webhook-key", "report-token")),
     },

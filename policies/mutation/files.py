@@ -103,8 +103,8 @@ def _packed(instance: Resource, archive: Resource, document: dict[str, Any]) -> 
     user_data = "#cloud-config\n" + text.replace(before, after)
     stored = {"key": f"{after}.tar.gz", "contentBase64": base64.b64encode(content).decode()}
     return (
-        revised(instance, {**instance.properties, "userData": user_data}),
-        revised(archive, {**archive.properties, **stored}),
+        revised(instance, properties={**instance.properties, "userData": user_data}),
+        revised(archive, properties={**archive.properties, **stored}),
     )
 
 

@@ -139,9 +139,9 @@ def put_everywhere(changes: Mapping[str, tuple[str, New]]) -> Operator:
     return make
 
 
-def substitute(type: str, path: str, old: str, new: str) -> Operator:
+def substitute(type: str, path: str, old: str, new: str, where: Where = anything) -> Operator:
     """Replace a part of a text property of one resource."""
-    return put(type, path, lambda text: text.replace(old, new))
+    return put(type, path, lambda text: text.replace(old, new), where)
 
 
 def unprotect(type: str, where: Where = anything) -> Operator:

@@ -160,8 +160,10 @@ def test_data_at_rest_is_encrypted_with_the_platforms_own_keys(stack: Deployed):
 def test_what_holds_data_is_protected_in_production_and_only_there(prod: Deployed, staging: Deployed):
     kinds = ("Volume", "R2Bucket", "Bucket", "Key", "D1Database", "RandomPassword", "Zone")
     for kind in kinds:
-        held = {name: one for name, one in prod.of(kind).items() if not name.startswith("status-operator-")}
-        assert all(one.get("protect") for one in held.values()), kind  # an operator may go, and the token with them
+        # An operator may go, and the token with them; the machines' archives are stored again at each update.
+        gone = ("status-operator-", "machine-files")
+        held = {name: one for name, one in prod.of(kind).items() if not name.startswith(gone)}
+        assert all(one.get("protect") for one in held.values()), kind
     assert not [one["urn"] for one in staging.resources if one.get("protect")]
 
 
@@ -196,7 +198,12 @@ def test_every_secret_is_in_its_place_and_readable_by_its_role_alone(stack: Depl
         read = [rule["Resource"] for rule in rules if rule["Action"] == "secretsmanager:GetSecretValue"]
         assert {arn for resources in read for arn in resources} == readable.get(role, database)
         allowed = {rule["Action"] for rule in rules}
-        assert allowed <= {"secretsmanager:GetSecretValue", "kms:Decrypt", "cloudwatch:PutMetricData"}
+        reading = {"secretsmanager:GetSecretValue", "kms:Decrypt", "s3:GetObject"}
+        assert allowed <= reading | {"cloudwatch:PutMetricData"}
+        (archives,) = (rule for rule in rules if rule["Action"] == "s3:GetObject")
+        bucket, endpoint = stack.of("Bucket")["machine-files"], stack.of("VpcEndpoint")["network-s3"]
+        assert archives["Resource"] == f"{bucket['outputs']['arn']}/*"
+        assert archives["Condition"] == {"StringEquals": {"aws:SourceVpce": endpoint["id"]}}
 
 
 def test_security_groups_admit_exactly_what_is_admitted(stack: Deployed):
@@ -286,7 +293,7 @@ def test_outputs_say_where_everything_is(stack: Deployed):
     assert outputs["instances"] == {name: one["id"] for name, one in stack.of("Instance").items()}
     assert outputs["addresses"] == {name: one["privateIp"] for name, one in stack.inputs("Instance").items()}
     assert set(outputs["buckets"].values()) == {one["name"] for one in stack.inputs("R2Bucket").values()} | {
-        one["bucket"] for one in stack.inputs("Bucket").values()
+        one["bucket"] for name, one in stack.inputs("Bucket").items() if name != "machine-files"
     }
     assert outputs["retentionDays"] == {kept.name: kept.keep_days for kept in topology.retention}
     assert all(outputs["dsRecords"][domain] for domain in (topology.settings.domain, topology.settings.status_domain))

@@ -41,6 +41,12 @@ def _of_the_report(report: Report, topology: Topology, now: datetime) -> Iterato
         yield f"the report is of {minute(report.time)}, and here it is {minute(now)}; remedy: see which one is wrong"
     if report.rotation.model_dump(by_alias=True) != topology.rotation:
         yield f"the Workers go by another rotation than Pulumi.{topology.stack}.yaml says; remedy: deploy it"
+    declared = [copy.name for copy in topology.copies]
+    if sorted(report.copies) != sorted(declared):
+        yield (
+            f"the Workers look after the copies {', '.join(report.copies)}, and Pulumi.{topology.stack}.yaml lists "
+            f"{', '.join(declared)}; remedy: deploy it"
+        )
     seen = [one.at for one in report.workers if one.worker == "watch"]
     if not seen or report.time - max(seen) > SILENT:
         last = f"since {minute(max(seen))}" if seen else "ever"
@@ -61,7 +67,7 @@ def _of_a_group(group: Group, time: datetime) -> Iterator[str]:
 
 
 def _of_copies(place: str, objects: int, copies: Copies, since: datetime, time: datetime) -> Iterator[str]:
-    for store, copy in copies.by_store().items():
+    for store, copy in copies.items():
         if copy.verified < objects and time - since > UNVERIFIED:
             yield f"{place}: {objects - copy.verified} of {objects} objects are not verified in {store}, after a day"
         elif copy.oldest is not None and time - copy.oldest > STALE:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from console.errors import CommandError
 
 Count = Annotated[int, Field(ge=0)]
-Store = Literal["primary", "replica", "offsite"]
+Copies = dict[str, "Copy"]
+"""Copy by name."""
 
 
 class _Part(BaseModel):
@@ -28,22 +29,10 @@ class Rotation(_Part):
 
 
 class Copy(_Part):
-    """How many objects have been found right in one store, and when the one that waits the longest was."""
+    """How many objects have been found right in one copy, and when the one that waits the longest was."""
 
     verified: Count
     oldest: AwareDatetime | None
-
-
-class Copies(_Part):
-    """The three of them."""
-
-    primary: Copy
-    replica: Copy
-    offsite: Copy
-
-    def by_store(self) -> dict[Store, Copy]:
-        """Each with its name."""
-        return {"primary": self.primary, "replica": self.replica, "offsite": self.offsite}
 
 
 class Run(_Part):
@@ -126,12 +115,22 @@ class Report(_Part):
     """All of it."""
 
     time: AwareDatetime
+    copies: tuple[str, ...]
     rotation: Rotation
     groups: tuple[Group, ...]
     findings: tuple[Finding, ...]
     alarms: tuple[Alarm, ...]
     workers: tuple[Worker, ...]
     planned: tuple[Planned, ...]
+
+    @model_validator(mode="after")
+    def _every_copy_is_counted(self) -> Report:
+        for group in self.groups:
+            for part in (*group.runs, group.wal):
+                if set(part.copies) != set(self.copies):
+                    said = ", ".join(part.copies) or "none"
+                    raise ValueError(f"{group.group}: counts the copies {said}; expected: {', '.join(self.copies)}")
+        return self
 
 
 def parse(text: str, url: str) -> Report:

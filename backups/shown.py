@@ -14,15 +14,14 @@ from console import tables
 from console.tables import Table, cell, say
 
 NEWEST = 5  # of each class, where not everything is asked for
-STORES = ("primary", "replica", "offsite")
 
 
 def show(report: Report, problems: Sequence[str], *, everything: bool) -> None:
     """Print all of it, and at the end whether all is well."""
     for group in report.groups:
         _title(f"{group.group}: each copy with the time since which all of it is verified (UTC)")
-        _show_runs(group, everything=everything)
-        say(_wal(group))
+        _show_runs(group, report.copies, everything=everything)
+        say(_wal(group, report.copies))
     _section("findings that are open", _findings(report))
     _section("alarms", _alarms(report))
     _section("what goes next", _planned(report))
@@ -56,15 +55,15 @@ def _section(title: str, rows: Table) -> None:
         _title(f"{title}: none")
 
 
-def _show_runs(group: Group, *, everything: bool) -> None:
-    rows = Table(("class", "run", "kind", "ended", "objects", "size", *STORES, "goes"))
+def _show_runs(group: Group, names: Sequence[str], *, everything: bool) -> None:
+    rows = Table(("class", "run", "kind", "ended", "objects", "size", *names, "goes"))
     older: list[str] = []
     by_class = {name: list(runs) for name, runs in groupby(sorted(group.runs, key=_order), key=lambda run: run.class_)}
     for name, runs in by_class.items():
         listed = runs if everything else runs[:NEWEST]
         for run in listed:
             made = (_KINDS.get(run.kind, run.kind), minute(run.finished_at), run.objects, size(run.bytes))
-            rows.add(name, run.run, *made, *_copies(run.objects, run.copies), _goes(run))
+            rows.add(name, run.run, *made, *_copies(run.objects, run.copies, names), _goes(run))
         if len(listed) < len(runs):
             older.append(f"{name}: … and {len(runs) - len(listed)} older ones (--all)")
     tables.show(rows)
@@ -72,13 +71,14 @@ def _show_runs(group: Group, *, everything: bool) -> None:
         say(cell(line))
 
 
-def _wal(group: Group) -> Text:
+def _wal(group: Group, names: Sequence[str]) -> Text:
     wal = group.wal
     if wal.newest is None:
         return Text("WAL: none")
     span = f"{cell(wal.first or '?')} to {cell(wal.last or '?')}, the newest of {minute(wal.newest)}"
     verified = [
-        Text(f" · {store} ").append(copy) for store, copy in zip(STORES, _copies(wal.objects, wal.copies), strict=True)
+        Text(f" · {cell(name)} ").append(copy)
+        for name, copy in zip(names, _copies(wal.objects, wal.copies, names), strict=True)
     ]
     return Text(f"WAL: {wal.objects} objects, {size(wal.bytes)}, {span}").append(Text().join(verified))
 
@@ -92,8 +92,8 @@ def _order(run: Run) -> tuple[int, str, float]:
     return known, run.class_, -run.finished_at.timestamp()
 
 
-def _copies(objects: int, copies: Copies) -> Iterator[Text]:
-    for copy in copies.by_store().values():
+def _copies(objects: int, copies: Copies, names: Sequence[str]) -> Iterator[Text]:
+    for copy in (copies[name] for name in names):
         if copy.verified < objects:
             yield Text(f"{copy.verified} of {objects}", style="yellow")
         else:

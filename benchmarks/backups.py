@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.sink import Sink
 from components.keys import public_key
+from harness import copies
 from harness.backup_manifests import PASSWORD, sealed
 from harness.backup_world import GROUP, ROTATION, START, stamp
 from harness.workerd import Host
@@ -92,14 +93,10 @@ def measure(host: Host, sink: Sink, gib: int) -> Result:
         "ROTATION": ROTATION,
         "GROUPS": [GROUP],
         "MANIFEST_KEYS": [public_key(PASSWORD)],
-        "LOCK_MODE": "GOVERNANCE",
-        "OFFSITE_BUCKET": "offsite",
-        "OFFSITE_REGION": "eu-north-1",
-        "OFFSITE_ACCESS_KEY_ID": "AKIDEXAMPLE",
-        "OFFSITE_SECRET_ACCESS_KEY": "not-a-secret",
+        **copies.BINDINGS,
     }
     options: dict[str, Any] = {
-        "r2Buckets": {"PRIMARY": "primary", "REPLICA": "replica"},
+        "r2Buckets": copies.BUCKETS,
         "d1Databases": {"DB": "backups"},
         "bindings": bindings,
         "outboundService": {"external": {"address": sink.address, "http": {}}},
@@ -107,7 +104,7 @@ def measure(host: Host, sink: Sink, gib: int) -> Result:
     host.start_all({"backups/replicate": options, "backups/verify": options})
     first = f"hourly/backup/{GROUP}/first"
     fill(host, first)
-    plain = timed(lambda: bulk(host, "copy", key=first, to="REPLICA"))
+    plain = timed(lambda: bulk(host, "copy", key=first, to="COPY_REPLICA"))
     process = Process(host)
     brought = timed(lambda: deliver(host, first))
     clock = START
@@ -139,7 +136,7 @@ def measure(host: Host, sink: Sink, gib: int) -> Result:
 
 def bulk(host: Host, operation: str, **parameters: Any) -> Any:
     """What the harness does in the Worker's own process."""
-    return host.bulk(operation, "PRIMARY", worker="replicate", **parameters)
+    return host.bulk(operation, "COPY_PRIMARY", worker="replicate", **parameters)
 
 
 def fill(host: Host, key: str) -> str:
@@ -171,13 +168,13 @@ def write_manifest(host: Host, run: str, digests: dict[str, str]) -> None:
             for key, sha256 in sorted(digests.items())
         ],
     }
-    host.ask("put", bucket="PRIMARY", key=f"manifests/{GROUP}/{run}.json", text=sealed(manifest).decode())
+    host.ask("put", bucket="COPY_PRIMARY", key=f"manifests/{GROUP}/{run}.json", text=sealed(manifest).decode())
 
 
 def prove(host: Host, time: datetime) -> int:
     """Let verify's schedule come; returns how many objects are proven in all stores."""
     host.ask("scheduled", time=time.isoformat(), worker="verify", instruction={"clock": time.isoformat()})
-    good = "kind = 'backup' AND MIN(primary_at, replica_at, offsite_at) NOTNULL"
+    good = f"kind = 'backup' AND {copies.OLDEST} NOTNULL"
     proven = f"SELECT COUNT(*) AS proven FROM objects WHERE {good}"  # noqa: S608 (our own)
     return host.ask("sql", statement=proven, worker="verify")[0]["proven"]
 

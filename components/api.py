@@ -63,8 +63,8 @@ class Api(ComponentResource):
                     {
                         "name": "BACKUPS",
                         "type": "r2_bucket",
-                        "bucket_name": topology.buckets.primary,
-                        "jurisdiction": topology.buckets.primary_jurisdiction,
+                        "bucket_name": topology.primary.bucket,
+                        "jurisdiction": topology.primary.jurisdiction,
                     },
                     {"name": "BACKUP_REPORT", "type": "service", "service": args.backup_report},
                     {

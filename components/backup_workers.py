@@ -12,6 +12,7 @@ from pulumi import ComponentResource, Input, Output, ResourceOptions
 from components.tokens import digest, generated
 from components.vault import BackupVault
 from components.worker import Binding, EdgeWorker, EdgeWorkerArgs
+from model.copies import R2Copy, binding_name, binding_of
 from model.topology import Topology
 
 BATCH = 10  # messages at once: each is a whole object to copy, within the 15 minutes that a batch may take
@@ -76,12 +77,12 @@ class BackupWorkers(ComponentResource):
             {"name": "DB", "type": "d1", "id": memory.id},
             _json("GROUPS", [group.name for group in topology.database_groups]),
             _json("ROTATION", topology.rotation),
+            _json("COPIES", binding_of(topology.copies)),
         ]
         stores = [*catalogue, *self._stores()]
         believing: list[Binding] = [
             *stores,
             {"name": "MANIFEST_KEYS", "type": "json", "json": Output.json_dumps(args.manifest_keys)},
-            {"name": "LOCK_MODE", "type": "plain_text", "text": topology.buckets.offsite_lock_mode},
         ]
         schedules = topology.schedules
         self.script_names = {
@@ -159,15 +160,18 @@ class BackupWorkers(ComponentResource):
         )
 
     def _stores(self) -> list[Binding]:
-        buckets, keys = self._args.topology.buckets, self._args.vault.offsite_keys
-        return [
-            _bucket("PRIMARY", buckets.primary, buckets.primary_jurisdiction),
-            _bucket("REPLICA", buckets.replica, buckets.replica_jurisdiction),
-            {"name": "OFFSITE_BUCKET", "type": "plain_text", "text": buckets.offsite},
-            {"name": "OFFSITE_REGION", "type": "plain_text", "text": buckets.offsite_region},
-            {"name": "OFFSITE_ACCESS_KEY_ID", "type": "secret_text", "text": keys.access_key_id},
-            {"name": "OFFSITE_SECRET_ACCESS_KEY", "type": "secret_text", "text": keys.secret_access_key},
-        ]
+        """What leads to each copy: a bucket's binding, or keys."""
+        keys = self._args.vault.writer_keys
+        stores: list[Binding] = []
+        for copy in self._args.topology.copies:
+            name = binding_name(copy)
+            if isinstance(copy, R2Copy):
+                stores.append(_bucket(name, copy))
+            else:
+                own = keys[copy.name]
+                for key, text in (("ACCESS_KEY_ID", own.access_key_id), ("SECRET_ACCESS_KEY", own.secret_access_key)):
+                    stores.append({"name": f"{name}_{key}", "type": "secret_text", "text": text})
+        return stores
 
     def _telling(self) -> list[Binding]:
         """Who is told when something is missing, and by whom."""
@@ -185,8 +189,8 @@ class BackupWorkers(ComponentResource):
         ]
 
 
-def _bucket(binding: str, bucket: str, jurisdiction: str) -> Binding:
-    return {"name": binding, "type": "r2_bucket", "bucket_name": bucket, "jurisdiction": jurisdiction}
+def _bucket(binding: str, copy: R2Copy) -> Binding:
+    return {"name": binding, "type": "r2_bucket", "bucket_name": copy.bucket, "jurisdiction": copy.jurisdiction}
 
 
 def _json(binding: str, document: Any) -> Binding:

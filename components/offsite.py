@@ -1,4 +1,4 @@
-"""The off-site copy: in another region and, where its provider says so, in another account."""
+"""A copy in S3: in another region than the database and, where its provider says so, in another account."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.closed_bucket import close
 from components.policy_documents import policy
+from model.copies import AwsCopy
 from model.rotation import Retention, in_rule_order
 from model.topology import ABANDONED_UPLOAD_DAYS, Topology
 
@@ -24,35 +25,37 @@ class StorageKeys:
 
 @dataclass(frozen=True)
 class OffsiteCopyArgs:
-    """The shape to declare."""
+    """The shape to declare, and which of its copies."""
 
     topology: Topology
+    copy: AwsCopy
 
 
 class OffsiteCopy(ComponentResource):
-    """`backbuild:index:OffsiteCopy`: the S3 bucket that the replicating Worker writes to.
+    """`backbuild:index:OffsiteCopy`: an S3 bucket that the backup Workers write to.
 
     Makes: a KMS key; the bucket with versioning, object lock, encryption with that key, no public access, TLS only,
     one owner, and lifecycle rules from `topology.retention`; and a user who may write objects there, with its keys.
     """
 
     writer_keys: StorageKeys
-    """What the replicating Worker writes with."""
+    """What the Workers write with."""
 
     def __init__(self, name: str, args: OffsiteCopyArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:OffsiteCopy", name, {}, opts)
         self._name: str = name
         self._topology: Topology = args.topology
+        self._copy: AwsCopy = args.copy
         self._own: ResourceOptions = ResourceOptions(parent=self)
         self._data: ResourceOptions = ResourceOptions(parent=self, protect=args.topology.settings.protect)
         key = aws.kms.Key(
             name,
-            description=f"{args.topology.buckets.offsite}: backups at rest",
+            description=f"{args.copy.bucket}: backups at rest",
             enable_key_rotation=True,
             deletion_window_in_days=30,
             opts=self._data,
         )
-        bucket = aws.s3.Bucket(name, bucket=args.topology.buckets.offsite, object_lock_enabled=True, opts=self._data)
+        bucket = aws.s3.Bucket(name, bucket=args.copy.bucket, object_lock_enabled=True, opts=self._data)
         close(self._name, bucket, self._own)
         self._encrypt(bucket, key)
         self._keep(bucket)
@@ -86,7 +89,7 @@ class OffsiteCopy(ComponentResource):
             bucket=bucket.id,
             rule={
                 "default_retention": {
-                    "mode": self._topology.buckets.offsite_lock_mode,
+                    "mode": self._copy.lock_mode,
                     # The least that any object needs; who writes a longer-lived one sets its own date.
                     "days": min(kept.lock_days for kept in self._topology.retention),
                 }
@@ -99,7 +102,7 @@ class OffsiteCopy(ComponentResource):
 
     def _writer(self, bucket: aws.s3.Bucket, key: aws.kms.Key) -> StorageKeys:
         label = f"{self._name}-writer"
-        user = aws.iam.User(label, name=f"{self._topology.prefix}-backup-writer", opts=self._own)
+        user = aws.iam.User(label, name=self._copy.writer, opts=self._own)
         aws.iam.UserPolicy(
             label,
             user=user.name,

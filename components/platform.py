@@ -22,6 +22,7 @@ from components.status_page import StatusPage, StatusPageArgs
 from components.tunnel import DatabaseTunnel, DatabaseTunnelArgs
 from components.vault import BackupVault, BackupVaultArgs
 from components.zone import Domain, DomainArgs
+from model.copies import AwsCopy
 from model.topology import Topology
 
 RUNBOOKS = {
@@ -46,12 +47,12 @@ class Platform(ComponentResource):
 
         zone = Domain("zone", replace(_domain(topology, settings.domain, apex_routed=True), mail=settings.mail), own)
         status_zone = Domain("status-zone", _domain(topology, settings.status_domain, apex_routed=False), own)
-        offsite = settings.backups.offsite
-        vault = BackupVault(
-            "vault",
-            BackupVaultArgs(topology, aws_provider("offsite", topology, offsite.region, offsite.role_arn)),
-            own,
-        )
+        elsewhere = {
+            copy.name: aws_provider(copy.name, topology, copy.region, copy.role_arn)
+            for copy in topology.copies
+            if isinstance(copy, AwsCopy)
+        }
+        vault = BackupVault("vault", BackupVaultArgs(topology, elsewhere), own)
         keys = Keys("keys", KeysArgs(topology), own)
         tunnel = DatabaseTunnel("database", DatabaseTunnelArgs(topology, zone.zone_id), own)
         network = Network("network", NetworkArgs(topology), own)
@@ -94,11 +95,7 @@ class Platform(ComponentResource):
             "dsRecords": {settings.domain: zone.ds_record, settings.status_domain: status_zone.ds_record},
             "addresses": {member.name: member.address for group in topology.groups for member in group.members},
             "instances": cluster.instance_ids,
-            "buckets": {
-                "primary": topology.buckets.primary,
-                "replica": topology.buckets.replica,
-                "offsite": topology.buckets.offsite,
-            },
+            "buckets": {copy.name: copy.bucket for copy in topology.copies},
             "retentionDays": {kept.name: kept.keep_days for kept in topology.retention},
             "manifestPublicKeys": keys.manifest_public_keys,
             "runbooks": RUNBOOKS,

@@ -1,10 +1,10 @@
-"""The backup vault: three copies that no single mistake, account or region can take away together."""
+"""The backup vault: copies that no single mistake, account or region can take away together."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi_aws as aws
@@ -12,6 +12,7 @@ import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.offsite import OffsiteCopy, OffsiteCopyArgs, StorageKeys, rule_id
+from model.copies import AwsCopy, ForeignCopy, R2Copy
 from model.rotation import Retention, in_rule_order
 from model.topology import ABANDONED_UPLOAD_DAYS, Topology
 
@@ -24,18 +25,19 @@ DEAD_LETTER_DAYS = 14  # the longest that Queues keep a message
 
 @dataclass(frozen=True)
 class BackupVaultArgs:
-    """The shape to declare, and the provider of the off-site copy's region and account."""
+    """The shape to declare, and the provider of each S3 copy's region and account, by the copy's name."""
 
     topology: Topology
-    offsite: aws.Provider
+    providers: Mapping[str, aws.Provider]
 
 
 class BackupVault(ComponentResource):
-    """`backbuild:index:BackupVault`: a primary and a replica R2 bucket and an off-site copy.
+    """`backbuild:index:BackupVault`: the copies of every backup, as `topology.copies` lists them.
 
-    Makes: the R2 buckets in two jurisdictions, each with lock and lifecycle rules from `topology.retention`; the queue
-    that hears of every object in the primary and its dead-letter queue; an `OffsiteCopy`; and S3-compatible keys with
-    which the machines write to the primary, and to nothing else.
+    Makes: for each copy in R2 a bucket with lock and lifecycle rules from `topology.retention`, for each one at AWS an
+    `OffsiteCopy`, and nothing for one in another store, whose bucket is the operator's; the queue that hears of every
+    object in the primary and its dead-letter queue; and S3-compatible keys with which the machines write to the
+    primary, and to nothing else.
     """
 
     queue: cloudflare.Queue
@@ -44,8 +46,8 @@ class BackupVault(ComponentResource):
     """Where a message goes that could not be handled."""
     machine_keys: StorageKeys
     """What machines write backups with."""
-    offsite_keys: StorageKeys
-    """What the replicating Worker writes the off-site copy with."""
+    writer_keys: dict[str, StorageKeys]
+    """Copy to what the Workers write it with, of those in S3 and stores like it."""
 
     def __init__(self, name: str, args: BackupVaultArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:BackupVault", name, {}, opts)
@@ -54,15 +56,12 @@ class BackupVault(ComponentResource):
         self._account: str = args.topology.settings.edge.account_id
         self._own: ResourceOptions = ResourceOptions(parent=self)
 
-        buckets = args.topology.buckets
-        primary = self._r2("primary", buckets.primary, buckets.primary_jurisdiction)
-        replica = self._r2("replica", buckets.replica, buckets.replica_jurisdiction)
-        offsite = OffsiteCopy(
-            f"{name}-offsite",
-            OffsiteCopyArgs(topology=args.topology),
-            # The one component that lives elsewhere: in the region, and through it the account, of its own provider.
-            ResourceOptions(parent=self, providers=[args.offsite]),
-        )
+        copies = args.topology.copies
+        r2 = {copy.name: self._r2(copy) for copy in copies if isinstance(copy, R2Copy)}
+        primary = r2[args.topology.primary.name]
+        self.writer_keys = {
+            copy.name: self._writer_keys(copy, args.providers) for copy in copies if not isinstance(copy, R2Copy)
+        }
 
         self.queue = self._queue("events", EVENT_DAYS)
         self.dead_letters = self._queue("dead-letters", DEAD_LETTER_DAYS)
@@ -70,7 +69,7 @@ class BackupVault(ComponentResource):
             f"{name}-events",
             account_id=self._account,
             bucket_name=primary.name,
-            jurisdiction=buckets.primary_jurisdiction,
+            jurisdiction=args.topology.primary.jurisdiction,
             queue_id=self.queue.queue_id,
             rules=[
                 {
@@ -81,15 +80,22 @@ class BackupVault(ComponentResource):
             opts=self._own,
         )
         self.machine_keys = self._machine_keys(primary)
-        self.offsite_keys = offsite.writer_keys
-        self.register_outputs({"primary": primary.name, "replica": replica.name})
+        self.register_outputs({name: bucket.name for name, bucket in r2.items()})
 
-    def _r2(self, copy: str, bucket_name: str, jurisdiction: str) -> cloudflare.R2Bucket:
-        label = f"{self._name}-{copy}"
+    def _writer_keys(self, copy: AwsCopy | ForeignCopy, providers: Mapping[str, aws.Provider]) -> StorageKeys:
+        if isinstance(copy, ForeignCopy):
+            return StorageKeys(Output.secret(copy.access_key_id), Output.secret(copy.secret_access_key))
+        # The one component that lives elsewhere: in the region, and through it the account, of its own provider.
+        elsewhere = ResourceOptions(parent=self, providers=[providers[copy.name]])
+        args = OffsiteCopyArgs(topology=self._topology, copy=copy)
+        return OffsiteCopy(f"{self._name}-{copy.name}", args, elsewhere).writer_keys
+
+    def _r2(self, copy: R2Copy) -> cloudflare.R2Bucket:
+        label, jurisdiction = f"{self._name}-{copy.name}", copy.jurisdiction
         bucket = cloudflare.R2Bucket(
             label,
             account_id=self._account,
-            name=bucket_name,
+            name=copy.bucket,
             jurisdiction=jurisdiction,
             # The API reports where it put the bucket, which is not ours to choose and no reason to replace it.
             opts=ResourceOptions(parent=self, protect=self._topology.settings.protect, ignore_changes=["location"]),
@@ -122,7 +128,7 @@ class BackupVault(ComponentResource):
         )
 
     def _machine_keys(self, primary: cloudflare.R2Bucket) -> StorageKeys:
-        jurisdiction = self._topology.buckets.primary_jurisdiction
+        jurisdiction = self._topology.primary.jurisdiction
         scope = primary.name.apply(
             lambda bucket: json.dumps({f"com.cloudflare.edge.r2.bucket.{self._account}_{jurisdiction}_{bucket}": "*"})
         )

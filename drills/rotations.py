@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from harness.backup_world import GROUP, ROTATION, STORES, Machine, Run, World
+from harness.copies import OLDEST
 from harness.offsite import Offsite
 from harness.workerd import Host
 
@@ -149,7 +150,7 @@ def play(
                 f"{len(wanted - found)} missing, such as {sorted(wanted - found)[:3]}"
             )
         counts["days"], counts["objects"] = day + 1, len(wanted)
-    overdue = world.sql("SELECT COUNT(*) AS overdue FROM objects WHERE MIN(primary_at, replica_at, offsite_at) IS NULL")
+    overdue = world.sql(f"SELECT COUNT(*) AS overdue FROM objects WHERE {OLDEST} IS NULL")
     assert overdue == [{"overdue": 0}]
     assert world.findings() == []
     bodies = [world.digests(store) for store in STORES]

@@ -12,6 +12,7 @@ from typing import Any
 
 from components.keys import public_key
 from harness.backup_manifests import PASSWORD, sealed
+from harness.copies import BUCKETS, binding
 from harness.offsite import Offsite
 from harness.workerd import Host
 
@@ -148,7 +149,6 @@ class World:
             "ROTATION": ROTATION,
             "GROUPS": [GROUP],
             "MANIFEST_KEYS": [public_key(PASSWORD)],
-            "LOCK_MODE": "GOVERNANCE",
             "SENDER": "backups@notify.example",
             "ALARM_EMAILS": ["ada@operator.example"],
             "ALARM_WEBHOOKS": json.dumps(["http://hook.example/"]),
@@ -160,7 +160,7 @@ class World:
             **bindings,
         }
         options = {
-            "r2Buckets": {"PRIMARY": "primary", "REPLICA": "replica"},
+            "r2Buckets": BUCKETS,
             "d1Databases": {"DB": "backups"},
             "bindings": shared,
             "outboundService": offsite.options["outboundService"],
@@ -190,7 +190,7 @@ class World:
 
     def forget(self) -> None:
         """Lose the Workers' database."""
-        for table in ("objects", "manifests", "findings", "audit", "runs", "leases"):
+        for table in ("objects", "object_copies", "copies", "manifests", "findings", "audit", "runs", "leases"):
             self.sql(f"DELETE FROM {table}")
 
     def delete(self, store: str, key: str) -> None:
@@ -198,7 +198,7 @@ class World:
         if store == "offsite":
             self.offsite.delete(key)
         else:
-            self.host.delete(store.upper(), key)
+            self.host.delete(binding(store), key)
 
     def read(self, store: str, key: str) -> bytes | None:
         """Return an object's bytes, or None if the store does not have it."""
@@ -217,7 +217,7 @@ class World:
 
     def bulk(self, operation: str, store: str = "primary", *, worker: str = "replicate", **parameters: Any) -> Any:
         """Have the harness do something with a bucket."""
-        return self.host.bulk(operation, store.upper(), worker=worker, **parameters)
+        return self.host.bulk(operation, binding(store), worker=worker, **parameters)
 
     # What happens.
 

@@ -56,7 +56,7 @@ export function bucketOf(name, real, steps, { clock, flaky, locks = [], sizes = 
       call(async () => {
         await refuseLocked([key]);
         const object = await real.put(key, body, { ...options, customMetadata: { ...customMetadata, at: clock } });
-        if (name === "PRIMARY") events.push(key);
+        if (name === "COPY_PRIMARY") events.push(key);
         return dated(object);
       }),
     delete: (keys) =>

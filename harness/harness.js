@@ -153,8 +153,9 @@ function changed(bound, instruction = {}) {
   const result = { ...env };
   if (clock !== undefined) result.CLOCK = clock;
   if (env.DB !== undefined) result.DB = databaseOf(env.DB, steps);
-  for (const name of ["PRIMARY", "REPLICA", "BACKUPS"]) {
-    if (env[name] !== undefined && clock !== undefined) result[name] = bucketOf(name, env[name], steps, { ...instruction, clock });
+  const buckets = Object.keys(env).filter((name) => typeof env[name]?.head === "function");
+  for (const name of buckets) {
+    if (clock !== undefined) result[name] = bucketOf(name, env[name], steps, { ...instruction, clock });
   }
   if (env.EMAIL !== undefined) result.EMAIL = { send: (message) => steps.take(() => env.EMAIL.send(message)) };
   for (const name of broken) result[name] = name === "DB" ? { prepare: () => ({ bind: () => ({}) }), batch: fails.batch, withSession: () => result.DB } : fails;

@@ -13,10 +13,8 @@ from moto.moto_server.werkzeug_app import create_backend_app
 from moto.s3.models import FakeDeleteMarker, s3_backends
 from werkzeug.serving import make_server
 
+from harness.copies import BINDINGS, BUCKET, REGION
 from harness.quiet import Quiet
-
-BUCKET, REGION = "offsite", "eu-north-1"
-KEYS = {"OFFSITE_ACCESS_KEY_ID": "AKIDEXAMPLE", "OFFSITE_SECRET_ACCESS_KEY": "not-a-secret"}
 
 
 class Offsite:
@@ -45,7 +43,7 @@ class Offsite:
     def options(self) -> dict[str, Any]:
         """Return what a backup Worker is started with to write here."""
         return {
-            "bindings": {"OFFSITE_BUCKET": BUCKET, "OFFSITE_REGION": REGION, **KEYS},
+            "bindings": BINDINGS,
             "outboundService": {"external": {"address": f"127.0.0.1:{self._server.server_port}", "http": {}}},
         }
 

@@ -10,17 +10,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from model.partitions import partition_of
+from model.copies import OLD_KEYS, problems_of_copies, translated
+from model.problems import NAMESPACE, Problem
 from model.settings import Settings, Tier
 from model.worker_modules import ModuleError, application_of
 
-NAMESPACE = "backbuild"
 # https://developers.cloudflare.com/workers/platform/limits/
 VARIABLE_BYTES = 5 * 1024
 # What is named after the stack has 63 characters at most: queues, Workers and buckets. The longest name is
@@ -32,19 +31,10 @@ TAKEN_LABELS = ("backups", "database")
 """What answers below the domain beside the API."""
 # What the status page speaks of by itself (workers/status/components.js).
 STATUS_COMPONENTS = ("api", "edge", "database", "replication", "objectStorage", "backups", "platform")
+SECRETS = ("accessKeyId", "secretAccessKey")
+"""Fields whose values no error repeats."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with the configuration: the key, and what is allowed there; no key means the stack's own name."""
-
-    key: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{NAMESPACE}:{self.key}: {self.message}" if self.key else self.message
 
 
 class ConfigurationError(Exception):
@@ -63,6 +53,8 @@ def load(config: Mapping[str, str], stack: str) -> Settings:
     Keys of other namespaces (`aws:…`) belong to the providers and are left alone. Raises `ConfigurationError`.
     """
     raw = {name: _read(name, text) for name, text in _own_keys(config)}
+    if "backups" in raw:
+        raw["backups"] = translated(raw["backups"])
     problems: list[Problem] = []
     if not STACK_NAME.fullmatch(stack):
         allowed = "1 to 33 lower-case letters, digits and hyphens, with a letter or digit at both ends"
@@ -103,18 +95,28 @@ def _problem(detail: dict[str, Any]) -> Problem:
     kind, given = detail["type"], detail["input"]
     if kind == "missing":
         return Problem(path, "is missing; set it in the stack's file")
+    if kind == "extra_forbidden" and path.removeprefix("backups.") in OLD_KEYS:
+        entry = OLD_KEYS[path.removeprefix("backups.")]
+        return Problem(path, f"is an entry of backups.copies now; write {entry} there instead")
     if kind == "extra_forbidden":
         return Problem(path, f"unknown key{_siblings(detail['loc'])}")
     message = str(detail["msg"]).removeprefix("Value error, ")
-    return Problem(path, message if kind == "value_error" else f"{message[0].lower()}{message[1:]}; given: {given!r}")
+    # A section may hold a secret, and so may a field that is one: neither is repeated.
+    shown = isinstance(given, str | int | float | bool) and detail["loc"][-1] not in SECRETS
+    told = f"{message[0].lower()}{message[1:]}{f'; given: {given!r}' if shown else ''}"
+    return Problem(path, message if kind == "value_error" else told)
 
 
 def _siblings(location: tuple[str | int, ...]) -> str:
     """The keys that are allowed beside an unknown one."""
     model: type[BaseModel] = Settings
     for part in location[:-1]:
+        if isinstance(part, int):
+            continue
         fields = {str(field.alias): field.annotation for field in model.model_fields.values()}
-        annotation = fields.get(str(part))
+        annotation: Any = fields.get(part)
+        if get_origin(annotation) is tuple:
+            annotation = get_args(annotation)[0]
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return ""
         model = annotation
@@ -203,40 +205,6 @@ def _rotation_grows(settings: Settings) -> Iterator[Problem]:
                 f"backups.rotation.{longer}",
                 f"keeps {days} days, no more than {shorter} ({floor}); allowed: {floor // long_unit + 1} or more",
             )
-
-
-def _replica_is_elsewhere(settings: Settings) -> Iterator[Problem]:
-    if settings.backups.replica.jurisdiction == settings.backups.jurisdiction:
-        others = [str(other) for other in type(settings.backups.jurisdiction) if other != settings.backups.jurisdiction]
-        yield Problem(
-            "backups.replica.jurisdiction",
-            f"the replica must not lie in the primary's jurisdiction ({settings.backups.jurisdiction}); "
-            f"allowed: {', '.join(others)}",
-        )
-
-
-def _offsite_is_elsewhere(settings: Settings) -> Iterator[Problem]:
-    if settings.backups.offsite.region == settings.database.region:
-        yield Problem(
-            "backups.offsite.region",
-            f"the off-site copy must not lie in the database's region; allowed: any but {settings.database.region}",
-        )
-
-
-def _offsite_is_in_the_same_partition(settings: Settings) -> Iterator[Problem]:
-    """No credentials are valid in two partitions, and no role can be assumed across them."""
-    offsite, partition = settings.backups.offsite, partition_of(settings.database.region)
-    if partition_of(offsite.region) != partition:
-        yield Problem(
-            "backups.offsite.region",
-            f"{offsite.region} is in the AWS partition {partition_of(offsite.region)}, where the credentials for "
-            f"{settings.database.region} are not valid; allowed: another region of {partition}",
-        )
-    if offsite.role_arn is not None and offsite.role_arn.split(":")[1] != partition:
-        yield Problem(
-            "backups.offsite.roleArn",
-            f"the role is in another AWS partition than {settings.database.region}; allowed: arn:{partition}:iam::…",
-        )
 
 
 def _api_has_a_name_of_its_own(settings: Settings) -> Iterator[Problem]:
@@ -347,9 +315,7 @@ CROSS_CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _zones_lie_in_the_region,
     _rotation_covers_the_point_in_time_window,
     _rotation_grows,
-    _replica_is_elsewhere,
-    _offsite_is_elsewhere,
-    _offsite_is_in_the_same_partition,
+    problems_of_copies,
     _api_has_a_name_of_its_own,
     _partial_rollout_names_the_rest,
     _script_can_be_uploaded,

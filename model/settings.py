@@ -11,7 +11,7 @@ import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
 
 from model.partitions import refusal_of
@@ -127,6 +127,10 @@ DataInstanceType = Annotated[InstanceType, AfterValidator(_built_on_nitro)]
 Image = Annotated[str, _matching(r"ami-[0-9a-f]{8,17}", "the id of a Debian 13 image in the region, ami-…")]
 AccountId = Annotated[str, _matching(r"[0-9a-f]{32}", "a Cloudflare account id, 32 hexadecimal digits")]
 RoleArn = Annotated[str, _matching(r"arn:aws(-us-gov)?:iam::\d{12}:role/.+", "the ARN of an IAM role")]
+# Part of a bucket's name, which has 63 characters at most: backbuild-STACK-backups-NAME.
+CopyName = Annotated[str, _matching(r"[a-z][a-z0-9]{0,10}", "1 to 11 lower-case letters and digits, a letter first")]
+StoreRegion = Annotated[str, _matching(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a region such as eu-north-1")]
+BucketName = Annotated[str, _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name")]
 VersionId = Annotated[
     str, _matching(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "the id of a Worker version, a UUID")
 ]
@@ -139,6 +143,15 @@ TagKey = Annotated[
     ),
 ]
 VolumeGib = Annotated[int, Field(ge=8, le=16384)]  # gp3: 1 GiB to 16 TiB; below 8 not even the system's logs fit
+
+
+def _printable(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]{1,256}", secret.get_secret_value()):
+        raise ValueError("what is given does not fit; allowed: 1 to 256 printable characters without a space")
+    return secret
+
+
+Credential = Annotated[SecretStr, AfterValidator(_printable)]
 
 
 class _Section(BaseModel):
@@ -221,25 +234,46 @@ class Rotation(_Section):
     minimum_fulls: Annotated[int, Field(ge=1, le=30)] = 3  # the newest full backups of a group, however old
 
 
-class Replica(_Section):
-    """The second R2 copy."""
+class CopyKind(StrEnum):
+    """Where a copy of the backups lies: in R2, or in S3 and stores that speak its protocol."""
 
-    jurisdiction: Jurisdiction
+    R2 = "r2"
+    S3 = "s3"
 
 
-class Offsite(_Section):
-    """The S3 copy in another region and, through `role_arn`, in another account."""
+class LockMode(StrEnum):
+    """Who may shorten a lock in S3: nobody, or those with a special permission."""
 
-    region: Region
+    COMPLIANCE = "COMPLIANCE"
+    GOVERNANCE = "GOVERNANCE"
+
+
+PRIMARY = "primary"
+"""The copy that the machines write to."""
+
+
+class BackupCopy(_Section):
+    """One copy of the backups: r2 with a jurisdiction, s3 with a region at AWS, or s3 with another store's endpoint.
+
+    The bucket in another store is the operator's to make, with versioning and object lock; its keys come as secrets.
+    """
+
+    name: CopyName
+    kind: CopyKind
+    jurisdiction: Jurisdiction | None = None
+    region: StoreRegion | None = None
     role_arn: RoleArn | None = None
+    lock_mode: LockMode | None = None  # none: COMPLIANCE where the stack is protected, else GOVERNANCE
+    endpoint: HttpsUrl | None = None
+    bucket: BucketName | None = None
+    access_key_id: Credential | None = None
+    secret_access_key: Credential | None = None
 
 
 class Backups(_Section):
     """Where backups go, how long they stay, and how far back a point in time can be restored."""
 
-    jurisdiction: Jurisdiction
-    replica: Replica
-    offsite: Offsite
+    copies: Annotated[tuple[BackupCopy, ...], Field(max_length=8)]  # each is one more stream that verify opens at once
     rotation: Rotation
     point_in_time_days: Annotated[int, Field(ge=1, le=90)]
     full_hour_utc: Annotated[int, Field(ge=0, le=23)] = 1

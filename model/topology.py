@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
+from model.copies import Copy, R2Copy, copies_of
 from model.partitions import partition_of
 from model.rotation import Retention, binding_of, retention_of
-from model.settings import Settings
+from model.settings import PRIMARY, Settings
 
 # A member's address is its zone's data subnet + FIRST_HOST + SLOTS_PER_GROUP * the group's ordinal + its index, so that
 # adding a worker group moves nobody. 64 worker groups and the three before them end at host 16 + 67 * 8 = 552 of 4,091.
@@ -125,20 +126,6 @@ class Group:
     def loss_tolerated(self) -> int:
         """How many members may fail while the group still serves: a majority of voters, or one of any others."""
         return (len(self.members) - 1) // 2 if self.role is Role.CONSENSUS else len(self.members) - 1
-
-
-@dataclass(frozen=True)
-class Buckets:
-    """The three copies of every backup, and the jurisdictions or region that keep them apart."""
-
-    primary: str
-    primary_jurisdiction: str
-    replica: str
-    replica_jurisdiction: str
-    offsite: str
-    offsite_region: str
-    offsite_lock_mode: str  # nobody, the account's root included, shortens compliance mode
-    primary_endpoint: str
 
 
 @dataclass(frozen=True)
@@ -267,19 +254,14 @@ class Topology:
         return binding_of(self.settings.backups)
 
     @cached_property
-    def buckets(self) -> Buckets:
-        """The three copies."""
-        backups = self.settings.backups
-        return Buckets(
-            primary=f"{self.prefix}-backups",
-            primary_jurisdiction=backups.jurisdiction.value,
-            replica=f"{self.prefix}-backups-replica",
-            replica_jurisdiction=backups.replica.jurisdiction.value,
-            offsite=f"{self.prefix}-backups-offsite",
-            offsite_region=backups.offsite.region,
-            offsite_lock_mode="COMPLIANCE" if self.settings.protect else "GOVERNANCE",
-            primary_endpoint=f"{self.settings.edge.account_id}.{backups.jurisdiction.value}.r2.cloudflarestorage.com",
-        )
+    def copies(self) -> tuple[Copy, ...]:
+        """The copies of every backup, the primary first."""
+        return copies_of(self.prefix, self.settings)
+
+    @property
+    def primary(self) -> R2Copy:
+        """The copy that the machines write to."""
+        return next(copy for copy in self.copies if isinstance(copy, R2Copy) and copy.name == PRIMARY)
 
     @property
     def machine_files_bucket(self) -> str:

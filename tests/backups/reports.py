@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 Report = dict[str, Any]
+COPIES = ("primary", "replica", "offsite")
 ROTATION = {
     "pointInTimeDays": 7,
     "minimumFulls": 3,
@@ -20,7 +21,7 @@ def ago(**past: float) -> str:
 
 
 def copies(verified: int, oldest: str | None) -> dict[str, Any]:
-    return {store: {"verified": verified, "oldest": oldest} for store in ("primary", "replica", "offsite")}
+    return {store: {"verified": verified, "oldest": oldest} for store in COPIES}
 
 
 def backup(label: str, class_: str, hours: float, *, planned: bool = False) -> dict[str, Any]:
@@ -63,6 +64,7 @@ def well() -> Report:
     """Nothing is wrong."""
     return {
         "time": ago(),
+        "copies": list(COPIES),
         "rotation": copy.deepcopy(ROTATION),
         "groups": [group("coordinator"), group("worker-1")],
         "findings": [finding("unlisted"), finding("damaged", closedAt=ago(hours=2), outcome="repaired")],

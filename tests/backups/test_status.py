@@ -127,6 +127,13 @@ def old_wal(report: Report) -> None:
     report["groups"][0]["wal"]["newest"] = ago(hours=25)
 
 
+def rename(report: Report) -> None:
+    report["copies"][-1] = "nearby"
+    for one in report["groups"]:
+        for part in (*one["runs"], one["wal"]):
+            part["copies"]["nearby"] = part["copies"].pop("offsite")
+
+
 @pytest.mark.parametrize(
     ("change", "wrong"),
     [
@@ -142,6 +149,7 @@ def old_wal(report: Report) -> None:
         (lambda it: it["groups"].append(group("worker-9")), None),  # a group that was removed still has backups
         (lambda it: it["rotation"].update(minimumFulls=2), r"another rotation than Pulumi\.staging\.yaml says"),
         (lambda it: it["rotation"]["keepDays"].update(hourly=9), "another rotation"),
+        (rename, "look after the copies primary, replica, nearby, and Pulumi.staging.yaml lists primary, replica, off"),
         (lambda it: it["workers"].pop(), "watch has not looked ever"),
         (lambda it: it["workers"][-1].update(at=ago(minutes=16)), r"watch has not looked since 2\d{3}-"),
         (lambda it: it["workers"][-1].update(outcome="alarm", detail=None), None),  # the alarms say what it found
@@ -221,6 +229,12 @@ def test_an_answer_that_is_no_report_is_named(
         (("groups", 0, "runs", 0, "copies", "offsite"), None, "groups.0.runs.0.copies.offsite: "),
         (("groups", 0, "runs", 0, "finishedAt"), "yesterday", "groups.0.runs.0.finishedAt: "),
         (("groups", 0, "runs", 0, "finishedAt"), "2026-11-24T10:00:00", "groups.0.runs.0.finishedAt: "),
+        (
+            ("groups", 0, "runs", 0, "copies"),
+            {},
+            "coordinator: counts the copies none; expected: primary, replica, off",
+        ),
+        (("copies",), ["primary"], "expected: primary"),
         (("findings", 0, "closedAt"), 0, "findings.0.closedAt: "),
         (("rotation", "keepDays"), [8], "rotation.keepDays: "),
     ],

@@ -11,6 +11,7 @@ import pytest
 
 from backups.report import Report
 from harness.workerd import Host
+from model.copies import binding_of
 from tests.model.stacks import topology_of
 
 from .conftest import TOKEN, Run
@@ -18,7 +19,6 @@ from .reports import ago
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LABEL = f"{NOW - timedelta(hours=5):%Y%m%d-%H%M%S}F"
-STORES = "primary_at, replica_at, offsite_at"
 STAGING = topology_of("staging")
 
 
@@ -39,6 +39,7 @@ def url(host: Host, monkeypatch: pytest.MonkeyPatch) -> str:
         bindings={
             "GROUPS": [group.name for group in STAGING.database_groups],
             "ROTATION": STAGING.rotation,
+            "COPIES": binding_of(STAGING.copies),
             "TOKEN_SHA256": hashlib.sha256(TOKEN.encode()).hexdigest(),
         },
     )
@@ -63,10 +64,13 @@ def fill(host: Host) -> None:
         for kind, key, class_, history, segment in rows:
             host.sql(
                 "INSERT INTO objects (key, grp, class, run, manifest, kind, size, sha256, stored_at, history, segment, "
-                f"listed_at, {STORES}, check_after) VALUES ('{key}', '{group}', '{class_}', '{LABEL}', '{LABEL}', "
-                f"'{kind}', 2048, 'x', '{ago(hours=5)}', {history}, {segment}, '{ago(hours=5)}', "
-                f"'{ago(hours=1)}', '{ago(hours=1)}', '{ago(hours=1)}', '{ago(days=-5)}')"
+                f"listed_at, check_after) VALUES ('{key}', '{group}', '{class_}', '{LABEL}', '{LABEL}', "
+                f"'{kind}', 2048, 'x', '{ago(hours=5)}', {history}, {segment}, '{ago(hours=5)}', '{ago(days=-5)}')"
             )
+            for copy in STAGING.copies:
+                host.sql(
+                    f"INSERT INTO object_copies VALUES ('{key}', '{copy.name}', '{ago(hours=5)}', '{ago(hours=1)}')"
+                )
 
 
 def test_an_empty_catalogue_is_a_report_in_which_all_is_missing(url: str, run: Run) -> None:
@@ -93,7 +97,8 @@ def test_what_the_worker_reports_is_what_is_shown(host: Host, url: str, run: Run
         "INSERT INTO alarms (id, text, since, raised_at) "
         f"VALUES ('findings:lost', 'A loss.', '{ago(hours=1)}', '{ago(minutes=55)}')"
     )
-    host.sql(f"UPDATE objects SET offsite_at = NULL, due_at = '{ago(hours=-3)}' WHERE class = 'daily'")
+    host.sql(f"UPDATE objects SET due_at = '{ago(hours=-3)}' WHERE class = 'daily'")
+    host.sql("UPDATE object_copies SET verified_at = NULL WHERE copy = 'offsite' AND key LIKE 'daily/%'")
     ran = run("status", "--stack", "staging", "--url", url)
     assert ran.code == 1
     assert "wrong: lost in primary: hourly/x: gone" in ran.out
@@ -113,7 +118,7 @@ def test_every_field_of_the_report_is_known(host: Host, url: str, run: Run) -> N
         ("Group", report["groups"][0]),
         ("Run", report["groups"][0]["runs"][0]),
         ("Wal", report["groups"][0]["wal"]),
-        ("Copies", report["groups"][0]["wal"]["copies"]),
+        ("Copy", report["groups"][0]["wal"]["copies"]["primary"]),
         ("Worker", report["workers"][0]),
     ):
         assert set(part) == set(known[name]["properties"]), name

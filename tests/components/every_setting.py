@@ -18,6 +18,18 @@ from tests.model.stacks import REMOVED, configured, problems_of
 Changes = dict[str, Any]
 
 _LABEL = "a" + "-1" * 31  # 63 characters, the longest label
+_PRIMARY = {"name": "primary", "kind": "r2", "jurisdiction": "us"}
+_AWS = {"name": "offsite", "kind": "s3", "region": "ap-southeast-2"}
+_STORE = {
+    "name": "archive",
+    "kind": "s3",
+    "region": "nord-1",
+    "endpoint": "https://s3.example.net",
+    "bucket": "backups",
+    "accessKeyId": "AKIDEXAMPLE",
+    "secretAccessKey": "secret",
+    "lockMode": "GOVERNANCE",
+}
 # What ranges of numbers and lists of values do not say: the shortest and the longest, or one of each kind.
 EXAMPLES: Mapping[str, tuple[Any, ...]] = {
     "domain": ("a.io", f"{_LABEL}.{'b' * 40}.example"),
@@ -42,8 +54,20 @@ EXAMPLES: Mapping[str, tuple[Any, ...]] = {
     "database.coordinator.instanceType": ("r8g.metal-48xl",),
     "database.workers.instanceType": ("r8g.metal-48xl",),
     "database.gateways.instanceType": ("t4g.small",),
-    "backups.offsite.region": ("us-east-1", "ap-southeast-2"),
-    "backups.offsite.roleArn": ("arn:aws:iam::123456789012:role/offsite",),
+    "backups.copies": (
+        [_PRIMARY, {"name": "replica", "kind": "r2", "jurisdiction": "eu"}, _AWS | {"region": "us-east-1"}],
+        [_PRIMARY, _AWS, _STORE],
+        [
+            _PRIMARY,
+            {"name": "replica", "kind": "r2", "jurisdiction": "fedramp"},
+            *(
+                _AWS
+                | {"name": f"aws{index}", "region": region, "roleArn": f"arn:aws:iam::12345678901{index}:role/copies"}
+                for index, region in enumerate(("eu-north-1", "us-east-1", "ap-southeast-2"))
+            ),
+            *(_STORE | {"name": f"{'s' * 10}{index}", "region": f"region-{index}"} for index in range(3)),
+        ],
+    ),
     "uptime.targetPercent": (0.001, 100.0),
     "uptime.credits": (
         [],
@@ -81,8 +105,6 @@ BESIDE: Mapping[tuple[str, Any], Changes] = {
     # Two members a group are enough to show that so many groups can be planned.
     ("database.workers.groups", 64): {"tier": "staging", "database.workers.members": 2},
     ("database.region", "us-west-2"): {"database.zones": ["us-west-2a", "us-west-2b", "us-west-2c"]},
-    ("backups.jurisdiction", "us"): {"backups.replica.jurisdiction": "eu"},
-    ("backups.replica.jurisdiction", "eu"): {"backups.jurisdiction": "us"},
     ("backups.rotation.hourlyDays", 1): {"backups.pointInTimeDays": 1},
     ("backups.rotation.hourlyDays", 90): _rotation(90, 91, 3, 1),
     ("backups.rotation.dailyDays", 2): {"backups.pointInTimeDays": 1, **_rotation(1, 2, 1, 1)},

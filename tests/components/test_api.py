@@ -42,7 +42,7 @@ def test_the_health_report_knows_every_stanza(prod: Deployed):
     bound = prod.bindings("api")
     groups = [group.name for group in topology_of("prod").database_groups]
     assert json.loads(bound["STANZAS"]["json"]) == groups == ["coordinator", "worker-1", "worker-2"]
-    assert bound["BACKUPS"]["bucketName"] == topology_of("prod").buckets.primary
+    assert bound["BACKUPS"]["bucketName"] == topology_of("prod").primary.bucket
 
 
 def test_without_a_script_nothing_is_added(prod: Deployed):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.components.project import Deployed, Project, changes
-from tests.model.stacks import topology_of
+from tests.model.stacks import REMOVED, topology_of
 
 COPIES = ("vault-primary", "vault-replica")
 RULES = {f"{kind}::{copy}" for kind in ("R2BucketLock", "R2BucketLifecycle") for copy in COPIES} | {
@@ -81,6 +81,85 @@ def test_a_rotation_changes_the_rules_of_all_three_copies_and_the_workers_that_g
 )
 def test_what_only_the_workers_go_by_changes_no_rule(project: Project, change: dict[str, int]):
     assert project.planned("prod", change) == {"replace": BACKUP_WORKERS}
+
+
+@pytest.mark.usefixtures("prod")
+def test_the_keys_of_earlier_releases_plan_nothing(project: Project):
+    old = {"jurisdiction": "eu", "replica": {"jurisdiction": "us"}, "offsite": {"region": "eu-north-1"}}
+    changes = {"backups.copies": REMOVED, **{f"backups.{key}": value for key, value in old.items()}}
+    assert project.planned("prod", changes) == {}
+
+
+HOLDING_DATA = {
+    "Platform$BackupVault$R2Bucket::vault-primary": "backbuild-prod-backups",
+    "Platform$BackupVault$R2Bucket::vault-replica": "backbuild-prod-backups-replica",
+    "Platform$BackupVault$OffsiteCopy$Bucket::vault-offsite": "backbuild-prod-backups-offsite",
+    "Platform$BackupVault$OffsiteCopy$User::vault-offsite-writer": "backbuild-prod-backup-writer",
+    "Platform$BackupWorkers$D1Database::backups": "backbuild-prod-backups",
+    "Platform$StatusPage$D1Database::status": "backbuild-prod-status",
+}
+"""Another name, or another place in the program without an alias, would have a deployed stack lose what it holds."""
+
+
+def test_what_holds_data_keeps_its_names(prod: Deployed):
+    found: dict[str, str] = {}
+    for one in prod.resources:
+        types, name = one["urn"].split("::")[2:4]
+        short = "$".join(type.rsplit(":", 1)[-1] for type in types.split("$"))
+        if short.rsplit("$", 1)[-1] in {"R2Bucket", "Bucket", "User", "D1Database"}:
+            found[f"{short}::{name}"] = one["inputs"].get("bucket") or one["inputs"]["name"]
+    assert found == HOLDING_DATA
+
+
+ARCHIVE = {
+    "name": "archive",
+    "kind": "s3",
+    "region": "nord-1",
+    "endpoint": "https://s3.example.net",
+    "bucket": "backbuild-backups",
+    "accessKeyId": "AKIDEXAMPLE",
+    "secretAccessKey": "a-secret-of-another-store",
+}
+
+
+@pytest.mark.usefixtures("prod")
+@pytest.mark.parametrize(
+    ("copy", "created"),
+    [
+        (ARCHIVE, set[str]()),
+        (
+            {"name": "fourth", "kind": "r2", "jurisdiction": "fedramp"},
+            {f"{kind}::vault-fourth" for kind in ("R2Bucket", "R2BucketLock", "R2BucketLifecycle")},
+        ),
+        (
+            {"name": "fourth", "kind": "s3", "region": "us-east-1"},
+            {
+                "aws::fourth",
+                "OffsiteCopy::vault-fourth",
+                "Key::vault-fourth",
+                "Bucket::vault-fourth",
+                *(
+                    f"Bucket{kind}::vault-fourth"
+                    for kind in (
+                        "LifecycleConfiguration",
+                        "ObjectLockConfiguration",
+                        "OwnershipControls",
+                        "Policy",
+                        "PublicAccessBlock",
+                        "ServerSideEncryptionConfiguration",
+                        "Versioning",
+                    )
+                ),
+                *(f"{kind}::vault-fourth-writer" for kind in ("User", "UserPolicy", "AccessKey")),
+            },
+        ),
+    ],
+    ids=["another store", "R2", "AWS"],
+)
+def test_a_fourth_copy_comes_alone(project: Project, copy: dict[str, str], created: set[str]):
+    """But for the Workers that look after it."""
+    planned = project.planned("prod", {"backups.copies.3": copy})
+    assert planned == {"replace": BACKUP_WORKERS} | ({"create": created} if created else {})
 
 
 def test_a_machine_is_told_the_id_of_the_volume_that_is_attached_to_it(prod: Deployed):

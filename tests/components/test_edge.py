@@ -15,7 +15,7 @@ from tests.components.project import Deployed, short
 from tests.model.stacks import topology_of
 
 BACKUP_WORKERS = {f"backups-{purpose}" for purpose in ("replicate", "verify", "age-out", "watch", "report")}
-OFFSITE_KEYS = {"OFFSITE_ACCESS_KEY_ID", "OFFSITE_SECRET_ACCESS_KEY"}
+OFFSITE_KEYS = {"COPY_OFFSITE_ACCESS_KEY_ID", "COPY_OFFSITE_SECRET_ACCESS_KEY"}
 WORKER_NAMES = {"api", "status", *BACKUP_WORKERS}
 
 
@@ -64,11 +64,11 @@ def test_bindings_name_what_was_made(prod: Deployed):
     assert all(jurisdictions[one["bucketName"]] == one["jurisdiction"] for one in buckets)
 
 
-STORES = {"PRIMARY", "REPLICA", "OFFSITE_BUCKET", "OFFSITE_REGION", *OFFSITE_KEYS}
-CATALOGUE = {"DB", "GROUPS", "ROTATION"}
+STORES = {"COPY_PRIMARY", "COPY_REPLICA", *OFFSITE_KEYS}
+CATALOGUE = {"DB", "GROUPS", "ROTATION", "COPIES"}
 BOUND = {
-    "backups-replicate": {*STORES, *CATALOGUE, "MANIFEST_KEYS", "LOCK_MODE"},
-    "backups-verify": {*STORES, *CATALOGUE, "MANIFEST_KEYS", "LOCK_MODE"},
+    "backups-replicate": {*STORES, *CATALOGUE, "MANIFEST_KEYS"},
+    "backups-verify": {*STORES, *CATALOGUE, "MANIFEST_KEYS"},
     "backups-age-out": {*STORES, *CATALOGUE},
     "backups-watch": {
         *STORES,
@@ -86,7 +86,7 @@ BOUND = {
 
 @pytest.mark.parametrize("worker", sorted(BACKUP_WORKERS))
 def test_each_backup_worker_is_bound_to_what_it_needs_and_no_more(prod: Deployed, worker: str):
-    bound, topology = prod.bindings(worker), topology_of("prod")
+    bound = prod.bindings(worker)
     assert set(bound) == BOUND[worker]
     assert bound["DB"]["id"] == prod.of("D1Database")["backups"]["id"]
     assert json.loads(bound["GROUPS"]["json"]) == ["coordinator", "worker-1", "worker-2"]
@@ -102,10 +102,13 @@ def test_each_backup_worker_is_bound_to_what_it_needs_and_no_more(prod: Deployed
         assert "ciphertext" in prod.inputs("WorkerVersion")[worker]["bindings"]
     if "MANIFEST_KEYS" in bound:
         assert json.loads(bound["MANIFEST_KEYS"]["json"]) == prod.printed["outputs"]["manifestPublicKeys"]
-        assert bound["LOCK_MODE"]["text"] == "COMPLIANCE"
-    if "OFFSITE_BUCKET" in bound:
-        places = [bound[name]["text"] for name in ("OFFSITE_BUCKET", "OFFSITE_REGION")]
-        assert places == [topology.buckets.offsite, "eu-north-1"]
+    if "COPIES" in bound:
+        offsite = {"bucket": "backbuild-prod-backups-offsite", "region": "eu-north-1", "lockMode": "COMPLIANCE"}
+        assert json.loads(bound["COPIES"]["json"]) == [
+            {"name": "primary", "kind": "r2"},
+            {"name": "replica", "kind": "r2"},
+            {"name": "offsite", "kind": "s3", **offsite},
+        ]
 
 
 def test_those_that_hash_may_compute_for_as_long_as_there_is(prod: Deployed):

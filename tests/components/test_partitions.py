@@ -15,9 +15,9 @@ from tests.components.project import Deployed, Project
 GOV = {
     "database.region": "us-gov-west-1",
     "database.zones": ["us-gov-west-1a", "us-gov-west-1b", "us-gov-west-1c"],
-    "backups.jurisdiction": "fedramp",
-    "backups.replica.jurisdiction": "eu",
-    "backups.offsite.region": "us-gov-east-1",
+    "backups.copies.0.jurisdiction": "fedramp",
+    "backups.copies.1.jurisdiction": "eu",
+    "backups.copies.2.region": "us-gov-east-1",
 }
 
 

@@ -176,7 +176,7 @@ class Machine:
             assert there in program
             program = program.replace(there, here)
         self.write("manifest.py", program)
-        self.write("pgbackrest.conf", settings.replace(topology.buckets.primary_endpoint, s3.address))
+        self.write("pgbackrest.conf", settings.replace(topology.primary.endpoint, s3.address))
         self.write("secrets/backup-storage", json.dumps({"accessKeyId": "id", "secretAccessKey": SECRET_KEY}))
         self.write("secrets/manifest-keys", keys)
         self.write("bin/pgbackrest", f"#!/bin/sh\n[ $1 = --stanza={GROUP} ] && cat {folder}/information\n")

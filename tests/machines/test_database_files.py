@@ -95,8 +95,8 @@ def test_backups_are_encrypted_and_go_to_the_primary_bucket(machine: Machine):
     parsed.read_string(files["/etc/pgbackrest/pgbackrest.conf"])
     repository = parsed["global"]
     assert repository["repo1-cipher-type"] == "aes-256-cbc"
-    assert repository["repo1-s3-bucket"] == machine.topology.buckets.primary
-    assert repository["repo1-s3-endpoint"] == machine.topology.buckets.primary_endpoint
+    assert repository["repo1-s3-bucket"] == machine.topology.primary.bucket
+    assert repository["repo1-s3-endpoint"] == machine.topology.primary.endpoint
     assert repository["repo1-path"] == "/hourly"
     assert all(p.startswith("hourly/") for p in machine.topology.retention[0].expiring)
     assert repository["expire-auto"] == "n"

@@ -26,15 +26,22 @@ def _shipped(stack: str) -> dict[str, Any]:
 
 
 def configured(stack: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The stack's `config`, its values replaced by `changes`: dotted path, without the namespace, to value."""
+    """The stack's `config`, its values replaced by `changes`: dotted path, without the namespace, to value.
+
+    A number in a path is an index of a list.
+    """
     config = copy.deepcopy(_shipped(stack))
     for path, value in (changes or {}).items():
         first, *inner = path.split(".")
-        section, key = config, f"backbuild:{first}"
+        section: Any = config
+        key: Any = f"backbuild:{first}"
         for part in inner:
-            section, key = section.setdefault(key, {}), part
+            section = section[key] if isinstance(key, int) else section.setdefault(key, {})
+            key = int(part) if part.isdigit() else part
         if value is REMOVED:
             del section[key]
+        elif isinstance(key, int) and key == len(section):
+            section.append(value)
         else:
             section[key] = value
     return config

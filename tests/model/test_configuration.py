@@ -12,6 +12,17 @@ from model.settings import Tier
 from model.worker_modules import WORKERS
 from tests.model.stacks import REMOVED, problems_of, settings_of, texts
 
+FOREIGN = {
+    "name": "archive",
+    "kind": "s3",
+    "region": "nord-1",
+    "endpoint": "https://s3.example.net",
+    "bucket": "backbuild-backups",
+    "accessKeyId": "AKIDEXAMPLE",
+    "secretAccessKey": "a-secret-that-no-error-shows",
+}
+"""A copy in another S3-compatible store."""
+
 # (stack, what is changed, the key that the error must carry, what it must say is allowed)
 BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "unknown key": ("prod", {"domian": "backbuild.ai"}, "domian", "domain, edge, mail, maintenance"),
@@ -65,26 +76,26 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "isolated region": ("prod", {"database.region": "us-iso-east-1"}, "database.region", "no way to the Internet"),
     "off-site in China": (
         "prod",
-        {"backups.offsite.region": "cn-northwest-1"},
-        "backups.offsite.region",
+        {"backups.copies.2.region": "cn-northwest-1"},
+        "backups.copies[2].region",
         "allowed: a commercial or GovCloud (US) region",
     ),
     "off-site in another partition": (
         "prod",
-        {"backups.offsite.region": "us-gov-east-1"},
-        "backups.offsite.region",
+        {"backups.copies.2.region": "us-gov-east-1"},
+        "backups.copies[2].region",
         "allowed: another region of aws",
     ),
     "off-site role in another partition": (
         "prod",
-        {"backups.offsite.roleArn": "arn:aws-us-gov:iam::210987654321:role/offsite"},
-        "backups.offsite.roleArn",
+        {"backups.copies.2.roleArn": "arn:aws-us-gov:iam::210987654321:role/offsite"},
+        "backups.copies[2].roleArn",
         "allowed: arn:aws:iam::",
     ),
     "off-site role in China": (
         "prod",
-        {"backups.offsite.roleArn": "arn:aws-cn:iam::210987654321:role/offsite"},
-        "backups.offsite.roleArn",
+        {"backups.copies.2.roleArn": "arn:aws-cn:iam::210987654321:role/offsite"},
+        "backups.copies[2].roleArn",
         "the ARN of an IAM role",
     ),
     "data on a Xen type": (
@@ -182,23 +193,102 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
     ),
     "replica in the primary's jurisdiction": (
         "prod",
-        {"backups.replica.jurisdiction": "eu"},
-        "backups.replica.jurisdiction",
-        "allowed: us, fedramp",
+        {"backups.copies.1.jurisdiction": "eu"},
+        "backups.copies[1].jurisdiction",
+        "replica would lie where primary does (R2, jurisdiction eu, backups.copies[0]); allowed: another jurisdiction",
     ),
     "location hint for a jurisdiction": (
         "prod",
-        {"backups.jurisdiction": "weur"},
-        "backups.jurisdiction",
+        {"backups.copies.0.jurisdiction": "weur"},
+        "backups.copies[0].jurisdiction",
         "'eu', 'us'",
     ),
     "off-site in the database's region": (
         "prod",
-        {"backups.offsite.region": "eu-central-1"},
-        "backups.offsite.region",
+        {"backups.copies.2.region": "eu-central-1"},
+        "backups.copies[2].region",
         "allowed: any but eu-central-1",
     ),
-    "no role": ("prod", {"backups.offsite.roleArn": "admin"}, "backups.offsite.roleArn", "the ARN of an IAM role"),
+    "two copies of one name": (
+        "prod",
+        {"backups.copies.1.name": "primary"},
+        "backups.copies[1].name",
+        "copies[0] is called primary, too; give each copy a name of its own",
+    ),
+    "two copies in one region": (
+        "prod",
+        {"backups.copies.1": {"name": "second", "kind": "s3", "region": "eu-north-1"}},
+        "backups.copies[2].region",
+        "offsite would lie where second does (AWS, region eu-north-1, backups.copies[1])",
+    ),
+    "unknown kind of copy": ("prod", {"backups.copies.2.kind": "tape"}, "backups.copies[2].kind", "'r2' or 's3'"),
+    "unknown key of a copy": (
+        "prod",
+        {"backups.copies.2.reigon": "eu-north-1"},
+        "backups.copies[2].reigon",
+        "allowed: accessKeyId, bucket, endpoint, jurisdiction, kind, lockMode, name, region, roleArn, secretAccessKey",
+    ),
+    "name of a copy with a hyphen": (
+        "prod",
+        {"backups.copies.2.name": "off-site"},
+        "backups.copies[2].name",
+        "1 to 11 lower-case letters and digits",
+    ),
+    "no primary": (
+        "prod",
+        {"backups.copies.0.name": "first"},
+        "backups.copies",
+        "no copy is named primary; add {name: primary, kind: r2, jurisdiction: …}",
+    ),
+    "primary in S3": (
+        "prod",
+        {"backups.copies.0.name": "first", "backups.copies.2.name": "primary"},
+        "backups.copies[2].kind",
+        "the primary is always in R2; allowed: r2",
+    ),
+    "two copies": (
+        "prod",
+        {"backups.copies.1": REMOVED},
+        "backups.copies",
+        "2 copies, 1 of them of kind s3; allowed: 3 or more, one of kind s3 at least",
+    ),
+    "all copies in R2": (
+        "prod",
+        {"backups.copies.2": {"name": "third", "kind": "r2", "jurisdiction": "fedramp"}},
+        "backups.copies",
+        "3 copies, 0 of them of kind s3; allowed: 3 or more, one of kind s3 at least",
+    ),
+    "jurisdiction in S3": (
+        "prod",
+        {"backups.copies.2.jurisdiction": "us"},
+        "backups.copies[2].jurisdiction",
+        "is not for a copy of kind s3; allowed: kind, lockMode, name, region, roleArn",
+    ),
+    "R2 without a jurisdiction": (
+        "prod",
+        {"backups.copies.1.jurisdiction": REMOVED},
+        "backups.copies[1].jurisdiction",
+        "is missing; a copy of kind r2 needs it",
+    ),
+    "another store without keys": (
+        "prod",
+        {"backups.copies.2": {key: value for key, value in FOREIGN.items() if key != "secretAccessKey"}},
+        "backups.copies[2].secretAccessKey",
+        "is missing; a copy of kind s3 with an endpoint needs it",
+    ),
+    "AWS as another store": (
+        "prod",
+        {"backups.copies.2": FOREIGN | {"endpoint": "https://s3.eu-central-1.amazonaws.com"}},
+        "backups.copies[2].endpoint",
+        "Use kind s3 without an endpoint",
+    ),
+    "endpoint with a path": (
+        "prod",
+        {"backups.copies.2": FOREIGN | {"endpoint": "https://s3.example.net/bucket"}},
+        "backups.copies[2].endpoint",
+        "allowed: https:// and the store's host",
+    ),
+    "no role": ("prod", {"backups.copies.2.roleArn": "admin"}, "backups.copies[2].roleArn", "the ARN of an IAM role"),
     "no contact": ("prod", {"contact": REMOVED}, "contact", "set it in the stack's file"),
     "empty contact": ("prod", {"contact": ""}, "contact", "set it in the stack's file"),
     "bad contact": ("prod", {"contact": "security"}, "contact", "an e-mail address"),
@@ -394,3 +484,53 @@ def test_a_stacks_name_must_fit_its_resources(name: str):
     with pytest.raises(ConfigurationError, match="is part of its resources' names; allowed: 1 to 33"):
         load(texts("staging"), name)
     assert load(texts("staging"), "a" * 33)
+
+
+OLD_FORM = {
+    "backups.copies": REMOVED,
+    "backups.jurisdiction": "eu",
+    "backups.replica": {"jurisdiction": "us"},
+    "backups.offsite": {"region": "eu-north-1"},
+}
+
+
+@pytest.mark.parametrize("stack", ["prod", "staging"])
+def test_the_keys_of_earlier_releases_mean_the_same_copies(stack: str):
+    assert settings_of(stack, OLD_FORM) == settings_of(stack)
+
+
+@pytest.mark.parametrize(
+    ("old", "value", "entry"),
+    [
+        ("jurisdiction", "eu", "{name: primary, kind: r2, jurisdiction: …}"),
+        ("replica", {"jurisdiction": "us"}, "{name: replica, kind: r2, jurisdiction: …}"),
+        ("offsite", {"region": "eu-north-1"}, "{name: offsite, kind: s3, region: …}"),
+    ],
+)
+def test_an_old_key_beside_the_list_of_copies_is_refused_with_the_entry_to_write(old: str, value: Any, entry: str):
+    (problem,) = problems_of("prod", {f"backups.{old}": value})
+    assert problem.key == f"backups.{old}"
+    assert problem.message == f"is an entry of backups.copies now; write {entry} there instead"
+
+
+@pytest.mark.parametrize("offsite", [{}, {"backups.offsite": "eu-north-1"}])
+def test_an_old_form_that_is_incomplete_is_refused_as_the_list_that_it_means(offsite: dict[str, Any]):
+    old = {key: value for key, value in OLD_FORM.items() if key != "backups.offsite"}
+    (problem,) = problems_of("prod", old | offsite)
+    assert problem.key == "backups.copies"
+    assert "allowed: 3 or more" in problem.message
+
+
+def test_a_fourth_copy_may_lie_in_another_store():
+    settings = settings_of("prod", {"backups.copies.3": FOREIGN})
+    assert [copy.name for copy in settings.backups.copies] == ["primary", "replica", "offsite", "archive"]
+    assert FOREIGN["secretAccessKey"] not in repr(settings)
+
+
+@pytest.mark.parametrize("key", ["a secret with spaces", 12345, ["a-secret-that-no-error-shows"]])
+def test_an_error_about_a_copys_key_does_not_repeat_it(key: Any):
+    (problem,) = problems_of("prod", {"backups.copies.2": FOREIGN | {"secretAccessKey": key}})
+    assert problem.key == "backups.copies[2].secretAccessKey"
+    assert "secret-that" not in problem.message
+    assert "12345" not in problem.message
+    assert "spaces" not in problem.message

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.copies import AwsCopy
 from model.topology import ADMITTED, FIRST_HOST, SLOTS_PER_GROUP, Group, Port, Role, Topology
 from tests.model.rotations import rotation_changes
-from tests.model.stacks import topology_of
+from tests.model.stacks import configured, settings_of, topology_of
 
 ZONES = st.permutations([f"eu-central-1{letter}" for letter in "abcdef"]).map(lambda zones: zones[:3])
 NETWORKS = st.integers(16, 18).flatmap(
@@ -213,8 +214,34 @@ def test_the_backup_workers_run_often_enough_for_what_is_promised():
 
 def test_names_of_two_stacks_never_meet():
     prod, staging = topology_of("prod"), topology_of("staging")
-    for kind in ("buckets", "secrets"):
-        mine, theirs = (vars(getattr(one, kind)) for one in (prod, staging))
-        for name in set(mine) - {"primary_jurisdiction", "replica_jurisdiction", "offsite_region", "primary_endpoint"}:
-            assert mine[name] != theirs[name]
-    assert len(set(vars(prod.secrets).values())) == 8
+    mine, theirs = (set(vars(one.secrets).values()) | {copy.bucket for copy in one.copies} for one in (prod, staging))
+    assert not mine & theirs
+    assert len(mine) == 8 + 3
+
+
+def test_the_primary_is_the_first_copy_wherever_it_stands_in_the_settings():
+    shipped = topology_of("prod")
+    turned = topology_of("prod", {"backups.copies": configured("prod")["backbuild:backups"]["copies"][::-1]})
+    assert [copy.name for copy in shipped.copies] == ["primary", "replica", "offsite"]
+    assert [copy.name for copy in turned.copies] == ["primary", "offsite", "replica"]
+    assert turned.primary == shipped.primary
+
+
+def test_every_copy_has_names_of_its_own_that_its_cloud_takes():
+    stack = "s" * 33  # the longest
+    names = ("offsite", "a", "b" * 11)
+    others = [
+        {"name": name, "kind": "s3", "region": region}
+        for name, region in zip(names, ("eu-north-1", "us-east-1", "us-west-2"), strict=True)
+    ]
+    copies = [{"name": "primary", "kind": "r2", "jurisdiction": "eu"}, *others]
+    topology = Topology(stack, settings_of("prod", {"backups.copies": copies}))
+    writers = [copy.writer for copy in topology.copies if isinstance(copy, AwsCopy)]
+    assert writers == [
+        f"backbuild-{stack}-backup-writer",
+        f"backbuild-{stack}-a-writer",
+        f"backbuild-{stack}-{'b' * 11}-writer",
+    ]
+    assert all(len(one) <= 64 for one in writers)  # of an IAM user
+    assert all(len(copy.bucket) <= 63 for copy in topology.copies)
+    assert len({copy.bucket for copy in topology.copies}) == 4

@@ -257,7 +257,11 @@ class TestNothingIsDeleted:
     def test_of_what_a_class_has_not_received_yet(self, world: World) -> None:
         group = Group(world)
         key = next(key for key in group.runs[0].objects if "bundle" in key)
-        world.sql(f"UPDATE objects SET primary_at = NULL, check_after = '2999' WHERE source = '{key}'")
+        world.sql(f"UPDATE objects SET check_after = '2999' WHERE source = '{key}'")
+        world.sql(
+            "UPDATE object_copies SET verified_at = NULL WHERE copy = 'primary' "
+            f"AND key IN (SELECT key FROM objects WHERE source = '{key}')"
+        )
         world.time = group.runs[0].finished + timedelta(days=20)
         group.age_out()
         world.pass_by(days=1)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness.backup_world import GROUP, STORES, TOKEN, Machine, Run, World
+from harness.copies import NEWEST
 from harness.offsite import Offsite
 from harness.workerd import Host
 
@@ -51,7 +52,7 @@ class Platform:
     def measure(self, run: Run) -> None:
         """See when the run's objects had been proven in all copies."""
         (found,) = self.world.sql(
-            "SELECT MAX(MAX(primary_at, replica_at, offsite_at)) AS at, COUNT(*) AS objects FROM objects "
+            f"SELECT MAX({NEWEST}) AS at, COUNT(*) AS objects FROM objects "
             f"WHERE manifest = '{run.label}' AND class IN ('hourly', 'manifests')"
         )
         assert found["objects"] == len(run.objects) + 1

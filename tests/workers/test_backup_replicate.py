@@ -49,10 +49,10 @@ def test_one_store_that_fails_holds_up_no_other_and_is_tried_again(world: World,
 
 def test_a_repeated_event_writes_nothing(world: World, host: Host, offsite: Offsite) -> None:
     world.deliver(world.write({WAL: b"one"}))
-    first = host.get("REPLICA", WAL)
+    first = host.get("COPY_REPLICA", WAL)
     offsite.authorizations.clear()
     world.deliver([WAL, WAL])
-    assert host.get("REPLICA", WAL) == first
+    assert host.get("COPY_REPLICA", WAL) == first
     assert len(offsite.authorizations) == 2  # each asks, and none writes
 
 
@@ -281,7 +281,7 @@ class TestReconciliation:
         assert copies(world, WAL) == [b"one"] * 2
 
 
-def test_what_is_kept_long_is_locked_long_off_site(world: World, offsite: Offsite) -> None:
+def test_what_is_written_off_site_is_locked_as_long_as_its_class_is_kept(world: World, offsite: Offsite) -> None:
     run = Machine().backup(world.time, "full")
     world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))
     world.cron("verify")
@@ -290,6 +290,8 @@ def test_what_is_kept_long_is_locked_long_off_site(world: World, offsite: Offsit
         "daily": "2027-02-05T01:30:00Z",
         "monthly": "2028-02-08T01:30:00Z",
         "yearly": "2034-01-06T01:30:00Z",
+        "hourly": "2027-01-09T01:30:00Z",
+        "manifests": "2027-01-09T01:30:00Z",
     }
 
 

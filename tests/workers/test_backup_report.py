@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from harness.copies import COPIES
 from harness.workerd import Host
 
 NOW = "2026-11-24T10:00:00.000Z"
@@ -14,7 +17,7 @@ DIGEST = hashlib.sha256(TOKEN.encode()).hexdigest()
 ROTATION = {"pointInTimeDays": 7, "minimumFulls": 3, "keepDays": {"hourly": 8, "daily": 35}}
 FULL, INCREMENT = "20261123-013005F", "20261123-013005F_20261123-023005I"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
-TABLES = ("alarms", "told", "runs", "findings", "objects", "manifests", "audit")
+TABLES = ("alarms", "told", "runs", "findings", "objects", "object_copies", "manifests", "audit")
 UNSEEN = {"verified": 0, "oldest": None}
 EMPTY_WAL = {
     "objects": 0,
@@ -28,8 +31,8 @@ EMPTY_WAL = {
 
 
 def start(host: Host, **bindings: Any) -> None:
-    bound = {"GROUPS": ["coordinator", "worker-1"], "ROTATION": ROTATION, "TOKEN_SHA256": DIGEST, "CLOCK": NOW}
-    host.start("backups/report", bindings={**bound, **bindings}, d1Databases=["DB"])
+    bound = {"GROUPS": ["coordinator", "worker-1"], "ROTATION": ROTATION, "COPIES": COPIES, "TOKEN_SHA256": DIGEST}
+    host.start("backups/report", bindings={**bound, "CLOCK": NOW, **bindings}, d1Databases=["DB"])
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,10 @@ def insert(host: Host, table: str, **row: Any) -> None:
     host.sql(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})")
 
 
-def add_object(host: Host, key: str, run: str = FULL, **columns: Any) -> None:
+def add_object(
+    host: Host, key: str, run: str = FULL, verified: Mapping[str, str] = MappingProxyType({}), **columns: Any
+) -> None:
+    """`verified`: copy to when it was found right there."""
     row = {
         "key": key,
         "grp": "coordinator",
@@ -73,6 +79,9 @@ def add_object(host: Host, key: str, run: str = FULL, **columns: Any) -> None:
         "check_after": "2026-11-23T01:40:00.000Z",
     }
     insert(host, "objects", **{**row, **columns})
+    for copy in COPIES:
+        name = copy["name"]
+        insert(host, "object_copies", key=key, copy=name, since=row["listed_at"], verified_at=verified.get(name))
 
 
 def add_manifest(host: Host, run: str, finished_at: str, **columns: Any) -> None:
@@ -99,6 +108,7 @@ def segment(number: int) -> str:
 def test_an_empty_catalogue(report: Host) -> None:
     assert read(report) == {
         "time": NOW,
+        "copies": ["primary", "replica", "offsite"],
         "rotation": ROTATION,
         "groups": [{"group": name, "runs": [], "wal": EMPTY_WAL} for name in ("coordinator", "worker-1")],
         "findings": [],
@@ -112,9 +122,10 @@ def test_an_empty_catalogue(report: Host) -> None:
 def test_runs_by_class_with_their_copies_and_their_end(report: Host) -> None:
     add_manifest(report, FULL, "2026-11-23T01:35:00.000Z")
     add_manifest(report, INCREMENT, "2026-11-23T02:35:00.000Z", depends_on=json.dumps([FULL]))
-    add_object(report, "hourly/a", primary_at="2026-11-23T03:00:00.000Z", replica_at="2026-11-23T04:00:00.000Z")
-    add_object(report, "hourly/b", primary_at="2026-11-23T02:00:00.000Z", size=5)
-    add_object(report, "hourly/c", INCREMENT, offsite_at=NOW)
+    both = {"primary": "2026-11-23T03:00:00.000Z", "replica": "2026-11-23T04:00:00.000Z"}
+    add_object(report, "hourly/a", verified=both)
+    add_object(report, "hourly/b", verified={"primary": "2026-11-23T02:00:00.000Z"}, size=5)
+    add_object(report, "hourly/c", INCREMENT, {"offsite": NOW})
     add_object(report, "hourly/wal", kind="wal", segment=segment(1), history=1)
     add_object(report, "manifests/a", kind="manifest", **{"class": "manifests"})
     due = "2026-11-25T11:15:00.000Z"
@@ -174,7 +185,7 @@ def test_wal_of_each_group(report: Host) -> None:
     for number, history in ((7, 1), (8, 1), (2, 2), (3, 10)):
         key = f"hourly/{history}/{number}"
         place: dict[str, Any] = {"history": history, "segment": segment(number), "stored_at": times[number]}
-        add_object(report, key, kind="wal", primary_at=times[number], **place)
+        add_object(report, key, kind="wal", verified={"primary": times[number]}, **place)
     add_object(report, "hourly/h", kind="wal", history=11, segment=segment(9) + ".", stored_at=times[4])
     add_object(report, "hourly/n", kind="wal", stored_at=times[4])
     add_object(report, "hourly/backup", stored_at=NOW)

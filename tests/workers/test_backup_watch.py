@@ -180,7 +180,7 @@ def test_without_its_memory_it_tells_once_an_hour_what_it_sees(watch: Watch) -> 
 
 
 def test_who_is_silent_is_one_who_fails(watch: Watch) -> None:
-    watch.look(60, "exception", silent=["DB", "REPLICA"])
+    watch.look(60, "exception", silent=["DB", "COPY_REPLICA"])
     assert 0 < watch.host.passed() < 40  # each is waited for once, and not at each of a dozen questions
     assert [event[0] for event in watch.events()] == ["memory", "store:replica"]
     assert len(watch.mail(1)) == 1
@@ -200,8 +200,8 @@ def test_a_memory_that_answers_in_part_hides_only_that_part(watch: Watch) -> Non
 
 
 STORES: dict[str, dict[str, Any]] = {
-    "primary": {"broken": ["PRIMARY"]},
-    "replica": {"broken": ["REPLICA"]},
+    "primary": {"broken": ["COPY_PRIMARY"]},
+    "replica": {"broken": ["COPY_REPLICA"]},
     "offsite": {},
 }
 
@@ -231,7 +231,7 @@ def test_what_cannot_be_judged_neither_begins_nor_ends(watch: Watch) -> None:
     assert watch.look(late + 5) == found
     watch.events()
     watch.stuck.clear()
-    assert watch.look(late + 10, broken=["PRIMARY", "REPLICA"]) == found
+    assert watch.look(late + 10, broken=["COPY_PRIMARY", "COPY_REPLICA"]) == found
     assert watch.events() == []
     assert watch.newest_run()[1]["unknown"] == [
         "full:coordinator",

@@ -31,7 +31,7 @@ def free(watch: Watch) -> None:
 def delete_wal(watch: Watch) -> None:
     watch.stuck.update({"wal", "settled"})
     for key in (WAL, SETTLED):
-        watch.host.delete("PRIMARY", key.format(group="coordinator"))
+        watch.host.delete("COPY_PRIMARY", key.format(group="coordinator"))
 
 
 def lose_offsite(watch: Watch) -> None:
@@ -152,7 +152,7 @@ class TestAges:
 
     @staticmethod
     def put(watch: Watch, key: str, minute: float) -> None:
-        watch.host.put("PRIMARY", key, customMetadata={"at": at(minute)})
+        watch.host.put("COPY_PRIMARY", key, customMetadata={"at": at(minute)})
 
     @pytest.fixture(autouse=True)
     def _stuck(self, watch: Watch) -> None:
@@ -191,7 +191,7 @@ class TestAges:
         watch.stuck.clear()
         lose_replica(watch)
         watch.stuck.update({"wal", "copies"})
-        watch.host.delete("PRIMARY", WAL.format(group="coordinator"))
+        watch.host.delete("COPY_PRIMARY", WAL.format(group="coordinator"))
         folder = "hourly/archive/coordinator/17-1/0000000100000001/"
         self.put(watch, folder + "000000010000000100000000-" + "ab" * 20 + ".zst", 4)
         self.put(watch, f"{folder}0000000100000001000000FF.backup", -400)
@@ -210,10 +210,10 @@ class TestManifests:
         watch.host.sql("DELETE FROM manifests")
         assert self.look(watch, 5) == ["manifest:coordinator"]  # FULL is of the day before
         for label in (FULL, INCREMENT):
-            watch.host.delete("PRIMARY", f"hourly/backup/coordinator/{label}/backup.manifest")
+            watch.host.delete("COPY_PRIMARY", f"hourly/backup/coordinator/{label}/backup.manifest")
         watch.stuck.update({"full", "backup"})
         watch.host.put(
-            "PRIMARY", "hourly/backup/coordinator/20261124-100000F/backup.manifest", customMetadata={"at": at(5)}
+            "COPY_PRIMARY", "hourly/backup/coordinator/20261124-100000F/backup.manifest", customMetadata={"at": at(5)}
         )
         assert self.look(watch, 15) == []
 
@@ -249,7 +249,7 @@ class TestNoAlarm:
 
     def test_verified_slowly_but_copied(self, watch: Watch) -> None:
         watch.object(KEY, -30, (4, None, None))
-        watch.host.put("REPLICA", KEY)
+        watch.host.put("COPY_REPLICA", KEY)
         watch.outside.offsite.add(KEY)
         assert self.quiet(watch)
 
@@ -307,7 +307,7 @@ def test_the_newest_unseen_object_is_looked_for_too(watch: Watch) -> None:
     for number in range(5):
         watch.object(f"hourly/{number}", -30 + number, (4, None, 4))
         if number < 4:
-            watch.host.put("REPLICA", f"hourly/{number}")
+            watch.host.put("COPY_REPLICA", f"hourly/{number}")
     watch.look(20)
     assert watch.look(25) == ["behind:replica"]
 

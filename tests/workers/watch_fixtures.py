@@ -13,7 +13,7 @@ from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from harness.offsite import BUCKET, KEYS, REGION
+from harness import copies
 from harness.workerd import Host
 
 START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -24,7 +24,7 @@ INCREMENT = f"{FULL}_20261124-090005I"
 FOLDER = "hourly/archive/{group}/17-1/0000000100000000/"
 WAL = FOLDER + "0000000100000000000000A2-" + "cd" * 20 + ".zst"
 SETTLED = FOLDER + "0000000100000000000000A1-" + "ab" * 20 + ".zst"
-TABLES = ("alarms", "told", "runs", "findings", "objects", "manifests")
+TABLES = ("alarms", "told", "runs", "findings", "objects", "object_copies", "copies", "manifests")
 DAY = 1_440
 KEY = "hourly/backup/coordinator/one"
 BINDINGS: dict[str, Any] = {
@@ -35,9 +35,7 @@ BINDINGS: dict[str, Any] = {
     "PLATFORM": "ledger-prod",
     "REPORT_URL": "https://backups.example/report.json",
     "ROTATION": {"pointInTimeDays": 7, "minimumFulls": 3, "keepDays": {"hourly": 8}},
-    "OFFSITE_BUCKET": BUCKET,
-    "OFFSITE_REGION": REGION,
-    **KEYS,
+    **copies.BINDINGS,
 }
 WELL = {
     "full": -480,
@@ -132,7 +130,7 @@ class Watch:
         if self.changed:
             self.start()
             self.changed = False
-        for bucket in ("PRIMARY", "REPLICA"):
+        for bucket in copies.BUCKETS:
             for key in self.host.bulk("keys", bucket):
                 self.host.delete(bucket, key)
         self.empty()
@@ -144,7 +142,7 @@ class Watch:
         self.host.start(
             "backups/watch",
             bindings={**BINDINGS, **bindings},
-            r2Buckets=["PRIMARY", "REPLICA"],
+            r2Buckets=list(copies.BUCKETS),
             d1Databases=["DB"],
             email={"send_email": [{"name": "EMAIL"}]},
             outboundService={"external": {"address": self.address, "http": {}}},
@@ -171,10 +169,10 @@ class Watch:
             }
             for name, key in keys.items():
                 if name in times:
-                    self.host.put("PRIMARY", key, customMetadata={"at": times[name]})
+                    self.host.put("COPY_PRIMARY", key, customMetadata={"at": times[name]})
             if "copies" not in self.stuck:
                 for key in (keys["settled"], keys["wal"]):
-                    self.host.put("REPLICA", key)
+                    self.host.put("COPY_REPLICA", key)
                     self.outside.offsite.add(key)
             if "manifest" in times:
                 self.manifest(group, times["manifest"])
@@ -205,12 +203,18 @@ class Watch:
             "sha256": hashlib.sha256(b"bytes").hexdigest(),
             "stored_at": at(listed),
             "listed_at": at(listed),
-            **dict(zip(("primary_at", "replica_at", "offsite_at"), times, strict=True)),
             "check_after": at(listed),
             **columns,
         }
+        self._insert("objects", row)
+        for copy, verified_at in zip(copies.COPIES, times, strict=True):
+            self._insert("copies", {"name": copy["name"], "since": at(-DAY)})
+            of_it = {"key": key, "copy": copy["name"], "since": row["listed_at"], "verified_at": verified_at}
+            self._insert("object_copies", of_it)
+
+    def _insert(self, table: str, row: dict[str, Any]) -> None:
         values = ", ".join("NULL" if value is None else f"'{value}'" for value in row.values())
-        self.host.sql(f"INSERT OR REPLACE INTO objects ({', '.join(row)}) VALUES ({values})")
+        self.host.sql(f"INSERT OR REPLACE INTO {table} ({', '.join(row)}) VALUES ({values})")
 
     def finding(self, kind: str, key: str, store: str = "replica") -> None:
         self.host.sql(
@@ -247,4 +251,4 @@ class Watch:
 def lose_replica(watch: Watch) -> None:
     """Take away from the replica what the primary has had for long."""
     watch.stuck.add("copies")
-    watch.host.delete("REPLICA", SETTLED.format(group="coordinator"))
+    watch.host.delete("COPY_REPLICA", SETTLED.format(group="coordinator"))

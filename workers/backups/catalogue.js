@@ -2,6 +2,7 @@
 
 import { hex, utf8 } from "../lib/bytes.js";
 import { failureName, logFailure } from "../lib/log.js";
+import { enrol } from "./enrolment.js";
 import { close, open } from "./findings.js";
 import { r2Pages } from "./listing.js";
 import { importKeys, LIMIT_BYTES, ManifestRefused, readManifest } from "./manifest.js";
@@ -46,6 +47,7 @@ export function manifestAt(key) {
  */
 export async function readManifests(env, db, time, groups) {
   const keys = await importKeys(env.MANIFEST_KEYS);
+  await enrol(db, env.COPIES, time);
   const total = { read: 0, refused: 0, failed: 0 };
   for (const group of groups ?? (await groupsOf(env))) {
     try {
@@ -80,7 +82,7 @@ const CLOSE_GONE = `
  */
 async function groupsOf(env) {
   const groups = new Set(env.GROUPS);
-  for await (const { delimitedPrefixes } of r2Pages(env.PRIMARY, { prefix: "manifests/", delimiter: "/" })) {
+  for await (const { delimitedPrefixes } of r2Pages(env.COPY_PRIMARY, { prefix: "manifests/", delimiter: "/" })) {
     for (const path of delimitedPrefixes) groups.add(path.split("/")[1] ?? "");
   }
   return [...groups];
@@ -98,7 +100,7 @@ async function unknownRuns(env, db, group) {
   const prefix = `manifests/${group}/`;
   /** @type {string[]} */
   const found = [];
-  for await (const { objects } of r2Pages(env.PRIMARY, { prefix, delimiter: "/" })) {
+  for await (const { objects } of r2Pages(env.COPY_PRIMARY, { prefix, delimiter: "/" })) {
     found.push(...objects.map(({ key }) => manifestAt(key)?.run ?? ""));
   }
   return found.filter((run) => run !== "" && !known.has(run)).sort((a, b) => begun(a).localeCompare(begun(b)));
@@ -182,6 +184,7 @@ async function record(db, manifest, envelope, rotation, time) {
   for (const json of chunks(rows, BYTES_A_STATEMENT)) {
     await db.batch([
       db.prepare(INSERT_OBJECTS).bind(json, group, run, at, hourly),
+      db.prepare(INSERT_COPIES).bind(json, at),
       db.prepare(OPEN_CONFLICTS).bind(json, at),
       db.prepare(CLOSE_STRAYS).bind(json, at),
     ]);
@@ -219,6 +222,11 @@ const INSERT_OBJECTS = `
     value->>'storedAt', value->>'history', value->>'segment', ?4, ?4,
     CASE WHEN value->>'class' = 'hourly' AND value->>'storedAt' <= ?5 THEN ?4 END
   FROM json_each(?1)`;
+
+/** Also for the object that was listed before by a manifest that was not read to its end. */
+const INSERT_COPIES = `
+  INSERT OR IGNORE INTO object_copies (key, copy, since)
+  SELECT value->>'key', copies.name, ?2 FROM json_each(?1), copies WHERE removed_at IS NULL`;
 
 const OPEN_CONFLICTS = `
   INSERT INTO findings (kind, store, key, detail, found_at, seen_at)

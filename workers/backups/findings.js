@@ -4,6 +4,7 @@
  * - `damaged`: the bytes are not those that the manifest names;
  * - `missing`: the object is not there;
  * - `lost`: no copy anywhere has the bytes that the manifest names;
+ * - `stranded`: the only copy that has them is listed no more (its store is that copy);
  * - `refused`: a manifest that is not believed: nothing of what it lists counts as a backup;
  * - `chain`: a manifest names another one before it than there is;
  * - `clock`: a manifest ends in the future;
@@ -18,7 +19,7 @@
  * - `extra`: an object in a copy that the primary does not have and no manifest lists;
  * - `unlisted`: an object in the primary that no manifest lists, a day after it was stored.
  *
- * @typedef {"damaged" | "missing" | "lost" | "refused" | "chain" | "clock" | "conflict" | "incomplete" | "oversize" |
+ * @typedef {"damaged" | "missing" | "lost" | "stranded" | "refused" | "chain" | "clock" | "conflict" | "incomplete" | "oversize" |
  *   "undelivered" | "kept-on" | "unread" | "stalled" | "missed" | "extra" | "unlisted"} FindingKind
  */
 

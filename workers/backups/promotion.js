@@ -56,6 +56,7 @@ async function enter(db, full, classes, time) {
   await db.batch([
     ...classes.flatMap((name) => [
       db.prepare(ENTER).bind(name, grp, run, history, walFirst, walLast, historyOf(walFirst.slice(0, 8)), at),
+      db.prepare(ENTER_COPIES).bind(name, grp, run, at),
       db.prepare(AUDIT).bind(at, grp, name, run),
     ]),
     db
@@ -86,6 +87,10 @@ const ENTER = `
     OR (class = 'manifests' AND kind = 'index' AND run = ?3)
     OR (class = 'hourly' AND kind = 'wal' AND history = ?4 AND length(segment) = 24 AND segment BETWEEN ?5 AND ?6)
     OR (class = 'hourly' AND kind = 'wal' AND history = ?4 AND segment = ?7))`;
+
+const ENTER_COPIES = `
+  INSERT OR IGNORE INTO object_copies (key, copy, since)
+  SELECT key, copies.name, ?4 FROM objects, copies WHERE class = ?1 AND grp = ?2 AND run = ?3 AND removed_at IS NULL`;
 
 const AUDIT = `
   INSERT INTO audit (at, action, grp, class, run, kind, objects, bytes, reason)

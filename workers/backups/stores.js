@@ -1,4 +1,4 @@
-/** The places that backups are kept in, alike to whoever copies: two R2 buckets in two jurisdictions, and S3 off-site. */
+/** The copies of the backups, alike to whoever copies: R2 buckets in several jurisdictions, S3, and stores like it. */
 
 import { hex, utf8 } from "../lib/bytes.js";
 import { now } from "../lib/clock.js";
@@ -13,19 +13,23 @@ import { pages, r2Pages, Stalled } from "./listing.js";
 /** @import { Rotation } from "./rotation.js" */
 
 /**
- * @typedef {object} Env the places, as the backup Workers are bound to them
- * @property {R2Bucket} PRIMARY
- * @property {R2Bucket} REPLICA
- * @property {string} OFFSITE_BUCKET S3
- * @property {string} OFFSITE_REGION
- * @property {string} OFFSITE_ACCESS_KEY_ID secret
- * @property {string} OFFSITE_SECRET_ACCESS_KEY secret
- * @property {Rotation} ROTATION
- * @property {string} LOCK_MODE of what is written off-site for longer than the bucket's default
- * @property {string} [CLOCK] only in tests
+ * @typedef {object} CopyBinding a copy, as `backups.copies` of the settings has it; those of kind `s3` have the other fields
+ * @property {string} name
+ * @property {"r2" | "s3"} kind
+ * @property {string} [bucket]
+ * @property {string} [region]
+ * @property {string} [lockMode]
+ * @property {string} [endpoint] of another store than Amazon's
  */
 
-/** @typedef {"primary" | "replica" | "offsite"} StoreName */
+/**
+ * @typedef {object} Env the copies, as the backup Workers are bound to them: each R2 bucket is `COPY_NAME`, and S3's keys are
+ *   the secrets `COPY_NAME_ACCESS_KEY_ID` and `COPY_NAME_SECRET_ACCESS_KEY`
+ * @property {CopyBinding[]} COPIES the primary first
+ * @property {R2Bucket} COPY_PRIMARY
+ * @property {Rotation} ROTATION
+ * @property {string} [CLOCK] only in tests
+ */
 
 /**
  * @typedef {object} Content what is to be written
@@ -39,7 +43,7 @@ import { pages, r2Pages, Stalled } from "./listing.js";
 
 /**
  * @typedef {object} Store
- * @property {StoreName} name
+ * @property {string} name
  * @property {(key: string) => Promise<Copy | null>} head
  * @property {(key: string) => Promise<Content | null>} get
  * @property {(key: string, content: Content, sha256: string) => Promise<void>} put refuses bytes of another SHA-256
@@ -47,6 +51,9 @@ import { pages, r2Pages, Stalled } from "./listing.js";
  * @property {(after: string | undefined, prefix?: string) => Promise<{ objects: Listed[], more: boolean }>} list the next
  *   up to 1,000, by key, and one at least where there are more; throws `Stalled` where the store does not come to it
  */
+
+/** The name of the copy that machines write to. */
+export const PRIMARY = "primary";
 
 /** The most that one `put` takes: R2 and S3 end at 5 GiB, and leave no room beside. */
 export const LARGEST_PUT = 4.9 * 1_024 ** 3;
@@ -70,22 +77,49 @@ export function patience(size) {
 
 /**
  * @param {Env} env
- * @returns {[Store, Store, Store]} the primary, and its copies
+ * @returns {[Store, ...Store[]]} the primary, and its copies
  */
 export function storesOf(env) {
-  return [r2Store("primary", env.PRIMARY), ...copiesOf(env)];
+  const stores = env.COPIES.map((copy) =>
+    copy.kind === "r2" ? r2Store(copy.name, bound(env, copy)) : s3Store(env, copy, placeOf(env, copy)),
+  );
+  return /** @type {[Store, ...Store[]]} */ (stores);
 }
 
 /**
  * @param {Env} env
- * @returns {[Store, Store]} where every object of the primary bucket is to be, too
+ * @returns {Store[]} where every object of the primary bucket is to be, too
  */
 export function copiesOf(env) {
-  return [r2Store("replica", env.REPLICA), s3Store(env)];
+  return storesOf(env).slice(1);
 }
 
 /**
- * @param {StoreName} name
+ * @param {Env} env
+ * @param {CopyBinding} copy
+ * @param {string} [part] of the binding's name
+ * @returns {any}
+ */
+function bound(env, { name }, part = "") {
+  const binding = `COPY_${name.toUpperCase()}${part}`;
+  const value = /** @type {Record<string, any>} */ (/** @type {unknown} */ (env))[binding];
+  if (value === undefined) throw new TypeError(`COPIES lists ${name}, and ${binding} is not bound`);
+  return value;
+}
+
+/**
+ * @param {Env} env
+ * @param {CopyBinding} copy
+ * @returns {Place}
+ */
+function placeOf(env, copy) {
+  const { bucket = "", region = "", endpoint } = copy;
+  const [accessKeyId, secretAccessKey] = [bound(env, copy, "_ACCESS_KEY_ID"), bound(env, copy, "_SECRET_ACCESS_KEY")];
+  return { bucket, region, endpoint, accessKeyId, secretAccessKey };
+}
+
+/**
+ * @param {string} name
  * @param {R2Bucket} bucket
  * @returns {Store}
  */
@@ -164,16 +198,11 @@ function copyOf(object) {
 
 /**
  * @param {Env} env
+ * @param {CopyBinding} copy
+ * @param {Place} place
  * @returns {Store}
  */
-function s3Store(env) {
-  /** @type {Place} */
-  const place = {
-    bucket: env.OFFSITE_BUCKET,
-    region: env.OFFSITE_REGION,
-    accessKeyId: env.OFFSITE_ACCESS_KEY_ID,
-    secretAccessKey: env.OFFSITE_SECRET_ACCESS_KEY,
-  };
+function s3Store(env, { name, lockMode = "" }, place) {
   const ask = (
     /** @type {Parameters<typeof requestS3>[1]} */ method,
     /** @type {string} */ key,
@@ -181,7 +210,7 @@ function s3Store(env) {
     size = 0,
   ) => requestS3(place, method, key, now(env), { signal: AbortSignal.timeout(patience(size)), ...request });
   return {
-    name: "offsite",
+    name,
     async head(key) {
       const response = await ask("HEAD", key, {});
       if (response.status === 404) return null;
@@ -215,7 +244,7 @@ function s3Store(env) {
               ...checksums(sha256),
               "x-amz-meta-sha256": sha256,
               ...(etag === undefined ? {} : { [`x-amz-meta-${SOURCE_ETAG}`]: etag }),
-              ...lockOf(env, key),
+              ...lockOf(env, lockMode, key),
             },
           },
           size,
@@ -275,20 +304,20 @@ function checksums(sha256) {
 }
 
 /**
- * The bucket's own retention is the shortest that any object needs; a class that is kept for longer says so itself.
+ * Each object says how long it is locked: a bucket has one period for all classes, and another store's may have none.
  *
  * @param {Env} env
+ * @param {string} lockMode
  * @param {string} key
  * @returns {Record<string, string>} headers
  */
-function lockOf(env, key) {
+function lockOf(env, lockMode, key) {
   const [folder = ""] = key.split("/");
-  const days =
-    folder === "hourly" || !Object.hasOwn(env.ROTATION.keepDays, folder) ? undefined : env.ROTATION.keepDays[folder];
-  if (days === undefined) return {};
+  const { keepDays } = env.ROTATION;
+  const days = (Object.hasOwn(keepDays, folder) ? keepDays[folder] : keepDays.hourly) ?? 0;
   const until = new Date(now(env).getTime() + days * 86_400_000);
   return {
-    "x-amz-object-lock-mode": env.LOCK_MODE,
+    "x-amz-object-lock-mode": lockMode,
     "x-amz-object-lock-retain-until-date": until.toISOString().replace(/\.\d+/, ""),
   };
 }

@@ -1,9 +1,9 @@
-/** Requests to Amazon S3, signed with Signature Version 4: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html */
+/** Requests to Amazon S3 and to stores that speak its protocol, signed with Signature Version 4: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html */
 
 import { base64, hex, hmac, unhex, utf8 } from "./bytes.js";
 
 /** @typedef {{ accessKeyId: string, secretAccessKey: string }} Keys */
-/** @typedef {{ region: string, bucket: string } & Keys} Place */
+/** @typedef {{ region: string, bucket: string, endpoint?: string | undefined } & Keys} Place `endpoint`: another store's origin */
 
 /** SHA-256 of nothing: the body of every request but a `PUT`. */
 const EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -19,8 +19,8 @@ const EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
  */
 export async function requestS3(place, method, key, time, request = {}) {
   const { query = {}, body, sha256 = EMPTY, headers = {}, signal } = request;
-  const host = `${place.bucket}.s3.${place.region}.amazonaws.com`;
-  const path = `/${key.split("/").map(encoded).join("/")}`;
+  const { origin, host, base } = addressOf(place);
+  const path = `${base}/${key.split("/").map(encoded).join("/")}`;
   const search = Object.entries(query)
     .map(([name, value]) => `${encoded(name)}=${encoded(value)}`)
     .sort()
@@ -30,13 +30,24 @@ export async function requestS3(place, method, key, time, request = {}) {
   const signed = { ...headers, host, "x-amz-content-sha256": sha256, "x-amz-date": stamp };
   const authorization = await authorize(place, { method, path, search, headers: signed, sha256, stamp });
   const { host: _, ...sent } = signed;
-  return fetch(`https://${host}${path}${search === "" ? "" : `?${search}`}`, {
+  return fetch(`${origin}${path}${search === "" ? "" : `?${search}`}`, {
     method,
     headers: { ...sent, authorization },
     redirect: "manual",
     ...(body === undefined ? {} : { body }),
     ...(signal === undefined ? {} : { signal }),
   });
+}
+
+/**
+ * @param {Place} place
+ * @returns {{ origin: string, host: string, base: string }} `base`: what the path of everything in the bucket begins with.
+ *   Amazon wants the bucket in the host's name; another store may have no certificate for that, and takes it in the path
+ */
+function addressOf({ bucket, region, endpoint }) {
+  if (endpoint !== undefined) return { origin: endpoint, host: new URL(endpoint).host, base: `/${bucket}` };
+  const host = `${bucket}.s3.${region}.amazonaws.com`;
+  return { origin: `https://${host}`, host, base: "" };
 }
 
 /**

@@ -3,7 +3,7 @@
 import { failureName, logFailure } from "../../lib/log.js";
 import { open } from "../findings.js";
 import { DAY, days, needed, neededOfRemoved, PROMOTED } from "../rotation.js";
-import { storesOf } from "../stores.js";
+import { PRIMARY, storesOf } from "../stores.js";
 
 /** @import { Run } from "../rotation.js" */
 /** @import { Result } from "../runs.js" */
@@ -146,7 +146,10 @@ const GONERS = `
       SELECT 1 FROM objects AS listed
       WHERE listed.grp = ?1 AND listed.manifest = objects.run AND listed.class <> 'manifests')
     ELSE 0
-  END AND NOT EXISTS (SELECT 1 FROM objects AS copy WHERE copy.source = objects.key AND copy.primary_at IS NULL)`;
+  END AND NOT EXISTS (
+    SELECT 1 FROM objects AS promoted WHERE promoted.source = objects.key AND NOT EXISTS (
+      SELECT 1 FROM object_copies
+      WHERE object_copies.key = promoted.key AND copy = '${PRIMARY}' AND verified_at IS NOT NULL))`;
 
 /**
  * @param {D1Database} db
@@ -177,7 +180,7 @@ async function doubtfulRuns(db, grp) {
     .prepare(
       `SELECT DISTINCT manifests.run FROM findings JOIN objects ON objects.key = findings.key
          JOIN manifests ON manifests.grp = objects.grp
-       WHERE findings.closed_at IS NULL AND findings.kind = 'lost' AND objects.grp = ? AND class = 'hourly' AND (
+       WHERE findings.closed_at IS NULL AND findings.kind IN ('lost', 'stranded') AND objects.grp = ? AND class = 'hourly' AND (
          (objects.kind = 'backup' AND objects.run = manifests.run)
          OR (objects.kind = 'wal' AND objects.history = manifests.history AND segment BETWEEN wal_first AND wal_last))`,
     )
@@ -276,6 +279,7 @@ async function carryOut(env, db, grp, { sql, values }, time, end) {
       db.prepare(AUDIT_DELETED).bind(time.toISOString(), gone),
       db.prepare(FORGET_FINDINGS).bind(time.toISOString(), gone),
       db.prepare(FORGET_MANIFESTS).bind(gone),
+      db.prepare(FORGET_COPIES).bind(gone),
       db.prepare(FORGET_OBJECTS).bind(gone),
       ...overdue(db, due, refused, time),
     ]);
@@ -296,6 +300,8 @@ const FORGET_FINDINGS = `
 
 const FORGET_MANIFESTS = `
   DELETE FROM manifests WHERE 'manifests/' || grp || '/' || run || '.json' IN (SELECT value FROM json_each(?1))`;
+
+const FORGET_COPIES = "DELETE FROM object_copies WHERE key IN (SELECT value FROM json_each(?1))";
 
 const FORGET_OBJECTS = "DELETE FROM objects WHERE key IN (SELECT value FROM json_each(?1))";
 

@@ -1,4 +1,4 @@
-/** Brings each new backup object to the replica and off-site: told by the primary bucket's events, and without them. */
+/** Brings each new backup object to every copy: told by the primary bucket's events, and without them. */
 
 import { now } from "../../lib/clock.js";
 import { notFound } from "../../lib/http.js";

@@ -1,14 +1,18 @@
 /** Brings one object of the primary to its copies. Listed bytes are proven on their way; a listed copy is never made worse. */
 
+import { inLanes } from "../../lib/lanes.js";
 import { manifestAt, readManifests } from "../catalogue.js";
 import { isCopy } from "../copies.js";
 import { close, open } from "../findings.js";
-import { copiesOf, LARGEST_PUT, storesOf } from "../stores.js";
+import { copiesOf, LARGEST_PUT, PRIMARY, storesOf } from "../stores.js";
 import { digestOf, inspect, NotThere, transfer } from "../transfer.js";
 
 /** @import { Env } from "../catalogue.js" */
 /** @import { Store } from "../stores.js" */
 /** @import { Expected } from "../transfer.js" */
+
+/** Each is two streams, and a Worker has six connections. */
+const AT_ONCE = 3;
 
 /**
  * Events come at least once and in any order, so what counts is the object as it is now.
@@ -34,7 +38,7 @@ export async function replicate(env, db, key, time) {
  * @returns {Promise<boolean>}
  */
 async function bring(env, db, key, time) {
-  const source = await env.PRIMARY.head(key);
+  const source = await env.COPY_PRIMARY.head(key);
   if (source === null) return false;
   const manifest = manifestAt(key);
   let listed = await listing(db, key);
@@ -65,8 +69,9 @@ async function bring(env, db, key, time) {
  */
 async function checkSoon(db, { key, uploaded }, time) {
   await db
-    .prepare("UPDATE objects SET check_after = MIN(check_after, ?2) WHERE key = ?1 AND primary_at < ?3")
-    .bind(key, time.toISOString(), uploaded.toISOString())
+    .prepare(`UPDATE objects SET check_after = MIN(check_after, ?2)
+       WHERE key = ?1 AND (SELECT verified_at FROM object_copies WHERE key = ?1 AND copy = ?4) < ?3`)
+    .bind(key, time.toISOString(), uploaded.toISOString(), PRIMARY)
     .run();
 }
 
@@ -131,7 +136,7 @@ function follow(env, db, source, time) {
       const listed = await unread;
       if (listed !== null) return prove(env, db, store, key, listed, time);
     }
-    sha256 ??= sha256Of(env.PRIMARY, source);
+    sha256 ??= sha256Of(env.COPY_PRIMARY, source);
     const expected = { size: source.size, sha256: await sha256 };
     await transfer({ store: primary, key, etag: source.etag }, { store, key }, expected);
     return true;
@@ -152,17 +157,23 @@ async function readBefore(env, db, key, time) {
 }
 
 /**
- * Each with a stream of its own: one that fails takes nothing from the other, and the next attempt finds it done.
+ * Each with a stream of its own: one that fails takes nothing from the others, and the next attempt finds it done.
  *
  * @param {Store[]} stores
  * @param {(store: Store) => Promise<boolean>} work
  * @returns {Promise<boolean>} whether any did something
  */
 async function each(stores, work) {
-  const done = await Promise.allSettled(stores.map(work));
-  const failed = done.find((outcome) => outcome.status === "rejected");
-  if (failed !== undefined) throw failed.reason;
-  return done.some((outcome) => outcome.status === "fulfilled" && outcome.value);
+  let [did, failures] = [false, /** @type {unknown[]} */ ([])];
+  await inLanes(stores, AT_ONCE, async (store) => {
+    try {
+      if (await work(store)) did = true;
+    } catch (error) {
+      failures = [...failures, error];
+    }
+  });
+  if (failures.length > 0) throw failures[0];
+  return did;
 }
 
 /**

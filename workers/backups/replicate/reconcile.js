@@ -1,13 +1,14 @@
-/** Compares what the three stores list, a part at a time, and copies what no event told of. */
+/** Compares what all stores list, a part at a time, and copies what no event told of. */
 
 import { utf8 } from "../../lib/bytes.js";
 import { failureName, logFailure } from "../../lib/log.js";
 import { manifestAt, readOne } from "../catalogue.js";
+import { COPIES_OF_OBJECT } from "../enrolment.js";
 import { close, open } from "../findings.js";
 import { Stalled } from "../listing.js";
 import { importKeys } from "../manifest.js";
 import { lastDetail } from "../runs.js";
-import { storesOf } from "../stores.js";
+import { copiesOf, storesOf } from "../stores.js";
 import { replicate } from "./objects.js";
 
 /** @import { Env } from "../catalogue.js" */
@@ -17,8 +18,8 @@ import { replicate } from "./objects.js";
 /** The next invocation comes in five minutes, and goes on where this one stops. */
 const BUDGET_MILLISECONDS = 240_000;
 
-/** So that an invocation stays below the calls that it may make: a page is three of them and each copy some more. */
-const PAGES = 200;
+/** So that an invocation stays below the calls that it may make: a page is one to each store, and each copy some more. */
+const LISTS = 600;
 
 /** An event may be on its way for so long. */
 const ON_ITS_WAY = 60_000;
@@ -34,7 +35,8 @@ const REWRITTEN = /^hourly\/(backup\/[^/]+\/backup\.info|archive\/[^/]+\/archive
 /**
  * @typedef {object} Progress
  * @property {number} compared keys
- * @property {number} copied
+ * @property {number} copied though an event should have brought them
+ * @property {number} placed in a copy that was added since
  * @property {number} failed
  * @property {number} extra
  * @property {number} unlisted
@@ -56,6 +58,7 @@ export async function reconcile(env, db, time) {
   const progress = {
     compared: 0,
     copied: 0,
+    placed: 0,
     failed: 0,
     extra: 0,
     unlisted: 0,
@@ -65,7 +68,7 @@ export async function reconcile(env, db, time) {
   };
   await retryUndelivered(env, db, time);
   const end = Date.now() + BUDGET_MILLISECONDS;
-  for (let page = 0; page < PAGES && !progress.complete && Date.now() < end; page++) {
+  for (let page = 0; page < LISTS / env.COPIES.length && !progress.complete && Date.now() < end; page++) {
     if (!(await comparePage(env, db, time, progress))) break;
   }
   // A stray, or a stalled list, that this whole pass has not met is gone.
@@ -185,24 +188,32 @@ function isBefore(one, other) {
 
 /**
  * @typedef {object} Known of a listed object
- * @property {string} key
  * @property {string | null} due_at when it is to go
- * @property {string | null} replica_at when its bytes were last found right there
- * @property {string | null} offsite_at
+ * @property {string} listed_at
+ * @property {Map<string, { since: string, verifiedAt: string | null }>} copies by name: since when it is to be there, and when
+ *   its bytes were last found right there
  */
 
 /**
  * @param {D1Database} db
  * @param {Row[]} rows
- * @returns {Promise<Map<string, Known>>} those that manifests list
+ * @returns {Promise<Map<string, Known>>} those that manifests list, by key
  */
 async function listedOf(db, rows) {
   const { results } = await db
-    .prepare("SELECT key, due_at, replica_at, offsite_at FROM objects WHERE key IN (SELECT value FROM json_each(?))")
+    .prepare(LISTED)
     .bind(JSON.stringify(rows.map(({ key }) => key)))
     .run();
-  return new Map(results.map((row) => [String(row.key), /** @type {Known} */ (/** @type {unknown} */ (row))]));
+  return new Map(
+    results.map(({ key, due_at, listed_at, copies }) => {
+      const known = { due_at, listed_at, copies: new Map(Object.entries(JSON.parse(String(copies)))) };
+      return [String(key), /** @type {Known} */ (/** @type {unknown} */ (known))];
+    }),
+  );
 }
+
+const LISTED = `
+  SELECT key, due_at, listed_at, ${COPIES_OF_OBJECT} AS copies FROM objects WHERE key IN (SELECT value FROM json_each(?))`;
 
 /**
  * @param {Env} env
@@ -213,7 +224,7 @@ async function listedOf(db, rows) {
  * @param {Progress} progress
  */
 async function compare(env, db, time, { key, at }, known, progress) {
-  const [source, replica, offsite] = at;
+  const [source] = at;
   // Age-out is at it.
   if (known?.due_at != null && known.due_at <= time.toISOString()) return;
   if (source === undefined) {
@@ -226,20 +237,21 @@ async function compare(env, db, time, { key, at }, known, progress) {
     const detail = `stored at ${source.uploaded.toISOString()}, and no manifest lists it; a run that failed leaves such things, and they expire`;
     await open(db, { kind: "unlisted", store: "primary", key, detail }, time).run();
   }
-  const behind = [
-    ...(replica?.size === source.size ? [] : [{ store: "replica", was: known?.replica_at }]),
-    ...(offsite?.size === source.size ? [] : [{ store: "offsite", was: known?.offsite_at }]),
-  ];
+  const behind = copiesOf(env)
+    .filter((_, index) => at[index + 1]?.size !== source.size)
+    .map(({ name }) => ({ store: name, was: known?.copies.get(name) }));
   if (age <= ON_ITS_WAY || behind.length === 0) return;
-  if (behind.some(({ was }) => was != null)) {
+  if (behind.some(({ was }) => was !== undefined && was.verifiedAt !== null)) {
     await verifySoon(db, key, time);
     return;
   }
   if (!(await replicate(env, db, key, time))) return;
-  progress.copied += 1;
+  // Of an object that is older than the copy, no event could have come.
+  const missed = behind.filter(({ was }) => known === undefined || was === undefined || was.since <= known.listed_at);
+  progress[missed.length > 0 ? "copied" : "placed"] += 1;
   const detail = "no event brought it there; it was found by comparing lists";
   await db.batch([
-    ...behind.map(({ store }) => open(db, { kind: "missed", store, key, detail }, time)),
+    ...missed.map(({ store }) => open(db, { kind: "missed", store, key, detail }, time)),
     close(db, { kinds: ["missed"], key }, "copied", time),
   ]);
 }

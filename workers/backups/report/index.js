@@ -10,11 +10,13 @@ import { healthOf } from "./health.js";
 import { readRows, reportOf } from "./report.js";
 
 /** @import { Rotation } from "../rotation.js" */
+/** @import { CopyBinding } from "../stores.js" */
 
 /**
  * @typedef {object} Env
  * @property {D1Database} DB
  * @property {string[]} GROUPS names of those that are backed up
+ * @property {CopyBinding[]} COPIES
  * @property {Rotation} ROTATION
  * @property {string} TOKEN_SHA256 secret: of the token that the report is read with, in hexadecimal
  * @property {string} [CLOCK] only in tests

@@ -1,6 +1,7 @@
 /** What is backed up, where, and until when. The database counts: the rows of a full catalogue fit into no Worker. */
 
 /** @import { Rotation } from "../rotation.js" */
+/** @import { CopyBinding } from "../stores.js" */
 
 const DAY = 86_400_000;
 
@@ -9,34 +10,37 @@ const LATELY = 7 * DAY;
 
 const WORKERS = ["replicate", "verify", "age-out", "watch"];
 
-const STORES = /** @type {const} */ (["primary", "replica", "offsite"]);
-
-/** What is counted of each row's objects. */
-const COUNTS = [
-  "COUNT(*) AS objects",
-  "SUM(size) AS bytes",
-  ...STORES.map((store) => `COUNT(${store}_at) AS ${store}_verified, MIN(${store}_at) AS ${store}_oldest`),
-].join(", ");
+/** Of each row's objects in each copy. */
+const VERIFIED = "copy, COUNT(verified_at) AS verified, MIN(verified_at) AS oldest";
 
 /** WAL of the hourly class is every run's; a class beyond holds runs that are complete in themselves. */
+const OF_RUNS = "class <> 'manifests' AND (class <> 'hourly' OR kind <> 'wal')";
+
 const RUNS = `
   SELECT counted.*, COALESCE(manifests.finished_at, counted.newest) AS finished_at, manifests.depends_on
   FROM (
-    SELECT grp, class, run, MAX(stored_at) AS newest, MIN(due_at) AS due_at, ${COUNTS}
-    FROM objects WHERE class <> 'manifests' AND (class <> 'hourly' OR kind <> 'wal')
-    GROUP BY grp, class, run
+    SELECT grp, class, run, MAX(stored_at) AS newest, MIN(due_at) AS due_at, COUNT(*) AS objects, SUM(size) AS bytes
+    FROM objects WHERE ${OF_RUNS} GROUP BY grp, class, run
   ) AS counted
   LEFT JOIN manifests ON manifests.grp = counted.grp AND manifests.run = counted.run
   ORDER BY counted.grp, finished_at DESC, counted.class, counted.run`;
+
+const COPIES_OF_RUNS = `
+  SELECT grp, class, run, ${VERIFIED} FROM objects CROSS JOIN object_copies USING (key)
+  WHERE ${OF_RUNS} GROUP BY grp, class, run, copy`;
 
 /** A history of the archive begins with every upgrade or rebuild of the database, and may name segments anew. */
 const PLACE = "CASE WHEN length(segment) = 24 THEN printf('%09d', history) || segment END";
 
 const WAL = `
   SELECT grp, substr(MIN(${PLACE}), 10) AS first, substr(MAX(${PLACE}), 10) AS last,
-    MIN(stored_at) AS oldest, MAX(stored_at) AS newest, ${COUNTS}
+    MIN(stored_at) AS oldest, MAX(stored_at) AS newest, COUNT(*) AS objects, SUM(size) AS bytes
   FROM objects WHERE class = 'hourly' AND kind = 'wal'
   GROUP BY grp`;
+
+const COPIES_OF_WAL = `
+  SELECT grp, ${VERIFIED} FROM objects CROSS JOIN object_copies USING (key)
+  WHERE class = 'hourly' AND kind = 'wal' GROUP BY grp, copy`;
 
 const FINDINGS = `
   SELECT kind, store, key, detail, found_at AS foundAt, closed_at AS closedAt, outcome
@@ -73,7 +77,9 @@ export async function readRows(db, time) {
   const answers = /** @type {D1Result<Row>[]} */ (
     await db.batch([
       db.prepare(RUNS),
+      db.prepare(COPIES_OF_RUNS),
       db.prepare(WAL),
+      db.prepare(COPIES_OF_WAL),
       db.prepare(FINDINGS).bind(new Date(time.getTime() - LATELY).toISOString()),
       db.prepare(ALARMS),
       db.prepare(NEWEST_RUNS).bind(JSON.stringify(WORKERS)),
@@ -86,14 +92,17 @@ export async function readRows(db, time) {
 
 /**
  * @param {Row[][]} rows
- * @param {{ GROUPS: string[], ROTATION: Rotation }} env
+ * @param {{ COPIES: CopyBinding[], GROUPS: string[], ROTATION: Rotation }} env
  * @param {Date} time
  */
-export function reportOf([runs = [], wal = [], findings, alarms, workers = [], planned, audit], env, time) {
+export function reportOf(rows, env, time) {
+  const [runs = [], runCopies = [], wal = [], walCopies = [], findings, alarms, workers = [], planned, audit] = rows;
+  const copies = env.COPIES.map(({ name }) => name);
   return {
     time: time.toISOString(),
+    copies,
     rotation: env.ROTATION,
-    groups: groupsOf(env.GROUPS, runs, wal, env.ROTATION),
+    groups: groupsOf(env, withCopies(runs, runCopies, copies), withCopies(wal, walCopies, copies)),
     findings,
     alarms,
     workers: workers.map((row) => ({ ...row, detail: parsed(row.detail) })),
@@ -103,20 +112,39 @@ export function reportOf([runs = [], wal = [], findings, alarms, workers = [], p
 }
 
 /**
- * @param {string[]} bound
+ * @param {Row[]} rows
+ * @param {Row[]} counts of each row's objects in one copy
+ * @param {string[]} copies
+ * @returns {Row[]} the rows, each with `copies`: by name, how many objects are verified there, and the oldest verification
+ */
+function withCopies(rows, counts, copies) {
+  const idOf = (/** @type {Row} */ { grp, class: name, run }) => [grp, name, run].join("/");
+  const byRow = Map.groupBy(counts, idOf);
+  return rows.map((row) => {
+    const found = new Map(
+      (byRow.get(idOf(row)) ?? []).map(({ copy, verified, oldest }) => [copy, { verified, oldest }]),
+    );
+    return { ...row, copies: Object.fromEntries(copies.map((name) => [name, found.get(name) ?? NONE])) };
+  });
+}
+
+const NONE = { verified: 0, oldest: null };
+
+/**
+ * @param {{ COPIES: CopyBinding[], GROUPS: string[], ROTATION: Rotation }} env
  * @param {Row[]} runs
  * @param {Row[]} wal
- * @param {Rotation} rotation
  * @returns {object[]} those that are backed up, then those of which something is left
  */
-function groupsOf(bound, runs, wal, rotation) {
-  const names = new Set([...bound, ...[...runs, ...wal].map(({ grp }) => grp)]);
+function groupsOf({ COPIES, GROUPS, ROTATION: rotation }, runs, wal) {
+  const names = new Set([...GROUPS, ...[...runs, ...wal].map(({ grp }) => grp)]);
   const byGroup = Map.groupBy(runs, ({ grp }) => grp);
   const archives = new Map(wal.map((row) => [row.grp, row]));
+  const none = Object.fromEntries(COPIES.map(({ name }) => [name, NONE]));
   return [...names].map((group) => ({
     group,
     runs: (byGroup.get(group) ?? []).map((row) => runOf(row, rotation)),
-    wal: walOf(archives.get(group)),
+    wal: walOf(archives.get(group) ?? { copies: none }),
   }));
 }
 
@@ -132,25 +160,16 @@ function runOf(row, rotation) {
     finishedAt: row.finished_at,
     objects: row.objects,
     bytes: row.bytes,
-    copies: copiesOf(row),
+    copies: row.copies,
     agesOutAt: row.due_at ?? end(row.finished_at, rotation.keepDays[row.class]),
     planned: row.due_at !== null,
     dependsOn: parsed(row.depends_on) ?? [],
   };
 }
 
-/** @param {Row} [row] undefined where there is none */
-function walOf({ objects = 0, bytes = 0, first = null, last = null, oldest = null, newest = null, ...counts } = {}) {
-  return { objects, bytes, first, last, oldest, newest, copies: copiesOf(counts) };
-}
-
 /** @param {Row} row */
-function copiesOf(row) {
-  const copies = STORES.map((store) => [
-    store,
-    { verified: row[`${store}_verified`] ?? 0, oldest: row[`${store}_oldest`] ?? null },
-  ]);
-  return Object.fromEntries(copies);
+function walOf({ objects = 0, bytes = 0, first = null, last = null, oldest = null, newest = null, copies }) {
+  return { objects, bytes, first, last, oldest, newest, copies };
 }
 
 /**

@@ -2,8 +2,10 @@
 
 import { now } from "../../lib/clock.js";
 import { notFound } from "../../lib/http.js";
+import { inLanes } from "../../lib/lanes.js";
 import { readManifests } from "../catalogue.js";
 import { opened } from "../database.js";
+import { COPIES_OF_OBJECT, retire } from "../enrolment.js";
 import { alone } from "../lease.js";
 import { promote } from "../promotion.js";
 import { recordRun } from "../runs.js";
@@ -22,8 +24,8 @@ const BUDGET_BYTES = 12 * 1_024 ** 3;
 
 const PAGE = 50;
 
-/** Each object is a stream from every store, and a Worker has six connections. */
-const AT_ONCE = 2;
+/** Each object is a stream from every store, and a Worker has so many connections. */
+const CONNECTIONS = 6;
 
 /** Stores that fail so often are down; what they hold is looked at when they are up again. */
 const PATIENCE = 50;
@@ -36,17 +38,15 @@ const PATIENCE = 50;
  */
 async function verify(env, db, time) {
   const manifests = await readManifests(env, db, time);
+  await retire(db, env.COPIES, time);
   const promoted = await promote(db, env.ROTATION, time);
   const counts = { checked: 0, bytes: 0, repaired: 0, placed: 0, wrong: 0, waiting: 0, failed: 0 };
   const end = Date.now() + BUDGET_MILLISECONDS;
   const stores = storesOf(env);
   for (let due = await dueObjects(db, time); due.length > 0; due = await dueObjects(db, time)) {
-    const lanes = Array.from({ length: AT_ONCE }, async () => {
-      for (let object = due.pop(); object !== undefined && goesOn(counts, end); object = due.pop()) {
-        await verifyObject(db, stores, object, time, counts);
-      }
+    await inLanes(due, Math.max(1, Math.floor(CONNECTIONS / stores.length)), async (object) => {
+      if (goesOn(counts, end)) await verifyObject(db, stores, object, time, counts);
     });
-    await Promise.all(lanes);
     if (!goesOn(counts, end)) break;
   }
   const overdue = Number(
@@ -74,7 +74,7 @@ const OPEN = "check_after <= ?1 AND (due_at IS NULL OR due_at > ?2)";
 const ABOUT_TO_GO_MILLISECONDS = 900_000;
 
 const DUE = `
-  SELECT key, size, sha256, source, listed_at, primary_at, replica_at, offsite_at FROM objects
+  SELECT key, size, sha256, source, listed_at, ${COPIES_OF_OBJECT} AS copies FROM objects
   WHERE ${OPEN} ORDER BY check_after LIMIT ${PAGE}`;
 
 const OVERDUE = `SELECT COUNT(*) AS overdue FROM objects WHERE ${OPEN}`;
@@ -90,14 +90,17 @@ function openAt(time) {
 /**
  * @param {D1Database} db
  * @param {Date} time
- * @returns {Promise<Listed[]>} the next ones, whose turn comes first standing last
+ * @returns {Promise<Listed[]>} the next ones
  */
 async function dueObjects(db, time) {
   const { results } = await db
     .prepare(DUE)
     .bind(...openAt(time))
     .run();
-  return /** @type {Listed[]} */ (/** @type {unknown} */ (results)).reverse();
+  return results.map((row) => {
+    const copies = new Map(Object.entries(JSON.parse(String(row.copies))));
+    return /** @type {Listed} */ (/** @type {unknown} */ ({ ...row, copies }));
+  });
 }
 
 /** @satisfies {ExportedHandler<Env>} */

@@ -14,9 +14,8 @@ import { inspect, NotThere, transfer } from "../transfer.js";
  * @property {string} sha256
  * @property {string | null} source
  * @property {string} listed_at
- * @property {string | null} primary_at when its bytes were last found right there
- * @property {string | null} replica_at
- * @property {string | null} offsite_at
+ * @property {Map<string, { since: string, verifiedAt: string | null }>} copies by name: since when it is to be there, and when
+ *   its bytes were last found right there; also a copy that is listed no more and of which it is not forgotten
  */
 
 /**
@@ -57,7 +56,7 @@ export async function verifyObject(db, stores, object, time, counts) {
   if (isOnItsWay(object, looks, time)) {
     counts.waiting += 1;
     for (const look of looks) if (look.state === "missing") look.unrepaired = "it is on its way";
-    await db.batch([remembered(db, object, looks, time, IN_A_MOMENT)]);
+    await db.batch(remembered(db, object, looks, time, IN_A_MOMENT));
     return;
   }
   const wrong = looks.filter(({ state }) => state === "missing" || state === "damaged");
@@ -65,7 +64,7 @@ export async function verifyObject(db, stores, object, time, counts) {
     const sources = await sourcesOf(db, object, looks);
     for (const look of wrong) look.unrepaired = await repair(sources, look.store, object);
   }
-  const isPlaced = (/** @type {Look} */ look) => look.state === "missing" && object.source !== null && isNew(object);
+  const isPlaced = (/** @type {Look} */ look) => look.state === "missing" && isToBePlaced(object, look.store.name);
   const repaired = wrong.filter(({ unrepaired }) => unrepaired === null);
   counts.placed += repaired.filter(isPlaced).length;
   counts.repaired += repaired.filter((look) => !isPlaced(look)).length;
@@ -74,7 +73,7 @@ export async function verifyObject(db, stores, object, time, counts) {
   await db.batch([
     ...looks.flatMap((look) => (isPlaced(look) && look.unrepaired === null ? [] : said(db, object, look, time))),
     ...saidOfAll(db, object, looks, time),
-    remembered(db, object, looks, time, right ? AGAIN : SOON),
+    ...remembered(db, object, looks, time, right ? AGAIN : SOON),
   ]);
 }
 
@@ -94,10 +93,13 @@ async function lookAt(store, object) {
 
 /**
  * @param {Listed} object
- * @returns {boolean} whether it has never been found right anywhere
+ * @param {string} store
+ * @returns {boolean} whether nobody but this Worker brings it there: it is of a class, or older than the copy
  */
-function isNew({ primary_at, replica_at, offsite_at }) {
-  return primary_at === null && replica_at === null && offsite_at === null;
+function isToBePlaced({ source, listed_at, copies }, store) {
+  const own = copies.get(store);
+  const isNew = [...copies.values()].every(({ verifiedAt }) => verifiedAt === null);
+  return (source !== null && isNew) || (own !== undefined && own.verifiedAt === null && own.since > listed_at);
 }
 
 /**
@@ -108,14 +110,14 @@ function isNew({ primary_at, replica_at, offsite_at }) {
  * @param {Date} time
  * @returns {boolean}
  */
-function isOnItsWay(object, [primary, ...copies], time) {
-  const missing = copies.filter(({ state }) => state === "missing");
+function isOnItsWay({ listed_at, copies }, [primary, ...others], time) {
+  const missing = others.filter(({ state }) => state === "missing");
   return (
-    time.getTime() - Date.parse(object.listed_at) < ON_ITS_WAY &&
+    time.getTime() - Date.parse(listed_at) < ON_ITS_WAY &&
     primary?.state === "good" &&
     missing.length > 0 &&
-    missing.every(({ store }) => object[/** @type {"replica_at"} */ (`${store.name}_at`)] === null) &&
-    copies.every(({ state }) => state !== "damaged")
+    missing.every(({ store }) => (copies.get(store.name)?.verifiedAt ?? null) === null) &&
+    others.every(({ state }) => state !== "damaged")
   );
 }
 
@@ -187,12 +189,14 @@ function said(db, { key, size }, { store: { name: store }, state, unrepaired }, 
  * @param {Listed} object
  * @param {Look[]} looks
  * @param {Date} time
- * @returns {D1PreparedStatement[]} whether it is lost; nothing that a silent store may still have is
+ * @returns {D1PreparedStatement[]} whether it is lost; nothing that a silent store, or one that is listed no more, may still have is
  */
-function saidOfAll(db, { key }, looks, time) {
+function saidOfAll(db, { key, copies }, looks, time) {
   const isThere = looks.some(({ state, unrepaired }) => state !== "failed" && unrepaired === null);
   if (isThere) return [close(db, { kinds: ["lost"], key }, "found again", time)];
-  if (looks.some(({ state }) => state === "failed")) return [];
+  const listed = new Set(looks.map(({ store }) => store.name));
+  const isStranded = [...copies].some(([name, { verifiedAt }]) => !listed.has(name) && verifiedAt !== null);
+  if (isStranded || looks.some(({ state }) => state === "failed")) return [];
   const detail = "no store has the bytes that its manifest names, under any name: what needs it cannot be restored";
   return [open(db, { kind: "lost", store: "primary", key, detail }, time)];
 }
@@ -203,27 +207,21 @@ function saidOfAll(db, { key }, looks, time) {
  * @param {Look[]} looks
  * @param {Date} time
  * @param {number} milliseconds until it is looked at again
- * @returns {D1PreparedStatement}
+ * @returns {D1PreparedStatement[]}
  */
 function remembered(db, { key }, looks, time, milliseconds) {
-  const at = Object.fromEntries(looks.map((look) => [look.store.name, whenRight(look, time)]));
-  return db
-    .prepare(
-      `UPDATE objects SET check_after = ?2,
-         primary_at = CASE ?3 WHEN 'same' THEN primary_at ELSE ?3 END,
-         replica_at = CASE ?4 WHEN 'same' THEN replica_at ELSE ?4 END,
-         offsite_at = CASE ?5 WHEN 'same' THEN offsite_at ELSE ?5 END
-       WHERE key = ?1`,
-    )
-    .bind(key, new Date(time.getTime() + milliseconds).toISOString(), at.primary, at.replica, at.offsite);
+  // What a store that failed has, nobody knows better than before.
+  const seen = looks
+    .filter(({ state }) => state !== "failed")
+    .map(({ store, unrepaired }) => ({ copy: store.name, at: unrepaired === null ? time.toISOString() : null }));
+  return [
+    db
+      .prepare("UPDATE objects SET check_after = ?2 WHERE key = ?1")
+      .bind(key, new Date(time.getTime() + milliseconds).toISOString()),
+    db.prepare(REMEMBER).bind(key, JSON.stringify(seen)),
+  ];
 }
 
-/**
- * @param {Look} look
- * @param {Date} time
- * @returns {string | null} ISO 8601, or that nobody knows better than before
- */
-function whenRight({ state, unrepaired }, time) {
-  if (state === "failed") return "same";
-  return unrepaired === null ? time.toISOString() : null;
-}
+const REMEMBER = `
+  UPDATE object_copies SET verified_at = seen.value->>'at' FROM json_each(?2) AS seen
+  WHERE object_copies.key = ?1 AND object_copies.copy = seen.value->>'copy'`;

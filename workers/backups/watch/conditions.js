@@ -40,6 +40,8 @@ const FINDING_REMEDIES = {
   missing:
     "The object is gone from that store, and could not be put back: find out who deletes there, and whether the store takes objects",
   lost: "No copy is left anywhere: make a full backup of the group now, and keep what still depends on it",
+  stranded:
+    "The copy named here was taken out of backups.copies, and no other copy has these bytes: put it back until they are verified in another copy",
   refused: "Somebody writes manifests that are not ours: find out who, and change the machines' storage keys",
   chain: "A manifest is missing or was exchanged: bring it back from a copy, and find out who changed it",
   clock: "A machine's clock is ahead: chronyc tracking on the members of the group",

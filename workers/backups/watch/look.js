@@ -63,7 +63,7 @@ export async function look(env, memory, database, at) {
   const before = new Date(at.getTime() - BEHIND);
   /** @type {Map<string, Promise<Archive>>} */
   const archives = new Map(
-    env.GROUPS.map((group) => [group, primary.ask(() => readArchive(env.PRIMARY, group, before))]),
+    env.GROUPS.map((group) => [group, primary.ask(() => readArchive(env.COPY_PRIMARY, group, before))]),
   );
   const rows = (/** @type {string} */ sql, /** @type {unknown[]} */ ...values) =>
     memory.ask(async () => {
@@ -91,7 +91,7 @@ export async function look(env, memory, database, at) {
     ...copiesOf(env).map((store) => ({
       covers: [`behind:${store.name}`],
       judge: () =>
-        judgeCopy(store, [...archives.values()], rows(unseenIn(store.name), later(at, -BEHIND), JSON.stringify(NOTES))),
+        judgeCopy(store, [...archives.values()], rows(UNSEEN, store.name, later(at, -BEHIND), JSON.stringify(NOTES))),
     })),
     {
       covers: ["verification"],
@@ -205,9 +205,6 @@ function later(time, milliseconds) {
 const NEWEST_MANIFESTS = `
   SELECT grp, MAX(finished_at) AS finishedAt FROM manifests WHERE finished_at <= ? GROUP BY grp`;
 
-/** In terms of `objects_by_verification`; a plus keeps the planner from another index, which holds nearly every object. */
-const NOT_VERIFIED = "min(primary_at, replica_at, offsite_at) IS NULL AND +due_at IS NULL";
-
 /**
  * Asked once and not for each object: there may be many of both.
  *
@@ -216,27 +213,28 @@ const NOT_VERIFIED = "min(primary_at, replica_at, offsite_at) IS NULL AND +due_a
 const NOT_FOUND_WRONG = (notes) => `key NOT IN (
   SELECT key FROM findings WHERE closed_at IS NULL AND kind NOT IN (SELECT value FROM json_each(${notes})))`;
 
-/**
- * @param {string} store
- * @returns {string}
- */
-function unseenIn(store) {
-  const from = `SELECT key, listed_at FROM objects WHERE ${NOT_VERIFIED} AND listed_at <= ?1
-    AND ${store}_at IS NULL AND source IS NULL AND ${NOT_FOUND_WRONG("?2")}`;
-  return `SELECT key FROM (${from} ORDER BY listed_at LIMIT ${OLDEST_UNSEEN})
-    UNION SELECT key FROM (${from} ORDER BY listed_at DESC LIMIT 1)`;
-}
+/** In terms of `object_copies_by_verification`; objects are then looked up by their key. */
+const UNSEEN_OF_COPY = `
+  SELECT objects.key, since FROM object_copies CROSS JOIN objects USING (key)
+  WHERE verified_at IS NULL AND copy = ?1 AND since <= ?2 AND due_at IS NULL AND source IS NULL
+    AND objects.${NOT_FOUND_WRONG("?3")}`;
+
+const UNSEEN = `
+  SELECT key FROM (${UNSEEN_OF_COPY} ORDER BY since LIMIT ${OLDEST_UNSEEN})
+  UNION SELECT key FROM (${UNSEEN_OF_COPY} ORDER BY since DESC LIMIT 1)`;
+
+const LISTED = "copy IN (SELECT name FROM copies WHERE removed_at IS NULL)";
 
 /** An object of which one copy is wrong is the findings' matter; its other copies are still to be verified. */
 const OVERDUE = `
   SELECT COALESCE(SUM(late), 0) AS late, COALESCE(SUM(NOT late), 0) AS never, MIN(key) AS key FROM (
-    SELECT key, 1 AS late FROM objects WHERE min(primary_at, replica_at, offsite_at) < ?1 AND +due_at IS NULL
-    UNION ALL
-    SELECT key, late FROM (
-      SELECT key, listed_at, COALESCE(primary_at < ?1 OR replica_at < ?1 OR offsite_at < ?1, 0) AS late
-      FROM objects WHERE ${NOT_VERIFIED} AND listed_at < ?2
-    ) WHERE late OR ${NOT_FOUND_WRONG("?3")}
-  )`;
+    SELECT key, MAX(late) AS late FROM (
+      SELECT key, 1 AS late FROM object_copies WHERE verified_at < ?1 AND ${LISTED}
+      UNION ALL
+      SELECT key, 0 FROM object_copies
+      WHERE verified_at IS NULL AND ${LISTED} AND since < ?2 AND ${NOT_FOUND_WRONG("?3")}
+    ) GROUP BY key
+  ) CROSS JOIN objects USING (key) WHERE due_at IS NULL`;
 
 const FINDINGS = `
   SELECT kind, store, key, total FROM (

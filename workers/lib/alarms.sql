@@ -1,6 +1,6 @@
--- Of which deliveries operators are told, as the backup Workers remember their alarms: a row each time something begins.
+-- What was found to be wrong, and what was raised of it: a row each time that something begins.
 CREATE TABLE IF NOT EXISTS alarms (
-  id TEXT NOT NULL,
+  id TEXT NOT NULL, -- condition and what it is about, such as 'full:coordinator'
   since TEXT NOT NULL, -- the look that found it first
   text TEXT NOT NULL,
   raised_at TEXT, -- when it was found again; null: a suspicion, of which nobody hears
@@ -19,5 +19,3 @@ CREATE TABLE IF NOT EXISTS told (
   end_at TEXT, -- when it was told that it has ended
   PRIMARY KEY (id, since, channel)
 ) WITHOUT ROWID;
-
-CREATE INDEX IF NOT EXISTS deliveries_dead ON deliveries (settled_at) WHERE state = 'dead';

@@ -24,6 +24,7 @@ ROTATION = {
 START = datetime(2027, 1, 1, 1, 30, tzinfo=UTC)  # ahead of the machine that this runs on, whatever its clock
 GROUP = "worker-1"
 STORES = ("primary", "replica", "offsite")
+SCRIPTS = ("replicate", "verify", "age-out")
 TOKEN = "a-token-for-the-report"
 
 
@@ -140,6 +141,7 @@ class World:
     def __init__(self, host: Host, offsite: Offsite, *, whole: bool = False, **bindings: Any) -> None:
         """`whole` adds those who watch and report, and the API."""
         self.host, self.offsite = host, offsite
+        self.others: dict[str, Offsite] = {"offsite": offsite}  # copies that are not in R2
         self.time = START
         self.lost_events: list[str] = []
         self.instruction: dict[str, Any] = {}
@@ -165,7 +167,7 @@ class World:
             "bindings": shared,
             "outboundService": offsite.options["outboundService"],
         }
-        workers = {f"backups/{script}": options for script in ("replicate", "verify", "age-out")}
+        workers = {f"backups/{script}": options for script in SCRIPTS}
         if whole:
             asked = {
                 "versionMetadata": "VERSION",
@@ -176,13 +178,18 @@ class World:
             workers |= {"api": options | asked, "backups/report": options, "backups/watch": options | mail}
         host.start_all(workers)
 
+    def rebind(self, **bindings: Any) -> None:
+        """Deploy the Workers that look after the copies with other bindings."""
+        for script in SCRIPTS:
+            self.host.ask("rebind", bindings=bindings, worker=script)
+
     # What is in the stores.
 
     def write(self, objects: dict[str, bytes], store: str = "primary") -> list[str]:
         """Write as a machine does; returns the keys, which are the bucket's events."""
-        if store == "offsite":
+        if store in self.others:
             for key, body in objects.items():
-                self.offsite.put(key, body)
+                self.others[store].put(key, body)
         else:
             coded = {key: base64.b64encode(body).decode() for key, body in objects.items()}
             self.bulk("write", store, objects=coded, at=self.time.isoformat())
@@ -195,25 +202,25 @@ class World:
 
     def delete(self, store: str, key: str) -> None:
         """Delete an object from one store."""
-        if store == "offsite":
-            self.offsite.delete(key)
+        if store in self.others:
+            self.others[store].delete(key)
         else:
             self.host.delete(binding(store), key)
 
     def read(self, store: str, key: str) -> bytes | None:
         """Return an object's bytes, or None if the store does not have it."""
-        if store == "offsite":
-            return self.offsite.get(key)[0] if key in self.keys(store) else None
+        if store in self.others:
+            return self.others[store].get(key)[0] if key in self.keys(store) else None
         found = self.bulk("read", store, key=key)
         return None if found is None else base64.b64decode(found)
 
     def digests(self, store: str) -> dict[str, str]:
         """SHA-256 of every object's bytes, by key."""
-        return self.offsite.digests() if store == "offsite" else self.bulk("digests", store)
+        return self.others[store].digests() if store in self.others else self.bulk("digests", store)
 
     def keys(self, store: str) -> list[str]:
         """Return the keys of all objects, in order."""
-        return self.offsite.keys() if store == "offsite" else sorted(self.bulk("keys", store))
+        return self.others[store].keys() if store in self.others else sorted(self.bulk("keys", store))
 
     def bulk(self, operation: str, store: str = "primary", *, worker: str = "replicate", **parameters: Any) -> Any:
         """Have the harness do something with a bucket."""

@@ -12,6 +12,21 @@ COPIES: list[dict[str, str]] = [
 ]
 KEYS = {"COPY_OFFSITE_ACCESS_KEY_ID": "AKIDEXAMPLE", "COPY_OFFSITE_SECRET_ACCESS_KEY": "not-a-secret"}
 BINDINGS: dict[str, Any] = {"COPIES": COPIES, **KEYS}
+ARCHIVE = {
+    "name": "archive",
+    "kind": "s3",
+    "bucket": "ledger-archive",
+    "region": "nord-1",
+    "lockMode": "GOVERNANCE",
+    "endpoint": "https://s3.nord.example",
+}
+"""A fourth copy, in another S3-compatible store."""
+WITH_ARCHIVE: dict[str, Any] = {
+    **BINDINGS,
+    "COPIES": [*COPIES, ARCHIVE],
+    "COPY_ARCHIVE_ACCESS_KEY_ID": "ARCHIVEKEY",
+    "COPY_ARCHIVE_SECRET_ACCESS_KEY": "not-a-secret-either",
+}
 BUCKETS = {"COPY_PRIMARY": "primary", "COPY_REPLICA": "replica"}
 """Binding to bucket, as miniflare takes them."""
 

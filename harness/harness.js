@@ -17,7 +17,7 @@
  * Queues carry it in their name.
  *
  * Requests whose `x-test` has a `task` are for the harness itself: `bulk` (buckets.js), `reset` (empty stores and
- * memory, and the bindings of the next test), `working` (how much the Worker does), `pass` and `passed` (limits.js).
+ * memory, and the bindings of the next test), `rebind` (other plain bindings), `working` (how much the Worker does), `pass` and `passed` (limits.js).
  */
 
 import { bucketOf, bulk, events } from "./buckets.js";
@@ -140,6 +140,10 @@ const tasks = {
   bulk,
   pass: (_env, milliseconds) => pass(milliseconds),
   passed,
+  rebind: (_env, changed) => {
+    bindings = { ...bindings, ...changed };
+    return null;
+  },
   reset,
   working: () => working.size,
 };

@@ -123,6 +123,11 @@ const operations = {
     return startAll(Object.entries(workers).map(([name, worker]) => ({ name, ...worker })));
   },
 
+  /** Another deployment of a running Worker: its plain bindings are `bindings`, and its stores are as they were. */
+  rebind({ bindings, worker }) {
+    return task("rebind", bindings, worker);
+  },
+
   /** Begins another operation, and answers at once with its number; `finish` gives its outcome. */
   begin({ request: { op, ...parameters } }) {
     const outcome = operations[op](parameters);

@@ -1,4 +1,4 @@
-"""The off-site bucket: moto's S3 on the loopback, which can fail and keeps what was signed."""
+"""S3 on the loopback, of moto: at Amazon's address, and others at their own. It can fail, and keeps what was signed."""
 
 import hashlib
 import io
@@ -6,6 +6,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -17,13 +18,29 @@ from harness.copies import BINDINGS, BUCKET, REGION
 from harness.quiet import Quiet
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A request as it came: `path` with its query, `headers` by their names in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+
+    @property
+    def signed(self) -> list[str]:
+        """The names of the headers that its signature covers."""
+        return self.headers["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
+
+
 class Offsite:
     """Serves until it is closed; `options` are what a backup Worker is started with."""
 
-    def __init__(self) -> None:
+    def __init__(self, bucket: str = BUCKET, region: str = REGION) -> None:
+        self.bucket, self.region = bucket, region
+        self.others: dict[str, Offsite] = {}  # host to the store that answers there, with its bucket in the path
         self.fail = False
         self.failing: Callable[[], bool] = lambda: False
-        self.authorizations: list[str] = []
+        self.requests: list[Asked] = []
         self.locks: dict[str, str] = {}
         self.hooks: list[dict[str, Any]] = []  # what came to any other host
         # S3 alone: Moto's dispatcher would search all its services for each request.
@@ -31,8 +48,8 @@ class Offsite:
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Quiet)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self._backend: Any = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
-        self._backend.buckets.pop(BUCKET, None)
-        self._bucket = self._backend.create_bucket(BUCKET, REGION)
+        self._backend.buckets.pop(bucket, None)
+        self._bucket = self._backend.create_bucket(bucket, region)
         # As OffsiteCopy declares it: with locks, and so with versions.
         self._bucket.object_lock_enabled = True
         self._bucket.versioning_status = "Enabled"
@@ -49,12 +66,12 @@ class Offsite:
 
     def get(self, key: str) -> tuple[bytes, str]:
         """Return an object's bytes, and the SHA-256 that its metadata has."""
-        found = self._backend.get_object(BUCKET, key)
+        found = self._backend.get_object(self.bucket, key)
         return found.value, found.metadata["x-amz-meta-sha256"]
 
     def put(self, key: str, body: bytes) -> None:
         """Store an object as the Workers do: with the SHA-256 of its bytes in its metadata."""
-        stored = self._backend.put_object(BUCKET, key, body)
+        stored = self._backend.put_object(self.bucket, key, body)
         stored.set_metadata({"x-amz-meta-sha256": hashlib.sha256(body).hexdigest()})
 
     def relabel(self, key: str, sha256: str) -> None:
@@ -63,7 +80,7 @@ class Offsite:
 
     def delete(self, key: str) -> None:
         """Delete an object; its older versions stay."""
-        self._backend.delete_object(BUCKET, key)
+        self._backend.delete_object(self.bucket, key)
 
     def keys(self) -> list[str]:
         """Return the keys of all objects, in order."""
@@ -82,7 +99,7 @@ class Offsite:
         """Remove every object, and answer every call again."""
         self.fail = False
         self.failing = lambda: False
-        self.authorizations.clear()
+        self.requests.clear()
         self.locks.clear()
         self.hooks.clear()
         self._bucket.keys.clear()
@@ -93,13 +110,22 @@ class Offsite:
         self._server.server_close()
 
     def _answer(self, environ: dict[str, Any], start: Any) -> Any:
-        if not environ["HTTP_HOST"].endswith(".amazonaws.com"):
+        host = environ["HTTP_HOST"]
+        if host in self.others:
+            return self.others[host].serve(environ, start, f"/{self.others[host].bucket}/")
+        if not host.endswith(".amazonaws.com"):
             self.hooks.append(json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))))
             start("204 Heard", [])
             return []
-        self.authorizations.append(environ["HTTP_AUTHORIZATION"])
+        return self.serve(environ, start, "/")
+
+    def serve(self, environ: dict[str, Any], start: Any, root: str) -> Any:
+        """Answer a request for something in the bucket; `root` is what its path begins with."""
+        self.requests.append(_asked(environ))
+        if root != "/":
+            environ["HTTP_HOST"] = f"s3.{self.region}.amazonaws.com"  # where moto finds the bucket in the path
         if until := environ.get("HTTP_X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE"):
-            self.locks[environ["PATH_INFO"].removeprefix("/")] = until
+            self.locks[environ["PATH_INFO"].removeprefix(root)] = until
         if self.fail or self.failing():
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             start("503 Slow Down", [("Content-Length", "0")])
@@ -112,3 +138,12 @@ class Offsite:
                 return [b""]
             environ["wsgi.input"] = io.BytesIO(body)
         return self._application(environ, start)
+
+
+def _asked(environ: dict[str, Any]) -> Asked:
+    headers = {
+        name.removeprefix("HTTP_").replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_") or name == "CONTENT_TYPE"
+    }
+    return Asked(environ["REQUEST_METHOD"], environ["RAW_URI"], headers)

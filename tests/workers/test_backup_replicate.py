@@ -35,7 +35,7 @@ def test_an_event_brings_an_object_to_both_copies(world: World, offsite: Offsite
     assert copies(world, ODD) == [b"odd"] * 2
     assert copies(world, WAL) == [b"x" * 100_000] * 2
     assert offsite.get(WAL)[1] == hashlib.sha256(b"x" * 100_000).hexdigest()
-    assert all(SIGNED.fullmatch(request) for request in offsite.authorizations)
+    assert all(SIGNED.fullmatch(asked.headers["authorization"]) for asked in offsite.requests)
 
 
 def test_one_store_that_fails_holds_up_no_other_and_is_tried_again(world: World, offsite: Offsite) -> None:
@@ -50,10 +50,10 @@ def test_one_store_that_fails_holds_up_no_other_and_is_tried_again(world: World,
 def test_a_repeated_event_writes_nothing(world: World, host: Host, offsite: Offsite) -> None:
     world.deliver(world.write({WAL: b"one"}))
     first = host.get("COPY_REPLICA", WAL)
-    offsite.authorizations.clear()
+    offsite.requests.clear()
     world.deliver([WAL, WAL])
     assert host.get("COPY_REPLICA", WAL) == first
-    assert len(offsite.authorizations) == 2  # each asks, and none writes
+    assert len(offsite.requests) == 2  # each asks, and none writes
 
 
 @pytest.mark.parametrize("old", [b"old", b"older"])
@@ -120,9 +120,9 @@ class TestListed:
         assert world.findings("closed_at IS NULL") == []
 
     def test_a_copy_that_says_the_right_thing_is_left(self, world: World, key: str, offsite: Offsite) -> None:
-        offsite.authorizations.clear()
+        offsite.requests.clear()
         assert world.deliver([key]) == []
-        assert len(offsite.authorizations) == 1
+        assert len(offsite.requests) == 1
 
     def test_a_missing_copy_comes_back(self, world: World, key: str) -> None:
         world.delete("replica", key)

@@ -197,6 +197,7 @@ class TestReconciliation:
                 "compared": 1,
                 "copied": 0,
                 "failed": 0,
+                "placed": 0,
                 "extra": 0,
                 "unlisted": 0,
                 "complete": True,

@@ -31,7 +31,7 @@ class BackupWorkersArgs:
     """The shape to declare, the vault they look after, whom they believe, and where they are heard.
 
     `manifest_keys` are the public keys of what machines sign; `zone_id` is the zone that the report answers in;
-    `mail_domain` is one that mail may be sent from.
+    `mail_domain` is one that mail may be sent from; `alarm_secret` is what webhooks to operators are signed with.
     """
 
     topology: Topology
@@ -39,6 +39,7 @@ class BackupWorkersArgs:
     manifest_keys: Input[list[str]]
     zone_id: Input[str]
     mail_domain: Input[str]
+    alarm_secret: Input[str]
 
 
 class BackupWorkers(ComponentResource):
@@ -184,6 +185,7 @@ class BackupWorkers(ComponentResource):
             _json("ALARM_EMAILS", alarms.emails),
             # Shown to nobody at the edge: whoever has a hook's address can call it.
             {"name": "ALARM_WEBHOOKS", "type": "secret_text", "text": json.dumps(alarms.webhooks)},
+            {"name": "ALARM_SECRET", "type": "secret_text", "text": self._args.alarm_secret},
             {"name": "PLATFORM", "type": "plain_text", "text": topology.prefix},
             {"name": "REPORT_URL", "type": "plain_text", "text": f"https://{topology.hostnames.backups}"},
         ]

@@ -19,6 +19,7 @@ from components.maintenance import Maintenance, MaintenanceArgs
 from components.network import Network, NetworkArgs
 from components.offsite import StorageKeys
 from components.status_page import StatusPage, StatusPageArgs
+from components.tokens import signing_secret
 from components.tunnel import DatabaseTunnel, DatabaseTunnelArgs
 from components.vault import BackupVault, BackupVaultArgs
 from components.zone import Domain, DomainArgs
@@ -72,10 +73,15 @@ class Platform(ComponentResource):
             DatabaseConnectionArgs(topology, tunnel, keys.passwords["application"], [cluster.groups["gateway"].gate]),
             own,
         )
-        status = StatusPage("status", StatusPageArgs(topology, status_zone.zone_id), own)
+        # Operators verify alarms with it: another one makes each of their receivers need a change.
+        data = ResourceOptions(parent=self, protect=settings.protect)
+        alarm_secret = signing_secret("alarm-secret", data)
+        status = StatusPage("status", StatusPageArgs(topology, status_zone.zone_id, alarm_secret), own)
         backups = BackupWorkers(
             "backups",
-            BackupWorkersArgs(topology, vault, keys.manifest_public_keys, zone.zone_id, status.mail_domain),
+            BackupWorkersArgs(
+                topology, vault, keys.manifest_public_keys, zone.zone_id, status.mail_domain, alarm_secret
+            ),
             own,
         )
         api = Api("api", ApiArgs(topology, zone.zone_id, connection.hyperdrive_id, backups.script_names["report"]), own)
@@ -89,6 +95,7 @@ class Platform(ComponentResource):
             "statusTokens": status.operator_tokens,
             "backupsUrl": backups.url,
             "backupsToken": backups.token,
+            "alarmSecret": alarm_secret,
             "contact": settings.contact,
             "nameServers": zone.name_servers,
             "statusNameServers": status_zone.name_servers,

@@ -22,10 +22,11 @@ ADMIN_CALLS_A_MINUTE = 60  # by address, at one location: ample for a person, no
 
 @dataclass(frozen=True)
 class StatusPageArgs:
-    """The shape to declare, and the page's own zone."""
+    """The shape to declare, the page's own zone, and what webhooks to operators are signed with."""
 
     topology: Topology
     zone_id: Input[str]
+    alarm_secret: Input[str]
 
 
 class StatusPage(ComponentResource):
@@ -81,6 +82,7 @@ class StatusPage(ComponentResource):
                     {"name": "OPERATORS", "type": "secret_text", "text": self.operator_tokens.apply(digests)},
                     # Shown to nobody at the edge: whoever has a hook's address can call it.
                     {"name": "ALARM_WEBHOOKS", "type": "secret_text", "text": json.dumps(settings.alarms.webhooks)},
+                    {"name": "ALARM_SECRET", "type": "secret_text", "text": args.alarm_secret},
                     *(
                         {"name": binding, "type": "secret_text", "text": key}
                         for binding, key in zip(("WEBHOOK_KEY", "WEBHOOK_KEY_BEFORE"), webhook_keys, strict=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
 import pulumi_random as random
@@ -13,6 +14,11 @@ TOKEN_LENGTH = 40  # of 62 letters and digits: 238 bits, so that their plain SHA
 def generated(name: str, opts: ResourceOptions) -> Output[str]:
     """A new token, or the one that the stack has already; secret."""
     return random.RandomPassword(name, length=TOKEN_LENGTH, special=False, opts=opts).result
+
+
+def signing_secret(name: str, opts: ResourceOptions) -> Output[str]:
+    """A new secret that webhooks are signed with, as the Standard Webhooks specification writes it; secret."""
+    return generated(name, opts).apply(lambda token: f"whsec_{base64.b64encode(token.encode()).decode()}")
 
 
 def digest(token: str) -> str:

@@ -20,7 +20,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from harness.status import MINUTE, START, Status, at
-from harness.status_world import Hook, World, start_status
+from harness.status_world import World, start_status
+from harness.webhooks import Hook
 from harness.workerd import Host
 
 STEPS = 18  # about as many as a cron call has when it says something to eight contacts

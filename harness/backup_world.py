@@ -14,6 +14,7 @@ from components.keys import public_key
 from harness.backup_manifests import PASSWORD, sealed
 from harness.copies import BUCKETS, binding
 from harness.offsite import Offsite
+from harness.webhooks import ALARM_SECRET
 from harness.workerd import Host
 
 ROTATION = {
@@ -154,6 +155,7 @@ class World:
             "SENDER": "backups@notify.example",
             "ALARM_EMAILS": ["ada@operator.example"],
             "ALARM_WEBHOOKS": json.dumps(["http://hook.example/"]),
+            "ALARM_SECRET": ALARM_SECRET,
             "PLATFORM": "ledger-prod",
             "REPORT_URL": "https://backups.example/report.json",
             "TOKEN_SHA256": hashlib.sha256(TOKEN.encode()).hexdigest(),

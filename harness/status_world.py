@@ -1,8 +1,6 @@
 """What the status Worker meets outside: the API's health report, other components, and contacts' webhooks."""
 
-import base64
 import hashlib
-import hmac
 import json
 import threading
 import time
@@ -14,10 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from harness.patience import GENEROUS
+from harness.webhooks import ALARM_SECRET, WEBHOOK_KEY, Hook
 from harness.workerd import Host
 
 COMPONENTS = ("edge", "database", "replication", "objectStorage", "backups")
-WEBHOOK_KEY = "the key that webhook secrets are derived from"
 OPERATOR, TOKEN = "ada", "the-operator's-token"
 BINDINGS: dict[str, Any] = {
     "HEALTH_URL": "http://api.example/health",
@@ -31,6 +29,7 @@ BINDINGS: dict[str, Any] = {
     "NOTICE_HOURS": 72,
     "ALARM_EMAILS": ["oncall@operator.example"],
     "ALARM_WEBHOOKS": '["http://alarm.example/hook"]',
+    "ALARM_SECRET": ALARM_SECRET,
     "SENDER": "notifications@status.example",
     "WEBHOOK_KEY": WEBHOOK_KEY,
     "OPERATORS": json.dumps({OPERATOR: hashlib.sha256(TOKEN.encode()).hexdigest()}),
@@ -42,37 +41,6 @@ def report(**changes: str) -> str:
     states = {**dict.fromkeys(COMPONENTS, "ok"), **changes}
     overall = "down" if states["database"] == "down" else "ok" if set(states.values()) == {"ok"} else "degraded"
     return json.dumps({"status": overall, "components": {name: {"status": state} for name, state in states.items()}})
-
-
-@dataclass(frozen=True)
-class Hook:
-    """A webhook as it arrived."""
-
-    host: str
-    headers: dict[str, str]
-    body: str
-
-    @property
-    def id(self) -> str:
-        """Return the message's id, which is the same in every attempt."""
-        return self.headers["webhook-id"]
-
-    @property
-    def event(self) -> dict[str, Any]:
-        """Return the parsed body."""
-        return json.loads(self.body)
-
-    def signed_for(self, contact: str) -> bool:
-        """Check the only signature as a receiver would that was given its first secret."""
-        secret = hmac.digest(WEBHOOK_KEY.encode(), f"webhook:{contact}".encode(), "sha256")
-        return self.signed_with(f"whsec_{base64.b64encode(secret).decode()}") == [True]
-
-    def signed_with(self, secret: str) -> list[bool]:
-        """Which of the signatures a secret explains."""
-        signed = f"{self.id}.{self.headers['webhook-timestamp']}.{self.body}"
-        key = base64.b64decode(secret.removeprefix("whsec_"))
-        expected = "v1," + base64.b64encode(hmac.digest(key, signed.encode(), "sha256")).decode()
-        return [hmac.compare_digest(given, expected) for given in self.headers["webhook-signature"].split(" ")]
 
 
 @dataclass

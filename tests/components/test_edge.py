@@ -77,6 +77,7 @@ BOUND = {
         "SENDER",
         "ALARM_EMAILS",
         "ALARM_WEBHOOKS",
+        "ALARM_SECRET",
         "PLATFORM",
         "REPORT_URL",
     },
@@ -97,7 +98,7 @@ def test_each_backup_worker_is_bound_to_what_it_needs_and_no_more(prod: Deployed
         "keepDays": {"hourly": 8, "daily": 35, "monthly": 403, "yearly": 2562},
     }
     secrets = {name for name, one in bound.items() if one["type"] == "secret_text"}
-    assert secrets == BOUND[worker] & {*OFFSITE_KEYS, "ALARM_WEBHOOKS", "TOKEN_SHA256"}
+    assert secrets == BOUND[worker] & {*OFFSITE_KEYS, "ALARM_WEBHOOKS", "ALARM_SECRET", "TOKEN_SHA256"}
     if secrets:
         assert "ciphertext" in prod.inputs("WorkerVersion")[worker]["bindings"]
     if "MANIFEST_KEYS" in bound:

@@ -79,6 +79,22 @@ def test_everybody_is_told_once(watch: Watch) -> None:
     assert sorted(message["to"] for message in watch.mail(2)) == [ADA, BEA]
 
 
+def test_an_alarm_has_one_id_until_it_is_said_again(watch: Watch) -> None:
+    """A receiver knows a second copy by it, and takes the reminder for a message of its own."""
+    watch.finding("lost", KEY)
+    watch.outside.answer = lambda _host: 500
+    for minute in (5, 10, 15):
+        watch.look(minute)
+    watch.outside.answer = lambda _host: 204
+    watch.look(20)
+    first = [hook.id for hook in watch.outside.hooks]
+    assert (len(first), len(set(first))) == (3, 1)
+    watch.outside.take()
+    watch.look(20 + 6 * 60)
+    (again,) = [hook.id for hook in watch.outside.hooks if hook.event["id"] == "findings:lost"]
+    assert again not in first
+
+
 @pytest.mark.parametrize("answer", [500, 404, 302, None])
 def test_a_channel_that_fails_holds_up_no_other_and_is_tried_again(watch: Watch, answer: int | None) -> None:
     watch.start(ALARM_WEBHOOKS=json.dumps([HOOK, OTHER_HOOK]))

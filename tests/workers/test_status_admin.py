@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from harness.status import MINUTE, Status, at
-from harness.status_world import OPERATOR, TOKEN, WEBHOOK_KEY
+from harness.status_world import OPERATOR, TOKEN
+from harness.webhooks import WEBHOOK_KEY
 
 from .operators import EMAIL, HOUR, INCIDENT, PLAN, UPDATE, WEBHOOK, ask, key, made, post, problems, request
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from harness.status import START, Status, at
-from harness.status_world import WEBHOOK_KEY, World, start_status
+from harness.status_world import World, start_status
+from harness.webhooks import WEBHOOK_KEY
 from harness.workerd import Host
 
 from .operators import EMAIL, HOUR, INCIDENT, UPDATE, WEBHOOK, ask, key, made, post, problems

@@ -4,6 +4,7 @@ import pytest
 
 from harness.status import MINUTE, Status, at
 from harness.status_world import COMPONENTS, World, report, start_status
+from harness.webhooks import ALARM_SECRET
 from harness.workerd import Host
 
 IDS = ["api", *COMPONENTS, "platform"]
@@ -121,7 +122,9 @@ def test_half_an_hour_that_is_not_recorded_is_unknown_and_no_month_is_met(status
 
 def alarms(status: Status) -> list[str]:
     """Take what operators were told since the last time, by webhook."""
-    told = [hook.event["text"] for hook in status.world.hooks if hook.event["type"] == "status.alarm"]
+    hooks = [hook for hook in status.world.hooks if hook.event["type"] == "status.alarm"]
+    assert all(hook.signed_with(ALARM_SECRET) == [True] for hook in hooks)
+    told = [hook.event["text"] for hook in hooks]
     status.world.hooks.clear()
     return told
 

@@ -9,7 +9,8 @@ from email.message import EmailMessage
 import pytest
 
 from harness.status import MINUTE, Status, at
-from harness.status_world import Hook, report
+from harness.status_world import report
+from harness.webhooks import Hook
 
 HOOK = "https://hook.example/status"
 ANN = "ann@customer.example"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from harness.status import Status, at
-from harness.status_world import BINDINGS, TOKEN, WEBHOOK_KEY, report
+from harness.status_world import BINDINGS, TOKEN, report
+from harness.webhooks import WEBHOOK_KEY
 
 MONTHS = ["/sla/2026-11.json", "/sla/2026-10.json", "/sla/1970-01.json", "/sla/2026-13.json", "/sla/2026-11"]
 FILES = [

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from harness import copies
+from harness.webhooks import ALARM_SECRET, Hook
 from harness.workerd import Host
 
 START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -32,6 +33,7 @@ BINDINGS: dict[str, Any] = {
     "SENDER": "backups@notify.example",
     "ALARM_EMAILS": [ADA],
     "ALARM_WEBHOOKS": json.dumps([HOOK]),
+    "ALARM_SECRET": ALARM_SECRET,
     "PLATFORM": "ledger-prod",
     "REPORT_URL": "https://backups.example/report.json",
     "ROTATION": {"pointInTimeDays": 7, "minimumFulls": 3, "keepDays": {"hourly": 8}},
@@ -60,13 +62,14 @@ class Outside:
 
     offsite: set[str] = field(default_factory=set[str])
     offsite_status: int = 200
-    hooks: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
+    hooks: list[Hook] = field(default_factory=list[Hook])
     answer: Callable[[str], int | None] = lambda _host: 204
 
     def take(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return the webhooks since the last time: host and event."""
+        """Return the webhooks since the last time: host and event; each must be signed."""
         taken, self.hooks = self.hooks, []
-        return taken
+        assert all(hook.signed_with(ALARM_SECRET) == [True] for hook in taken)
+        return [(hook.host, hook.event) for hook in taken]
 
     @contextmanager
     def serving(self) -> Generator[str]:
@@ -82,9 +85,10 @@ class Outside:
                 self._say(200)  # who follows a redirect arrives here
 
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                body = self.rfile.read(int(self.headers["content-length"])).decode()
                 host = str(self.headers["host"])
-                outside.hooks.append((host, body))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                outside.hooks.append(Hook(host, headers, body))
                 status = outside.answer(host)
                 if status is None:
                     self.close_connection = True

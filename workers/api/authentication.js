@@ -1,6 +1,6 @@
 /** Proving to a PostgreSQL server who we are, in each way that it may ask for: RFC 5802 and 7677 for SCRAM. */
 
-import { base64, hex, hmac, utf8 } from "../lib/bytes.js";
+import { base64, hex, hmac, unbase64, utf8 } from "../lib/bytes.js";
 import { Fields, ProtocolError, passwordMessage, saslInitialResponse, saslResponse } from "./messages.js";
 
 const SCRAM = "SCRAM-SHA-256";
@@ -114,9 +114,4 @@ async function saltedPassword(password, salt, iterations) {
  */
 async function digest(algorithm, bytes) {
   return new Uint8Array(await crypto.subtle.digest(algorithm, bytes));
-}
-
-/** @param {string} text */
-function unbase64(text) {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }

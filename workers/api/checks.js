@@ -1,6 +1,7 @@
 /** The API's checks: each ends in time, and claims no more than it has seen. */
 
 import { now } from "../lib/clock.js";
+import { inLanes } from "../lib/lanes.js";
 import { failureName, logFailure } from "../lib/log.js";
 import { withTimeout } from "../lib/timeout.js";
 import { askDatabase } from "./database.js";
@@ -151,16 +152,13 @@ function worse(one, other) {
  * @returns {Promise<(Date | null)[]>} in no order; null where there is none
  */
 async function lastBackups(bucket, stanzas, signal) {
-  const waiting = [...stanzas];
   /** @type {(Date | null)[]} */
   const written = [];
-  const lane = async () => {
-    for (let stanza = waiting.pop(); stanza !== undefined && !signal.aborted; stanza = waiting.pop()) {
-      const index = await bucket.head(`hourly/backup/${stanza}/backup.info`);
-      written.push(index?.uploaded ?? null);
-    }
-  };
-  await Promise.all(Array.from({ length: SIMULTANEOUS }, lane));
+  await inLanes(stanzas, SIMULTANEOUS, async (stanza) => {
+    if (signal.aborted) return;
+    const index = await bucket.head(`hourly/backup/${stanza}/backup.info`);
+    written.push(index?.uploaded ?? null);
+  });
   return written;
 }
 

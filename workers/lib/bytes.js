@@ -17,6 +17,14 @@ export function base64(bytes) {
 }
 
 /**
+ * @param {string} text base64
+ * @returns {Uint8Array}
+ */
+export function unbase64(text) {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
+
+/**
  * @param {ArrayBuffer | Uint8Array} bytes
  * @returns {string} two lower-case digits a byte
  */

@@ -1,11 +1,15 @@
 /** Tells operators, through channels that do not know of each other: e-mail, one for all that there is to say, and webhooks. */
 
-import { hex, utf8 } from "./bytes.js";
+import { hex, unbase64, utf8 } from "./bytes.js";
+import { now } from "./clock.js";
+import { inLanes } from "./lanes.js";
 import { failureName, logFailure } from "./log.js";
 import { sendMail } from "./mail.js";
+import { post } from "./post.js";
 import { stamp } from "./times.js";
 
 /** @import { Due } from "./alarms.js" */
+/** @import { Message } from "./post.js" */
 
 /**
  * @typedef {object} Env
@@ -13,6 +17,8 @@ import { stamp } from "./times.js";
  * @property {string} SENDER e-mail address that alarms come from
  * @property {string[]} ALARM_EMAILS
  * @property {string} ALARM_WEBHOOKS secret: JSON, addresses
+ * @property {string} ALARM_SECRET secret: what webhooks are signed with, as the Standard Webhooks specification writes it
+ * @property {string} [CLOCK] only in tests
  */
 
 /**
@@ -33,19 +39,8 @@ import { stamp } from "./times.js";
  * @property {(words: Word[], at: Date, told: (some: Word[]) => Promise<void>) => Promise<void>} tell
  */
 
-const PATIENCE_MILLISECONDS = 5_000;
-
 /** By kind: one that hangs must not hold up the other. A Worker opens six connections at once. */
 const SIMULTANEOUS = { email: 2, webhook: 3 };
-
-/** What the receiver answered; the number is all that is kept of it. */
-class Answered extends Error {
-  /** @param {number} status */
-  constructor(status) {
-    super();
-    this.name = `HTTP ${status}`;
-  }
-}
 
 /**
  * @param {Env} env
@@ -57,7 +52,7 @@ export async function channelsOf(env, about) {
   const webhooks = addressesOf(env.ALARM_WEBHOOKS);
   const channels = [
     ...(emails ?? []).map((address) => emailTo(env, about, address)),
-    ...(webhooks ?? []).map((address) => webhookTo(about, address)),
+    ...(webhooks ?? []).map((address) => webhookTo(env, about, address)),
   ];
   return {
     channels: await Promise.all(channels),
@@ -114,17 +109,18 @@ async function emailTo(env, about, address) {
 }
 
 /**
+ * @param {Env} env
  * @param {About} about
  * @param {string} address
  * @returns {Promise<Channel>} one call for each alarm, the next only when the one before was taken
  */
-async function webhookTo(about, address) {
+async function webhookTo(env, about, address) {
   return {
     id: await idOf("webhook", address),
     kind: "webhook",
-    async tell(words, _at, told) {
+    async tell(words, at, told) {
       for (const word of words) {
-        await post(about, address, word);
+        await post(address, await messageOf(env, about, word, at), now(env));
         await told([word]);
       }
     },
@@ -132,22 +128,22 @@ async function webhookTo(about, address) {
 }
 
 /**
+ * @param {Env} env
  * @param {About} about
- * @param {string} address
  * @param {Word} word
- * @throws {Error} when the receiver does not answer 2xx in time
+ * @param {Date} at
+ * @returns {Promise<Message>}
  */
-async function post({ platform, part, report }, address, { id, text, since, endedAt }) {
-  const response = await fetch(address, {
-    method: "POST",
-    headers: { "content-type": "application/json", "user-agent": `backbuild-${part}/1.0 (+${report})` },
-    body: JSON.stringify({ type: `${part}.alarm`, id, text, since, endedAt, platform, report }),
-    // Where it leads to was not what the operator entered.
-    redirect: "manual",
-    signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
-  });
-  await response.body?.cancel();
-  if (!response.ok) throw new Answered(response.status);
+async function messageOf(env, { platform, part, report }, { id, text, since, endedAt, again }, at) {
+  const event = { type: `${part}.alarm`, id, text, since, endedAt, platform, report };
+  // Each time that it is said again is a message of its own.
+  const said = utf8(JSON.stringify([event, again ? at : null]));
+  return {
+    id: hex(await crypto.subtle.digest("SHA-256", said)),
+    event,
+    secrets: [unbase64(env.ALARM_SECRET.replace(/^whsec_/, ""))],
+    sender: `backbuild-${part}/1.0 (+${report})`,
+  };
 }
 
 /**
@@ -159,16 +155,20 @@ async function post({ platform, part, report }, address, { id, text, since, ende
  */
 export async function tellAll(channels, wordsFor, at, told) {
   const counts = { told: 0, failed: 0 };
-  const lanes = /** @type {Channel["kind"][]} */ (Object.keys(SIMULTANEOUS)).flatMap((kind) => {
-    const waiting = channels.filter((channel) => channel.kind === kind);
-    return Array.from({ length: SIMULTANEOUS[kind] }, async () => {
-      for (let channel = waiting.shift(); channel !== undefined; channel = waiting.shift()) {
-        const words = wordsFor(channel);
-        if (words.length > 0) counts[(await tellOne(channel, words, at, told)) ? "told" : "failed"] += 1;
-      }
-    });
-  });
-  await Promise.all(lanes);
+  const tell = async (/** @type {Channel} */ channel) => {
+    const words = wordsFor(channel);
+    if (words.length > 0) counts[(await tellOne(channel, words, at, told)) ? "told" : "failed"] += 1;
+  };
+  const kinds = /** @type {Channel["kind"][]} */ (Object.keys(SIMULTANEOUS));
+  await Promise.all(
+    kinds.map((kind) =>
+      inLanes(
+        channels.filter((channel) => channel.kind === kind),
+        SIMULTANEOUS[kind],
+        tell,
+      ),
+    ),
+  );
   return counts;
 }
 

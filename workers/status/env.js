@@ -16,6 +16,7 @@
  * @property {SendEmail} EMAIL
  * @property {string[]} ALARM_EMAILS operators who are told when minutes fail or notifications do not arrive
  * @property {string} ALARM_WEBHOOKS secret: JSON, addresses of such operators
+ * @property {string} ALARM_SECRET secret: what those are signed with, as the Standard Webhooks specification writes it
  * @property {string} SENDER e-mail address that notifications come from
  * @property {string} WEBHOOK_KEY secret: what each contact's own signing secret is derived from
  * @property {string} [WEBHOOK_KEY_BEFORE] secret: what they were derived from before, while it is being changed

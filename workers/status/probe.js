@@ -1,6 +1,7 @@
 /** One look at everything, from outside it. */
 
 import { COMPONENTS } from "../lib/health.js";
+import { inLanes } from "../lib/lanes.js";
 import { failureName, logFailure } from "../lib/log.js";
 
 /** @import { ComponentHealth, Health, HealthReport } from "../lib/health.js" */
@@ -45,10 +46,10 @@ export async function probe(healthUrl, components, patience) {
       pending.delete(id);
     }),
   ];
-  const asking = Array.from({ length: SIMULTANEOUS }, async () => {
-    for (let ask = questions.shift(); ask !== undefined && !end.aborted; ask = questions.shift()) await ask();
+  const asked = inLanes(questions, SIMULTANEOUS, async (ask) => {
+    if (!end.aborted) await ask();
   });
-  await Promise.race([Promise.all(asking), new Promise((resolve) => end.addEventListener("abort", resolve))]);
+  await Promise.race([asked, new Promise((resolve) => end.addEventListener("abort", resolve))]);
   const status = report.status === "ok" && Object.values(states).includes("down") ? "degraded" : report.status;
   return { ...report, status, components: { ...report.components, ...states }, pending: [...pending] };
 }

@@ -5,13 +5,15 @@
  */
 
 import { now } from "../../lib/clock.js";
+import { inLanes } from "../../lib/lanes.js";
 import { failureName, logFailure } from "../../lib/log.js";
+import { Answered, Refused } from "../../lib/post.js";
 import { UNTIL } from "../announcements.js";
 import { IMPACTS } from "../judge.js";
 import { MINUTE } from "../uptime.js";
 import { sendEmail } from "./email.js";
 import { numbersOf, SECRET_NUMBERS } from "./secrets.js";
-import { Answered, Refused, sendWebhook } from "./webhook.js";
+import { sendWebhook } from "./webhook.js";
 
 /** @import { Env } from "../env.js" */
 /** @import { Impact } from "../model.js" */
@@ -120,12 +122,7 @@ async function deliverBy(env, db, channel) {
   for (let round = 0; round < ROUNDS; round += 1) {
     const taken = await take(db, channel, now(env));
     if (taken.length === 0) return;
-    const waiting = [...taken];
-    await Promise.all(
-      Array.from({ length: SIMULTANEOUS[channel] }, async () => {
-        for (let row = waiting.shift(); row !== undefined; row = waiting.shift()) await deliver(env, db, row);
-      }),
-    );
+    await inLanes(taken, SIMULTANEOUS[channel], (row) => deliver(env, db, row));
   }
 }
 

@@ -30,14 +30,11 @@ export async function writtenSecret(key, contact, number) {
  * @param {Pick<Env, "WEBHOOK_KEY" | "WEBHOOK_KEY_BEFORE">} env
  * @param {string} contact id
  * @param {readonly number[]} numbers of secrets, the newest first
- * @param {string} signed
- * @returns {Promise<string>} the header `webhook-signature`: signatures separated by spaces, the newest first
+ * @returns {Promise<Uint8Array[]>} those to sign with, the newest first
  */
-export async function signaturesOf(env, contact, numbers, signed) {
+export function secretsOf(env, contact, numbers) {
   const keys = [env.WEBHOOK_KEY, ...(env.WEBHOOK_KEY_BEFORE === undefined ? [] : [env.WEBHOOK_KEY_BEFORE])];
-  const secrets = keys.flatMap((key) => numbers.map((number) => derived(key, contact, number)));
-  const codes = await Promise.all(secrets.map(async (secret) => base64(await hmac(await secret, signed))));
-  return codes.map((code) => `v1,${code}`).join(" ");
+  return Promise.all(keys.flatMap((key) => numbers.map((number) => derived(key, contact, number))));
 }
 
 /** Of contacts: the number of the secret, and whether the one before is still good at the time `?2`. */

@@ -2,6 +2,7 @@
 
 import { remember, settle } from "../../lib/alarms.js";
 import { channelsOf, tellAll } from "../../lib/tell.js";
+import { aboutOf } from "../alarm.js";
 import { MINUTE } from "../uptime.js";
 
 /** @import { Condition } from "../../lib/alarms.js" */
@@ -35,13 +36,7 @@ export async function watchDeliveries(env, db, scheduled) {
     .prepare(UNDELIVERED)
     .bind(scheduled.getTime() - REMINDED_DAYS * 24 * 60 * MINUTE, scheduled.getTime() - OVERDUE_MINUTES * MINUTE)
     .all();
-  const { channels } = await channelsOf(env, {
-    platform: env.PLATFORM,
-    part: "status",
-    noun: "notification alarm",
-    report: env.STATUS_URL,
-    holds: "The status page",
-  });
+  const { channels } = await channelsOf(env, aboutOf(env, "notification alarm"));
   const ids = channels.map(({ id }) => id);
   const look = { wrong: conditionsOf(/** @type {Row[]} */ (results)), unknown: [] };
   const { due } = await remember(db, look, ids, scheduled);

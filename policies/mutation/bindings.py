@@ -64,6 +64,14 @@ def redocumented(name: str, change: Change) -> Change:
     return changed
 
 
+def relist(name: str, *folders: str, **fields: str) -> Operator:
+    """Set fields of one copy in a Worker's binding `COPIES`."""
+    return change_bindings(
+        redocumented("COPIES", lambda copies: [{**one, **fields} if one["name"] == name else one for one in copies]),
+        *folders,
+    )
+
+
 def silenced(folder: str) -> dict[str, Operator]:
     """Return the changes after which a Worker's own alarms do not reach operators by e-mail and by webhook."""
     return {

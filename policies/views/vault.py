@@ -103,15 +103,68 @@ def r2_copies(graph: Graph) -> list[Copy]:
     return copies
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A copy in the binding `COPIES` of a Worker; the fields of another kind are empty."""
+
+    name: str
+    kind: str
+    bucket: str = ""
+    region: str = ""
+    endpoint: str = ""
+    lock_mode: str = ""
+
+    @property
+    def binding(self) -> str:
+        """The name, or the beginning of the names, of its other bindings."""
+        return f"COPY_{self.name.upper()}"
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The bindings of its keys in S3: name to type."""
+        return {f"{self.binding}_{key}": "secret_text" for key in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")}
+
+
+def listed(worker: edge.Worker) -> list[Listed]:
+    """Return the copies in a Worker's binding `COPIES`; none without it."""
+    bound = worker.document("COPIES")
+    entries = cast("list[dict[str, Any]]", bound) if isinstance(bound, list) else []
+    fields = {"bucket": "bucket", "region": "region", "endpoint": "endpoint", "lock_mode": "lockMode"}
+    return [
+        Listed(str(one.get("name")), str(one.get("kind")), **{to: str(one.get(key, "")) for to, key in fields.items()})
+        for one in entries
+    ]
+
+
 @once
 def offsite_copies(graph: Graph) -> list[Copy]:
-    """Backup buckets in S3: those that a backup Worker names."""
-    named = {worker.text("OFFSITE_BUCKET") for worker in edge.backup_workers(graph)}
+    """Backup buckets in S3."""
+    names = {one.bucket for worker in edge.backup_workers(graph) for one in listed(worker) if not one.endpoint}
     return [
         Copy(graph, bucket, places(region=bucket.region), bucket.region)
         for bucket in graph.of(S3)
-        if bucket.text("bucket") in named
+        if bucket.text("bucket") in names
     ]
+
+
+@dataclass(frozen=True)
+class ForeignCopy:
+    """A copy in an S3-compatible store whose buckets the stack does not declare."""
+
+    listed: Listed
+    urn: str
+
+    @property
+    def label(self) -> str:
+        """`copy archive`."""
+        return f"copy {self.listed.name}"
+
+
+@once
+def foreign_copies(graph: Graph) -> list[ForeignCopy]:
+    """Copies in other S3-compatible stores."""
+    found = {one: worker.urn for worker in edge.backup_workers(graph) for one in listed(worker) if one.endpoint}
+    return [ForeignCopy(one, urn) for one, urn in found.items()]
 
 
 def copies(graph: Graph) -> list[Copy]:
@@ -185,16 +238,13 @@ def machine_keep_days(graph: Graph) -> float | None:
 
 def overlooks(worker: edge.Worker, copy: Copy) -> str | None:
     """Return why a Worker cannot read a copy: it has no binding to it, or no key."""
+    entries = listed(worker)
     if copy.bucket.type == R2:
         where = (copy.name, copy.bucket.text("jurisdiction"))
-        bound = {
-            (one.text("bucketName"), one.text("jurisdiction"))
-            for one in worker.bindings.values()
-            if one.text("type") == "r2_bucket"
-        }
-        return None if where in bound else f"it is not bound to {copy.name} in {copy.where}"
-    told = (worker.text("OFFSITE_BUCKET"), worker.text("OFFSITE_REGION"))
-    if told != (copy.name, copy.where):
-        return f"OFFSITE_BUCKET and OFFSITE_REGION are {told}; {(copy.name, copy.where)} is expected"
-    missing = sorted({"OFFSITE_ACCESS_KEY_ID", "OFFSITE_SECRET_ACCESS_KEY"} - worker.bindings.keys())
-    return f"it has no binding {missing[0]}" if missing else None
+        bound = [worker.bindings[one.binding] for one in entries if one.kind == "r2" and one.binding in worker.bindings]
+        found = any((one.text("bucketName"), one.text("jurisdiction")) == where for one in bound)
+        return None if found else f"it is not bound to {copy.name} in {copy.where}"
+    for one in entries:
+        if (one.bucket, one.region, one.endpoint) == (copy.name, copy.where, ""):
+            return worker.lacks(**one.keys)
+    return f"COPIES does not list {copy.name} in {copy.where}"

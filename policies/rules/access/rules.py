@@ -61,6 +61,7 @@ SESSION_MANAGER = re.compile(r"arn:aws(-[a-z-]+)?:iam::aws:policy/AmazonSSMManag
     promises=("BAK-3",),
     controls=AT_REST,
     remedy="restore the bucket's encryption with the off-site KMS key (components/offsite.py)",
+    optional=True,
 )
 def offsite_encrypted(graph: Graph, copy: Copy) -> str | None:
     """The machines encrypt every backup; S3 encrypts it again, with a key that nothing else uses."""
@@ -119,6 +120,7 @@ def buckets_private(graph: Graph, copy: Copy) -> str | None:
     promises=("BAK-3",),
     controls=ACCESS,
     remedy="restore the bucket's policy (components/offsite.py)",
+    optional=True,
 )
 def offsite_tls_only(graph: Graph, copy: Copy) -> str | None:
     """The policy names the bucket by its ARN, which AWS assigns; a first preview cannot judge it."""
@@ -153,8 +155,8 @@ def _all_of(copy: Copy) -> set[str]:
 )
 def writers_cannot_unlock(graph: Graph, _: Resource) -> str | None:
     """A leaked credential must give access to no more than the objects that it may write."""
-    if not graph.of(TOKEN) or not graph.of(USER_POLICY):
-        return "no token for the primary, or no user for the off-site copy, is declared"
+    if not graph.of(TOKEN) or (offsite_copies(graph) and not graph.of(USER_POLICY)):
+        return "no token for the primary, or no user for a copy in S3, is declared"
     checks = (_tokens(graph), _writers(graph), _roles(graph), _buckets(graph), _keys(graph))
     return next((wrong for check in checks for wrong in check), None)
 
@@ -206,7 +208,8 @@ def _reads_archives(graph: Graph, statement: Statement) -> bool:
 
 def _buckets(graph: Graph) -> Iterator[str]:
     ours = {one for resource in graph.of(USER, ROLE) for one in resource.identities if one.startswith("arn:")}
-    for policy in graph.of(BUCKET_POLICY):
+    policies = [one for copy in offsite_copies(graph) for one in graph.referring(copy.bucket, BUCKET_POLICY, "bucket")]
+    for policy in policies:
         for statement in filter(_allows, statements(policy)):
             if set(statement.actions) - WRITING or not set(statement.principals) <= ours or statement.services:
                 yield f"{policy.label} allows {', '.join(statement.principals)} {', '.join(statement.actions)}"

@@ -6,7 +6,7 @@ from policies.controls import OFFSITE, RECOVERY
 from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import Severity, define
-from policies.views.edge import Worker, in_folder
+from policies.views.edge import Worker, backup_workers, in_folder
 from policies.views.geography import Point, least_km, places
 from policies.views.lifecycles import in_place
 from policies.views.machines import Machine, database_machines, duration_seconds
@@ -17,8 +17,13 @@ from policies.views.vault import (
     EVENTS,
     QUEUE,
     Copy,
+    ForeignCopy,
+    Listed,
     copies,
+    foreign_copies,
+    listed,
     offsite_copies,
+    overlooks,
     primaries,
     r2_copies,
     replicas,
@@ -42,14 +47,14 @@ def _database(graph: Graph) -> tuple[Point, ...]:
     over=stack,
     promises=("BAK-3", "BAK-5", "RED-4"),
     controls=OFFSITE,
-    remedy="restore the primary, the replica and the off-site bucket (components/vault.py)",
+    remedy="list three copies at least in backups.copies, one of them of kind s3",
 )
 def three_copies(graph: Graph, _: Resource) -> str | None:
     """One copy may be corrupt and another unreachable; the third can still be restored."""
-    r2, s3 = len(r2_copies(graph)), len(offsite_copies(graph))
-    if r2 + s3 < number("BAK-5", "copies"):
-        return f"there are {r2} buckets in R2 and {s3} in S3"
-    return None if r2 and s3 else "all copies are with one provider"
+    r2, s3, others = len(r2_copies(graph)), len(offsite_copies(graph)), len(foreign_copies(graph))
+    if r2 + s3 + others < number("BAK-5", "copies"):
+        return f"there are {r2} buckets in R2, {s3} in S3 and {others} in other stores"
+    return None if r2 and s3 + others else "all copies are with one provider"
 
 
 @define(
@@ -60,7 +65,7 @@ def three_copies(graph: Graph, _: Resource) -> str | None:
     over=stack,
     promises=("BAK-5",),
     controls=OFFSITE,
-    remedy="choose backups.replica.jurisdiction and backups.offsite.region away from database.region",
+    remedy="choose jurisdictions and regions in backups.copies away from database.region",
 )
 def copies_far(graph: Graph, _: Resource) -> str | None:
     """A jurisdiction counts as near as its nearest data centre, so the primary's own one never counts as far."""
@@ -81,7 +86,7 @@ def copies_far(graph: Graph, _: Resource) -> str | None:
     over=replicas,
     promises=("BAK-5",),
     controls=OFFSITE,
-    remedy="choose backups.jurisdiction, backups.replica.jurisdiction and backups.offsite.region apart",
+    remedy="choose the jurisdictions and regions in backups.copies apart",
 )
 def copies_apart(graph: Graph, copy: Copy) -> str | None:
     """One disaster or one court order would affect two copies in the same place."""
@@ -101,11 +106,12 @@ def copies_apart(graph: Graph, copy: Copy) -> str | None:
     "retention",
     "offsite-in-another-region",
     Severity.CRITICAL,
-    "The off-site copy is in another region than the database",
+    "Each copy in S3 is in another region than the database",
     over=offsite_copies,
     promises=("BAK-5",),
     controls=OFFSITE,
-    remedy="choose backups.offsite.region away from database.region",
+    remedy="choose the regions of kind s3 in backups.copies away from database.region",
+    optional=True,
 )
 def offsite_elsewhere(graph: Graph, copy: Copy) -> str | None:
     """The loss of the database's region must not include a copy."""
@@ -186,48 +192,65 @@ def replicators(graph: Graph) -> list[Worker]:
     over=replicators,
     promises=("BAK-5",),
     controls=OFFSITE,
-    remedy="restore its bindings PRIMARY, REPLICA and OFFSITE_* (components/backup_workers.py)",
+    remedy="restore its bindings COPIES and COPY_* (components/backup_workers.py)",
 )
 def replication_reaches(graph: Graph, worker: Worker) -> str | None:
     """A copy without a writer stays empty."""
-    for binding, found in (
-        ("PRIMARY", primaries(graph)),
-        ("REPLICA", r2_copies(graph)),
-        ("OFFSITE", offsite_copies(graph)),
-    ):
-        wrong = _binding(worker, binding, found)
-        if wrong:
+    for copy in copies(graph):
+        if wrong := overlooks(worker, copy):
             return wrong
-    if worker.bindings["PRIMARY"].text("bucketName") == worker.bindings["REPLICA"].text("bucketName"):
-        return "PRIMARY and REPLICA are the same bucket"
+    first = listed(worker)[0]
+    bucket = worker.bindings[first.binding].text("bucketName") if first.binding in worker.bindings else first.bucket
+    if bucket not in {copy.name for copy in primaries(graph)}:
+        return f"COPIES begins with {first.name}, and the machines write to another copy"
     off = [key.label for key in graph.of(ACCESS_KEY) if key.text("status") not in {"Active", ""}]
-    return f"{off[0]} is not active: it cannot write the off-site copy" if off else None
+    return f"{off[0]} is not active: it cannot write its copy" if off else None
 
 
-def _binding(worker: Worker, name: str, found: list[Copy]) -> str | None:
-    if name == "OFFSITE":
-        needed = ("OFFSITE_BUCKET", "OFFSITE_REGION", "OFFSITE_ACCESS_KEY_ID", "OFFSITE_SECRET_ACCESS_KEY")
-        missing = [one for one in needed if one not in worker.bindings]
-        if missing:
-            return f"it has no binding {missing[0]}"
-        where = (worker.text("OFFSITE_BUCKET"), worker.text("OFFSITE_REGION"))
-        right = [(copy.name, copy.where) for copy in found]
+@define(
+    "retention",
+    "foreign-copies-are-locked-and-apart",
+    Severity.CRITICAL,
+    "A copy in another S3-compatible store is reached by TLS with secret keys, is locked, and is in a place of its own",
+    over=foreign_copies,
+    promises=("BAK-3", "BAK-5", "BAK-6"),
+    controls=OFFSITE,
+    remedy="give the copy an https:// endpoint, keys, another place and lockMode COMPLIANCE in backups.copies",
+    optional=True,
+)
+def foreign_copies_safe(graph: Graph, copy: ForeignCopy) -> str | None:
+    """The stack does not declare its bucket, so the rule judges what the Workers are told of it."""
+    protected = any(first.bucket.protect for first in primaries(graph))
+    return _unsafe(copy.listed, protected=protected) or _shared(graph, copy.listed) or _unreached(graph, copy.listed)
+
+
+def _unsafe(one: Listed, *, protected: bool) -> str | None:
+    if not one.endpoint.startswith("https://") or not (one.bucket and one.region):
         return (
-            None if where in right else f"OFFSITE_BUCKET and OFFSITE_REGION are {where}, which is not the off-site copy"
+            f"{one.endpoint}, region {one.region or 'none'}, bucket {one.bucket or 'none'} is no place reached by TLS"
         )
-    if name not in worker.bindings:
-        return f"it has no binding {name}"
-    bound = worker.bindings[name]
-    for copy in found:
-        if copy.name == bound.text("bucketName"):
-            own = copy.bucket.text("jurisdiction")
-            same = bound.text("jurisdiction") == own
-            return (
-                None
-                if same
-                else f"{name} is bound in jurisdiction {bound.text('jurisdiction')}, and {copy.name} is in {own}"
-            )
-    return f"{name} is bound to {bound.text('bucketName')}, which is not that copy"
+    if one.lock_mode != "COMPLIANCE" and (protected or one.lock_mode != "GOVERNANCE"):
+        return f"its lock mode is {one.lock_mode or 'not set'}; COMPLIANCE is expected where buckets are protected"
+    return None
+
+
+def _shared(graph: Graph, one: Listed) -> str | None:
+    """Return which other copy is in the same region of the same store."""
+    for other in foreign_copies(graph):
+        shares = (other.listed.endpoint, other.listed.region) == (one.endpoint, one.region)
+        if shares and other.listed.name != one.name:
+            return f"it shares {one.endpoint} in {one.region} with {other.label}"
+    return None
+
+
+def _unreached(graph: Graph, one: Listed) -> str | None:
+    """Return which Worker does not list a copy, or has no secret key for it."""
+    for worker in backup_workers(graph):
+        if one not in listed(worker):
+            return f"{worker.label} does not list it, or lists it otherwise"
+        if wrong := worker.lacks(**one.keys):
+            return f"{worker.label}: {wrong}"
+    return None
 
 
 @define(
@@ -276,9 +299,7 @@ def _archive_seconds(machine: Machine) -> float:
 def _reconcilers(graph: Graph) -> list[Worker]:
     """Return the Workers that compare all copies on a schedule."""
     both = [worker for folder in ("backups/replicate", "backups/verify") for worker in in_folder(graph, folder)]
-    return [
-        worker for worker in both if {"PRIMARY", "REPLICA", "OFFSITE_BUCKET"} <= worker.bindings.keys() and worker.crons
-    ]
+    return [worker for worker in both if worker.crons and not any(overlooks(worker, copy) for copy in copies(graph))]
 
 
 @define(

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from policies.mutation.bindings import rebind, unbind
+from policies.graph import Graph
+from policies.mutation.bindings import (
+    BACKUPS,
+    change_bindings,
+    in_folder,
+    rebind,
+    redocumented,
+    relist,
+    unbind,
+)
 from policies.mutation.files import edit
-from policies.mutation.operators import ABSENT, chain, drop, drop_all, named, put
-from policies.mutation.weakening import Weakenings
-from policies.views.edge import CRON
+from policies.mutation.operators import (
+    ABSENT,
+    Change,
+    Mutant,
+    Operator,
+    assigned,
+    chain,
+    drop,
+    drop_all,
+    named,
+    put,
+    replaced,
+)
+from policies.mutation.weakening import Preparation, Weakenings
+from policies.views.edge import CRON, VERSION
 from policies.views.machines import PATRONI
 from policies.views.permissions import ACCESS_KEY
 from policies.views.vault import CONSUMER, EVENTS, QUEUE, R2, S3
@@ -17,6 +38,37 @@ REPLICA, REPLICATOR = named("replica"), named("replicate")
 REPLICATE = "backups/replicate"
 REPLICATE_QUEUE = named("backups-replicate")
 HALF_A_DAY = 43_200
+
+ARCHIVE = {
+    "name": "archive",
+    "kind": "s3",
+    "bucket": "archive",
+    "region": "nord-1",
+    "lockMode": "COMPLIANCE",
+    "endpoint": "https://s3.example.net",
+}
+ARCHIVE_KEYS = [
+    {"name": f"COPY_ARCHIVE_{key}", "type": "secret_text", "text": "x"}
+    for key in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+]
+
+
+def with_archive(graph: Graph) -> Graph:
+    """Return the stack with a fourth copy in another S3-compatible store."""
+    added = redocumented("COPIES", lambda copies: [*copies, ARCHIVE])
+    return _rebound(graph, lambda bindings: [*added(bindings), *ARCHIVE_KEYS])
+
+
+def _rebound(graph: Graph, change: Change) -> Graph:
+    versions = filter(in_folder(*BACKUPS), graph.of(VERSION))
+    changed = (assigned(version, "bindings", change) for version in versions)
+    return replaced(graph, *(one for one in changed if one is not None))
+
+
+def everywhere(change: Change) -> Operator:
+    """Change the bindings of all Workers that handle backups in one mutant."""
+    return lambda graph: iter([Mutant("all Workers", _rebound(graph, change))])
+
 
 WEAKENINGS: Weakenings = {
     "three-copies": {
@@ -49,14 +101,31 @@ WEAKENINGS: Weakenings = {
         "delivery is paused": put(QUEUE, "settings.deliveryPaused", True),
     },
     "replication-reaches-every-copy": {
-        "the replicator has no binding to the replica": unbind("REPLICA", REPLICATE),
+        "the replicator has no binding to the replica": unbind("COPY_REPLICA", REPLICATE),
         "the replicator's replica is the primary": rebind(
-            "REPLICA", REPLICATE, bucketName="backbuild-prod-backups", jurisdiction="eu"
+            "COPY_REPLICA", REPLICATE, bucketName="backbuild-prod-backups", jurisdiction="eu"
         ),
-        "the replicator has a wrong off-site region": rebind("OFFSITE_REGION", REPLICATE, text="eu-west-1"),
-        "the replicator has no off-site key": unbind("OFFSITE_SECRET_ACCESS_KEY", REPLICATE),
-        "the replicator has a wrong jurisdiction": rebind("REPLICA", REPLICATE, jurisdiction="eu"),
+        "the replicator has a wrong off-site region": relist("offsite", REPLICATE, region="eu-west-1"),
+        "the replicator has no off-site key": unbind("COPY_OFFSITE_SECRET_ACCESS_KEY", REPLICATE),
+        "the replicator has a wrong jurisdiction": rebind("COPY_REPLICA", REPLICATE, jurisdiction="eu"),
+        "the replicator takes the replica for the primary": change_bindings(
+            redocumented("COPIES", lambda copies: [copies[1], copies[0], *copies[2:]]), REPLICATE
+        ),
+        "the replicator does not list the off-site copy": change_bindings(
+            redocumented("COPIES", lambda copies: copies[:2]), REPLICATE
+        ),
         "the writer's access key is inactive": put(ACCESS_KEY, "status", "Inactive"),
+    },
+    "foreign-copies-are-locked-and-apart": {
+        "its endpoint does not use TLS": relist("archive", *BACKUPS, endpoint="http://s3.example.net"),
+        "anybody with a permission may shorten its locks": relist("archive", *BACKUPS, lockMode="GOVERNANCE"),
+        "it has no lock mode": relist("archive", *BACKUPS, lockMode=""),
+        "one Worker does not list it": change_bindings(redocumented("COPIES", lambda copies: copies[:3]), *BACKUPS),
+        "one Worker has no key": unbind("COPY_ARCHIVE_SECRET*", *BACKUPS),
+        "its key is not secret": rebind("COPY_ARCHIVE_SECRET_ACCESS_KEY", *BACKUPS, type="plain_text"),
+        "two copies are in one place": everywhere(
+            redocumented("COPIES", lambda copies: [*copies, {**copies[3], "name": "second", "bucket": "second"}])
+        ),
     },
     "recovery-point-adds-up": {
         "a WAL segment waits fifty minutes": edit(PATRONI, "archive_timeout: 60s", "archive_timeout: 50min"),
@@ -74,3 +143,4 @@ WEAKENINGS: Weakenings = {
         "the copies are compared daily": put(CRON, "schedules[0].cron", "0 3 * * *", REPLICATOR),
     },
 }
+PREPARATIONS: dict[str, Preparation] = {"foreign-copies-are-locked-and-apart": with_archive}

@@ -21,7 +21,7 @@ from policies.views.machines import (
     machines,
     zone_of,
 )
-from policies.views.vault import offsite_copies
+from policies.views.vault import copies
 
 VOLUME_TAG = "DataVolume"
 MOUNTING = "/usr/local/sbin/backbuild-data-volume"
@@ -37,7 +37,6 @@ KEY = "aws:kms/key:Key"
 TOPIC = "aws:sns/topic:Topic"
 HOLDS_DATA = (
     VOLUME,
-    "cloudflare:index/r2Bucket:R2Bucket",
     "cloudflare:index/d1Database:D1Database",
     "cloudflare:index/zone:Zone",
     KEY,
@@ -58,8 +57,8 @@ def precious(graph: Graph) -> list[Resource]:
         for password in graph.targets(version, "bindings", GENERATED)
         if "-operator-" not in password.name
     ]
-    stored = [copy.bucket for copy in offsite_copies(graph)]
-    return [*graph.of(*HOLDS_DATA), *stored, *dict.fromkeys([*kept, *shared])]
+    buckets = [copy.bucket for copy in copies(graph)]
+    return [*graph.of(*HOLDS_DATA), *buckets, *dict.fromkeys([*kept, *shared])]
 
 
 @define(

@@ -324,6 +324,7 @@ def fulls_are_left(graph: Graph, _: Resource) -> str | None:
     promises=("BAK-3", "BAK-6"),
     controls=RETENTION,
     remedy="keep versioning, object lock and its compliance mode (components/offsite.py)",
+    optional=True,
 )
 def offsite_locked(graph: Graph, copy: Copy) -> str | None:
     """The off-site copy must survive an attacker who controls everything else."""

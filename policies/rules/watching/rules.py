@@ -11,7 +11,7 @@ from policies.views.edge import CRON, SCRIPT, Worker, alarms_unheard, backup_wor
 from policies.views.lifecycles import S3_LOCK
 from policies.views.machines import database_groups
 from policies.views.shared import stack
-from policies.views.vault import Copy, copies, overlooks, primaries
+from policies.views.vault import Copy, copies, listed, offsite_copies, overlooks, primaries
 
 WINDOW = "aws:ssm/maintenanceWindow:MaintenanceWindow"
 TASK = "aws:ssm/maintenanceWindowTask:MaintenanceWindowTask"
@@ -90,11 +90,11 @@ def backup_alarms(_: Graph, worker: Worker) -> str | None:
     "retention",
     "workers-share-one-rotation",
     Severity.HIGH,
-    "All Cloudflare Workers that handle backups use the same rotation and know the off-site lock",
+    "All Cloudflare Workers that handle backups use the same rotation and know the locks of the copies in S3",
     over=backup_workers,
     promises=("BAK-6",),
     controls=RETENTION,
-    remedy="bind ROTATION and LOCK_MODE from the topology (components/backup_workers.py)",
+    remedy="bind ROTATION and COPIES from the topology (components/backup_workers.py)",
 )
 def one_rotation(graph: Graph, worker: Worker) -> str | None:
     """One Worker must not delete what another keeps."""
@@ -104,10 +104,11 @@ def one_rotation(graph: Graph, worker: Worker) -> str | None:
     for other in backup_workers(graph):
         if other.document("ROTATION") != bound:
             return f"its ROTATION differs from that of {other.label}"
-    if "LOCK_MODE" in worker.bindings:
-        modes = {lock.text("rule.defaultRetention.mode") for lock in graph.of(S3_LOCK)}
-        if worker.text("LOCK_MODE") not in modes:
-            return f"LOCK_MODE is {worker.text('LOCK_MODE')}, and the bucket's mode is {', '.join(sorted(modes))}"
+    for copy in offsite_copies(graph):
+        modes = {lock.text("rule.defaultRetention.mode") for lock in graph.referring(copy.bucket, S3_LOCK, "bucket")}
+        for one in listed(worker):
+            if one.bucket == copy.name and one.lock_mode not in modes:
+                return f"it locks {copy.name} in mode {one.lock_mode}, and the bucket's mode is {', '.join(modes)}"
     return None
 
 

@@ -38,7 +38,7 @@ def everything_of(group: str, members: int) -> set[str]:
     names = [f"{group}-{index}" for index in range(members)]
     own = {f"NodeGroup::{group}", f"MetricAlarm::alarms-{group}-backup"}
     for name in names:
-        own |= {f"Instance::{name}", f"Association::{name}-healthy"}
+        own |= {f"Instance::{name}", f"BucketObjectv2::{name}-files", f"Association::{name}-healthy"}
         own |= {f"Volume::{name}-data", f"VolumeAttachment::{name}-data"}
         own |= {f"MetricAlarm::alarms-{name}-{metric}" for metric in METRICS}
     return own
@@ -106,7 +106,7 @@ def test_what_holds_data_keeps_its_names(prod: Deployed):
     for one in prod.resources:
         types, name = one["urn"].split("::")[2:4]
         short = "$".join(type.rsplit(":", 1)[-1] for type in types.split("$"))
-        if short.rsplit("$", 1)[-1] in {"R2Bucket", "Bucket", "User", "D1Database"}:
+        if short.rsplit("$", 1)[-1] in {"R2Bucket", "Bucket", "User", "D1Database"} and "MachineFiles" not in short:
             found[f"{short}::{name}"] = one["inputs"].get("bucket") or one["inputs"]["name"]
     assert found == HOLDING_DATA
 

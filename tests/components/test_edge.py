@@ -253,17 +253,16 @@ def test_three_copies_lie_apart_under_the_same_rotation(prod: Deployed):
 
 
 def test_the_off_site_copy_is_closed_and_cannot_be_taken_back(prod: Deployed, staging: Deployed):
-    (bucket,) = prod.of("Bucket").values()
-    assert bucket["inputs"]["objectLockEnabled"]
-    (block,) = prod.inputs("BucketPublicAccessBlock").values()
+    assert prod.of("Bucket")["vault-offsite"]["inputs"]["objectLockEnabled"]
+    block = prod.inputs("BucketPublicAccessBlock")["vault-offsite"]
     assert all(block[key] for key in block if key.startswith(("block", "ignore", "restrict")))
-    (policy,) = prod.inputs("BucketPolicy").values()
+    policy = prod.inputs("BucketPolicy")["vault-offsite"]
     (statement,) = json.loads(policy["policy"])["Statement"]
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
-    (encryption,) = prod.inputs("BucketServerSideEncryptionConfiguration").values()
+    encryption = prod.inputs("BucketServerSideEncryptionConfiguration")["vault-offsite"]
     default = encryption["rules"][0]["applyServerSideEncryptionByDefault"]
     assert default["kmsMasterKeyId"] == prod.of("Key")["vault-offsite"]["outputs"]["arn"]
-    (versioning,) = prod.inputs("BucketVersioning").values()
+    versioning = prod.inputs("BucketVersioning")["vault-offsite"]
     assert versioning["versioningConfiguration"]["status"] == "Enabled"
     for stack, mode in ((prod, "COMPLIANCE"), (staging, "GOVERNANCE")):
         (lock,) = stack.inputs("BucketObjectLockConfiguration").values()

@@ -1,0 +1,60 @@
+"""A fourth copy in another S3-compatible store: planned, judged by both packs, and its key nowhere in the clear."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from policies.mutation.trial import firing
+from policies.packs import all_rules
+from policies.rule import Outcome
+from policies.sources import from_export
+from tests.components.project import Deployed, Project
+
+SECRET = "a-secret-of-another-store"
+ARCHIVE = {
+    "name": "archive",
+    "kind": "s3",
+    "region": "nord-1",
+    "endpoint": "https://s3.example.net",
+    "bucket": "backbuild-backups",
+    "accessKeyId": "AKIDEXAMPLE",
+    "secretAccessKey": SECRET,
+}
+
+
+@pytest.fixture(scope="module")
+def four(project: Project) -> Deployed:
+    """Staging with a fourth copy, brought up."""
+    project.configure("four", {"backups.copies.3": ARCHIVE}, like="staging")
+    return Deployed(project.up("four"), project.state("four"), project.run("export", "four", "--show-secrets"))
+
+
+def test_the_workers_are_told_of_it_and_hold_its_keys(four: Deployed) -> None:
+    for purpose in ("replicate", "verify", "age-out", "watch"):
+        bound = four.bindings(f"backups-{purpose}")
+        assert json.loads(bound["COPIES"]["json"])[3] == {
+            "name": "archive",
+            "kind": "s3",
+            "bucket": "backbuild-backups",
+            "region": "nord-1",
+            "lockMode": "GOVERNANCE",
+            "endpoint": "https://s3.example.net",
+        }
+        assert bound["COPY_ARCHIVE_SECRET_ACCESS_KEY"]["type"] == "secret_text"
+        assert bound["COPY_ARCHIVE_SECRET_ACCESS_KEY"]["text"] == SECRET
+    assert four.printed["outputs"]["buckets"]["archive"] == "backbuild-backups"
+
+
+def test_its_key_is_encrypted_in_the_state(four: Deployed) -> None:
+    assert SECRET not in json.dumps(four.state)
+
+
+def test_both_packs_judge_it_as_the_stack_without_it(four: Deployed, staging: Deployed) -> None:
+    graphs = [from_export(json.dumps(stack.revealed).encode(), "state").graph for stack in (four, staging)]
+    found, expected = (firing(graph) for graph in graphs)
+    assert found == expected
+    (rule,) = (rule for rule in all_rules() if rule.id == "foreign-copies-are-locked-and-apart")
+    assert [verdict.outcome for verdict in rule.verdicts(graphs[0])] == [Outcome.PASS]
+    assert [verdict.outcome for verdict in rule.verdicts(graphs[1])] == [Outcome.NOT_APPLICABLE]

@@ -168,9 +168,9 @@ class Cloud:
                 self._objects.remove(part)
             self._objects.remove(thing)
 
-    def remains(self, type: str) -> tuple[str, str] | None:
+    def undeletable(self, type: str) -> tuple[str, str] | None:
         """Where the real provider cannot delete: the property that names what an object goes with, and the remedy."""
-        return self._facts.facts(type).remains
+        return self._facts.facts(type).undeletable
 
     def find_by_urn(self, urn: str, type: str) -> str | None:
         """The id of the newest object that was made for a URN and is still there."""

@@ -137,7 +137,7 @@ class Facts:
     """Why the cloud, given its other objects, refuses to make or change this one."""
     validates: Callable[[Making], str | None] | None = None
     """The same for what the cloud tries out when it makes the object: not asked in a preview."""
-    remains: tuple[str, str] | None = None
+    undeletable: tuple[str, str] | None = None
     """Where the provider cannot delete: the property that names what the object goes with, and the remedy."""
     protected: Callable[[Properties], str | None] | None = None
     """Why the cloud refuses to delete an object with these outputs."""

@@ -18,7 +18,7 @@ from sandbox.engine import operations, project, secrets, urns
 from sandbox.engine.operations import Result
 from sandbox.engine.plan import Plan
 from sandbox.engine.transfer import export_state, replace_state
-from sandbox.engine.watch import Silent
+from sandbox.engine.watch import SilentWatcher
 from sandbox.engine.workspace import find
 from sandbox.official.cli import Cli
 from sandbox.official.runs import pack_words
@@ -67,22 +67,22 @@ class Ours:
 
     def preview(self, *, policies: bool = False) -> Outcome:
         """Plan."""
-        return _outcome(operations.preview(self.folder, self._stack, self._clouds, Silent(), policies=policies))
+        return _outcome(operations.preview(self.folder, self._stack, self._clouds, SilentWatcher(), policies=policies))
 
     def up(self, *, policies: bool = False) -> Outcome:
         """Update without a preview; with policies, preview first, so that packs can stop the update."""
         planned = _unseen if policies else None
         return _outcome(
-            operations.up(self.folder, self._stack, self._clouds, Silent(), planned=planned, policies=policies)
+            operations.up(self.folder, self._stack, self._clouds, SilentWatcher(), planned=planned, policies=policies)
         )
 
     def refresh(self) -> Outcome:
         """Read every object."""
-        return _outcome(operations.refresh(self.folder, self._stack, self._clouds, Silent()))
+        return _outcome(operations.refresh(self.folder, self._stack, self._clouds, SilentWatcher()))
 
     def destroy(self) -> Outcome:
         """Delete everything."""
-        return _outcome(operations.destroy(self.folder, self._stack, self._clouds, Silent()))
+        return _outcome(operations.destroy(self.folder, self._stack, self._clouds, SilentWatcher()))
 
     def export(self) -> Document:
         """The state, secrets in plain text."""

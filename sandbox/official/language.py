@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002, N802 (the methods are the protocol's)
+# ruff: noqa: ARG002, N802 (the protocol defines the method names)
 """A Pulumi language host for Python, on the protocol definitions in the Python SDK.
 
 The CLI is distributed with a language host, but no package registry serves that one. The CLI attaches to this host

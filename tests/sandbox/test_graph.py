@@ -15,7 +15,7 @@ from sandbox import graph
 from sandbox.clouds import open_clouds
 from sandbox.engine.errors import InputError
 from sandbox.engine.state import Resource
-from sandbox.engine.watch import Silent
+from sandbox.engine.watch import SilentWatcher
 from sandbox.engine.workspace import find
 from sandbox.picture import picture
 from sandbox.picture.diagram import Diagram
@@ -258,7 +258,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> str:
     out = folder / "platform.svg"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SANDBOX_HOME", str(folder / "home"))
-        assert graph.run(ROOT, "prod", open_clouds, Silent(), out) == 0
+        assert graph.run(ROOT, "prod", open_clouds, SilentWatcher(), out) == 0
     return out.read_text(encoding="utf-8")
 
 
@@ -279,7 +279,7 @@ def test_a_stack_that_was_brought_up_is_drawn_from_its_state(
     monkeypatch.setenv("SANDBOX_HOME", str(tmp_path))
     with find(ROOT, "prod").open() as state:
         state.put(make(INSTANCE, "of-the-state", {"availabilityZone": "eu-a"}))
-    assert graph.run(ROOT, "prod", open_clouds, Silent(), None) == 0
+    assert graph.run(ROOT, "prod", open_clouds, SilentWatcher(), None) == 0
     assert "of-the-state" in texts(capsys.readouterr().out)
 
 
@@ -313,4 +313,4 @@ def test_arrows_run_through_no_box(drawn: str) -> None:
 def test_a_place_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(graph, "resources_of", lambda *_: [])
     with pytest.raises(InputError, match=r"nowhere/picture\.svg"):
-        graph.run(ROOT, "prod", open_clouds, Silent(), tmp_path / "nowhere" / "picture.svg")
+        graph.run(ROOT, "prod", open_clouds, SilentWatcher(), tmp_path / "nowhere" / "picture.svg")

@@ -125,7 +125,7 @@ TYPES = {
         known_as=("name",),
     ),
     "cloudflare:index/r2BucketLock:R2BucketLock": bucket_setting(
-        remains=("bucketName", "declare rules: [] once, then remove it; until then the rules hold"),
+        undeletable=("bucketName", "declare rules: [] once, then remove it; until then the rules hold"),
         checks={
             "rules": rules.every(rules.at_most_items(1000), rules.distinct("id")),
             "rules[].condition.maxAgeSeconds": rules.at_least(1),
@@ -134,7 +134,7 @@ TYPES = {
         together=(_locks,),
     ),
     "cloudflare:index/r2BucketLifecycle:R2BucketLifecycle": bucket_setting(
-        remains=("bucketName", "declare rules: [] once, then remove it; until then the rules hold"),
+        undeletable=("bucketName", "declare rules: [] once, then remove it; until then the rules hold"),
         checks={
             "rules": rules.every(rules.at_most_items(1000), rules.distinct("id")),
             "rules[].deleteObjectsTransition.condition.maxAge": rules.at_least(_DAY),

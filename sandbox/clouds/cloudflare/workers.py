@@ -192,7 +192,7 @@ TYPES = {
     "cloudflare:index/workersCronTrigger:WorkersCronTrigger": Facts(
         id="{scriptName}",
         replaces=("scriptName",),
-        remains=("scriptName", "declare schedules: [] once, then remove it; until then the Worker goes on running"),
+        undeletable=("scriptName", "declare schedules: [] once, then remove it; until then the Worker goes on running"),
         rules={"schedules[].cron": worker_cron, "schedules": rules.distinct("cron")},
         references={"scriptName": KIND},
         validates=orders.script_is_deployed,

@@ -193,7 +193,7 @@ TYPES = {
     ),
     "cloudflare:index/zoneSetting:ZoneSetting": Facts(
         id="{settingId}",
-        remains=(
+        undeletable=(
             "zoneId",
             "declare the setting with the value that the zone is to have, or change it in the dashboard",
         ),

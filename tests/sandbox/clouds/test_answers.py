@@ -54,5 +54,5 @@ def test_cloudflare_knows_what_it_cannot_delete(cloudflare: Cloud) -> None:
         "cloudflare:index/workersCronTrigger:WorkersCronTrigger",
         "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig",
     }
-    assert all(cloudflare.remains(type) for type in kept)
-    assert cloudflare.remains("cloudflare:index/zone:Zone") is None
+    assert all(cloudflare.undeletable(type) for type in kept)
+    assert cloudflare.undeletable("cloudflare:index/zone:Zone") is None

@@ -59,7 +59,7 @@ def test_all_configuration_errors_at_once(stack: Stack) -> None:
         "bare: the key has no namespace; write test:bare",
         "test:key: encrypted values",
         "test:other.hooks[0].url: encrypted values",
-        "test:name: stack 'dev' gives no value",
+        "test:name: stack 'dev' sets no value",
     ):
         assert expected in refused
     assert not stack.folder.exists()
@@ -69,9 +69,13 @@ def test_all_configuration_errors_at_once(stack: Stack) -> None:
     ("file", "text", "expected"),
     [
         ("Pulumi.dev.yaml", "config:\n  a: [1\n  b: 2\n", "Pulumi.dev.yaml:3:"),
-        ("Pulumi.dev.yaml", "config:\n  test:a: 1\n  test:a: 2\n", "Pulumi.dev.yaml:3: the key 'test:a' stands twice"),
+        (
+            "Pulumi.dev.yaml",
+            "config:\n  test:a: 1\n  test:a: 2\n",
+            "Pulumi.dev.yaml:3: the key 'test:a' is a duplicate",
+        ),
         ("Pulumi.dev.yaml", "- a\n", "a mapping is expected"),
-        ("Pulumi.yaml", "name: test\nruntime: go\n", "the sandbox runs python programs"),
+        ("Pulumi.yaml", "name: test\nruntime: go\n", "the sandbox runs only python programs"),
         ("Pulumi.yaml", "runtime: python\n", "`name` is missing"),
     ],
 )
@@ -124,7 +128,7 @@ def test_what_is_not_supported_is_refused_by_name(stack: Stack, program: str, ex
         (lambda d: d["deployment"]["resources"].reverse(), "does not precede it"),
         (lambda d: d["deployment"]["resources"][-1].update(parent="urn:pulumi:dev::test::x::y"), "does not precede it"),
         (lambda d: d["deployment"]["resources"][-1].update(taint=True), "taint is not supported"),
-        (lambda d: d["deployment"]["resources"].append(d["deployment"]["resources"][-1]), "stands twice"),
+        (lambda d: d["deployment"]["resources"].append(d["deployment"]["resources"][-1]), "is a duplicate"),
         (lambda d: d["deployment"]["resources"][-1].pop("id"), "must have an id"),
     ],
 )

@@ -80,7 +80,7 @@ def test_an_interrupted_up_finishes_what_it_began(stack: Stack) -> None:
     until(lambda: journal.exists() and "id-slow" in journal.read_text(), "slow is being made")
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    assert any("finishing what was begun" in line for line in process.stderr)
+    assert any("finishing the started steps" in line for line in process.stderr)
     (stack.root / "word").touch()
     out, err = process.communicate(timeout=GENEROUS)
     stopped = Run(process.returncode, out, err)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.engine.leftovers import remaining
+from sandbox.engine.leftovers import undeletable_objects
 from sandbox.engine.plan import Plan
 from sandbox.engine.state import Resource
 
@@ -15,7 +15,7 @@ ZONE = f"{PREFIX}::test:index:Zone::zone"
 class Settings:
     """A provider that cannot delete settings."""
 
-    def remains(self, type: str) -> tuple[str, str] | None:
+    def undeletable(self, type: str) -> tuple[str, str] | None:
         return ("zoneId", "declare the value") if type == "test:index:Setting" else None
 
 
@@ -41,12 +41,12 @@ SETTING = resource("test:index:Setting", property_dependencies={"zoneId": [ZONE]
 
 
 def warned(going: list[Resource], provider: object) -> list[tuple[str, str]]:
-    return list(remaining(going, Providers(provider)))  # pyright: ignore[reportArgumentType] (all that is asked of it)
+    return list(undeletable_objects(going, Providers(provider)))  # pyright: ignore[reportArgumentType] (all that is asked of it)
 
 
 def test_an_object_that_cannot_be_deleted_is_said_to_stay() -> None:
     ((urn, message),) = warned([SETTING, resource("test:index:Other")], Settings())
-    assert (urn, message.endswith("it stays as it is: declare the value")) == (SETTING.urn, True)
+    assert (urn, message.endswith("which remains unchanged: declare the value")) == (SETTING.urn, True)
 
 
 def test_it_goes_with_what_it_belongs_to() -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sandbox.engine.errors import InputError
-from sandbox.engine.secrets import Vault, from_json, to_json
+from sandbox.engine.secrets import SecretsManager, from_json, to_json
 from sandbox.values import SECRET_SIGNATURE, SIGNATURE, Secret
 from tests.sandbox.engine.conftest import Stack
 
@@ -83,13 +83,13 @@ def test_export_and_import(stack: Stack) -> None:
 
 
 def test_a_vault_opens_what_it_closed() -> None:
-    vault = Vault(None, lambda: "phrase")
-    closed = to_json({"a": [Secret({"b": Secret(1)}), "plain"]}, "urn", vault)
-    again = Vault(vault.provider, lambda: "phrase")
+    manager = SecretsManager(None, lambda: "phrase")
+    closed = to_json({"a": [Secret({"b": Secret(1)}), "plain"]}, "urn", manager)
+    again = SecretsManager(manager.provider, lambda: "phrase")
     assert from_json(closed, "urn", again) == {"a": [Secret({"b": 1}), "plain"]}
     assert again.encrypt("urn", '{"b":1}') == closed["a"][0]["ciphertext"]
     with pytest.raises(InputError, match="incorrect passphrase"):
-        Vault(vault.provider, lambda: "other").unlock()
+        SecretsManager(manager.provider, lambda: "other").unlock()
 
 
 @pytest.mark.parametrize("field", ["plaintext", "ciphertext"])
@@ -97,4 +97,4 @@ def test_marks_of_secrets_within_a_secret_are_read(field: str) -> None:
     """The Pulumi CLI keeps them, in plain text, in what it encrypts as a whole."""
     inner = {SIGNATURE: SECRET_SIGNATURE, field: '"x"'}
     outer = {SIGNATURE: SECRET_SIGNATURE, "plaintext": json.dumps([{"name": "A", "text": inner}])}
-    assert from_json(outer, "urn", Vault(None, lambda: "phrase")) == Secret([{"name": "A", "text": "x"}])
+    assert from_json(outer, "urn", SecretsManager(None, lambda: "phrase")) == Secret([{"name": "A", "text": "x"}])

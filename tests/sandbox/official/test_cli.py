@@ -13,7 +13,7 @@ from sandbox.engine import project
 from sandbox.engine.errors import EngineError
 from sandbox.engine.operations import preview, up
 from sandbox.engine.transfer import export_state, import_state
-from sandbox.engine.watch import Silent
+from sandbox.engine.watch import SilentWatcher
 from sandbox.engine.workspace import find as find_workspace
 from sandbox.official import cli, runs
 
@@ -76,7 +76,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_state_of_a_cut_off_update_is_not_passed_over(root: Path) -> None:
     find_workspace(root, "dev").official.mkdir(parents=True)
     with pytest.raises(EngineError, match=r"interrupted.*`up --stack dev --engine pulumi`"):
-        up(root, "dev", open_clouds, Silent(), planned=None)
+        up(root, "dev", open_clouds, SilentWatcher(), planned=None)
 
 
 def test_an_import_does_not_pass_over_the_state_of_a_cut_off_update(root: Path) -> None:
@@ -88,7 +88,7 @@ def test_an_import_does_not_pass_over_the_state_of_a_cut_off_update(root: Path) 
 def test_readers_do_not_pass_over_the_state_of_a_cut_off_update(root: Path) -> None:
     find_workspace(root, "dev").official.mkdir(parents=True)
     for read in (
-        lambda: preview(root, "dev", open_clouds, Silent()),
+        lambda: preview(root, "dev", open_clouds, SilentWatcher()),
         lambda: export_state(root, "dev", show_secrets=False),
     ):
         with pytest.raises(EngineError, match=r"interrupted.*`up --stack dev --engine pulumi`"):
@@ -117,14 +117,14 @@ def update_under(path: Path, root: Path, *, on_import: str = "true", on_up: str 
 def test_an_update_that_fails_before_it_begins_leaves_no_state_to_take_over(
     path: Path, root: Path, on_import: str
 ) -> None:
-    assert up(root, "dev", open_clouds, Silent(), planned=None).code == 0
+    assert up(root, "dev", open_clouds, SilentWatcher(), planned=None).code == 0
     workspace = find_workspace(root, "dev")
     before = workspace.state.read_bytes()
     with pytest.raises(cli.CliError, match="stack import"):
         update_under(path, root, on_import=on_import)
     assert workspace.state.read_bytes() == before
     assert not workspace.official.exists()
-    assert up(root, "dev", open_clouds, Silent(), planned=None).code == 0
+    assert up(root, "dev", open_clouds, SilentWatcher(), planned=None).code == 0
 
 
 def test_what_a_killed_run_left_half_made_is_not_taken_over(
@@ -150,7 +150,7 @@ def test_a_cli_that_outlives_its_run_still_holds_the_lock(path: Path, root: Path
     assert update_under(path, root, on_up=f"/bin/sleep 600 >/dev/null 2>&1 & echo $! > {pid}") == 0
     try:
         with pytest.raises(EngineError, match="the stack is locked by `up --engine pulumi`"):
-            up(root, "dev", open_clouds, Silent(), planned=None)
+            up(root, "dev", open_clouds, SilentWatcher(), planned=None)
     finally:
         os.kill(int(pid.read_text()), signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""A stack in a temporary folder, whose program a test writes and runs under the fake clouds."""
+"""The `stack` fixture: a stack in a temporary folder, with a program that each test writes, on fake clouds."""
 
 from __future__ import annotations
 

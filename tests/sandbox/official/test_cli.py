@@ -114,9 +114,7 @@ def update_under(path: Path, root: Path, *, on_import: str = "true", on_up: str 
 
 
 @pytest.mark.parametrize("on_import", ["echo 'incorrect passphrase' >&2; exit 255", "kill -9 $$"])
-def test_a_failed_state_import_leaves_no_state_to_recover(
-    path: Path, root: Path, on_import: str
-) -> None:
+def test_a_failed_state_import_leaves_no_state_to_recover(path: Path, root: Path, on_import: str) -> None:
     assert up(root, "dev", open_clouds, SilentWatcher(), planned=None).code == 0
     workspace = find_workspace(root, "dev")
     before = workspace.state.read_bytes()
@@ -127,9 +125,7 @@ def test_a_failed_state_import_leaves_no_state_to_recover(
     assert up(root, "dev", open_clouds, SilentWatcher(), planned=None).code == 0
 
 
-def test_recover_ignores_a_partial_folder(
-    path: Path, root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_recover_ignores_a_partial_folder(path: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     partial = find_workspace(root, "dev").official.with_name("official.partial")
     (partial / "backend").mkdir(parents=True)
     assert update_under(path, root) == 0

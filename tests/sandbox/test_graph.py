@@ -22,7 +22,7 @@ from sandbox.picture.diagram import Diagram
 from sandbox.picture.layout import place
 from sandbox.picture.reading import read
 from sandbox.picture.svg import shorten
-from sandbox.picture.workers import spoken
+from sandbox.picture.workers import describe_cron
 from sandbox.values import UNKNOWN, Secret
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 INSTANCE = "aws:ec2/instance:Instance"
 SUBNET = "aws:ec2/subnet:Subnet"
-GUARD = "aws:ec2/securityGroup:SecurityGroup"
+SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 R2 = "cloudflare:index/r2Bucket:R2Bucket"
 S3 = "aws:s3/bucket:Bucket"
@@ -54,7 +54,7 @@ def make(type: str, name: str, inputs: dict[str, Any] | None = None, **needs: st
 def machine(name: str, group: str, role: str, zone: str) -> Resource:
     return make(
         INSTANCE, name, {"privateIp": "10.0.0.1", "instanceType": "t4g.small", "tags": {"Group": group, "Role": role}},
-        subnetId=urn(SUBNET, zone), vpcSecurityGroupIds=urn(GUARD, role),
+        subnetId=urn(SUBNET, zone), vpcSecurityGroupIds=urn(SECURITY_GROUP, role),
     )  # fmt: skip
 
 
@@ -71,9 +71,10 @@ def machines(groups: int = 1) -> list[Resource]:
         machine(f"shard-{g}-{n}", f"shard-{g}", "shard", zone) for g in range(groups) for n, zone in enumerate("bca")
     ]
     return [
-        *subnets, make(GUARD, "router"), make(GUARD, "shard"), machine("router-0", "router", "router", "c"), *shards,
-        make(INGRESS, "in", {"fromPort": 5432}, securityGroupId=urn(GUARD, "shard"),
-             referencedSecurityGroupId=urn(GUARD, "router")),
+        *subnets, make(SECURITY_GROUP, "router"), make(SECURITY_GROUP, "shard"),
+        machine("router-0", "router", "router", "c"), *shards,
+        make(INGRESS, "in", {"fromPort": 5432}, securityGroupId=urn(SECURITY_GROUP, "shard"),
+             referencedSecurityGroupId=urn(SECURITY_GROUP, "router")),
     ]  # fmt: skip
 
 
@@ -156,7 +157,7 @@ def test_bindings_domains_and_queues_are_the_edges() -> None:
     }
 
 
-def test_a_worker_that_only_reads_stores_is_placed_beside_their_writers() -> None:
+def test_a_worker_that_shares_a_database_with_a_background_worker_is_placed_beside_it() -> None:
     database, domain = (
         "cloudflare:index/d1Database:D1Database",
         "cloudflare:index/workersCustomDomain:WorkersCustomDomain",
@@ -170,9 +171,7 @@ def test_a_worker_that_only_reads_stores_is_placed_beside_their_writers() -> Non
         make(domain, "shop", {"service": "shop-shop", "hostname": "shop.test"}),
     ])  # fmt: skip
     assert {box.title for box in diagram.front if box.kind == "Worker"} == {"api", "page", "shop"}
-    assert [box.lines for box in diagram.storage.scheduled] == [
-        ("audit · remembers in D1", "report · report.shop.test")
-    ]
+    assert [box.lines for box in diagram.storage.scheduled] == [("audit · stores in D1", "report · report.shop.test")]
     assert not [edge for edge in diagram.edges if edge.label == "report.shop.test"]
 
 
@@ -248,7 +247,7 @@ def test_long_names_are_shortened_to_the_available_width() -> None:
     ],
 )
 def test_schedules_in_words(cron: str, words: str) -> None:
-    assert spoken(cron) == words
+    assert describe_cron(cron) == words
 
 
 @pytest.fixture(scope="module")

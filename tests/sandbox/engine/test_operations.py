@@ -137,7 +137,7 @@ def test_a_failed_create_stops_the_run_and_the_next_run_continues(stack: Stack) 
     below = Thing("below", name="below", ref=bad.address)
     """
     failed = stack.up(program.format(fail=True), code=1)
-    assert ["the cloud says no" in error["message"] for error in failed.document["errors"]] == [True]
+    assert ["the cloud rejects the call" in error["message"] for error in failed.document["errors"]] == [True]
     assert stack.calls == ["create a", "failed bad"]
     assert "a" in stack.resources
     assert "bad" not in stack.resources

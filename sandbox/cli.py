@@ -60,14 +60,14 @@ def _parser() -> argparse.ArgumentParser:
 
     preview = running("preview", commands.preview, "show the changes that `up` would make")
     up = running("up", commands.up, "update the stack to match the program")
-    for judged in (preview, up):
-        judged.add_argument(
+    for planning in (preview, up):
+        planning.add_argument(
             "--engine",
             choices=("sandbox", "pulumi"),
             default="sandbox",
             help="which engine plans and updates: the sandbox's own (default), or the Pulumi CLI on the PATH",
         )
-        judged.add_argument("--skip-policies", action="store_true", help="do not run the policy packs in policies/")
+        planning.add_argument("--skip-policies", action="store_true", help="do not run the policy packs in policies/")
     up.add_argument("--skip-preview", action="store_true", help="update without a preview")
     up.add_argument("--yes", action="store_true", help="no effect: the sandbox never asks for confirmation")
     running("refresh", commands.refresh, "update the state to match the objects in the clouds")

@@ -71,7 +71,7 @@ class Cloud:
             failures += against_rules(facts.rules, inputs)
             failures += [failure for rule in facts.inputs_rules for failure in rule(inputs)]
             failures += against_limits(type, inputs)
-            failures += [failure for judge in self._facts.input_checks for failure in judge(inputs, self._settings)]
+            failures += [failure for check in self._facts.input_checks for failure in check(inputs, self._settings)]
         return Checked(marked(inputs, facts.sensitive), tuple(failures))
 
     def diff(self, type: str, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Difference:

@@ -34,9 +34,9 @@ def rejections(
             objects, with_assumed_owner(objects, thing, facts), facts, facts.cidr, planned, itself
         )
     context.before = itself.outputs if itself else None
-    for judge in (facts.rejects, None if planned else facts.rejects_in_update):
+    for check in (facts.rejects, None if planned else facts.rejects_in_update):
         try:
-            reason = judge(context) if judge else None
+            reason = check(context) if check else None
         except NotYetKnown:
             reason = None
         if reason is not None:

@@ -263,15 +263,15 @@ class Deployment:
             goal.provider = self._default(urns.package_of(goal.type), goal.version)
         provider = self.providers.get(goal.provider)
         old = self._old(goal)
-        anew = old is None or old.external or old.pending_replacement or old.urn in self._deleted_dependents
-        inputs = self._checked(provider, goal, None if anew else old)
+        recreate = old is None or old.external or old.pending_replacement or old.urn in self._deleted_dependents
+        inputs = self._checked(provider, goal, None if recreate else old)
         difference = Difference()
-        if old is not None and not anew:
+        if old is not None and not recreate:
             difference = provider.diff(goal.type, old.id, reveal(old.inputs), reveal(old.outputs), reveal(inputs))
             difference = steps.without_ignored(difference, goal.ignore_changes)
             difference = steps.force_replacement(difference, goal.replace_on_changes)
-        operation = "replace" if old and anew else steps.operation(old, difference, provider_changed=False)
-        if operation == "replace" and not anew:
+        operation = "replace" if old and recreate else steps.operation(old, difference, provider_changed=False)
+        if operation == "replace" and not recreate:
             inputs = self._checked(provider, goal, None)
         return self._carry_out(operation, goal, steps.to_resource(goal, inputs), old, difference)
 

@@ -25,8 +25,8 @@ MESSAGE_SIZE: Final = 400 * 1024 * 1024  # bytes; the SDK's own limit
 STOPPED: Final = "the run has stopped"
 _SEVERITIES: Final = {0: "debug", 1: "info", 2: "warning", 3: "error"}
 _FEATURES: Final = ("secrets", "aliasSpecs", "deletedWith", "replaceWith", "replacementTrigger")
-# Reported as supported so that `_refuse_unsupported` can name the option; otherwise the SDK blames the Pulumi CLI.
-_REFUSED_FEATURES: Final = (
+# Reported as supported so that `_reject_unsupported` can name the option; otherwise the SDK blames the Pulumi CLI.
+_UNSUPPORTED_FEATURES: Final = (
     resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
     resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACE_WITH,
     resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACEMENT_TRIGGER,
@@ -50,7 +50,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             supportedFeatures=[
                 resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,
                 resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
-                *_REFUSED_FEATURES,
+                *_UNSUPPORTED_FEATURES,
             ],
         )
 
@@ -125,33 +125,33 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     def Call(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         """Unsupported: methods of remote components."""
-        self._refuse(context, f"calling {request.tok}: methods of remote components")
+        self._abort_unsupported(context, f"calling {request.tok}: methods of remote components")
 
     def StreamInvoke(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         """Unsupported."""
-        self._refuse(context, f"{request.tok}: streaming functions")
+        self._abort_unsupported(context, f"{request.tok}: streaming functions")
 
     def RegisterStackTransform(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         """Unsupported."""
-        self._refuse(context, "transforms of the whole stack")
+        self._abort_unsupported(context, "transforms of the whole stack")
 
     def RegisterStackInvokeTransform(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         """Unsupported."""
-        self._refuse(context, "transforms of invokes")
+        self._abort_unsupported(context, "transforms of invokes")
 
     def RegisterResourceHook(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         """Unsupported."""
-        self._refuse(context, f"resource hook {request.name}: hooks")
+        self._abort_unsupported(context, f"resource hook {request.name}: hooks")
 
     def RegisterErrorHook(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         """Unsupported."""
-        self._refuse(context, f"error hook {request.name}: hooks")
+        self._abort_unsupported(context, f"error hook {request.name}: hooks")
 
     def RegisterPackage(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         """Unsupported."""
-        self._refuse(context, f"package {request.name}: parameterized packages")
+        self._abort_unsupported(context, f"package {request.name}: parameterized packages")
 
-    def _refuse(self, context: grpc.ServicerContext, what: str) -> NoReturn:
+    def _abort_unsupported(self, context: grpc.ServicerContext, what: str) -> NoReturn:
         message = f"{what} are not supported by the sandbox"
         self._deployment.fail("", message)
         context.abort(grpc.StatusCode.UNIMPLEMENTED, message)
@@ -220,7 +220,7 @@ def serve(deployment: Deployment, watcher: Watcher) -> Generator[str]:
 
 
 def _goal(urn: str, request: resource_pb2.RegisterResourceRequest) -> Goal:
-    _refuse_unsupported(urn, request)
+    _reject_unsupported(urn, request)
     specified = cast("Iterable[Any]", request.aliases)
     return Goal(
         urn=urn,
@@ -243,7 +243,7 @@ def _goal(urn: str, request: resource_pb2.RegisterResourceRequest) -> Goal:
     )
 
 
-def _refuse_unsupported(urn: str, request: resource_pb2.RegisterResourceRequest) -> None:
+def _reject_unsupported(urn: str, request: resource_pb2.RegisterResourceRequest) -> None:
     used: dict[str, Any] = {
         "import_": request.importId,
         "deleted_with": request.deletedWith,

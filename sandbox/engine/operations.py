@@ -117,7 +117,8 @@ def _deploy(
             if code == 0 and not deployment.plan.errors and not deployment.stopping.is_set():
                 if planning:
                     packs.configure()  # only now, so that the packs load while the program runs
-                deployment.plan.judge([pack.name for pack in packs.packs], packs.analyze(deployment.resources))
+                violations = packs.analyze(deployment.resources)
+                deployment.plan.record_violations([pack.name for pack in packs.packs], violations)
         return Result(deployment.plan, _exit_code(deployment, code), deployment.resources, deployment.declared_inputs)
 
 

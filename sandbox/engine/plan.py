@@ -71,7 +71,7 @@ class Plan:
         """Record a warning: the run continues, but the operator must do something."""
         self.warnings.append((urn, message))
 
-    def judge(self, packs: list[str], violations: list[Violation]) -> None:
+    def record_violations(self, packs: list[str], violations: list[Violation]) -> None:
         """Record the violations that these policy packs found. A mandatory one is an error of the run."""
         self.packs, self.violations = packs, violations
         for one in violations:

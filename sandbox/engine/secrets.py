@@ -47,7 +47,7 @@ def passphrase(home: Path, *, create: bool) -> str:
         return kept.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         raise InputError(
-            f"the state holds secrets but there is no passphrase: set PULUMI_CONFIG_PASSPHRASE, or restore {kept}"
+            f"the state contains secrets, but no passphrase is set: set PULUMI_CONFIG_PASSPHRASE, or restore {kept}"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""One stack under the official CLI, in a project folder and a backend of its own.
+"""One stack under the Pulumi CLI, in a separate project folder and backend.
 
 `pulumi stack init` writes a salt into the stack's configuration file, so the CLI works on a copy of the configuration
 and never on the project's own files. The program itself is not copied: `main` names where it is.

@@ -194,13 +194,13 @@ def test_machines_that_may_read_a_buckets_key_write_to_it() -> None:
 
 
 def test_alarms_lead_to_their_channels_without_webhook_paths() -> None:
-    topic, told = "aws:sns/topic:Topic", "aws:sns/topicSubscription:TopicSubscription"
+    topic, subscription = "aws:sns/topic:Topic", "aws:sns/topicSubscription:TopicSubscription"
     dimensions = {"dimensions": {"Member": "router-0"}}
     svg = picture([
         make(topic, "alarms"),
         make("aws:cloudwatch/metricAlarm:MetricAlarm", "disk", dimensions, alarmActions=urn(topic, "alarms")),
-        make(told, "hook", {"endpoint": "https://hooks.test/s3cret"}, topic=urn(topic, "alarms")),
-        make(told, "mail", {"endpoint": "us@shop.test"}, topic=urn(topic, "alarms")),
+        make(subscription, "hook", {"endpoint": "https://hooks.test/s3cret"}, topic=urn(topic, "alarms")),
+        make(subscription, "mail", {"endpoint": "us@shop.test"}, topic=urn(topic, "alarms")),
         *machines(),
     ])  # fmt: skip
     assert {"1 alarm", "us@shop.test", "hooks.test", "metrics"} <= set(texts(svg))

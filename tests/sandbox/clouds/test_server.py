@@ -78,11 +78,11 @@ def test_check_and_diff_return_the_same_as_direct_calls(aws: Cloud, caller: Call
     asked = provider_pb2.DiffRequest(
         id="vpc-1", urn=MAIN, olds=to_struct({}), old_inputs=to_struct(INPUTS), news=to_struct(news)
     )
-    told = caller.stub.Diff(asked)
-    assert told.changes == provider_pb2.DiffResponse.DIFF_SOME
-    assert tuple(told.replaces) == difference.replaces == ("cidrBlock",)
+    response = caller.stub.Diff(asked)
+    assert response.changes == provider_pb2.DiffResponse.DIFF_SOME
+    assert tuple(response.replaces) == difference.replaces == ("cidrBlock",)
     kinds = provider_pb2.PropertyDiff.Kind
-    assert {path: kinds.Name(each.kind) for path, each in told.detailedDiff.items()} == {
+    assert {path: kinds.Name(each.kind) for path, each in response.detailedDiff.items()} == {
         path: change.upper().replace("-", "_") for path, change in difference.detail.items()
     }
     asked.news.CopyFrom(to_struct(INPUTS))

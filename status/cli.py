@@ -95,10 +95,10 @@ def _maintenance(group: Group) -> None:
     plan.add_argument("--emergency", action="store_true", help=notice)
     _body(plan)
     for name, status, text in (
-        ("begin", "in_progress", "begin it before its planned start"),
-        ("complete", "completed", "complete it before its planned end"),
-        ("cancel", "cancelled", "cancel it before it begins"),
-        ("update", None, "publish an update of it"),
+        ("begin", "in_progress", "begin maintenance before its planned start"),
+        ("complete", "completed", "complete maintenance before its planned end"),
+        ("cancel", "cancelled", "cancel maintenance before it begins"),
+        ("update", None, "publish an update of maintenance"),
     ):
         say = _api_command(group, name, commands.update_maintenance, text)
         say.add_argument("id")
@@ -132,8 +132,10 @@ def _contacts(group: Group) -> None:
 
 
 def _deliveries(group: Group) -> None:
-    listed = _api_command(group, "list", commands.list_deliveries, "list undelivered or delivered notifications")
-    listed.add_argument("--state", choices=DELIVERY_STATES, default=DELIVERY_STATES[0], help="(default: dead)")
+    listed = _api_command(group, "list", commands.list_deliveries, "list notifications by state, with failures")
+    listed.add_argument(
+        "--state", choices=DELIVERY_STATES, default=DELIVERY_STATES[0], help="only those in this state (default: dead)"
+    )
     listed.add_argument("--of", metavar="ID", help="only those of this incident, maintenance or contact")
     retry = _api_command(group, "retry", commands.retry_delivery, "send a dead notification again")
     retry.add_argument("update")
@@ -168,7 +170,7 @@ def _body(command: argparse.ArgumentParser) -> None:
 
 
 def _show_command(group: Group, subjects: str) -> None:
-    shown = _api_command(group, "show", commands.show_updates, "show all updates of one, newest first")
+    shown = _api_command(group, "show", commands.show_updates, "show the published updates, newest first")
     shown.add_argument("id")
     shown.set_defaults(subjects=subjects)
 

@@ -49,7 +49,7 @@ class Client:
         if response is None or response.is_server_error:
             response = self._try(request)
         if response is None:
-            raise CommandError(f"{self.url} does not answer; {_unsure(method)}")
+            raise CommandError(f"{self.url} does not answer; {_retry_advice(method)}")
         return self._answer(method, response)
 
     def _try(self, request: httpx.Request) -> httpx.Response | None:
@@ -64,10 +64,9 @@ class Client:
         try:
             answer = _JSON.validate_json(response.content)
         except ValidationError:
-            remedy = "remedy: check that --url or STATUS_URL is the status page's"
-            raise CommandError(
-                f"{self.url} answers {code} without JSON; {_unsure(method) if response.is_server_error else remedy}"
-            ) from None
+            wrong_url = "remedy: check that --url or STATUS_URL is the status page's"
+            remedy = _retry_advice(method) if response.is_server_error else wrong_url
+            raise CommandError(f"{self.url} answers {code} without JSON; {remedy}") from None
         if response.is_success:
             return answer
         if code == UNAUTHORIZED:
@@ -79,7 +78,7 @@ class Client:
             problems = [f"{problem['field'] or 'the body'} {problem['problem']}" for problem in answer["problems"]]
             raise InputError("; ".join(problems))
         conflicts = "".join(f"\n  {one['id']}: {one['title']}" for one in answer.get("conflicts", []))
-        unsure = f"; {_unsure(method)}" if response.is_server_error else ""
+        unsure = f"; {_retry_advice(method)}" if response.is_server_error else ""
         raise CommandError(f"{self.url} answers {code}: {answer.get('error')}{unsure}{conflicts}")
 
 
@@ -95,7 +94,7 @@ def client_of(url: str | None) -> Client:
     return Client(address, token_from("STATUS_TOKEN", remedy))
 
 
-def _unsure(method: str) -> str:
+def _retry_advice(method: str) -> str:
     return (
         "remedy: try again later"
         if method == "GET"

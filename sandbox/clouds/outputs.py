@@ -57,7 +57,7 @@ def compute_outputs(
             outputs[name] = {**holder, inside: (value if id else UNKNOWN) if was.get(inside) is None else was[inside]}
     for name, kind in shape.computed.items():
         if name not in outputs:
-            outputs[name] = _plausible(name, kind, id, context) if id else UNKNOWN
+            outputs[name] = _default_output(name, kind, id, context) if id else UNKNOWN
     return {name: value for name, value in outputs.items() if value is not None}
 
 
@@ -95,7 +95,7 @@ def _value(computed: object, context: EvaluationContext) -> Value:
 _ZEROS: dict[str, Value] = {"boolean": False, "integer": 0, "number": 0}
 
 
-def _plausible(name: str, type: Type, id: str, context: EvaluationContext) -> Value:
+def _default_output(name: str, type: Type, id: str, context: EvaluationContext) -> Value:
     """Return a value for an output that is not in the facts, from its name and type."""
     if type.kind == "list":
         return []

@@ -90,7 +90,7 @@ def serve(clouds: Clouds) -> Generator[dict[str, int]]:
             server.stop(grace=None).wait()
 
 
-def _answered(
+def _with_grpc_errors(
     method: Callable[[ProviderServer, Request, Context], Response],
 ) -> Callable[[ProviderServer, Request, Context], Response]:
     """Convert a `ProviderError` to a gRPC error with the same message."""
@@ -144,25 +144,25 @@ class ProviderServer(provider_pb2_grpc.ResourceProviderServicer):
         """Report the SDK's version; for another version the CLI prints a warning."""
         return plugin_pb2.PluginInfo(version=self._base.version)
 
-    @_answered
+    @_with_grpc_errors
     def CheckConfig(self, request: Any, context: Context) -> Any:
         """Validate the configuration."""
         return _checked(self._base.check_config(request.urn, _properties(request.news)))
 
-    @_answered
+    @_with_grpc_errors
     def DiffConfig(self, request: Any, context: Context) -> Any:
         """Report no replacement: `Diff` reports the effect of a changed configuration on each resource."""
         changed = _properties(request.old_inputs) != _properties(request.news)
         changes = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
         return provider_pb2.DiffResponse(changes=changes)
 
-    @_answered
+    @_with_grpc_errors
     def Configure(self, request: Any, context: Context) -> Any:
         """Configure this connection's provider."""
         self._configured[context.peer()] = self._base.configure(_properties(request.args))
         return provider_pb2.ConfigureResponse(acceptSecrets=False, supportsPreview=True)
 
-    @_answered
+    @_with_grpc_errors
     def Check(self, request: Any, context: Context) -> Any:
         """Validate inputs and fill in generated names."""
         olds = _properties(request.olds) if request.HasField("olds") else None
@@ -171,7 +171,7 @@ class ProviderServer(provider_pb2_grpc.ResourceProviderServicer):
             self._of(context).check(request.urn, type, olds, _properties(request.news), bytes(request.randomSeed))
         )
 
-    @_answered
+    @_with_grpc_errors
     def Diff(self, request: Any, context: Context) -> Any:
         """Compare old and new inputs."""
         difference = self._of(context).diff(
@@ -194,14 +194,14 @@ class ProviderServer(provider_pb2_grpc.ResourceProviderServicer):
             hasDetailedDiff=True,
         )
 
-    @_answered
+    @_with_grpc_errors
     def Create(self, request: Any, context: Context) -> Any:
         """Create an object, or plan it."""
         inputs = _properties(request.properties)
         id, outputs = self._of(context).create(request.urn, _type(request.urn), inputs, request.preview)
         return provider_pb2.CreateResponse(id=id, properties=to_struct(outputs))
 
-    @_answered
+    @_with_grpc_errors
     def Read(self, request: Any, context: Context) -> Any:
         """Return an object; an empty id means that it does not exist."""
         inputs = _properties(request.inputs)
@@ -212,20 +212,20 @@ class ProviderServer(provider_pb2_grpc.ResourceProviderServicer):
             id=found.id, properties=to_struct(found.outputs), inputs=to_struct(found.inputs)
         )
 
-    @_answered
+    @_with_grpc_errors
     def Update(self, request: Any, context: Context) -> Any:
         """Update an object, or plan it."""
         olds, news = _properties(request.olds), _properties(request.news)
         outputs = self._of(context).update(request.urn, _type(request.urn), request.id, olds, news, request.preview)
         return provider_pb2.UpdateResponse(properties=to_struct(outputs))
 
-    @_answered
+    @_with_grpc_errors
     def Delete(self, request: Any, context: Context) -> Any:
         """Delete an object."""
         self._of(context).delete(request.urn, _type(request.urn), request.id)
         return empty_pb2.Empty()
 
-    @_answered
+    @_with_grpc_errors
     def Invoke(self, request: Any, context: Context) -> Any:
         """Call a provider function."""
         answer = self._of(context).invoke(request.tok, _properties(request.args))

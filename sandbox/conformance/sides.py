@@ -21,7 +21,7 @@ from sandbox.engine.transfer import export_state, replace_state
 from sandbox.engine.watch import SilentWatcher
 from sandbox.engine.workspace import find
 from sandbox.official.cli import Cli
-from sandbox.official.runs import pack_words
+from sandbox.official.runs import pack_arguments
 from sandbox.official.stack import OfficialStack, attached
 
 NOTHING: Final = f"urn:pulumi:-::-::{urns.STACK_TYPE}::-"  # placeholder for a message without a URN
@@ -191,7 +191,7 @@ class Official:
         log = self._official.folder / "events.json"
         log.unlink(missing_ok=True)
         process = self._official.start(
-            *words, *pack_words(settings, policies=policies), "--event-log", str(log),
+            *words, *pack_arguments(settings, policies=policies), "--event-log", str(log),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         printed, _ = process.communicate()

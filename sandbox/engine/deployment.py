@@ -235,7 +235,7 @@ class Deployment:
         version = str(goal.inputs.get("version") or goal.version)
         base = self.providers.base(goal.type, version)
         checked = base.check_config(goal.urn, reveal(asked))
-        inputs = steps.restore_secret_marks(_accepted(goal, checked), asked)
+        inputs = steps.restore_secret_marks(_require_valid(goal, checked), asked)
         difference = steps.compare(settings_of(old.inputs), inputs) if old else Difference()
         outputs: Properties = {**inputs, "version": version} if version else inputs
         new = replace(steps.to_resource(goal, {**outputs, INTERNAL: {}}), outputs=outputs)
@@ -344,7 +344,7 @@ class Deployment:
         seed = hashlib.sha256(goal.urn.encode()).digest() if self.preview else os.urandom(32)
         olds = reveal(old.inputs) if old else None
         return steps.restore_secret_marks(
-            _accepted(goal, provider.check(goal.urn, goal.type, olds, reveal(wanted), seed)), wanted
+            _require_valid(goal, provider.check(goal.urn, goal.type, olds, reveal(wanted), seed)), wanted
         )
 
     def _read(self, goal: Goal, id: str) -> Registered:
@@ -401,7 +401,7 @@ class Deployment:
         return [*unseen, *self._state.pending_deletions()]
 
 
-def _accepted(goal: Goal, checked: Checked) -> Properties:
+def _require_valid(goal: Goal, checked: Checked) -> Properties:
     if checked.failures:
         raise EngineError("; ".join(f"{goal.urn}: {failure.path}: {failure.reason}" for failure in checked.failures))
     return checked.inputs

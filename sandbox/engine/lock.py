@@ -26,7 +26,7 @@ def hold(path: Path, command: str) -> Generator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise EngineError(_held(path, file.read())) from None
+            raise EngineError(_locked_message(path, file.read())) from None
         file.truncate(0)
         since = datetime.now(UTC).isoformat(timespec="seconds")
         file.write(json.dumps({"pid": os.getpid(), "command": command, "user": _user(), "since": since}))
@@ -35,7 +35,7 @@ def hold(path: Path, command: str) -> Generator[None]:
         yield
 
 
-def _held(path: Path, text: str) -> str:
+def _locked_message(path: Path, text: str) -> str:
     try:
         holder = json.loads(text)
         who = f"`{holder['command']}` of {holder['user']} (process {holder['pid']}) since {holder['since']}"

@@ -29,14 +29,14 @@ def settle(state: State, providers: Providers, watcher: Watcher) -> None:
     """Update the state for every operation that was interrupted."""
     for operation, resource in state.operations():
         if operation == "creating":
-            outcome = _creating(state, providers, resource)
+            outcome = _settle_create(state, providers, resource)
         else:
-            outcome = _changing(state, providers, resource, deleting=operation == "deleting")
+            outcome = _settle_change(state, providers, resource, deleting=operation == "deleting")
         state.finish(resource.urn)
         watcher.message("warning", f"{operation} was interrupted earlier: {outcome}", resource.urn)
 
 
-def _creating(state: State, providers: Providers, resource: Resource) -> str:
+def _settle_create(state: State, providers: Providers, resource: Resource) -> str:
     known = [
         old
         for old in [state.get(resource.urn), *state.pending_deletions()]
@@ -63,7 +63,7 @@ def _creating(state: State, providers: Providers, resource: Resource) -> str:
     return f"the object had been created, {id} is added to the state"
 
 
-def _changing(state: State, providers: Providers, resource: Resource, *, deleting: bool) -> str:
+def _settle_change(state: State, providers: Providers, resource: Resource, *, deleting: bool) -> str:
     kept = next((r for r in state.pending_deletions() if r.urn == resource.urn and r.id == resource.id), None)
     kept = kept or state.get(resource.urn)
     if kept is None or kept.id != resource.id or not kept.custom or urns.is_provider(kept.type):

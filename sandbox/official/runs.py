@@ -31,9 +31,11 @@ def preview(root: Path, stack: str, clouds: OpenClouds, *, policies: bool, json:
     settings, workspace, cli = project.load(root, stack), find(root, stack), usable_cli()
     with (
         tempfile.TemporaryDirectory(prefix="pulumi-") as folder,
-        _opened(cli, Path(folder) / "stack", settings, workspace, clouds, readonly=True) as opened,
+        _open_stack(cli, Path(folder) / "stack", settings, workspace, clouds, readonly=True) as opened,
     ):
-        return _carry_out(opened, "preview", *pack_words(settings, policies=policies), *_display(json=json, diff=diff))
+        return _run_command(
+            opened, "preview", *pack_arguments(settings, policies=policies), *_display(json=json, diff=diff)
+        )
 
 
 def up(
@@ -44,12 +46,12 @@ def up(
     words = ["up", "--yes", *(["--skip-preview"] if skip_preview or json else [])]
     with workspace.locked("up --engine pulumi"):
         recover(cli, settings, workspace)
-        with _opened(cli, workspace.official, settings, workspace, clouds, readonly=False) as opened:
+        with _open_stack(cli, workspace.official, settings, workspace, clouds, readonly=False) as opened:
             try:
-                words += [*pack_words(settings, policies=policies), *_display(json=json, diff=diff)]
-                return _carry_out(opened, *words)
+                words += [*pack_arguments(settings, policies=policies), *_display(json=json, diff=diff)]
+                return _run_command(opened, *words)
             finally:
-                _hand_back(opened, settings, workspace)
+                _write_back_state(opened, settings, workspace)
 
 
 def recover(cli: Cli, settings: Project, workspace: Workspace) -> None:
@@ -58,11 +60,13 @@ def recover(cli: Cli, settings: Project, workspace: Workspace) -> None:
         return
     print("The last update under the Pulumi CLI was interrupted; writing its state back first.", file=sys.stderr)
     with attached(secrets.passphrase(workspace.home, create=True), {}) as environment:
-        _hand_back(OfficialStack.reopen(cli, workspace.official, settings.stack, environment), settings, workspace)
+        _write_back_state(
+            OfficialStack.reopen(cli, workspace.official, settings.stack, environment), settings, workspace
+        )
 
 
 @contextmanager
-def _opened(
+def _open_stack(
     cli: Cli, folder: Path, settings: Project, workspace: Workspace, clouds: OpenClouds, *, readonly: bool
 ) -> Generator[OfficialStack]:
     with (
@@ -70,7 +74,7 @@ def _opened(
         serve(opened) as ports,
         attached(_passphrase(workspace, readonly=readonly), ports) as environment,
     ):
-        yield _made(cli, folder, settings, workspace, environment)
+        yield _create_stack(cli, folder, settings, workspace, environment)
 
 
 def _passphrase(workspace: Workspace, *, readonly: bool) -> str:
@@ -80,11 +84,11 @@ def _passphrase(workspace: Workspace, *, readonly: bool) -> str:
     return secrets.passphrase(workspace.home, create=not readonly)
 
 
-def _made(
+def _create_stack(
     cli: Cli, folder: Path, settings: Project, workspace: Workspace, environment: Mapping[str, str]
 ) -> OfficialStack:
     """Create the CLI's stack from the workspace's state. `recover` relies on `folder` being complete if it exists."""
-    partial = _partial(folder)
+    partial = _partial_folder(folder)
     shutil.rmtree(partial, ignore_errors=True)
     try:
         stack = OfficialStack.create(cli, partial, settings, environment)
@@ -96,19 +100,19 @@ def _made(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _hand_back(stack: OfficialStack, settings: Project, workspace: Workspace) -> None:
+def _write_back_state(stack: OfficialStack, settings: Project, workspace: Workspace) -> None:
     replace_state(settings, workspace, stack.state())
-    partial = _partial(stack.folder)
+    partial = _partial_folder(stack.folder)
     shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(stack.moved(partial).folder)
 
 
-def _partial(folder: Path) -> Path:
+def _partial_folder(folder: Path) -> Path:
     """Return the folder's name while it is created or deleted. `recover` ignores folders of that name."""
     return folder.with_name(folder.name + ".partial")
 
 
-def _carry_out(stack: OfficialStack, *words: str) -> int:
+def _run_command(stack: OfficialStack, *words: str) -> int:
     """Run a command on the operator's terminal. Ctrl-C reaches the CLI directly, so this process ignores it."""
     process = stack.start(*words)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -119,16 +123,16 @@ def _carry_out(stack: OfficialStack, *words: str) -> int:
         return 0 if code == 0 else 1
     finally:
         signal.signal(signal.SIGINT, before)
-        _end(process)
+        _terminate(process)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _terminate(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         process.terminate()
         process.wait()
 
 
-def pack_words(settings: Project, *, policies: bool) -> Iterator[str]:
+def pack_arguments(settings: Project, *, policies: bool) -> Iterator[str]:
     """Yield the CLI's arguments for the project's packs and their configuration files."""
     for pack in packs_of(settings.root) if policies else ():
         yield from ("--policy-pack", str(pack))

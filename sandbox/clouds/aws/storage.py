@@ -157,7 +157,7 @@ def _transition_rules(prefix: str) -> dict[str, Rule]:
 def _one_content(inputs: Properties) -> Iterator[CheckFailure]:
     given = [name for name in ("content", "contentBase64", "source") if inputs.get(name) is not None]
     for name in given[1:]:
-        yield CheckFailure(name, f"cannot go with {given[0]}; give one of them")
+        yield CheckFailure(name, f"cannot be combined with {given[0]}; set one of them")
 
 
 _ALGORITHM = "rules[].applyServerSideEncryptionByDefault.sseAlgorithm"
@@ -206,7 +206,7 @@ TYPES = {
             "key": rules.bytes_at_most(1024),
             "contentBase64": rules.base64_of_at_most(5 * 1024**3),
         },
-        together=(_one_content,),
+        inputs_rules=(_one_content,),
         references={"bucket": BUCKET},
         unique=(("bucket", "key"),),
     ),

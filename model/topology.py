@@ -63,7 +63,7 @@ _PORT_NUMBERS = {
 }
 
 # Who may open a connection to what: exactly this, and the security groups are made of it.
-ADMITTED: tuple[tuple[Role, Role, Port], ...] = (
+INGRESS_RULES: tuple[tuple[Role, Role, Port], ...] = (
     (Role.CONSENSUS, Role.CONSENSUS, Port.ETCD_PEER),
     (Role.CONSENSUS, Role.CONSENSUS, Port.ETCD_CLIENT),
     *((role, Role.CONSENSUS, Port.ETCD_CLIENT) for role in (Role.COORDINATOR, Role.WORKER)),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.topology import ADMITTED, FIRST_HOST, SLOTS_PER_GROUP, Group, Port, Role, Topology
+from model.topology import FIRST_HOST, INGRESS_RULES, SLOTS_PER_GROUP, Group, Port, Role, Topology
 from tests.model.rotations import rotation_changes
 from tests.model.stacks import topology_of
 
@@ -196,12 +196,12 @@ def test_what_a_group_survives(role: Role, members: int, strict: bool, lost: int
 
 
 def test_nobody_reaches_a_gateway_and_only_databases_reach_databases():
-    targets = {(source, target) for source, target, _ in ADMITTED}
+    targets = {(source, target) for source, target, _ in INGRESS_RULES}
     assert not [pair for pair in targets if pair[1] is Role.GATEWAY]
     assert (Role.GATEWAY, Role.WORKER) not in targets
     assert (Role.GATEWAY, Role.CONSENSUS) not in targets
-    assert {source for source, _, port in ADMITTED if port is Port.ETCD_PEER} == {Role.CONSENSUS}
-    assert len(set(ADMITTED)) == len(ADMITTED)
+    assert {source for source, _, port in INGRESS_RULES if port is Port.ETCD_PEER} == {Role.CONSENSUS}
+    assert len(set(INGRESS_RULES)) == len(INGRESS_RULES)
 
 
 def test_the_backup_workers_run_often_enough_for_what_is_promised():

@@ -88,7 +88,7 @@ def test_a_contact_is_tried_told_and_given_another_secret(page: Status, run: Run
     assert run(*delivered, "nothing").out == "none\n"
     page.world.answer = lambda _hook: 500
     refused = run("contacts", "test", name)
-    assert (refused.code, "the receiver did not take it: HTTP 500" in refused.err) == (1, True)
+    assert (refused.code, "the receiver did not accept the test message: HTTP 500" in refused.err) == (1, True)
 
 
 def test_what_was_published_is_shown_corrected_and_withdrawn(
@@ -152,7 +152,7 @@ def test_contacts_and_what_they_are_owed(page: Status, run: Run) -> None:
     update = json.loads(run(*DECLARE, "--component", "database", "--json").out)["update"]
     page.cron(0, clock=at(0))
     dead = json.loads(run("deliveries", "list", "--json").out)["deliveries"]
-    assert [(one["update"], one["contact"], one["failure"]) for one in dead] == [(update, name, "Refused")]
+    assert [(one["update"], one["contact"], one["failure"]) for one in dead] == [(update, name, "HTTP 410")]
     assert run("deliveries", "retry", update, name).code == 0
     assert update in run("deliveries", "list", "--state", "pending").out
     assert run("deliveries", "list").out == "none\n"
@@ -175,7 +175,7 @@ def test_no_terminal_takes_a_letter_of_a_list(page: Status, run: Run, columns: i
         ("incidents", "list"): [incident, minute(0), *title.split()],
         ("maintenance", "list"): [maintenance, minute(80 * HOUR), minute(81 * HOUR)],
         ("contacts", "list"): [contact, address, minute(0)],
-        ("deliveries", "list"): [f"{incident}-opened", contact, "incident.opened", "Refused"],
+        ("deliveries", "list"): [f"{incident}-opened", contact, "incident.opened", "HTTP 410"],
         ("audit",): [incident, maintenance, contact, "incident.declare", minute(0)],
     }
     for command, words in lists.items():
@@ -212,8 +212,8 @@ def test_every_problem_is_shown(page: Status, run: Run) -> None:
     ran = run("incidents", "declare", "--title", "x" * 201, "--impact", "minor", "--component", "moon", "--body", " ")
     assert ran.code == 2
     assert "title has 201 characters; at most 200 are allowed" in ran.err
-    assert 'components "moon" is not known' in ran.err
-    assert "body must hold a visible character" in ran.err
+    assert 'components "moon" is unknown' in ran.err
+    assert "body must contain a visible character" in ran.err
     assert page.rows("SELECT name FROM sqlite_master WHERE name = 'incidents'") == [("incidents",)]
 
 
@@ -359,7 +359,7 @@ def test_the_account_that_is_served_is_the_one_that_is_recomputed(page: Status, 
     article = html[html.index("November 2026 so far") :].split("October 2026")[0]
     assert "99.3684 %" in article
     assert "99.2587 %" in article
-    assert f"overspent by {recomputed['leftMinutes'].removeprefix('-')}" in article
+    assert f"exceeded by {recomputed['leftMinutes'].removeprefix('-')}" in article
     assert f"credited {recomputed['creditPercent']} %" in article
     served["statement"]["minutes"]["down"] = 39
     (tmp_path / "november.json").write_text(json.dumps(served))

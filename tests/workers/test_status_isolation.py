@@ -133,7 +133,7 @@ def test_operators_are_told_within_a_quarter_of_an_hour_while_minutes_fail(statu
     for minute in range(2, 17):
         outcome(status, minute)
     (text,) = alarms(status)
-    assert "The status page's run at 2026-11-24 10:15 UTC failed (failed: backups)" in text
+    assert "The status page's run at 2026-11-24 10:15 UTC did not complete (failed: backups)" in text
     (letter,) = status.host.emails(1)
     assert "To: <oncall@operator.example>" in letter
     status.host.sql("DROP TRIGGER refusal")

@@ -215,7 +215,7 @@ def test_a_credit_is_no_fact_before_the_month_is_over(site: Site) -> None:
     fee = "of the month\N{RIGHT SINGLE QUOTATION MARK}s fee"
     expect(page.locator("#m-2026-11")).to_contain_text(
         f"missed so far. The 43.2 allowed minutes of downtime are exceeded by 76.8. "
-        f"Customers would be credited 10 % {fee}, if the month ended now."
+        f"Customers would be credited 10 % {fee} if the month ended now."
     )
     expect(page.locator("#m-2026-10")).to_contain_text(f"Customers are credited 10 % {fee}.")
 

@@ -23,7 +23,7 @@ export async function alarm(env, time, error) {
   if (minuteOf(time) % EVERY_MINUTES !== 0) return;
   const reason = error instanceof TickError ? error.message : failureName(error);
   const text = [
-    `The status page's run at ${stamp(time)} failed (${reason}).`,
+    `The status page's run at ${stamp(time)} did not complete (${reason}).`,
     "Minutes without a sample count as unknown, and incidents may not be announced.",
     `The log of the status Worker names each part that failed. This alarm is repeated every ${EVERY_MINUTES} minutes until the runs succeed.`,
   ].join(" ");

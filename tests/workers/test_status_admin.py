@@ -222,7 +222,9 @@ def test_contacts_are_added_listed_and_removed_and_what_they_were_owed_is_cancel
 def test_the_same_contact_cannot_be_added_twice(status: Status, contact: dict[str, Any]) -> None:
     first = made(status, "contacts", contact)["id"]
     again = {**contact, "name": "Other", "address": contact["address"].replace("customer.", "CUSTOMER.")}
-    assert problems(status, "contacts", again) == {"address": f"is already the address of contact {first}, with the same components"}
+    assert problems(status, "contacts", again) == {
+        "address": f"is already the address of contact {first}, with the same components"
+    }
     made(status, "contacts", {**contact, "components": ["backups"]})
 
 

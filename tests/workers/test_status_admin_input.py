@@ -115,7 +115,11 @@ def test_every_problem_is_named_at_once(quiet: Status) -> None:
             for text in ("  ", "\u00ad", "\u115f", "\u200b", "\u202e", "\u2800", "\u3164", "\ufe0f", "\u200b \u3164")
         ),
         *(
-            ("title", f"Paid {mark}lluf", "must not contain directional formatting characters (U+202A to U+202E, U+2066 to U+2069)")
+            (
+                "title",
+                f"Paid {mark}lluf",
+                "must not contain directional formatting characters (U+202A to U+202E, U+2066 to U+2069)",
+            )
             for mark in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
         ),
         ("title", None, "must be a text"),
@@ -179,9 +183,17 @@ def test_a_date_must_be_in_the_calendar(quiet: Status, time: str) -> None:
     [
         ({"startsAt": at(72 * HOUR - 1)}, "startsAt", "must be at least 72 hours ahead"),
         ({"startsAt": at(-1), "endsAt": at(60)}, "startsAt", "must be at least 72 hours ahead"),
-        ({"startsAt": at(-16), "endsAt": at(60), "emergency": True}, "startsAt", "must not be more than 15 minutes ago"),
+        (
+            {"startsAt": at(-16), "endsAt": at(60), "emergency": True},
+            "startsAt",
+            "must not be more than 15 minutes ago",
+        ),
         ({"startsAt": at(-15), "endsAt": at(0), "emergency": True}, "endsAt", "must be in the future"),
-        ({"startsAt": "2036-11-24T10:00Z", "endsAt": "2036-11-24T11:00Z"}, "startsAt", "must not be more than 366 days ahead"),
+        (
+            {"startsAt": "2036-11-24T10:00Z", "endsAt": "2036-11-24T11:00Z"},
+            "startsAt",
+            "must not be more than 366 days ahead",
+        ),
         ({"endsAt": at(72 * HOUR)}, "endsAt", "must be after startsAt"),
         ({"endsAt": at(72 * HOUR + 7 * 24 * HOUR + 1)}, "endsAt", "must be at most 7 days after"),
         ({"emergency": "yes"}, "emergency", "must be true or false"),

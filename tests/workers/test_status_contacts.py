@@ -57,7 +57,10 @@ def test_a_contact_is_tried_with_a_test_message(status: Status) -> None:
     assert (hook.event["type"], hook.event["data"]["url"]) == ("contact.test", "https://status.example/")
     assert hook.signed_for(bot)
     status.world.answer = lambda _hook: 500
-    assert post(status, f"contacts/{bot}/test", {}) == (409, {"error": "the receiver did not accept the test message: HTTP 500"})
+    assert post(status, f"contacts/{bot}/test", {}) == (
+        409,
+        {"error": "the receiver did not accept the test message: HTTP 500"},
+    )
     assert post(status, "contacts/nobody/test", {})[0] == 404
     assert status.rows("SELECT COUNT(*) FROM audit WHERE action = 'contact.test'") == [(3,)]
     assert status.rows("SELECT 1 FROM updates") == status.rows("SELECT 1 FROM deliveries") == []

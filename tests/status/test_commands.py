@@ -51,7 +51,7 @@ def test_an_incident_from_beginning_to_end(page: Status, run: Run) -> None:
     assert run("incidents", "resolve", name, "--body", "Over.").code == 0
     again = run("incidents", "resolve", name, "--body", "Over.")
     assert (again.code, again.out) == (1, "")
-    assert f"answers 409: incident {name} is resolved since 2026-11-24T10:00:00.000Z" in again.err
+    assert f"answers 409: incident {name} was resolved at 2026-11-24T10:00:00.000Z" in again.err
     assert page.rows("SELECT status, impact FROM incidents") == [("resolved", 2)]
     assert page.rows("SELECT body FROM updates ORDER BY type") == [("We are looking.",), ("Over.",), ("Fixed.",)]
     assert run("audit").out.count("incident.") == 3
@@ -175,7 +175,7 @@ def test_no_terminal_takes_a_letter_of_a_list(page: Status, run: Run, columns: i
         ("incidents", "list"): [incident, minute(0), *title.split()],
         ("maintenance", "list"): [maintenance, minute(80 * HOUR), minute(81 * HOUR)],
         ("contacts", "list"): [contact, address, minute(0)],
-        ("deliveries", "list"): [f"{incident}-opened", contact, "incident.opened", "HTTP 410"],
+        ("deliveries", "list"): [f"{incident}-opened", contact, "incident.opened", *"HTTP 410".split()],
         ("audit",): [incident, maintenance, contact, "incident.declare", minute(0)],
     }
     for command, words in lists.items():

@@ -46,7 +46,7 @@ def test_an_incident_is_declared_updated_and_resolved(status: Status) -> None:
     status.cron(10)
     assert len(status.host.emails(3)) == 3
     code, answer = post(status, f"incidents/{name}/updates", UPDATE, minute=11)
-    assert (code, answer) == (409, {"error": f"incident {name} is resolved since 2026-11-24T10:09:00.000Z"})
+    assert (code, answer) == (409, {"error": f"incident {name} was resolved at 2026-11-24T10:09:00.000Z"})
     log = status.rows("SELECT operator, action, subject FROM audit ORDER BY id")
     assert log == [(OPERATOR, action, name) for action in ("incident.declare", "incident.update", "incident.update")]
 
@@ -94,7 +94,7 @@ def test_maintenance_is_planned_begun_and_completed(status: Status) -> None:
     path = f"maintenances/{name}/updates"
     made(status, path, {"body": "Tomorrow."}, minute=60)
     code, answer = post(status, path, {"status": "completed", "body": "?"}, minute=61)
-    assert (code, answer["error"]) == (409, f"maintenance {name} is scheduled; it cannot become completed from there")
+    assert (code, answer["error"]) == (409, f"maintenance {name} is scheduled; it cannot become completed")
     made(status, path, {"status": "in_progress", "body": "Now."}, minute=72 * HOUR)
     made(status, path, {"status": "completed", "body": "Done."}, minute=72 * HOUR + 9.5)
     for late in ({"body": "more"}, {"status": "cancelled", "body": "no"}):

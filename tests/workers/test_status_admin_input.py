@@ -197,7 +197,7 @@ def test_a_date_must_be_in_the_calendar(quiet: Status, time: str) -> None:
         ({"endsAt": at(72 * HOUR)}, "endsAt", "must be after startsAt"),
         ({"endsAt": at(72 * HOUR + 7 * 24 * HOUR + 1)}, "endsAt", "must be at most 7 days after"),
         ({"emergency": "yes"}, "emergency", "must be true or false"),
-        ({"components": []}, "components", "must name at least one"),
+        ({"components": []}, "components", "must contain at least one"),
     ],
 )
 def test_bad_plans_are_refused(quiet: Status, change: dict[str, Any], field: str, problem: str) -> None:

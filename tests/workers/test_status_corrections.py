@@ -235,7 +235,7 @@ def test_an_extension_is_later_ahead_and_over_no_other_maintenance(status: Statu
     for end, problem in (
         (at(74 * HOUR), "later than the planned end"),
         (at(1), "later than the planned end"),
-        (at(-1), "ahead"),
+        (at(-1), "in the future"),
         (at(72 * HOUR + 7 * 24 * HOUR + 1), "at most 7 days"),
     ):
         assert problem in problems(status, path, {"body": "x", "endsAt": end})["endsAt"]

@@ -100,7 +100,7 @@ def test_an_operators_script_lies_beside_the_workers_own_modules(tmp_path: Path)
         ('import "./types.ts";', r"shop/index\.js: shop/types\.ts has an unsupported type; allowed: \.js"),
         (
             'import pg from "pg";',
-            r"shop/index\.js: shop/index\.js imports pg, but scripts are uploaded unbundled; remedy: bundle",
+            r"shop/index\.js imports pg, but scripts are uploaded unbundled; remedy: bundle",
         ),
         ('import fs from "node:fs";', r"imports node:fs, but"),
         ('const a = 1;import b from"pg"', r"imports pg, but"),

@@ -175,7 +175,7 @@ def test_no_terminal_takes_a_letter_of_a_list(page: Status, run: Run, columns: i
         ("incidents", "list"): [incident, minute(0), *title.split()],
         ("maintenance", "list"): [maintenance, minute(80 * HOUR), minute(81 * HOUR)],
         ("contacts", "list"): [contact, address, minute(0)],
-        ("deliveries", "list"): [f"{incident}-opened", contact, "incident.opened", *"HTTP 410".split()],
+        ("deliveries", "list"): [f"{incident}-opened", contact, "incident.opened", *["HTTP", "410"]],
         ("audit",): [incident, maintenance, contact, "incident.declare", minute(0)],
     }
     for command, words in lists.items():

@@ -164,9 +164,7 @@ def killed(machine: Machine, repository: Repository, s3: S3, at: int) -> None:
 
 
 @pytest.mark.parametrize("everywhere", [False, pytest.param(True, marks=pytest.mark.long)])
-def test_it_continues_after_a_kill_at_any_request(
-    machine: Machine, repository: Repository, s3: S3, everywhere: bool
-):
+def test_it_continues_after_a_kill_at_any_request(machine: Machine, repository: Repository, s3: S3, everywhere: bool):
     for hour in (0, 1):
         repository.backup(hour * HOUR, files=5)
     s3.requests.clear()

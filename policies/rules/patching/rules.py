@@ -135,7 +135,7 @@ def _wrong_inside(machine: Machine) -> str | None:
     over=machines,
     promises=("MNT-1",),
     controls=CHANGE,
-    remedy="add the package to those that are held (machines/files.py: _HELD_DEBIAN_PACKAGES and _HELD_VENDOR_PACKAGES)",
+    remedy="add the package to _HELD_DEBIAN_PACKAGES or _HELD_VENDOR_PACKAGES (machines/files.py)",
 )
 def patches_hold_back(_: Graph, machine: Machine) -> str | None:
     """An upgrade of PostgreSQL in a patch run would restart the leader of every group."""

@@ -51,7 +51,7 @@ def test_an_incident_from_beginning_to_end(page: Status, run: Run) -> None:
     assert run("incidents", "resolve", name, "--body", "Over.").code == 0
     again = run("incidents", "resolve", name, "--body", "Over.")
     assert (again.code, again.out) == (1, "")
-    assert f"answers 409: incident {name} is resolved since 2026-11-24T10:00:00.000Z" in again.err
+    assert f"answers 409: incident {name} was resolved at 2026-11-24T10:00:00.000Z" in again.err
     assert page.rows("SELECT status, impact FROM incidents") == [("resolved", 2)]
     assert page.rows("SELECT body FROM updates ORDER BY type") == [("We are looking.",), ("Over.",), ("Fixed.",)]
     assert run("audit").out.count("incident.") == 3
@@ -88,7 +88,7 @@ def test_a_contact_is_tested_notified_and_given_a_new_secret(page: Status, run: 
     assert run(*delivered, "nothing").out == "none\n"
     page.world.answer = lambda _hook: 500
     refused = run("contacts", "test", name)
-    assert (refused.code, "the receiver did not take it: HTTP 500" in refused.err) == (1, True)
+    assert (refused.code, "the receiver did not accept the test message: HTTP 500" in refused.err) == (1, True)
 
 
 def test_a_published_text_is_shown_corrected_and_withdrawn(
@@ -152,7 +152,7 @@ def test_contacts_and_their_pending_notifications(page: Status, run: Run) -> Non
     update = json.loads(run(*DECLARE, "--component", "database", "--json").out)["update"]
     page.cron(0, clock=at(0))
     dead = json.loads(run("deliveries", "list", "--json").out)["deliveries"]
-    assert [(one["update"], one["contact"], one["failure"]) for one in dead] == [(update, name, "Refused")]
+    assert [(one["update"], one["contact"], one["failure"]) for one in dead] == [(update, name, "HTTP 410")]
     assert run("deliveries", "retry", update, name).code == 0
     assert update in run("deliveries", "list", "--state", "pending").out
     assert run("deliveries", "list").out == "none\n"
@@ -175,7 +175,7 @@ def test_lists_are_not_truncated_at_any_width(page: Status, run: Run, columns: i
         ("incidents", "list"): [incident, minute(0), *title.split()],
         ("maintenance", "list"): [maintenance, minute(80 * HOUR), minute(81 * HOUR)],
         ("contacts", "list"): [contact, address, minute(0)],
-        ("deliveries", "list"): [f"{incident}-opened", contact, "incident.opened", "Refused"],
+        ("deliveries", "list"): [f"{incident}-opened", contact, "incident.opened", *["HTTP", "410"]],
         ("audit",): [incident, maintenance, contact, "incident.declare", minute(0)],
     }
     for command, words in lists.items():
@@ -212,8 +212,8 @@ def test_every_problem_is_shown(page: Status, run: Run) -> None:
     ran = run("incidents", "declare", "--title", "x" * 201, "--impact", "minor", "--component", "moon", "--body", " ")
     assert ran.code == 2
     assert "title has 201 characters; at most 200 are allowed" in ran.err
-    assert 'components "moon" is not known' in ran.err
-    assert "body must hold a visible character" in ran.err
+    assert 'components "moon" is unknown' in ran.err
+    assert "body must contain a visible character" in ran.err
     assert page.rows("SELECT name FROM sqlite_master WHERE name = 'incidents'") == [("incidents",)]
 
 
@@ -359,7 +359,7 @@ def test_the_published_account_matches_the_recomputed_one(page: Status, run: Run
     article = html[html.index("November 2026 so far") :].split("October 2026")[0]
     assert "99.3684 %" in article
     assert "99.2587 %" in article
-    assert f"overspent by {recomputed['leftMinutes'].removeprefix('-')}" in article
+    assert f"exceeded by {recomputed['leftMinutes'].removeprefix('-')}" in article
     assert f"credited {recomputed['creditPercent']} %" in article
     served["statement"]["minutes"]["down"] = 39
     (tmp_path / "november.json").write_text(json.dumps(served))

@@ -1,4 +1,4 @@
-/** Tells the operators that minutes fail. It needs no database: that may be what fails. */
+/** Alerts operators when the every-minute run fails. It works without the database, whose failure may be the cause. */
 
 import { failureName, logFailure } from "../lib/log.js";
 import { sendMail } from "../lib/mail.js";
@@ -8,24 +8,24 @@ import { minuteOf } from "./uptime.js";
 
 /** @import { Env } from "./env.js" */
 
-/** Nothing remembers who was told: by the clock, an alarm that lasts is heard within this time, and four times an hour. */
+/** Without a database sent alarms cannot be recorded, so an alarm is sent at each full quarter of an hour. */
 const EVERY_MINUTES = 15;
 
-const PATIENCE_MILLISECONDS = 5_000;
+const TIMEOUT_MILLISECONDS = 5_000;
 
 /**
  * @param {Env} env
  * @param {Date} time
- * @param {unknown} error that the minute ended with
+ * @param {unknown} error with which the run failed
  * @returns {Promise<void>} never rejects
  */
 export async function alarm(env, time, error) {
   if (minuteOf(time) % EVERY_MINUTES !== 0) return;
-  const what = error instanceof TickError ? error.message : failureName(error);
+  const reason = error instanceof TickError ? error.message : failureName(error);
   const text = [
-    `The status page could not do all that was due at ${stamp(time)} (${what}).`,
-    "Minutes without a sample are unknown, and incidents may go unannounced.",
-    `The Worker's log names each part that failed. This is repeated every ${EVERY_MINUTES} minutes while it lasts.`,
+    `The status page's run at ${stamp(time)} did not complete (${reason}).`,
+    "Minutes without a sample count as unknown, and incidents may not be announced.",
+    `The log of the status Worker names each part that failed. This alarm is repeated every ${EVERY_MINUTES} minutes until the runs succeed.`,
   ].join(" ");
   /** @type {string[]} */
   const hooks = JSON.parse(env.ALARM_WEBHOOKS);
@@ -58,7 +58,7 @@ async function mail(env, time, text, address, index) {
     date: time,
     from: { name: `${env.PLATFORM} status`, address: env.SENDER },
     to: address,
-    subject: `${env.PLATFORM} status page: minutes fail`,
+    subject: `${env.PLATFORM} status page: recording fails`,
     text: `${text}\r\n\r\n${env.STATUS_URL}\r\n`,
   });
 }
@@ -74,10 +74,10 @@ async function post(env, time, text, address) {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ type: "status.alarm", text, at: time, platform: env.PLATFORM, page: env.STATUS_URL }),
-    // Where it leads to was not what the operator entered.
+    // Redirects are not followed: their target is not the address that the operator entered.
     redirect: "manual",
-    signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
+    signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS),
   });
   await response.body?.cancel();
-  if (!response.ok) throw new Error("not acknowledged");
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
 }

@@ -1,4 +1,4 @@
-/** The Worker's own database: its tables, made by itself because it is deployed before anything else can reach them. */
+/** The status Worker's D1 database. The Worker creates its own tables, because no other program can reach D1 earlier. */
 
 import { withTimeout } from "../lib/timeout.js";
 import samples from "./migrations/0001_samples.sql";
@@ -9,17 +9,17 @@ import corrections from "./migrations/0005_corrections.sql";
 import alarms from "./migrations/0006_alarms.sql";
 import webhookSecrets from "./migrations/0007_webhook_secrets.sql";
 
-/** In order; one that has been deployed is never changed, only followed by another. */
+/** In order. A deployed migration is never changed; append a new one. */
 const MIGRATIONS = { samples, days, announcements, notifications, corrections, alarms, webhookSecrets };
 
-/** No longer than the probe beside it may take. */
+/** At most the timeout of a probe. */
 const OPEN_MILLISECONDS = 5_000;
 
 let migrated = false;
 
 /**
  * @param {D1Database} db
- * @returns {Promise<D1Database>} the same, with every table there; asked once in an isolate's life
+ * @returns {Promise<D1Database>} the same database after all migrations, which run once for each isolate
  */
 export async function opened(db) {
   if (!migrated) {
@@ -30,7 +30,7 @@ export async function opened(db) {
 }
 
 /**
- * Two isolates may do this at once: every statement may be repeated, and each migration is one transaction.
+ * Two isolates may do this at once: every statement is idempotent, and each migration is one transaction.
  *
  * @param {D1Database} db
  */

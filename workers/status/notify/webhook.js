@@ -1,6 +1,6 @@
 /**
- * Webhooks, signed as the Standard Webhooks specification says: `webhook-id`, `webhook-timestamp` and
- * `webhook-signature` (`v1,` and the base64 of HMAC-SHA-256 over `id.timestamp.body`, for each secret that is good now).
+ * Sends webhooks, signed according to the Standard Webhooks specification: `webhook-id`, `webhook-timestamp` and
+ * `webhook-signature` (`v1,` and the base64 of HMAC-SHA-256 over `id.timestamp.body`, for each valid secret).
  */
 
 import { now } from "../../lib/clock.js";
@@ -10,18 +10,18 @@ import { signaturesOf } from "./secrets.js";
 /** @import { Env } from "../env.js" */
 /** @import { Delivery } from "./outbox.js" */
 
-/** A receiver acknowledges first and works later. */
-const PATIENCE_MILLISECONDS = 5_000;
+/** A receiver should acknowledge at once and process later. */
+const TIMEOUT_MILLISECONDS = 5_000;
 
 const GONE = 410;
 
-/** A failure that no later attempt can mend. */
-export class Refused extends Error {
-  name = "Refused";
+/** The receiver does not want any further webhook (410 Gone), so there is no retry. */
+export class PermanentError extends Error {
+  name = `HTTP ${GONE}`;
 }
 
-/** What the receiver answered; the number is all that is kept of it, and when it wants to be asked again. */
-export class Answered extends Error {
+/** The receiver answered with another status than 2xx. Only the status and `Retry-After` are kept. */
+export class HttpError extends Error {
   /**
    * @param {number} status
    * @param {number | undefined} retryAfter milliseconds
@@ -36,7 +36,7 @@ export class Answered extends Error {
 /**
  * @param {Env} env
  * @param {Delivery} delivery
- * @throws {Error} when the receiver does not answer 2xx in time
+ * @throws {Error} if the receiver does not answer 2xx before the timeout
  */
 export async function sendWebhook(env, { id, contact, address, notice, secrets }) {
   const body = JSON.stringify({
@@ -55,19 +55,19 @@ export async function sendWebhook(env, { id, contact, address, notice, secrets }
       "user-agent": `backbuild-status/1.0 (+${env.STATUS_URL})`,
     },
     body,
-    // Where it leads to was not what the contact entered.
+    // Redirects are not followed: their target is not the address that the contact entered.
     redirect: "manual",
-    signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
+    signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS),
   });
   await response.body?.cancel();
-  if (response.status === GONE) throw new Refused();
-  if (!response.ok) throw new Answered(response.status, retryAfter(response.headers.get("retry-after"), now(env)));
+  if (response.status === GONE) throw new PermanentError();
+  if (!response.ok) throw new HttpError(response.status, retryAfter(response.headers.get("retry-after"), now(env)));
 }
 
 /**
  * @param {string | null} header seconds, or an HTTP date (RFC 9110, 10.2.3)
  * @param {Date} time
- * @returns {number | undefined} milliseconds from then on
+ * @returns {number | undefined} milliseconds after `time`
  */
 export function retryAfter(header, time) {
   if (header === null) return undefined;

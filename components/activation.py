@@ -1,4 +1,4 @@
-"""Waiting until a zone is active: the registrar must be given the name servers that Cloudflare assigned to it."""
+"""Wait until a zone is active, that is until the registrar lists the name servers that Cloudflare assigned to it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pulumi_cloudflare as cloudflare
 from pulumi import Output
 
 CHECK_SECONDS = 30
-# Machines take as long to come up; registries publish a new delegation within minutes to hours. The next `up` goes on.
-PATIENCE_SECONDS = 3600
+# Registries publish a new delegation within minutes to hours. An hour is also what the machines take to come up.
+TIMEOUT_SECONDS = 3600
 
 
 def active(zone: cloudflare.Zone) -> Output[str]:
-    """The zone's id, once the zone is active. A preview does not wait.
+    """Return the zone's id as soon as the zone is active. A preview does not wait.
 
-    A first `up` says which name servers the registrar needs, makes meanwhile what needs no active zone, and continues
-    when the zone is active. After an hour it ends with an error; the next `up` continues.
+    The first `up` warns which name servers the registrar needs. Meanwhile it creates the resources that need no active
+    zone. If the zone is not active after an hour, it fails with an error, and the next `up` continues.
     """
     return Output.all(zone.id, zone.name, zone.name_servers).apply(lambda known: _activated(*known))
 
@@ -28,16 +28,16 @@ def _activated(zone_id: str, domain: str, name_servers: Sequence[str]) -> Awaita
 
 
 async def _wait(zone_id: str, domain: str, name_servers: Sequence[str]) -> str:
-    needed = f"give the registrar of {domain} these name servers: {', '.join(name_servers)}"
-    for waited in range(0, PATIENCE_SECONDS, CHECK_SECONDS):
+    remedy = f"enter these name servers at the registrar of {domain}: {', '.join(name_servers)}"
+    for waited in range(0, TIMEOUT_SECONDS, CHECK_SECONDS):
         status = await _status(zone_id)
         if status == "active":
             return zone_id
         if waited == 0:
-            pulumi.log.warn(f"the zone {domain} is {status}, not active; {needed}. Waiting for up to an hour")
+            pulumi.log.warn(f"the zone {domain} is {status}, not active; {remedy}. Waiting for up to an hour")
         await asyncio.sleep(CHECK_SECONDS)
     raise pulumi.RunError(
-        f"the zone {domain} has not become active within {PATIENCE_SECONDS // 60} minutes; {needed}, and run `up` again"
+        f"the zone {domain} has not become active within {TIMEOUT_SECONDS // 60} minutes; {remedy}, and run `up` again"
     )
 
 

@@ -1,4 +1,4 @@
-"""Who is told when something is wrong: from inside (CloudWatch) and from outside (Cloudflare), by mail and by hook."""
+"""Alarms by e-mail and webhook, through two independent channels: AWS (CloudWatch and SNS) and Cloudflare."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from model import metrics
 from model.topology import Group, Member, Topology
 
 PERIOD_SECONDS = 60  # how often machines publish
-# BAK-1 is daily: two hours for the backup itself, then it is missed.
+# BAK-1 promises a daily backup: 24 hours, and two hours for the backup itself.
 BACKUP_AGE_SECONDS = 26 * 3600
-# A segment is finished after a minute and archived within seconds. A quarter of the recovery point (REC-4) leaves time
-# to put right what keeps it: a store that is away, keys that are not valid, a repository that is another database's.
+# A segment is finished after at most a minute and archived within seconds. The threshold is a quarter of the recovery
+# point (REC-4), to leave time for a repair: an unreachable store, invalid keys, a repository of another database.
 WAL_WAITING_SECONDS = 900
 
 
 @dataclass(frozen=True)
 class AlarmsArgs:
-    """The shape to declare, the key that encrypts messages, and what is watched from outside."""
+    """The topology, the key that encrypts messages, the machines, and the health check and tunnel to monitor."""
 
     topology: Topology
     key_arn: Input[str]
@@ -34,16 +34,16 @@ class AlarmsArgs:
 
 
 class Alarms(ComponentResource):
-    """`backbuild:index:Alarms`: two channels that share no fate.
+    """`backbuild:index:Alarms`: alarms through AWS and through Cloudflare, so that one still works if the other fails.
 
-    Makes: an SNS topic that mails and calls the settings' addresses; CloudWatch alarms on each member's health,
-    replication lag, WAL archiving and data disk, and on each group's last backup; EventBridge rules for failed health
-    gates and failed maintenance windows; and Cloudflare notification policies, to the same people, for the API's health
-    check and the tunnel.
+    Makes: an SNS topic with the e-mail addresses and webhooks of the settings as subscribers; CloudWatch alarms on each
+    member's health, replication lag, WAL archiving and data disk, and on each group's last backup; EventBridge rules
+    for failed health gates and failed maintenance windows; and Cloudflare notification policies, with the same
+    recipients, for the API's health check and the tunnel.
     """
 
     topic_arn: Output[str]
-    """Where alarms from inside go."""
+    """The SNS topic of the CloudWatch alarms and EventBridge rules."""
 
     def __init__(self, name: str, args: AlarmsArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:Alarms", name, {}, opts)
@@ -58,7 +58,7 @@ class Alarms(ComponentResource):
         for group in self._topology.database_groups:
             self._backup_alarm(group)
         self._failure_alarms()
-        self._from_outside()
+        self._edge_notifications()
         self.register_outputs({"topicArn": self.topic_arn})
 
     def _topic(self) -> Output[str]:
@@ -83,8 +83,8 @@ class Alarms(ComponentResource):
             ),
             opts=self._own,
         )
-        told = self._topology.settings.alarms
-        for protocol, endpoints in (("email", told.emails), ("https", told.webhooks)):
+        recipients = self._topology.settings.alarms
+        for protocol, endpoints in (("email", recipients.emails), ("https", recipients.webhooks)):
             for index, endpoint in enumerate(endpoints):
                 aws.sns.TopicSubscription(
                     f"{self._name}-{protocol}-{index}",
@@ -97,8 +97,8 @@ class Alarms(ComponentResource):
 
     def _member_alarms(self, member: Member) -> None:
         thresholds = self._topology.settings.alarms
-        # A member that reports nothing is not well, whatever it last said.
-        self._alarm(member, metrics.HEALTHY, "LessThanThreshold", 1, minutes=3, silence="breaching")
+        # A member that sends no metrics counts as unhealthy.
+        self._alarm(member, metrics.HEALTHY, "LessThanThreshold", 1, minutes=3, missing_data="breaching")
         if member.volume_gib is not None:
             self._alarm(member, metrics.DATA_DISK_USED_PERCENT, "GreaterThanThreshold", thresholds.disk_used_percent)
         if member.volume_gib is not None and member in self._database_members:
@@ -110,7 +110,7 @@ class Alarms(ComponentResource):
         return {member for group in self._topology.database_groups for member in group.members}
 
     def _backup_alarm(self, group: Group) -> None:
-        """Any member may have taken the backup, and each reports the group's last: the freshest answer counts."""
+        """Declare the alarm on the group's last backup. Every member reports its age; the smallest value counts."""
         queries: list[aws.cloudwatch.MetricAlarmMetricQueryArgsDict] = [
             {
                 "id": f"m{member.index}",
@@ -149,7 +149,7 @@ class Alarms(ComponentResource):
         threshold: int,
         *,
         minutes: int = 5,
-        silence: str = "missing",
+        missing_data: str = "missing",
     ) -> None:
         aws.cloudwatch.MetricAlarm(
             f"{self._name}-{member.name}-{metric}",
@@ -163,14 +163,14 @@ class Alarms(ComponentResource):
             evaluation_periods=minutes,
             comparison_operator=comparison,
             threshold=threshold,
-            treat_missing_data=silence,
+            treat_missing_data=missing_data,
             alarm_actions=[self.topic_arn],
             ok_actions=[self.topic_arn],
             opts=self._own,
         )
 
     def _failure_alarms(self) -> None:
-        """Tell of what Systems Manager runs, and what failed there: each stops a rollout, or patching, half-way."""
+        """Declare alarms on failed health gates and maintenance windows, which stop a rollout or patching half-way."""
         self._event_alarm(
             "gate", "A member did not become healthy in time", "EC2 State Manager Association State Change", ["Failed"]
         )
@@ -181,19 +181,19 @@ class Alarms(ComponentResource):
             ["FAILED", "TIMED_OUT"],
         )
 
-    def _event_alarm(self, what: str, description: str, kind: str, statuses: list[str]) -> None:
+    def _event_alarm(self, label: str, description: str, kind: str, statuses: list[str]) -> None:
         pattern = {"source": ["aws.ssm"], "detail-type": [kind], "detail": {"status": statuses}}
         rule = aws.cloudwatch.EventRule(
-            f"{self._name}-{what}",
-            name=f"{self._topology.prefix}-{what}-failed",
+            f"{self._name}-{label}",
+            name=f"{self._topology.prefix}-{label}-failed",
             description=description,
             event_pattern=json.dumps(pattern, sort_keys=True),
             opts=self._own,
         )
-        aws.cloudwatch.EventTarget(f"{self._name}-{what}", rule=rule.name, arn=self.topic_arn, opts=self._own)
+        aws.cloudwatch.EventTarget(f"{self._name}-{label}", rule=rule.name, arn=self.topic_arn, opts=self._own)
 
-    def _from_outside(self) -> None:
-        account, told = self._topology.settings.edge.account_id, self._topology.settings.alarms
+    def _edge_notifications(self) -> None:
+        account, recipients = self._topology.settings.edge.account_id, self._topology.settings.alarms
         hooks = [
             cloudflare.NotificationPolicyWebhooks(
                 f"{self._name}-hook-{index}",
@@ -202,16 +202,16 @@ class Alarms(ComponentResource):
                 url=url,
                 opts=self._own,
             )
-            for index, url in enumerate(told.webhooks)
+            for index, url in enumerate(recipients.webhooks)
         ]
-        watched: dict[str, cloudflare.NotificationPolicyFiltersArgsDict] = {
+        filters_by_alert: dict[str, cloudflare.NotificationPolicyFiltersArgsDict] = {
             "health_check_status_notification": {
                 "health_check_ids": [self._args.health_check_id],
                 "statuses": ["Unhealthy", "Healthy"],
             },
             "tunnel_health_event": {"tunnel_ids": [self._args.tunnel_id]},
         }
-        for alert, filters in watched.items():
+        for alert, filters in filters_by_alert.items():
             cloudflare.NotificationPolicy(
                 f"{self._name}-{alert.replace('_', '-')}",
                 account_id=account,
@@ -220,7 +220,7 @@ class Alarms(ComponentResource):
                 enabled=True,
                 filters=filters,
                 mechanisms={
-                    "emails": [{"id": email} for email in told.emails],
+                    "emails": [{"id": email} for email in recipients.emails],
                     "webhooks": [{"id": hook.id} for hook in hooks],
                 },
                 opts=self._own,

@@ -1,4 +1,4 @@
-"""The API: a Worker behind the customers' name, next to the database through Hyperdrive."""
+"""The API: a Cloudflare Worker at the customers' hostname, connected to the database through Hyperdrive."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from model.topology import Topology
 from model.worker_modules import application_of
 
 PROBE_SECONDS = 60
-PROBE_TIMEOUT_SECONDS = 5  # the health report promises an answer within 2
+PROBE_TIMEOUT_SECONDS = 5  # /health answers within 2 seconds (workers/api/index.js)
 
 
 @dataclass(frozen=True)
 class ApiArgs:
-    """The shape to declare, the zone it answers in, the way to the database, and who knows how backups are."""
+    """The topology, the zone of the API, the Hyperdrive configuration, and the script name of the report Worker."""
 
     topology: Topology
     zone_id: Input[str]
@@ -27,18 +27,18 @@ class ApiArgs:
 
 
 class Api(ComponentResource):
-    """`backbuild:index:Api`: the API Worker and its ways in.
+    """`backbuild:index:Api`: the API Worker, its hostname, its route and its health check.
 
-    Makes: the `EdgeWorker`, with the operator's script in it, rolled out as far as the settings say; its custom domain;
-    a route for the domain's `/api/`; and a health check that asks `/health` from several regions.
+    Makes: the `EdgeWorker` with the operator's script, rolled out to the percentage in the settings; its custom domain;
+    a route for the domain's `/api/`; and a health check that requests `/health` from several regions.
     """
 
     url: Output[str]
-    """Where customers reach it."""
+    """The API's public URL."""
     version_id: Output[str]
-    """The newest version: what `api.rollout.stableVersion` takes."""
+    """The id of the newest version. The setting `api.rollout.stableVersion` takes such an id."""
     health_check_id: Output[str]
-    """What notification policies watch."""
+    """The health check, for notification policies."""
 
     def __init__(self, name: str, args: ApiArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:Api", name, {}, opts)
@@ -47,7 +47,7 @@ class Api(ComponentResource):
         own = ResourceOptions(parent=self)
         script = topology.settings.api.script
         application = application_of(script) if script is not None else None
-        loaded: list[Binding] = (
+        application_binding: list[Binding] = (
             [{"name": "APPLICATION", "type": "plain_text", "text": f"../{application.main}"}] if application else []
         )
         worker = EdgeWorker(
@@ -74,7 +74,7 @@ class Api(ComponentResource):
                     },
                     {"name": "VERSION", "type": "version_metadata"},
                     {"name": "ENVIRONMENT", "type": "plain_text", "text": topology.settings.tier.value},
-                    *loaded,
+                    *application_binding,
                 ],
             ),
             ResourceOptions(parent=self),
@@ -96,7 +96,7 @@ class Api(ComponentResource):
             name=f"{topology.prefix}-api",
             address=hostnames.api,
             type="HTTPS",
-            check_regions=["WEU", "ENAM", "SEAS"],  # three continents: one region's own trouble is not an outage
+            check_regions=["WEU", "ENAM", "SEAS"],  # three continents, so that a problem of one region is not an outage
             http_config={"path": "/health", "method": "GET", "port": 443, "expected_codes": ["200"]},
             interval=PROBE_SECONDS,
             timeout=PROBE_TIMEOUT_SECONDS,

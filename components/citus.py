@@ -1,4 +1,4 @@
-"""The database: groups of machines that stand in for each other, and gates that let them change one at a time."""
+"""The database: replicated groups of machines, and health gates that let `pulumi up` change one member at a time."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from model.gates import GATE_COMMAND, GATE_SECONDS
 from model.topology import Group, Member, Topology
 
 ROOT_VOLUME_GIB = 16  # Debian, PostgreSQL and a journal of 1 GiB take 4; the rest is room for core dumps
-DATA_DEVICE = "/dev/sdf"  # what EC2's API calls it; the machine sees an NVMe disk, and knows it by the volume's id
-VOLUME_TAG = "DataVolume"  # what backbuild-data-volume reads
+DATA_DEVICE = "/dev/sdf"  # EC2's name; on the machine it is an NVMe disk, which is identified by the volume's id
+VOLUME_TAG = "DataVolume"  # read by backbuild-data-volume
 
 
 @dataclass(frozen=True)
 class NodeGroupArgs:
-    """A group, where it stands, and what must be healthy before its first member boots."""
+    """A group, its network and access, and the resources that must exist (`after`) before its first member boots."""
 
     topology: Topology
     group: Group
@@ -38,18 +38,18 @@ class NodeGroupArgs:
 
 
 class NodeGroup(ComponentResource):
-    """`backbuild:index:NodeGroup`: the members of one group, each behind the one before it.
+    """`backbuild:index:NodeGroup`: the members of one group, each dependent on the health of the one before it.
 
-    Makes, for each member: the archive of its files; an encrypted gp3 volume if the member keeps data (protected when
-    the settings say so); an instance with a fixed address, which learns its volume's id from a tag; the volume's
+    Makes, for each member: the archive of its files; an encrypted gp3 volume if the member keeps data (protected
+    according to the settings); an instance with a fixed address, whose tag contains the volume's id; the volume's
     attachment; and a health gate, an SSM association that waits until the member reports healthy. The next member
-    depends on the gate, so that a change of all members rolls through them.
+    depends on the gate, so a change of all members is applied to one member at a time.
     """
 
     members: dict[str, aws.ec2.Instance]
     """Member name to instance."""
     gate: pulumi.Resource
-    """The last member's gate: the group is whole."""
+    """The last member's gate. When it has passed, every member is healthy."""
 
     def __init__(self, name: str, args: NodeGroupArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:NodeGroup", name, {}, opts)
@@ -106,17 +106,18 @@ class NodeGroup(ComponentResource):
                 "delete_on_termination": True,
             },
             monitoring=True,
-            # Nobody terminates a member by a slip in the console; a planned replacement lifts the protection first.
+            # Termination in the console is refused. `force_destroy` lets a planned replacement remove the protection.
             disable_api_termination=True,
             force_destroy=True,
-            # A tag and not user data: the files stay known in a preview, and a new volume replaces no machine.
+            # The volume's id is a tag, not user data: so user data is known in previews, and a new volume does not
+            # replace the machine.
             tags={**self._tags(member), **({} if volume is None else {VOLUME_TAG: volume.id})},
             opts=ResourceOptions(
                 parent=self,
                 depends_on=ready,
-                # AWS would change the type in place, but past the gate: all members of a group could stop at once.
+                # The provider would change the type in place, without the gate: all members could stop at once.
                 replace_on_changes=["instanceType"],
-                delete_before_replace=True,  # the address and the data volume are held by the one that goes
+                delete_before_replace=True,  # the old instance holds the address and the data volume
             ),
         )
 
@@ -147,7 +148,7 @@ class NodeGroup(ComponentResource):
         )
 
     def _gate(
-        self, member: Member, instance: aws.ec2.Instance, whole: Sequence[pulumi.Resource]
+        self, member: Member, instance: aws.ec2.Instance, machine: Sequence[pulumi.Resource]
     ) -> aws.ssm.Association:
         return aws.ssm.Association(
             f"{member.name}-healthy",
@@ -157,9 +158,9 @@ class NodeGroup(ComponentResource):
             parameters={"commands": GATE_COMMAND, "executionTimeout": str(GATE_SECONDS)},
             wait_for_success_timeout_seconds=GATE_SECONDS,
             compliance_severity="CRITICAL",
-            # A new instance needs a new association: only creating one waits for its first success.
+            # A new instance needs a new association, because the provider waits for success only on creation.
             opts=ResourceOptions(
-                parent=self, depends_on=whole, replace_on_changes=["targets"], delete_before_replace=True
+                parent=self, depends_on=machine, replace_on_changes=["targets"], delete_before_replace=True
             ),
         )
 
@@ -170,7 +171,7 @@ class NodeGroup(ComponentResource):
 
 @dataclass(frozen=True)
 class CitusClusterArgs:
-    """The shape to declare, and what it stands on."""
+    """The topology, and the network, profiles and key that the machines use."""
 
     topology: Topology
     network: Network
@@ -182,8 +183,8 @@ class CitusClusterArgs:
 class CitusCluster(ComponentResource):
     """`backbuild:index:CitusCluster`: the consensus members, the coordinator group, the worker groups, the gateways.
 
-    Makes a `NodeGroup` each. Database groups wait for the consensus members and come up side by side; gateways come
-    last, so that nothing is routed before there is a leader.
+    Makes one `NodeGroup` for each. Database groups wait for the consensus members and are created in parallel. Gateways
+    wait for the coordinator group, so that they route no connection before it has a leader.
     """
 
     groups: dict[str, NodeGroup]

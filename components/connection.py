@@ -1,4 +1,4 @@
-"""The edge's pooled connections to the database: Hyperdrive, over the tunnel."""
+"""Hyperdrive: pooled connections from Cloudflare Workers to the database, through the tunnel."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from pulumi import Alias, ComponentResource, Output, ResourceOptions
 from components.tunnel import DatabaseTunnel
 from model.topology import APPLICATION_ROLE, DATABASE_NAME, Topology
 
-# Workers speak through pooled connections; PostgreSQL keeps the rest of its 200 for members, backups and operators.
+# PostgreSQL's other 140 of 200 connections remain for members, backups and operators.
 HYPERDRIVE_CONNECTIONS = 60
 
 
 @dataclass(frozen=True)
 class DatabaseConnectionArgs:
-    """The shape to declare, the way to the database, what Hyperdrive signs in with, and who must answer before.
+    """The topology, the tunnel, the application role's password, and the gateways' health gates (`after`).
 
-    `after` are the health gates of the gateways: Cloudflare connects to the database when it makes the configuration,
-    and refuses one that it cannot reach (error 2015).
+    Cloudflare connects to the database when it creates the configuration, and fails with error 2015 if it cannot.
     """
 
     topology: Topology
@@ -31,13 +30,13 @@ class DatabaseConnectionArgs:
 
 
 class DatabaseConnection(ComponentResource):
-    """`backbuild:index:DatabaseConnection`: what Workers reach the database through.
+    """`backbuild:index:DatabaseConnection`: the database connection of Cloudflare Workers.
 
-    Makes: the Hyperdrive configuration, which holds the service token that Access admits.
+    Makes: the Hyperdrive configuration, with the service token of the Access application.
     """
 
     hyperdrive_id: Output[str]
-    """What Workers bind."""
+    """The Hyperdrive configuration, for Workers' bindings."""
 
     def __init__(self, name: str, args: DatabaseConnectionArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:DatabaseConnection", name, {}, opts)
@@ -48,7 +47,7 @@ class DatabaseConnection(ComponentResource):
             name=topology.prefix,
             origin={
                 "scheme": "postgresql",
-                # Without a port: behind Access the tunnel's configuration names it.
+                # No port: with Access, the tunnel's configuration contains the port.
                 "host": topology.hostnames.database,
                 "database": DATABASE_NAME,
                 "user": APPLICATION_ROLE,
@@ -56,11 +55,11 @@ class DatabaseConnection(ComponentResource):
                 "access_client_id": tunnel.client_id,
                 "access_client_secret": tunnel.client_secret,
             },
-            # A cached answer would outlive the failover that made it wrong.
+            # No caching: cached results could be stale after a failover.
             caching={"disabled": True},
             origin_connection_limit=HYPERDRIVE_CONNECTIONS,
             opts=ResourceOptions(
-                parent=self, depends_on=[*tunnel.guarded, *args.after], aliases=[Alias(parent=tunnel)]
+                parent=self, depends_on=[*tunnel.prerequisites, *args.after], aliases=[Alias(parent=tunnel)]
             ),
         ).id
         self.register_outputs({"hyperdriveId": self.hyperdrive_id})

@@ -1,4 +1,4 @@
-"""The key that encrypts what the platform keeps in AWS, and the passwords that only the engine ever generates."""
+"""The KMS key that encrypts the platform's data in AWS, and the passwords that Pulumi generates."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from model.topology import Topology
 
 PASSWORD_LENGTH = 40  # of 62 letters and digits: 238 bits; no punctuation, so that no file needs quoting
 PASSWORDS = ("superuser", "replication", "rewind", "application", "backup_cipher")
-# What the keys are made of that sign backup manifests: the first signs, and the others are still believed. To rotate,
-# put a new name in front; take the last one away when nothing that it signed is kept any more.
+# The passwords from which the manifest signing keys are derived. The first key signs; signatures of the others stay
+# valid. To rotate, add a new name in front. Remove the last name when no manifest that it signed is kept any more.
 MANIFEST_KEYS = ("manifest",)
-DELETION_DAYS = 30  # the longest AWS grants: with the key go the volumes and every secret
+DELETION_DAYS = 30  # AWS's maximum: without the key the volumes and all secrets are lost
 
 
 @dataclass(frozen=True)
 class KeysArgs:
-    """The shape to declare."""
+    """The topology."""
 
     topology: Topology
 
 
 class Keys(ComponentResource):
-    """`backbuild:index:Keys`: one KMS key with its alias, and a random password for each of `PASSWORDS` and
-    `MANIFEST_KEYS`.
+    """`backbuild:index:Keys`: encryption and signing keys, and passwords.
+
+    Makes: one KMS key with its alias, and a random password for each of `PASSWORDS` and `MANIFEST_KEYS`.
     """
 
     key_arn: Output[str]
@@ -39,14 +40,14 @@ class Keys(ComponentResource):
     passwords: dict[str, Output[str]]
     """Field of `topology.SecretNames` to password; secret."""
     manifest_keys: Output[str]
-    """What machines sign backup manifests with, a line each of `MANIFEST_KEYS`; secret."""
+    """The passwords of `MANIFEST_KEYS`, one a line, from which machines derive their signing keys; secret."""
     manifest_public_keys: Output[list[str]]
-    """What everybody verifies them with: base64, in the same order."""
+    """The public keys that verify backup manifests: base64, in the order of `MANIFEST_KEYS`."""
 
     def __init__(self, name: str, args: KeysArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:Keys", name, {}, opts)
         topology = args.topology
-        # Protected with the data: what was encrypted with one of these is lost with it.
+        # Protected like the data: without its key or password, encrypted data is lost.
         data = ResourceOptions(parent=self, protect=topology.settings.protect)
         key = aws.kms.Key(
             name,
@@ -76,7 +77,7 @@ class Keys(ComponentResource):
 
 
 def public_key(password: str) -> str:
-    """The Ed25519 public key, base64, of the pair that a password is the source of: its SHA-256 is the seed."""
+    """Return the Ed25519 public key, in base64, of the key pair whose seed is the password's SHA-256."""
     key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(password.encode()).digest())
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 

@@ -1,4 +1,4 @@
-"""What machines may do and know: a least-privilege profile for each role, and the secrets that it opens."""
+"""The machines' permissions: an instance profile with least privileges for each role, and the secrets it may read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from components.policy_documents import assumed_by, policy
 from model.topology import Role, Topology
 
 _DATABASE = ("superuser", "replication", "rewind", "application", "backup_cipher", "backup_storage", "manifest_keys")
-READABLE: Mapping[Role, tuple[str, ...]] = {
+READABLE_SECRETS: Mapping[Role, tuple[str, ...]] = {
     Role.CONSENSUS: (),
     Role.COORDINATOR: _DATABASE,
     Role.WORKER: _DATABASE,
@@ -23,7 +23,7 @@ READABLE: Mapping[Role, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class MachineAccessArgs:
-    """The shape to declare, the key, the value of every field of `topology.SecretNames`, and the VPC's way to S3."""
+    """The topology, the KMS key, each secret's value by field of `topology.SecretNames`, and the VPC's S3 endpoint."""
 
     topology: Topology
     key_arn: Output[str]
@@ -34,9 +34,9 @@ class MachineAccessArgs:
 class MachineAccess(ComponentResource):
     """`backbuild:index:MachineAccess`: secrets and profiles.
 
-    Makes: every secret in Secrets Manager, under the name that `topology.secrets` gives it; for each role an IAM role
-    that may be managed over SSM, publish the platform's metrics, read the machines' archives and its own secrets, and
-    an instance profile.
+    Makes: every secret in Secrets Manager, with its name from `topology.secrets`; for each role an instance profile and
+    an IAM role with permissions to be managed through SSM, to publish the platform's metrics, and to read the machines'
+    archives and its secrets.
     """
 
     profile_names: dict[Role, Output[str]]
@@ -47,13 +47,14 @@ class MachineAccess(ComponentResource):
         self._name: str = name
         self._args: MachineAccessArgs = args
         self._own: ResourceOptions = ResourceOptions(parent=self)
-        arns = {secret: self._keep(secret, value) for secret, value in args.secrets.items()}
+        arns = {secret: self._store(secret, value) for secret, value in args.secrets.items()}
         self.profile_names = {
-            role: self._profile(role, [arns[secret] for secret in secrets]) for role, secrets in READABLE.items()
+            role: self._profile(role, [arns[secret] for secret in secrets])
+            for role, secrets in READABLE_SECRETS.items()
         }
         self.register_outputs({})
 
-    def _keep(self, secret: str, value: Output[str]) -> Output[str]:
+    def _store(self, secret: str, value: Output[str]) -> Output[str]:
         label = f"{self._name}-{secret.replace('_', '-')}"
         topology = self._args.topology
         stored = aws.secretsmanager.Secret(
@@ -87,7 +88,7 @@ class MachineAccess(ComponentResource):
         metrics: dict[str, object] = {
             "Effect": "Allow",
             "Action": "cloudwatch:PutMetricData",
-            "Resource": "*",  # the action knows no resources; the namespace is what confines it
+            "Resource": "*",  # the action supports no resource; the namespace restricts it
             "Condition": {"StringEquals": {"cloudwatch:namespace": topology.prefix}},
         }
         archives = {

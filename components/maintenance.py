@@ -1,4 +1,4 @@
-"""Routine maintenance: in a window that customers can know, on one machine after the other."""
+"""Routine maintenance: a published weekly window in which machines are patched one after the other."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from components.citus import CitusCluster
 from model.gates import PATCH_COMMAND, PATCH_SECONDS
 from model.topology import Topology
 
-CUTOFF_HOURS = 1  # nothing new is begun in the window's last hour
-DELIVERY_SECONDS = 600  # how long a machine may take to accept the command
+CUTOFF_HOURS = 1  # in the window's last hour no further machine is patched
+DELIVERY_SECONDS = 600  # a machine must accept the command within this time
 
 
 @dataclass(frozen=True)
 class MaintenanceArgs:
-    """The shape to declare, and the machines to maintain."""
+    """The topology, and the machines to patch."""
 
     topology: Topology
     cluster: CitusCluster
@@ -27,8 +27,8 @@ class Maintenance(ComponentResource):
     """`backbuild:index:Maintenance`: the weekly window.
 
     Makes: the SSM maintenance window; its target, every machine of the platform; and the task that patches one machine
-    at a time, each behind its own health, and stops at the first error. It is the only thing that installs packages on
-    a machine that runs (docs/adr/0024-one-way-to-patch.md).
+    at a time, checks its health, and stops at the first error. Nothing else installs packages on a running machine
+    (docs/adr/0024-one-way-to-patch.md).
     """
 
     def __init__(self, name: str, args: MaintenanceArgs, opts: ResourceOptions | None = None) -> None:

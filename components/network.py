@@ -1,4 +1,4 @@
-"""The network: three zones that fail apart, and doors that open only for those who have business behind them."""
+"""The network: a VPC over three availability zones, and security groups with the rules of `topology.INGRESS_RULES`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pulumi_aws as aws
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.policy_documents import assumed_by, policy
-from model.topology import ADMITTED, Role, Topology, Zone
+from model.topology import INGRESS_RULES, Role, Topology, Zone
 
-# What machines reach without leaving AWS: the agent and its channels, keys, secrets, logs and metrics. ec2messages is
-# what the SSM agent of Debian's image still falls back to.
+# AWS services that machines call through private endpoints: SSM with its channels, KMS, Secrets Manager, logs, metrics.
+# The SSM agent of Debian's image still falls back to ec2messages.
 INTERFACE_ENDPOINTS = ("ssm", "ssmmessages", "ec2messages", "kms", "secretsmanager", "logs", "monitoring")
 FLOW_LOG_DAYS = 90
-# cloudflared dials out on 7844, over QUIC (UDP) and, where that is blocked, HTTP/2 (TCP).
+# cloudflared connects to port 7844 over QUIC (UDP) or, if that is blocked, over HTTP/2 (TCP).
 TUNNEL_PORT = 7844
 
 
 @dataclass(frozen=True)
 class NetworkArgs:
-    """The shape to declare."""
+    """The topology."""
 
     topology: Topology
 
@@ -29,9 +29,10 @@ class NetworkArgs:
 class Network(ComponentResource):
     """`backbuild:index:Network`: a VPC over three zones.
 
-    Makes: the VPC, its default security group emptied; an internet gateway; for each zone a public subnet with a NAT
-    gateway and a data subnet with its own route table; a gateway endpoint for S3 and interface endpoints for what
-    machines call; flow logs; and one security group a role, which admits exactly what `topology.ADMITTED` lists.
+    Makes: the VPC, its default security group without rules; an internet gateway; for each zone a public subnet with a
+    NAT gateway and a data subnet with its own route table; a gateway endpoint for S3 and interface endpoints for the
+    AWS services that machines call; flow logs; and a security group for each role with the rules of
+    `topology.INGRESS_RULES`.
     """
 
     vpc_id: Output[str]
@@ -43,7 +44,7 @@ class Network(ComponentResource):
     storage_endpoint_id: Output[str]
     """The gateway endpoint through which machines reach S3."""
     ready: list[pulumi.Resource]
-    """What a machine needs before it boots: its way out and its endpoints."""
+    """The resources that a machine needs at boot: the routes to the internet and the endpoints."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:Network", name, {}, opts)
@@ -61,12 +62,12 @@ class Network(ComponentResource):
             opts=self._own,
         )
         self.vpc_id = vpc.id
-        # The default group admits its members to each other; nothing of ours is in it, and nothing gets in by mistake.
+        # AWS's default group lets its members connect to each other; without rules, a machine in it by mistake cannot.
         aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=vpc.id, opts=self._own)
 
         gateway = aws.ec2.InternetGateway(f"{name}-internet", vpc_id=vpc.id, opts=self._own)
         public_table = aws.ec2.RouteTable(f"{name}-public", vpc_id=vpc.id, opts=self._own)
-        way_out = aws.ec2.Route(
+        internet_route = aws.ec2.Route(
             f"{name}-public-internet",
             route_table_id=public_table.id,
             destination_cidr_block="0.0.0.0/0",
@@ -77,7 +78,7 @@ class Network(ComponentResource):
         self.ready = []
         data_tables: list[aws.ec2.RouteTable] = []
         for zone in topology.zones:
-            subnet, table, route = self._zone(zone, public_table, way_out)
+            subnet, table, route = self._zone(zone, public_table, internet_route)
             self.subnet_ids[zone.name] = subnet.id
             data_tables.append(table)
             self.ready.append(route)
@@ -88,9 +89,9 @@ class Network(ComponentResource):
         self.register_outputs({"vpcId": self.vpc_id})
 
     def _zone(
-        self, zone: Zone, public_table: aws.ec2.RouteTable, way_out: aws.ec2.Route
+        self, zone: Zone, public_table: aws.ec2.RouteTable, internet_route: aws.ec2.Route
     ) -> tuple[aws.ec2.Subnet, aws.ec2.RouteTable, aws.ec2.Route]:
-        """A zone's two subnets; its machines leave through its own NAT gateway, so that no zone depends on another."""
+        """Declare a zone's two subnets and its own NAT gateway, so that no zone depends on another."""
         prefix = f"{self._name}-{zone.letter}"
         public = aws.ec2.Subnet(
             f"{prefix}-public",
@@ -109,7 +110,7 @@ class Network(ComponentResource):
             subnet_id=public.id,
             allocation_id=address.id,
             tags={"Name": f"{self._topology.prefix}-{zone.letter}"},
-            opts=ResourceOptions(parent=self, depends_on=[way_out]),
+            opts=ResourceOptions(parent=self, depends_on=[internet_route]),
         )
         data = aws.ec2.Subnet(
             f"{prefix}-data",
@@ -142,7 +143,7 @@ class Network(ComponentResource):
             )
             for role in Role
         }
-        for source, target, port in ADMITTED:
+        for source, target, port in INGRESS_RULES:
             aws.vpc.SecurityGroupIngressRule(
                 f"{self._name}-{source}-to-{target}-{port}",
                 security_group_id=groups[target].id,
@@ -158,23 +159,23 @@ class Network(ComponentResource):
         return {role: group.id for role, group in groups.items()}
 
     def _egress(self, prefix: str, role: Role, group: aws.ec2.SecurityGroup) -> None:
-        """Inside, the receiver decides what it admits; outside, only what packages, storage and the tunnel need."""
-        doors = {
+        """Allow all traffic inside the VPC (ingress rules restrict it), and HTTPS, Debian mirrors and the tunnel."""
+        rules = {
             "inside": (self._topology.settings.database.network, "tcp", 0, 65535),
             "https": ("0.0.0.0/0", "tcp", 443, 443),
-            "debian": ("0.0.0.0/0", "tcp", 80, 80),  # package mirrors: signed, so plain HTTP is their usual transport
+            "debian": ("0.0.0.0/0", "tcp", 80, 80),  # Debian mirrors use plain HTTP: packages are signed
         }
         if role is Role.GATEWAY:
-            doors |= {f"tunnel-{over}": ("0.0.0.0/0", over, TUNNEL_PORT, TUNNEL_PORT) for over in ("tcp", "udp")}
-        for door, (cidr, protocol, first, last) in doors.items():
+            rules |= {f"tunnel-{over}": ("0.0.0.0/0", over, TUNNEL_PORT, TUNNEL_PORT) for over in ("tcp", "udp")}
+        for rule, (cidr, protocol, first, last) in rules.items():
             aws.vpc.SecurityGroupEgressRule(
-                f"{prefix}-{door}",
+                f"{prefix}-{rule}",
                 security_group_id=group.id,
                 cidr_ipv4=cidr,
                 ip_protocol=protocol,
                 from_port=first,
                 to_port=last,
-                description=f"{role} to {door}",
+                description=f"{role} to {rule}",
                 opts=self._own,
             )
 
@@ -188,7 +189,7 @@ class Network(ComponentResource):
             route_table_ids=[table.id for table in tables],
             opts=self._own,
         )
-        door = aws.ec2.SecurityGroup(
+        endpoint_group = aws.ec2.SecurityGroup(
             f"{self._name}-endpoints",
             vpc_id=self.vpc_id,
             description="What the interface endpoints admit",
@@ -197,7 +198,7 @@ class Network(ComponentResource):
         for role, group in self.security_group_ids.items():
             aws.vpc.SecurityGroupIngressRule(
                 f"{self._name}-{role}-to-endpoints",
-                security_group_id=door.id,
+                security_group_id=endpoint_group.id,
                 referenced_security_group_id=group,
                 ip_protocol="tcp",
                 from_port=443,
@@ -212,7 +213,7 @@ class Network(ComponentResource):
                 service_name=f"com.amazonaws.{region}.{service}",
                 vpc_endpoint_type="Interface",
                 subnet_ids=list(self.subnet_ids.values()),
-                security_group_ids=[door.id],
+                security_group_ids=[endpoint_group.id],
                 private_dns_enabled=True,
                 opts=self._own,
             )

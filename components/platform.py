@@ -1,4 +1,4 @@
-"""The whole platform, composed: what stands on what, and what an operator is told at the end."""
+"""The whole platform: creates all components with their dependencies, and collects the stack's outputs."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ RUNBOOKS = {
 
 
 class Platform(ComponentResource):
-    """`backbuild:index:Platform`: everything. Its children inherit the AWS provider of the database's region."""
+    """`backbuild:index:Platform`: all components. Its children inherit the AWS provider of the database's region."""
 
     results: dict[str, object]
-    """What the stack exports: addresses, names, and where the runbooks are."""
+    """The stack's outputs: URLs, addresses, tokens, resource names and paths of the runbooks."""
 
     def __init__(self, name: str, topology: Topology) -> None:
         database_region = aws_provider("database", topology, topology.settings.database.region)
@@ -111,8 +111,8 @@ class Platform(ComponentResource):
 
 
 def aws_provider(name: str, topology: Topology, region: str, role_arn: str | None = None) -> aws.Provider:
-    """AWS in one region, and through a role in another account; it tags everything it makes."""
-    # Typed arguments: a provider's settings travel as JSON, in which the SDK leaves a dictionary's keys in snake case.
+    """Return an AWS provider for a region with default tags; `role_arn` selects another account."""
+    # Typed arguments: provider settings are sent as JSON, and the SDK does not translate the keys of dictionaries.
     tags = {"ManagedBy": "pulumi", "Stack": topology.stack, **topology.settings.tags}
     role = aws.ProviderAssumeRoleArgs(role_arn=role_arn, session_name=topology.prefix) if role_arn else None
     return aws.Provider(

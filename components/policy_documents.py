@@ -1,4 +1,4 @@
-"""IAM policy documents, written the same way everywhere so that plans differ only where policies do."""
+"""IAM policy documents as canonical JSON, so that a plan shows a difference only if a policy changes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 
 def policy(*statements: Mapping[str, object]) -> str:
-    """An IAM policy document of these statements, as canonical JSON."""
+    """Return an IAM policy document with these statements, as canonical JSON."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
 
 
 def assumed_by(service: str) -> str:
-    """The trust policy of a role that one AWS service may assume."""
+    """Return the trust policy of a role that one AWS service may assume."""
     return policy({"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"})

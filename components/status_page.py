@@ -1,4 +1,4 @@
-"""The status page: in a zone of its own, with a database of its own, asking the API from outside as a customer does."""
+"""The status page: its own zone and database, so that it works while the API is down; probes the API from outside."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from model.settings import Settings, Uptime, WebhookKey
 from model.topology import Topology
 
 PLATFORM_NAME = "Backbuild"
-ADMIN_CALLS_A_MINUTE = 60  # by address, at one location: ample for a person, nothing for who tries tokens
+ADMIN_CALLS_A_MINUTE = 60  # by address and location: enough for an operator, too few to guess tokens
 
 
 @dataclass(frozen=True)
 class StatusPageArgs:
-    """The shape to declare, the page's own zone, and what webhooks to operators are signed with."""
+    """The topology, the status page's zone, and the secret that signs webhooks to operators."""
 
     topology: Topology
     zone_id: Input[str]
@@ -30,18 +30,18 @@ class StatusPageArgs:
 
 
 class StatusPage(ComponentResource):
-    """`backbuild:index:StatusPage`: the public status page, and who is told of what stands on it.
+    """`backbuild:index:StatusPage`: the public status page and its notifications.
 
-    Makes: a D1 database; a token for each operator; the key that webhooks are signed with; the domain that e-mail is
-    sent from; the `EdgeWorker`, run every minute; and its custom domain.
+    Makes: a D1 database; a token for each operator; the key that signs webhooks; the domain that e-mail is sent from;
+    the `EdgeWorker`, which runs every minute; and its custom domain.
     """
 
     url: Output[str]
-    """Where everybody looks."""
+    """The public URL of the page."""
     operator_tokens: Output[dict[str, str]]
     """Operator to token; secret."""
     mail_domain: Output[str]
-    """What e-mail may be sent from, once it stands."""
+    """The sender domain of e-mail, known once it is created."""
 
     def __init__(self, name: str, args: StatusPageArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:StatusPage", name, {}, opts)
@@ -54,10 +54,10 @@ class StatusPage(ComponentResource):
             read_replication={"mode": "auto" if settings.status.read_replicas else "disabled"},
             opts=ResourceOptions(parent=self, protect=settings.protect),
         )
-        # Not `Output.all`, which makes a list of no operators.
+        # Not `Output.all`, which returns a list instead of a dictionary if there are no operators.
         tokens = {operator: generated(f"{name}-operator-{operator}", own) for operator in settings.status.operators}
         self.operator_tokens = cast("Output[dict[str, str]]", Output.from_input(tokens))
-        # Every webhook contact's secret follows from it: losing it makes each of them enter a new one.
+        # Each webhook contact's secret is derived from this key. If it is lost, every contact must enter a new secret.
         webhook_keys = [
             generated(_key_name(name, generation), ResourceOptions(parent=self, protect=settings.protect))
             for generation in signing_generations(settings.status.webhook_key)
@@ -80,7 +80,7 @@ class StatusPage(ComponentResource):
                         "allowed_sender_addresses": [f"status@{hostnames.notifications}"],
                     },
                     {"name": "OPERATORS", "type": "secret_text", "text": self.operator_tokens.apply(digests)},
-                    # Shown to nobody at the edge: whoever has a hook's address can call it.
+                    # Secret, because anyone who knows a webhook's URL can call it.
                     {"name": "ALARM_WEBHOOKS", "type": "secret_text", "text": json.dumps(settings.alarms.webhooks)},
                     {"name": "ALARM_SECRET", "type": "secret_text", "text": args.alarm_secret},
                     *(
@@ -90,7 +90,9 @@ class StatusPage(ComponentResource):
                     {
                         "name": "ADMIN_LIMIT",
                         "type": "ratelimit",
-                        "namespace_id": str(zlib.crc32(topology.prefix.encode())),  # a number of the account's choosing
+                        "namespace_id": str(
+                            zlib.crc32(topology.prefix.encode())
+                        ),  # any number that is unique in the account
                         "simple": {"limit": ADMIN_CALLS_A_MINUTE, "period": 60},
                     },
                 ],
@@ -111,7 +113,7 @@ class StatusPage(ComponentResource):
 
 
 def signing_generations(key: WebhookKey) -> list[int]:
-    """Those of the webhook key that sign, the newest first."""
+    """Return the generations of the webhook key that sign, newest first."""
     return [key.generation, *([key.generation - 1] if key.overlap and key.generation > 1 else [])]
 
 
@@ -120,12 +122,12 @@ def _key_name(name: str, generation: int) -> str:
 
 
 def digests(tokens: Mapping[str, str]) -> str:
-    """What the Worker knows of the tokens: JSON, operator to SHA-256 in hexadecimal."""
+    """Return the tokens' digests for the Worker: JSON, operator to SHA-256 in hexadecimal."""
     return json.dumps({operator: digest(token) for operator, token in tokens.items()})
 
 
 def agreement(uptime: Uptime) -> dict[str, object]:
-    """The promise as the Worker counts it: percentages in thousandths."""
+    """Return the uptime target and credits for the Worker, with percentages as integers in thousandths."""
     return {
         "target": _thousandths(uptime.target_percent),
         "credits": [

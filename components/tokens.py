@@ -1,4 +1,4 @@
-"""Tokens that people call Workers with: generated, and known to the Worker by their digest only."""
+"""Tokens with which operators call Cloudflare Workers. A Worker knows only a token's digest."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import hashlib
 import pulumi_random as random
 from pulumi import Output, ResourceOptions
 
-TOKEN_LENGTH = 40  # of 62 letters and digits: 238 bits, so that their plain SHA-256 gives nothing away
+TOKEN_LENGTH = 40  # of 62 letters and digits: 238 bits, so that an unsalted SHA-256 is safe
 
 
 def generated(name: str, opts: ResourceOptions) -> Output[str]:
-    """A new token, or the one that the stack has already; secret."""
+    """Return a random token, generated once and kept in the stack's state; secret."""
     return random.RandomPassword(name, length=TOKEN_LENGTH, special=False, opts=opts).result
 
 
@@ -22,5 +22,5 @@ def signing_secret(name: str, opts: ResourceOptions) -> Output[str]:
 
 
 def digest(token: str) -> str:
-    """Its SHA-256, in hexadecimal."""
+    """Return the token's SHA-256 in hexadecimal."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The way from the edge to the database: dialled from inside, so that the network admits nobody from outside."""
+"""The Cloudflare Tunnel from the edge to the database. Gateways open it from inside; no port faces the internet."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from model.topology import Port, Topology
 
-TOKEN_BYTES = 32  # what cloudflared requires at least
+TOKEN_BYTES = 32  # cloudflared's minimum
 
 
 @dataclass(frozen=True)
 class DatabaseTunnelArgs:
-    """The shape to declare, and the zone that names the database."""
+    """The topology, and the zone of the database's hostname."""
 
     topology: Topology
     zone_id: Input[str]
 
 
 class DatabaseTunnel(ComponentResource):
-    """`backbuild:index:DatabaseTunnel`: a Cloudflare Tunnel to the gateways, guarded by Access.
+    """`backbuild:index:DatabaseTunnel`: a Cloudflare Tunnel to the gateways, protected by Access.
 
-    Makes: the tunnel, its secret and its configuration; a proxied name for it; an Access service token, a policy that
-    admits that token alone, and the application it guards. `DatabaseConnection` puts Hyperdrive on top.
+    Makes: the tunnel, its secret and its configuration; a proxied DNS record for it; an Access service token, a policy
+    that admits only that token, and the Access application. `DatabaseConnection` adds Hyperdrive.
     """
 
     token: Output[str]
-    """What the connectors start with; secret."""
+    """The connectors' token; secret."""
     tunnel_id: Output[str]
     """The tunnel."""
     client_id: Output[str]
-    """The service token that Access admits."""
+    """The client id of the service token that Access admits."""
     client_secret: Output[str]
-    """Its secret."""
-    guarded: list[pulumi.Resource]
-    """What must stand before anything reaches the database through the tunnel: its ingress, its name and its guard."""
+    """The client secret of that service token."""
+    prerequisites: list[pulumi.Resource]
+    """The resources that a connection through the tunnel needs: configuration, DNS record and Access application."""
 
     def __init__(self, name: str, args: DatabaseTunnelArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:DatabaseTunnel", name, {}, opts)
@@ -79,38 +79,38 @@ class DatabaseTunnel(ComponentResource):
             type="CNAME",
             content=tunnel.id.apply(lambda tunnel_id: f"{tunnel_id}.cfargotunnel.com"),
             proxied=True,
-            ttl=1,  # automatic, the only value a proxied record takes
+            ttl=1,  # automatic, the only value that a proxied record accepts
             opts=own,
         )
-        visitor = cloudflare.ZeroTrustAccessServiceToken(
+        service_token = cloudflare.ZeroTrustAccessServiceToken(
             name, account_id=account, name=f"{topology.prefix}-hyperdrive", duration="8760h", opts=own
         )
-        rule = cloudflare.ZeroTrustAccessPolicy(
+        access_policy = cloudflare.ZeroTrustAccessPolicy(
             name,
             account_id=account,
             name=f"{topology.prefix}-hyperdrive",
             decision="non_identity",
-            includes=[{"service_token": {"token_id": visitor.id}}],
+            includes=[{"service_token": {"token_id": service_token.id}}],
             opts=own,
         )
-        guard = cloudflare.ZeroTrustAccessApplication(
+        application = cloudflare.ZeroTrustAccessApplication(
             name,
             account_id=account,
             name=f"{topology.prefix}-database",
             type="self_hosted",
             domain=host,
-            policies=[{"id": rule.id, "precedence": 1}],
+            policies=[{"id": access_policy.id, "precedence": 1}],
             app_launcher_visible=False,
-            # An application is refused while no zone of the account holds its name.
+            # Cloudflare refuses an application whose hostname is in no zone of the account.
             opts=ResourceOptions(parent=self, depends_on=[record]),
         )
-        self.client_id = visitor.client_id
-        self.client_secret = visitor.client_secret
-        self.guarded = [ingress, record, guard]
+        self.client_id = service_token.client_id
+        self.client_secret = service_token.client_secret
+        self.prerequisites = [ingress, record, application]
         self.register_outputs({"tunnelId": self.tunnel_id})
 
 
 def connector_token(account_id: str, tunnel_id: str, secret: str) -> str:
-    """What `cloudflared tunnel run --token` takes: account, tunnel and secret as base64 of compact JSON."""
+    """Return the token for `cloudflared tunnel run`: account, tunnel and secret as base64 of compact JSON."""
     parts = json.dumps({"a": account_id, "t": tunnel_id, "s": secret}, separators=(",", ":"))
     return base64.b64encode(parts.encode()).decode()

@@ -1,4 +1,4 @@
-"""A Worker as it is deployed: its modules as they lie in `workers/`, its bindings, and how far it is rolled out."""
+"""A deployed Cloudflare Worker: its modules from `workers/`, its bindings, its schedules and its rollout."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Binding = cloudflare.WorkerVersionBindingArgsDict
 
 @dataclass(frozen=True)
 class EdgeWorkerArgs:
-    """A Worker: its name at Cloudflare, its folder below `workers/`, what it is bound to and when it runs.
+    """A Worker: its script name at Cloudflare, its folder below `workers/`, its bindings and its cron schedules.
 
-    `added` are modules from elsewhere, that the folder's own load at run time; `cpu_ms` is the computing time that one
-    call may take, where the edge's default is too little.
+    `added` are modules from outside `workers/` that are imported at run time. `cpu_ms` is the CPU limit of one
+    invocation; None means Cloudflare's default.
     """
 
     account_id: str
@@ -39,16 +39,16 @@ def _name(binding: Any) -> str:
 
 
 class EdgeWorker(ComponentResource):
-    """`backbuild:index:EdgeWorker`: one Worker, deployed.
+    """`backbuild:index:EdgeWorker`: one deployed Cloudflare Worker.
 
-    Makes: the Worker with observability on and no address below workers.dev; a version of its modules and bindings; a
-    deployment of that version, whole or beside the stable one; and its cron triggers.
+    Makes: the Worker with observability and without a workers.dev address; a version with its modules and bindings; a
+    deployment of that version, alone or beside the stable version; and its cron triggers.
     """
 
     script_name: Output[str]
-    """What routes, domains and queues name; known once the deployment stands."""
+    """The script name for routes, domains and queues; known once the deployment exists."""
     version_id: Output[str]
-    """The newest version."""
+    """The id of the newest version."""
 
     def __init__(self, name: str, args: EdgeWorkerArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:EdgeWorker", name, {}, opts)
@@ -79,13 +79,13 @@ class EdgeWorker(ComponentResource):
                 }
                 for module in modules
             ],
-            # In the order in which the API answers them: the provider compares by index, and a refresh would replace.
+            # Sorted like the API's response: the provider compares by index, and a refresh would plan a replacement.
             bindings=sorted(args.bindings, key=_name),
             limits=None if args.cpu_ms is None else {"cpu_ms": args.cpu_ms},
             compatibility_date=COMPATIBILITY_DATE,
             compatibility_flags=list(COMPATIBILITY_FLAGS),
             annotations={"workers_tag": fingerprint(modules)},
-            # A version never changes, so any change is a new one; the old one stays at the edge to roll back to.
+            # A version is immutable: each change creates a new version. Old versions stay at Cloudflare for rollback.
             opts=ResourceOptions(parent=self, replace_on_changes=["*"], retain_on_delete=True),
         )
         deployment = cloudflare.WorkersDeployment(
@@ -110,7 +110,7 @@ class EdgeWorker(ComponentResource):
 
 
 def shares(version: Input[str], rollout: Rollout) -> list[cloudflare.WorkersDeploymentVersionArgsDict]:
-    """Which version how many percent of the requests get."""
+    """Return each version's percentage of requests."""
     versions: list[cloudflare.WorkersDeploymentVersionArgsDict] = [
         {"version_id": version, "percentage": rollout.percentage}
     ]

@@ -1,4 +1,4 @@
-"""A domain at the edge: names that cannot be forged, and nothing that is not encrypted."""
+"""A domain at Cloudflare: DNS with DNSSEC, TLS settings and certificates, and mail records."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pulumi import ComponentResource, Output, ResourceOptions
 from components.activation import active
 from model.settings import Mail
 
-# Who may issue for the domain: the authorities that Cloudflare orders from.
+# The certificate authorities that Cloudflare uses. Only they may issue certificates for the domain (CAA).
 # https://developers.cloudflare.com/ssl/reference/certificate-authorities/
 ISSUERS = ("letsencrypt.org", "pki.goog", "ssl.com")
 HSTS_SECONDS = 31_536_000  # a year, which is also what browsers' preload lists ask for
 CERTIFICATE_DAYS = 90
-# A name that only Workers answer has no origin; the discard prefix (RFC 6666) says so.
+# A hostname that only Cloudflare Workers serve has no origin. Its record points to the discard prefix (RFC 6666).
 NO_ORIGIN = "100::"
 
 
 @dataclass(frozen=True)
 class DomainArgs:
-    """The domain, its account, whom certificate authorities tell of a refused order, and whether it is protected.
+    """The domain, its account, the contact for CAA reports (iodef), and whether the zone is protected.
 
-    `apex_routed` says that routes answer at the domain itself, which takes a proxied record there. A Worker's custom
-    domain at the apex brings a record of its own and is refused beside another (Cloudflare's error 100117).
+    `apex_routed` creates a proxied record at the domain itself, which Worker routes there need. It must be off if a
+    Worker has a custom domain there: that creates its own record and fails beside another (Cloudflare's error 100117).
     """
 
     account_id: str
@@ -37,20 +37,20 @@ class DomainArgs:
 
 
 class Domain(ComponentResource):
-    """`backbuild:index:Domain`: a zone with everything that makes it trustworthy.
+    """`backbuild:index:Domain`: a zone with DNSSEC, TLS and mail records.
 
-    Makes: the zone; strict TLS to origins, at least TLS 1.2, TLS 1.3 on, HTTPS always, HSTS; DNSSEC; CAA records; an
-    advanced certificate for the domain and its first level; records that say who takes and sends its mail, which is
-    nobody unless the settings name them; and where routes answer at the apex a proxied record for it. DNSSEC and the
-    certificate wait until the zone is active.
+    Makes: the zone; settings for strict TLS to origins, TLS 1.2 and 1.3, HTTPS always and HSTS; DNSSEC; CAA records; an
+    advanced certificate for the domain and its first level; MX, SPF, DKIM and DMARC records, which forbid all mail
+    unless the settings name mail servers; and a proxied apex record if `apex_routed`. DNSSEC and the certificate wait
+    until the zone is active.
     """
 
     zone_id: Output[str]
-    """The zone, known once it is active: certificates, custom domains and whatever is reached by name need that."""
+    """The zone's id, known once the zone is active. Certificates, custom domains and health checks depend on that."""
     name_servers: Output[Sequence[str]]
-    """What the registrar must be given."""
+    """The name servers to enter at the registrar."""
     ds_record: Output[str]
-    """What the registrar must be given for DNSSEC."""
+    """The DS record to enter at the registrar."""
 
     def __init__(self, name: str, args: DomainArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:Domain", name, {}, opts)

@@ -1,5 +1,5 @@
-"""What the command lines share: tables, errors with a remedy, tokens, and exit codes.
+"""Shared by the command lines: tables, errors with a remedy, tokens, and exit codes.
 
-This package imports no other package of the project. Add here what two command lines need; what only one needs stays
-in its package. Test with `pytest tests/console`.
+This package imports no other package of the project. Add code here if two command lines need it; otherwise
+keep it in the package that needs it. Test with `pytest tests/console`.
 """

@@ -1,15 +1,15 @@
-"""Why a command ends early, for people."""
+"""Errors that end a command, with a message for the operator and an exit code."""
 
 from __future__ import annotations
 
 
 class CommandError(Exception):
-    """It could not be done: the message names what, where and the remedy."""
+    """A command failed. The message names the thing, the place and the remedy."""
 
     exit_code = 1
 
 
 class InputError(CommandError):
-    """What was given cannot be used; nothing was done."""
+    """The input is invalid; nothing was changed."""
 
     exit_code = 2

@@ -1,4 +1,4 @@
-"""From a command line to an exit code: 0 done, 1 failed or something is wrong, 2 the input cannot be used."""
+"""Runs a command line and returns its exit code: 0 success, 1 failure or a problem found, 2 invalid input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from console.errors import CommandError
 
 
 def carry_out(parser: argparse.ArgumentParser, arguments: list[str] | None, interrupted: str) -> int:
-    """Run the command that was chosen: its `run`; `interrupted` is said when a person stops it."""
+    """Parse the arguments and call the command's `run`; print `interrupted` on Ctrl-C."""
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
@@ -21,7 +21,7 @@ def carry_out(parser: argparse.ArgumentParser, arguments: list[str] | None, inte
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read has seen enough; the interpreter's last flush must not complain either.
+        # The reader of the pipe has closed it. Redirect stdout, or the interpreter's last flush fails, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:

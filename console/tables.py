@@ -1,7 +1,7 @@
-"""Tables and lines on standard output: as wide as the terminal, and never narrowed in a pipe.
+"""Tables and lines on stdout: fitted to the terminal's width, or of full width in a pipe.
 
-No value loses a letter. A table is a grid where it fits; where it does not, each record is a block of its own. Only
-columns of prose are wrapped, between words.
+No value is truncated. A table is a grid if it fits; otherwise each row is a block of lines. Only columns of prose are
+wrapped, between words.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from rich.style import Style
 from rich.text import Text
 
 GAP = "  "
-NARROWEST_PROSE = 24  # columns of a terminal; narrower, sentences are hard to read
+NARROWEST_PROSE = 24  # in terminal columns; narrower text is hard to read
 HEADER = "bold"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows below the names of their columns; `prose` names the columns that may be wrapped."""
+    """A table with named columns; `prose` lists the columns that may be wrapped."""
 
     columns: Sequence[str]
     prose: Sequence[str] = ()
     rows: list[tuple[Text, ...]] = field(default_factory=list[tuple[Text, ...]])
 
     def add(self, *values: object, style: str | Style = "") -> None:
-        """Add a row; a `Text` keeps its style, anything else is shown as `cell` writes it."""
+        """Add a row. A `Text` keeps its style; other values are converted by `cell`."""
         texts = (value if isinstance(value, Text) else Text(cell(value), style) for value in values)
         self.rows.append(tuple(texts))
 
     def lines(self, width: int | None) -> list[Text]:
-        """The whole table for a terminal of `width` columns, or for a pipe (None)."""
+        """Return the lines of the table for a terminal of `width` columns, or for a pipe (None)."""
         if not self.rows:
             return [Text("none")]
         widths = self._widths(width)
         return list(self._blocks(cast("int", width)) if widths is None else self._grid(widths))
 
     def _widths(self, width: int | None) -> list[int] | None:
-        """Width of each column of a grid; None when it does not fit."""
+        """Return the width of each column of the grid, or None if the grid does not fit."""
         columns = list(zip(*self.rows, strict=True))
         natural = [
             max(cell_len(name), *(text.cell_len for text in texts))
@@ -59,7 +59,7 @@ class Table:
         spare = width - sum(least) - len(GAP) * (len(least) - 1)
         if spare < 0:
             return None
-        # The first columns of prose get what they need, the last one what is left.
+        # Columns of prose get the spare width from left to right, up to their full width.
         for index, (small, whole) in enumerate(zip(least, natural, strict=True)):
             least[index] += min(spare, whole - small)
             spare -= least[index] - small
@@ -83,18 +83,18 @@ class Table:
 
 
 def show(table: Table) -> None:
-    """Print a table, or `none` when it has no row."""
+    """Print a table, or `none` if it has no rows."""
     for line in table.lines(width()):
         say(line)
 
 
 def say(text: str | Text, style: str = "") -> None:
-    """Print one line, which no width breaks."""
+    """Print one line without wrapping it."""
     Console(highlight=False, markup=False, emoji=False).print(text, style=style, soft_wrap=True)
 
 
 def width() -> int | None:
-    """Columns of the terminal, or of COLUMNS where that is exported; None for a pipe, which has no width."""
+    """Return the width from COLUMNS, or else of the terminal; None for a pipe."""
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given):
         return int(given)
@@ -102,7 +102,7 @@ def width() -> int | None:
 
 
 def cell(value: object) -> str:
-    """What stands in a cell; a text from elsewhere cannot steer the terminal."""
+    """Return a value as text, with control characters replaced so that they cannot control the terminal."""
     if isinstance(value, list | tuple):
         return ", ".join(map(cell, cast("Sequence[object]", value)))
     if isinstance(value, bool):
@@ -116,7 +116,7 @@ def _longest_word(text: Text) -> int:
 
 
 def _wrapped(text: Text, width: int) -> list[Text]:
-    """Lines of at most `width` columns; a longer word stays whole."""
+    """Split a text into lines of at most `width` columns; a longer word is not broken."""
     if text.cell_len <= width:
         return [text]
     parts = [""]

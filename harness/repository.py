@@ -25,7 +25,7 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def below(self, prefix: str) -> list[dict[str, Any]]:
+    def objects(self, prefix: str) -> list[dict[str, Any]]:
         """Return the files whose key has a prefix, as S3 lists them."""
         files = [path for path in self.root.rglob("*") if path.is_file() and not path.is_symlink()]
         named = {path.relative_to(self.root).as_posix(): path for path in files}
@@ -117,7 +117,7 @@ class Repository:
     def written(self) -> dict[str, bytes]:
         """What has come since the last time: key to bytes, manifests last."""
         folder = Folder(self.bucket)
-        keys = [one["Key"] for one in folder.below("") if one["Key"] not in self._written]
+        keys = [one["Key"] for one in folder.objects("") if one["Key"] not in self._written]
         self._written |= {key for key in keys if not key.endswith((".info", ".info.copy"))}
         return {key: folder.read(key) for key in sorted(keys, key=lambda key: (key.startswith("manifests/"), key))}
 

@@ -1,4 +1,4 @@
-"""Topologies to render: the two real stacks, and any other shape made from them."""
+"""Topologies for tests: the two real stacks, and variants of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def stack(name: str, **database: Any) -> Topology:
-    """The stack as its file configures it; keywords replace keys of its `database` section's subsections."""
+    """Return the topology of a stack file; keywords replace keys in subsections of its `database` section."""
     config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
     for section, changes in database.items():
         config["backbuild:database"][section] |= changes
@@ -35,5 +35,5 @@ def members(topology: Topology) -> list[tuple[Group, Member]]:
 
 
 def contents(topology: Topology, one: Member) -> dict[str, str]:
-    """Path to text of every file of the member."""
+    """Return every file of the member: path to text."""
     return {file.path: file.content for file in files_for(topology, one)}

@@ -1,7 +1,7 @@
-"""What a machine boots with: topology to files to cloud-init user data.
+"""Render the files and the cloud-init user data of each machine from the topology.
 
-Pure functions: this package may import `model`, and imports nothing of Pulumi. `files.py` renders the templates,
-`user_data.py` packs them.
+Pure functions: this package may import `model`, and does not import Pulumi. `files.py` renders the templates,
+`user_data.py` compresses them.
 To add a file to a machine, add its template below `templates/` in the set of its role, at the path that it has on the
-machine. Test with `pytest tests/machines`: snapshots of every file, and the real programs that read them.
+machine. Test with `pytest tests/machines`, which has a snapshot of every file and runs the real programs on them.
 """

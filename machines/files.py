@@ -1,11 +1,11 @@
-"""Which files a member boots with: the templates of its role, rendered from the topology.
+"""Render the files that a member boots with: the templates of its role, with values from the topology.
 
-A template stands in `templates/<set>/` at the path that its file has on the machine, so that the folder reads like the
-machine. Scripts are executable by where they stand, Python's modules are not. No file ever holds a secret: machines
-fetch those at boot.
+A template lies in `templates/<set>/` at the path that its file has on the machine. Files in the script folders
+(`_SCRIPT_FOLDERS`) are executable, except Python modules. No file contains a secret: machines fetch their secrets at
+boot.
 
-A member's files depend on its own group, on the consensus members and on the zones, but never on how many worker
-groups there are: growing the platform must not replace the machines that are there.
+A member's files depend on its own group, on the consensus members and on the zones, but never on the number of Citus
+worker groups: adding a group must not replace existing machines.
 """
 
 from __future__ import annotations
@@ -31,43 +31,43 @@ from model.topology import (
 TEMPLATES = Path(__file__).parent / "templates"
 DATA_DIRECTORY = "/var/lib/backbuild"
 CITUS_VERSION = "13.0"  # the vendor's first series for PostgreSQL 17
-TUNNEL_METRICS_PORT = 20241  # the first that cloudflared itself would try
+TUNNEL_METRICS_PORT = 20241  # the first port that cloudflared tries by default
 
-# Sets of templates by role; a later one may not repeat a path of an earlier one.
+# Template sets by role. No two sets of a role may contain the same path.
 _SETS: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: ("common", "volume", "consensus"),
     Role.COORDINATOR: ("common", "volume", "secrets", "database", "coordinator"),
     Role.WORKER: ("common", "volume", "secrets", "database"),
     Role.GATEWAY: ("common", "secrets", "gateway"),
 }
-_EXECUTABLE = ("/usr/local/sbin/", "/usr/local/lib/backbuild/")
+_SCRIPT_FOLDERS = ("/usr/local/sbin/", "/usr/local/lib/backbuild/")
 
-_EVERYWHERE = ("awscli", "ca-certificates", "chrony", "curl", "gpg", "jq", "procps")
+_COMMON_PACKAGES = ("awscli", "ca-certificates", "chrony", "curl", "gpg", "jq", "procps")
 _POSTGRES = (f"postgresql-{POSTGRES_MAJOR}", "patroni", "pgbackrest")
-# Named although Patroni depends on it: Debian's package is content with the client of any of its stores, and its module
-# for etcd 3 imports this one.
+# Patroni's module for etcd 3 imports this package, but Debian's patroni package accepts any one of five clients.
 _ETCD_CLIENT = "python3-etcd"
-_TOOLS = (_ETCD_CLIENT, "openssl", "python3-boto3", "python3-cryptography", "python3-yaml")
-# By role: what serves, of Debian's packages. Held: the maintenance window leaves it alone, and a plan rolls it.
-_SERVING: dict[Role, tuple[str, ...]] = {
+_DATABASE_TOOLS = (_ETCD_CLIENT, "openssl", "python3-boto3", "python3-cryptography", "python3-yaml")
+# Debian packages of the services, by role. They are held: the maintenance window does not upgrade them. Only a
+# replacement of the machine by `pulumi up` does.
+_HELD_DEBIAN_PACKAGES: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: ("etcd-server", "etcd-client"),
     Role.COORDINATOR: _POSTGRES,
     Role.WORKER: _POSTGRES,
     Role.GATEWAY: ("haproxy",),
 }
 CITUS_PACKAGE = f"postgresql-{POSTGRES_MAJOR}-citus-{CITUS_VERSION}"
-# The same of vendors' packages, which `vendors` installs.
-_VENDORS: dict[Role, tuple[str, ...]] = {
+# Packages from vendors' repositories, by role. Also held. The script `vendors` installs them.
+_HELD_VENDOR_PACKAGES: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: (),
     Role.COORDINATOR: (CITUS_PACKAGE,),
     Role.WORKER: (CITUS_PACKAGE,),
     Role.GATEWAY: ("cloudflared",),
 }
-# By role: what is installed besides, and gets Debian's fixes in the maintenance window.
-_BESIDES: dict[Role, tuple[str, ...]] = {
+# Other Debian packages, by role. The maintenance window upgrades them.
+_OTHER_PACKAGES: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: (),
-    Role.COORDINATOR: _TOOLS,
-    Role.WORKER: _TOOLS,
+    Role.COORDINATOR: _DATABASE_TOOLS,
+    Role.WORKER: _DATABASE_TOOLS,
     Role.GATEWAY: (),
 }
 _DATABASE_SERVICES = ("patroni.service", "backbuild-backup-full.timer", "backbuild-backup-incr.timer")
@@ -91,7 +91,7 @@ class File:
 
 @dataclass(frozen=True)
 class _Secret:
-    """A secret's name in Secrets Manager, its file below /run/backbuild/secrets and who may read it there."""
+    """A secret's name in Secrets Manager, its file below /run/backbuild/secrets and the owner of that file."""
 
     name: str
     file: str
@@ -99,7 +99,7 @@ class _Secret:
 
 
 def files_for(topology: Topology, member: Member) -> tuple[File, ...]:
-    """Every file that the member boots with, sorted by path."""
+    """Return every file that the member boots with, sorted by path."""
     values = _values(topology, member)
     files = [_file(f"{name}/{path}", values) for name in _SETS[member.role] for path in _paths(name)]
     return tuple(sorted(files, key=lambda file: file.path))
@@ -107,13 +107,13 @@ def files_for(topology: Topology, member: Member) -> tuple[File, ...]:
 
 def _file(template: str, values: dict[str, object]) -> File:
     path = "/" + template.partition("/")[2]
-    mode = "0755" if path.startswith(_EXECUTABLE) and not path.endswith(".py") else "0644"
+    mode = "0755" if path.startswith(_SCRIPT_FOLDERS) and not path.endswith(".py") else "0644"
     content = environment().get_template(template).render(values)
     return File(path=path, content=content, mode=mode, owner="root:root")
 
 
 def _values(topology: Topology, member: Member) -> dict[str, object]:
-    """What the templates may name."""
+    """Return the variables of the templates."""
     consensus = topology.consensus.members
     group = next(group for group in topology.groups if group.name == member.group)
     database = group.citus_group is not None
@@ -127,8 +127,8 @@ def _values(topology: Topology, member: Member) -> dict[str, object]:
         "gates": gates,
         "database": database,
         "gateway": member.role is Role.GATEWAY,
-        "packages": sorted({*_EVERYWHERE, *_SERVING[member.role], *_BESIDES[member.role]}),
-        "held": (*_SERVING[member.role], *_VENDORS[member.role]),
+        "packages": sorted({*_COMMON_PACKAGES, *_HELD_DEBIAN_PACKAGES[member.role], *_OTHER_PACKAGES[member.role]}),
+        "held": (*_HELD_DEBIAN_PACKAGES[member.role], *_HELD_VENDOR_PACKAGES[member.role]),
         "services": (*_SERVICES[member.role], "backbuild-metrics.timer"),
         "secrets": _secrets(topology, group),
         "data_directory": DATA_DIRECTORY,
@@ -173,14 +173,14 @@ def _paths(name: str) -> tuple[str, ...]:
 
 @cache
 def environment() -> jinja2.Environment:
-    """Renders the templates, each named by its path below `templates/`."""
+    """Return the Jinja environment that loads templates by their path below `templates/`."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,  # a misspelt name is an error, not an empty text
+        undefined=jinja2.StrictUndefined,  # an unknown variable is an error, not an empty text
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        comment_start_string="{##",  # shell writes `${#array[@]}`
+        comment_start_string="{##",  # the default `{#` occurs in shell: `${#array[@]}`
         comment_end_string="##}",
         autoescape=False,  # noqa: S701 - configuration files, not HTML; every value is validated by the settings
     )

@@ -8,7 +8,7 @@ from model.topology import Member, Topology
 
 
 def render(topology: Topology, member: Member, archive: Archive) -> str:
-    """The plain text that EC2 hands to cloud-init at the member's first boot."""
+    """Return the plain text that EC2 passes to cloud-init at the member's first boot."""
     values = {
         "member": member,
         "boot": environment().get_template("boot.py").render(),

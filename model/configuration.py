@@ -1,8 +1,7 @@
-"""From `pulumi config` to `Settings`: one parse, every problem at once, each with its key and what is allowed.
+"""Parses `pulumi config` into `Settings`, and reports every problem at once with its key and the allowed values.
 
-Two kinds of problem are found side by side: a field that is wrong by itself (pydantic's business), and fields that
-contradict each other (`CROSS_CHECKS`). The latter run over whatever could be read, so that one misspelt key does not
-hide an unsafe topology.
+Pydantic checks each field; `CROSS_CHECKS` check fields against each other. The cross checks also run if some fields are
+invalid, so that one misspelt key does not hide an unsafe topology.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from model.worker_modules import ModuleError, application_of
 
 # https://developers.cloudflare.com/workers/platform/limits/
 VARIABLE_BYTES = 5 * 1024
-# What is named after the stack has 63 characters at most: queues, Workers and buckets. The longest name is
+# Names of queues, Workers and buckets contain the stack's name and have at most 63 characters. The longest one is
 # backbuild-STACK-backup-dead-letters.
 STACK_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,31}[a-z0-9])?")
 DAYS_A_MONTH = 31  # the longest month: a monthly backup is never dropped early
 DAYS_A_YEAR = 366
-TAKEN_LABELS = ("backups", "database")
-"""What answers below the domain beside the API."""
-# What the status page speaks of by itself (workers/status/components.js).
+RESERVED_LABELS = ("backups", "database")
+"""Subdomains of other parts of the platform; the API cannot use them."""
+# The status page's built-in components (workers/status/components.js).
 STATUS_COMPONENTS = ("api", "edge", "database", "replication", "objectStorage", "backups", "platform")
 SECRETS = ("accessKeyId", "secretAccessKey")
 """Fields whose values no error repeats."""
@@ -38,7 +37,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used; `problems` lists every reason."""
+    """The configuration is invalid; `problems` lists every reason."""
 
     def __init__(self, stack: str, problems: list[Problem]) -> None:
         self.problems: list[Problem] = problems
@@ -48,9 +47,9 @@ class ConfigurationError(Exception):
 
 
 def load(config: Mapping[str, str], stack: str) -> Settings:
-    """Parse the stack's configuration: `config` maps `backbuild:key` to text, sections being JSON.
+    """Parse the stack's configuration. `config` maps `backbuild:key` to text; sections are JSON.
 
-    Keys of other namespaces (`aws:…`) belong to the providers and are left alone. Raises `ConfigurationError`.
+    Keys of other namespaces (`aws:…`) belong to the providers and are ignored. Raises `ConfigurationError`.
     """
     raw = {name: _read(name, text) for name, text in _own_keys(config)}
     if "backups" in raw:
@@ -73,12 +72,12 @@ def load(config: Mapping[str, str], stack: str) -> Settings:
 def _own_keys(config: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for key, text in config.items():
         namespace, _, name = key.partition(":")
-        if namespace == NAMESPACE and text:  # Pulumi.yaml's default for a key that must be set is the empty text
+        if namespace == NAMESPACE and text:  # Pulumi.yaml's default of required keys is the empty text
             yield name, text
 
 
 def _read(name: str, text: str) -> Any:
-    """Sections, numbers and booleans arrive as JSON, plain strings as they are."""
+    """Return a key's value. Sections, numbers and booleans are JSON; strings are plain text."""
     field = {field.alias: field for field in Settings.model_fields.values()}.get(name)
     if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, str):
         return text
@@ -108,7 +107,7 @@ def _problem(detail: dict[str, Any]) -> Problem:
 
 
 def _siblings(location: tuple[str | int, ...]) -> str:
-    """The keys that are allowed beside an unknown one."""
+    """Return the allowed keys of the section that contains an unknown key."""
     model: type[BaseModel] = Settings
     for part in location[:-1]:
         if isinstance(part, int):
@@ -124,7 +123,7 @@ def _siblings(location: tuple[str | int, ...]) -> str:
 
 
 def _partial(model: type[ModelT], raw: Any) -> ModelT:
-    """Build `model` from those fields of `raw` that are valid; reading one of the others is an AttributeError."""
+    """Build `model` from the valid fields of `raw`. Reading one of the other fields raises AttributeError."""
     values: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         annotation = field.annotation
@@ -150,7 +149,7 @@ def _contradictions(settings: Settings) -> list[Problem]:
     for check in CROSS_CHECKS:
         try:
             problems += check(settings)
-        except AttributeError:  # a field this check needs could not be read, and is reported as such
+        except AttributeError:  # a field that this check needs is invalid, which is already reported
             continue
     return problems
 
@@ -163,7 +162,7 @@ def _production_is_redundant(settings: Settings) -> Iterator[Problem]:
         if members < 3:
             yield Problem(
                 f"database.{group}.members",
-                f"given: {members}; allowed in production: 3, one member a zone, so that no commit is ever on one disk",
+                f"given: {members}; allowed in production: 3, one in each zone, so that every commit is on two disks",
             )
 
 
@@ -175,7 +174,7 @@ def _production_is_protected(settings: Settings) -> Iterator[Problem]:
 def _zones_lie_in_the_region(settings: Settings) -> Iterator[Problem]:
     region = settings.database.region
     for index, zone in enumerate(settings.database.zones):
-        if not re.fullmatch(rf"{re.escape(region)}[a-z]", zone):  # nor a Local Zone, whose name begins like its region
+        if not re.fullmatch(rf"{re.escape(region)}[a-z]", zone):  # refuses Local Zones, too: region-city-1a
             yield Problem(
                 f"database.zones[{index}]", f"{zone} is not a zone of {region}; allowed: {region}a, {region}b, …"
             )
@@ -207,20 +206,22 @@ def _rotation_grows(settings: Settings) -> Iterator[Problem]:
             )
 
 
-def _api_has_a_name_of_its_own(settings: Settings) -> Iterator[Problem]:
-    if settings.api.hostname in TAKEN_LABELS:
+def _api_hostname_is_not_reserved(settings: Settings) -> Iterator[Problem]:
+    if settings.api.hostname in RESERVED_LABELS:
         yield Problem(
             "api.hostname",
-            f"{settings.api.hostname}.{settings.domain} is another part's; taken: {', '.join(TAKEN_LABELS)}",
+            f"{settings.api.hostname}.{settings.domain} is used by another part of the platform; "
+            f"allowed: any label but {', '.join(RESERVED_LABELS)}",
         )
 
 
-def _partial_rollout_names_the_rest(settings: Settings) -> Iterator[Problem]:
+def _partial_rollout_has_a_stable_version(settings: Settings) -> Iterator[Problem]:
     rollout = settings.api.rollout
     if rollout.percentage < 100 and rollout.stable_version is None:
         yield Problem(
             "api.rollout.stableVersion",
-            f"the other {100 - rollout.percentage} % need a version; allowed: the output apiVersion of a deployment",
+            f"is missing, and {100 - rollout.percentage} % of requests need it; allowed: the output apiVersion of an "
+            "earlier deployment",
         )
 
 
@@ -229,14 +230,14 @@ def _script_can_be_uploaded(settings: Settings) -> Iterator[Problem]:
         try:
             application_of(settings.api.script)
         except ModuleError as error:
-            yield Problem("api.script", f"{error}; allowed: a folder in the project that holds index.js")
+            yield Problem("api.script", f"{error}; allowed: a folder in the project that contains index.js")
 
 
 def _status_page_is_independent(settings: Settings) -> Iterator[Problem]:
     if settings.status_domain == settings.domain or settings.status_domain.endswith(f".{settings.domain}"):
         yield Problem(
             "statusDomain",
-            f"a status page inside {settings.domain} fails with it; allowed: a domain with a zone of its own",
+            f"a status page inside {settings.domain} would fail together with it; allowed: a domain outside of it",
         )
 
 
@@ -246,7 +247,8 @@ def _credits_grow(settings: Settings) -> Iterator[Problem]:
         if index and (lower >= limit or more <= credit):
             yield Problem(
                 f"uptime.credits[{index}]",
-                f"{more} % below {lower} % after {credit} % below {limit} %; allowed: a lower limit, a higher credit",
+                f"{more} % credit below {lower} % uptime follows {credit} % credit below {limit} %; "
+                "allowed: a lower limit with a higher credit",
             )
 
 
@@ -255,43 +257,43 @@ def _credits_begin_at_the_target(settings: Settings) -> Iterator[Problem]:
     if first and first[0].below_percent > target:
         yield Problem(
             "uptime.credits[0].belowPercent",
-            f"{first[0].below_percent} credits a month that meets the target; allowed: at most {target}",
+            f"a month below {first[0].below_percent} % can meet the target and would be credited; "
+            f"allowed: at most {target}",
         )
 
 
 def _worker_variables_fit(settings: Settings) -> Iterator[Problem]:
-    """What of the settings stands in one variable of a Worker, as large as it will be there."""
-    texts = {
-        "status.operators": dict.fromkeys(settings.status.operators, "0" * 64),  # the SHA-256 of each one's token
+    """Compare the settings that become one variable of a Worker with Cloudflare's limit for a variable."""
+    variables = {
+        "status.operators": dict.fromkeys(settings.status.operators, "0" * 64),  # the SHA-256 of each operator's token
         "status.components": [component.model_dump() for component in settings.status.components],
         "uptime.credits": [{"below": 99_900, "credit": credit.credit_percent} for credit in settings.uptime.credits],
         "alarms.emails": settings.alarms.emails,
         "alarms.webhooks": settings.alarms.webhooks,
         "contact": settings.contact,
     }
-    for key, document in texts.items():
+    for key, document in variables.items():
         size = len(json.dumps(document).encode())
         if size > VARIABLE_BYTES:
             yield Problem(
-                key, f"takes {size} bytes of a Worker's variable; allowed: {VARIABLE_BYTES}, so fewer or shorter ones"
+                key,
+                f"needs {size} bytes of a Worker's variable; allowed: {VARIABLE_BYTES}, with fewer or shorter entries",
             )
 
 
-def _everybody_is_told_once(settings: Settings) -> Iterator[Problem]:
-    told = settings.alarms
-    for key, addresses in (("alarms.emails", told.emails), ("alarms.webhooks", told.webhooks)):
-        places = [_place(address) for address in addresses]
-        for index, place in enumerate(places):
-            if place in places[:index]:
-                # Which address it is stays unsaid: a webhook's is a secret.
-                first, second = places.index(place) + 1, index + 1
-                yield Problem(
-                    key, f"the same address stands twice, as entries {first} and {second}; allowed: each once"
-                )
+def _alarm_addresses_are_unique(settings: Settings) -> Iterator[Problem]:
+    alarms = settings.alarms
+    for key, given in (("alarms.emails", alarms.emails), ("alarms.webhooks", alarms.webhooks)):
+        addresses = [_normalised(address) for address in given]
+        for index, address in enumerate(addresses):
+            if address in addresses[:index]:
+                # The message omits the address: a webhook's URL is a secret.
+                first, second = addresses.index(address) + 1, index + 1
+                yield Problem(key, f"entries {first} and {second} are the same address; allowed: each address once")
 
 
-def _place(address: str) -> str:
-    """An address as its receiver knows it: names of hosts, and mailboxes as nearly all keep them, have no case."""
+def _normalised(address: str) -> str:
+    """Return an address in a form that is equal for the same receiver: hostnames and mailboxes ignore case."""
     scheme, separator, rest = address.partition("://")
     if not separator:
         return address.lower()
@@ -299,12 +301,13 @@ def _place(address: str) -> str:
     return f"{scheme}://{host.lower().removesuffix(':443').removesuffix('.')}/{path}"
 
 
-def _added_components_are_new(settings: Settings) -> Iterator[Problem]:
+def _component_ids_are_unique(settings: Settings) -> Iterator[Problem]:
     known: set[str] = set(STATUS_COMPONENTS)
     for index, added in enumerate(settings.status.components):
         if added.id in known:
             yield Problem(
-                f"status.components[{index}].id", f"{added.id} is there already; taken: {', '.join(sorted(known))}"
+                f"status.components[{index}].id",
+                f"{added.id} is already used; allowed: any id but {', '.join(sorted(known))}",
             )
         known.add(added.id)
 
@@ -316,13 +319,13 @@ CROSS_CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _rotation_covers_the_point_in_time_window,
     _rotation_grows,
     problems_of_copies,
-    _api_has_a_name_of_its_own,
-    _partial_rollout_names_the_rest,
+    _api_hostname_is_not_reserved,
+    _partial_rollout_has_a_stable_version,
     _script_can_be_uploaded,
     _status_page_is_independent,
     _credits_grow,
     _credits_begin_at_the_target,
-    _added_components_are_new,
+    _component_ids_are_unique,
     _worker_variables_fit,
-    _everybody_is_told_once,
+    _alarm_addresses_are_unique,
 )

@@ -1,19 +1,19 @@
-"""How a rollout learns that a member is well before it goes on to the next one."""
+"""Health gates: commands and timeouts with which a rollout or the maintenance window waits for a healthy member."""
 
 from __future__ import annotations
 
 GATE_SECONDS = 1800
-"""How long a rollout waits for one member: packages take 3 minutes, the rest is catching up with the leader."""
+"""Timeout of a rollout for one member: installation takes 3 minutes, the rest is for catching up with the leader."""
 
-# The answer must come before the agent ends the command.
+# One minute less than the gate's timeout, so that the script can report its reason.
 GATE_COMMAND = f"/usr/local/sbin/backbuild-healthy --wait {GATE_SECONDS - 60}"
-"""Run on a member by its health gate: exits 0 as soon as the member is healthy, 1 with the reason when it never is."""
+"""The command of a member's health gate: exits 0 as soon as the member is healthy, 1 with a reason at the timeout."""
 
 PATCH_COMMAND = "/usr/local/sbin/backbuild-patch"
-"""Run on one member after the other by the maintenance window: installs Debian's fixes, reboots, waits for health."""
+"""The command of the maintenance window on each member: installs Debian's fixes, reboots and waits for health."""
 
 PATCH_SECONDS = 3600
-"""How long the window waits for one member: packages and a reboot take minutes, the rest is waiting for health."""
+"""Timeout of the maintenance window for one member: upgrade and reboot take minutes, the rest is for its health."""
 
 PATCH_HEALTH_SECONDS = 900
-"""How long a member may take to be healthy before it is patched, and again after its reboot."""
+"""Timeout for a member to be healthy, once before it is patched and once after its reboot."""

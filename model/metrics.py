@@ -1,6 +1,6 @@
-"""The figures that every machine publishes to CloudWatch each minute: the names that alarms are made of.
+"""Names of the CloudWatch metrics that every machine publishes each minute, and that alarms use.
 
-The namespace is the topology's `prefix`; the one dimension is the member's name.
+The namespace is the topology's `prefix`; the only dimension is the member's name.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 DIMENSION = "Member"
 
 HEALTHY = "Healthy"
-"""1 while the member reports healthy, else 0. Every member."""
+"""1 if the member is healthy, else 0. Every member."""
 
 DATA_DISK_USED_PERCENT = "DataDiskUsedPercent"
-"""How full the data volume is. Every member that has one."""
+"""Used space of the data volume in percent. Every member with a data volume."""
 
 REPLICATION_LAG_BYTES = "ReplicationLagBytes"
-"""How far a member is behind its leader; 0 on the leader; missing while unknown. Coordinators and workers."""
+"""Replication lag behind the leader; 0 on the leader; missing while unknown. Coordinators and Citus workers."""
 
 WAL_WAITING_SECONDS = "WalWaitingSeconds"
-"""For how long the oldest finished WAL segment has waited for the archive; 0 on a standby. Coordinators and workers."""
+"""Waiting time of the oldest WAL segment that is not archived; 0 on a standby. Coordinators and Citus workers."""
 
 BACKUP_AGE_SECONDS = "BackupAgeSeconds"
-"""Since this group's last good backup ended; missing while the repository cannot be read. Coordinators and workers."""
+"""Age of this group's last successful backup; missing while the repository cannot be read. Coordinators and workers."""

@@ -12,11 +12,11 @@ _BY_PREFIX = {
     "us-isof-": "aws-iso-f",
     "eu-isoe-": "aws-iso-e",
 }
-_ISOLATED = "has no way to the Internet, and the machines need Cloudflare and Debian's mirrors"
-# Partition to why the platform cannot run there. The others share the DNS suffix amazonaws.com, in which every service
-# principal, endpoint and bucket of the platform is named.
+_ISOLATED = "has no internet access, but the machines need Cloudflare and Debian's mirrors"
+# Partition to the reason why the platform cannot run there. The other partitions share the DNS suffix amazonaws.com,
+# which is part of the platform's service principals, endpoints and bucket names.
 _UNSUPPORTED = {
-    "aws-cn": "has other host names (amazonaws.com.cn), and the tunnel and R2 lie behind the border's filters",
+    "aws-cn": "has another DNS suffix (amazonaws.com.cn), and connections to the tunnel and to R2 are filtered",
     "aws-iso": _ISOLATED,
     "aws-iso-b": _ISOLATED,
     "aws-iso-e": _ISOLATED,
@@ -25,12 +25,12 @@ _UNSUPPORTED = {
 
 
 def partition_of(region: str) -> str:
-    """The partition of a region: the second field of the ARNs there."""
+    """Return the partition of a region, which is the second field of its ARNs."""
     return next((name for prefix, name in _BY_PREFIX.items() if region.startswith(prefix)), "aws")
 
 
-def refusal_of(region: str) -> str | None:
-    """Why the platform cannot run in a region; None where it can."""
+def unsupported_reason(region: str) -> str | None:
+    """Return why the platform cannot run in a region; None if it can."""
     partition = partition_of(region)
     reason = _UNSUPPORTED.get(partition)
     return None if reason is None else f"{region} is in the partition {partition}, which {reason}"

@@ -1,7 +1,7 @@
-"""What an operator may choose: the vocabulary of the stack's configuration, as frozen types.
+"""The settings of a stack, as frozen types with their constraints.
 
-`model.configuration.load` turns `pulumi config` into a `Settings`; nothing later in the program validates again.
-Every field carries what the operator reads in an error: its meaning, its unit and its bounds.
+`model.configuration.load` parses `pulumi config` into a `Settings`; no later code validates again. Each constraint
+contains its error message, which states what is allowed.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
 
-from model.partitions import refusal_of
+from model.partitions import unsupported_reason
 
 
 class Tier(StrEnum):
-    """How much redundancy a stack must have: customers depend on `production`, engineers rehearse on `staging`."""
+    """How much redundancy a stack must have: `production` serves customers, `staging` is for rehearsals."""
 
     PRODUCTION = "production"
     STAGING = "staging"
 
 
 class Jurisdiction(StrEnum):
-    """Where R2 guarantees that a bucket's bytes stay. Location hints guarantee nothing, so they are not offered."""
+    """The jurisdiction in which R2 keeps a bucket's data. Location hints are not offered: R2 may ignore them."""
 
     EU = "eu"
     US = "us"
@@ -46,20 +46,20 @@ class Weekday(StrEnum):
 
 def _odd(members: int) -> int:
     if members % 2 == 0:
-        raise ValueError("an even number of voters survives no more losses than one fewer; allowed: 3, 5 or 7")
+        raise ValueError("an even number of members tolerates no more failures than one fewer; allowed: 3, 5 or 7")
     return members
 
 
 def _three_distinct(zones: tuple[str, ...]) -> tuple[str, ...]:
     if len(zones) != 3 or len(set(zones)) != 3:
         raise ValueError(
-            "exactly three different zones are needed, so that a majority outlives any one of them; "
+            "exactly three different zones are needed, so that a majority survives the loss of any zone; "
             f"given: {', '.join(zones) or 'none'}"
         )
     return zones
 
 
-# RFC 1918. Python's own `is_private` also holds loopback and link-local, which no VPC can be.
+# RFC 1918. Python's `is_private` includes loopback and link-local, which a VPC cannot use.
 _PRIVATE = tuple(ipaddress.IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
 
@@ -73,39 +73,39 @@ def _private_network(cidr: str) -> str:
     return cidr
 
 
-def _somebody(told: tuple[str, ...]) -> tuple[str, ...]:
-    if not told:
-        raise ValueError("nobody would be told; allowed: one or more")
-    return told
+def _not_empty(recipients: tuple[str, ...]) -> tuple[str, ...]:
+    if not recipients:
+        raise ValueError("the list is empty, so alarms would reach nobody; allowed: one or more")
+    return recipients
 
 
-# https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-nitro-instances.html: the families that are built on Xen.
+# https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-nitro-instances.html: the instance families built on Xen.
 _XEN = re.compile(r"(c[134]|d2|f1|g3s?|h1|i[23]|m[1-4]|p[23]|r[34]|t[12]|x1e?)\..*")
 
 
 def _built_on_nitro(instance_type: str) -> str:
     if _XEN.fullmatch(instance_type):
         raise ValueError(
-            f"{instance_type} is built on Xen, where a machine cannot tell its data volume from other disks by the "
-            "volume's id; allowed: a type built on the Nitro System, such as r7g.large"
+            f"{instance_type} is built on Xen, where a machine cannot identify its data volume by the volume's id; "
+            "allowed: a type built on the Nitro System, such as r7g.large"
         )
     return instance_type
 
 
 def _supported(region: str) -> str:
-    reason = refusal_of(region)
+    reason = unsupported_reason(region)
     if reason is not None:
         raise ValueError(f"{reason}; allowed: a commercial or GovCloud (US) region")
     return region
 
 
 def _matching(pattern: str, allowed: str, *, repeat: bool = True) -> AfterValidator:
-    """Refuse what does not fit; `repeat` says whether the error may show it."""
+    """Return a validator for a pattern. `repeat`: whether the error may show the value, which may be a secret."""
     expression = re.compile(pattern)
 
     def check(value: str) -> str:
         if not expression.fullmatch(value):
-            raise ValueError(f"{repr(value) if repeat else 'what is given'} does not fit; allowed: {allowed}")
+            raise ValueError(f"{repr(value) if repeat else 'the value'} is invalid; allowed: {allowed}")
         return value
 
     return AfterValidator(check)
@@ -134,7 +134,7 @@ BucketName = Annotated[str, _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bu
 VersionId = Annotated[
     str, _matching(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "the id of a Worker version, a UUID")
 ]
-# Instances pass their tags on to the machine, by its metadata service, which takes neither a space nor a slash.
+# Machines read their tags from the metadata service, which allows neither spaces nor slashes in keys.
 TagKey = Annotated[
     str,
     _matching(
@@ -142,7 +142,9 @@ TagKey = Annotated[
         "at most 128 letters a to z, digits and _ . : = + @ -, not beginning with aws:",
     ),
 ]
-VolumeGib = Annotated[int, Field(ge=8, le=16384)]  # gp3: 1 GiB to 16 TiB; below 8 not even the system's logs fit
+VolumeGib = Annotated[
+    int, Field(ge=8, le=16384)
+]  # gp3: at most 16 TiB; less than 8 GiB is too small for the system's logs
 
 
 def _printable(secret: SecretStr) -> SecretStr:
@@ -159,20 +161,20 @@ class _Section(BaseModel):
 
 
 class Edge(_Section):
-    """Whose Cloudflare account the edge lives in."""
+    """The Cloudflare account."""
 
     account_id: AccountId
 
 
 class Rollout(_Section):
-    """How far the newest API version is rolled out; below 100 % the rest stays with `stable_version`."""
+    """The percentage of requests for the newest API version; the other requests go to `stable_version`."""
 
     percentage: Annotated[int, Field(ge=1, le=100)] = 100
     stable_version: VersionId | None = None
 
 
 class Api(_Section):
-    """The API Worker, and the folder of the operator's own script that answers behind it."""
+    """The API Worker, and the folder of the operator's own script, which serves all paths but `/health`."""
 
     hostname: Label = "api"
     script: str | None = None
@@ -188,7 +190,7 @@ class Consensus(_Section):
 
 
 class Coordinator(_Section):
-    """The group that clients talk to: Citus' coordinator and its standbys."""
+    """The coordinator group, to which clients connect: the Citus coordinator and its standbys."""
 
     members: Annotated[int, Field(ge=2, le=3)]
     instance_type: DataInstanceType
@@ -196,7 +198,7 @@ class Coordinator(_Section):
 
 
 class Workers(_Section):
-    """The groups that hold the shards; each has a leader and standbys of its own."""
+    """The Citus worker groups, which store the shards. Each has its own leader and standbys."""
 
     groups: Annotated[int, Field(ge=1, le=64)]
     members: Annotated[int, Field(ge=2, le=3)]
@@ -205,14 +207,14 @@ class Workers(_Section):
 
 
 class Gateways(_Section):
-    """The machines that route to the leaders (HAProxy) and hold the tunnels to the edge (cloudflared)."""
+    """The machines that route connections to the leaders (HAProxy) and run the tunnel to the edge (cloudflared)."""
 
     members: Annotated[int, Field(ge=2, le=3)] = 2
     instance_type: InstanceType
 
 
 class Database(_Section):
-    """The Citus node group: where it runs and how large it is."""
+    """The Citus cluster: its region, network and size."""
 
     region: Region
     zones: Annotated[tuple[str, ...], AfterValidator(_three_distinct)]
@@ -285,9 +287,9 @@ def _thousandths(percent: float) -> float:
     return percent
 
 
-def _each_once(operators: tuple[str, ...]) -> tuple[str, ...]:
+def _unique(operators: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(operators)) != len(operators):
-        raise ValueError(f"the same name stands twice: {', '.join(operators)}")
+        raise ValueError(f"a name occurs twice in {', '.join(operators)}; allowed: each name once")
     return operators
 
 
@@ -295,14 +297,14 @@ Percent = Annotated[float, Field(gt=0, le=100), AfterValidator(_thousandths)]
 
 
 class Credit(_Section):
-    """What a month costs the provider whose uptime lies below a limit: a share of the month's fee."""
+    """The service credit, in percent of the month's fee, for a month with an uptime below a limit."""
 
     below_percent: Percent
     credit_percent: Annotated[int, Field(ge=1, le=100)]
 
 
 class Uptime(_Section):
-    """The monthly uptime that is promised, and the credits for a month that misses it."""
+    """The monthly uptime target, and the service credits for a month that misses it."""
 
     target_percent: Percent = 99.9
     credits: tuple[Credit, ...] = tuple(
@@ -312,7 +314,7 @@ class Uptime(_Section):
 
 
 class AddedComponent(_Section):
-    """Something beside the API that the status page asks every minute: 2xx says that it is well."""
+    """A component of the status page in addition to the API's. Its URL is probed every minute; 2xx means healthy."""
 
     id: Label
     name: Annotated[str, Field(min_length=1, max_length=40)]
@@ -320,24 +322,26 @@ class AddedComponent(_Section):
 
 
 class WebhookKey(_Section):
-    """What contacts' webhook secrets are derived from: its generation, and whether the one before still signs, too."""
+    """The key of contacts' webhook secrets: its generation, and whether the previous generation still signs."""
 
     generation: Annotated[int, Field(ge=1, le=1000)] = 1
     overlap: bool = True
 
 
 class Status(_Section):
-    """The status page: who may speak on it, what it shows beside the API, and where its database is read."""
+    """The status page: its operators, its additional components, and the replication of its database."""
 
-    operators: Annotated[tuple[Label, ...], AfterValidator(_each_once)] = ()
-    components: Annotated[tuple[AddedComponent, ...], Field(max_length=14)] = ()  # with its own six, twenty
-    # With replicas the page reads near its reader, and outlives the primary's location. D1 takes them only as a change.
+    operators: Annotated[tuple[Label, ...], AfterValidator(_unique)] = ()
+    components: Annotated[
+        tuple[AddedComponent, ...], Field(max_length=14)
+    ] = ()  # together with the six built-in ones: 20
+    # With replicas the page stays up if the primary's location fails. D1 accepts this only as a later change.
     read_replicas: bool = False
     webhook_key: WebhookKey = WebhookKey()
 
 
 class Maintenance(_Section):
-    """The weekly window for routine work, and the notice customers get of disruptive work."""
+    """The weekly maintenance window, and the notice that customers get before disruptive maintenance."""
 
     weekday: Weekday
     start_hour_utc: Annotated[int, Field(ge=0, le=23)]
@@ -346,39 +350,39 @@ class Maintenance(_Section):
 
 
 class Alarms(_Section):
-    """Who is told, through two channels that do not share a fate, and from which figures on."""
+    """The recipients of alarms, by e-mail and by webhook, and the thresholds."""
 
-    emails: Annotated[tuple[EmailAddress, ...], AfterValidator(_somebody)]
-    webhooks: Annotated[tuple[HttpsUrl, ...], AfterValidator(_somebody)]
-    replication_lag_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024  # four WAL segments behind
+    emails: Annotated[tuple[EmailAddress, ...], AfterValidator(_not_empty)]
+    webhooks: Annotated[tuple[HttpsUrl, ...], AfterValidator(_not_empty)]
+    replication_lag_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024  # four WAL segments
     disk_used_percent: Annotated[int, Field(ge=50, le=95)] = 80
 
 
 class Exchanger(_Section):
-    """A host that takes mail for the domain; the lowest `priority` is tried first."""
+    """A mail server (MX) of the domain; senders try the lowest `priority` first."""
 
     host: Hostname
     priority: Annotated[int, Field(ge=0, le=65535)] = 10
 
 
 class DkimKey(_Section):
-    """A key that outgoing mail is signed with: the name that its owner publishes it under."""
+    """A DKIM key: its selector, and the hostname under which its owner publishes it."""
 
     selector: Label
     target: Hostname
 
 
 class Mail(_Section):
-    """Who takes and sends mail for `domain`; without exchangers the zone says that it takes none."""
+    """The mail servers and senders of `domain`. Without exchangers the domain receives no mail."""
 
     exchangers: Annotated[tuple[Exchanger, ...], Field(max_length=10)] = ()
-    # SPF ends with an error beyond ten look-ups (RFC 7208, 4.6.4), and each of these may take some of its own.
+    # SPF allows ten DNS look-ups (RFC 7208, 4.6.4), and each included sender may need several.
     senders: Annotated[tuple[Hostname, ...], Field(max_length=5)] = ()
     dkim: Annotated[tuple[DkimKey, ...], Field(max_length=10)] = ()
 
 
 class Settings(_Section):
-    """One stack's configuration, whole and valid."""
+    """The complete, valid configuration of a stack."""
 
     tier: Tier
     domain: Hostname

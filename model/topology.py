@@ -1,7 +1,7 @@
-"""What follows from the settings: every node, address, bucket, schedule and hostname of a stack.
+"""Derives every machine, address, bucket, schedule and hostname of a stack from its settings. Pure.
 
-Pure arithmetic, and the only place where it is done: components declare what stands here, machines boot from it, and
-loops never depend on what only the cloud knows. Nothing here imports Pulumi.
+Components declare its contents and machines are rendered from it, so that no loop depends on an `Output`.
+This module does not import Pulumi.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from model.rotation import Retention, binding_of, retention_of
 from model.settings import PRIMARY, Settings
 
 # A member's address is its zone's data subnet + FIRST_HOST + SLOTS_PER_GROUP * the group's ordinal + its index, so that
-# adding a worker group moves nobody. 64 worker groups and the three before them end at host 16 + 67 * 8 = 552 of 4,091.
-FIRST_HOST = 16  # AWS keeps the first four addresses; the rest is room for what a zone may need besides
+# a new worker group changes no existing address. The three other groups and 64 worker groups need 16 + 67 * 8 = 552 of
+# 4,091 hosts.
+FIRST_HOST = 16  # AWS reserves the first four addresses; the others are spare
 SLOTS_PER_GROUP = 8
 
-POSTGRES_MAJOR = 17  # Debian 13's own
+POSTGRES_MAJOR = 17  # the version in Debian 13
 DATABASE_NAME = "backbuild"
-APPLICATION_ROLE = "application"  # what the API signs in as, through Hyperdrive
+APPLICATION_ROLE = "application"  # the database role of the API
 ABANDONED_UPLOAD_DAYS = 7  # parts of an upload that nobody finished; longer than any outage worth waiting for
 
 
 class Role(StrEnum):
-    """What a machine is for; it decides its files, its ports and who may talk to it."""
+    """The purpose of a machine. It determines the machine's files, ports and ingress rules."""
 
     CONSENSUS = "consensus"
     COORDINATOR = "coordinator"
@@ -37,7 +38,7 @@ class Role(StrEnum):
 
 
 class Port(StrEnum):
-    """The ports that machines listen on, and what for (the value is the service's name)."""
+    """The services that machines listen for; the value is the service's name."""
 
     POSTGRES = "postgres"
     PATRONI = "patroni"
@@ -63,8 +64,8 @@ _PORT_NUMBERS = {
     Port.GATEWAY_HEALTH: 8404,
 }
 
-# Who may open a connection to what: exactly this, and the security groups are made of it.
-ADMITTED: tuple[tuple[Role, Role, Port], ...] = (
+# Source role, target role and port of every allowed connection. The security groups contain exactly these rules.
+INGRESS_RULES: tuple[tuple[Role, Role, Port], ...] = (
     (Role.CONSENSUS, Role.CONSENSUS, Port.ETCD_PEER),
     (Role.CONSENSUS, Role.CONSENSUS, Port.ETCD_CLIENT),
     *((role, Role.CONSENSUS, Port.ETCD_CLIENT) for role in (Role.COORDINATOR, Role.WORKER)),
@@ -81,7 +82,7 @@ ADMITTED: tuple[tuple[Role, Role, Port], ...] = (
 
 @dataclass(frozen=True)
 class Zone:
-    """One availability zone: its public subnet holds the NAT gateway, its data subnet everything else."""
+    """One availability zone: its public subnet contains the NAT gateway, its data subnet all machines."""
 
     name: str
     index: int
@@ -90,13 +91,13 @@ class Zone:
 
     @property
     def letter(self) -> str:
-        """The zone's last letter, which names its resources."""
+        """The last letter of the zone's name, used in names of resources."""
         return self.name[-1]
 
 
 @dataclass(frozen=True)
 class Member:
-    """One machine of a group, with everything about it that is decided before it exists."""
+    """One machine of a group."""
 
     name: str
     group: str
@@ -105,12 +106,12 @@ class Member:
     zone: Zone
     address: str
     instance_type: str
-    volume_gib: int | None  # None: nothing to keep, so no data volume
+    volume_gib: int | None  # None: no data volume
 
 
 @dataclass(frozen=True)
 class Group:
-    """Machines that stand in for each other. `citus_group` is Citus' own number: 0 the coordinator, 1… the workers."""
+    """A redundant group of machines. `citus_group` is Citus's group id: 0 for the coordinator, 1… for the workers."""
 
     name: str
     role: Role
@@ -119,18 +120,21 @@ class Group:
 
     @property
     def strict(self) -> bool:
-        """Whether a commit may wait for a second disk for ever: only where a standby can be lost and one is left."""
+        """Whether `synchronous_mode_strict` is on: commits block while no standby is available.
+
+        Safe from three members up: one standby remains after the loss of a member.
+        """
         return len(self.members) >= 3
 
     @property
     def loss_tolerated(self) -> int:
-        """How many members may fail while the group still serves: a majority of voters, or one of any others."""
+        """How many members may fail while the group still serves: etcd needs a majority, other groups one member."""
         return (len(self.members) - 1) // 2 if self.role is Role.CONSENSUS else len(self.members) - 1
 
 
 @dataclass(frozen=True)
 class SecretNames:
-    """Where in Secrets Manager a machine finds what it must not be given in its user data; text, or JSON where said."""
+    """The names of the machines' secrets in Secrets Manager. The values are plain text unless marked as JSON."""
 
     superuser: str
     replication: str
@@ -144,7 +148,7 @@ class SecretNames:
 
 @dataclass(frozen=True)
 class Hostnames:
-    """Every name that the platform answers under."""
+    """The hostnames of the platform."""
 
     domain: str
     api: str
@@ -152,17 +156,17 @@ class Hostnames:
     backups: str
     status_domain: str
     status: str
-    notifications: str  # what contacts' e-mails are sent from
+    notifications: str  # the sender domain of e-mail to contacts
 
     @property
     def health_url(self) -> str:
-        """What the status page and the health check probe."""
+        """The URL that the status page and the health check probe."""
         return f"https://{self.api}/health"
 
 
 @dataclass(frozen=True)
 class Schedules:
-    """When what runs, all in UTC. Five-field cron for Workers, AWS cron for maintenance windows."""
+    """All schedules, in UTC: five-field cron for Workers, an AWS cron expression for the maintenance window."""
 
     full_backup_hour: int
     incremental_minute: int
@@ -176,7 +180,7 @@ class Schedules:
 
 
 class Topology:
-    """A stack's whole shape, derived from its settings; `stack` names it."""
+    """The complete shape of the stack named `stack`, derived from its settings."""
 
     def __init__(self, stack: str, settings: Settings) -> None:
         self.stack: str = stack
@@ -203,13 +207,13 @@ class Topology:
 
     @cached_property
     def gateways(self) -> Group:
-        """The machines between the edge and the leaders."""
+        """The machines that route connections from the edge to the leaders."""
         chosen = self.settings.database.gateways
         return self._group("gateway", Role.GATEWAY, 1, chosen.members, chosen.instance_type, None)
 
     @cached_property
     def coordinator(self) -> Group:
-        """The group that clients talk to."""
+        """The group to which clients connect."""
         chosen = self.settings.database.coordinator
         return self._group(
             "coordinator", Role.COORDINATOR, 2, chosen.members, chosen.instance_type, chosen.volume_gib, citus_group=0
@@ -217,7 +221,7 @@ class Topology:
 
     @cached_property
     def workers(self) -> tuple[Group, ...]:
-        """The groups that hold the shards."""
+        """The Citus worker groups, which store the shards."""
         chosen = self.settings.database.workers
         return tuple(
             self._group(
@@ -239,7 +243,7 @@ class Topology:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """Every group, in the order in which they come up."""
+        """Every group, in the order in which `pulumi up` creates them."""
         return (self.consensus, *self.database_groups, self.gateways)
 
     @cached_property
@@ -284,7 +288,7 @@ class Topology:
 
     @cached_property
     def hostnames(self) -> Hostnames:
-        """Every public name."""
+        """The hostnames."""
         domain, status_domain = self.settings.domain, self.settings.status_domain
         return Hostnames(
             domain=domain,
@@ -298,7 +302,7 @@ class Topology:
 
     @cached_property
     def schedules(self) -> Schedules:
-        """Every schedule."""
+        """The schedules."""
         maintenance = self.settings.maintenance
         return Schedules(
             full_backup_hour=self.settings.backups.full_hour_utc,
@@ -328,7 +332,7 @@ class Topology:
     def _member(
         self, group: str, role: Role, ordinal: int, index: int, instance_type: str, volume_gib: int | None
     ) -> Member:
-        # Consecutive members never share a zone; each group starts one zone further, so that leaders spread too.
+        # Consecutive members are in different zones. Each group starts in the next zone, to distribute the leaders.
         zone = self.zones[(ordinal + index) % len(self.zones)]
         first = ipaddress.IPv4Network(zone.data_cidr).network_address
         return Member(

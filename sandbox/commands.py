@@ -1,4 +1,4 @@
-"""What each command does between the command line and the engine: run it, then show it to a person or a machine."""
+"""The commands of the command line: each runs an operation of the engine and prints its result."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sandbox.ledger import Entry
 
 
 def clouds() -> OpenClouds:
-    """The simulated clouds; loaded when a command needs them."""
-    from sandbox.clouds import open_clouds  # noqa: PLC0415 (their tables take a while to load)
+    """Return the function that opens the simulated clouds."""
+    from sandbox.clouds import open_clouds  # noqa: PLC0415 (slow to load)
 
     return open_clouds
 
@@ -29,8 +29,8 @@ def _root(options: argparse.Namespace) -> Path:
 
 
 def _official() -> ModuleType:
-    """The runs under the Pulumi CLI."""
-    from sandbox.official import runs  # noqa: PLC0415 (brings gRPC and the Automation API with it)
+    """Return the module that runs the Pulumi CLI."""
+    from sandbox.official import runs  # noqa: PLC0415 (imports gRPC and the Automation API)
 
     return runs
 
@@ -116,7 +116,9 @@ def _planned(options: argparse.Namespace) -> Entry:
     with display:
         result = operations.preview(_root(options), options.stack, clouds(), display)
     if result.code == InputError.exit_code:
-        raise InputError(f"{options.stack} cannot be planned, because its program refuses what it was given")
+        raise InputError(
+            f"{options.stack} cannot be planned: its program rejects the configuration; correct the errors above"
+        )
     if result.code:
         reasons = "; ".join(message for _, message in result.plan.errors) or "the program ended early"
         raise EngineError(f"{options.stack} cannot be planned: {reasons}")
@@ -130,13 +132,13 @@ def import_(options: argparse.Namespace) -> int:
     except OSError as error:
         raise InputError(f"{options.file} cannot be read: {error}") from error
     kept = import_state(_root(options), options.stack, text)
-    print("Import complete." + (f" The state before is in {kept}." if kept else ""), file=sys.stderr)
+    print("Import complete." + (f" The previous state is in {kept}." if kept else ""), file=sys.stderr)
     return 0
 
 
 def execute(options: argparse.Namespace) -> int:
     """`exec`."""
-    from sandbox.exec import run  # noqa: PLC0415 (brings gRPC with it)
+    from sandbox.exec import run  # noqa: PLC0415 (imports gRPC)
 
     return run(_root(options), options.stack, options.command)
 
@@ -145,7 +147,7 @@ def graph(options: argparse.Namespace) -> int:
     """`graph`."""
     from sandbox.graph import run  # noqa: PLC0415 (only this command draws)
 
-    # The picture may go to the standard output, so that progress must not.
+    # `json=True` keeps progress off stdout, where the SVG may go.
     display = Display(argparse.Namespace(stack=options.stack, json=True, diff=False), "Drawing")
     with display:
         return run(_root(options), options.stack, clouds(), display, options.out)

@@ -1,4 +1,4 @@
-"""`python -m sandbox exec`: any command, the real `pulumi` for one, against the simulated clouds of a stack."""
+"""`python -m sandbox exec`: run a command, such as the real `pulumi`, against the simulated clouds of a stack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sandbox.official.stack import attachment
 class NotFoundError(EngineError):
     """The command is not on the PATH."""
 
-    exit_code: int = 127  # as shells have it
+    exit_code: int = 127  # the shell's exit code for a missing command
 
 
 def run(root: Path, stack: str, words: list[str]) -> int:
@@ -28,7 +28,7 @@ def run(root: Path, stack: str, words: list[str]) -> int:
         raise InputError("no command is given; write `python -m sandbox exec --stack S -- COMMAND...`")
     if shutil.which(command[0]) is None:
         raise NotFoundError(f"{command[0]} is not on the PATH; install it, or correct the command")
-    from sandbox.clouds import open_clouds  # noqa: PLC0415 (they load gRPC and the SDKs' metadata)
+    from sandbox.clouds import open_clouds  # noqa: PLC0415 (loads gRPC and the SDKs' metadata)
     from sandbox.clouds.server import serve  # noqa: PLC0415
 
     workspace = find(root, stack)
@@ -39,13 +39,13 @@ def run(root: Path, stack: str, words: list[str]) -> int:
         language.serve() as port,
     ):
         given = environment(os.environ, workspace, ports)
-        if shutil.which("pulumi-language-python") is None:  # an installed CLI brings its own language host
+        if shutil.which("pulumi-language-python") is None:  # an installed CLI has its own language host
             given.setdefault("PULUMI_DEBUG_LANGUAGES", f"python:{port}")
         return subprocess.run(command, cwd=root, env=given, check=False).returncode
 
 
 def environment(given: Mapping[str, str], workspace: Workspace, ports: Mapping[str, int]) -> dict[str, str]:
-    """What lets `pulumi` find the clouds, under what the operator has set."""
+    """Return the variables that connect `pulumi` to the clouds; the operator's variables override them."""
     backend = (workspace.home / "pulumi").resolve()
     backend.mkdir(parents=True, exist_ok=True)
     ours = {

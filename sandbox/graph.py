@@ -1,4 +1,4 @@
-"""`python -m sandbox graph`: what a stack is made of, as one SVG."""
+"""`python -m sandbox graph`: draw a stack's resources as one SVG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.picture import picture
 
 
 def run(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher, out: Path | None) -> int:
-    """Draw a stack to a file, or to the standard output; 0 when done."""
+    """Draw a stack to the file `out`, or to stdout; return 0."""
     drawn = picture(resources_of(root, stack, clouds, watcher))
     if out is None:
         sys.stdout.write(drawn)
@@ -24,13 +24,13 @@ def run(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher, out: Path 
         out.write_text(drawn, encoding="utf-8")
     except OSError as error:
         raise InputError(
-            f"the picture cannot be written to {out}: {error}; name a file in a folder that exists"
+            f"the picture cannot be written to {out}: {error}; use a file in a folder that exists"
         ) from error
     return 0
 
 
 def resources_of(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Sequence[Resource]:
-    """What the stack's state holds; of a stack that was never brought up, what a preview says it would hold."""
+    """Return the resources in the stack's state, or in a preview if the state is empty."""
     project.load(root, stack)
     with find(root, stack).open(readonly=True) as state:
         held = [resource for urn in state.live() if (resource := state.get(urn)) is not None]

@@ -1,12 +1,12 @@
-"""An ordered map on disk that survives being killed at any instruction.
+"""An ordered, crash-safe map on disk: a snapshot and a journal.
 
-Two files: `NAME.json`, a readable snapshot, and `NAME.journal`, one JSON line per change since. Opening replays the
-journal; closing folds it into a new snapshot, written aside, then renamed, with a copy of its own, `NAME.json.bak`:
-what is left when somebody or something damages the snapshot. A journal's last line may be torn by a kill: it was
-never acknowledged, so it is dropped. Anything else that cannot be read is an error that names the file and the last
-good copy, and nothing is overwritten.
+`NAME.json` is a readable snapshot; `NAME.journal` has one JSON line for each change since that snapshot. Opening the
+map replays the journal. Closing it writes a new snapshot to a temporary file, renames that file, and does the same for
+a backup copy, `NAME.json.bak`. If the process is killed, the journal's last line may be incomplete; that change was
+never acknowledged, so the line is dropped. Any other unreadable content is an error that names the file and the last
+good copy; no file is overwritten.
 
-The engine keeps its state in one, the simulated clouds keep their objects in another.
+The engine stores its state in one ledger, and the simulated clouds store their objects in another.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Entry = dict[str, Any]
 
 
 class CorruptError(Exception):
-    """A file that cannot be read as what it should be; the message names it and the last good copy."""
+    """A ledger file is damaged or missing. The message names the file and the last good copy."""
 
 
 class Ledger:
-    """The map itself. `decode` turns a snapshot document into entries, `encode` entries into a document.
+    """The map. `decode` converts a snapshot document to entries, `encode` converts entries to a document.
 
-    Methods may be called from several threads. A value must not be mutated after `put`. Exactly one process may hold it
-    open for writing (the caller's lock sees to that); a `readonly` one never touches the files.
+    Methods may be called from several threads. A value must not be mutated after `put`. Only one process may open a
+    ledger for writing; the caller must hold a lock. A `readonly` ledger never writes to the files.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Ledger:
         self._replay()
         if not readonly:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # For its owner alone: the engine's state and the clouds' objects hold what nobody else should read.
+            # Mode 600: the engine's state and the clouds' objects contain secrets.
             self._journal_path.touch(mode=0o600)
             self._journal: TextIO = self._journal_path.open("a", encoding="utf-8")
             self._fold()
@@ -74,24 +74,24 @@ class Ledger:
         return list(self._entries.items())
 
     def put(self, key: str, entry: Entry) -> None:
-        """Store `entry` as the last one; a key that was there moves to the end."""
+        """Store `entry` at the end of the map. An existing key moves to the end."""
         with self._lock:
             self._append({"put": key, "entry": entry})
             self._entries.pop(key, None)
             self._entries[key] = entry
 
     def remove(self, key: str) -> None:
-        """Forget `key`; one that is not there is no error."""
+        """Remove `key` if it exists."""
         with self._lock:
             if key in self._entries:
                 self._append({"remove": key})
                 del self._entries[key]
 
     def replace_all(self, entries: dict[str, Entry]) -> None:
-        """Make `entries` the whole content, at once; the one before is kept as `NAME.json.previous`."""
+        """Replace all entries in one step. The old snapshot is kept as `NAME.json.previous`."""
         with self._lock:
             if self.path.exists():
-                # A hard link, so that at no instant is there no snapshot under its own name.
+                # A hard link, so that `NAME.json` exists at every moment.
                 previous = self.path.with_name(self.path.name + ".previous")
                 previous.unlink(missing_ok=True)
                 previous.hardlink_to(self.path)
@@ -99,7 +99,7 @@ class Ledger:
             self._write_snapshot()
 
     def close(self) -> None:
-        """Fold the journal into the snapshot; without changes nothing is written."""
+        """Write the journal's changes into the snapshot. Without changes, write nothing."""
         with self._lock:
             if self.readonly or self._journal.closed:
                 return
@@ -117,7 +117,7 @@ class Ledger:
 
     def _write_snapshot(self) -> None:
         text = json.dumps(self._encode(self._entries), indent=2) + "\n"
-        # The copy is a file of its own, so that whatever damages the one leaves the other.
+        # The backup is a separate file, not a hard link: damage to one leaves the other intact.
         for path in (self.path, self._backup_path):
             aside = path.with_name(path.name + ".new")
             aside.touch(mode=0o600)
@@ -133,7 +133,7 @@ class Ledger:
             if self._backup_path.exists():
                 raise CorruptError(
                     f"{self.path} is missing; the last good copy is {self._backup_path}: copy it over to continue from "
-                    "there, or remove the copy, too, to start anew"
+                    "there, or delete the copy as well to start with an empty ledger"
                 )
             return {}
         try:
@@ -162,9 +162,11 @@ class Ledger:
 
     def _corrupt(self, path: Path, error: Exception) -> CorruptError:
         if path == self._journal_path:
-            remedy = f"{self.path} is good up to the last complete run: move the journal away to continue from there"
+            remedy = f"{self.path} holds the last complete run: move the journal away to continue from there"
         elif self._backup_path.exists():
             remedy = f"the last good copy is {self._backup_path}: copy it over to continue from there"
         else:
-            remedy = "no earlier copy exists: move the file away to start anew"
-        return CorruptError(f"{path} cannot be read ({type(error).__name__}: {error}); it was left as it is; {remedy}")
+            remedy = "no earlier copy exists: move the file away to start with an empty ledger"
+        return CorruptError(
+            f"{path} cannot be read ({type(error).__name__}: {error}); the file was not changed; {remedy}"
+        )

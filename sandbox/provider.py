@@ -1,7 +1,7 @@
-"""What the engine asks of a provider: the resource operations of Pulumi's `ResourceProvider`, as plain Python.
+"""The provider interface: the resource operations of Pulumi's `ResourceProvider` as plain Python methods.
 
-The engine calls these methods directly; `sandbox.clouds.server` offers the same object over gRPC to the real CLI.
-Values given to a provider hold no `Secret`; in a preview they may hold `UNKNOWN`, at any depth.
+The engine calls these methods directly; `sandbox.clouds.server` serves the same object over gRPC to the real CLI.
+Arguments contain no `Secret`. In a preview they may contain `UNKNOWN`, at any depth.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sandbox.values import Properties
 
 
 class Change(StrEnum):
-    """How one property differs: the kinds of Pulumi's detailed diff."""
+    """The kind of change of one property, as in Pulumi's detailed diff."""
 
     ADD = "add"
     DELETE = "delete"
@@ -26,7 +26,7 @@ class Change(StrEnum):
 
 @dataclass(frozen=True)
 class CheckFailure:
-    """One input that the provider refuses: where, why, and what would be right."""
+    """One invalid input: its property path, the reason, and the valid alternative."""
 
     path: str
     reason: str
@@ -34,7 +34,7 @@ class CheckFailure:
 
 @dataclass(frozen=True)
 class Checked:
-    """Inputs with the provider's defaults filled in, or the failures that stop them."""
+    """Inputs with the provider's defaults filled in, or the check failures."""
 
     inputs: Properties
     failures: tuple[CheckFailure, ...] = ()
@@ -42,14 +42,14 @@ class Checked:
 
 @dataclass(frozen=True)
 class Difference:
-    """What separates a resource from its new inputs, by property path (`tags.Name`, `rules[0].port`)."""
+    """The changes from a resource to its new inputs, by property path (`tags.Name`, `rules[0].port`)."""
 
     detail: dict[str, Change] = field(default_factory=dict[str, Change])
     delete_before_replace: bool = False
 
     @property
     def changed(self) -> bool:
-        """Whether anything differs at all."""
+        """Whether any property differs."""
         return bool(self.detail)
 
     @property
@@ -61,7 +61,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Found:
-    """An object as the cloud holds it now: its id, the inputs that would make it, and its outputs."""
+    """The current state of an object in the cloud: its id, the inputs that would create it, and its outputs."""
 
     id: str
     inputs: Properties
@@ -69,7 +69,7 @@ class Found:
 
 
 class ProviderError(Exception):
-    """An operation that the cloud refused; the message names the object, the property and the remedy."""
+    """The cloud rejected an operation. The message names the object, the property and the remedy."""
 
 
 class Provider(Protocol):
@@ -83,11 +83,11 @@ class Provider(Protocol):
         ...
 
     def configure(self, inputs: Properties) -> Provider:
-        """The same cloud seen through this configuration: a provider instance, which shares the object store."""
+        """Return a provider instance with this configuration. It shares the object store with this one."""
         ...
 
     def check(self, urn: str, type: str, olds: Properties | None, news: Properties, seed: bytes) -> Checked:
-        """Validate inputs and fill in defaults; `olds` are the previous inputs, kept for generated names."""
+        """Validate inputs and fill in defaults. Generated names are taken over from `olds`, the previous inputs."""
         ...
 
     def diff(self, type: str, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Difference:
@@ -95,9 +95,9 @@ class Provider(Protocol):
         ...
 
     def create(self, urn: str, type: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
-        """Make the object and return its id and outputs.
+        """Create the object and return its id and outputs.
 
-        In a preview nothing is stored, the id is "" and what is not yet known is `UNKNOWN`.
+        In a preview nothing is stored, the id is "", and outputs that are computed during an update are `UNKNOWN`.
         """
         ...
 
@@ -108,13 +108,16 @@ class Provider(Protocol):
         ...
 
     def read(self, urn: str, type: str, id: str, inputs: Properties) -> Found | None:
-        """The object as it is now, or None when it is gone; `inputs` (empty for a lookup) say which to report."""
+        """Return the current object, or None if it does not exist.
+
+        The result reports the inputs that `inputs` holds; for a lookup, `inputs` is empty.
+        """
         ...
 
     def delete(self, urn: str, type: str, id: str) -> None:
-        """Remove the object; an object that is gone already is no error."""
+        """Delete the object. If it does not exist, do nothing."""
         ...
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
-        """Answer a provider function such as `aws:index/getCallerIdentity:getCallerIdentity`."""
+        """Call a provider function such as `aws:index/getCallerIdentity:getCallerIdentity`."""
         ...

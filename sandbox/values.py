@@ -1,8 +1,8 @@
-"""Property values as the engine and the clouds see them, and their form on the wire.
+"""Property values in the engine and the clouds, and their conversion to and from protobuf.
 
-A property value is JSON (`None`, `bool`, `int`, `float`, `str`, `list`, `dict`) with two additions: `UNKNOWN`, what
-only a real update can tell, and `Secret`, what must never be shown. Assets, archives and resource references are not
-used by this platform and are refused by name.
+A property value is JSON (`None`, `bool`, `int`, `float`, `str`, `list`, `dict`) with two additions: `UNKNOWN`, a value
+that only an update can compute, and `Secret`, a value that must not be shown. Assets, archives and resource references
+are not supported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from google.protobuf import struct_pb2
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (a public marker, not a password)
 UNKNOWN_ON_THE_WIRE: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-# A computed value may also travel under the sentinel of its type; sdk/go/common/resource/plugin/rpc.go lists them.
+# An unknown value may also be sent as the sentinel of its type; sdk/go/common/resource/plugin/rpc.go lists them.
 UNKNOWNS_ON_THE_WIRE: Final = frozenset(
     {
         UNKNOWN_ON_THE_WIRE,
@@ -31,7 +31,7 @@ UNKNOWNS_ON_THE_WIRE: Final = frozenset(
 
 
 class Unknown:
-    """The one value that is not known before an update; compare with `is UNKNOWN`."""
+    """The type of `UNKNOWN`, a value that is not known before an update; compare with `is UNKNOWN`."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"
@@ -55,11 +55,11 @@ Properties: TypeAlias = dict[str, Value]
 
 
 class UnsupportedValueError(ValueError):
-    """A kind of property value that this engine does not handle."""
+    """A property value of a kind that this engine does not support."""
 
 
 def from_struct(struct: struct_pb2.Struct) -> Properties:
-    """Read a protobuf struct (by key: it keeps no order); wire sentinels and secrets become `UNKNOWN` and `Secret`."""
+    """Convert a protobuf struct, sorted by key (structs have no order); sentinels become `UNKNOWN` or `Secret`."""
     return {key: _from_wire(struct.fields[key]) for key in sorted(struct.fields)}
 
 
@@ -91,7 +91,7 @@ def _from_signed(fields: Mapping[str, struct_pb2.Value]) -> Secret:
 
 
 def to_struct(properties: Mapping[str, Value]) -> struct_pb2.Struct:
-    """Write properties as a protobuf struct; the inverse of `from_struct`."""
+    """Convert properties to a protobuf struct; the inverse of `from_struct`."""
     struct = struct_pb2.Struct()
     _fill(struct, properties)
     return struct
@@ -137,7 +137,7 @@ def transform(value: Value, leaf: Callable[[Value], Value]) -> Value:
 
 
 def reveal(properties: Mapping[str, Value]) -> Properties:
-    """Strip every `Secret` wrapper, at any depth: what a provider is given."""
+    """Unwrap every `Secret`, at any depth."""
 
     def leaf(value: Value) -> Value:
         return transform(value.value, leaf) if isinstance(value, Secret) else value

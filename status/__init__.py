@@ -1,6 +1,6 @@
-"""`python -m status`: operators publish incidents and maintenance on the status page; anybody can recompute uptime.
+"""`python -m status`: publish incidents and maintenance on the status page, and recompute its uptime figures.
 
-This package may import `console`. `uptime.py` recounts a month without the page's own code.
+This package may import `console`. `uptime.py` recomputes a month without the page's own code.
 To add a command, add its arguments to `cli.py` and a function to `commands.py`, and describe it in docs/status-page.md.
-Test with `pytest tests/status`, which runs the commands against the status Worker in workerd.
+Test with `pytest tests/status`, which runs the commands against the status page's Cloudflare Worker in workerd.
 """

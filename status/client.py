@@ -1,4 +1,4 @@
-"""The admin API, called as an operator: `Client(url, token).post("incidents", {...})`."""
+"""A client of the status page's admin API: `Client(url, token).post("incidents", {...})`."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from pydantic import TypeAdapter, ValidationError
 from console.callers import address_from, token_from
 from console.errors import CommandError, InputError
 
-PATIENCE_SECONDS = 15.0
+TIMEOUT_SECONDS = 15.0
 UNAUTHORIZED, UNUSABLE = 401, 422
 
 _JSON = TypeAdapter(dict[str, Any])
 
 
 class Client:
-    """Calls one status page for one operator; the token goes nowhere but into the header."""
+    """Calls the admin API of one status page as one operator. The token is only sent in the header."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
         self._http = httpx.Client(
-            base_url=f"{url}/admin/", headers={"authorization": f"Bearer {token}"}, timeout=PATIENCE_SECONDS
+            base_url=f"{url}/admin/", headers={"authorization": f"Bearer {token}"}, timeout=TIMEOUT_SECONDS
         )
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
-        """Read something."""
+        """Send a GET request."""
         return self._call("GET", path, params=query)
 
     def post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
-        """Do something, once; fields that are None are left out."""
+        """Send a POST request, idempotently. Fields that are None are omitted."""
         return self._call("POST", path, json={name: value for name, value in body.items() if value is not None})
 
     def delete(self, path: str) -> dict[str, Any]:
-        """Remove something, once."""
+        """Send a DELETE request, idempotently."""
         return self._call("DELETE", path)
 
     def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         request = self._http.build_request(method, path, **options)
         if method != "GET":
-            # By it the page knows the second call when the first one's answer was lost.
+            # With this key the page recognises a retry after a lost response.
             request.headers["idempotency-key"] = str(uuid.uuid4())
         response = self._try(request)
         if response is None or response.is_server_error:
             response = self._try(request)
         if response is None:
-            raise CommandError(f"{self.url} does not answer; {_unsure(method)}")
+            raise CommandError(f"{self.url} does not answer; {_retry_advice(method)}")
         return self._answer(method, response)
 
     def _try(self, request: httpx.Request) -> httpx.Response | None:
-        """The answer, or None when it was lost."""
+        """Send the request; return None if the connection fails."""
         try:
             return self._http.send(request)
         except httpx.TransportError:
@@ -64,38 +64,39 @@ class Client:
         try:
             answer = _JSON.validate_json(response.content)
         except ValidationError:
-            remedy = "remedy: check that --url or STATUS_URL is the status page's"
-            raise CommandError(
-                f"{self.url} answers {code} and no JSON; {_unsure(method) if response.is_server_error else remedy}"
-            ) from None
+            wrong_url = "remedy: check that --url or STATUS_URL is the status page's"
+            remedy = _retry_advice(method) if response.is_server_error else wrong_url
+            raise CommandError(f"{self.url} answers {code} without JSON; {remedy}") from None
         if response.is_success:
             return answer
         if code == UNAUTHORIZED:
             raise CommandError(
-                f"{self.url} does not know the token in STATUS_TOKEN; remedy: take it from "
+                f"{self.url} rejects the token in STATUS_TOKEN; remedy: take it from "
                 "`pulumi stack output statusTokens --show-secrets`"
             )
         if code == UNUSABLE:
             problems = [f"{problem['field'] or 'the body'} {problem['problem']}" for problem in answer["problems"]]
             raise InputError("; ".join(problems))
         conflicts = "".join(f"\n  {one['id']}: {one['title']}" for one in answer.get("conflicts", []))
-        unsure = f"; {_unsure(method)}" if response.is_server_error else ""
+        unsure = f"; {_retry_advice(method)}" if response.is_server_error else ""
         raise CommandError(f"{self.url} answers {code}: {answer.get('error')}{unsure}{conflicts}")
 
 
 def client_of(url: str | None) -> Client:
-    """The client that the environment describes; raises `InputError` naming what is missing."""
+    """Return a client for `url`, or for STATUS_URL; raise `InputError` if a variable is missing."""
     given = url or os.environ.get("STATUS_URL", "")
     if not given:
-        raise InputError("which status page? Give --url or set STATUS_URL, such as https://status.example.com")
+        raise InputError(
+            "the status page's address is missing; set --url or STATUS_URL, such as https://status.example.com"
+        )
     address = address_from(given)
     remedy = "export yours, from `pulumi stack output statusTokens --show-secrets`"
     return Client(address, token_from("STATUS_TOKEN", remedy))
 
 
-def _unsure(method: str) -> str:
+def _retry_advice(method: str) -> str:
     return (
         "remedy: try again later"
         if method == "GET"
-        else "it may have been done or not; remedy: look with `list` or `audit` before you repeat it"
+        else "the request may have been carried out; remedy: check with `list` or `audit` before you repeat it"
     )

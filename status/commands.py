@@ -1,4 +1,4 @@
-"""What each command does between the command line and the page: ask, then show it to a person or a machine."""
+"""The commands: each calls the status page's API and prints the result as text or JSON."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from console import tables
 from console.errors import CommandError, InputError
 from console.tables import Table
 from status import report, uptime
-from status.client import PATIENCE_SECONDS, client_of
+from status.client import TIMEOUT_SECONDS, client_of
 
-TOLD = "contacts are told within a minute"
+NOTIFIED = "contacts are notified within a minute"
 
 
 def sla(options: argparse.Namespace) -> int:
@@ -35,11 +35,11 @@ def sla(options: argparse.Namespace) -> int:
 def _read(place: str) -> str:
     if place.startswith(("https://", "http://")):
         try:
-            answer = httpx.get(place, timeout=PATIENCE_SECONDS)
+            answer = httpx.get(place, timeout=TIMEOUT_SECONDS)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise CommandError(f"{place} cannot be fetched: {type(error).__name__}") from None
         if not answer.is_success:
-            raise CommandError(f"{place} answers {answer.status_code}; a month without a sample has no account")
+            raise CommandError(f"{place} answers {answer.status_code}; a month without samples has no account")
         return answer.text
     try:
         return Path(place).read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def declare_incident(options: argparse.Namespace) -> int:
         "startedAt": options.started,
     }
     answer = client_of(options.url).post("incidents", body)
-    return _said(options, answer, f"Incident {answer['id']} is open; {TOLD}.")
+    return _print_result(options, answer, f"Incident {answer['id']} is open; {NOTIFIED}.")
 
 
 def update_incident(options: argparse.Namespace) -> int:
@@ -72,21 +72,21 @@ def update_incident(options: argparse.Namespace) -> int:
         "startedAt": options.started,
     }
     answer = client_of(options.url).post(f"incidents/{_id(options.id)}/updates", body)
-    return _said(options, answer, f"Said; {TOLD}.")
+    return _print_result(options, answer, f"Published; {NOTIFIED}.")
 
 
 def resolve_incident(options: argparse.Namespace) -> int:
     """`incidents resolve`."""
     body = {"status": "resolved", "body": _text(options.body), "endedAt": options.ended}
     answer = client_of(options.url).post(f"incidents/{_id(options.id)}/updates", body)
-    return _said(options, answer, f"Incident {answer['id']} is resolved; {TOLD}.")
+    return _print_result(options, answer, f"Incident {answer['id']} is resolved; {NOTIFIED}.")
 
 
 def add_postmortem(options: argparse.Namespace) -> int:
     """`incidents postmortem`."""
     body = {"status": "postmortem", "body": _text(options.body)}
     answer = client_of(options.url).post(f"incidents/{_id(options.id)}/updates", body)
-    return _said(options, answer, f"Said; {TOLD}.")
+    return _print_result(options, answer, f"Published; {NOTIFIED}.")
 
 
 def show_updates(options: argparse.Namespace) -> int:
@@ -102,13 +102,16 @@ def amend(options: argparse.Namespace) -> int:
     """`amend`."""
     text = {"title": options.title} if options.body is None else {"body": _text(options.body)}
     answer = client_of(options.url).post("amendments", {"id": options.id, **text})
-    return _said(options, answer, f"Corrected; contacts who have the old {next(iter(text))} are told within a minute.")
+    field = next(iter(text))
+    return _print_result(
+        options, answer, f"Corrected; contacts that received the old {field} are notified within a minute."
+    )
 
 
 def redact(options: argparse.Namespace) -> int:
     """`redact`."""
     answer = client_of(options.url).post("redactions", {"id": options.id})
-    return _said(options, answer, "Withdrawn; contacts who have it are told within a minute that it was.")
+    return _print_result(options, answer, "Withdrawn; contacts that received it are notified within a minute.")
 
 
 def list_incidents(options: argparse.Namespace) -> int:
@@ -137,14 +140,14 @@ def plan_maintenance(options: argparse.Namespace) -> int:
         "emergency": options.emergency,
     }
     answer = client_of(options.url).post("maintenances", body)
-    return _said(options, answer, f"Maintenance {answer['id']} is announced; {TOLD}.")
+    return _print_result(options, answer, f"Maintenance {answer['id']} is announced; {NOTIFIED}.")
 
 
-def say_of_maintenance(options: argparse.Namespace) -> int:
+def update_maintenance(options: argparse.Namespace) -> int:
     """`maintenance begin`, `complete`, `cancel` and `update`."""
     body = {"body": _text(options.body), "status": options.status, "endsAt": options.ends}
     answer = client_of(options.url).post(f"maintenances/{_id(options.id)}/updates", body)
-    return _said(options, answer, f"Said; {TOLD}.")
+    return _print_result(options, answer, f"Published; {NOTIFIED}.")
 
 
 def list_maintenance(options: argparse.Namespace) -> int:
@@ -172,28 +175,29 @@ def add_contact(options: argparse.Namespace) -> int:
         "minimum": options.minimum,
     }
     answer = client_of(options.url).post("contacts", body)
-    secret = f"\nIts signing secret, shown this once: {answer['secret']}" if "secret" in answer else ""
-    return _said(options, answer, f"Contact {answer['id']} is told from now on; try it with `contacts test`.{secret}")
+    secret = f"\nIts signing secret, shown only once: {answer['secret']}" if "secret" in answer else ""
+    added = f"Contact {answer['id']} is notified from now on; test it with `contacts test`."
+    return _print_result(options, answer, added + secret)
 
 
 def test_contact(options: argparse.Namespace) -> int:
     """`contacts test`."""
     answer = client_of(options.url).post(f"contacts/{_id(options.id)}/test", {})
-    return _said(options, answer, f"Contact {answer['id']} took a test message.")
+    return _print_result(options, answer, f"Contact {answer['id']} accepted a test message.")
 
 
 def rotate_secret(options: argparse.Namespace) -> int:
     """`contacts rotate`."""
     body = {"overlapHours": options.overlap_hours}
     answer = client_of(options.url).post(f"contacts/{_id(options.id)}/secret", body)
-    until = f"Until {_minute(answer['overlapUntil'])}, what it is sent is signed with the one before, too."
-    return _said(options, answer, f"The new signing secret, shown this once: {answer['secret']}\n{until}")
+    until = f"Until {_minute(answer['overlapUntil'])}, notifications are also signed with the previous secret."
+    return _print_result(options, answer, f"The new signing secret, shown only once: {answer['secret']}\n{until}")
 
 
 def remove_contact(options: argparse.Namespace) -> int:
     """`contacts remove`."""
     answer = client_of(options.url).delete(f"contacts/{_id(options.id)}")
-    return _said(options, answer, f"Contact {answer['id']} is told no more.")
+    return _print_result(options, answer, f"Contact {answer['id']} is removed and no longer notified.")
 
 
 def list_contacts(options: argparse.Namespace) -> int:
@@ -222,7 +226,7 @@ def list_deliveries(options: argparse.Namespace) -> int:
         "update": "update",
         "contact": "contact",
         "type": "type",
-        "saidAt": "said",
+        "saidAt": "published",
         "dueAt" if options.state == "pending" else "settledAt": ended[options.state],
         "attempts": "attempts",
         "failure": "failure",
@@ -234,7 +238,7 @@ def list_deliveries(options: argparse.Namespace) -> int:
 def retry_delivery(options: argparse.Namespace) -> int:
     """`deliveries retry`."""
     answer = client_of(options.url).post("deliveries/retry", {"update": options.update, "contact": options.contact})
-    return _said(options, answer, "It is sent again within a minute.")
+    return _print_result(options, answer, "The notification is sent again within a minute.")
 
 
 def audit(options: argparse.Namespace) -> int:
@@ -246,14 +250,14 @@ def audit(options: argparse.Namespace) -> int:
 
 
 def _id(given: str) -> str:
-    """An id as it may stand in a path; raises `InputError`."""
+    """Return an id if it is valid in a URL's path; raise `InputError` otherwise."""
     if not given.replace("-", "").replace("_", "").isalnum() or not given.isascii():
-        raise InputError(f"{given} is no id; remedy: take one from `list`")
+        raise InputError(f"{given} is not an id; remedy: take one from `list`")
     return given
 
 
 def _text(given: str) -> str:
-    """A text as it was given, or standard input for `-`; raises `InputError`."""
+    """Return a text argument, or stdin for `-`; raise `InputError` if that is not UTF-8."""
     if given != "-":
         return given
     try:
@@ -262,7 +266,7 @@ def _text(given: str) -> str:
         raise InputError("standard input is not UTF-8; convert the text and repeat the command") from None
 
 
-def _said(options: argparse.Namespace, answer: dict[str, Any], text: str) -> int:
+def _print_result(options: argparse.Namespace, answer: dict[str, Any], text: str) -> int:
     print(json.dumps(answer) if options.json else text)
     return 0
 
@@ -270,7 +274,7 @@ def _said(options: argparse.Namespace, answer: dict[str, Any], text: str) -> int
 def _listed(
     options: argparse.Namespace, answer: dict[str, Any], key: str, columns: Mapping[str, str], prose: Sequence[str] = ()
 ) -> int:
-    """Print rows: `columns` are the names of fields, each with its heading."""
+    """Print rows. `columns` maps the names of fields to their headings."""
     if options.json:
         print(json.dumps(answer))
         return 0
@@ -282,5 +286,5 @@ def _listed(
 
 
 def _minute(time: str | None) -> str | None:
-    """A time of an answer as the commands take it: `2026-12-01T02:00Z`."""
+    """Convert a time in a response to the form that the commands accept: `2026-12-01T02:00Z`."""
     return None if time is None else f"{datetime.fromisoformat(time).astimezone(UTC):%Y-%m-%dT%H:%MZ}"

@@ -1,4 +1,4 @@
-"""A month's arithmetic, for people and for programs."""
+"""Shows the recomputed uptime of a month as text or JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from status.uptime import Account, Agreement, Difference, Statement, bounds, dec
 
 
 def document(account: Account, differences: Sequence[Difference]) -> dict[str, object]:
-    """The result as JSON takes it."""
+    """Return the result as a JSON document."""
     return {
         "matches": not differences,
         "recomputed": figures(state(account)),
@@ -21,16 +21,16 @@ def document(account: Account, differences: Sequence[Difference]) -> dict[str, o
 
 
 def show(account: Account, differences: Sequence[Difference]) -> None:
-    """Print how each figure comes about, and whether the page says the same."""
+    """Print the calculation of each figure, and the differences from the page."""
     say(_heading(account), "bold")
-    table = Table(("figure", "value", "how it comes about"), prose=("how it comes about",))
+    table = Table(("figure", "value", "calculation"), prose=("calculation",))
     for row in _rows(account, state(account)):
         table.add(*row)
     tables.show(table)
     if not differences:
-        say("matches: every figure of the statement follows from the minutes", "green")
+        say("matches: every published figure equals the recomputed one", "green")
     for one in differences:
-        say(f"differs: {one.figure} is published as {one.published}; the minutes say {one.recomputed}", "red")
+        say(f"differs: {one.figure} is published as {one.published}; recomputed: {one.recomputed}", "red")
 
 
 def _heading(account: Account) -> str:
@@ -62,7 +62,7 @@ def _shown(percent: str | None) -> str:
 
 def _met(statement: Statement) -> str:
     if statement.met is None:
-        return "not known: unknown minutes decide it" if statement.uptime else "nothing is known yet"
+        return "unknown: it depends on the unknown minutes" if statement.uptime else "unknown: no minute was sampled"
     return "met" if statement.met else "missed"
 
 

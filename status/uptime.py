@@ -1,6 +1,6 @@
-"""The published account of a month, counted again as docs/uptime.md says: shares nothing with the page's own counting.
+"""Recomputes the published account of a month as defined in docs/uptime.md, without any code of the status page.
 
-Each minute is looked at by itself, and all arithmetic is in integers.
+Each minute is classified separately, and all arithmetic is in integers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LONGEST_MONTH = 31 * 24 * 60
 
 
 def _minute(text: object) -> int:
-    """Whole minutes since 1970, of a time as the account writes it."""
+    """Convert a time in the account to minutes since 1970."""
     if not isinstance(text, str):
         raise ValueError("should be a time such as 2026-11-01T00:00:00.000Z")
     try:
@@ -48,14 +48,14 @@ class Credit(_Part):
 
 
 class Agreement(_Part):
-    """What was promised."""
+    """The promised uptime and service credits."""
 
     target: Thousandths
     credits: tuple[Credit, ...]
 
 
 class Minutes(_Part):
-    """Every counted minute, by what it was."""
+    """The number of counted minutes of each class."""
 
     up: Count
     down: Count
@@ -64,7 +64,7 @@ class Minutes(_Part):
 
 
 class Statement(_Part):
-    """What the page says of the month."""
+    """The figures that the page publishes for the month."""
 
     month: Month
     complete: bool
@@ -81,7 +81,7 @@ class Statement(_Part):
 
 
 class Maintenance(_Part):
-    """Work that was announced."""
+    """Announced maintenance."""
 
     id: str
     title: str
@@ -97,7 +97,7 @@ Run = tuple[Minute, Annotated[int, Field(ge=1, le=LONGEST_MONTH)], Literal["ok",
 
 
 class Account(_Part):
-    """A month as the page publishes it: the result, and all that it follows from."""
+    """A month as the page publishes it: the result and all its inputs."""
 
     month: Month
     agreement: Agreement
@@ -105,21 +105,21 @@ class Account(_Part):
     statement: Statement
     maintenances: tuple[Maintenance, ...]
     runs: tuple[Run, ...]
-    """First minute, number of minutes, what the page saw; by time."""
+    """First minute, number of minutes and state of each run of equal samples, in order of time."""
 
     @model_validator(mode="after")
     def _runs_follow_each_other(self) -> Account:
         reached, end = bounds(self.month)
         for minute, minutes, _ in self.runs:
             if minute < reached or minute + minutes > end:
-                raise ValueError(f"runs: the one of {stamp(minute)} is not after the one before it, within the month")
+                raise ValueError(f"runs: the run at {stamp(minute)} overlaps the previous one, or is outside the month")
             reached = minute + minutes
         return self
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A figure that does not follow from the minutes."""
+    """A published figure that differs from the recomputed one."""
 
     figure: str
     published: object
@@ -127,7 +127,7 @@ class Difference:
 
 
 def parse(text: str, place: str) -> Account:
-    """Read an account that came from `place`; raises `InputError` naming what is wrong with it, and where."""
+    """Parse an account from `place`; raise an `InputError` with place, path and problem if it is invalid."""
     try:
         return Account.model_validate_json(text)
     except ValidationError as error:
@@ -137,7 +137,7 @@ def parse(text: str, place: str) -> Account:
 
 
 def bounds(month: str) -> tuple[int, int]:
-    """The first minute of a month, and the first of the next."""
+    """Return the first minute of a month, and the first minute of the next month."""
     year, number = map(int, month.split("-"))
     following = (year + number // 12, number % 12 + 1)
     first, end = (datetime(*date, 1, tzinfo=UTC) for date in ((year, number), following))
@@ -145,7 +145,7 @@ def bounds(month: str) -> tuple[int, int]:
 
 
 def count(account: Account) -> Minutes:
-    """Look at each minute of the counted span by itself."""
+    """Classify each minute of the counted span."""
     seen = {minute: state for start, length, state in account.runs for minute in range(start, start + length)}
     excusing = {minute for window in _windows(account) for minute in window}
     counts = dict.fromkeys(Minutes.model_fields, 0)
@@ -161,14 +161,14 @@ def count(account: Account) -> Minutes:
 
 
 def _windows(account: Account) -> Iterator[range]:
-    """The minutes of maintenance that excuses, within the counted span."""
+    """Yield the minutes of maintenance that is excluded from downtime, within the counted span."""
     for work in account.maintenances:
         if work.status != "cancelled" and not work.emergency and set(work.components) & set(account.essential):
             yield range(max(work.starts, account.statement.from_), min(work.ends, account.statement.to))
 
 
 def state(account: Account) -> Statement:
-    """The statement that follows from the minutes of the span that the account says it counted."""
+    """Recompute the statement from the minutes of the account's counted span."""
     span, agreement = account.statement, account.agreement
     end = bounds(account.month)[1]
     minutes = count(account)
@@ -192,7 +192,7 @@ def state(account: Account) -> Statement:
 
 
 def differences(account: Account) -> list[Difference]:
-    """Whatever of the account does not follow from its own minutes."""
+    """Return the published figures that differ from the recomputed ones."""
     published, recomputed = figures(account.statement), figures(state(account))
     found = [
         Difference(figure, published[figure], value)
@@ -203,7 +203,7 @@ def differences(account: Account) -> list[Difference]:
 
 
 def _span_differences(account: Account) -> Iterator[Difference]:
-    """A month is counted from its beginning or the first sample ever, to its last sample or later, within the month."""
+    """Check the counted span: from the month's beginning or the first sample, at least to the last sample."""
     first, end = bounds(account.month)
     span, runs = account.statement, account.runs
     begins = {first} if not runs else {first, runs[0][0]}
@@ -215,13 +215,13 @@ def _span_differences(account: Account) -> Iterator[Difference]:
 
 
 def figures(statement: Statement) -> dict[str, object]:
-    """The figures of a statement, by the names that the page gives them; spans are compared elsewhere."""
+    """Return the figures of a statement by their published names, without the span."""
     flat = statement.model_dump(by_alias=True, mode="json", exclude={"from_", "to", "minutes"})
     return {**{f"minutes.{name}": value for name, value in statement.minutes.model_dump().items()}, **flat}
 
 
 def _met(minutes: Minutes, target: int) -> bool | None:
-    """Whether the target is reached even if every unknown minute was down; None if they decide it."""
+    """Whether the target is met even if all unknown minutes were down; None if it depends on them."""
     known = minutes.up + minutes.down
     if minutes.up * WHOLE < target * known:
         return False
@@ -233,11 +233,11 @@ def _percent(part: int, whole: int) -> str | None:
 
 
 def decimal(value: int, digits: int) -> str:
-    """A whole number of 10^-digits, as text."""
+    """Format `value` * 10^-`digits` as a decimal."""
     units, rest = divmod(abs(value), 10**digits)
     return f"{'-' if value < 0 else ''}{units}.{rest:0{digits}}"
 
 
 def stamp(minute: int) -> str:
-    """A minute as people read it, in UTC."""
+    """Format a minute as a UTC time."""
     return f"{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%dT%H:%MZ}"

@@ -1,4 +1,4 @@
-"""The simulated clouds: AWS, Cloudflare and random behind `sandbox.provider.Provider`, with a store of their own."""
+"""The simulated clouds: AWS, Cloudflare and random providers that implement `sandbox.provider.Provider`."""
 
 from sandbox.clouds.clouds import Clouds, open_clouds
 

@@ -1,4 +1,4 @@
-"""The one provider behind every package: resource operations driven by the SDK's schema and the package's facts."""
+"""The provider of every package: resource operations driven by the SDK's schema and the package's facts."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import threading
 from collections.abc import Iterator
 
 from sandbox.clouds.differ import classify, differences, same
-from sandbox.clouds.facts import Facts, Making, NotYetKnown, Package, digits, value_of
+from sandbox.clouds.facts import EvaluationContext, Facts, NotYetKnown, Package, digits, value_of
 from sandbox.clouds.limits import against_limits
-from sandbox.clouds.outputs import Before, fill, without_filled
-from sandbox.clouds.refusals import assumed, refusals
+from sandbox.clouds.outputs import PreviousObject, compute_outputs, without_filled
+from sandbox.clouds.rejections import rejections, with_assumed_owner
 from sandbox.clouds.schema import Schema, Shape
 from sandbox.clouds.sensitive import marked
-from sandbox.clouds.store import Objects, Thing
+from sandbox.clouds.store import CloudObject, Objects
 from sandbox.clouds.validate import against_rules, against_schema, suggest
 from sandbox.provider import Change, Checked, CheckFailure, Difference, Found, ProviderError
 from sandbox.values import Properties, holds_unknown
 
 DEFAULTS = "__defaults"
-"""The names of the inputs that `check` filled in, kept among the inputs as Pulumi's bridged providers do."""
+"""The input that holds the names of inputs that `check` filled in, as in Pulumi's bridged providers."""
 
 
 class Cloud:
-    """A provider of one package in one configuration; all of one sandbox share the objects."""
+    """A provider of one package with one configuration. All providers of a sandbox share the objects."""
 
     def __init__(
         self,
@@ -54,28 +54,28 @@ class Cloud:
         return Checked(inputs, tuple(failures))
 
     def configure(self, inputs: Properties) -> Cloud:
-        """The same cloud seen through another configuration."""
+        """Return a provider with another configuration and the same objects."""
         parsed = _parsed(self._shape(f"pulumi:providers:{self.package}"), inputs)
         return Cloud(self._facts, self._schema, self._objects, self._lock, parsed)
 
     def check(self, urn: str, type: str, olds: Properties | None, news: Properties, seed: bytes) -> Checked:
-        """Fill in a generated name, then judge the inputs by schema and rules."""
+        """Fill in a generated name, then check the inputs against the schema and the rules."""
         shape = self._schema.resource(type)
         if shape is None:
             return Checked(news, (CheckFailure("", self._no_such_type(type)),))
         facts = self._facts.facts(type)
         inputs = _named(facts, urn, olds or {}, news, seed)
         failures = [*against_schema(self._schema, shape.inputs, inputs)]
-        if not failures:  # rules may rely on types
+        if not failures:  # rules rely on correct types
             failures += against_rules(self._facts.rules, inputs)
             failures += against_rules(facts.rules, inputs)
-            failures += [failure for together in facts.together for failure in together(inputs)]
+            failures += [failure for rule in facts.inputs_rules for failure in rule(inputs)]
             failures += against_limits(type, inputs)
-            failures += [failure for judge in self._facts.judges for failure in judge(inputs, self._settings)]
+            failures += [failure for check in self._facts.input_checks for failure in check(inputs, self._settings)]
         return Checked(marked(inputs, facts.sensitive), tuple(failures))
 
     def diff(self, type: str, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Difference:
-        """Compare checked inputs with those the object has, and what the configuration adds to them."""
+        """Compare the new inputs, and outputs that depend on the configuration, with the object's."""
         del id
         facts = self._facts.facts(type)
         shape = self._shape(type)
@@ -89,18 +89,18 @@ class Cloud:
         return Difference(detail, replacing and _collides(facts, old_inputs, news))
 
     def create(self, urn: str, type: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
-        """Make an object, or say what it would be."""
+        """Create an object, or in a preview return its expected outputs."""
         facts, shape = self._facts.facts(type), self._shape(type)
         with self._lock:
-            making = self._making(urn, inputs, self._objects.generation(urn))
+            context = self._context(urn, inputs, self._objects.generation(urn))
             if not preview:
-                _demand_known(type, inputs)
-            made = "" if preview else str(value_of(facts.id or self._facts.id, making))
-            outputs = fill(facts, shape, making, inputs, self._common(shape, inputs), id=made)
-            thing = Thing(type, made, urn, self._scope(facts, making, urn), _given(inputs), outputs)
-            self._refuse(thing, facts, making, planned=preview)
+                _require_known(type, inputs)
+            made = "" if preview else str(value_of(facts.id or self._facts.id, context))
+            outputs = compute_outputs(facts, shape, context, inputs, self._common(shape, inputs), id=made)
+            thing = CloudObject(type, made, urn, self._scope(facts, context, urn), _given(inputs), outputs)
+            self._check_rejections(thing, facts, context, planned=preview)
             if preview:
-                self._objects.plan(assumed(self._objects, thing, facts))
+                self._objects.plan(with_assumed_owner(self._objects, thing, facts))
             else:
                 self._objects.insert(thing)
             return made, marked(outputs, facts.sensitive)
@@ -108,30 +108,32 @@ class Cloud:
     def update(
         self, urn: str, type: str, id: str, old_outputs: Properties, news: Properties, preview: bool
     ) -> Properties:
-        """Change an object in place; what does not depend on a changed input stays as it was."""
+        """Update an object in place. Outputs that do not depend on a changed input keep their values."""
         facts, shape = self._facts.facts(type), self._shape(type)
         with self._lock:
             old = self._objects.find(type, id, urn)
             if not preview:
-                _demand_known(type, news)
+                _require_known(type, news)
                 if old is None:
-                    raise ProviderError(f"{type} {id} is gone from the cloud; run refresh, and up makes it anew")
-            # The object at hand is the newest made for its URN, so its digits come from the generation before.
-            making = self._making(urn, news, max(self._objects.generation(urn) - 1, 0))
-            before = Before(old.outputs, old.given) if old else Before(old_outputs, ())
-            outputs = fill(facts, shape, making, news, self._common(shape, news), id=id, before=before)
-            thing = Thing(type, id, urn, old.scope if old else self._scope(facts, making, urn), _given(news), outputs)
-            self._refuse(thing, facts, making, planned=preview, itself=old)
+                    raise ProviderError(f"{type} {id} no longer exists; run refresh, then up to create it again")
+            # The object is the newest one of its URN, so its digits come from the previous generation number.
+            context = self._context(urn, news, max(self._objects.generation(urn) - 1, 0))
+            before = PreviousObject(old.outputs, old.given) if old else PreviousObject(old_outputs, ())
+            outputs = compute_outputs(facts, shape, context, news, self._common(shape, news), id=id, before=before)
+            thing = CloudObject(
+                type, id, urn, old.scope if old else self._scope(facts, context, urn), _given(news), outputs
+            )
+            self._check_rejections(thing, facts, context, planned=preview, itself=old)
             if preview:
-                self._objects.plan(assumed(self._objects, thing, facts))
+                self._objects.plan(with_assumed_owner(self._objects, thing, facts))
             else:
                 self._objects.replace(thing)
             return marked(outputs, facts.sensitive)
 
     def read(self, urn: str, type: str, id: str, inputs: Properties) -> Found | None:
-        """The object as it is now, reported through the names in `inputs`, or all it was made with.
+        """Return the current object with the inputs named in `inputs`, or with all inputs it was created with.
 
-        What somebody else has set is reported as well, so that the next update takes it back.
+        Inputs that were set outside this stack are included, so that the next update reverts them.
         """
         with self._lock:
             thing = self._objects.find(type, id, urn)
@@ -151,35 +153,35 @@ class Cloud:
         return Found(thing.id, marked(known, facts.sensitive), marked(outputs, facts.sensitive))
 
     def delete(self, urn: str, type: str, id: str) -> None:
-        """Remove an object, unless the cloud would refuse."""
+        """Delete an object; raise a `ProviderError` if the cloud would reject that."""
         with self._lock:
             thing = self._objects.find(type, id, urn)
             if thing is None:
                 return
             facts = self._facts.facts(type)
-            reason = facts.protected(thing.outputs) if facts.protected else None
+            reason = facts.rejects_deletion(thing.outputs) if facts.rejects_deletion else None
             if reason is not None:
                 raise ProviderError(f"{type} {id} cannot be deleted: {reason}")
-            for holder in self._objects.referrers(thing, facts, facts.held_by):
+            for holder in self._objects.referrers(thing, facts, facts.deletion_blocked_by):
                 raise ProviderError(
                     f"{type} {id} cannot be deleted: {holder.type} {holder.id} still uses it; delete that first"
                 )
-            for part in list(self._objects.referrers(thing, facts, facts.takes_along)):
+            for part in list(self._objects.referrers(thing, facts, facts.cascades_to)):
                 self._objects.remove(part)
             self._objects.remove(thing)
 
-    def remains(self, type: str) -> tuple[str, str] | None:
-        """Where the real provider cannot delete: the property that names what an object goes with, and the remedy."""
-        return self._facts.facts(type).remains
+    def undeletable(self, type: str) -> tuple[str, str] | None:
+        """For a type that the real provider cannot delete: the property that refers to the owner, and the remedy."""
+        return self._facts.facts(type).undeletable
 
     def find_by_urn(self, urn: str, type: str) -> str | None:
-        """The id of the newest object that was made for a URN and is still there."""
+        """Return the id of the newest object of a URN that exists, or None."""
         with self._lock:
             found = [thing.id for thing in self._objects.existing.of_urn(urn) if thing.type == type]
         return found[-1] if found else None
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
-        """Answer a provider function."""
+        """Call a provider function."""
         shape = self._schema.function(token)
         if shape is None:
             raise ProviderError(f"{self.package} has no function {token}")
@@ -193,7 +195,7 @@ class Cloud:
                 return found
         if token not in self._facts.functions:
             known = ", ".join(sorted(self._facts.functions))
-            raise ProviderError(f"the simulated {self.package} does not answer {token}; it answers {known}")
+            raise ProviderError(f"the simulated {self.package} does not have the function {token}; it has {known}")
         return self._facts.functions[token](arguments, self._settings)
 
     def _shape(self, token: str) -> Shape:
@@ -207,30 +209,36 @@ class Cloud:
             f"{self.package} {self.version} has no resource type {type}; {suggest(type, self._schema.tokens())[:200]}"
         )
 
-    def _making(self, urn: str, inputs: Properties, generation: int) -> Making:
+    def _context(self, urn: str, inputs: Properties, generation: int) -> EvaluationContext:
         fields: Properties = {**self._settings, **{name: value for name, value in inputs.items() if value is not None}}
-        return Making(fields, f"{urn}#{generation}", self._objects)
+        return EvaluationContext(fields, f"{urn}#{generation}", self._objects)
 
     def _common(self, shape: Shape, inputs: Properties) -> Properties:
         return {
             name: follow(self._config, inputs) for name, follow in self._facts.common.items() if name in shape.outputs
         }
 
-    def _scope(self, facts: Facts, making: Making, urn: str) -> str:
+    def _scope(self, facts: Facts, context: EvaluationContext, urn: str) -> str:
         try:
-            return str(value_of(facts.scope, making))
+            return str(value_of(facts.scope, context))
         except NotYetKnown:
-            return urn  # a place that a preview does not know yet is nobody else's
+            return urn  # an unknown scope in a preview cannot contain other objects
 
-    def _refuse(
-        self, thing: Thing, facts: Facts, making: Making, *, planned: bool, itself: Thing | None = None
+    def _check_rejections(
+        self,
+        thing: CloudObject,
+        facts: Facts,
+        context: EvaluationContext,
+        *,
+        planned: bool,
+        itself: CloudObject | None = None,
     ) -> None:
-        for reason in refusals(self._objects, thing, facts, making, self._facts, planned=planned, itself=itself):
+        for reason in rejections(self._objects, thing, facts, context, self._facts, planned=planned, itself=itself):
             raise ProviderError(f"{thing.type}: {reason}")
 
 
 def _parsed(shape: Shape, inputs: Properties) -> Properties:
-    """Provider configuration with the JSON strings, which the SDKs send for everything but strings, read."""
+    """Decode provider configuration: the SDKs send all values except strings as JSON text."""
 
     def value(name: str) -> object:
         given, declared = inputs[name], shape.inputs.get(name)
@@ -238,14 +246,14 @@ def _parsed(shape: Shape, inputs: Properties) -> Properties:
             try:
                 return json.loads(given)
             except ValueError:
-                return given  # the schema check then says what it should be
+                return given  # the schema check reports the type error
         return given
 
     return {name: value(name) for name in inputs if name != "version"}  # pyright: ignore[reportReturnType] (JSON)
 
 
 def _named(facts: Facts, urn: str, olds: Properties, news: Properties, seed: bytes) -> Properties:
-    """The inputs with a generated name where one is needed: the old one, or the resource's with seven digits."""
+    """Return the inputs with a generated name if none is given: the old one, or the resource's name with 7 digits."""
     field = facts.autoname
     if not field or news.get(field) is not None:
         return news
@@ -275,7 +283,7 @@ def _touched(detail: dict[str, Change], name: str) -> bool:
 
 
 def _collides(facts: Facts, olds: Properties, news: Properties) -> bool:
-    """Whether the new object would hold a name of the old one, which therefore must go first."""
+    """Whether the new object would have a unique name of the old one, which must then be deleted first."""
     generated = _defaulted(news)
 
     def kept(group: tuple[str, ...]) -> bool:
@@ -287,7 +295,7 @@ def _collides(facts: Facts, olds: Properties, news: Properties) -> bool:
     return any(kept(group) for group in facts.unique)
 
 
-def _demand_known(type: str, inputs: Properties) -> None:
+def _require_known(type: str, inputs: Properties) -> None:
     for name, value in inputs.items():
         if holds_unknown(value):
-            raise ProviderError(f"{type}: {name} is still unknown; only a preview may leave it so")
+            raise ProviderError(f"{type}: {name} is unknown, which is only valid in a preview")

@@ -1,4 +1,4 @@
-"""Opens the simulated clouds: one store of objects, one provider a package."""
+"""Opens the simulated clouds: one store of objects, and one provider for each package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PACKAGES = {package.name: package for package in (aws.PACKAGE, cloudflare.PACKAG
 
 
 class Clouds:
-    """All simulated clouds over one store; a provider of each is ready to be configured."""
+    """All simulated clouds on one store, with an unconfigured provider for each."""
 
     packages: tuple[str, ...] = tuple(PACKAGES)
 
@@ -29,13 +29,13 @@ class Clouds:
         self._schemas: dict[str, Schema] = {}
 
     def provider(self, package: str, version: str = "") -> Cloud:
-        """The provider of a package, not configured yet; what it knows is what the installed SDK says.
+        """Return the unconfigured provider of a package, with the schema of the installed SDK.
 
-        `version` is what the program asks for: another one than the installed SDK's cannot be simulated. Raises
-        `ProviderError` for it, and for a package that is not one of `packages`.
+        `version` is the version that the program requests. Raise a `ProviderError` if it is not the installed SDK's
+        version, or if the package is not simulated.
         """
         if package not in PACKAGES:
-            raise ProviderError(f"package {package!r} is not simulated; the sandbox has {', '.join(PACKAGES)}")
+            raise ProviderError(f"package {package!r} is not simulated; available packages: {', '.join(PACKAGES)}")
         schema = self._schemas.get(package)
         if schema is None:
             schema = self._schemas[package] = Schema(package, self._cache)
@@ -47,21 +47,21 @@ class Clouds:
         return Cloud(PACKAGES[package], schema, self._objects, self._lock)
 
     def forget_plans(self) -> None:
-        """Begin another preview: what an earlier one planned no longer holds names."""
+        """Remove all planned objects, at the beginning of a preview, so that their names are free."""
         self._objects.forget_plans()
 
     def save_schemas(self) -> None:
-        """Keep what was learnt about the SDKs, for the next run."""
+        """Save the schemas that were read from the SDKs, for the next run."""
         for schema in self._schemas.values():
             schema.save()
 
 
 @contextmanager
 def open_clouds(store: Path, *, readonly: bool = False, cache: Path = CACHE) -> Generator[Clouds]:
-    """The clouds whose objects are kept at `store`, one readable JSON document.
+    """Open the clouds whose objects are in `store`, a readable JSON document.
 
-    Raises `sandbox.ledger.CorruptError`, which names the file and the last good copy, when it cannot be read. Only one
-    process at a time may open a store, unless `readonly`. `cache` is where SDK schemas are kept.
+    Raise a `sandbox.ledger.CorruptError`, which names the file and the last good copy, if it cannot be read. Only one
+    process at a time may open a store, unless `readonly`. `cache` is the folder of the SDK schemas.
     """
     with Ledger(store, decode=decode, encode=encode, readonly=readonly) as ledger:
         clouds = Clouds(ledger, cache)

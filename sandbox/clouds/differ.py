@@ -1,4 +1,4 @@
-"""Compares what a resource was made with and what it should be: the deep diff behind `Provider.diff`."""
+"""The deep diff of a resource's old and new inputs, for `Provider.diff`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FORCED = {
 
 
 def differences(old: Value, new: Value, path: str = "") -> Iterator[tuple[str, Change, Value]]:
-    """Each path that differs, how, and the value that came or went; null and absent are the same."""
+    """Yield each path that differs, its change, and the added or removed value. Null equals absent."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
             if not key.startswith("__"):
@@ -34,12 +34,12 @@ def differences(old: Value, new: Value, path: str = "") -> Iterator[tuple[str, C
 
 
 def same(old: Value, new: Value) -> bool:
-    """Equality that does not take `true` for 1."""
+    """Whether two values are equal; unlike in Python, `true` is not equal to 1."""
     return isinstance(old, bool) == isinstance(new, bool) and old == new
 
 
 def classify(changes: Iterable[tuple[str, Change, Value]], replaces: Iterable[str]) -> dict[str, Change]:
-    """The detailed diff: those changes that touch a pattern in `replaces` force a new object."""
+    """Return the detailed diff. Changes that match a pattern in `replaces` force a replacement."""
     forcing = tuple(replaces)
     return {path: _FORCED[kind] if _forces(path, value, forcing) else kind for path, kind, value in changes}
 
@@ -56,7 +56,7 @@ def _covers(pattern: str, place: str) -> bool:
 
 
 def _patterns(place: str, value: Value) -> Iterator[str]:
-    """The patterns of everything that came or went: an object added as a whole touches what is in it."""
+    """Yield the patterns of all added or removed values, including those inside an added or removed object."""
     yield place
     if isinstance(value, dict):
         for key, item in value.items():

@@ -1,11 +1,11 @@
-"""Reads what an installed Pulumi SDK says about its resources and functions, from its source text alone.
+"""Extracts the schema of resources and functions from the source text of an installed Pulumi SDK.
 
 The SDKs are generated, so their shape is regular: `_utilities.register` lists every resource token with its module and
 class; `…Args` classes carry the wire name, type and description of each input, and their signatures say which are
-required; resource classes have one getter an output; functions build their arguments and result the same way. Reading
-the few classes that are needed takes milliseconds, importing the packages takes seconds and hundreds of megabytes.
+required; resource classes have one getter for each output; functions declare arguments and results the same way. To
+read the few classes that are needed takes milliseconds; to import the packages takes seconds and hundreds of megabytes.
 
-What comes out are the JSON documents that `schema` caches and turns into its own types:
+The results are JSON documents, which `schema` caches and converts to its own types:
 
 - a resource: `{"inputs": {NAME: PROPERTY}, "outputs": {NAME: PROPERTY}, "secrets": [NAME…]}`
 - a function: `{"inputs": …, "outputs": …}`
@@ -32,7 +32,7 @@ _SCALARS = {"str": "string", "int": "integer", "float": "number", "bool": "boole
 _WRAPPERS = frozenset({"Input", "Output", "Optional", "NotRequired", "Awaitable"})
 _CLASS = re.compile(r"^(?:class|def) (\w+)", re.MULTILINE)
 _ALLOWED = re.compile(r'Available values: ((?:"[^"]*"|-?\d+)(?:, (?:"[^"]*"|-?\d+))*)')
-# What stands at the margin between one class and the next.
+# Unindented lines between one class and the next.
 _NEXT = re.compile(r"^(?:@pulumi\.|@_utilities\.|@overload|warnings\.)", re.MULTILINE)
 # The generator's Markdown turned `_` inside a listed value into `*` ("essentially*off").
 _MANGLED_UNDERSCORE = re.compile(r"(?<=\w)\*(?=\w)")
@@ -53,11 +53,11 @@ class Source:
         self._texts: dict[Path, _Text | None] = {}
 
     def tokens(self) -> list[str]:
-        """Every resource token of the package."""
+        """Return every resource token of the package."""
         return list(self._registered())
 
     def resource(self, token: str) -> Document | None:
-        """What the SDK says about a resource type, or None when it has no such type."""
+        """Return the document of a resource type, or None if the SDK does not have it."""
         if token == f"pulumi:providers:{self.package}":
             folder, name = self.root, "Provider"
         elif token in self._registered():
@@ -79,7 +79,7 @@ class Source:
         }
 
     def function(self, token: str) -> Document | None:
-        """What the SDK says about a function, or None when it has no such function."""
+        """Return the document of a function, or None if the SDK does not have it."""
         _, module, name = token.split(":")
         folder = self.root
         if not module.startswith("index/"):
@@ -95,12 +95,12 @@ class Source:
         }
 
     def object(self, name: str) -> Document:
-        """The properties of a nested input type, by the name that a type mentions."""
+        """Return the properties of a nested input type by its name (`FOLDER/CLASS`)."""
         folder, _, cls = name.rpartition("/")
         text = self._text(self.root / folder / "_inputs.py")
         block = text.block(cls) if text else None
         if block is None:
-            raise LookupError(f"pulumi_{self.package} mentions {name}, but declares no such input type")
+            raise LookupError(f"pulumi_{self.package} refers to the input type {name}, but does not declare it")
         return self._arguments(block, self.root / folder)
 
     def _registered(self) -> dict[str, tuple[Path, str]]:
@@ -116,7 +116,7 @@ class Source:
         return self._modules
 
     def _folder(self, module: str) -> Path:
-        # `lambda` and the like are Python keywords: their folder ends in an underscore.
+        # The folder of a module whose name is a Python keyword (`lambda`) ends in an underscore.
         plain = self.root / module
         return plain if plain.is_dir() else self.root / f"{module}_"
 
@@ -126,7 +126,7 @@ class Source:
         return self._texts[path]
 
     def _holding(self, folder: Path, stem: str, name: str) -> _Text:
-        # A run of capitals (`GraphQLApi`) is split by a rule of the generator's own: then look into every file.
+        # The generator's file name for successive capitals (`GraphQLApi`) is irregular: search every file.
         for path in (folder / f"{stem}.py", *sorted(folder.glob("*.py"))):
             text = self._text(path)
             if text is not None and text.block(name):
@@ -162,8 +162,8 @@ class Source:
             found[wire] = [kind, name not in optional]
         return found
 
-    def _type(self, node: ast.expr | None, folder: Path) -> tuple[Type, bool]:  # noqa: PLR0911 (one return a case)
-        """The type an annotation means, and whether it allows None."""
+    def _type(self, node: ast.expr | None, folder: Path) -> tuple[Type, bool]:  # noqa: PLR0911 (one return for each case)
+        """Return the type of an annotation, and whether it allows None."""
         match node:
             case ast.Constant(value=str(text)):
                 expression = _parse(text)
@@ -200,7 +200,7 @@ class Source:
         for option in options:
             text = ast.unparse(option)
             if "ArgsDict'" in text or "outputs." in text:
-                continue  # the same object in another Python dress
+                continue  # the same object as a TypedDict or an output class
             kind, _ = self._type(option, folder)
             if kind not in found:
                 found.append(kind)
@@ -216,23 +216,23 @@ class Source:
                 return ["object", f"{inside.as_posix()}/{name}" if inside.parts else f"/{name}"]
             return "any"
         enumeration = self._text(folder / "_enums.py")
-        # The SDKs' enumerations are suggestions ("t3.micro"); the clouds take values that they do not list.
+        # The SDKs' enumerations are incomplete ("t3.micro"): the clouds accept more values, so allow any string.
         return "string" if enumeration is not None and enumeration.block(name) else "any"
 
 
 class _Text:
-    """One module's source, with the place of every class and function at its top level."""
+    """One module's source, with the position of every top-level class and function."""
 
     def __init__(self, text: str) -> None:
         self._text: str = text
         starts = [(match[1], match.start()) for match in _CLASS.finditer(text)]
         ends = [*[start for _, start in starts][1:], len(text)]
         self._spans: dict[str, tuple[int, int]] = {}
-        for (name, start), end in zip(starts, ends, strict=False):  # no starts: one end too many
+        for (name, start), end in zip(starts, ends, strict=False):  # without starts there is one end too many
             self._spans.setdefault(name, (start, end))
 
     def block(self, name: str) -> str | None:
-        """The source of one class or function, without the decorators that stand before the next one."""
+        """Return the source of one class or function, without the decorators of the next one."""
         if name not in self._spans:
             return None
         start, end = self._spans[name]
@@ -244,7 +244,7 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-# CPython 3.11 counts the recursion of all threads' parsing in one place, and raises SystemError when two do it at once.
+# CPython 3.11 counts the parser's recursion for all threads together, and raises SystemError if two threads parse.
 _PARSING = threading.Lock()
 
 
@@ -260,7 +260,7 @@ def _class(block: str) -> ast.ClassDef:
 
 
 def _defaulted(tree: ast.ClassDef) -> set[str]:
-    """The names of the constructor's parameters that have a default."""
+    """Return the names of the constructor's parameters that have a default."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == "__init__":
             pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
@@ -269,7 +269,7 @@ def _defaulted(tree: ast.ClassDef) -> set[str]:
 
 
 def _getters(tree: ast.ClassDef) -> list[tuple[str, str, ast.FunctionDef]]:
-    """Each `pulumi.getter` of a class: wire name, Python name, the function."""
+    """Return each `pulumi.getter` of a class: wire name, Python name, function."""
     found: list[tuple[str, str, ast.FunctionDef]] = []
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef):
@@ -284,7 +284,7 @@ def _getters(tree: ast.ClassDef) -> list[tuple[str, str, ast.FunctionDef]]:
 
 
 def _allowed(getter: ast.FunctionDef) -> list[str | int]:
-    """The values that a property's description lists as available."""
+    """Return the values that a property's description lists as available."""
     listed = _ALLOWED.search(ast.get_docstring(getter) or "")
     if listed is None:
         return []

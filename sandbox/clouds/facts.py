@@ -1,13 +1,14 @@
-"""What no SDK says about a resource type, in a form short enough to write by the dozen.
+"""`Facts`: the behaviour of a resource type that the SDK's schema does not contain, in a short declarative form.
 
-A type without facts works too: its id is generated, and its outputs are its inputs plus a plausible value for whatever
-the SDK says is always filled in. To add a type, add one `Facts(…)` under its token to the package's table.
+A type without facts also works: its id is generated, and its outputs are its inputs and a plausible value for each
+output that is always filled in according to the SDK. To add a type, add `Facts(…)` under its token to the package's
+table.
 
-Templates are plain format strings. Their fields are the object's inputs and earlier outputs by wire name, `id`, the
-package's settings (for AWS `region`, `partition`, `dnsSuffix` and `account`), and `hexN`: N hexadecimal digits that are
-stable for the object's URN and differ each time an object is made for it.
+Templates are Python format strings. Their fields are the object's inputs and earlier outputs by wire name, `id`, the
+package's settings (for AWS `region`, `partition`, `dnsSuffix` and `account`), and `hexN`: N hexadecimal digits, which
+depend on the object's URN and on how many objects were created for that URN before.
 
-Property patterns (`rules[].conditions.prefix`) name a property at any depth; `[]` stands for every item of a list.
+Property patterns (`rules[].conditions.prefix`) name a property at any depth; `[]` matches every item of a list.
 """
 
 from __future__ import annotations
@@ -23,46 +24,46 @@ from sandbox.provider import CheckFailure
 from sandbox.values import UNKNOWN, Properties, Value
 
 Rule = Callable[[Any], str | None]
-"""Judges one known value; what it returns says what would be right."""
+"""Checks one known value; returns None, or a message that says what is valid."""
 
-Together = Callable[[Properties], Iterable[CheckFailure]]
-"""Judges the inputs as a whole; values it needs may be missing or `UNKNOWN`."""
+InputsRule = Callable[[Properties], Iterable[CheckFailure]]
+"""Checks all inputs together. Values may be missing or `UNKNOWN`."""
 
 
 class NotYetKnown(Exception):  # noqa: N818 (control flow, not an error)
-    """A template or function asked for a value that only a real update can tell."""
+    """A template or function needs a value that is only known during an update."""
 
 
-class World(Protocol):
-    """The other objects of the cloud, for facts that depend on them."""
+class ObjectLookup(Protocol):
+    """Look-ups of other objects in the cloud, for facts that depend on them."""
 
     def look(self, kind: str, handle: Value) -> Properties | None:
-        """The outputs of the object of that kind with this id, ARN or name, or None."""
+        """Return the outputs of the object of a kind with this id, ARN or name, or None."""
         ...
 
     def look_all(self, kind: str, handle: Value) -> list[Properties]:
-        """The outputs of all such objects, where several places have one of that name."""
+        """Return the outputs of all such objects: several scopes may have one with the same name."""
         ...
 
     def referring(self, handle: str, types: tuple[str, ...]) -> list[Properties]:
-        """The outputs of the objects of these types that refer to `handle`."""
+        """Return the outputs of the objects of these types that refer to `handle`."""
         ...
 
     def of_type(self, type: str) -> list[Properties]:
-        """The outputs and ids of all objects of a type that exist; of those planned, none."""
+        """Return the outputs and ids of all existing objects of a type, without planned ones."""
         ...
 
 
 @dataclass
-class Making:
-    """One object while its outputs are worked out. Reading a field records it, so that an update knows what depends."""
+class EvaluationContext:
+    """The fields of one object while its outputs are computed. Reads are recorded, to find changed dependencies."""
 
     fields: dict[str, Value]
     entropy: str
-    world: World
+    objects: ObjectLookup
     asked: set[str] = field(default_factory=set[str])
     before: Properties | None = None
-    """The outputs of the object that is changed; None for a new one."""
+    """The object's outputs before an update; None for a new object."""
 
     def __getitem__(self, name: str) -> Any:
         self.asked.add(name)
@@ -74,7 +75,7 @@ class Making:
         return "" if value is None else value
 
     def get(self, name: str) -> Any:
-        """Like indexing, but None for what is not there."""
+        """Return a field's value, or None if it is absent."""
         self.asked.add(name)
         value = self.fields.get(name)
         if value is UNKNOWN:
@@ -82,13 +83,13 @@ class Making:
         return value
 
 
-Computed = str | int | bool | list[Any] | dict[str, Any] | Callable[[Making], Value] | None
+Computed = str | int | bool | list[Any] | dict[str, Any] | Callable[[EvaluationContext], Value] | None
 """An output: a template, a constant, or a function."""
 
 
 @dataclass(frozen=True)
 class Cidr:
-    """Address ranges that must lie inside those of an owner, and apart from each other's."""
+    """An address range that must be inside a range of its owner, and must not overlap another range of that owner."""
 
     property: str
     owner: str
@@ -97,69 +98,69 @@ class Cidr:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is true of every object of one type."""
+    """The behaviour of all objects of one type."""
 
     id: Computed = ""
-    """Template or function of the id; empty for the package's usual one."""
+    """Template or function of the id; if empty, the package's default."""
     computed: Mapping[str, Computed] = field(default_factory=dict[str, Computed])
-    """Outputs that the cloud decides: unknown in a preview."""
+    """Outputs that the cloud computes: unknown in a preview."""
     filled: Mapping[str, Value] = field(default_factory=dict[str, Value])
-    """Dotted paths inside objects among the inputs that the cloud fills where they are absent: unknown in a preview."""
+    """Dotted paths inside input objects that the cloud fills in if they are absent: unknown in a preview."""
     read_back: Callable[[Properties], Properties] | None = None
-    """What a refresh finds in place of the outputs that an update answered."""
+    """Outputs that a refresh returns, if they differ from those that an update returns."""
     sensitive: tuple[str, ...] = ()
-    """Property patterns that the provider declares sensitive: secret in what it answers, whoever gave them."""
+    """Property patterns that the provider declares sensitive: secret in all its responses."""
     defaults: Mapping[str, Computed] = field(default_factory=dict[str, Computed])
-    """Outputs for inputs that were not given, known beforehand."""
+    """Default values of inputs, known in a preview."""
     replaces: tuple[str, ...] = ()
-    """Property patterns whose change takes a new object; `*` for all of them."""
+    """Property patterns whose change forces a replacement; `*` matches all properties."""
     replaces_when: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Properties whose change takes a new object only when that other property is true."""
+    """Properties whose change forces a replacement only if the other property is true."""
     unique: tuple[tuple[str, ...], ...] = ()
-    """Groups of properties of which no two objects within `scope` may share all values."""
+    """Groups of properties whose combined values must be unique within `scope`."""
     scope: str = ""
-    """Template of the place within which ids and unique names are unique; empty for the whole cloud."""
+    """Template of the scope in which ids and names are unique; if empty, the whole cloud."""
     rules: Mapping[str, Rule] = field(default_factory=dict[str, Rule])
-    """Property pattern to the rule for its values."""
-    together: tuple[Together, ...] = ()
+    """Rules for values, by property pattern."""
+    inputs_rules: tuple[InputsRule, ...] = ()
     references: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Property pattern to the kind of object that must exist under this id, ARN or name."""
+    """For each property pattern, the kind of the object that must exist with this id, ARN or name."""
     kind: str = ""
-    """What references call such an object; empty for its type token."""
+    """The name of this kind in `references`; if empty, the type token."""
     known_as: tuple[str, ...] = ("arn", "name")
-    """Outputs, besides the id, by which others refer to it."""
-    held_by: tuple[str, ...] = ()
-    """Types whose references forbid that it is deleted."""
-    takes_along: tuple[str, ...] = ()
-    """Types whose objects go with the one that they refer to."""
+    """Outputs besides the id that other objects may use to refer to this one."""
+    deletion_blocked_by: tuple[str, ...] = ()
+    """Types whose references to this object prevent its deletion."""
+    cascades_to: tuple[str, ...] = ()
+    """Types whose objects are deleted together with the object that they refer to."""
     cidr: Cidr | None = None
-    refuses: Callable[[Making], str | None] | None = None
-    """Why the cloud, given its other objects, refuses to make or change this one."""
-    validates: Callable[[Making], str | None] | None = None
-    """The same for what the cloud tries out when it makes the object: not asked in a preview."""
-    remains: tuple[str, str] | None = None
-    """Where the provider cannot delete: the property that names what the object goes with, and the remedy."""
-    protected: Callable[[Properties], str | None] | None = None
-    """Why the cloud refuses to delete an object with these outputs."""
+    rejects: Callable[[EvaluationContext], str | None] | None = None
+    """Returns the reason why the cloud rejects a create or update, given its other objects, or None."""
+    rejects_in_update: Callable[[EvaluationContext], str | None] | None = None
+    """Like `rejects`, but only during an update: the result may depend on objects that the update creates."""
+    undeletable: tuple[str, str] | None = None
+    """If the provider cannot delete the type: the property that refers to the owner, and the remedy."""
+    rejects_deletion: Callable[[Properties], str | None] | None = None
+    """Returns the reason why the cloud rejects the deletion of an object with these outputs, or None."""
     autoname: str = ""
-    """The input that gets a generated name when none is given."""
+    """The input that gets a generated name if none is given."""
     autoname_format: str = "{name}-{hex7}"
 
 
 NO_FACTS = Facts()
 
 Function = Callable[[Properties, Mapping[str, str]], Properties]
-"""Answers a provider function: its arguments and the package's settings to its result."""
+"""A provider function: takes its arguments and the package's settings."""
 
 
 Lookup = Callable[[Properties, "Store"], Properties | None]
 
 
 class Store(Protocol):
-    """The objects as a function may look them up and change them."""
+    """Objects that a provider function may look up and change."""
 
     def find(self, type: str, id: str, urn: str) -> Any:
-        """The object of a type with this id, or None."""
+        """Return the object of a type with this id, or None."""
         ...
 
     def replace(self, thing: Any) -> None:
@@ -169,45 +170,45 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class Package:
-    """One provider package: its types, its functions, and what all its types share."""
+    """One provider package: its types, its functions, and behaviour that all its types share."""
 
     name: str
     types: Mapping[str, Facts]
     functions: Mapping[str, Function]
     lookups: Mapping[str, Lookup] = field(default_factory=dict[str, Any], kw_only=True)
-    """Functions that answer from the objects; None where no object is meant, and `functions` answer."""
+    """Functions that look up objects. If the result is None, the function in `functions` is called."""
     settings: Callable[[Properties], dict[str, str]]
-    """The configuration to template fields."""
+    """Converts the provider's configuration to template fields."""
     rules: Mapping[str, Rule] = field(default_factory=dict[str, Rule])
-    """Rules for properties of this name in every type."""
-    judges: tuple[Callable[[Properties, Mapping[str, str]], Iterable[CheckFailure]], ...] = ()
-    """Judge the inputs of every type, given the package's settings."""
+    """Rules for properties with this name in every type."""
+    input_checks: tuple[Callable[[Properties, Mapping[str, str]], Iterable[CheckFailure]], ...] = ()
+    """Check the inputs of every type, given the package's settings."""
     config_rules: Mapping[str, Rule] = field(default_factory=dict[str, Rule])
     common: Mapping[str, Callable[[Properties, Properties], Value]] = field(
         default_factory=dict[str, Callable[[Properties, Properties], Value]]
     )
-    """Outputs that follow from configuration and inputs in every type that declares them; known in a preview."""
+    """Outputs computed from configuration and inputs, in every type that declares them; known in a preview."""
     replaces: tuple[str, ...] = ()
-    """Property patterns whose change takes a new object of any type."""
+    """Property patterns whose change forces a replacement in every type."""
     id: str = "{hex32}"
-    foreign: re.Pattern[str] = re.compile(r"(?!)")
-    """References to what the cloud itself or another account provides."""
+    external_references: re.Pattern[str] = re.compile(r"(?!)")
+    """References that need not exist in the store: to objects of the cloud itself or of another account."""
 
     def facts(self, type: str) -> Facts:
-        """The facts of a type; none are needed for it to work."""
+        """Return the facts of a type, or empty ones."""
         return self.types.get(type, NO_FACTS)
 
 
 def digits(entropy: str, count: int) -> str:
-    """`count` stable hexadecimal digits."""
+    """Return `count` hexadecimal digits that depend only on `entropy`."""
     return hashlib.shake_256(entropy.encode()).hexdigest((count + 1) // 2)[:count]
 
 
-def value_of(computed: Computed, making: Making) -> Value:
-    """What an output is; raises `NotYetKnown` when it depends on what is not."""
+def value_of(computed: Computed, context: EvaluationContext) -> Value:
+    """Evaluate an output; raise `NotYetKnown` if it depends on an unknown value."""
     if isinstance(computed, str):
-        return computed.format_map(making)  # pyright: ignore[reportArgumentType] (it only indexes)
-    return computed(making) if callable(computed) else computed
+        return computed.format_map(context)  # pyright: ignore[reportArgumentType] (it only indexes)
+    return computed(context) if callable(computed) else computed
 
 
 @cache
@@ -216,7 +217,7 @@ def _steps(pattern: str) -> tuple[str, ...]:
 
 
 def matching(value: Value, pattern: str) -> Iterator[tuple[str, Value]]:
-    """Every property that a pattern names, with its path; those absent, null or unknown are left out."""
+    """Yield path and value of every property that matches a pattern, except null and unknown values."""
     yield from _matching(value, _steps(pattern), "")
 
 
@@ -233,7 +234,7 @@ def _matching(value: Value, steps: tuple[str, ...], path: str) -> Iterator[tuple
 
 
 def join(path: str, name: str) -> str:
-    """The path of a property within an object, in Pulumi's notation."""
+    """Return the path of a property of an object, in Pulumi's notation."""
     if re.fullmatch(r"[A-Za-z_$][\w$-]*", name):
         return f"{path}.{name}" if path else name
     return f'{path}["{name}"]'

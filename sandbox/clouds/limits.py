@@ -1,7 +1,7 @@
-"""The documented limits of what the platform declares: sizes, counts and name lengths, each with its source.
+"""The documented limits of sizes, counts and name lengths for the types that the platform declares, with sources.
 
-A row refuses at `check`, so that a preview says what a real cloud would say in the middle of an update. Ranges of
-numbers and the form of names stand with the types themselves, in the packages' tables.
+The limits are checked in `check`, so that a preview reports an error that a real cloud would report during an update.
+Ranges of numbers and the form of names are in the packages' tables, beside the types.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True)
 class Limit:
-    """The most that a property may hold, in a unit of `MEASURES`, and where that is written."""
+    """The maximum size of a property, in a unit of `MEASURES`, and its source."""
 
     type: str
     path: str
@@ -122,7 +122,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
 
 
 def against_limits(type: str, inputs: Properties) -> Iterator[CheckFailure]:
-    """What of a resource's inputs is larger than its cloud takes; what is not known yet is not measured."""
+    """Yield the inputs of a resource that exceed a limit. Unknown values are not checked."""
     for limit in LIMITS:
         if limit.type == type:
             for path, value in matching(inputs, limit.path):

@@ -1,55 +1,55 @@
-"""Works out what an object's outputs are: its inputs, what the facts compute, and a plausible rest."""
+"""Computes an object's outputs: its inputs, the outputs in its facts, and plausible values for all others."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from sandbox.clouds.differ import same
-from sandbox.clouds.facts import Facts, Making, NotYetKnown, digits, value_of
+from sandbox.clouds.facts import EvaluationContext, Facts, NotYetKnown, digits, value_of
 from sandbox.clouds.schema import Shape, Type
 from sandbox.values import UNKNOWN, Properties, Value
 
-# No outputs hold the time of day: two runs of one program make equal objects.
+# Outputs contain no current time, so that two runs of one program create equal objects.
 EPOCH = "2026-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True)
-class Before:
-    """An object before an update: all its properties, and the names of those that were inputs."""
+class PreviousObject:
+    """An object before an update: all its properties, and the names of its inputs."""
 
     outputs: Properties
     given: tuple[str, ...]
 
 
-def fill(
+def compute_outputs(
     facts: Facts,
     shape: Shape,
-    making: Making,
+    context: EvaluationContext,
     inputs: Properties,
     common: Properties,
     *,
     id: str,
-    before: Before | None = None,
+    before: PreviousObject | None = None,
 ) -> Properties:
-    """All outputs of a new object, or of one changed from `before`; without an `id` it is only planned."""
+    """Return all outputs of a new object, or of one changed from `before`. An empty `id` means a preview."""
     kept = {name: value for name, value in before.outputs.items() if name not in before.given} if before else {}
     given = {name: value for name, value in inputs.items() if value is not None and not name.startswith("__")}
     outputs: Properties = {**kept, **given, **common}
-    making.fields.update(outputs)
-    making.fields["id"] = id or UNKNOWN
+    context.fields.update(outputs)
+    context.fields["id"] = id or UNKNOWN
     changed = _changed(before, outputs)
     for name, computed in facts.defaults.items():
         if name in shape.outputs and name not in given:
-            outputs[name] = making.fields[name] = _value(computed, making)
+            outputs[name] = context.fields[name] = _value(computed, context)
     for name, computed in facts.computed.items():
         if name in given or name not in shape.outputs:
             continue
-        making.asked.clear()
-        value = _value(computed, making) if id else UNKNOWN
-        if name not in kept or making.asked & changed:
+        context.asked.clear()
+        value = _value(computed, context) if id else UNKNOWN
+        if name not in kept or context.asked & changed:
             outputs[name] = value
             changed.add(name)
-        making.fields[name] = outputs[name]
+        context.fields[name] = outputs[name]
     for path, value in facts.filled.items():
         name, _, inside = path.partition(".")
         holder, was = outputs.get(name), _held(before, name)
@@ -57,12 +57,12 @@ def fill(
             outputs[name] = {**holder, inside: (value if id else UNKNOWN) if was.get(inside) is None else was[inside]}
     for name, kind in shape.computed.items():
         if name not in outputs:
-            outputs[name] = _plausible(name, kind, id, making) if id else UNKNOWN
+            outputs[name] = _default_output(name, kind, id, context) if id else UNKNOWN
     return {name: value for name, value in outputs.items() if value is not None}
 
 
 def without_filled(inputs: Properties, facts: Facts, given: Properties) -> Properties:
-    """Inputs as a read reports them, without what the cloud filled in: providers keep that among the outputs only."""
+    """Return inputs for `read`, without values that the cloud filled in: providers report those only as outputs."""
     result = dict(inputs)
     for path in facts.filled:
         name, _, inside = path.partition(".")
@@ -72,22 +72,22 @@ def without_filled(inputs: Properties, facts: Facts, given: Properties) -> Prope
     return result
 
 
-def _held(before: Before | None, name: str) -> Properties:
-    """What an object among the properties held before an update; empty for a new one."""
+def _held(before: PreviousObject | None, name: str) -> Properties:
+    """Return the value of an object property before an update, or {} for a new object."""
     was = before.outputs.get(name) if before else None
     return was if isinstance(was, dict) else {}
 
 
-def _changed(before: Before | None, outputs: Properties) -> set[str]:
+def _changed(before: PreviousObject | None, outputs: Properties) -> set[str]:
     if before is None:
         return set()
     names = {*before.outputs, *outputs}
     return {name for name in names if not same(before.outputs.get(name), outputs.get(name))}
 
 
-def _value(computed: object, making: Making) -> Value:
+def _value(computed: object, context: EvaluationContext) -> Value:
     try:
-        return value_of(computed, making)  # pyright: ignore[reportArgumentType] (facts hold nothing else)
+        return value_of(computed, context)  # pyright: ignore[reportArgumentType] (facts have no other types)
     except NotYetKnown:
         return UNKNOWN
 
@@ -95,8 +95,8 @@ def _value(computed: object, making: Making) -> Value:
 _ZEROS: dict[str, Value] = {"boolean": False, "integer": 0, "number": 0}
 
 
-def _plausible(name: str, type: Type, id: str, making: Making) -> Value:
-    """A value for an output that no facts mention, judged by its name and type alone."""
+def _default_output(name: str, type: Type, id: str, context: EvaluationContext) -> Value:
+    """Return a value for an output that is not in the facts, from its name and type."""
     if type.kind == "list":
         return []
     if type.kind == "map":
@@ -105,7 +105,7 @@ def _plausible(name: str, type: Type, id: str, making: Making) -> Value:
         return _ZEROS.get(type.kind)
     lower = name.lower()
     guesses: tuple[tuple[tuple[str, ...], str], ...] = (
-        (("arn",), f"arn:{making['partition']}:sandbox:{making['region']}:{making['account']}:{id}"),
+        (("arn",), f"arn:{context['partition']}:sandbox:{context['region']}:{context['account']}:{id}"),
         (("url",), f"https://{digits(id, 12)}.sandbox.example/"),
         (("endpoint", "hostname", "address", "domain", "dnsname"), f"{digits(id, 12)}.sandbox.example"),
         (("name",), id),

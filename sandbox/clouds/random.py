@@ -1,4 +1,4 @@
-"""Simulated random provider: real randomness, made once and kept; `keepers` decide when it is made anew."""
+"""Simulated random provider: values are truly random, stored, and generated again if `keepers` change."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import uuid
 from collections.abc import Iterator
 
 from sandbox.clouds import rules
-from sandbox.clouds.facts import Facts, Making, Package
+from sandbox.clouds.facts import EvaluationContext, Facts, Package
 from sandbox.provider import CheckFailure
 from sandbox.values import Properties, Value
 
 _SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
-# Each class of characters: the input that allows it, and the one that says how many there must be.
+# Each class of characters: the input that allows it, and the input with the minimum count.
 _CLASSES = (
     ("lower", "minLower", string.ascii_lowercase),
     ("upper", "minUpper", string.ascii_uppercase),
@@ -26,16 +26,16 @@ _LEFT = ("brave", "calm", "eager", "fair", "gentle", "keen", "light", "noble", "
 _RIGHT = ("badger", "crane", "falcon", "heron", "ibex", "lynx", "marten", "otter", "raven", "seal", "swift", "wren")
 
 
-def _characters(making: Making) -> str:
-    """A string of the length asked for, with at least as many of each class as asked for."""
+def _characters(context: EvaluationContext) -> str:
+    """Return a random string of the requested length with the minimum count of each character class."""
     chosen: list[str] = []
     everything = ""
     for allow, least, alphabet in _CLASSES:
-        letters = making.get("overrideSpecial") or alphabet if allow == "special" else alphabet
-        if all(making.get(name) is not False for name in (allow, _FORMER_NAME.get(allow, allow))):
+        letters = context.get("overrideSpecial") or alphabet if allow == "special" else alphabet
+        if all(context.get(name) is not False for name in (allow, _FORMER_NAME.get(allow, allow))):
             everything += letters
-            chosen += [secrets.choice(letters) for _ in range(making.get(least) or 0)]
-    chosen += [secrets.choice(everything) for _ in range(making["length"] - len(chosen))]
+            chosen += [secrets.choice(letters) for _ in range(context.get(least) or 0)]
+    chosen += [secrets.choice(everything) for _ in range(context["length"] - len(chosen))]
     secrets.SystemRandom().shuffle(chosen)
     return "".join(chosen)
 
@@ -55,34 +55,34 @@ def _range(inputs: Properties) -> Iterator[CheckFailure]:
         yield CheckFailure("max", f"{high} must not be below min {low}")
 
 
-def _pet(making: Making) -> str:
-    words = [secrets.choice(_LEFT) for _ in range((making.get("length") or 2) - 1)]
-    prefix = making.get("prefix")
-    separator = making.get("separator") or "-"
+def _pet(context: EvaluationContext) -> str:
+    words = [secrets.choice(_LEFT) for _ in range((context.get("length") or 2) - 1)]
+    prefix = context.get("prefix")
+    separator = context.get("separator") or "-"
     return separator.join([*([prefix] if prefix else []), *words, secrets.choice(_RIGHT)])
 
 
-def _integer(making: Making) -> Value:
-    return making["min"] + secrets.randbelow(making["max"] - making["min"] + 1)
+def _integer(context: EvaluationContext) -> Value:
+    return context["min"] + secrets.randbelow(context["max"] - context["min"] + 1)
 
 
-def _bytes(making: Making) -> bytes:
-    return bytes.fromhex(making["hex"])
+def _bytes(context: EvaluationContext) -> bytes:
+    return bytes.fromhex(context["hex"])
 
 
-def _id_bytes(making: Making) -> bytes:
-    text: str = making["id"]
+def _id_bytes(context: EvaluationContext) -> bytes:
+    text: str = context["id"]
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def _fresh_uuid(_: Making) -> str:
+def _fresh_uuid(_: EvaluationContext) -> str:
     return str(uuid.uuid4())
 
 
-def _shuffled(making: Making) -> Value:
-    given = list(making["inputs"])
+def _shuffled(context: EvaluationContext) -> Value:
+    given = list(context["inputs"])
     secrets.SystemRandom().shuffle(given)
-    return given[: making.get("resultCount") or len(given)]
+    return given[: context.get("resultCount") or len(given)]
 
 
 _ON = dict.fromkeys(("lower", "upper", "numeric", "number", "special"), True)
@@ -95,25 +95,25 @@ TYPES = {
     "random:index/randomPassword:RandomPassword": Facts(
         computed={"result": _characters, "bcryptHash": "$2a$10${hex53}"},
         defaults={**_ON, **_NONE},
-        together=(_possible,),
+        inputs_rules=(_possible,),
     ),
     "random:index/randomString:RandomString": Facts(
-        id=_characters, computed={"result": "{id}"}, defaults={**_ON, **_NONE}, together=(_possible,)
+        id=_characters, computed={"result": "{id}"}, defaults={**_ON, **_NONE}, inputs_rules=(_possible,)
     ),
     "random:index/randomId:RandomId": Facts(
-        id=lambda making: secrets.token_urlsafe(making["byteLength"]),
+        id=lambda context: secrets.token_urlsafe(context["byteLength"]),
         computed={
             "b64Url": "{id}",
-            "b64Std": lambda making: base64.b64encode(_id_bytes(making)).decode(),
-            "hex": lambda making: f"{making['prefix']}{_id_bytes(making).hex()}",
-            "dec": lambda making: f"{making['prefix']}{int.from_bytes(_id_bytes(making))}",
+            "b64Std": lambda context: base64.b64encode(_id_bytes(context)).decode(),
+            "hex": lambda context: f"{context['prefix']}{_id_bytes(context).hex()}",
+            "dec": lambda context: f"{context['prefix']}{int.from_bytes(_id_bytes(context))}",
         },
         rules={"byteLength": rules.between(1, 1024, "bytes")},
     ),
     "random:index/randomBytes:RandomBytes": Facts(
         computed={
-            "hex": lambda making: secrets.token_hex(making["length"]),
-            "base64": lambda making: base64.b64encode(_bytes(making)).decode(),
+            "hex": lambda context: secrets.token_hex(context["length"]),
+            "base64": lambda context: base64.b64encode(_bytes(context)).decode(),
         },
         rules={"length": rules.between(1, 65536, "bytes")},
     ),
@@ -123,7 +123,7 @@ TYPES = {
         id=_pet, defaults={"length": 2, "separator": "-"}, rules={"length": rules.between(1, 16, "words")}
     ),
     "random:index/randomInteger:RandomInteger": Facts(
-        id=_integer, computed={"result": lambda making: int(making["id"])}, together=(_range,)
+        id=_integer, computed={"result": lambda context: int(context["id"])}, inputs_rules=(_range,)
     ),
     "random:index/randomShuffle:RandomShuffle": Facts(computed={"results": _shuffled}),
 }
@@ -133,5 +133,5 @@ def _settings(_: Properties) -> dict[str, str]:
     return {"region": "", "account": ""}
 
 
-# Nothing here can be changed in place: a new value is a new object.
+# No property can be updated in place: every change forces a replacement.
 PACKAGE = Package(name="random", types=TYPES, functions={}, settings=_settings, replaces=("*",))

@@ -1,4 +1,4 @@
-"""The vocabulary of rules for single values. A rule answers None, or what would be right instead."""
+"""Rules for single values. A rule returns None for a valid value, otherwise a message that says what is valid."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ from sandbox.values import holds_unknown
 
 
 def between(low: float, high: float, unit: str = "") -> Rule:
-    """A number from `low` to `high`, both included."""
+    """Accept a number from `low` to `high`, inclusive."""
     allowed = f"from {low} to {high}{f' {unit}' if unit else ''}"
     return lambda value: None if low <= value <= high else f"{value} is out of range; allowed is {allowed}"
 
 
 def at_least(low: float) -> Rule:
-    """A number not below `low`."""
-    return lambda value: None if value >= low else f"{value} is too small; allowed is {low} and more"
+    """Accept a number of at least `low`."""
+    return lambda value: None if value >= low else f"{value} is too small; the minimum is {low}"
 
 
 def one_of(*allowed: str | int) -> Rule:
-    """One of a few values."""
+    """Accept one of the listed values."""
     listed = ", ".join(str(value) for value in allowed)
     return lambda value: None if value in allowed else f"{value!r} is not among the values allowed: {listed}"
 
 
 def zero_or(low: int, high: int, unit: str = "") -> Rule:
-    """0, or a number in a range."""
+    """Accept 0, or a number in a range."""
     inside = between(low, high, unit)
     return lambda value: None if value == 0 else inside(value) and f"{inside(value)}, or 0"
 
 
 def text(pattern: str, words: str) -> Rule:
-    """A string that matches as a whole; `words` say what it may be."""
+    """Accept a string that matches the pattern completely; `words` describe the pattern."""
     compiled = re.compile(pattern)
     return lambda value: None if compiled.fullmatch(value) else f"{value!r} must be {words}"
 
 
 def at_most_characters(count: int) -> Rule:
-    """A string of limited length."""
+    """Accept a string of at most `count` characters."""
     return lambda value: None if len(value) <= count else f"has {len(value)} characters; at most {count} are allowed"
 
 
 def at_most_items(count: int) -> Rule:
-    """A list of limited length."""
+    """Accept a list of at most `count` items."""
     return lambda value: None if len(value) <= count else f"has {len(value)} items; at most {count} are allowed"
 
 
 def every(*rules: Rule) -> Rule:
-    """All of these; the first that refuses speaks."""
+    """Accept a value that all rules accept; return the first rule's message otherwise."""
     return lambda value: next((reason for rule in rules if (reason := rule(value)) is not None), None)
 
 
 def cidr4(shortest: int = 0, longest: int = 32) -> Rule:
-    """An IPv4 range in CIDR notation, without host bits, its prefix no shorter and no longer than this."""
+    """Accept an IPv4 range in CIDR notation without host bits, with a prefix length in the given range."""
 
     def rule(value: str) -> str | None:
         try:
@@ -75,7 +75,7 @@ def cidr4(shortest: int = 0, longest: int = 32) -> Rule:
 
 
 def cidr6(value: str) -> str | None:
-    """An IPv6 range in CIDR notation."""
+    """Accept an IPv6 range in CIDR notation."""
     try:
         ipaddress.IPv6Network(value)
     except ValueError as error:
@@ -84,7 +84,7 @@ def cidr6(value: str) -> str | None:
 
 
 def ipv4(value: str) -> str | None:
-    """An IPv4 address."""
+    """Accept an IPv4 address."""
     try:
         ipaddress.IPv4Address(value)
     except ValueError:
@@ -93,7 +93,7 @@ def ipv4(value: str) -> str | None:
 
 
 def day(value: str) -> str | None:
-    """A calendar day."""
+    """Accept a date, YYYY-MM-DD."""
     try:
         return None if str(date.fromisoformat(value)) == value else f"{value!r} must be written YYYY-MM-DD"
     except ValueError:
@@ -101,7 +101,7 @@ def day(value: str) -> str | None:
 
 
 def base64_of_at_most(count: int) -> Rule:
-    """Base64 whose content has at most so many bytes."""
+    """Accept base64 that decodes to at most `count` bytes."""
 
     def rule(value: str) -> str | None:
         try:
@@ -114,7 +114,7 @@ def base64_of_at_most(count: int) -> Rule:
 
 
 def bytes_at_most(count: int) -> Rule:
-    """A string of at most so many bytes in UTF-8."""
+    """Accept a string of at most `count` bytes in UTF-8."""
 
     def rule(value: str) -> str | None:
         size = len(value.encode())
@@ -124,7 +124,7 @@ def bytes_at_most(count: int) -> Rule:
 
 
 def json_object(value: Any) -> str | None:
-    """A JSON object, as text."""
+    """Accept a JSON object as text."""
     parsed = _parsed(value)
     return parsed if isinstance(parsed, str) else None
 
@@ -133,7 +133,7 @@ _VERSIONS = ("2012-10-17", "2008-10-17")
 
 
 def iam_policy(value: Any) -> str | None:
-    """An IAM policy document: a version, and statements that each say effect, action and resource or principal."""
+    """Accept an IAM policy document: a version, and statements with effect, action and resource or principal."""
     policy = cast(dict[str, Any], value) if isinstance(value, dict) else _parsed(value)
     if isinstance(policy, str):
         return policy
@@ -169,7 +169,7 @@ def _parsed(value: Any) -> dict[str, Any] | str:
 
 
 def tags(value: Any) -> str | None:
-    """AWS tags: at most 50, keys to 128 and values to 256 characters, none of the cloud's own."""
+    """Accept AWS tags: at most 50, keys up to 128 and values up to 256 characters, no reserved `aws:` prefix."""
     if not isinstance(value, dict):
         return None
     given = cast(dict[str, Any], value)
@@ -186,7 +186,7 @@ def tags(value: Any) -> str | None:
 
 
 def distinct(field: str) -> Rule:
-    """A list of objects of which no two share the value of `field`."""
+    """Accept a list of objects with different values of `field`."""
 
     def rule(value: Sequence[dict[str, Any]]) -> str | None:
         given = [item.get(field) for item in value if not holds_unknown(item.get(field))]

@@ -1,4 +1,4 @@
-"""Rules for schedules: the cron dialects of Cloudflare and AWS, and AWS rates."""
+"""Rules for schedules: the cron dialects of Cloudflare and AWS, and AWS rate and at expressions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MONTHS = {
         ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"), start=1
     )
 }
-# Both clouds count the week from Sunday = 1, unlike Unix.
+# In both clouds Sunday is 1, unlike in Unix cron.
 _DAYS = {name: index for index, name in enumerate(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"], 1)}
 
 
@@ -52,12 +52,12 @@ _YEAR = _Field("year", 1970, 2199)
 
 
 def worker_cron(value: str) -> str | None:
-    """A Workers cron trigger: minute, hour, day of month, month, day of week (1 is Sunday)."""
+    """Accept a Cloudflare Workers cron trigger: minute, hour, day of month, month, day of week (1 is Sunday)."""
     return _cron(value, (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY), value)
 
 
 def aws_schedule(value: str) -> str | None:
-    """An AWS schedule: `rate(5 minutes)`, `cron(0 2 ? * SUN *)` or `at(2026-01-01T02:00:00)`."""
+    """Accept an AWS schedule: `rate(5 minutes)`, `cron(0 2 ? * SUN *)` or `at(2026-01-01T02:00:00)`."""
     kind = re.fullmatch(r"(rate|cron|at)\((.*)\)", value)
     if kind is None:
         return f"{value!r} is not a schedule; write rate(30 minutes), cron(0 2 ? * SUN *) or at(2026-01-01T02:00:00)"
@@ -67,7 +67,7 @@ def aws_schedule(value: str) -> str | None:
         shape = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
         return None if re.fullmatch(shape, kind[2]) else f"{value!r} must be at(YYYY-MM-DDTHH:MM:SS)"
     fields = (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY, _YEAR)
-    if len(kind[2].split()) == 7:  # maintenance windows may begin with seconds
+    if len(kind[2].split()) == 7:  # maintenance windows may have a field for seconds
         fields = (_Field("second", 0, 59), *fields)
     reason = _cron(kind[2], fields, value)
     if reason is None and (kind[2].split()[-4] == "?") == (kind[2].split()[-2] == "?"):
@@ -78,7 +78,7 @@ def aws_schedule(value: str) -> str | None:
 def _rate(text: str, value: str) -> str | None:
     match = re.fullmatch(r"(\d+) (minute|hour|day)(s?)", text)
     if match is None or int(match[1]) < 1 or (int(match[1]) == 1) == bool(match[3]):
-        return f"{value!r} must be rate(1 hour), rate(30 minutes) and the like, with the unit's number right"
+        return f"{value!r} must be such as rate(1 hour) or rate(30 minutes): the unit is singular only after 1"
     return None
 
 

@@ -1,7 +1,7 @@
-"""What an SDK knows about its resource types and functions, kept on disk so that a warm run need not read the SDK.
+"""The schema of an SDK's resource types and functions, with a cache on disk so that later runs need not read the SDK.
 
-One small JSON file a package and version holds what was asked for so far and grows on a miss. It is a cache: one that
-cannot be read, or is of another form, is made anew.
+The cache is one JSON file for each package and version. It contains the types that were requested so far. A file that
+cannot be read, or that has another format, is replaced.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, cast
 
 from sandbox.clouds.extract import Source
 
-# Raised whenever `extract` writes something else: older files are then read anew from the SDK.
+# Increase this whenever the output of `extract` changes, so that older cache files are replaced.
 FORM: Final = 1
 CACHE: Final = Path(sys.prefix) / "share" / "sandbox" / "schema"
 
@@ -27,7 +27,7 @@ Section = Literal["resources", "functions", "objects"]
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """The type of a property: a scalar, a list or map `of` one type, a union `of` several, or the object `name`."""
+    """The type of a property: a scalar, a list or map `of` a type, a union `of` several types, or the object `name`."""
 
     kind: Kind
     of: tuple[Type, ...] = ()
@@ -45,7 +45,7 @@ class Type:
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One input or output; an output is `required` when the cloud always fills it in."""
+    """One input or output. A `required` output is one that the cloud always fills in."""
 
     type: Type
     required: bool
@@ -57,7 +57,7 @@ Declared = dict[str, Property]
 
 @dataclass(frozen=True)
 class Shape:
-    """A resource type or function: its inputs and outputs by wire name, and the outputs that are secret."""
+    """A resource type or function: its inputs and outputs by wire name, and its secret outputs."""
 
     inputs: Declared
     outputs: Declared
@@ -65,18 +65,18 @@ class Shape:
 
     @cached_property
     def required(self) -> tuple[str, ...]:
-        """The inputs that must be given."""
+        """The required inputs."""
         return tuple(name for name, declared in self.inputs.items() if declared.required)
 
     @cached_property
     def computed(self) -> dict[str, Type]:
-        """The outputs that the cloud always fills in: what is left of them once the inputs are known."""
+        """The outputs that the cloud always fills in and that are not inputs."""
         return {name: declared.type for name, declared in self.outputs.items() if declared.required}
 
 
 @dataclass
 class Schema:
-    """The types and functions of one package, at the version of the SDK that is installed."""
+    """The types and functions of one package, in the version of the installed SDK."""
 
     package: str
     cache: Path = CACHE
@@ -96,29 +96,29 @@ class Schema:
         return Source(self.package)
 
     def resource(self, token: str) -> Shape | None:
-        """The shape of a resource type or provider, or None when the SDK has no such type."""
+        """Return the shape of a resource type or provider, or None if the SDK does not have it."""
         if token not in self._resources:
             self._resources[token] = _shape(self._document("resources", token))
         return self._resources[token]
 
     def function(self, token: str) -> Shape | None:
-        """The shape of a function, or None when the SDK has no such function."""
+        """Return the shape of a function, or None if the SDK does not have it."""
         if token not in self._functions:
             self._functions[token] = _shape(self._document("functions", token))
         return self._functions[token]
 
     def object(self, name: str) -> Declared:
-        """The properties of a nested type, by the name that a `Type` carries."""
+        """Return the properties of a nested type by the `name` of a `Type`."""
         if name not in self._objects:
             self._objects[name] = _declared(self._document("objects", name) or {})
         return self._objects[name]
 
     def tokens(self) -> list[str]:
-        """Every resource token of the SDK; read from its source, so only for error messages."""
+        """Return every resource token of the SDK. It reads the SDK's source, so use it only for error messages."""
         return self._source.tokens()
 
     def save(self) -> None:
-        """Write what was learnt since; two processes that do so at once may lose each other's, never tear the file."""
+        """Write new types to the cache. Concurrent writers may lose each other's additions; the file stays complete."""
         if not self._grown:
             return
         merged = self._read()
@@ -127,12 +127,12 @@ class Schema:
         path = self._path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # A name of its own for each writer, in whatever process or thread.
+            # A unique name for each writer in any process or thread.
             with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=path.name, delete=False) as aside:
                 aside.write(json.dumps({"form": FORM, **merged}, separators=(",", ":")))
             Path(aside.name).replace(path)
         except OSError:
-            return  # an environment that cannot be written to is merely slower
+            return  # in a read-only environment there is no cache
         self._grown = False
 
     @property

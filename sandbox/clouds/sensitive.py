@@ -1,4 +1,4 @@
-"""Marks what a provider declares sensitive as secret in what it answers, as bridged providers do by their schema."""
+"""Marks sensitive properties as secret in responses, as bridged providers do according to their schema."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sandbox.values import Properties, Secret, Value
 
 
 def marked(properties: Properties, patterns: Iterable[str]) -> Properties:
-    """`properties` with every value that a pattern (`bindings[].text`) names as a secret; the original stays plain."""
+    """Return a copy of `properties` with each value that matches a pattern (`bindings[].text`) as a `Secret`."""
     result: Value = properties
     for pattern in patterns:
         result = _marked(result, pattern.replace("[]", ".[]").split("."))

@@ -1,10 +1,10 @@
-# ruff: noqa: ARG002, N802 (the methods are the protocol's)
+# ruff: noqa: ARG002, N802 (the protocol defines the method names)
 # pyright: reportIncompatibleMethodOverride=false
-# (a decorated method loses its parameters' names, by which nobody calls it)
-"""Serves the simulated clouds to the real Pulumi CLI: one gRPC `ResourceProvider` a package, on loopback.
+# (a decorated method loses its parameter names; gRPC passes arguments by position)
+"""Serves the simulated clouds to the real Pulumi CLI: one gRPC `ResourceProvider` for each package, on loopback.
 
-The CLI attaches to providers that run already (`PULUMI_DEBUG_PROVIDERS=aws:PORT,…`). It opens one connection for each
-provider instance of a program and names the instance nowhere else, so the connection is what tells them apart.
+The CLI attaches to running providers (`PULUMI_DEBUG_PROVIDERS=aws:PORT,…`). It opens one connection for each provider
+instance of a program. Requests do not name the instance, so the server identifies it by the connection.
 """
 
 from __future__ import annotations
@@ -37,47 +37,47 @@ _KINDS = {
 
 
 class Clouds(Protocol):
-    """What can be served: a provider for each package."""
+    """Clouds with a provider for each package."""
 
     packages: tuple[str, ...]
 
     def provider(self, package: str, version: str = "") -> Provider:
-        """The provider of a package, not yet configured."""
+        """Return the unconfigured provider of a package."""
         ...
 
     def forget_plans(self) -> None:
-        """Begin another preview."""
+        """Remove all planned objects, at the beginning of a preview."""
         ...
 
 
 class OpenClouds(Protocol):
-    """Opens clouds that can be served."""
+    """Opens clouds."""
 
     def __call__(self, store: Path, *, readonly: bool = False) -> AbstractContextManager[Clouds]:
-        """The clouds on the objects in `store`."""
+        """Open the clouds whose objects are in `store`."""
         ...
 
 
 class Context(Protocol):
-    """What is used of a gRPC call's context."""
+    """The methods of a gRPC call's context that this module uses."""
 
     def peer(self) -> str:
-        """The other end of the connection."""
+        """Return the address of the client."""
         ...
 
     def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
-        """Answer with an error."""
+        """End the call with an error."""
         ...
 
 
 @contextmanager
 def serve(clouds: Clouds) -> Generator[dict[str, int]]:
-    """Serve every package until the block ends; yields package to port."""
+    """Serve every package during the block; yield the port of each package."""
     servers: list[grpc.Server] = []
     ports: dict[str, int] = {}
     try:
         for package in clouds.packages:
-            # The CLI's own limit for messages is 400 MB, gRPC's 4 MB.
+            # The CLI's limit for messages is 400 MB; gRPC's default is 4 MB.
             options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
             server = grpc.server(ThreadPoolExecutor(max_workers=16, thread_name_prefix=package), options=options)
             provider_pb2_grpc.add_ResourceProviderServicer_to_server(ProviderServer(clouds, package), server)
@@ -90,10 +90,10 @@ def serve(clouds: Clouds) -> Generator[dict[str, int]]:
             server.stop(grace=None).wait()
 
 
-def _answered(
+def _with_grpc_errors(
     method: Callable[[ProviderServer, Request, Context], Response],
 ) -> Callable[[ProviderServer, Request, Context], Response]:
-    """Turn what a provider refuses into a gRPC error with its message."""
+    """Convert a `ProviderError` to a gRPC error with the same message."""
 
     @wraps(method)
     def call(self: ProviderServer, request: Request, context: Context) -> Response:
@@ -115,7 +115,7 @@ def _checked(checked: Checked) -> provider_pb2.CheckResponse:
 
 
 class ProviderServer(provider_pb2_grpc.ResourceProviderServicer):
-    """One package: a configured provider for each connection."""
+    """The service of one package, with a configured provider for each connection."""
 
     def __init__(self, clouds: Clouds, package: str) -> None:
         self._clouds: Clouds = clouds
@@ -130,50 +130,50 @@ class ProviderServer(provider_pb2_grpc.ResourceProviderServicer):
         return found
 
     def Handshake(self, request: Any, context: Context) -> Any:
-        """Say what the protocol may carry: neither secrets nor outputs."""
+        """Report the protocol features: no secrets and no outputs as arguments."""
         return provider_pb2.ProviderHandshakeResponse()
 
     def Attach(self, request: Any, context: Context) -> Any:
-        """A CLI came: another one than before begins another preview."""
+        """Accept a CLI. A CLI other than the previous one begins a new preview."""
         if request.address != self._engine:
             self._engine = request.address
             self._clouds.forget_plans()
         return empty_pb2.Empty()
 
     def GetPluginInfo(self, request: Any, context: Context) -> Any:
-        """The SDK's own version: the CLI warns of any other."""
+        """Report the SDK's version; for another version the CLI prints a warning."""
         return plugin_pb2.PluginInfo(version=self._base.version)
 
-    @_answered
+    @_with_grpc_errors
     def CheckConfig(self, request: Any, context: Context) -> Any:
         """Validate the configuration."""
         return _checked(self._base.check_config(request.urn, _properties(request.news)))
 
-    @_answered
+    @_with_grpc_errors
     def DiffConfig(self, request: Any, context: Context) -> Any:
-        """A changed configuration never needs another provider: its resources say what changes for them."""
+        """Report no replacement: `Diff` reports the effect of a changed configuration on each resource."""
         changed = _properties(request.old_inputs) != _properties(request.news)
         changes = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
         return provider_pb2.DiffResponse(changes=changes)
 
-    @_answered
+    @_with_grpc_errors
     def Configure(self, request: Any, context: Context) -> Any:
-        """Make this connection's provider."""
+        """Configure this connection's provider."""
         self._configured[context.peer()] = self._base.configure(_properties(request.args))
         return provider_pb2.ConfigureResponse(acceptSecrets=False, supportsPreview=True)
 
-    @_answered
+    @_with_grpc_errors
     def Check(self, request: Any, context: Context) -> Any:
-        """Validate inputs and name what has no name."""
+        """Validate inputs and fill in generated names."""
         olds = _properties(request.olds) if request.HasField("olds") else None
         type = _type(request.urn)
         return _checked(
             self._of(context).check(request.urn, type, olds, _properties(request.news), bytes(request.randomSeed))
         )
 
-    @_answered
+    @_with_grpc_errors
     def Diff(self, request: Any, context: Context) -> Any:
-        """Compare old inputs with new."""
+        """Compare old and new inputs."""
         difference = self._of(context).diff(
             _type(request.urn),
             request.id,
@@ -194,16 +194,16 @@ class ProviderServer(provider_pb2_grpc.ResourceProviderServicer):
             hasDetailedDiff=True,
         )
 
-    @_answered
+    @_with_grpc_errors
     def Create(self, request: Any, context: Context) -> Any:
-        """Make an object, or plan it."""
+        """Create an object, or plan it."""
         inputs = _properties(request.properties)
         id, outputs = self._of(context).create(request.urn, _type(request.urn), inputs, request.preview)
         return provider_pb2.CreateResponse(id=id, properties=to_struct(outputs))
 
-    @_answered
+    @_with_grpc_errors
     def Read(self, request: Any, context: Context) -> Any:
-        """Report an object; an empty id says that it is gone."""
+        """Return an object; an empty id means that it does not exist."""
         inputs = _properties(request.inputs)
         found = self._of(context).read(request.urn, _type(request.urn), request.id, inputs)
         if found is None:
@@ -212,32 +212,32 @@ class ProviderServer(provider_pb2_grpc.ResourceProviderServicer):
             id=found.id, properties=to_struct(found.outputs), inputs=to_struct(found.inputs)
         )
 
-    @_answered
+    @_with_grpc_errors
     def Update(self, request: Any, context: Context) -> Any:
-        """Change an object, or plan to."""
+        """Update an object, or plan it."""
         olds, news = _properties(request.olds), _properties(request.news)
         outputs = self._of(context).update(request.urn, _type(request.urn), request.id, olds, news, request.preview)
         return provider_pb2.UpdateResponse(properties=to_struct(outputs))
 
-    @_answered
+    @_with_grpc_errors
     def Delete(self, request: Any, context: Context) -> Any:
-        """Remove an object."""
+        """Delete an object."""
         self._of(context).delete(request.urn, _type(request.urn), request.id)
         return empty_pb2.Empty()
 
-    @_answered
+    @_with_grpc_errors
     def Invoke(self, request: Any, context: Context) -> Any:
-        """Answer a function."""
+        """Call a provider function."""
         answer = self._of(context).invoke(request.tok, _properties(request.args))
         response = provider_pb2.InvokeResponse()
-        getattr(response, "return").CopyFrom(to_struct(answer))  # a keyword in Python
+        getattr(response, "return").CopyFrom(to_struct(answer))  # the field's name is a Python keyword
         return response
 
     def Cancel(self, request: Any, context: Context) -> Any:
-        """Nothing takes long enough to be cancelled."""
+        """Do nothing: calls are short, so they are not cancelled."""
         return empty_pb2.Empty()
 
 
 def _type(urn: str) -> str:
-    """The resource type in a URN, without its parents'."""
+    """Return the resource type in a URN, without its parents' types."""
     return urn.split("::")[2].rpartition("$")[2]

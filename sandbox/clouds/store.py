@@ -1,8 +1,8 @@
-"""The objects of the simulated clouds: a ledger on disk, and an index of names, addresses and references.
+"""The store of the simulated clouds' objects: a ledger on disk, and indexes in memory.
 
-The document is meant to be read and edited by people: under `outputs` stands each object as the cloud holds it, once,
-and `given` lists which of them were inputs. Change a value or delete an entry, and `refresh` finds exactly that.
-`generations` counts the objects made for each URN, so that a new object never gets an old one's id.
+The document may be read and edited by hand: `outputs` holds the properties of an object, and `given` lists which of
+them were inputs. If you change a value or delete an entry, `refresh` reports exactly that as drift. `generations`
+counts the objects created for each URN, so that a new object never gets an old object's id.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _GENERATION = "generation "
 
 
 @dataclass(frozen=True)
-class Thing:
-    """One object: its type and id, the URN it was made for, the place it is in, and all its properties."""
+class CloudObject:
+    """One object: type, id, the URN it was created for, its scope (region or account), and all its properties."""
 
     type: str
     id: str
@@ -34,38 +34,38 @@ class Thing:
 
     @property
     def key(self) -> str:
-        """What the store files it under."""
+        """The object's key in the store."""
         return f"{self.type}::{self.id}" + (f"@{self.scope}" if self.scope else "")
 
     def entry(self) -> Entry:
-        """Its JSON form."""
+        """Return the object's JSON form."""
         known = {"type": self.type, "id": self.id, "urn": self.urn}
         scope = {"scope": self.scope} if self.scope else {}
         return {**known, **scope, "given": list(self.given), "outputs": self.outputs}
 
 
-def thing_of(entry: Entry) -> Thing:
-    """The inverse of `Thing.entry`."""
-    return Thing(
+def object_of(entry: Entry) -> CloudObject:
+    """Convert the JSON form to an object."""
+    return CloudObject(
         entry["type"], entry["id"], entry["urn"], entry.get("scope", ""), tuple(entry["given"]), entry["outputs"]
     )
 
 
 def decode(document: Entry) -> dict[str, Entry]:
-    """The ledger's entries of a store document; raises on anything that is not one."""
+    """Convert a store document to ledger entries; raise an error if it is malformed."""
     if document["version"] != 1:
-        raise ValueError(f"version {document['version']!r} is not 1, the only one that this sandbox reads")
+        raise ValueError(f"version {document['version']!r} is not supported, only 1")
     entries = cast(dict[str, Entry], document["objects"])
     for key, entry in entries.items():
-        thing = thing_of(entry)
-        if not isinstance(thing.outputs, dict):  # pyright: ignore[reportUnnecessaryIsInstance] (edited by people)
+        thing = object_of(entry)
+        if not isinstance(thing.outputs, dict):  # pyright: ignore[reportUnnecessaryIsInstance] (the file may have been edited)
             raise TypeError(f"the outputs of {key} are not an object")
     generations = cast(dict[str, int], document.get("generations", {}))
     return {**{_GENERATION + urn: {"made": made} for urn, made in generations.items()}, **entries}
 
 
 def encode(entries: dict[str, Entry]) -> Entry:
-    """The inverse of `decode`."""
+    """Convert ledger entries to a store document."""
     return {
         "version": 1,
         "objects": {key: entry for key, entry in entries.items() if not key.startswith(_GENERATION)},
@@ -85,9 +85,9 @@ Table = dict[Any, Keys]
 
 @dataclass
 class Index:
-    """Who holds which URN, id, name and address range, and who refers to whom; every look-up is a dictionary's."""
+    """Objects by type, URN, id, handle, reference, unique name and address range."""
 
-    things: dict[str, Thing] = field(default_factory=dict[str, Thing])
+    things: dict[str, CloudObject] = field(default_factory=dict[str, CloudObject])
     _types: Table = field(default_factory=dict[Any, Keys])
     _urns: Table = field(default_factory=dict[Any, Keys])
     _ids: Table = field(default_factory=dict[Any, Keys])
@@ -96,8 +96,8 @@ class Index:
     _names: dict[Name, str] = field(default_factory=dict[Name, str])
     _ranges: dict[Name, list[Range]] = field(default_factory=dict[Name, list[Range]])
 
-    def add(self, key: str, thing: Thing, facts: Facts) -> None:
-        """Enter an object; one that was there under this key must have been dropped before."""
+    def add(self, key: str, thing: CloudObject, facts: Facts) -> None:
+        """Add an object. The caller must first drop an existing object with this key."""
         self.things[key] = thing
         for table, at in self._places(thing, facts):
             table.setdefault(at, {})[key] = None
@@ -107,7 +107,7 @@ class Index:
             insort(self._ranges.setdefault(at, []), (first, last, key))
 
     def drop(self, key: str, facts: Facts) -> None:
-        """Remove an object; one that is not there is no error."""
+        """Remove an object if it exists."""
         thing = self.things.pop(key, None)
         if thing is None:
             return
@@ -119,7 +119,7 @@ class Index:
         for at, first, last in ranges(thing, facts):
             self._ranges[at].remove((first, last, key))
 
-    def _places(self, thing: Thing, facts: Facts) -> Iterator[tuple[Table, Any]]:
+    def _places(self, thing: CloudObject, facts: Facts) -> Iterator[tuple[Table, Any]]:
         yield self._types, thing.type
         yield self._urns, thing.urn
         yield self._ids, (thing.type, thing.id)
@@ -129,33 +129,33 @@ class Index:
             for _, value in matching(thing.outputs, pattern):
                 yield self._referring, str(value)
 
-    def of_type(self, type: str) -> list[Thing]:
-        """The objects of a type."""
+    def of_type(self, type: str) -> list[CloudObject]:
+        """Return the objects of a type."""
         return [self.things[key] for key in self._types.get(type, ())]
 
-    def of_urn(self, urn: str) -> list[Thing]:
-        """The objects made for a URN, the newest last."""
+    def of_urn(self, urn: str) -> list[CloudObject]:
+        """Return the objects created for a URN, the newest last."""
         return [self.things[key] for key in self._urns.get(urn, ())]
 
-    def of_id(self, type: str, id: str) -> list[Thing]:
-        """The objects of a type with this id: more than one only where ids are unique in a region or account."""
+    def of_id(self, type: str, id: str) -> list[CloudObject]:
+        """Return the objects of a type with this id. There may be one in each scope."""
         return [self.things[key] for key in self._ids.get((type, id), ())]
 
-    def of_kind(self, kind: str, handle: str) -> list[Thing]:
-        """The objects of a kind that are known by this id, ARN or name."""
+    def of_kind(self, kind: str, handle: str) -> list[CloudObject]:
+        """Return the objects of a kind with this id, ARN or name."""
         return [self.things[key] for key in self._handles.get((kind, handle), ())]
 
-    def named(self, name: Name) -> Thing | None:
-        """The object that holds a unique name."""
+    def named(self, name: Name) -> CloudObject | None:
+        """Return the object with a unique name, or None."""
         key = self._names.get(name)
         return self.things[key] if key is not None else None
 
-    def referring(self, handle: str) -> list[Thing]:
-        """The objects that refer to another by this handle."""
+    def referring(self, handle: str) -> list[CloudObject]:
+        """Return the objects that refer to another object by this handle."""
         return [self.things[key] for key in self._referring.get(handle, ())]
 
-    def overlapping(self, at: Name, first: int, last: int) -> Iterator[Thing]:
-        """The objects whose address range meets this one; ranges of one owner never overlap, so two suffice."""
+    def overlapping(self, at: Name, first: int, last: int) -> Iterator[CloudObject]:
+        """Yield the objects whose range overlaps. An owner's ranges do not overlap, so only two need a check."""
         held = self._ranges.get(at, [])
         place = bisect_left(held, (first, 0, ""))
         for low, high, key in held[max(place - 1, 0) : place + 1]:
@@ -163,33 +163,33 @@ class Index:
                 yield self.things[key]
 
 
-def handles(thing: Thing, facts: Facts) -> set[str]:
-    """By what others refer to an object."""
+def handles(thing: CloudObject, facts: Facts) -> set[str]:
+    """Return the values by which other objects refer to this one."""
     known = (thing.outputs.get(name) for name in facts.known_as)
     return {thing.id, *(value for value in known if isinstance(value, str))} - {""}
 
 
-def names(thing: Thing, facts: Facts) -> Iterator[Name]:
-    """The unique names that an object holds, as far as they are known."""
+def names(thing: CloudObject, facts: Facts) -> Iterator[Name]:
+    """Yield the unique names of an object, except unknown ones."""
     for group in facts.unique:
         values = [thing.outputs.get(name) for name in group]
         if all(isinstance(value, str | int | float) for value in values):
             yield (facts.kind or thing.type, thing.scope, group, *values)
 
 
-def ranges(thing: Thing, facts: Facts) -> Iterator[tuple[Name, int, int]]:
-    """The address range that an object holds within its owner, first to last, when both are known."""
+def ranges(thing: CloudObject, facts: Facts) -> Iterator[tuple[Name, int, int]]:
+    """Yield the object's address range within its owner, as first and last address, if both are known."""
     if facts.cidr is None:
         return
     owner, text = thing.outputs.get(facts.cidr.owner), thing.outputs.get(facts.cidr.property)
     if isinstance(owner, str) and isinstance(text, str):
-        with suppress(ValueError):  # a person may have written anything into the store
+        with suppress(ValueError):  # the file may have been edited by hand
             network = ipaddress.ip_network(text, strict=False)
             yield (thing.type, owner), int(network.network_address), int(network.broadcast_address)
 
 
 class Objects:
-    """The store: what exists (in the ledger) and what the current preview plans (in memory)."""
+    """The store: existing objects (in the ledger) and objects planned by the current preview (in memory)."""
 
     def __init__(self, ledger: Ledger, packages: Iterable[Package]) -> None:
         self._ledger: Ledger = ledger
@@ -198,82 +198,82 @@ class Objects:
         self.planned: Index = Index()
         for key, entry in ledger.items():
             if not key.startswith(_GENERATION):
-                thing = thing_of(entry)
+                thing = object_of(entry)
                 self.existing.add(key, thing, self.facts(thing.type))
 
     def facts(self, type: str) -> Facts:
-        """The facts of a type of any package."""
+        """Return the facts of a type of any package."""
         return self._packages[type.partition(":")[0]].facts(type)
 
     def generation(self, urn: str) -> int:
-        """How many objects were made for a URN so far."""
+        """Return the number of objects created for a URN so far."""
         entry = self._ledger.get(_GENERATION + urn)
         return entry["made"] if entry else 0
 
     def facts_of_kind(self, kind: str) -> Facts | None:
-        """The facts of the type that references call `kind`, where that is one type."""
+        """Return the facts of the type of this kind, or None if there is not exactly one."""
         return self.facts(kind) if ":" in kind else None
 
-    def insert(self, thing: Thing) -> None:
-        """Store a new object, and that one more was made for its URN."""
+    def insert(self, thing: CloudObject) -> None:
+        """Store a new object and increment the generation of its URN."""
         self._ledger.put(_GENERATION + thing.urn, {"made": self.generation(thing.urn) + 1})
         self._ledger.put(thing.key, thing.entry())
         self.existing.add(thing.key, thing, self.facts(thing.type))
 
-    def replace(self, thing: Thing) -> None:
+    def replace(self, thing: CloudObject) -> None:
         """Store a changed object."""
         self._ledger.put(thing.key, thing.entry())
         self.existing.drop(thing.key, self.facts(thing.type))
         self.existing.add(thing.key, thing, self.facts(thing.type))
 
-    def remove(self, thing: Thing) -> None:
-        """Forget an object."""
+    def remove(self, thing: CloudObject) -> None:
+        """Remove an object."""
         self._ledger.remove(thing.key)
         self.existing.drop(thing.key, self.facts(thing.type))
 
-    def plan(self, thing: Thing) -> None:
-        """Remember, for the rest of this preview, what an object would be."""
+    def plan(self, thing: CloudObject) -> None:
+        """Store a planned object until the end of this preview."""
         facts = self.facts(thing.type)
         self.planned.drop(thing.urn, facts)
         self.planned.add(thing.urn, thing, facts)
 
     def forget_plans(self) -> None:
-        """Begin another preview."""
+        """Remove all planned objects, at the beginning of a preview."""
         self.planned = Index()
 
-    def find(self, type: str, id: str, urn: str) -> Thing | None:
-        """The object with an id, of several the one made for this URN."""
+    def find(self, type: str, id: str, urn: str) -> CloudObject | None:
+        """Return the object with an id; if there are several, the one created for this URN."""
         found = self.existing.of_id(type, id)
         return next((thing for thing in found if thing.urn == urn), found[0] if found else None)
 
     def look(self, kind: str, handle: Value) -> Properties | None:
-        """The outputs of the object of a kind with this id, ARN or name, or None."""
+        """Return the outputs of the object of a kind with this id, ARN or name, or None."""
         found = self.look_all(kind, handle)
         return found[-1] if found else None
 
     def look_all(self, kind: str, handle: Value) -> list[Properties]:
-        """The outputs of all objects of a kind with this id, ARN or name; those that exist hide those planned."""
+        """Return the outputs of all existing objects of a kind with this id, ARN or name, or else of planned ones."""
         if not isinstance(handle, str):
             return []
         found = self.existing.of_kind(kind, handle) or self.planned.of_kind(kind, handle)
         return [{**thing.outputs, "id": thing.id} for thing in found]
 
-    def referrers(self, thing: Thing, facts: Facts, types: tuple[str, ...]) -> Iterator[Thing]:
-        """The other objects of these types that refer to this one."""
+    def referrers(self, thing: CloudObject, facts: Facts, types: tuple[str, ...]) -> Iterator[CloudObject]:
+        """Yield the other objects of these types that refer to this one."""
         for handle in handles(thing, facts):
             for referrer in self.existing.referring(handle):
                 if referrer.type in types and referrer.key != thing.key:
                     yield referrer
 
-    def only_planned(self, type: str) -> Thing | None:
-        """The one planned object of a type: what an unknown reference to that type must mean."""
+    def only_planned(self, type: str) -> CloudObject | None:
+        """Return the planned object of a type if there is only one. An unknown reference to that type must mean it."""
         found = self.planned.of_type(type)
         return found[0] if len(found) == 1 else None
 
     def referring(self, handle: str, types: tuple[str, ...]) -> list[Properties]:
-        """The outputs of the objects of these types that refer to `handle`."""
+        """Return the outputs of the objects of these types that refer to `handle`."""
         return [thing.outputs for thing in self.existing.referring(handle) if thing.type in types]
 
     def of_type(self, type: str) -> list[Properties]:
-        """The outputs and ids of all objects of a type that exist."""
+        """Return the outputs and ids of all existing objects of a type."""
         return [{**thing.outputs, "id": thing.id} for thing in self.existing.of_type(type)]

@@ -1,6 +1,6 @@
-"""Judges inputs: against what the SDK declares (names, types, listed values), and against the rules of the facts.
+"""Checks inputs against the SDK's schema (names, types, listed values) and against the rules of the facts.
 
-Every failure says where, what is wrong, and what would be right. Unknown values pass: they are judged again when known.
+Every failure names the path, the problem and the remedy. Unknown values pass; they are checked during the update.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sandbox.values import UNKNOWN, Properties, Value
 
 
 def against_schema(schema: Schema, declared: Declared, inputs: Properties, path: str = "") -> Iterator[CheckFailure]:
-    """What is misspelt, missing, of the wrong type or not among the listed values, at any depth."""
+    """Yield properties that are misspelt, missing, of the wrong type or not among the listed values, at any depth."""
     for name, value in inputs.items():
         if name in declared:
             yield from _property(schema, declared[name], value, join(path, name))
@@ -27,12 +27,12 @@ def against_schema(schema: Schema, declared: Declared, inputs: Properties, path:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """The nearest of the known names, or all of them when none is near."""
+    """Suggest the most similar known name, or list all of them if none is similar."""
     folded = {each.lower().replace("_", ""): each for each in known}
     near = difflib.get_close_matches(name.lower().replace("_", ""), folded, n=1, cutoff=0.6)
     if near:
         return f"did you mean {folded[near[0]]}?"
-    return f"known are {', '.join(sorted(folded.values()))}" if folded else "none is expected here"
+    return f"known are {', '.join(sorted(folded.values()))}" if folded else "no property is allowed here"
 
 
 def _property(schema: Schema, property: Property, value: Value, path: str) -> Iterator[CheckFailure]:
@@ -107,7 +107,7 @@ def _described(value: Value) -> str:
 
 
 def against_rules(rules: Mapping[str, Rule], inputs: Properties) -> Iterator[CheckFailure]:
-    """What the facts' rules refuse."""
+    """Yield the values that the facts' rules reject."""
     for pattern, rule in rules.items():
         for path, value in matching(inputs, pattern):
             reason = rule(value)

@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", metavar="TEXT", default="", help="run the cases whose names contain this text")
     parser.add_argument("--list", action="store_true", help="print the names of the cases and run nothing")
     options = parser.parse_args(arguments)
-    os.environ.pop("SANDBOX_HOME", None)  # each case keeps its state in a folder of its own
+    os.environ.pop("SANDBOX_HOME", None)  # each case has a separate folder for its state
     try:
         cli = find()
     except EngineError as error:

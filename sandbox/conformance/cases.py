@@ -1,7 +1,6 @@
 """Small programs on the cloud of `things.py`, and their changes: one case for each behaviour of an engine.
 
-A case is a list of steps that both engines take. A case with a `Refused` step has an option that the sandbox's engine
-refuses by name.
+A case is a list of steps that both engines run. An `Unsupported` step has an option that the sandbox's engine rejects.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Run:
-    """Preview and update with this program. `fails`: both engines must refuse or fail."""
+    """Preview and update with this program. `fails`: both engines must fail."""
 
     program: str
     fails: bool = False
@@ -21,7 +20,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Change:
-    """Change a property of the named object in the cloud without the engine; with `value` None, delete the object."""
+    """Change a property of the named object in the cloud without the engine; if `value` is None, delete the object."""
 
     name: str
     property: str = ""
@@ -35,7 +34,7 @@ class Refresh:
 
 @dataclass(frozen=True)
 class Kill:
-    """Update with this program and kill the engine when it asks the cloud to create the named object."""
+    """Update with this program and kill the engine when it calls the cloud to create the named object."""
 
     program: str
     name: str
@@ -43,25 +42,25 @@ class Kill:
 
 @dataclass(frozen=True)
 class Destroy:
-    """Delete everything. `fails`: both engines must refuse."""
+    """Destroy the stack. `fails`: both engines must fail."""
 
     fails: bool = False
 
 
 @dataclass(frozen=True)
-class Refused:
-    """The sandbox's engine refuses this program and names the option; the official engine supports it."""
+class Unsupported:
+    """The sandbox's engine rejects this program and names the option; Pulumi's engine supports it."""
 
     program: str
     option: str
 
 
-Step = Run | Change | Refresh | Kill | Destroy | Refused
+Step = Run | Change | Refresh | Kill | Destroy | Unsupported
 
 
 @dataclass(frozen=True)
 class Case:
-    """One behaviour: its name and the steps that show it."""
+    """One behaviour: its name and the steps that test it."""
 
     name: str
     steps: tuple[Step, ...]
@@ -72,7 +71,7 @@ def _runs(*programs: str) -> tuple[Run, ...]:
 
 
 def _group(body: str) -> str:
-    """A program with a component that makes one child."""
+    """Return a program with a component that creates one child."""
     return textwrap.dedent(
         """
         class Pair(pulumi.ComponentResource):
@@ -139,7 +138,7 @@ CASES: Final[tuple[Case, ...]] = (
         ),
     ),
     Case(
-        "a renamed component takes its child along by an inherited alias",
+        "a child of a renamed component is found by an inherited alias",
         _runs(
             _group('Pair("old")'),
             _group('Pair("new", opts=Opts(aliases=[pulumi.Alias(name="old")]))'),
@@ -207,7 +206,7 @@ CASES: Final[tuple[Case, ...]] = (
         ),
     ),
     Case(
-        "ignore_changes keeps what the object has",
+        "ignore_changes keeps the object's values",
         _runs(
             'Thing("a", name="a", size=1, tags={"x": "1", "y": "1"})',
             'Thing("a", name="a", size=2, tags={"x": "2", "y": "2"}, opts=Opts(ignore_changes=["size", "tags.x"]))',
@@ -243,7 +242,7 @@ CASES: Final[tuple[Case, ...]] = (
         ),
     ),
     Case(
-        "delete_before_replace refused by option",
+        "delete_before_replace switched off by option",
         _runs(*(f'Thing("a", slot="{slot}", opts=Opts(delete_before_replace=False))' for slot in ("one", "two"))),
     ),
     Case(
@@ -265,7 +264,7 @@ CASES: Final[tuple[Case, ...]] = (
         ),
     ),
     Case(
-        "replace_on_changes replaces what would be updated",
+        "replace_on_changes turns an update into a replacement",
         _runs(
             *(
                 f'a = Thing("a", size={size}, opts=Opts(replace_on_changes=["size"]))\nb = Thing("b", ref=a.address)'
@@ -346,7 +345,7 @@ CASES: Final[tuple[Case, ...]] = (
         ),
     ),
     Case(
-        "an input is refused",
+        "an input is invalid",
         (Run('Thing("a", name="a", size=101)', fails=True), *_runs('Thing("a", name="a", size=100)')),
     ),
     Case(
@@ -408,13 +407,13 @@ CASES: Final[tuple[Case, ...]] = (
         "a list grows, shrinks and changes",
         _runs(*(f'Thing("a", name="a", refs={refs})' for refs in (["1", "2"], ["1", "2", "3"], ["2"], []))),
     ),
-    Case("imports are refused by name", (Refused('Thing("a", name="a", opts=Opts(import_="id-a"))', "import_"),)),
+    Case("import_ is unsupported", (Unsupported('Thing("a", name="a", opts=Opts(import_="id-a"))', "import_"),)),
     Case(
-        "deleted_with is refused by name",
-        (Refused('a = Thing("a", name="a")\nThing("b", name="b", opts=Opts(deleted_with=a))', "deleted_with"),),
+        "deleted_with is unsupported",
+        (Unsupported('a = Thing("a", name="a")\nThing("b", name="b", opts=Opts(deleted_with=a))', "deleted_with"),),
     ),
     Case(
-        "transforms are refused by name",
-        (Refused('Thing("a", name="a", opts=Opts(transforms=[lambda args: None]))', "transforms"),),
+        "transforms are unsupported",
+        (Unsupported('Thing("a", name="a", opts=Opts(transforms=[lambda args: None]))', "transforms"),),
     ),
 )

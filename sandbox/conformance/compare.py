@@ -1,7 +1,7 @@
-"""Comparing what two engines planned, did and recorded. Pure; every difference is one line of text.
+"""Pure functions that compare the plans, calls and states of two engines; each difference is one line of text.
 
-Names, ids and passwords that the clouds generate differ between two runs. They are compared up to renaming: where one
-run has a generated word, the other must have its own word, the same one throughout the whole state.
+Names, ids and passwords that the clouds generate differ between two runs. They are compared up to renaming: each
+generated word in one state must correspond to exactly one word in the other state.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from sandbox.engine import urns
 from sandbox.engine.state import dependencies_of
 from sandbox.values import SIGNATURE
 
-# What no two runs have in common, and what only says where in the program a resource stands.
-PASSED_OVER: Final = frozenset({"created", "modified", "sourcePosition", "stackTrace"})
+# Times, which differ in every run, and positions in the program's source.
+IGNORED_FIELDS: Final = frozenset({"created", "modified", "sourcePosition", "stackTrace"})
 UNORDERED: Final = frozenset({"dependencies", "aliases", "additionalSecretOutputs"})
 REPLACING: Final = frozenset({"create-replacement", "delete-replaced", "replace"})
 _WORDS: Final = re.compile(r"([A-Za-z0-9]+)")
@@ -27,22 +27,22 @@ Document = dict[str, Any]
 
 
 def operation(op: str) -> str:
-    """An operation as both engines name it: the parts of a replacement are one."""
+    """Return an operation's common name: the parts of a replacement are all `replace`."""
     return "replace" if op in REPLACING else op
 
 
 def plans(ours: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator[str]:
-    """Where two plans (URN to operation) differ; `same` counts as much as any other operation."""
+    """Yield the differences of two plans (URN to operation), including `same` operations."""
     for urn in sorted({*ours, *theirs}):
         if ours.get(urn) != theirs.get(urn):
             yield f"{urn}: ours plans {ours.get(urn, 'nothing')}, Pulumi plans {theirs.get(urn, 'nothing')}"
 
 
 def calls(ours: list[Call], theirs: list[Call], *states: Document) -> Iterator[str]:
-    """Where the changes asked of the clouds differ, or their order among resources that depend on each other.
+    """Yield the differences of the calls to the clouds, and of their order among dependent resources.
 
-    Dependencies are those in the `states`, direct or not. Two deletions are ordered by direct dependencies only: Pulumi
-    deletes at once what is related only by way of resources that stay.
+    Direct and indirect dependencies are read from the `states`. Two deletions are ordered by direct dependencies only:
+    Pulumi deletes two resources in parallel if all resources between them are kept.
     """
     direct = _direct(states)
     depends = _closed(direct)
@@ -69,7 +69,7 @@ def _positions(made: list[Call]) -> dict[Call, int]:
 
 
 def _direct(states: Iterable[Document]) -> dict[str, set[str]]:
-    """What each resource depends on in any of these states."""
+    """Return each resource's direct dependencies in any of these states."""
     direct: dict[str, set[str]] = {}
     for document in states:
         for entry in document["deployment"].get("resources") or ():
@@ -78,7 +78,7 @@ def _direct(states: Iterable[Document]) -> dict[str, set[str]]:
 
 
 def _closed(direct: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """The same, directly or not."""
+    """Return each resource's direct and indirect dependencies."""
     closed: dict[str, set[str]] = {}
 
     def close(urn: str) -> set[str]:
@@ -94,7 +94,7 @@ def _closed(direct: Mapping[str, set[str]]) -> dict[str, set[str]]:
 
 
 def states(ours: Document, theirs: Document) -> Iterator[str]:
-    """Where two exported states (with secrets in plain text) differ, resource by resource."""
+    """Yield the differences of two exported states with secrets in plain text, resource by resource."""
     mine, other = _resources(ours), _resources(theirs)
     renaming = Renaming()
     for key in [*mine, *(key for key in other if key not in mine)]:
@@ -105,7 +105,7 @@ def states(ours: Document, theirs: Document) -> Iterator[str]:
 
 
 def _resources(document: Document) -> dict[str, Document]:
-    """The entries by URN; the second object of one URN, which waits for its deletion, has a mark."""
+    """Return the entries by URN, with a suffix for objects that are to be deleted."""
     entries: Iterable[Document] = document["deployment"].get("resources") or ()
     found: dict[str, Document] = {}
     for entry in entries:
@@ -119,7 +119,7 @@ def _resources(document: Document) -> dict[str, Document]:
 def _shape(entry: Document) -> Document:
     shape: Document = {}
     for key, value in entry.items():
-        if key in PASSED_OVER or value in (None, [], {}, "", False):
+        if key in IGNORED_FIELDS or value in (None, [], {}, "", False):
             continue
         shape[key] = sorted(value) if key in UNORDERED else _plain(value)
     listed_needs = cast("dict[str, list[str] | None]", entry.get("propertyDependencies") or {})
@@ -129,12 +129,12 @@ def _shape(entry: Document) -> Document:
 
 
 def _plain(value: Any, *, hidden: bool = False) -> Any:
-    """A value with its secrets opened and marked, so that secretness is compared as well."""
+    """Return a value with decrypted and marked secrets, so that the marks are compared, too."""
     if isinstance(value, dict):
         table = cast("dict[str, Any]", value)
         if SIGNATURE in table and "plaintext" in table:
             content = _plain(json.loads(table["plaintext"]), hidden=True)
-            return content if hidden else {"secret": content}  # what is in a secret is as secret without a mark
+            return content if hidden else {"secret": content}  # a nested mark makes no difference
         return {key: _plain(item, hidden=hidden) for key, item in table.items()}
     return [_plain(item, hidden=hidden) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
@@ -162,14 +162,14 @@ def _values(mine: Any, other: Any, path: str, renaming: Renaming) -> Iterator[st
 
 
 class Renaming:
-    """A one-to-one correspondence of generated words, grown while texts are compared."""
+    """A one-to-one mapping of generated words, extended while texts are compared."""
 
     def __init__(self) -> None:
         self._there: dict[str, str] = {}
         self._back: dict[str, str] = {}
 
     def matches(self, mine: str, other: str) -> bool:
-        """Whether two texts are the same but for generated words that correspond."""
+        """Whether two texts are equal except for corresponding generated words."""
         if mine == other:
             return True
         first, second = _WORDS.split(mine), _WORDS.split(other)
@@ -177,7 +177,7 @@ class Renaming:
             pairs = [(a, b) for a, b in zip(first[1::2], second[1::2], strict=True) if a != b]
             if all(_GENERATED.fullmatch(a) and _GENERATED.fullmatch(b) for a, b in pairs):
                 return all(self._bind(a, b) for a, b in pairs)
-        # A password of any characters has no words that could correspond: it does as a whole.
+        # A password with special characters has no words to compare, so it is mapped as a whole.
         return len(mine) == len(other) >= 16 and " " not in mine + other and self._bind(mine, other)
 
     def _bind(self, mine: str, other: str) -> bool:
@@ -185,5 +185,5 @@ class Renaming:
 
 
 def shown(operations: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Operations by URN as plans are compared: without the providers that engines make themselves."""
+    """Return operations by URN, without default providers."""
     return {urn: operation(op) for urn, op in operations if not urns.is_default_provider(urn)}

@@ -1,4 +1,4 @@
-"""Compares the policy packs under both engines: same verdicts, and no change where a mandatory rule fails."""
+"""Compares the policy packs under both engines: the same verdicts, and no change if a mandatory rule fails."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ PATRONI: Final = "machines/templates/database/etc/backbuild/patroni.yml"
 Edit = Callable[[Path], None]
 
 
-def _weaken(folder: Path) -> None:
-    """Switch synchronous replication off in the machines' files."""
+def _disable_synchronous_replication(folder: Path) -> None:
+    """Switch off synchronous replication in the machines' files."""
     file = folder / PATRONI
     text, count = re.subn("synchronous_mode: quorum", "synchronous_mode: false", file.read_text(encoding="utf-8"))
     if not count:
-        raise ValueError(f"{file} no longer contains `synchronous_mode: quorum`; choose another weakening in _weaken")
+        raise ValueError(f"{file} no longer contains `synchronous_mode: quorum`; change this function")
     file.write_text(text, encoding="utf-8")
 
 
-def _excuse(folder: Path) -> None:
+def _make_advisory(folder: Path) -> None:
     """Make the broken rule advisory in every stack's configuration of the pack."""
     for file in (folder / "policies" / "redundancy").glob("*.json"):
         levels = json.loads(file.read_text(encoding="utf-8"))
@@ -50,13 +50,13 @@ def compare_packs(cli: Cli, name: str, folder: Path) -> Iterator[Comparison]:
         mine, other = ours.preview(policies=True), official.preview(policies=True)
         yield Comparison(f"{name}: preview", list(_verdicts(mine, other)))
         for each in folders:
-            _weaken(each)
+            _disable_synchronous_replication(each)
         mine, other = ours.up(policies=True), official.up(policies=True)
         yield Comparison(f"{name}: verdicts on a weakened program", list(_verdicts(mine, other, fails=True)))
         made = [f"{call.op} of {call.urn}" for call in (*ours.calls.take(), *official.calls.take())]
         yield Comparison(f"{name}: `up` of a weakened program does nothing", made)
         for each in folders:
-            _excuse(each)
+            _make_advisory(each)
         mine, other = ours.preview(policies=True), official.preview(policies=True)
         yield Comparison(f"{name}: the stack's file makes the rule advisory", list(_verdicts(mine, other)))
 

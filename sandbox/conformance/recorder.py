@@ -1,4 +1,4 @@
-"""Simulated clouds that record every change in the order of completion: the calls that an engine really made."""
+"""Simulated clouds that record an engine's calls that change objects, in the order of completion."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Calls:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, op: str, urn: str) -> Call:
-        """Announce a call."""
+        """Run `before` with a new call, and return the call."""
         call = Call(op, urn)
         if self.before is not None:
             self.before(call)
         return call
 
     def end(self, call: Call) -> None:
-        """Record a call that the cloud carried out."""
+        """Record a call that the cloud has completed."""
         with self._lock:
             self.made.append(call)
 
@@ -49,7 +49,7 @@ class Calls:
 
 
 class Recorder:
-    """A provider that passes every call on and records changes."""
+    """A provider that forwards every call and records changes."""
 
     def __init__(self, provider: Provider, calls: Calls) -> None:
         self._provider: Provider = provider
@@ -58,23 +58,23 @@ class Recorder:
         self.version: str = provider.version
 
     def check_config(self, urn: str, inputs: Properties) -> Checked:
-        """Pass on."""
+        """Forward."""
         return self._provider.check_config(urn, inputs)
 
     def configure(self, inputs: Properties) -> Recorder:
-        """The configured provider, recorded as well."""
+        """Return the configured provider with recording."""
         return Recorder(self._provider.configure(inputs), self._calls)
 
     def check(self, urn: str, type: str, olds: Properties | None, news: Properties, seed: bytes) -> Checked:
-        """Pass on."""
+        """Forward."""
         return self._provider.check(urn, type, olds, news, seed)
 
     def diff(self, type: str, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Difference:
-        """Pass on."""
+        """Forward."""
         return self._provider.diff(type, id, old_inputs, old_outputs, news)
 
     def create(self, urn: str, type: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
-        """Pass on and record."""
+        """Forward and record."""
         if preview:
             return self._provider.create(urn, type, inputs, preview)
         call = self._calls.begin("create", urn)
@@ -85,7 +85,7 @@ class Recorder:
     def update(
         self, urn: str, type: str, id: str, old_outputs: Properties, news: Properties, preview: bool
     ) -> Properties:
-        """Pass on and record."""
+        """Forward and record."""
         if preview:
             return self._provider.update(urn, type, id, old_outputs, news, preview)
         call = self._calls.begin("update", urn)
@@ -94,21 +94,21 @@ class Recorder:
         return outputs
 
     def read(self, urn: str, type: str, id: str, inputs: Properties) -> Found | None:
-        """Pass on."""
+        """Forward."""
         return self._provider.read(urn, type, id, inputs)
 
     def delete(self, urn: str, type: str, id: str) -> None:
-        """Pass on and record."""
+        """Forward and record."""
         call = self._calls.begin("delete", urn)
         self._provider.delete(urn, type, id)
         self._calls.end(call)
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
-        """Pass on."""
+        """Forward."""
         return self._provider.invoke(token, arguments)
 
     def find_by_urn(self, urn: str, type: str) -> str | None:
-        """Pass on, for the sandbox's engine after an interruption."""
+        """Forward; the sandbox's engine calls this method after an interruption."""
         return self._provider.find_by_urn(urn, type)  # type: ignore[attr-defined]
 
 
@@ -121,16 +121,16 @@ class RecordedClouds:
         self.packages: tuple[str, ...] = clouds.packages
 
     def provider(self, package: str, version: str = "") -> Recorder:
-        """The provider of a package, recorded."""
+        """Return the provider of a package with recording."""
         return Recorder(self._clouds.provider(package, version), self._calls)
 
     def forget_plans(self) -> None:
-        """Pass on."""
+        """Forward."""
         self._clouds.forget_plans()
 
 
 def recorded(opener: OpenClouds, calls: Calls) -> OpenClouds:
-    """The same clouds, with every change recorded in `calls`."""
+    """Return an opener of the same clouds that records every change in `calls`."""
 
     @contextmanager
     def opened(store: Path, *, readonly: bool = False) -> Generator[RecordedClouds]:

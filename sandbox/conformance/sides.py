@@ -1,4 +1,4 @@
-"""The two engines, with the same methods: each runs the project in its folder on clouds of its own."""
+"""The two engines with the same interface. Each runs the project in its folder on its own clouds."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from sandbox.engine import operations, project, secrets, urns
 from sandbox.engine.operations import Result
 from sandbox.engine.plan import Plan
 from sandbox.engine.transfer import export_state, replace_state
-from sandbox.engine.watch import Silent
+from sandbox.engine.watch import SilentWatcher
 from sandbox.engine.workspace import find
 from sandbox.official.cli import Cli
-from sandbox.official.runs import pack_words
+from sandbox.official.runs import pack_arguments
 from sandbox.official.stack import OfficialStack, attached
 
-NOTHING: Final = f"urn:pulumi:-::-::{urns.STACK_TYPE}::-"  # stands for a URN that a message does not have
+NOTHING: Final = f"urn:pulumi:-::-::{urns.STACK_TYPE}::-"  # placeholder for a message without a URN
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Outcome:
     operations: dict[str, str]
     messages: list[str] = field(default_factory=list[str])
     verdicts: frozenset[Verdict] = frozenset()
-    refused: frozenset[str] = frozenset()  # the URNs of the resources that errors name
+    rejected: frozenset[str] = frozenset()  # the URNs in error messages
 
 
 class Ours:
@@ -67,25 +67,25 @@ class Ours:
 
     def preview(self, *, policies: bool = False) -> Outcome:
         """Plan."""
-        return _outcome(operations.preview(self.folder, self._stack, self._clouds, Silent(), policies=policies))
+        return _outcome(operations.preview(self.folder, self._stack, self._clouds, SilentWatcher(), policies=policies))
 
     def up(self, *, policies: bool = False) -> Outcome:
         """Update without a preview; with policies, preview first, so that packs can stop the update."""
-        planned = _unseen if policies else None
+        planned = _ignore_plan if policies else None
         return _outcome(
-            operations.up(self.folder, self._stack, self._clouds, Silent(), planned=planned, policies=policies)
+            operations.up(self.folder, self._stack, self._clouds, SilentWatcher(), planned=planned, policies=policies)
         )
 
     def refresh(self) -> Outcome:
         """Read every object."""
-        return _outcome(operations.refresh(self.folder, self._stack, self._clouds, Silent()))
+        return _outcome(operations.refresh(self.folder, self._stack, self._clouds, SilentWatcher()))
 
     def destroy(self) -> Outcome:
         """Delete everything."""
-        return _outcome(operations.destroy(self.folder, self._stack, self._clouds, Silent()))
+        return _outcome(operations.destroy(self.folder, self._stack, self._clouds, SilentWatcher()))
 
     def export(self) -> Document:
-        """The state, secrets in plain text."""
+        """Return the state with secrets in plain text."""
         return export_state(self.folder, self._stack, show_secrets=True)
 
     def load(self, document: Document) -> None:
@@ -95,7 +95,7 @@ class Ours:
             replace_state(project.load(self.folder, self._stack), workspace, document)
 
 
-def _unseen(plan: Plan) -> None:
+def _ignore_plan(plan: Plan) -> None:
     """Ignore the plan. With a plan step, mandatory rules stop the update before its first change."""
 
 
@@ -107,12 +107,12 @@ def _outcome(result: Result) -> Outcome:
         operations=shown((step.urn, step.op) for step in plan.steps.values()),
         messages=[f"{urn}: {message}" for urn, message in plan.errors],
         verdicts=frozenset(verdicts),
-        refused=frozenset(urn for urn, _ in plan.errors if urn),
+        rejected=frozenset(urn for urn, _ in plan.errors if urn),
     )
 
 
 class Official:
-    """Pulumi's engine. A context manager: it serves the clouds until the block ends."""
+    """Pulumi's engine. A context manager that serves the clouds during the block."""
 
     name: str = "Pulumi"
 
@@ -142,7 +142,7 @@ class Official:
 
     @contextmanager
     def closed(self) -> Generator[None]:
-        """Close the clouds until the block ends, so that their store can be changed; the state is kept."""
+        """Close the clouds during the block, so that their store can be edited. The CLI's state is kept."""
         document = self.export()
         self._open.close()
         yield
@@ -166,19 +166,19 @@ class Official:
         return self._run("destroy", "--yes", "--skip-preview")
 
     def start_up(self) -> subprocess.Popen[str]:
-        """Begin an update that is to be killed."""
+        """Start an update, to be killed later."""
         self._official.configure(project.load(self.folder, self._stack))
         return self._official.start(
             "up", "--yes", "--skip-preview", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
     def clear_pending(self) -> None:
-        """Do what the CLI demands after a kill: cancel its lock, and clear the pending creations."""
+        """Clean up after a kill, as the CLI requires: cancel its lock, and clear the pending creations."""
         self._official.run("cancel", self._stack, "--yes")
         self._run("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
 
     def export(self) -> Document:
-        """The state, secrets in plain text."""
+        """Return the state with secrets in plain text."""
         return self._official.state(show_secrets=True)
 
     def load(self, document: Document) -> None:
@@ -191,7 +191,7 @@ class Official:
         log = self._official.folder / "events.json"
         log.unlink(missing_ok=True)
         process = self._official.start(
-            *words, *pack_words(settings, policies=policies), "--event-log", str(log),
+            *words, *pack_arguments(settings, policies=policies), "--event-log", str(log),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         printed, _ = process.communicate()
@@ -201,7 +201,7 @@ class Official:
             operations=shown(_operations(events)),
             messages=[] if process.returncode == 0 else list(_errors(events)) or [printed.strip()[-1000:]],
             verdicts=frozenset(_verdicts(events)),
-            refused=frozenset(_refused(events)),
+            rejected=frozenset(_rejected(events)),
         )
 
 
@@ -216,7 +216,7 @@ def _operations(events: list[Document]) -> Iterator[tuple[str, str]]:
             yield done["metadata"]["urn"], done["metadata"]["op"]
 
 
-def _refused(events: list[Document]) -> Iterator[str]:
+def _rejected(events: list[Document]) -> Iterator[str]:
     for event in events:
         said: Document = event.get("diagnosticEvent") or {}
         if said.get("severity") == "error" and urns.parse(said.get("urn") or NOTHING).types != urns.STACK_TYPE:

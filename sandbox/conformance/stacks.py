@@ -12,7 +12,7 @@ import yaml
 
 from sandbox.clouds import open_clouds
 from sandbox.conformance.sides import Official, Ours
-from sandbox.conformance.trial import Comparison, carried_out, plan, takeover
+from sandbox.conformance.trial import Comparison, compare_updates, plan, takeover
 from sandbox.official.cli import Cli
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
     "status": {"status.components": [{"id": "docs", "name": "Documentation", "url": "https://docs.backbuild.dev/up"}]},
     "alarms": {"alarms.diskUsedPercent": 70},
 }
-# Updates that staging goes through, one after the other, so that states are compared as well.
+# Successive updates of staging, after each of which the states are compared.
 LIFE: Final[Mapping[str, Mapping[str, Any]]] = {
     "one more worker group": {"database.workers.groups": 2},
     "another image": {"database.image": "ami-0a1b2c3d4e5f60718"},
@@ -66,7 +66,7 @@ def compare_stack(cli: Cli, name: str, folder: Path) -> Iterator[Comparison]:
         official = opened.enter_context(Official(cli, folders[1], stack, open_clouds))
 
         yield Comparison(f"{name}: plan from nothing", list(plan(ours.preview(), official.preview())))
-        for what, differences in carried_out(ours.up(), official.up(), ours, official):
+        for what, differences in compare_updates(ours.up(), official.up(), ours, official):
             yield Comparison(f"{name}: {what}", list(differences))
         for group, changes in CHANGES.items():
             configure(folders, stack, changed(configuration, changes))
@@ -75,7 +75,7 @@ def compare_stack(cli: Cli, name: str, folder: Path) -> Iterator[Comparison]:
             for step, changes in LIFE.items():
                 configuration = changed(configuration, changes)
                 configure(folders, stack, configuration)
-                for what, differences in carried_out(ours.up(), official.up(), ours, official):
+                for what, differences in compare_updates(ours.up(), official.up(), ours, official):
                     yield Comparison(f"{name}: {step}: {what}", list(differences))
         configure(folders, stack, configuration)
         exports = ours.export(), official.export()
@@ -86,21 +86,21 @@ def compare_stack(cli: Cli, name: str, folder: Path) -> Iterator[Comparison]:
 
 
 def _destroyed(cli: Cli, name: str, folders: tuple[Path, Path], stack: str) -> Iterator[Comparison]:
-    """Each engine destroys the stack of the other: after the takeover, each holds the other's state."""
+    """Destroy each stack with the other engine, which holds its state after the takeover."""
     ours = Ours(folders[1], stack, open_clouds)
     with Official(cli, folders[0], stack, open_clouds) as official:
         official.load(Ours(folders[0], stack, open_clouds).export())
-        for what, differences in carried_out(ours.destroy(), official.destroy(), ours, official):
+        for what, differences in compare_updates(ours.destroy(), official.destroy(), ours, official):
             yield Comparison(f"{name}: destroy: {what}", list(differences))
 
 
 def committed(stack: str) -> dict[str, Any]:
-    """The configuration in the stack's committed file."""
+    """Return the configuration in the stack's committed file."""
     return yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
 
 
 def changed(configuration: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with values set at paths below `backbuild:`; None inverts a boolean."""
+    """Return the configuration with values set at paths below `backbuild:`; None inverts a boolean."""
     result = copy.deepcopy(configuration)
     for path, value in changes.items():
         first, *rest = path.split(".")

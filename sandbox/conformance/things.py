@@ -1,11 +1,11 @@
-# ruff: noqa: ARG002 (the signatures are the provider protocol's)
+# ruff: noqa: ARG002 (the provider protocol defines the signatures)
 """A simulated cloud with one resource type, for comparing and testing engines. Its package is `fake`.
 
 It keeps objects in a ledger and logs every call.
 
-`Thing` takes `name`, `size`, `tags`, `ref`, `password` (all updatable), `zone` (replaces), `slot` (replaces, deleting
-first), `wait` (seconds that a create takes), `until` (a file that it waits for) and `fail` (makes create and update
-fail). Its outputs are `address` and `serial`.
+`Thing` has the inputs `name`, `size`, `tags`, `ref`, `password` (updated in place), `zone` (forces a replacement),
+`slot` (forces a replacement that deletes first), `wait` (duration of a create in seconds), `until` (a file that a
+create waits for) and `fail` (create and update fail). Its outputs are `address` and `serial`.
 """
 
 from __future__ import annotations
@@ -80,11 +80,11 @@ class Fake:
         return Checked(inputs, tuple(unknown))
 
     def configure(self, inputs: Properties) -> Fake:
-        """The provider with another configuration, on the same objects."""
+        """Return a provider with another configuration and the same objects."""
         return Fake(self.ledger, self.log, inputs)
 
     def check(self, urn: str, type: str, olds: Properties | None, news: Properties, seed: bytes) -> Checked:
-        """Fill in a name; refuse unknown properties and a `size` above 100."""
+        """Fill in a name; reject unknown properties and a `size` above 100."""
         failures = [CheckFailure(key, "no such property") for key in news if key not in KNOWN]
         size = news.get("size")
         if isinstance(size, int) and size > 100:
@@ -93,7 +93,7 @@ class Fake:
         return Checked({**news, "name": name}, tuple(failures))
 
     def diff(self, type: str, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Difference:
-        """Compare inputs; `zone` and `slot` replace, `slot` deletes the old object first."""
+        """Compare inputs. `zone` and `slot` force a replacement; `slot` deletes the old object first."""
         plain = steps.compare(old_inputs, news)
         detail = {
             path: Change(f"{change}-replace") if path.split(".")[0] in REPLACES else change
@@ -108,7 +108,7 @@ class Fake:
         assert not holds_unknown(inputs)
         if inputs.get("fail"):
             self._note("failed", urn.rpartition("::")[2])
-            raise ProviderError(f"{urn}: fail: the cloud says no; set fail to False")
+            raise ProviderError(f"{urn}: fail: the cloud rejects the call; set fail to False")
         if any(entry["inputs"]["name"] == inputs["name"] for _, entry in self.ledger.items()):
             raise ProviderError(f"{urn}: name: {inputs['name']!r} exists already; choose another")
         id = f"id-{inputs['name']}"
@@ -128,42 +128,42 @@ class Fake:
     def update(
         self, urn: str, type: str, id: str, old_outputs: Properties, news: Properties, preview: bool
     ) -> Properties:
-        """Change an object in place."""
+        """Update an object in place."""
         entry = self.ledger.get(id)
         outputs: Properties = {**old_outputs, **news}
         if preview:
             return outputs
         if news.get("fail"):
-            raise ProviderError(f"{urn}: fail: the cloud says no; set fail to False")
+            raise ProviderError(f"{urn}: fail: the cloud rejects the call; set fail to False")
         assert entry is not None
         self.ledger.put(id, {**entry, "inputs": news, "outputs": outputs})
         self._note("update", urn.rpartition("::")[2])
         return outputs
 
     def read(self, urn: str, type: str, id: str, inputs: Properties) -> Found | None:
-        """Return the object as it is in the cloud."""
+        """Return the current object."""
         entry = self.ledger.get(id)
         return Found(id, dict(entry["inputs"]), dict(entry["outputs"])) if entry else None
 
     def find_by_urn(self, urn: str, type: str) -> str | None:
-        """The id of the newest object made for a URN."""
+        """Return the id of the newest object created for a URN."""
         found = [id for id, entry in self.ledger.items() if entry["urn"] == urn]
         return found[-1] if found else None
 
     def delete(self, urn: str, type: str, id: str) -> None:
-        """Remove an object."""
+        """Delete an object."""
         self.ledger.remove(id)
         self._note("delete", urn.rpartition("::")[2])
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
-        """Answer `fake:index:echo`."""
+        """Call `fake:index:echo`."""
         if token != "fake:index:echo":  # noqa: S105 (a function's token)
             raise ProviderError(f"{token}: no such function")
         return {"said": arguments.get("say"), "region": self.settings.get("region", "")}
 
 
 class Clouds:
-    """The one cloud, as engines open it."""
+    """The clouds for an engine: only package `fake`."""
 
     packages: tuple[str, ...] = ("fake",)
 
@@ -171,18 +171,18 @@ class Clouds:
         self._fake: Fake = Fake(ledger, log)
 
     def provider(self, package: str, version: str = "") -> Fake:
-        """The provider of package `fake`."""
+        """Return the provider of package `fake`."""
         if package != "fake":
             raise ProviderError(f"package {package!r} is not supported by the sandbox")
         return self._fake
 
     def forget_plans(self) -> None:
-        """Nothing to forget: previews hold no names here."""
+        """Do nothing: this cloud stores no plans."""
 
 
 @contextmanager
 def open_clouds(store: Path, *, readonly: bool = False) -> Generator[Clouds]:
-    """The cloud whose objects are kept at `store`; calls are logged to `calls.log` beside it."""
+    """Open the cloud whose objects are in `store`; log calls to `calls.log` beside it."""
 
     def decode(document: dict[str, Any]) -> dict[str, Any]:
         return document["objects"]

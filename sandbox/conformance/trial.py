@@ -14,7 +14,7 @@ from typing import Final
 
 from sandbox.clouds.server import OpenClouds
 from sandbox.conformance import compare, things
-from sandbox.conformance.cases import Case, Change, Destroy, Kill, Refresh, Refused, Run, Step
+from sandbox.conformance.cases import Case, Change, Destroy, Kill, Refresh, Run, Step, Unsupported
 from sandbox.conformance.recorder import Call
 from sandbox.conformance.sides import Official, Ours, Outcome
 from sandbox.engine.errors import EngineError
@@ -22,7 +22,7 @@ from sandbox.ledger import Ledger
 from sandbox.official.cli import Cli
 
 STACK: Final = "dev"
-KILL_SECONDS: Final = 120.0  # generous: even on a slow machine, a program reaches its resource within this time
+KILL_SECONDS: Final = 120.0  # long enough for a slow machine
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Trial:
             for number, step in enumerate(self._case.steps, 1):
                 for what, differences in self._step(step, ours, official):
                     yield Comparison(f"{self._case.name}: step {number}: {what}", list(differences))
-            if any(isinstance(step, Refused) for step in self._case.steps):
+            if any(isinstance(step, Unsupported) for step in self._case.steps):
                 return
             exports = ours.export(), official.export()
         for what, differences in takeover(self._cli, self._folders, STACK, things.open_clouds, exports):
@@ -66,22 +66,22 @@ class Trial:
                 self._program(step.program)
                 if not step.fails:
                     yield "plan", plan(ours.preview(), official.preview())
-                yield from carried_out(ours.up(), official.up(), ours, official, fails=step.fails)
+                yield from compare_updates(ours.up(), official.up(), ours, official, fails=step.fails)
             case Change():
                 with official.closed():
                     for folder in self._folders:
                         change(folder, step)
             case Refresh():
-                yield from carried_out(ours.refresh(), official.refresh(), ours, official)
+                yield from compare_updates(ours.refresh(), official.refresh(), ours, official)
             case Kill():
                 self._program(step.program)
                 kill_ours(self._folders[0], step.name)
                 kill_official(official, step.name)
             case Destroy():
-                yield from carried_out(ours.destroy(), official.destroy(), ours, official, fails=step.fails)
-            case Refused():
+                yield from compare_updates(ours.destroy(), official.destroy(), ours, official, fails=step.fails)
+            case Unsupported():
                 self._program(step.program)
-                yield "refusal", refusal(ours.preview(), official.preview(), step.option)
+                yield "unsupported option", rejects_option(ours.preview(), official.preview(), step.option)
 
     def _program(self, text: str) -> None:
         for folder in self._folders:
@@ -93,17 +93,17 @@ class Trial:
 
 
 def plan(ours: Outcome, official: Outcome) -> Iterator[str]:
-    """Where two previews differ. Both may refuse; then they must refuse the same resources."""
+    """Yield the differences of two previews. If both fail, they must reject the same resources."""
     for outcome, other, name in ((ours, official, "ours"), (official, ours, "Pulumi")):
         if not outcome.ok and other.ok:
-            yield f"only {name} refuses it: {'; '.join(outcome.messages)}"
-        for urn in sorted(outcome.refused - other.refused):
-            yield f"only {name} refuses {urn}"
+            yield f"only {name} fails: {'; '.join(outcome.messages)}"
+        for urn in sorted(outcome.rejected - other.rejected):
+            yield f"only {name} rejects {urn}"
     if ours.ok and official.ok:
         yield from compare.plans(ours.operations, official.operations)
 
 
-def carried_out(
+def compare_updates(
     mine: Outcome, other: Outcome, ours: Ours, official: Official, *, fails: bool = False
 ) -> Iterator[tuple[str, Iterator[str]]]:
     """Compare the outcomes of two updates, their calls to the clouds, and the states afterwards."""
@@ -116,19 +116,19 @@ def carried_out(
 def _outcome(mine: Outcome, other: Outcome, *, fails: bool) -> Iterator[str]:
     for outcome, name in ((mine, "ours"), (other, "Pulumi")):
         if outcome.ok == fails:
-            said = "; ".join(outcome.messages) or "nothing was said"
+            said = "; ".join(outcome.messages) or "without a message"
             yield f"{name} {'succeeded' if outcome.ok else 'failed'}: {said}"
 
 
-def refusal(ours: Outcome, official: Outcome, option: str) -> Iterator[str]:
-    """Whether the sandbox's engine refuses an option by name that the official one takes."""
+def rejects_option(ours: Outcome, official: Outcome, option: str) -> Iterator[str]:
+    """Yield differences unless the sandbox's engine rejects an option, with its name, that Pulumi's supports."""
     said = "; ".join(ours.messages)
     if ours.ok:
-        yield f"ours takes {option}; make the case an ordinary one"
+        yield f"ours supports {option}; replace the Unsupported step by Run"
     elif option not in said:
-        yield f"ours refuses without naming {option}: {said}"
-    if not official.ok and option != "import_":  # there is no object that the official engine could import
-        yield f"Pulumi refuses as well: {'; '.join(official.messages)}"
+        yield f"ours fails without naming {option}: {said}"
+    if not official.ok and option != "import_":  # there is no object to import
+        yield f"Pulumi fails as well: {'; '.join(official.messages)}"
 
 
 def takeover(
@@ -138,13 +138,13 @@ def takeover(
     opener: OpenClouds,
     exports: tuple[compare.Document, compare.Document],
 ) -> Iterator[tuple[str, list[str]]]:
-    """Each engine previews the unchanged program on the other's clouds and state: nothing may change."""
+    """Preview the unchanged program with each engine on the other's clouds and state; no change is expected."""
     ours = Ours(folders[1], stack, opener)
     ours.load(exports[1])
-    yield "ours goes on from Pulumi's state", list(_unchanged(ours.preview()))
+    yield "ours continues from Pulumi's state", list(_unchanged(ours.preview()))
     with Official(cli, folders[0], stack, opener) as official:
         official.load(exports[0])
-        yield "Pulumi goes on from our state", list(_unchanged(official.preview()))
+        yield "Pulumi continues from our state", list(_unchanged(official.preview()))
 
 
 def _unchanged(outcome: Outcome) -> Iterator[str]:
@@ -175,7 +175,7 @@ def change(folder: Path, step: Change) -> None:
 
 
 def kill_ours(folder: Path, name: str) -> None:
-    """Run an update in a process of its own and kill it when it asks the cloud to create `name`."""
+    """Run an update in a child process and kill it when it calls the cloud to create `name`."""
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=_die_at, args=(folder, name))
     process.start()
@@ -198,14 +198,14 @@ def _die_at(folder: Path, name: str) -> None:
 
 
 def kill_official(official: Official, name: str) -> None:
-    """Kill the CLI when it asks the cloud to create `name`; the call does not reach the cloud."""
+    """Kill the CLI when it calls the cloud to create `name`; the call does not reach the cloud."""
     reached, killed = threading.Event(), threading.Event()
 
     def before(call: Call) -> None:
         if call.op == "create" and call.urn.rpartition("::")[2] == name:
             reached.set()
             killed.wait(KILL_SECONDS)
-            raise things.ProviderError(f"{name} is not created: the engine that asked was killed")
+            raise things.ProviderError(f"{name} is not created: the engine was killed")
 
     official.calls.before = before
     process = official.start_up()

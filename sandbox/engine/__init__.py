@@ -1,5 +1,5 @@
-"""A small deployment engine that speaks Pulumi's own protocols: it runs a program, plans, judges and carries out.
+"""A small deployment engine on Pulumi's protocols: it runs a program, plans, evaluates policies, and updates.
 
-May import `sandbox.provider`, `sandbox.values` and `sandbox.ledger`, and no cloud: `deployment.py` is the place to
-start reading. Test with `pytest tests/sandbox/engine`; Pulumi's own engine is its judge (`make conformance`).
+May import `sandbox.provider`, `sandbox.values` and `sandbox.ledger`, but no cloud. Start reading in `deployment.py`.
+Test with `pytest tests/sandbox/engine`; `make conformance` compares it with Pulumi's engine.
 """

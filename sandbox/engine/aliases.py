@@ -1,4 +1,4 @@
-"""The URNs that a resource may have in the state: its own aliases, and those inherited from its parent's aliases."""
+"""The former URNs of a resource: from its own aliases and from its parent's aliases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.engine import urns
 
 @dataclass(frozen=True)
 class Alias:
-    """A former identity: a whole `urn`, or those parts of it that were different. An empty part is unchanged."""
+    """A former identity: a whole `urn`, or the parts of it that were different. An empty part is unchanged."""
 
     urn: str = ""
     name: str = ""
@@ -22,10 +22,10 @@ class Alias:
 
 
 def former_urns(urn: str, parent: str, aliases: Iterable[Alias], renamed: Mapping[str, str]) -> list[str]:
-    """Every URN that the resource `urn` may have had, the most likely first, without its present one.
+    """Return every URN that the resource `urn` may have had, the most likely first, without the current one.
 
-    `renamed` holds the former URN of every resource that was found by an alias. A child of a renamed component is
-    looked for below the component's former URN, too, and under a name that begins with the component's former name.
+    `renamed` holds the former URN of every resource that was found by an alias. For a child of a renamed component,
+    the result includes URNs below the component's former URN, with names that begin with the component's former name.
     """
     own = [_resolved(urn, parent, alias, renamed) for alias in aliases]
     former_parent = renamed.get(parent)
@@ -50,7 +50,7 @@ def _resolved(urn: str, parent: str, alias: Alias, renamed: Mapping[str, str]) -
 
 
 def _below(former_parent: str, parent: str, urn: str) -> str:
-    """The URN that a child would have had below its parent's former URN."""
+    """Return the URN that a child had below its parent's former URN."""
     former, now, child = urns.parse(former_parent), urns.parse(parent), urns.parse(urn)
     name = child.name
     if name.startswith(now.name):  # children are customarily named after their component: NAME-part

@@ -1,4 +1,4 @@
-"""A stack's resources as the `Analyzer` protocol has them: each with what it is, or in a preview will be."""
+"""Convert a stack's resources to messages of the `Analyzer` protocol."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sandbox.values import UNKNOWN, Properties, to_struct
 
 
 def to_request(resources: Sequence[Resource]) -> analyzer_pb2.AnalyzeStackRequest:
-    """The request that judges them all. Like Pulumi's engine, it gives a resource's outputs."""
+    """Return the request to analyze all resources. Like Pulumi's engine, it sends each resource's outputs."""
     providers = {one.urn: one for one in resources if urns.is_provider(one.type)}
     request = analyzer_pb2.AnalyzeStackRequest()
     for one in resources:
@@ -45,7 +45,7 @@ def _fill(message: Any, provider: Resource) -> None:
 
 
 def properties_of(resource: Resource) -> Properties:
-    """A resource's outputs with its id among them, as the clouds' own providers give it."""
+    """Return a resource's outputs and its id, which real providers include among the outputs."""
     if not resource.custom or urns.is_provider(resource.type):
         return resource.outputs
     return {"id": resource.id or UNKNOWN, **resource.outputs}

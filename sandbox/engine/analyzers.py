@@ -1,7 +1,7 @@
-"""Policy packs: each a process that serves Pulumi's `Analyzer` protocol, started while the program loads.
+"""Run policy packs: each is a process that serves Pulumi's `Analyzer` protocol, started while the program loads.
 
-A project's packs are the folders `policies/*/` that hold a `PulumiPolicy.yaml`; the stack's configuration of a pack, if
-there is one, is `STACK.json` beside it, in the form that `pulumi --policy-pack-config` takes.
+A project's packs are the folders `policies/*/` with a `PulumiPolicy.yaml`. `STACK.json` in that folder, if it exists,
+is the stack's configuration of the pack, in the format of `pulumi --policy-pack-config`.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from sandbox.engine.plan import Violation
 from sandbox.engine.project import Project
 from sandbox.engine.state import Resource
 
-START_SECONDS: Final = 60.0  # a cold start without compiled modules takes ten
+START_SECONDS: Final = 60.0  # a cold start without compiled Python modules takes 10 s
 FOLDER: Final = "policies"
 MANIFEST: Final = "PulumiPolicy.yaml"
 LEVELS: Final = ("advisory", "mandatory", "disabled")
 
 
 def packs_of(root: Path) -> list[Path]:
-    """The folders of a project's packs."""
+    """Return the folders of a project's packs."""
     return sorted(manifest.parent for manifest in (root / FOLDER).glob(f"*/{MANIFEST}"))
 
 
 @dataclass
 class Analyzers:
-    """The packs of one run. They load in the background from the beginning; `configure` waits for them."""
+    """The packs of one run. They load in the background; `configure` waits for them."""
 
     project: Project
     preview: bool
     packs: Sequence[Path]
 
     def __enter__(self) -> Self:
-        # Into files: nobody reads what a pack complains of while it runs, and a full pipe would stop it.
+        # Stderr goes to files: it is not read while a pack runs, and a full pipe would block the pack.
         self._files: ExitStack = ExitStack()
-        self._complaints: list[IO[str]] = []
+        self._stderr_files: list[IO[str]] = []
         for _ in self.packs:
-            self._complaints.append(self._files.enter_context(tempfile.TemporaryFile("w+")))
-        started = zip(self.packs, self._complaints, strict=True)
-        self._processes: list[subprocess.Popen[str]] = [self._start(pack, complaint) for pack, complaint in started]
+            self._stderr_files.append(self._files.enter_context(tempfile.TemporaryFile("w+")))
+        started = zip(self.packs, self._stderr_files, strict=True)
+        self._processes: list[subprocess.Popen[str]] = [self._start(pack, stderr_file) for pack, stderr_file in started]
         self._stubs: list[Any] = []
         return self
 
@@ -64,7 +64,7 @@ class Analyzers:
             process.communicate()
         self._files.close()
 
-    def _start(self, pack: Path, complaint: IO[str]) -> subprocess.Popen[str]:
+    def _start(self, pack: Path, stderr_file: IO[str]) -> subprocess.Popen[str]:
         environment = os.environ | {
             "PULUMI_PROJECT": self.project.name,
             "PULUMI_STACK": self.project.stack,
@@ -72,25 +72,25 @@ class Analyzers:
             "PULUMI_CONFIG": json.dumps(self.project.config),
         }
         return subprocess.Popen(
-            # No engine answers at this address: packs need none.
+            # The engine's address is required but not used: nothing listens there.
             [sys.executable, "-u", "-m", "pulumi.policy", "127.0.0.1:1", str(pack)],
             cwd=pack,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=complaint,
+            stderr=stderr_file,
             text=True,
             start_new_session=True,
         )
 
     def configure(self) -> None:
-        """Connect to each pack and tell it how strict the stack is; what it refuses is an `InputError`."""
-        import grpc  # noqa: PLC0415 (loaded while the program loads its own)
+        """Connect to each pack and send the stack's configuration; raise an `InputError` if a pack rejects it."""
+        import grpc  # noqa: PLC0415 (loaded while the program loads)
         from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc  # noqa: PLC0415
 
         sizes = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        for pack, process, complaint in zip(self.packs, self._processes, self._complaints, strict=True):
-            channel = grpc.insecure_channel(f"127.0.0.1:{_port(pack, process, complaint)}", options=sizes)
+        for pack, process, stderr_file in zip(self.packs, self._processes, self._stderr_files, strict=True):
+            channel = grpc.insecure_channel(f"127.0.0.1:{_port(pack, process, stderr_file)}", options=sizes)
             stub: Any = analyzer_pb2_grpc.AnalyzerStub(channel)
             file = pack / f"{self.project.stack}.json"
             try:
@@ -101,11 +101,11 @@ class Analyzers:
                 )
                 stub.Configure(_configuration(file, stub))
             except grpc.RpcError as error:
-                raise _refused(pack, error) from None
+                raise _pack_error(pack, error) from None
             self._stubs.append(stub)
 
     def analyze(self, resources: Sequence[Resource]) -> list[Violation]:
-        """What the packs find in the whole stack; they look at it side by side."""
+        """Return the violations in the whole stack. The packs run in parallel."""
         import grpc  # noqa: PLC0415
 
         from sandbox.engine.analysis import to_request  # noqa: PLC0415
@@ -119,12 +119,12 @@ class Analyzers:
             try:
                 found += _violations(answer.result().diagnostics)
             except grpc.RpcError as error:
-                raise _refused(pack, error) from None
+                raise _pack_error(pack, error) from None
         return found
 
 
-def _port(pack: Path, process: subprocess.Popen[str], complaint: IO[str]) -> int:
-    """The port that a pack prints; a pack that ends or says nothing instead is an error with what it complained of."""
+def _port(pack: Path, process: subprocess.Popen[str], stderr_file: IO[str]) -> int:
+    """Return the port that a pack prints. If it prints none in time, raise an error with its last line of stderr."""
     stream = process.stdout
     assert stream is not None
     deadline = time.monotonic() + START_SECONDS
@@ -136,14 +136,14 @@ def _port(pack: Path, process: subprocess.Popen[str], complaint: IO[str]) -> int
         return int(line)
     process.kill()
     process.wait()
-    complaint.seek(0)
-    said = complaint.read().strip()
-    reason = said.splitlines()[-1] if said else line or "it said nothing"
+    stderr_file.seek(0)
+    said = stderr_file.read().strip()
+    reason = said.splitlines()[-1] if said else line or "it printed no port and no error"
     raise EngineError(f"the policy pack {pack} did not start: {reason}; correct it, or use --skip-policies")
 
 
 def _configuration(file: Path, stub: Any) -> Any:
-    """The stack's file as the protocol has it, `all` spelt out for every rule of the pack."""
+    """Convert the stack's file to a protocol message, with `all` applied to every rule of the pack."""
     from google.protobuf import empty_pb2, json_format  # noqa: PLC0415
     from pulumi.runtime.proto import analyzer_pb2  # noqa: PLC0415
 
@@ -168,7 +168,7 @@ def _configuration(file: Path, stub: Any) -> Any:
 
 
 def _entry(place: str, value: object, schema: dict[str, Any]) -> dict[str, Any]:
-    """What a file says of a rule, held against what the pack publishes: the pack itself does not know the file."""
+    """Return a rule's configuration after checking it here: the pack cannot name the file in its errors."""
     entry: object = {"enforcementLevel": value} if isinstance(value, str) else value
     if not isinstance(entry, dict):
         raise InputError(f"{place}: {value!r:.40}; a level or an object is expected")
@@ -197,8 +197,8 @@ def _read(file: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", document)
 
 
-def _refused(pack: Path, error: Any) -> EngineError:
-    """A pack's refusal of what it was given is the operator's to correct; anything else is the pack's own."""
+def _pack_error(pack: Path, error: Any) -> EngineError:
+    """Return an `InputError` if the pack rejected its configuration, otherwise an `EngineError`."""
     import grpc  # noqa: PLC0415
 
     if error.code() == grpc.StatusCode.INVALID_ARGUMENT:

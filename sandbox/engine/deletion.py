@@ -1,4 +1,4 @@
-"""Deleting resources: dependents before what they depend on, independent ones in parallel."""
+"""Delete resources: dependents before their dependencies, independent resources in parallel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def delete(
     watcher: Watcher,
     stopping: threading.Event,
 ) -> None:
-    """Delete `resources`, or plan to; protected ones are refused before anything is done, with all their names."""
+    """Delete `resources`, or in a preview plan it. If any is protected, list all of those and delete nothing."""
     if protected := sorted(
         resource.urn
         for resource in resources
@@ -65,7 +65,7 @@ def delete(
 
 
 def _step(resource: Resource, plan: Plan) -> Step:
-    """The step of a deletion; the end of a replacement, and a default provider, are no steps of their own."""
+    """Return the step of a deletion. The plan omits default providers and the old objects of replacements."""
     step = Step("delete", resource.urn, resource.type, resource.parent)
     if not resource.delete and not urns.is_default_provider(resource.urn):
         plan.add(step)

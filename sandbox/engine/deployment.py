@@ -1,7 +1,7 @@
-"""One run over a stack: what the program registers is compared with the state, planned, and carried out.
+"""One run on a stack: compare the resources that the program registers with the state, plan steps, and run them.
 
-The gRPC services call the public methods from many threads, one call per resource; each call returns when its resource
-is done. What the program did not register any more is deleted by `finish`.
+The gRPC services call the public methods from many threads, one call per resource; each call returns when its step has
+ended. `finish` deletes the resources that the program no longer registers.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from sandbox.values import UNKNOWN, UNKNOWN_ON_THE_WIRE, Properties, Value, reve
 
 
 class StoppedError(Exception):
-    """The run takes no further steps: something failed, or the operator asked it to stop."""
+    """The run starts no further steps, because a step failed or the operator interrupted it."""
 
 
 @dataclass(frozen=True)
 class Registered:
-    """What the program is told of a resource; `failed` when it could not be planned and the rest goes on."""
+    """The response to a registration. `failed`: planning this resource failed, and the preview continues."""
 
     urn: str
     id: str = ""
@@ -70,8 +70,8 @@ class Deployment:
         self._registered: dict[str, Resource] = {}
         self._claimed: set[str] = set()
         self._aliased: dict[str, str] = {}  # former URN to present URN
-        self._renamed: dict[str, str] = {}  # and back
-        self._condemned: dict[str, Resource] = {}
+        self._renamed: dict[str, str] = {}  # present URN to former URN
+        self._deleted_dependents: dict[str, Resource] = {}
         self._dependents: Dependents = Dependents(state.entries())
         self._claiming: threading.Lock = threading.Lock()
         self._replacing: threading.Lock = threading.Lock()
@@ -80,20 +80,20 @@ class Deployment:
 
     @property
     def resources(self) -> list[Resource]:
-        """Everything the program registered so far, as it is or, in a preview, would be."""
+        """The resources registered so far, with their actual outputs, or in a preview the expected ones."""
         return list(self._registered.values())
 
     @property
     def declared(self) -> bool:
-        """Whether the program has registered anything but the stack itself."""
+        """Whether the program has registered any resource besides the stack."""
         return len(self._claimed) > 1
 
     def urn(self, parent: str, type: str, name: str) -> str:
-        """The URN of a resource of this stack."""
+        """Return the URN of a resource of this stack."""
         return urns.make(self.stack, self.project, parent, type, name)
 
     def register(self, goal: Goal) -> Registered:
-        """Bring one resource to what the program wants; `StoppedError` when the run goes no further."""
+        """Create, update, replace or keep one resource; raise `StoppedError` if the run has stopped."""
         with self._step(goal.urn) as outcome:
             self._claim(goal)
             self.declared_inputs[goal.urn] = goal.inputs
@@ -108,10 +108,10 @@ class Deployment:
         return outcome[0]
 
     def register_outputs(self, urn: str, outputs: Properties) -> None:
-        """Record the outputs of a component; those of the stack are the program's."""
+        """Record the outputs of a component. The stack's outputs are the outputs of the program."""
         resource = self._registered.get(urn)
         if resource is None:
-            raise EngineError(f"{urn}: outputs of a resource that was never registered")
+            raise EngineError(f"{urn}: the program registers outputs of a resource that it has not registered")
         done = self._registered[urn] = replace(resource, outputs=outputs)
         if resource.type == urns.STACK_TYPE:
             self.plan.outputs = outputs
@@ -119,13 +119,14 @@ class Deployment:
             self._state.put(done)
 
     def read(self, goal: Goal, id: Value) -> Registered:
-        """Look up an object that something else manages; it enters the state as external."""
+        """Look up an object that this stack does not manage, and record it as external."""
         with self._step(goal.urn) as outcome:
             self._claim(goal)
             old = self._state.get(goal.urn)
             if old is not None and not old.external:
                 raise EngineError(
-                    f"{goal.urn} is managed by this stack; to look it up instead, first remove it from the program"
+                    f"{goal.urn} is managed by this stack; to look it up instead, set retain_on_delete=True and run "
+                    "`up`, then remove it from the program and run `up` again"
                 )
             if id is UNKNOWN:
                 self.plan.add(Step("read", goal.urn, goal.type, goal.parent))
@@ -135,33 +136,33 @@ class Deployment:
         return outcome[0]
 
     def invoke(self, token: str, arguments: Properties, provider: str, version: str) -> Properties:
-        """Answer a function of a provider; errors are `ProviderError`."""
+        """Call a provider function; raise `ProviderError` if it fails."""
         named = provider or self._default(urns.package_of(token), version)
         return self.providers.get(named).invoke(token, reveal(arguments))
 
     def finish(self) -> None:
-        """Delete what the program no longer registers, once it has ended well."""
+        """Delete the resources that the program did not register. Call it after the program has succeeded."""
         if not self.stopping.is_set() and not (self.plan.errors and not self.preview):
-            going = self._leftover()
-            for urn, remedy in leftovers.remaining(going, self.providers):
+            going = self._to_delete()
+            for urn, remedy in leftovers.undeletable_objects(going, self.providers):
                 self.plan.warn(urn, remedy)
                 self._watcher.message("warning", remedy, urn)
             deletion.delete(self._actions, self.plan, going, self._watcher, self.stopping)
 
     def drain(self) -> None:
-        """Wait until every step that has begun is over."""
+        """Wait until every started step has ended."""
         with self._idle:
             self._idle.wait_for(lambda: self._running == 0)
 
     def fail(self, urn: str, message: str) -> None:
-        """Note an error; outside a preview no new step begins after it."""
+        """Record an error. An update then starts no further steps."""
         self.plan.fail(urn, message)
         if not self.preview:
             self.stopping.set()
 
     @contextmanager
     def _step(self, urn: str) -> Generator[list[Registered]]:
-        """Count a step in, and turn its failure into the run's: noted in a preview, the end of an update."""
+        """Count a running step and record its failure. A failure stops an update, but not a preview."""
         with self._idle:
             if self.stopping.is_set():
                 raise StoppedError
@@ -185,25 +186,25 @@ class Deployment:
     def _claim(self, goal: Goal) -> None:
         with self._claiming:
             if goal.urn in self._claimed:
-                raise EngineError(f"{goal.urn} is registered twice; give one of the two another name")
+                raise EngineError(f"{goal.urn} is registered twice; rename one of the two")
             if goal.parent and goal.parent not in self._claimed:
                 raise EngineError(f"{goal.urn}: its parent {goal.parent} is not registered")
             if goal.urn in self._aliased:
                 raise EngineError(
-                    f"{goal.urn} is the former URN of {self._aliased[goal.urn]}, by an alias; give one another name"
+                    f"{goal.urn} is the former URN of {self._aliased[goal.urn]}, by an alias; rename one of them"
                 )
             self._claimed.add(goal.urn)
             if self._state.get(goal.urn) is None:
                 self._find_by_alias(goal)
 
     def _find_by_alias(self, goal: Goal) -> None:
-        """Look the resource up under its former URNs, and remember the one under which it stands."""
+        """Search the state for the resource's former URNs, and store the one that is found."""
         for urn in former_urns(goal.urn, goal.parent, goal.aliases, self._renamed):
             if self._state.get(urn) is None:
                 continue
             if urn in self._claimed or urn in self._aliased:
                 other = self._aliased.get(urn, urn)
-                raise EngineError(f"{goal.urn} names {urn} as an alias, which {other} is; remove the alias from one")
+                raise EngineError(f"{goal.urn} has the alias {urn}, which is in use by {other}; remove the alias")
             self._aliased[urn] = goal.urn
             self._renamed[goal.urn] = urn
             return
@@ -211,7 +212,7 @@ class Deployment:
     def _old(self, goal: Goal) -> Resource | None:
         return self._state.get(self._renamed.get(goal.urn, goal.urn))
 
-    # -- the three kinds of resources
+    # -- the three kinds of resource
 
     def _component(self, goal: Goal) -> Resource:
         old = self._old(goal)
@@ -234,7 +235,7 @@ class Deployment:
         version = str(goal.inputs.get("version") or goal.version)
         base = self.providers.base(goal.type, version)
         checked = base.check_config(goal.urn, reveal(asked))
-        inputs = steps.keep_secret(_accepted(goal, checked), asked)
+        inputs = steps.restore_secret_marks(_require_valid(goal, checked), asked)
         difference = steps.compare(settings_of(old.inputs), inputs) if old else Difference()
         outputs: Properties = {**inputs, "version": version} if version else inputs
         new = replace(steps.to_resource(goal, {**outputs, INTERNAL: {}}), outputs=outputs)
@@ -248,7 +249,7 @@ class Deployment:
 
     def _record_provider(self, new: Resource, old: Resource | None) -> Resource:
         if old is not None:
-            # A provider has no object: its outputs are its inputs, whatever they were before.
+            # A provider has no object: its new outputs are its new inputs.
             kept = replace(self._actions.keep(new, old), outputs=new.outputs)
         else:
             time = now()
@@ -262,15 +263,15 @@ class Deployment:
             goal.provider = self._default(urns.package_of(goal.type), goal.version)
         provider = self.providers.get(goal.provider)
         old = self._old(goal)
-        anew = old is None or old.external or old.pending_replacement or old.urn in self._condemned
-        inputs = self._checked(provider, goal, None if anew else old)
+        recreate = old is None or old.external or old.pending_replacement or old.urn in self._deleted_dependents
+        inputs = self._checked(provider, goal, None if recreate else old)
         difference = Difference()
-        if old is not None and not anew:
+        if old is not None and not recreate:
             difference = provider.diff(goal.type, old.id, reveal(old.inputs), reveal(old.outputs), reveal(inputs))
             difference = steps.without_ignored(difference, goal.ignore_changes)
             difference = steps.force_replacement(difference, goal.replace_on_changes)
-        operation = "replace" if old and anew else steps.operation(old, difference, provider_changed=False)
-        if operation == "replace" and not anew:
+        operation = "replace" if old and recreate else steps.operation(old, difference, provider_changed=False)
+        if operation == "replace" and not recreate:
             inputs = self._checked(provider, goal, None)
         return self._carry_out(operation, goal, steps.to_resource(goal, inputs), old, difference)
 
@@ -289,18 +290,18 @@ class Deployment:
         return self._replace(step, goal, new, old, difference)
 
     def _replace(self, step: Step, goal: Goal, new: Resource, old: Resource, difference: Difference) -> Resource:
-        gone = old.pending_replacement or old.urn in self._condemned
+        gone = old.pending_replacement or old.urn in self._deleted_dependents
         if old.protect and new.protect and not gone:
             message = (
-                f"{new.urn} is protected and would have to be replaced because of "
-                f"{', '.join(difference.replaces)}; set protect=False and run `up` first, or undo the change"
+                f"{new.urn} is protected, but a change of {', '.join(difference.replaces)} forces its replacement; "
+                "set protect=False and run `up` first, or undo the change"
             )
             if not self.preview:
                 raise EngineError(message)
             self.fail(new.urn, message)
         with self._actions.watched(step):
             if gone:
-                vacated = replace(self._condemned.get(old.urn, old), pending_replacement=True)
+                vacated = replace(self._deleted_dependents.get(old.urn, old), pending_replacement=True)
                 return self._actions.create(new, vacated)
             if not old.external and steps.deletes_first(goal, difference):
                 self._delete_with_dependents(old)
@@ -309,24 +310,24 @@ class Deployment:
 
     def _delete_with_dependents(self, old: Resource) -> None:
         with self._replacing:
-            dependents = self._must_go_first(old)
+            dependents = self._dependents_to_delete_first(old)
             if protected := [resource.urn for resource in dependents if resource.protect]:
                 raise EngineError(
-                    f"{old.urn} can only be replaced after deleting what depends on it, of which is protected: "
-                    f"{', '.join(protected)}; set protect=False there and run `up` first"
+                    f"{old.urn} can only be replaced after its dependents are deleted, but these are protected: "
+                    f"{', '.join(protected)}; set protect=False on them and run `up` first"
                 )
             for resource in reversed(dependents):
-                self._condemned[resource.urn] = resource
+                self._deleted_dependents[resource.urn] = resource
                 self._actions.delete(resource, to_be_replaced=True)
         if not old.pending_replacement:
             self._actions.delete(old, to_be_replaced=True)
 
-    def _must_go_first(self, old: Resource) -> list[Resource]:
+    def _dependents_to_delete_first(self, old: Resource) -> list[Resource]:
         replaced = {old.urn}
         found: list[Resource] = []
         for urn in self._dependents.of(old.urn):
-            resource = None if urn in self._claimed or urn in self._condemned else self._state.get(urn)
-            if resource is not None and steps.must_go_first(resource, replaced, self._diff_of_old):
+            resource = None if urn in self._claimed or urn in self._deleted_dependents else self._state.get(urn)
+            if resource is not None and steps.must_be_deleted_first(resource, replaced, self._diff_of_old):
                 replaced.add(urn)
                 found.append(resource)
         return found
@@ -338,11 +339,12 @@ class Deployment:
 
     def _checked(self, provider: Provider, goal: Goal, old: Resource | None) -> Properties:
         wanted = paths.keep_old(goal.inputs, old.inputs, goal.ignore_changes) if old else goal.inputs
-        # The same names in every preview; in an update new ones, so that a replacement never meets its predecessor.
+        # Generated names: repeatable in a preview; random in an update, so that a replacement never collides with the
+        # old object.
         seed = hashlib.sha256(goal.urn.encode()).digest() if self.preview else os.urandom(32)
         olds = reveal(old.inputs) if old else None
-        return steps.keep_secret(
-            _accepted(goal, provider.check(goal.urn, goal.type, olds, reveal(wanted), seed)), wanted
+        return steps.restore_secret_marks(
+            _require_valid(goal, provider.check(goal.urn, goal.type, olds, reveal(wanted), seed)), wanted
         )
 
     def _read(self, goal: Goal, id: str) -> Registered:
@@ -351,13 +353,13 @@ class Deployment:
         found = self.providers.get(goal.provider).read(goal.urn, goal.type, id, {})
         if found is None:
             raise EngineError(
-                f"{goal.urn}: there is no {goal.type} with the id {id!r}; look it up by an id that exists"
+                f"{goal.urn}: there is no {goal.type} with the id {id!r}; correct the id, or create the object first"
             )
         resource = replace(
             steps.to_resource(goal, found.inputs),
             id=found.id,
             external=True,
-            outputs=steps.hide(found.outputs, goal.inputs, goal.additional_secret_outputs),
+            outputs=steps.mark_secret_outputs(found.outputs, goal.inputs, goal.additional_secret_outputs),
         )
         self.plan.add(Step("read", goal.urn, goal.type, goal.parent))
         self._registered[goal.urn] = resource
@@ -385,8 +387,8 @@ class Deployment:
             self._watcher.planned_step(step)
         return step
 
-    def _leftover(self) -> list[Resource]:
-        """What is to be deleted: everything live that was not registered, and the old objects of replacements."""
+    def _to_delete(self) -> list[Resource]:
+        """Return the resources to delete: live ones that were not registered, and replaced ones."""
         unseen: list[Resource] = []
         for urn in self._state.live():
             resource = None if urn in self._claimed else self._state.get(urn)
@@ -396,10 +398,10 @@ class Deployment:
             if successor is not None and (self.preview or successor.id == resource.id):
                 continue
             unseen.append(resource)
-        return [*unseen, *self._state.doomed()]
+        return [*unseen, *self._state.pending_deletions()]
 
 
-def _accepted(goal: Goal, checked: Checked) -> Properties:
+def _require_valid(goal: Goal, checked: Checked) -> Properties:
     if checked.failures:
         raise EngineError("; ".join(f"{goal.urn}: {failure.path}: {failure.reason}" for failure in checked.failures))
     return checked.inputs

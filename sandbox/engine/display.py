@@ -1,6 +1,6 @@
-"""What a person sees of a run: live progress, the plan as a tree by component, and the summary, much as Pulumi does.
+"""Human-readable output of a run, similar to Pulumi's: progress, the plan as a tree by component, and a summary.
 
-All of it goes to the standard error when the output is for machines, and then only messages and errors.
+With `--json`, only messages and errors are shown, on stderr.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from rich.text import Text
 from sandbox.engine import tree
 from sandbox.engine.plan import Plan, Step
 
-EVERY: Final = 2.0  # seconds between lines of progress where there is no terminal
-LOADING: Final = "loading the program and its SDKs"  # what takes the first seconds of every run of a program
+EVERY: Final = 2.0  # seconds between progress lines if the output is not a terminal
+LOADING: Final = "loading the program and its SDKs"  # this takes the first seconds of a run
 _DONE: Final = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
 
 
 class Display:
-    """A watcher that shows what happens; use it as a context manager around the run."""
+    """A watcher that prints the events of a run. Use it as a context manager around the run."""
 
     def __init__(self, options: argparse.Namespace, title: str, opening: str = LOADING) -> None:
         self._quiet: bool = options.json
@@ -56,11 +56,11 @@ class Display:
             self._status.stop()
 
     def started(self, step: Step) -> None:
-        """Note which step is under way."""
+        """Show the step in the progress line."""
         self._last = f"{step.op} {step.urn.rpartition('::')[2]}"
 
     def finished(self, step: Step, seconds: float) -> None:
-        """Count a step; on a terminal its line stays."""
+        """Count a step; on a terminal, print a line for it."""
         self._done += 1
         if self._status is not None:
             line = Text(f" {tree.SYMBOLS[step.op]} ", style=tree.STYLES[step.op])
@@ -68,12 +68,12 @@ class Display:
             self._console.print(line)
 
     def planned_step(self, step: Step) -> None:
-        """Count what a preview has decided."""
+        """Count a planned step."""
         self._done += 1
         self._last = step.urn.rpartition("::")[2]
 
     def message(self, severity: str, text: str, urn: str = "") -> None:
-        """Show what the program prints and logs."""
+        """Show a message; skip debug messages."""
         if severity == "debug":
             return
         where = f" ({urn.rpartition('::')[2]})" if urn else ""
@@ -85,7 +85,7 @@ class Display:
             self._console.print(Text(prefix, style=style) + Text(text))
 
     def planned(self, plan: Plan) -> None:
-        """Show the plan that `up` is about to carry out."""
+        """Show the plan of `up` before the update."""
         if self._quiet:
             return
         self._of = plan.changes
@@ -96,7 +96,7 @@ class Display:
             self._console.print("Updating:\n", style="bold magenta")
 
     def result(self, plan: Plan, *, planned: bool) -> None:
-        """Show how it ended; errors are shown in any case."""
+        """Show the result. With `--json`, show only the errors."""
         if self._quiet:
             for urn, message in plan.errors:
                 print(f"error: {_with_place(urn, message)}", file=sys.stderr)
@@ -128,7 +128,7 @@ class Display:
             self._console.print(line)
 
     def _policies(self, plan: Plan) -> None:
-        """Which packs judged, and what they note; what is mandatory stands among the errors."""
+        """Show each pack's result and its advisory violations. Mandatory violations are listed among the errors."""
         self._console.print("\nPolicies:", style="bold")
         for pack in plan.packs:
             found = [one for one in plan.violations if one.pack == pack]

@@ -1,19 +1,19 @@
-"""What a run ends with when it cannot go on: a message for the operator and the exit code of the process."""
+"""The engine's errors: each has a message for the operator and an exit code for the process."""
 
 from __future__ import annotations
 
 
 class EngineError(Exception):
-    """An error that is shown as it stands; the message names the thing, the place and the remedy."""
+    """An error whose message is shown unchanged; it names the thing, the place and the remedy."""
 
     exit_code: int = 1
 
 
 class InputError(EngineError):
-    """What the operator gave (files, configuration, arguments) cannot be used; nothing was done."""
+    """The operator's input (files, configuration, arguments) is invalid; nothing was changed."""
 
     exit_code: int = 2
 
 
 class UnsupportedError(EngineError):
-    """A feature of Pulumi that this engine refuses by name rather than guess at."""
+    """The program uses a feature of Pulumi that this engine does not support."""

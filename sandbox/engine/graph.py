@@ -1,4 +1,4 @@
-"""Who depends on whom in a state."""
+"""Dependencies between the resources of a state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sandbox.ledger import Entry
 
 
 class Dependents:
-    """The reverse of the dependencies that entries record; built the first time it is asked for."""
+    """The dependents of each resource; computed at first use."""
 
     def __init__(self, entries: dict[str, Entry]) -> None:
         self._entries: dict[str, Entry] = entries
@@ -29,7 +29,7 @@ class Dependents:
         return {entry["urn"]: index for index, entry in enumerate(in_order(self._entries))}
 
     def of(self, urn: str) -> list[str]:
-        """All that depend on `urn`, directly or not, each after what it depends on."""
+        """Return the direct and indirect dependents of `urn`, each after its dependencies."""
         found: set[str] = set()
         waiting = [urn]
         while waiting:
@@ -40,7 +40,7 @@ class Dependents:
 
 
 def waves(needs: Mapping[str, Iterable[str]]) -> Iterable[list[str]]:
-    """Keys in waves for deletion: each after all that need it; a cycle, which should not be, comes last as one wave."""
+    """Yield keys in waves for deletion: each key after all keys that need it. A cycle is an error; it comes last."""
     needed_by: dict[str, int] = dict.fromkeys(needs, 0)
     wanted = {
         key: [need for need in dict.fromkeys(listed) if need in needs and need != key] for key, listed in needs.items()

@@ -1,4 +1,4 @@
-"""Runs a program against a deployment: the engine's services on one side, the program's process on the other."""
+"""Runs a Pulumi program in a child process, connected to the engine's gRPC services."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAUNCHER: Final = Path(__file__).with_name("program.py")
 
 
 class Program:
-    """The program's process. It starts at once, to load the SDK while the engine gets ready, and waits for `run`."""
+    """The program's process. It starts at once and loads the SDK, then waits until `run` is called."""
 
     def __init__(self, project: Project) -> None:
         self._project: Project = project
@@ -38,9 +38,9 @@ class Program:
             os.close(reading)
 
     def run(self, address: str, watcher: Watcher, *, preview: bool, engine: str = "") -> int:
-        """Let the program run and return its exit code, negative for a signal.
+        """Run the program and return its exit code, negative for a signal.
 
-        The resource monitor is at `address`, and so are the logs, unless they have an address of their own, `engine`.
+        The resource monitor listens at `address`; the log service at `engine`, or at `address` if that is empty.
         """
         readers = [
             threading.Thread(target=_relay, args=(stream, watcher), daemon=True)
@@ -48,7 +48,7 @@ class Program:
         ]
         for reader in readers:
             reader.start()
-        told = {
+        job = {
             "address": address,
             "engine": engine or address,
             "project": self._project.name,
@@ -62,17 +62,17 @@ class Program:
         try:
             with os.fdopen(self._pipe, "w", encoding="utf-8") as pipe:
                 self._pipe = -1
-                pipe.write(json.dumps(told))
+                pipe.write(json.dumps(job))
         except BrokenPipeError:
-            pass  # it died while loading; the exit code and what it printed say why
+            pass  # the process ended while loading; its exit code and output give the reason
         code = self._process.wait()
         for reader in readers:
-            # A grandchild may still hold the pipes; the program's own output is there by now.
+            # A grandchild may keep the pipes open; the program's own output has been read by then.
             reader.join(timeout=2)
         return code
 
     def stop(self) -> None:
-        """End the process if it still runs."""
+        """Terminate the process if it is running."""
         if self._pipe != -1:
             os.close(self._pipe)
             self._pipe = -1

@@ -1,4 +1,4 @@
-"""What deleting a resource leaves behind: some objects can be changed through their provider, but not be deleted."""
+"""Find objects that remain after their resources are deleted: some providers cannot delete some types."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from sandbox.engine.state import Resource
 
 
 @runtime_checkable
-class Leaving(Protocol):
-    """A provider that knows which types it cannot delete."""
+class KnowsUndeletableTypes(Protocol):
+    """A provider that can say which types it cannot delete."""
 
-    def remains(self, type: str) -> tuple[str, str] | None:
-        """The property that names what such an object goes with, and the remedy; None for what is deleted."""
+    def undeletable(self, type: str) -> tuple[str, str] | None:
+        """Return the property that refers to the object's owner, and the remedy; None if the type can be deleted."""
         ...
 
 
-def remaining(going: Sequence[Resource], providers: Providers) -> Iterator[tuple[str, str]]:
-    """URN and remedy of each object that stays although its resource goes, and what it belongs to does not go."""
+def undeletable_objects(going: Sequence[Resource], providers: Providers) -> Iterator[tuple[str, str]]:
+    """Yield URN and remedy of each object that cannot be deleted and whose owner is not deleted either."""
     gone = {resource.urn for resource in going}
     for resource in going:
         if not resource.custom or resource.delete or resource.external or urns.is_provider(resource.type):
             continue
         provider = providers.get(resource.provider)
-        found = provider.remains(resource.type) if isinstance(provider, Leaving) else None
+        found = provider.undeletable(resource.type) if isinstance(provider, KnowsUndeletableTypes) else None
         if found is not None and not gone.intersection(resource.property_dependencies.get(found[0], ())):
-            yield resource.urn, f"the provider cannot delete it, and it stays as it is: {found[1]}"
+            yield resource.urn, f"the provider cannot delete this object, which remains unchanged: {found[1]}"

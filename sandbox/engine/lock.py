@@ -1,4 +1,4 @@
-"""One run at a time on a stack: a lock that vanishes with the process that holds it, and says who that is."""
+"""The stack's lock: a file lock that the kernel releases when the process ends. The file names the process."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sandbox.engine.errors import EngineError
 
 @contextmanager
 def hold(path: Path, command: str) -> Generator[None]:
-    """Hold the lock for the length of the block; if another process does, an `EngineError` says which.
+    """Hold the lock during the block. If another process holds it, raise an `EngineError` that names the process.
 
-    A child that is started with `close_fds=False` inherits the lock, and holds it until it has ended, too.
+    A child process started with `close_fds=False` inherits the lock, which is then held until both have ended.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
@@ -26,7 +26,7 @@ def hold(path: Path, command: str) -> Generator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise EngineError(_held(path, file.read())) from None
+            raise EngineError(_locked_message(path, file.read())) from None
         file.truncate(0)
         since = datetime.now(UTC).isoformat(timespec="seconds")
         file.write(json.dumps({"pid": os.getpid(), "command": command, "user": _user(), "since": since}))
@@ -35,13 +35,13 @@ def hold(path: Path, command: str) -> Generator[None]:
         yield
 
 
-def _held(path: Path, text: str) -> str:
+def _locked_message(path: Path, text: str) -> str:
     try:
         holder = json.loads(text)
         who = f"`{holder['command']}` of {holder['user']} (process {holder['pid']}) since {holder['since']}"
     except (ValueError, KeyError, TypeError):
         who = "another process"
-    return f"the stack is locked by {who} ({path}); wait for it to end, or stop it"
+    return f"the stack is locked by {who} ({path}); wait until it ends, or stop it"
 
 
 def _user() -> str:

@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002, N802 (the methods are the protocol's)
-"""The two gRPC services a Pulumi program talks to, as thin as can be: messages in, `Deployment` calls, messages out."""
+"""The two gRPC services that a Pulumi program calls. They convert messages to calls of `Deployment` and back."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from sandbox.provider import ProviderError
 from sandbox.values import UNKNOWN, UNKNOWNS_ON_THE_WIRE, UnsupportedValueError, Value, from_struct, to_struct
 
 THREADS: Final = 32
-MESSAGE_SIZE: Final = 400 * 1024 * 1024  # what the SDK itself allows
+MESSAGE_SIZE: Final = 400 * 1024 * 1024  # bytes; the SDK's own limit
 STOPPED: Final = "the run has stopped"
 _SEVERITIES: Final = {0: "debug", 1: "info", 2: "warning", 3: "error"}
 _FEATURES: Final = ("secrets", "aliasSpecs", "deletedWith", "replaceWith", "replacementTrigger")
-# Claimed, because the SDK would otherwise refuse them and blame the Pulumi CLI; `_refuse_unsupported` names them.
-_REFUSED_FEATURES: Final = (
+# Reported as supported so that `_reject_unsupported` can name the option; otherwise the SDK blames the Pulumi CLI.
+_UNSUPPORTED_FEATURES: Final = (
     resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
     resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACE_WITH,
     resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACEMENT_TRIGGER,
@@ -36,13 +36,13 @@ T = TypeVar("T")
 
 
 class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
-    """What programs register resources with."""
+    """The resource monitor: programs register resources through it."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment: Deployment = deployment
 
     def GetDeploymentInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> resource_pb2.DeploymentInfo:
-        """Which features programs may use."""
+        """List the features that programs may use."""
         return resource_pb2.DeploymentInfo(
             project=self._deployment.project,
             stack=self._deployment.stack,
@@ -50,20 +50,20 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             supportedFeatures=[
                 resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,
                 resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
-                *_REFUSED_FEATURES,
+                *_UNSUPPORTED_FEATURES,
             ],
         )
 
     def SupportsFeature(
         self, request: resource_pb2.SupportsFeatureRequest, context: grpc.ServicerContext
     ) -> resource_pb2.SupportsFeatureResponse:
-        """The same for older SDKs, one by one."""
+        """Say whether one feature is supported; older SDKs call this method."""
         return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in _FEATURES)
 
     def RegisterResource(
         self, request: resource_pb2.RegisterResourceRequest, context: grpc.ServicerContext
     ) -> resource_pb2.RegisterResourceResponse:
-        """Bring a resource to what the program wants."""
+        """Create, update or replace a resource to match the program."""
         done = self._answer(context, lambda: self._register(request))
         result = resource_pb2.FAIL if done.failed else resource_pb2.SUCCESS
         return resource_pb2.RegisterResourceResponse(
@@ -92,7 +92,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     def ReadResource(
         self, request: resource_pb2.ReadResourceRequest, context: grpc.ServicerContext
     ) -> resource_pb2.ReadResourceResponse:
-        """Look up an object that something else manages."""
+        """Look up an object that this stack does not manage."""
         urn = self._deployment.urn(request.parent, request.type, request.name)
         id: Value = UNKNOWN if request.id in UNKNOWNS_ON_THE_WIRE else request.id
 
@@ -108,7 +108,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     def Invoke(
         self, request: resource_pb2.ResourceInvokeRequest, context: grpc.ServicerContext
     ) -> resource_pb2.ResourceInvokeResponse:
-        """Answer a provider's function."""
+        """Call a provider function."""
         try:
             result = self._deployment.invoke(request.tok, from_struct(request.args), request.provider, request.version)
         except (ProviderError, EngineError, UnsupportedValueError) as error:
@@ -116,42 +116,42 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
                 failures=[provider_pb2.CheckFailure(property=request.tok, reason=str(error))]
             )
         answer = resource_pb2.ResourceInvokeResponse()
-        getattr(answer, "return").CopyFrom(to_struct(result))  # a field whose name is a keyword of Python
+        getattr(answer, "return").CopyFrom(to_struct(result))  # the field's name is a Python keyword
         return answer
 
     def SignalAndWaitForShutdown(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        """The program has said all it has to say; it need not wait, as it serves nothing."""
+        """Return at once: the program registers nothing more, and it serves no callbacks to wait for."""
         return empty_pb2.Empty()
 
     def Call(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
-        """Refused: methods of remote components."""
-        self._refuse(context, f"calling {request.tok}: methods of remote components")
+        """Unsupported: methods of remote components."""
+        self._abort_unsupported(context, f"calling {request.tok}: methods of remote components")
 
     def StreamInvoke(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
-        """Refused."""
-        self._refuse(context, f"{request.tok}: streaming functions")
+        """Unsupported."""
+        self._abort_unsupported(context, f"{request.tok}: streaming functions")
 
     def RegisterStackTransform(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
-        """Refused."""
-        self._refuse(context, "transforms of the whole stack")
+        """Unsupported."""
+        self._abort_unsupported(context, "transforms of the whole stack")
 
     def RegisterStackInvokeTransform(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
-        """Refused."""
-        self._refuse(context, "transforms of invokes")
+        """Unsupported."""
+        self._abort_unsupported(context, "transforms of invokes")
 
     def RegisterResourceHook(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
-        """Refused."""
-        self._refuse(context, f"resource hook {request.name}: hooks")
+        """Unsupported."""
+        self._abort_unsupported(context, f"resource hook {request.name}: hooks")
 
     def RegisterErrorHook(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
-        """Refused."""
-        self._refuse(context, f"error hook {request.name}: hooks")
+        """Unsupported."""
+        self._abort_unsupported(context, f"error hook {request.name}: hooks")
 
     def RegisterPackage(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
-        """Refused."""
-        self._refuse(context, f"package {request.name}: parameterized packages")
+        """Unsupported."""
+        self._abort_unsupported(context, f"package {request.name}: parameterized packages")
 
-    def _refuse(self, context: grpc.ServicerContext, what: str) -> NoReturn:
+    def _abort_unsupported(self, context: grpc.ServicerContext, what: str) -> NoReturn:
         message = f"{what} are not supported by the sandbox"
         self._deployment.fail("", message)
         context.abort(grpc.StatusCode.UNIMPLEMENTED, message)
@@ -166,7 +166,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
 
 class Log(engine_pb2_grpc.EngineServicer):
-    """What programs print to."""
+    """The engine service: it receives programs' log messages."""
 
     def __init__(self, deployment: Deployment, watcher: Watcher) -> None:
         self._deployment: Deployment = deployment
@@ -174,7 +174,7 @@ class Log(engine_pb2_grpc.EngineServicer):
         self._root: str = ""
 
     def Log(self, request: engine_pb2.LogRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        """Show a message, and count errors; what a stopped run makes the SDK say is no news."""
+        """Show a message and record errors. Errors that the SDK logs after the run has stopped are ignored."""
         severity = _SEVERITIES.get(request.severity, "info")
         if severity != "error" or not self._deployment.stopping.is_set():
             self._watcher.message(severity, request.message, request.urn)
@@ -183,24 +183,24 @@ class Log(engine_pb2_grpc.EngineServicer):
         return empty_pb2.Empty()
 
     def GetRootResource(self, request: Any, context: grpc.ServicerContext) -> engine_pb2.GetRootResourceResponse:
-        """The stack's URN, once it is known."""
+        """Return the stack's URN, or "" before it is registered."""
         return engine_pb2.GetRootResourceResponse(urn=self._root)
 
     def SetRootResource(self, request: Any, context: grpc.ServicerContext) -> engine_pb2.SetRootResourceResponse:
-        """Remember the stack's URN."""
+        """Store the stack's URN."""
         self._root = request.urn
         return engine_pb2.SetRootResourceResponse()
 
     def RequirePulumiVersion(
         self, request: Any, context: grpc.ServicerContext
     ) -> engine_pb2.RequirePulumiVersionResponse:
-        """Any version will do: the protocols are the pinned SDK's own."""
+        """Accept any version: the protocols are those of the pinned SDK."""
         return engine_pb2.RequirePulumiVersionResponse()
 
 
 @contextmanager
 def serve(deployment: Deployment, watcher: Watcher) -> Generator[str]:
-    """Serve both on a free loopback port for the length of the block; yields the address."""
+    """Serve both services on a free loopback port during the block; yield the address."""
     server = grpc.server(
         ThreadPoolExecutor(THREADS),
         options=[
@@ -220,7 +220,7 @@ def serve(deployment: Deployment, watcher: Watcher) -> Generator[str]:
 
 
 def _goal(urn: str, request: resource_pb2.RegisterResourceRequest) -> Goal:
-    _refuse_unsupported(urn, request)
+    _reject_unsupported(urn, request)
     specified = cast("Iterable[Any]", request.aliases)
     return Goal(
         urn=urn,
@@ -243,7 +243,7 @@ def _goal(urn: str, request: resource_pb2.RegisterResourceRequest) -> Goal:
     )
 
 
-def _refuse_unsupported(urn: str, request: resource_pb2.RegisterResourceRequest) -> None:
+def _reject_unsupported(urn: str, request: resource_pb2.RegisterResourceRequest) -> None:
     used: dict[str, Any] = {
         "import_": request.importId,
         "deleted_with": request.deletedWith,
@@ -285,7 +285,7 @@ def _timeouts(request: resource_pb2.RegisterResourceRequest) -> dict[str, float]
 
 
 def _seconds(duration: str) -> float:
-    """A duration as Go writes it (`1h30m`, `90s`) in seconds; the simulated clouds need none of it, the state does."""
+    """Convert a Go duration (`1h30m`, `90s`) to seconds. The state stores it; the simulated clouds ignore it."""
     units = {"h": 3600.0, "m": 60.0, "s": 1.0}
     total, number = 0.0, ""
     for character in duration:

@@ -1,4 +1,4 @@
-"""The commands that run against a stack: preview, up, refresh, destroy. Each ends with a plan and an exit code."""
+"""The commands preview, up, refresh and destroy. Each returns a plan and an exit code."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from sandbox.values import Properties
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to; `code` is the process's exit code, `resources` what the program registered.
+    """The result of a run: the plan, the process's exit code, and the resources that the program registered.
 
-    `declared` are the inputs as the program gave them, by URN.
+    `declared` holds the inputs from the program, before the provider's defaults, by URN.
     """
 
     plan: Plan
@@ -36,7 +36,7 @@ class Result:
 
 
 def preview(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher, *, policies: bool = False) -> Result:
-    """Plan what `up` would do; nothing is locked or written. With `policies`, the project's packs judge the plan."""
+    """Plan `up` without a lock and without writing. With `policies`, the project's packs evaluate the plan."""
     settings = project.load(root, stack)
     return _run(settings, find(root, stack), clouds, watcher, planning=True, policies=policies)
 
@@ -51,14 +51,14 @@ def up(
     command: str = "up",
     policies: bool = False,
 ) -> Result:
-    """Bring the stack to what the program declares; `planned`, if given, is shown the plan first.
+    """Update the stack to match the program. Without `planned`, skip the preview; otherwise call it with the plan.
 
-    With `policies`, the project's packs judge the plan before the first step, and the stack after the last one.
+    With `policies`, the project's packs evaluate the plan before the first step, and the stack after the last one.
     """
     settings = project.load(root, stack)
     workspace = find(root, stack)
     with workspace.locked(command):
-        workspace.demand_state()
+        workspace.refuse_stale_state()
         if planned is not None:
             result = _run(settings, workspace, clouds, watcher, planning=True, policies=policies)
             planned(result.plan)
@@ -95,7 +95,7 @@ def _deploy(
     *,
     planning: bool,
 ) -> Result:
-    # These take a third of a second to load; the program's process loads the SDK meanwhile.
+    # These take 0.3 seconds to load. The program's process loads the SDK at the same time.
     from sandbox.engine import monitor  # noqa: PLC0415
     from sandbox.engine.deployment import Deployment  # noqa: PLC0415
     from sandbox.engine.settle import settle  # noqa: PLC0415
@@ -107,7 +107,7 @@ def _deploy(
         state.unlock()
         settle(state, deployment.providers, watcher)
         if not planning:
-            packs.configure()  # whoever gave it something unusable hears so before the first step
+            packs.configure()  # reports invalid pack configuration before the first step
         with interruptible(deployment.stopping, watcher):
             with monitor.serve(deployment, watcher) as address:
                 code = program.run(address, watcher, preview=planning)
@@ -116,13 +116,14 @@ def _deploy(
                 deployment.finish()
             if code == 0 and not deployment.plan.errors and not deployment.stopping.is_set():
                 if planning:
-                    packs.configure()  # by now they have loaded
-                deployment.plan.judge([pack.name for pack in packs.packs], packs.analyze(deployment.resources))
+                    packs.configure()  # only now, so that the packs load while the program runs
+                violations = packs.analyze(deployment.resources)
+                deployment.plan.record_violations([pack.name for pack in packs.packs], violations)
         return Result(deployment.plan, _exit_code(deployment, code), deployment.resources, deployment.declared_inputs)
 
 
 def _exit_code(deployment: Any, code: int) -> int:
-    """0, or 1 for a failure, or 2 when the program refused to run before it declared anything."""
+    """Return 0 for success, 1 for a failure, 2 if the program stopped before it registered a resource."""
     plan: Plan = deployment.plan
     if code == 1 and not deployment.declared and not deployment.stopping.is_set():
         return InputError.exit_code
@@ -131,16 +132,16 @@ def _exit_code(deployment: Any, code: int) -> int:
             "", f"the program ended with exit code {code}" if code > 0 else f"the program was killed by signal {-code}"
         )
     if deployment.stopping.is_set() and not plan.errors:
-        plan.fail("", "interrupted; what was begun is finished and recorded, run `up` again to continue")
+        plan.fail("", "interrupted; started steps are finished and recorded; run `up` again to continue")
     return 1 if code or plan.errors else 0
 
 
 def refresh(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Result:
-    """Record every object as the clouds have it now."""
+    """Read every object from the clouds and update the state."""
     project.load(root, stack)
     workspace = find(root, stack)
     with workspace.locked("refresh"), workspace.open() as state, clouds(workspace.store) as opened:
-        workspace.demand_state()
+        workspace.refuse_stale_state()
         from sandbox.engine.providers import Providers  # noqa: PLC0415
         from sandbox.engine.refresh import refresh as read_all  # noqa: PLC0415
         from sandbox.engine.settle import settle  # noqa: PLC0415
@@ -156,11 +157,11 @@ def refresh(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Res
 
 
 def destroy(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Result:
-    """Delete everything the stack has; protected resources are refused before anything is done."""
+    """Delete all resources of the stack. If any is protected, delete nothing."""
     settings = project.load(root, stack)
     workspace = find(root, stack)
     with workspace.locked("destroy"), workspace.open() as state, clouds(workspace.store) as opened:
-        workspace.demand_state()
+        workspace.refuse_stale_state()
         from sandbox.engine.deployment import Deployment  # noqa: PLC0415
         from sandbox.engine.settle import settle  # noqa: PLC0415
 
@@ -174,13 +175,13 @@ def destroy(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Res
 
 @contextmanager
 def interruptible(stopping: threading.Event, watcher: Watcher) -> Generator[None]:
-    """Let Ctrl-C stop new steps; a second one ends the process, which the state survives like a kill."""
+    """Stop starting steps at the first Ctrl-C. A second one ends the process; the state stays consistent."""
 
     def interrupt(_signal: int, _frame: object) -> None:
         if stopping.is_set():
             raise KeyboardInterrupt
         stopping.set()
-        watcher.message("warning", "interrupted: finishing what was begun (press Ctrl-C again to end at once)")
+        watcher.message("warning", "interrupted: finishing the started steps (press Ctrl-C again to end at once)")
 
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""Property paths such as `tags.Name`, `rules[0].port` or `["a.b"].c`: parsing, reading and writing them."""
+"""Parse, read and write property paths such as `tags.Name`, `rules[0].port` or `["a.b"].c`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STEP: Final = re.compile(
 
 
 def parse(text: str) -> Path:
-    """Take a path apart; a malformed one is an `UnsupportedError` that quotes it."""
+    """Parse a path. Raise an `UnsupportedError` that quotes it if it is malformed."""
     steps: list[str | int] = []
     position = 0
     while position < len(text):
@@ -36,12 +36,12 @@ def parse(text: str) -> Path:
 
 
 def contains(outer: Path, inner: Path) -> bool:
-    """Whether `inner` lies at or below `outer`; `*` in `outer` stands for any one step."""
+    """Whether `inner` is equal to or below `outer`; `*` in `outer` matches any one step."""
     return len(outer) <= len(inner) and all(mine in (ANY, theirs) for mine, theirs in zip(outer, inner, strict=False))
 
 
 def overlaps(one: Path, other: Path) -> bool:
-    """Whether either of two paths lies at or below the other."""
+    """Whether the paths are equal or one is below the other."""
     return contains(one, other) or contains(other, one)
 
 
@@ -53,7 +53,7 @@ MISSING: Final = _Missing()
 
 
 def get(value: Value | _Missing, path: Path) -> Value | _Missing:
-    """What stands at `path`, looking through secrets; `MISSING` where there is nothing."""
+    """Return the value at `path`, or `MISSING`. Secrets on the way are unwrapped."""
     return reduce(_step, path, value)
 
 
@@ -69,7 +69,10 @@ def _step(value: Value | _Missing, step: str | int) -> Value | _Missing:
 
 
 def keep_old(news: Properties, olds: Properties, ignored: list[str]) -> Properties:
-    """`news` with what `ignore_changes` lists put back to its old value; what is not in `olds` is left out."""
+    """Return `news` with the old value at each path in `ignored` (`ignore_changes`).
+
+    A path without a value in `olds` has none in the result.
+    """
     if not ignored:
         return news
     result = cast(Properties, transform(news, lambda leaf: leaf))
@@ -82,7 +85,7 @@ def keep_old(news: Properties, olds: Properties, ignored: list[str]) -> Properti
 
 
 def _keep(news: Value, olds: Value, path: Path) -> None:
-    """Copy what stands at `path` from `olds` to `news`, in place; a branch that only one side has stays as it is."""
+    """Copy the value at `path` from `olds` to `news`, in place, if both have the path's parent."""
     step, rest = path[0], path[1:]
     if step == ANY:
         for key in _keys(news) | _keys(olds):

@@ -1,4 +1,4 @@
-"""A plan, or what was carried out of one: one step per resource, and its form for machines."""
+"""A plan or the result of an update: one step per resource, and its JSON form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COUNTED: Final[tuple[str, ...]] = ("same", "create", "update", "replace", "delet
 
 @dataclass(frozen=True)
 class PropertyChange:
-    """How one property differs; `old` or `new` is None where it was or will not be there."""
+    """The change of one property; `old` or `new` is None if the property is absent before or after."""
 
     kind: Change
     old: Value
@@ -23,7 +23,7 @@ class PropertyChange:
 
 @dataclass
 class Step:
-    """What happens to one resource: `same`, `create`, `update`, `replace`, `delete`, `read` or `refresh`."""
+    """The operation on one resource: `same`, `create`, `update`, `replace`, `delete`, `read` or `refresh`."""
 
     op: str
     urn: str
@@ -35,7 +35,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Violation:
-    """What a policy pack has found; nothing goes on while a `mandatory` one stands."""
+    """A policy violation. A `mandatory` one fails the run."""
 
     pack: str
     rule: str
@@ -45,7 +45,7 @@ class Violation:
 
 
 class Plan:
-    """The steps in the order they were decided, the stack's outputs, and what went wrong."""
+    """The steps in the order in which they were planned, the stack's outputs, errors, warnings and violations."""
 
     def __init__(self) -> None:
         self.steps: dict[str, Step] = {}
@@ -57,29 +57,29 @@ class Plan:
         self._lock: threading.Lock = threading.Lock()
 
     def add(self, step: Step) -> None:
-        """Note a step; a resource that had one keeps its place and gets the new one."""
+        """Add a step. If the resource has one, replace it in its position."""
         with self._lock:
             self.steps[step.urn] = step
 
     def fail(self, urn: str, message: str) -> None:
-        """Note an error; `urn` is empty for one that concerns no resource."""
+        """Record an error; `urn` is empty if it concerns no resource."""
         with self._lock:
             if (urn, message) not in self.errors:
                 self.errors.append((urn, message))
 
     def warn(self, urn: str, message: str) -> None:
-        """Note what does not stop the run, and leaves something for a person to do."""
+        """Record a warning: the run continues, but the operator must do something."""
         self.warnings.append((urn, message))
 
-    def judge(self, packs: list[str], violations: list[Violation]) -> None:
-        """Note what these policy packs found; what is mandatory is an error of the run."""
+    def record_violations(self, packs: list[str], violations: list[Violation]) -> None:
+        """Record the violations that these policy packs found. A mandatory one is an error of the run."""
         self.packs, self.violations = packs, violations
         for one in violations:
             if one.mandatory:
                 self.fail(one.urn, f"{one.pack}: {one.rule}: {one.message}")
 
     def summary(self) -> dict[str, int]:
-        """How many resources have each operation; reads are counted only where there are some."""
+        """Return the number of resources by operation. `read` and `refresh` are omitted if there are none."""
         counts: dict[str, int] = dict.fromkeys(COUNTED, 0)
         for step in self.steps.values():
             counts[step.op] = counts.get(step.op, 0) + 1
@@ -87,11 +87,11 @@ class Plan:
 
     @property
     def changes(self) -> int:
-        """How many resources are not left as they are."""
+        """The number of resources that change."""
         return sum(1 for step in self.steps.values() if step.op not in {"same", "read"})
 
     def to_json(self) -> dict[str, Any]:
-        """The plan for machines; secrets and unknowns are named, never shown."""
+        """Convert the plan to JSON. Secrets and unknown values are replaced by placeholders."""
         steps = [
             {"op": step.op, "urn": step.urn, "type": step.type, "diff": _diff_to_json(step.diff)}
             for step in self.steps.values()
@@ -114,7 +114,7 @@ def _diff_to_json(diff: dict[str, PropertyChange]) -> dict[str, Any]:
 
 
 def redact(value: Value) -> Any:
-    """A value fit to be shown: `[secret]` and `[unknown]` stand for what must not and cannot be."""
+    """Return a value with `[secret]` and `[unknown]` in place of secrets and unknown values."""
     if isinstance(value, dict):
         return {key: redact(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,8 +1,8 @@
-"""Runs the operator's program in a process of its own, as `pulumi-language-python-exec` does.
+"""Runs the Pulumi program in a separate process, like `pulumi-language-python-exec`.
 
-Started as `python -P program.py FD` while the engine is still getting ready: it loads the SDK, then reads
-from the inherited pipe FD, as JSON, where to connect and what to run. Exit code 0: the program ran to its end; 1: it
-raised `RunError`; 32: it raised anything else; the error is logged to the engine in either case.
+`python -P program.py FD` starts before the engine is ready. It loads the SDK, then reads a JSON object from the
+inherited pipe FD: the addresses to connect to and the program to run. Exit codes: 0, the program succeeded; 1, it
+raised `RunError`; 32, it raised another exception. Errors are logged to the engine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, Final
 
-# The process is short-lived and what it loads stays: collecting garbage while importing costs a third of the time.
+# Garbage collection takes a third of the import time and frees nothing; the process is short-lived.
 gc.disable()
 
 import grpc  # noqa: E402
@@ -29,19 +29,19 @@ import pulumi.runtime  # noqa: E402
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS  # noqa: E402  # pyright: ignore[reportPrivateUsage]
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc  # noqa: E402
 
-CRASHED: Final = 32
+UNHANDLED_EXCEPTION: Final = 32
 THREADS: Final = 16
 
 
 class EngineLog:
-    """The engine's stub without the SDK's debug messages: a dozen calls per resource that nobody would see."""
+    """The engine's stub without debug messages: the SDK sends a dozen per resource, and the engine drops them."""
 
     def __init__(self, address: str) -> None:
         channel = grpc.insecure_channel(address, options=_GRPC_CHANNEL_OPTIONS)
         self._stub: Any = engine_pb2_grpc.EngineStub(channel)
 
     def Log(self, request: engine_pb2.LogRequest) -> None:  # noqa: N802 (the protocol's name)
-        """Pass a message on, unless it is for debugging."""
+        """Send a message, unless it is a debug message."""
         if request.severity != engine_pb2.DEBUG:
             self._stub.Log(request)
 
@@ -50,10 +50,10 @@ class EngineLog:
 
 
 class Outstanding:
-    """The outputs that the SDK waits for at the end of a program, a few at a time.
+    """The set of outputs that the SDK waits for at the end of a program. Iteration yields only a few of them.
 
-    The SDK's own is a set, all of which it waits for anew whenever one of them is there: quadratic, and with 350
-    resources half of the time. This one shows the oldest ones, and those that failed, which end the program.
+    The SDK iterates over all outputs each time one of them completes. That is quadratic: with 350 resources it takes
+    half of the time. This class yields the oldest outputs, and the failed ones, which end the program.
     """
 
     AT_A_TIME: Final = 16
@@ -72,7 +72,7 @@ class Outstanding:
         return iter(self._shown)
 
     def add(self, task: asyncio.Future[Any]) -> None:
-        """Wait for `task`, too."""
+        """Add an output."""
         self._tasks[task] = None
         task.add_done_callback(self._ended)
 
@@ -81,49 +81,49 @@ class Outstanding:
             self._failed[task] = None
 
     def discard(self, task: asyncio.Future[Any]) -> None:
-        """Wait for `task` no longer."""
+        """Remove an output if it is in the set."""
         self._tasks.pop(task, None)
 
     def remove(self, task: asyncio.Future[Any]) -> None:
-        """The same, a `KeyError` if it was not waited for."""
+        """Remove an output; raise a `KeyError` if it is not in the set."""
         del self._tasks[task]
 
     def clear(self) -> None:
-        """Forget what was last shown: the SDK has taken it, and puts back what is not done."""
+        """Remove the outputs that were yielded last. The SDK has copied them, and adds incomplete ones again."""
         for task in self._shown:
             self._tasks.pop(task, None)
 
 
 def main(pipe: int) -> int:
-    """Read what to run, run it, and return the exit code."""
+    """Read the job from the pipe, run the program, and return the exit code."""
     with os.fdopen(pipe, encoding="utf-8") as file:
         text = file.read()
-    if not text:  # the engine gave up before the program was to start
+    if not text:  # the engine closed the pipe without starting the program
         return 0
-    told = json.loads(text)
-    # Both ways in which the real language host offers the configuration: the SDK reads the one, programs the other.
-    pulumi.runtime.set_all_config(told["config"], told["secretKeys"])
-    os.environ["PULUMI_CONFIG"] = json.dumps(told["config"])
+    job = json.loads(text)
+    # The real language host provides the configuration in both ways: one for the SDK, the other for programs.
+    pulumi.runtime.set_all_config(job["config"], job["secretKeys"])
+    os.environ["PULUMI_CONFIG"] = json.dumps(job["config"])
     settings = pulumi.runtime.Settings(
-        monitor=told["address"],
-        engine=EngineLog(told["engine"]),
-        project=told["project"],
-        stack=told["stack"],
+        monitor=job["address"],
+        engine=EngineLog(job["engine"]),
+        project=job["project"],
+        stack=job["stack"],
         parallel=THREADS,
-        dry_run=told["preview"],
+        dry_run=job["preview"],
         organization="organization",
-        root_directory=told["root"],
+        root_directory=job["root"],
     )
-    settings.outputs = Outstanding()  # pyright: ignore[reportAttributeAccessIssue] (it has all the SDK uses of a set)
+    settings.outputs = Outstanding()  # pyright: ignore[reportAttributeAccessIssue] (it has every set method that the SDK uses)
     pulumi.runtime.configure(settings)
-    os.chdir(told["root"])
-    sys.argv = [told["program"]]
-    return run(told["program"])
+    os.chdir(job["root"])
+    sys.argv = [job["program"]]
+    return run(job["program"])
 
 
 def run(program: str) -> int:
     """Run a program file, or a folder's `__main__.py`, inside a stack resource."""
-    # What an aborted program leaves unawaited is no news to its author.
+    # Suppress asyncio's messages about tasks that a failed program did not await.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -135,7 +135,7 @@ def run(program: str) -> int:
         return 1
     except Exception:
         pulumi.log.error("Program failed with an unhandled exception:\n" + _traceback_of(program))
-        return CRASHED
+        return UNHANDLED_EXCEPTION
     return 0
 
 
@@ -144,8 +144,8 @@ def _run_path(program: str) -> None:
 
 
 def _traceback_of(program: str) -> str:
-    """The current traceback from the program's own first frame on."""
-    inside = os.path.abspath(program)  # noqa: PTH100 (the same text that frames carry)
+    """Return the current traceback, starting at the program's first own frame."""
+    inside = os.path.abspath(program)  # noqa: PTH100 (the same form as in frames)
     frames = traceback.extract_tb(sys.exc_info()[2])
     for index, frame in enumerate(frames):
         if not frame.filename.startswith("<") and os.path.abspath(frame.filename).startswith(inside):  # noqa: PTH100
@@ -157,5 +157,5 @@ if __name__ == "__main__":
     code = main(int(sys.argv[1]))
     sys.stdout.flush()
     sys.stderr.flush()
-    # Without the interpreter's own clean-up, which walks the SDKs' 200 MB once more.
+    # Skip the interpreter's clean-up, which would walk 200 MB of the SDKs' objects.
     os._exit(code)

@@ -1,7 +1,7 @@
-"""`Pulumi.yaml` and `Pulumi.STACK.yaml`: where the program is, and its configuration, merged as Pulumi merges it.
+"""Read `Pulumi.yaml` and `Pulumi.STACK.yaml`: the program's path and its configuration, merged as Pulumi merges it.
 
-Keys of the project's schema stand in the project's namespace; a stack's value goes before the schema's default. What
-is wrong is reported all at once, each with its key, as one `InputError`.
+Keys of the project's schema are in the project's namespace; a stack's value overrides the schema's default. One
+`InputError` reports all problems, each with its key.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
 
 @dataclass(frozen=True)
 class Project:
-    """A project and the configuration of one of its stacks, as programs are given it: strings by namespaced key."""
+    """A project and the configuration of one stack, as programs receive it: strings by namespaced key."""
 
     root: Path
     name: str
@@ -40,11 +40,13 @@ class Project:
 
 
 def load(root: Path, stack: str) -> Project:
-    """Read the project in `root` and the configuration of `stack`; whatever is wrong is an `InputError`."""
+    """Read the project in `root` and the configuration of `stack`. Raise an `InputError` if they are invalid."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", stack):
-        raise InputError(f"{stack!r} is no name for a stack; use letters, digits, `-`, `_` and `.`")
+        raise InputError(f"{stack!r} is not a valid stack name; use up to 100 letters, digits, `-`, `_` and `.`")
     file = root / "Pulumi.yaml"
-    document = _read(file, f"{root} is not a Pulumi project; run in the project's folder, or name it with --cwd")
+    document = _read(
+        file, f"{root} is not a Pulumi project; run the command in the project's folder, or pass that folder with --cwd"
+    )
     name = document.get("name")
     if not isinstance(name, str) or not name:
         raise InputError(f"{file}: `name` is missing; give the project a name")
@@ -52,7 +54,7 @@ def load(root: Path, stack: str) -> Project:
     stack_file = root / str(document.get("stackConfigDir", ".")) / f"Pulumi.{stack}.yaml"
     known = ", ".join(sorted(p.name.split(".")[1] for p in stack_file.parent.glob("Pulumi.*.yaml"))) or "none"
     settings = _read(
-        stack_file, f"the project has no stack {stack!r} (it has: {known}); create the file or name another"
+        stack_file, f"the project has no stack {stack!r} (it has: {known}); create the file or pass another stack"
     )
     if settings.get("environment"):
         raise InputError(
@@ -69,7 +71,10 @@ def load(root: Path, stack: str) -> Project:
 def merge(
     project: str, stack: str, schema: dict[str, Any], given: dict[str, Any]
 ) -> tuple[tuple[dict[str, str], list[str]], list[str]]:
-    """The stack's values over the project's schema: (values as text by key, keys of secrets), and all problems."""
+    """Merge the stack's values into the project's schema.
+
+    Return ((values as text by key, keys of secrets), problems).
+    """
     problems: list[str] = []
     values: dict[str, Any] = {}
     secret_keys: list[str] = []
@@ -78,7 +83,7 @@ def merge(
             problems.append(f"{key}: the key has no namespace; write {project}:{key}")
         elif encrypted := list(_encrypted(key, value)):
             problems += [
-                f"{path}: encrypted values (`secure`) are not supported by the sandbox; let the program make it"
+                f"{path}: encrypted values (`secure`) are not supported by the sandbox; let the program generate it"
                 for path in encrypted
             ]
         else:
@@ -92,7 +97,7 @@ def merge(
                 values[full] = fallback
             elif ":" not in key:
                 problems.append(
-                    f"{full}: stack {stack!r} gives no value and there is no default; set it under `config`"
+                    f"{full}: stack {stack!r} sets no value and the schema has no default; set it under `config`"
                 )
         if full in values:
             problems.extend(_mismatches(full, entry, values[full]))
@@ -102,7 +107,7 @@ def merge(
 
 
 def _encrypted(path: str, value: Any) -> Iterator[str]:
-    """The path of every encrypted value, at any depth."""
+    """Yield the path of every encrypted value, at any depth."""
     if isinstance(value, dict):
         fields = cast(dict[str, Any], value)
         if fields.keys() == {"secure"}:
@@ -120,7 +125,7 @@ def _mismatches(key: str, declared: dict[str, Any], value: Any) -> list[str]:
     if kind is None:
         return []
     if kind not in _TYPES:
-        return [f"{key}: its type {kind!r} in Pulumi.yaml is none of {', '.join(_TYPES)}"]
+        return [f"{key}: its type {kind!r} in Pulumi.yaml is unknown; use one of {', '.join(_TYPES)}"]
     if not _TYPES[kind](value):
         return [f"{key}: {_text(value)!r} is not of type {kind}"]
     items = declared.get("items")
@@ -140,7 +145,7 @@ def _is_number(value: Any, pattern: str) -> bool:
 
 
 def _text(value: Any) -> str:
-    """A value as programs are given it: structures as JSON, all else as text."""
+    """Return a value as programs receive it: structures as JSON, other values as text."""
     if isinstance(value, str):
         return value
     return json.dumps(value, separators=(",", ":"), sort_keys=True, default=str)
@@ -166,7 +171,7 @@ def _read(file: Path, missing: str) -> dict[str, Any]:
 
 
 class _Loader(yaml.CSafeLoader):
-    """Refuses a key that stands twice in a mapping, of which YAML would keep the last without a word."""
+    """A loader that rejects duplicate keys. YAML would silently keep the last one."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -174,7 +179,7 @@ class _Loader(yaml.CSafeLoader):
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                    None, None, f"the key {key!r} is a duplicate", key_node.start_mark
                 )
             seen.add(str(key))
         return super().construct_mapping(node, deep)
@@ -183,12 +188,12 @@ class _Loader(yaml.CSafeLoader):
 def _check_runtime(file: Path, runtime: Any) -> None:
     name = cast(dict[str, Any], runtime).get("name") if isinstance(runtime, dict) else runtime
     if name != "python":
-        raise InputError(f"{file}: `runtime` is {name!r}; the sandbox runs python programs")
+        raise InputError(f"{file}: `runtime` is {name!r}; the sandbox runs only python programs")
 
 
 def _program(root: Path, main: str) -> Path:
     program = (root / main).resolve()
     started = program / "__main__.py" if program.is_dir() else program
     if not started.exists():
-        raise InputError(f"there is no program {started}; write it, or correct `main` in Pulumi.yaml")
+        raise InputError(f"the program {started} does not exist; create it, or correct `main` in Pulumi.yaml")
     return program

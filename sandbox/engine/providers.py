@@ -1,4 +1,4 @@
-"""The provider instances of a run: the program's explicit ones, default ones made on demand, old ones of the state."""
+"""The provider instances of a run: explicit ones, default ones created on demand, and former ones in the state."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sandbox.engine.state import Resource, State
 from sandbox.provider import Provider
 from sandbox.values import UNKNOWN_ON_THE_WIRE, Properties, reveal
 
-INTERNAL: Final = "__internal"  # where Pulumi keeps download addresses and the like; always there, here always empty
+INTERNAL: Final = "__internal"  # Pulumi stores plugin settings under this key; here it is always empty
 
 
 class Clouds(Protocol):
-    """Where providers come from."""
+    """A source of providers."""
 
     def provider(self, package: str, version: str) -> Provider:
-        """The provider of a package, not yet configured; `ProviderError` for a package that is not supported."""
+        """Return the unconfigured provider of a package; raise `ProviderError` if the package is not supported."""
         ...
 
 
@@ -35,7 +35,7 @@ class Providers:
         self._lock: threading.RLock = threading.RLock()
 
     def base(self, type: str, version: str) -> Provider:
-        """The unconfigured provider that a provider resource of this type configures."""
+        """Return the unconfigured provider for a provider resource of this type."""
         return self._clouds.provider(urns.package_of(type), version)
 
     def configure(self, resource: Resource) -> None:
@@ -46,7 +46,7 @@ class Providers:
             self._instances[reference(resource)] = instance
 
     def get(self, named: str) -> Provider:
-        """The instance of a reference; one this run has not configured is configured as the state has it."""
+        """Return the instance of a reference. If this run has not configured it, configure it from the state."""
         with self._lock:
             found = self._instances.get(named)
             if found is None:
@@ -57,16 +57,16 @@ class Providers:
     def _from_state(self, named: str) -> Resource:
         urn, id = urns.split_reference(named)
         kept = self._state.get(urn)
-        candidates = [*([kept] if kept else []), *self._state.doomed()]
+        candidates = [*([kept] if kept else []), *self._state.pending_deletions()]
         for resource in candidates:
             if resource.urn == urn and resource.id == id:
                 return resource
         raise EngineError(f"{named}: no such provider is registered or in the state; register it before its resources")
 
     def default(self, package: str, version: str, register: Callable[[str, str, Properties], str]) -> str:
-        """The reference of the default provider of a package, registered the first time it is asked for.
+        """Return the reference of a package's default provider; register the provider at the first call.
 
-        `register` is given the type, the name and the version as inputs, and answers with the reference.
+        `register` takes the type, the name and the version as inputs, and returns the reference.
         """
         with self._lock:
             name = f"default_{version.replace('.', '_').replace('-', '_').replace('+', '_')}" if version else "default"
@@ -78,15 +78,15 @@ class Providers:
 
 
 def settings_of(inputs: Properties) -> Properties:
-    """A provider resource's own settings: its inputs without what the engine keeps among them."""
+    """Return a provider resource's settings: its inputs without the engine's own keys."""
     return {key: value for key, value in inputs.items() if key not in {"version", INTERNAL}}
 
 
 def reference(resource: Resource) -> str:
-    """How resources name a provider resource; its id is unknown while it is only planned."""
+    """Return the reference to a provider resource. In a preview of its creation the id is unknown."""
     return f"{resource.urn}::{resource.id or UNKNOWN_ON_THE_WIRE}"
 
 
 def new_id() -> str:
-    """An id for a provider resource: the engine gives it, as there is no object behind it."""
+    """Generate an id for a provider resource, which has no object in the cloud."""
     return str(uuid.uuid4())

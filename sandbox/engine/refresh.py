@@ -1,4 +1,4 @@
-"""Refreshing: reading every object and recording what became of it, so that the next `up` restores what drifted."""
+"""Refresh: read every object and record its current properties, so that the next `up` corrects drift."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ PARALLEL: Final = 8
 
 
 def refresh(state: State, providers: Providers, plan: Plan, watcher: Watcher, stopping: threading.Event) -> None:
-    """Read every object; steps are `update` for what drifted, `delete` for what is gone, `same` for the rest."""
+    """Read every object and update the state.
+
+    The plan has a step for each resource: `update` if the object drifted, `delete` if it is gone, otherwise `same`.
+    """
     ordered = [entry["urn"] for entry in in_order(state.entries())]
     resources = [resource for urn in ordered if (resource := state.get(urn)) is not None]
     shown = [resource for resource in resources if not urns.is_default_provider(resource.urn)]
@@ -60,9 +63,9 @@ def _refreshed(state: State, providers: Providers, resource: Resource) -> Step:
     found = provider.read(resource.urn, resource.type, resource.id, reveal(resource.inputs))
     if found is None:
         return Step("delete", resource.urn, resource.type, resource.parent)
-    inputs = steps.keep_secret(found.inputs, resource.inputs)
-    outputs = steps.hide(found.outputs, inputs, resource.additional_secret_outputs)
-    outputs = steps.keep_secret(outputs, resource.outputs)
+    inputs = steps.restore_secret_marks(found.inputs, resource.inputs)
+    outputs = steps.mark_secret_outputs(found.outputs, inputs, resource.additional_secret_outputs)
+    outputs = steps.restore_secret_marks(outputs, resource.outputs)
     diff = drift(resource, Found(found.id, inputs, outputs))
     if diff:
         state.put(replace(resource, inputs=inputs, outputs=outputs, modified=now()))
@@ -70,7 +73,7 @@ def _refreshed(state: State, providers: Providers, resource: Resource) -> Step:
 
 
 def drift(resource: Resource, found: Found) -> dict[str, PropertyChange]:
-    """How the object differs from what the state says, by path: its inputs, and outputs that are no inputs."""
+    """Return the differences between the object and the state, by path: inputs, and outputs that are not inputs."""
     changes = _described(resource.inputs, found.inputs)
     for path, change in _described(resource.outputs, found.outputs).items():
         top = paths.parse(path)[0]
@@ -80,6 +83,6 @@ def drift(resource: Resource, found: Found) -> dict[str, PropertyChange]:
 
 
 def _described(olds: Properties, news: Properties) -> dict[str, PropertyChange]:
-    difference = steps.compare(reveal(olds), reveal(news))  # what is marked otherwise has not drifted
+    difference = steps.compare(reveal(olds), reveal(news))  # a changed secret mark is not drift
     described = steps.describe(difference, olds, {}, news)
     return {path: replace(change, kind=Change(change.kind)) for path, change in described.items()}

@@ -1,7 +1,7 @@
-"""What the engine knows of a stack: its resources, its unfinished operations, in Pulumi's deployment format version 3.
+"""The state of a stack: its resources and pending operations, in Pulumi's deployment format version 3.
 
-`State` keeps them in a `Ledger` whose snapshot is the export format itself: each change is on disk before the next
-step begins, and the file can be given to `pulumi stack import` as it stands.
+`State` stores them in a `Ledger` whose snapshot has the export format: each change is on disk before the next step
+begins, and `pulumi stack import` accepts the file unchanged.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from sandbox.engine import secrets, urns
-from sandbox.engine.secrets import Vault
+from sandbox.engine.secrets import SecretsManager
 from sandbox.ledger import Entry, Ledger
 from sandbox.values import Properties
 
-VERSION: Final = "v3.272.0"  # of the engine whose format and protocols this one follows: the pinned SDK's
+VERSION: Final = "v3.272.0"  # the version of Pulumi whose format and protocols this engine implements: the pinned SDK's
 SECRETS_KEY: Final = "secrets_providers"
-OPERATION: Final = "operation:"
-DOOMED: Final = "delete:"
+OPERATION_PREFIX: Final = "operation:"
+DELETE_PREFIX: Final = "delete:"
 
 
 @dataclass(slots=True)
 class Resource:
-    """One resource as the state holds it; an object with an `id` at a provider when `custom`."""
+    """One resource in the state. A `custom` one has an object with an `id` at a provider."""
 
     urn: str
     type: str
@@ -54,11 +54,11 @@ class Resource:
 
     @property
     def reference(self) -> str:
-        """How resources name this one if it is a provider."""
+        """The provider reference `URN::ID`, if this is a provider."""
         return f"{self.urn}::{self.id}"
 
 
-# The fields that are stored under their own name, in the order of the format; `inputs` and `outputs` are encrypted.
+# The format's key for each attribute, in the order of the format. Secrets in `inputs` and `outputs` are encrypted.
 _PLAIN: Final = {
     "urn": "urn",
     "custom": "custom",
@@ -86,36 +86,36 @@ _PLAIN: Final = {
 FIELDS: Final = frozenset(_PLAIN)
 
 
-def to_entry(resource: Resource, vault: Vault | None) -> Entry:
-    """A resource in the format's own form, empty fields left out; secrets in plain text where `vault` is None."""
+def to_entry(resource: Resource, manager: SecretsManager | None) -> Entry:
+    """Convert a resource to the format, without empty fields. Secrets are in plain text if `manager` is None."""
     entry: Entry = {}
     for key, attribute in _PLAIN.items():
         value = getattr(resource, attribute)
         if key in {"inputs", "outputs"}:
-            value = secrets.to_json(value, resource.urn, vault)
+            value = secrets.to_json(value, resource.urn, manager)
         if value or key == "custom":
             entry[key] = value
     return entry
 
 
-def from_entry(entry: Entry, vault: Vault) -> Resource:
-    """The inverse of `to_entry`; fields this engine has no use for (`sourcePosition`) are dropped."""
+def from_entry(entry: Entry, manager: SecretsManager) -> Resource:
+    """Convert the format to a resource. Fields that this engine does not use (`sourcePosition`) are dropped."""
     known = {_PLAIN[key]: value for key, value in entry.items() if key in _PLAIN}
     urn = entry["urn"]
     for attribute in ("inputs", "outputs"):
-        known[attribute] = secrets.from_json(known.get(attribute) or {}, urn, vault)
+        known[attribute] = secrets.from_json(known.get(attribute) or {}, urn, manager)
     known["property_dependencies"] = _listed(known.get("property_dependencies"))
     known.setdefault("custom", False)
     return Resource(**known)
 
 
 def _listed(dependencies: dict[str, list[str] | None] | None) -> dict[str, list[str]]:
-    """Property dependencies with the format's nulls, which stand for none, as empty lists."""
+    """Return property dependencies with empty lists in place of the format's nulls."""
     return {key: needs or [] for key, needs in (dependencies or {}).items()}
 
 
 def dependencies_of(entry: Entry) -> Iterable[str]:
-    """The URNs that must exist before this resource: parent, provider, and what its properties come from."""
+    """Yield the URNs that must exist before this resource: parent, provider and dependencies, with repetitions."""
     if parent := entry.get("parent"):
         yield parent
     if provider := entry.get("provider"):
@@ -126,16 +126,19 @@ def dependencies_of(entry: Entry) -> Iterable[str]:
 
 
 def now() -> str:
-    """The time as the format writes it."""
+    """Return the current time in the format's notation."""
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _key_of(entry: Entry) -> str:
-    return f"{DOOMED}{entry.get('id', '')}:{entry['urn']}" if entry.get("delete") else entry["urn"]
+    return f"{DELETE_PREFIX}{entry.get('id', '')}:{entry['urn']}" if entry.get("delete") else entry["urn"]
 
 
 def decode(document: Entry) -> dict[str, Entry]:
-    """An export as ledger entries: resources by URN, those marked for deletion and operations beside them."""
+    """Convert an export to ledger entries.
+
+    Live resources have their URN as the key; resources marked for deletion and pending operations have a prefix.
+    """
     if document["version"] != 3:
         raise ValueError(f"version {document['version']}, expected 3")
     deployment = cast(Entry, document["deployment"])
@@ -143,10 +146,10 @@ def decode(document: Entry) -> dict[str, Entry]:
     if provider := deployment.get("secrets_providers"):
         entries[SECRETS_KEY] = provider
     for resource in deployment.get("resources") or ():
-        _demand_shape(resource)
+        _check_shape(resource)
         entries[_key_of(resource)] = resource
     for operation in deployment.get("pending_operations") or ():
-        entries[OPERATION + operation["resource"]["urn"]] = operation
+        entries[OPERATION_PREFIX + operation["resource"]["urn"]] = operation
     return entries
 
 
@@ -165,26 +168,26 @@ _SHAPE: Final[dict[str, type]] = {
 }
 
 
-def _demand_shape(resource: Entry) -> None:
+def _check_shape(resource: Entry) -> None:
     for name in ("urn", "type"):
         if name not in resource:
-            raise ValueError(f"a resource without {name}")
+            raise ValueError(f"a resource has no {name}")
     for name, kind in _SHAPE.items():
         if name in resource and not isinstance(resource[name], kind):
             raise ValueError(f"{resource['urn']}: {name} is {resource[name]!r:.80}, a {kind.__name__} is expected")
 
 
 def encode(entries: dict[str, Entry]) -> Entry:
-    """Ledger entries as an export, resources after what they depend on and those marked for deletion last."""
+    """Convert ledger entries to an export: resources after their dependencies, those marked for deletion last."""
     live = {key: entry for key, entry in entries.items() if "urn" in entry and not entry.get("delete")}
-    doomed = {key: entry for key, entry in entries.items() if entry.get("delete")}
-    operations = [entry for key, entry in entries.items() if key.startswith(OPERATION)]
+    pending_deletions = {key: entry for key, entry in entries.items() if entry.get("delete")}
+    operations = [entry for key, entry in entries.items() if key.startswith(OPERATION_PREFIX)]
     deployment: Entry = {
         "manifest": {"time": now(), "magic": hashlib.sha256(VERSION.encode()).hexdigest(), "version": VERSION},
     }
     if SECRETS_KEY in entries:
         deployment["secrets_providers"] = entries[SECRETS_KEY]
-    deployment["resources"] = [*in_order(live), *in_order(doomed)]
+    deployment["resources"] = [*in_order(live), *in_order(pending_deletions)]
     if operations:
         deployment["pending_operations"] = operations
     deployment["metadata"] = {}
@@ -192,7 +195,7 @@ def encode(entries: dict[str, Entry]) -> Entry:
 
 
 def in_order(entries: dict[str, Entry]) -> list[Entry]:
-    """Entries such that each follows what it depends on, otherwise in the order given."""
+    """Sort entries so that each follows its dependencies; otherwise keep the order."""
     by_urn = {entry["urn"]: entry for entry in entries.values()}
     placed: dict[str, Entry] = {}
     for entry in entries.values():
@@ -201,7 +204,7 @@ def in_order(entries: dict[str, Entry]) -> list[Entry]:
 
 
 def _place(entry: Entry, by_urn: dict[str, Entry], placed: dict[str, Entry]) -> None:
-    """Put `entry` after all it depends on; with a stack of its own, as chains of 2,000 resources are not unusual."""
+    """Add `entry` after its dependencies. Iterative, because chains of 2,000 resources exceed the recursion limit."""
     waiting = [(entry, iter(tuple(dependencies_of(entry))))]
     entered = {id(entry)}
     while waiting:
@@ -218,19 +221,19 @@ def _place(entry: Entry, by_urn: dict[str, Entry], placed: dict[str, Entry]) -> 
 class State:
     """The state of one stack, in memory and in its ledger. Methods may be called from several threads.
 
-    A `readonly` state (a preview's) changes in memory only.
+    A `readonly` state, which a preview uses, changes only in memory.
     """
 
     def __init__(self, path: Path, phrase: Callable[[], str], *, readonly: bool = False) -> None:
         self._phrase: Callable[[], str] = phrase
         self.readonly: bool = readonly
         self._ledger: Ledger = Ledger(path, decode=decode, encode=encode, readonly=readonly)
-        self.vault: Vault = Vault(self._ledger.get(SECRETS_KEY), phrase)
+        self.secrets_manager: SecretsManager = SecretsManager(self._ledger.get(SECRETS_KEY), phrase)
         self._entries: dict[str, Entry] = dict(self._ledger.items())
         self._decoded: dict[str, Resource] = {}
         self._lock: threading.RLock = threading.RLock()
         if not readonly or SECRETS_KEY in self._entries:
-            self.vault.prepare()
+            self.secrets_manager.prepare()
 
     def __enter__(self) -> State:
         return self
@@ -240,77 +243,77 @@ class State:
             self._ledger.close()
 
     def unlock(self) -> None:
-        """Make sure that the secrets can be read; a wrong passphrase is an `InputError`, before anything is done."""
+        """Check that the passphrase decrypts the secrets; raise an `InputError` if it does not."""
         if SECRETS_KEY in self._entries:
-            self.vault.unlock()
+            self.secrets_manager.unlock()
 
     def get(self, urn: str) -> Resource | None:
-        """The live resource of this URN."""
+        """Return the live resource with this URN, or None."""
         return self._resource(urn)
 
     def live(self) -> list[str]:
-        """The URNs of all live resources, in no particular order."""
+        """Return the URNs of all live resources, in no particular order."""
         return [key for key, entry in self._entries.items() if entry.get("urn") == key]
 
-    def doomed(self) -> list[Resource]:
-        """Old objects of replaced resources that still wait to be deleted."""
+    def pending_deletions(self) -> list[Resource]:
+        """Return the replaced resources whose old objects are not deleted yet."""
         keys = [key for key, entry in self._entries.items() if entry.get("delete")]
         return [resource for key in keys if (resource := self._resource(key)) is not None]
 
     def operations(self) -> list[tuple[str, Resource]]:
-        """What was under way when the last run stopped: `creating`, `updating` or `deleting`, and the resource."""
-        operations = [entry for key, entry in self._entries.items() if key.startswith(OPERATION)]
-        return [(entry["type"], from_entry(entry["resource"], self.vault)) for entry in operations]
+        """Return the last run's pending operations: `creating`, `updating` or `deleting`, and the resource."""
+        operations = [entry for key, entry in self._entries.items() if key.startswith(OPERATION_PREFIX)]
+        return [(entry["type"], from_entry(entry["resource"], self.secrets_manager)) for entry in operations]
 
     def entries(self) -> dict[str, Entry]:
-        """Every live resource's entry by URN: enough for what concerns the graph, without decrypting."""
+        """Return the entries of all live resources by URN, without decrypting them."""
         return {key: entry for key, entry in self._entries.items() if entry.get("urn") == key}
 
     def export(self, *, show_secrets: bool = False) -> Entry:
-        """The whole state as `pulumi stack import` takes it."""
+        """Return the state in the format that `pulumi stack import` reads."""
         entries = dict(self._entries)
         if show_secrets:
             entries = {k: self._in_plain_text(k, entry) for k, entry in entries.items()}
         return encode(entries)
 
     def _in_plain_text(self, key: str, entry: Entry) -> Entry:
-        if key.startswith(OPERATION):
-            return entry | {"resource": to_entry(from_entry(entry["resource"], self.vault), None)}
-        return to_entry(from_entry(entry, self.vault), None) if "urn" in entry else entry
+        if key.startswith(OPERATION_PREFIX):
+            return entry | {"resource": to_entry(from_entry(entry["resource"], self.secrets_manager), None)}
+        return to_entry(from_entry(entry, self.secrets_manager), None) if "urn" in entry else entry
 
     def replace(self, entries: dict[str, Entry]) -> None:
-        """Make `entries` the whole state; secrets that are in plain text are encrypted.
+        """Replace the whole state by `entries`. Secrets in plain text are encrypted.
 
-        The key is tried on them before anything is changed.
+        The passphrase is checked before anything is changed.
         """
-        vault = Vault(entries.get(SECRETS_KEY), self._phrase)
+        manager = SecretsManager(entries.get(SECRETS_KEY), self._phrase)
         sealed: dict[str, Entry] = {}
         for key, entry in entries.items():
             if key == SECRETS_KEY:
-                vault.unlock()
-            elif key.startswith(OPERATION):
-                sealed[key] = entry | {"resource": to_entry(from_entry(entry["resource"], vault), vault)}
+                manager.unlock()
+            elif key.startswith(OPERATION_PREFIX):
+                sealed[key] = entry | {"resource": to_entry(from_entry(entry["resource"], manager), manager)}
             else:
-                sealed[key] = to_entry(from_entry(entry, vault), vault)
+                sealed[key] = to_entry(from_entry(entry, manager), manager)
         if SECRETS_KEY in entries or any(_holds_secrets(entry) for entry in sealed.values()):
-            sealed[SECRETS_KEY] = vault.provider
+            sealed[SECRETS_KEY] = manager.provider
         with self._lock:
-            self.vault = vault
+            self.secrets_manager = manager
             self._entries = sealed
             self._decoded = {}
             self._ledger.replace_all(sealed)
 
     def begin(self, operation: str, resource: Resource) -> None:
-        """Note that `operation` is about to start on `resource`."""
-        key = OPERATION + resource.urn
+        """Record that `operation` on `resource` is pending."""
+        key = OPERATION_PREFIX + resource.urn
         self._store(key, {"resource": self._encode(resource), "type": operation})
 
     def finish(self, urn: str) -> None:
-        """Note that the operation on `urn` is over and its result recorded."""
-        self._drop(OPERATION + urn)
+        """Remove the pending operation on `urn`, once its result is recorded."""
+        self._drop(OPERATION_PREFIX + urn)
 
     def put(self, resource: Resource) -> None:
-        """Record a resource as it now is; one that is recorded like that already costs nothing."""
+        """Record a resource. If the recorded entry is the same, write nothing."""
         entry = self._encode(resource)
         key = _key_of(entry)
         with self._lock:
@@ -319,20 +322,20 @@ class State:
                 self._store(key, entry)
 
     def remove(self, resource: Resource) -> None:
-        """Forget a resource, live or marked for deletion."""
-        key = f"{DOOMED}{resource.id}:{resource.urn}" if resource.delete else resource.urn
+        """Remove a resource from the state, live or marked for deletion."""
+        key = f"{DELETE_PREFIX}{resource.id}:{resource.urn}" if resource.delete else resource.urn
         self._drop(key)
 
     def forget(self, gone: dict[str, Resource]) -> None:
-        """Forget resources whose objects are gone, and every mention of them in what is left."""
+        """Remove resources whose objects no longer exist, and all references to them in other resources."""
         for resource in gone.values():
             self.remove(resource)
         for urn, entry in self.entries().items():
             if any(need in gone for need in dependencies_of(entry)) and (resource := self.get(urn)) is not None:
                 self.put(_without(resource, gone))
 
-    def doom(self, resource: Resource) -> Resource:
-        """Mark a live resource for deletion, so that another can take its URN."""
+    def mark_for_deletion(self, resource: Resource) -> Resource:
+        """Mark a live resource for deletion, so that its replacement can use its URN."""
         marked = replace(resource, delete=True)
         self.put(marked)
         return marked
@@ -344,15 +347,15 @@ class State:
                 return None
             found = self._decoded.get(key)
             if found is None:
-                found = self._decoded[key] = from_entry(entry, self.vault)
+                found = self._decoded[key] = from_entry(entry, self.secrets_manager)
             return found
 
     def _encode(self, resource: Resource) -> Entry:
         if self.readonly:
             return to_entry(resource, None)
-        entry = to_entry(resource, self.vault)
+        entry = to_entry(resource, self.secrets_manager)
         if SECRETS_KEY not in self._entries and _holds_secrets(entry):
-            self._store(SECRETS_KEY, self.vault.provider)
+            self._store(SECRETS_KEY, self.secrets_manager.provider)
         return entry
 
     def _store(self, key: str, entry: Entry) -> None:
@@ -375,7 +378,7 @@ def _holds_secrets(entry: Entry) -> bool:
 
 
 def _without(resource: Resource, gone: dict[str, Resource]) -> Resource:
-    """A resource that no longer mentions those that are gone; their parents become its own."""
+    """Return a resource without references to those in `gone`. Its new parent is the nearest remaining ancestor."""
     parent = resource.parent
     while parent in gone:
         parent = gone[parent].parent

@@ -1,4 +1,4 @@
-"""What to do with a resource: pure decisions on its old state, its goal and the provider's diff."""
+"""Pure functions that decide the operation on a resource from its old state, its goal and the provider's diff."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sandbox.values import UNKNOWN, Properties, Secret, Value, holds_secret, rev
 
 @dataclass
 class Goal:
-    """A resource as the program wants it."""
+    """A resource as the program declares it."""
 
     urn: str
     type: str
@@ -38,7 +38,7 @@ class Goal:
 
 
 def to_resource(goal: Goal, inputs: Properties) -> Resource:
-    """The goal as a resource that does not exist yet, with its checked `inputs`."""
+    """Convert a goal with its checked `inputs` to a resource without an object."""
     return Resource(
         urn=goal.urn,
         type=goal.type,
@@ -58,7 +58,7 @@ def to_resource(goal: Goal, inputs: Properties) -> Resource:
 
 
 def operation(old: Resource | None, difference: Difference, *, provider_changed: bool) -> str:
-    """`create`, `same`, `update` or `replace`; an external resource that the program takes over is created anew."""
+    """Return `create`, `same`, `update` or `replace`; `replace` also if the resource was external."""
     if old is None:
         return "create"
     if old.external or old.pending_replacement or provider_changed or difference.replaces:
@@ -67,14 +67,14 @@ def operation(old: Resource | None, difference: Difference, *, provider_changed:
 
 
 def deletes_first(goal: Goal, difference: Difference) -> bool:
-    """Whether a replacement deletes the old object first: as the program says, else as the provider says."""
+    """Whether a replacement deletes the old object first. The program's option overrides the provider's diff."""
     if goal.delete_before_replace is not None:
         return goal.delete_before_replace
     return difference.delete_before_replace
 
 
 def force_replacement(difference: Difference, replace_on_changes: list[str]) -> Difference:
-    """The provider's diff with changes at or below the listed paths turned into replacements."""
+    """Return the diff with the changes at or below the listed paths turned into replacements."""
     if not difference.changed or not replace_on_changes:
         return difference
     forcing = [paths.parse(path) for path in replace_on_changes]
@@ -90,7 +90,7 @@ def _replacing(change: Change) -> Change:
 
 
 def without_ignored(difference: Difference, ignored: list[str]) -> Difference:
-    """The diff without what `ignore_changes` covers: a computed default may differ even where inputs were put back."""
+    """Return the diff without paths in `ignore_changes`. Computed defaults may differ although old inputs are kept."""
     if not ignored or not difference.changed:
         return difference
     covers = [paths.parse(path) for path in ignored]
@@ -103,7 +103,7 @@ def without_ignored(difference: Difference, ignored: list[str]) -> Difference:
 
 
 def compare(olds: Properties, news: Properties) -> Difference:
-    """The difference of two sets of properties for resources that no provider compares: components, providers."""
+    """Compare the properties of a component or a provider resource, for which no provider has a diff."""
     detail = dict(_changes(olds, news, ""))
     return Difference(detail)
 
@@ -127,7 +127,7 @@ def _changes(old: Value, new: Value, path: str) -> Iterable[tuple[str, Change]]:
 def describe(
     difference: Difference, olds: Properties, outputs: Properties, news: Properties
 ) -> dict[str, PropertyChange]:
-    """The diff with the values at both ends; a value under a secret is a secret."""
+    """Return the diff with old and new values. A value inside a secret is a secret."""
     described: dict[str, PropertyChange] = {}
     for path, kind in difference.detail.items():
         steps = paths.parse(path)
@@ -150,11 +150,11 @@ def _at(properties: Value, path: paths.Path) -> Value:
     return Secret(cast(Value, value)) if hidden else cast(Value, value)
 
 
-def keep_secret(plain: Properties, secret: Properties) -> Properties:
-    """`plain` with every value wrapped again that is a secret at the same place in `secret`.
+def restore_secret_marks(plain: Properties, secret: Properties) -> Properties:
+    """Return `plain` with each value wrapped in `Secret` that is a secret at the same path in `secret`.
 
-    Providers of bridged packages, these among them, accept no secrets. Pulumi's engine then marks what they answer like
-    this, and a list as a whole where one of its elements is secret: its order need not be the program's.
+    Providers of bridged packages, such as AWS and Cloudflare, do not accept secrets, and Pulumi's engine marks their
+    responses in this way. A list with a secret element becomes one secret, because the provider may reorder it.
     """
     return cast(Properties, _wrap(plain, secret))
 
@@ -164,23 +164,25 @@ def _wrap(plain: Value, secret: Value) -> Value:
         return plain
     if isinstance(plain, dict) and isinstance(secret, dict):
         return {key: _wrap(item, secret.get(key)) for key, item in plain.items()}
-    return Secret(reveal({"": plain})[""])  # one secret, whatever the provider itself marked inside it
+    return Secret(reveal({"": plain})[""])  # one secret, without nested ones
 
 
-def hide(outputs: Properties, inputs: Properties, additional: list[str]) -> Properties:
-    """Outputs with those made secret that come from a secret input or that the program lists."""
-    hidden = dict(keep_secret(outputs, inputs))  # the provider keeps the original
+def mark_secret_outputs(outputs: Properties, inputs: Properties, additional: list[str]) -> Properties:
+    """Return outputs with those marked secret that are secret in the inputs or listed in `additional`."""
+    hidden = dict(restore_secret_marks(outputs, inputs))  # a copy: the provider keeps the original
     for key in additional:
         if key in hidden and not isinstance(hidden[key], Secret):
             hidden[key] = Secret(hidden[key])
     return hidden
 
 
-def must_go_first(resource: Resource, replaced: set[str], diff: Callable[[Resource, Properties], Difference]) -> bool:
-    """Whether a dependent must be deleted before one of the `replaced` resources is, to be created anew afterwards.
+def must_be_deleted_first(
+    resource: Resource, replaced: set[str], diff: Callable[[Resource, Properties], Difference]
+) -> bool:
+    """Whether a dependent must be deleted before the `replaced` resources are deleted, and recreated afterwards.
 
-    It must when its provider is replaced, or when its own inputs, made unknown where they come from a replaced
-    resource, would force a replacement; a plain `depends_on` never does.
+    This is so if its provider is replaced, or if its inputs from a replaced resource, taken as unknown, would force a
+    replacement. A `depends_on` alone does not.
     """
     if not resource.custom or resource.external:
         return False

@@ -1,4 +1,4 @@
-"""Taking a stack's state out and putting one in, in Pulumi's deployment format version 3."""
+"""Export and import a stack's state in Pulumi's deployment format version 3."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from sandbox.ledger import Entry
 from sandbox.values import UNKNOWN, Properties, Secret, Value, reveal, transform
 
 _DEPLOYMENT: Final = {"manifest", "secrets_providers", "resources", "pending_operations", "metadata"}
-# What other engines record and this one has no use for.
+# Fields that Pulumi records and this engine does not use.
 _PASSED_OVER: Final = {"sourcePosition", "stackTrace", "hideDiff", "snippetID", "initErrors", "importID"}
 
 
 def export_state(root: Path, stack: str, *, show_secrets: bool) -> Entry:
-    """The state of a stack; secrets encrypted, or in plain text."""
+    """Return the state of a stack, with secrets encrypted or in plain text."""
     project.load(root, stack)
     with find(root, stack).open(readonly=True) as state:
         if show_secrets:
@@ -31,48 +31,51 @@ def export_state(root: Path, stack: str, *, show_secrets: bool) -> Entry:
 
 
 def export_plan(resources: Iterable[Resource], declared: Mapping[str, Properties]) -> Entry:
-    """What a preview says a stack would hold, in the same format: unknowns as Pulumi writes them, and no secret at all.
+    """Return the expected state after an update, from a preview, in the same format and without secrets.
 
-    `declared` are the inputs as the program gave them, by URN: what it gave in the clear is no secret, though the
-    engine marks a list as a whole. It is for reading and judging; importing it would make objects that are not there.
+    `declared` holds the inputs from the program by URN. A value that is not secret there is shown, although the engine
+    marks a whole list as secret. Use the result for inspection and policies only: its objects do not exist, so do not
+    import it.
     """
     entries = {one.urn: to_entry(_without_secrets(one, declared.get(one.urn, {})), None) for one in resources}
     return encode(entries)
 
 
 def _without_secrets(resource: Resource, declared: Properties) -> Resource:
-    inputs, outputs = (cast(Properties, veiled(values, declared)) for values in (resource.inputs, resource.outputs))
+    inputs, outputs = (
+        cast(Properties, mask_secrets(values, declared)) for values in (resource.inputs, resource.outputs)
+    )
     return replace(resource, inputs=inputs, outputs=outputs)
 
 
-def veiled(value: Value, declared: Value) -> Value:
-    """A value with the leaves of its secrets replaced by a word, marked as secret all the same.
+def mask_secrets(value: Value, declared: Value) -> Value:
+    """Replace each leaf of a secret by a placeholder that is still marked as secret.
 
-    Inside a secret, what `declared` holds in the clear at the same place is shown.
+    Inside a secret, values that are in plain text at the same path in `declared` are kept.
     """
     if isinstance(value, Secret):
-        return _opened(reveal({"": value.value})[""], declared)
+        return _mask_secret(reveal({"": value.value})[""], declared)
     if isinstance(value, dict):
         inner = declared if isinstance(declared, dict) else {}
-        return {key: veiled(item, inner.get(key)) for key, item in value.items()}
+        return {key: mask_secrets(item, inner.get(key)) for key, item in value.items()}
     if isinstance(value, list):
         same = declared if isinstance(declared, list) and len(declared) == len(value) else [None] * len(value)
-        return [veiled(item, other) for item, other in zip(value, same, strict=True)]
+        return [mask_secrets(item, other) for item, other in zip(value, same, strict=True)]
     return value
 
 
-def _opened(value: Value, declared: Value) -> Value:
+def _mask_secret(value: Value, declared: Value) -> Value:
     if isinstance(value, dict) and isinstance(declared, dict):
-        return {key: _opened(item, declared.get(key)) for key, item in value.items()}
+        return {key: _mask_secret(item, declared.get(key)) for key, item in value.items()}
     if isinstance(value, list) and isinstance(declared, list) and len(value) == len(declared):
-        return [_opened(item, other) for item, other in zip(value, declared, strict=True)]
+        return [_mask_secret(item, other) for item, other in zip(value, declared, strict=True)]
     if value is None or (value == declared and not isinstance(declared, Secret)):
         return value
     return Secret(transform(value, lambda leaf: leaf if leaf is UNKNOWN else "[secret]"))
 
 
 def import_state(root: Path, stack: str, text: str) -> Path | None:
-    """Replace a stack's state; what is wrong with the new one is an `InputError`. Returns where the old one is kept."""
+    """Replace a stack's state and return the path of the old one, if any; raise an `InputError` if it is invalid."""
     settings = project.load(root, stack)
     try:
         document: Any = json.loads(text)
@@ -80,12 +83,12 @@ def import_state(root: Path, stack: str, text: str) -> Path | None:
         raise InputError(f"the state to import is not JSON: {error}") from None
     workspace = find(root, stack)
     with workspace.locked("import"):
-        workspace.demand_state()
+        workspace.refuse_stale_state()
         return replace_state(settings, workspace, document)
 
 
 def replace_state(settings: Project, workspace: Workspace, document: Any) -> Path | None:
-    """The same for a workspace whose lock is held."""
+    """Replace the state of a workspace whose lock the caller holds; see `import_state`."""
     if problems := list(check(document, settings.stack, settings.name)):
         raise InputError("the state cannot be imported: " + "; ".join(problems))
     existed = workspace.state.exists()
@@ -95,7 +98,7 @@ def replace_state(settings: Project, workspace: Workspace, document: Any) -> Pat
 
 
 def check(document: Any, stack: str, name: str) -> Iterator[str]:
-    """Everything that is wrong with a document that should be a deployment of this stack."""
+    """Yield all problems of a document that is to be imported as the state of this stack."""
     if not isinstance(document, dict) or not isinstance(document.get("deployment"), dict):
         yield 'an object {"version": 3, "deployment": {...}} is expected'
         return
@@ -128,7 +131,7 @@ def _check_resources(resources: list[Entry], stack: str, name: str) -> Iterator[
             continue
         urn = resource["urn"]
         if urn in live and not resource.get("delete"):
-            yield f"resources[{index}]: {urn} stands twice"
+            yield f"resources[{index}]: {urn} is a duplicate"
         yield from (
             f"resources[{index}]: {urn} needs {need}, which does not precede it"
             for need in dict.fromkeys(dependencies_of(resource))
@@ -136,7 +139,7 @@ def _check_resources(resources: list[Entry], stack: str, name: str) -> Iterator[
         )
         provider = resource.get("provider")
         if provider and urns.split_reference(provider)[0] in seen and provider not in references:
-            yield f"resources[{index}]: {urn} names the provider {provider}, whose id is another"
+            yield f"resources[{index}]: {urn} refers to the provider {provider}, which has another id"
         seen.add(urn)
         references.add(f"{urn}::{resource.get('id', '')}")
         if not resource.get("delete"):

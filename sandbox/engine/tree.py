@@ -1,4 +1,4 @@
-"""A plan as lines of text: a tree by component with what changes, and the counts below it."""
+"""A plan as lines of text: the changes as a tree by component, and the number of each operation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WIDTH: Final = 160
 
 
 def lines(plan: Plan, *, details: bool) -> Iterator[Text]:
-    """The tree of everything that changes, each below its component; nothing changes: the stack alone."""
+    """Yield the tree of changed resources, each below its component. Without changes, yield only the stack."""
     shown = _shown(plan)
     children: dict[str, list[Step]] = {}
     for step in shown.values():
@@ -37,7 +37,7 @@ def lines(plan: Plan, *, details: bool) -> Iterator[Text]:
 
 
 def _shown(plan: Plan) -> dict[str, Step]:
-    """The steps that do something, and the components above them."""
+    """Return the steps that change something, and the components above them."""
     shown: set[str] = set()
     for step in plan.steps.values():
         if step.op != "same" or not step.parent:
@@ -85,14 +85,14 @@ def _shorten(value: Any) -> str:
 
 
 def outputs(values: Properties) -> Iterator[str]:
-    """The stack's outputs, one a line."""
+    """Yield the stack's outputs, one per line."""
     width = max(map(len, values))
     for key in sorted(values):
         yield f"    {key.ljust(width)}: {_shorten(values[key])}"
 
 
 def counts(plan: Plan, *, planned: bool) -> Iterator[Text]:
-    """How many resources have each operation, as Pulumi words it."""
+    """Yield the number of resources for each operation, in Pulumi's wording."""
     done = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted", "read": "read"}
     for op, count in plan.summary().items():
         if count and op != "same":

@@ -1,4 +1,4 @@
-"""The names Pulumi gives to resources: `urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME`, and references to providers."""
+"""Parse and build URNs (`urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME`) and provider references (`URN::ID`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PROVIDER_PREFIX: Final = "pulumi:providers:"
 
 
 class Urn(NamedTuple):
-    """A URN taken apart; `types` is the chain of types from the outermost component to the resource's own."""
+    """A parsed URN; `types` is the chain of types from the outermost component to the resource's own."""
 
     stack: str
     project: str
@@ -23,7 +23,7 @@ class Urn(NamedTuple):
 
 
 def parse(urn: str) -> Urn:
-    """Take a URN apart; a malformed one is a `ValueError` that quotes it."""
+    """Parse a URN; raise a `ValueError` that quotes it if it is malformed."""
     parts = urn.split("::", 3)
     if len(parts) != 4 or not urn.startswith("urn:pulumi:") or not all(parts):
         raise ValueError(f"{urn!r} is not a URN; the form is urn:pulumi:STACK::PROJECT::TYPE::NAME")
@@ -31,7 +31,7 @@ def parse(urn: str) -> Urn:
 
 
 def make(stack: str, project: str, parent: str, type: str, name: str) -> str:
-    """The URN of a resource; its parent's chain of types is part of it, save for the stack itself."""
+    """Return the URN of a resource. It includes the parent's chain of types, unless the parent is the stack."""
     chain = ""
     if parent:
         parent_types = parse(parent).types
@@ -40,22 +40,22 @@ def make(stack: str, project: str, parent: str, type: str, name: str) -> str:
 
 
 def is_provider(type: str) -> bool:
-    """Whether a type token is that of a provider (`pulumi:providers:aws`)."""
+    """Whether a type token is a provider's (`pulumi:providers:aws`)."""
     return type.startswith(PROVIDER_PREFIX)
 
 
 def is_default_provider(urn: str) -> bool:
-    """Whether a URN is that of a provider the engine made itself."""
+    """Whether a URN is that of a default provider, which the engine creates."""
     _, _, types, name = urn.split("::", 3)
     return is_provider(types) and name.startswith("default")
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """A provider reference `URN::ID` as its URN and id."""
+    """Split a provider reference `URN::ID` into URN and id."""
     urn, _, id = reference.rpartition("::")
     return urn, id
 
 
 def package_of(type: str) -> str:
-    """The package a type or function token belongs to (`aws:s3/bucket:Bucket` -> `aws`)."""
+    """Return the package of a type or function token (`aws:s3/bucket:Bucket` -> `aws`)."""
     return type.removeprefix(PROVIDER_PREFIX).partition(":")[0]

@@ -1,4 +1,4 @@
-"""What a run tells whoever looks on; the display and the tests implement it, machines get `Silent`."""
+"""The events of a run. The display and the tests implement `Watcher`; `SilentWatcher` ignores all events."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from sandbox.engine.plan import Step
 
 
 class Watcher(Protocol):
-    """Told of everything as it happens, from several threads."""
+    """Receives the events of a run as they happen. Methods are called from several threads."""
 
     def started(self, step: Step) -> None:
-        """A step begins; not called for steps that do nothing."""
+        """A step begins. Not called for `same` steps."""
         ...
 
     def finished(self, step: Step, seconds: float) -> None:
-        """A step is over, and recorded."""
+        """A step has ended, and its result is recorded."""
         ...
 
     def planned_step(self, step: Step) -> None:
-        """A preview has decided on a step."""
+        """A preview has planned a step."""
         ...
 
     def message(self, severity: str, text: str, urn: str = "") -> None:
-        """Something to read: `debug`, `info`, `warning` or `error`."""
+        """A message of the severity `debug`, `info`, `warning` or `error`."""
         ...
 
 
-class Silent:
-    """Looks away."""
+class SilentWatcher:
+    """A watcher that ignores all events."""
 
     def started(self, step: Step) -> None:
-        """Nothing."""
+        """Ignore the event."""
 
     def finished(self, step: Step, seconds: float) -> None:
-        """Nothing."""
+        """Ignore the event."""
 
     def planned_step(self, step: Step) -> None:
-        """Nothing."""
+        """Ignore the event."""
 
     def message(self, severity: str, text: str, urn: str = "") -> None:
-        """Nothing."""
+        """Ignore the event."""

@@ -1,4 +1,4 @@
-"""Where a stack's files are: `.sandbox/STACK/` under the project, or under what `SANDBOX_HOME` names."""
+"""The paths of a stack's files: `STACK/` in the project's `.sandbox/`, or in `SANDBOX_HOME`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class OpenClouds(Protocol):
     """Opens the store of a stack's simulated clouds."""
 
     def __call__(self, store: Path, *, readonly: bool = False) -> AbstractContextManager[Clouds]:
-        """The clouds on the objects in `store`."""
+        """Open the clouds whose objects are in `store`."""
         ...
 
 
@@ -47,15 +47,15 @@ class Workspace:
 
     @property
     def official(self) -> Path:
-        """Where the official CLI keeps the stack while it updates it; gone once its state is handed back."""
+        """The CLI's copy of the stack during an update under the CLI; deleted when its state has been written back."""
         return self.folder / "official"
 
-    def demand_state(self) -> None:
-        """Refuse a state that lags behind, because an update under the official CLI runs or was interrupted."""
+    def refuse_stale_state(self) -> None:
+        """Raise an `EngineError` if the state is stale: an update under the CLI is running or was interrupted."""
         if self.official.exists():
             raise EngineError(
                 f"an update under the Pulumi CLI is running or was interrupted, and the stack's state is in "
-                f"{self.official}; wait for its end, or run `up --stack {self.stack} --engine pulumi` "
+                f"{self.official}; wait until it ends, or run `up --stack {self.stack} --engine pulumi` "
                 "(`make up ENGINE=pulumi`) to take the state over"
             )
 
@@ -65,13 +65,13 @@ class Workspace:
 
     @contextmanager
     def open(self, *, readonly: bool = False) -> Generator[State]:
-        """The state, from its file; a `readonly` one never writes, and is refused while it lags behind."""
+        """Open the state. A `readonly` one never writes; opening it fails if the state is stale."""
         if readonly:
-            self.demand_state()
+            self.refuse_stale_state()
         with State(self.state, lambda: secrets.passphrase(self.home, create=not readonly), readonly=readonly) as state:
             yield state
 
 
 def find(root: Path, stack: str) -> Workspace:
-    """The workspace of a stack of the project in `root`."""
+    """Return the workspace of a stack of the project in `root`."""
     return Workspace(Path(os.environ.get("SANDBOX_HOME") or root / ".sandbox"), stack)

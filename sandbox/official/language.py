@@ -1,8 +1,8 @@
-# ruff: noqa: ARG002, N802 (the methods are the protocol's)
+# ruff: noqa: ARG002, N802 (the protocol defines the method names)
 """A Pulumi language host for Python, on the protocol definitions in the Python SDK.
 
 The CLI is distributed with a language host, but no package registry serves that one. The CLI attaches to this host
-through `PULUMI_DEBUG_LANGUAGES=python:PORT`. Each program runs in a process of its own, as under the sandbox's engine;
+through `PULUMI_DEBUG_LANGUAGES=python:PORT`. Each program runs in a separate process, as under the sandbox's engine;
 policy packs run as `python -m pulumi.policy`.
 """
 
@@ -84,7 +84,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return language_pb2.RunResponse(error=f"the program {entry} ended with exit code {code}")
 
     def RunPlugin(self, request: Any, context: Any) -> Iterator[Any]:
-        """Run a policy pack until the CLI hangs up, and pass on what it prints."""
+        """Run a policy pack until the CLI closes the call, and forward the pack's output."""
         process = subprocess.Popen(
             [sys.executable, "-u", "-m", "pulumi.policy", *request.args, request.info.program_directory],
             cwd=request.pwd,

@@ -1,6 +1,6 @@
-"""`preview` and `up` under the official engine: the CLI gets the stack's state, and an update writes it back.
+"""Run `preview` and `up` with the Pulumi CLI: give it the stack's state, and write the state back after an update.
 
-The sandbox's state file stays the only state of the stack, so that each engine can continue from the other's work.
+The sandbox's state file remains the only state of the stack, so that either engine can continue the other's work.
 """
 
 from __future__ import annotations
@@ -27,42 +27,46 @@ from sandbox.official.stack import OfficialStack, attached
 
 
 def preview(root: Path, stack: str, clouds: OpenClouds, *, policies: bool, json: bool, diff: bool) -> int:
-    """Plan what `up` would do; nothing is locked or written. Returns the exit code."""
+    """Plan `up` without a lock and without writing; return the exit code."""
     settings, workspace, cli = project.load(root, stack), find(root, stack), usable_cli()
     with (
         tempfile.TemporaryDirectory(prefix="pulumi-") as folder,
-        _opened(cli, Path(folder) / "stack", settings, workspace, clouds, readonly=True) as opened,
+        _open_stack(cli, Path(folder) / "stack", settings, workspace, clouds, readonly=True) as opened,
     ):
-        return _carry_out(opened, "preview", *pack_words(settings, policies=policies), *_display(json=json, diff=diff))
+        return _run_command(
+            opened, "preview", *pack_arguments(settings, policies=policies), *_display(json=json, diff=diff)
+        )
 
 
 def up(
     root: Path, stack: str, clouds: OpenClouds, *, policies: bool, json: bool, diff: bool, skip_preview: bool
 ) -> int:
-    """Update the stack to what the program declares. Returns the exit code."""
+    """Update the stack to match the program; return the exit code."""
     settings, workspace, cli = project.load(root, stack), find(root, stack), usable_cli()
     words = ["up", "--yes", *(["--skip-preview"] if skip_preview or json else [])]
     with workspace.locked("up --engine pulumi"):
         recover(cli, settings, workspace)
-        with _opened(cli, workspace.official, settings, workspace, clouds, readonly=False) as opened:
+        with _open_stack(cli, workspace.official, settings, workspace, clouds, readonly=False) as opened:
             try:
-                words += [*pack_words(settings, policies=policies), *_display(json=json, diff=diff)]
-                return _carry_out(opened, *words)
+                words += [*pack_arguments(settings, policies=policies), *_display(json=json, diff=diff)]
+                return _run_command(opened, *words)
             finally:
-                _hand_back(opened, settings, workspace)
+                _write_back_state(opened, settings, workspace)
 
 
 def recover(cli: Cli, settings: Project, workspace: Workspace) -> None:
-    """Write back the state of an update under the CLI that was interrupted, if there is one."""
+    """If an update under the CLI was interrupted, write its state back."""
     if not workspace.official.exists():
         return
-    print("The last update under the Pulumi CLI was interrupted; its state is taken over first.", file=sys.stderr)
+    print("The last update under the Pulumi CLI was interrupted; writing its state back first.", file=sys.stderr)
     with attached(secrets.passphrase(workspace.home, create=True), {}) as environment:
-        _hand_back(OfficialStack.reopen(cli, workspace.official, settings.stack, environment), settings, workspace)
+        _write_back_state(
+            OfficialStack.reopen(cli, workspace.official, settings.stack, environment), settings, workspace
+        )
 
 
 @contextmanager
-def _opened(
+def _open_stack(
     cli: Cli, folder: Path, settings: Project, workspace: Workspace, clouds: OpenClouds, *, readonly: bool
 ) -> Generator[OfficialStack]:
     with (
@@ -70,21 +74,21 @@ def _opened(
         serve(opened) as ports,
         attached(_passphrase(workspace, readonly=readonly), ports) as environment,
     ):
-        yield _made(cli, folder, settings, workspace, environment)
+        yield _create_stack(cli, folder, settings, workspace, environment)
 
 
 def _passphrase(workspace: Workspace, *, readonly: bool) -> str:
-    """The sandbox's passphrase; for a preview of a stack that has no state yet, one that is stored nowhere."""
+    """Return the sandbox's passphrase, or for a preview of a stack without state a temporary one."""
     if readonly and not workspace.state.exists():
         return token_urlsafe()
     return secrets.passphrase(workspace.home, create=not readonly)
 
 
-def _made(
+def _create_stack(
     cli: Cli, folder: Path, settings: Project, workspace: Workspace, environment: Mapping[str, str]
 ) -> OfficialStack:
-    """The stack with the state that the workspace has. `folder` is there once it is complete: `recover` believes it."""
-    partial = _partial(folder)
+    """Create the CLI's stack from the workspace's state. `recover` relies on `folder` being complete if it exists."""
+    partial = _partial_folder(folder)
     shutil.rmtree(partial, ignore_errors=True)
     try:
         stack = OfficialStack.create(cli, partial, settings, environment)
@@ -96,20 +100,20 @@ def _made(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _hand_back(stack: OfficialStack, settings: Project, workspace: Workspace) -> None:
+def _write_back_state(stack: OfficialStack, settings: Project, workspace: Workspace) -> None:
     replace_state(settings, workspace, stack.state())
-    partial = _partial(stack.folder)
+    partial = _partial_folder(stack.folder)
     shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(stack.moved(partial).folder)
 
 
-def _partial(folder: Path) -> Path:
-    """Where a stack's folder is while it is made or deleted. `recover` ignores what an interrupted run left there."""
+def _partial_folder(folder: Path) -> Path:
+    """Return the folder's name while it is created or deleted. `recover` ignores folders of that name."""
     return folder.with_name(folder.name + ".partial")
 
 
-def _carry_out(stack: OfficialStack, *words: str) -> int:
-    """Run a command on the operator's terminal. Ctrl-C reaches the CLI directly, and the CLI ends by itself."""
+def _run_command(stack: OfficialStack, *words: str) -> int:
+    """Run a command on the operator's terminal. Ctrl-C reaches the CLI directly, so this process ignores it."""
     process = stack.start(*words)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -119,17 +123,17 @@ def _carry_out(stack: OfficialStack, *words: str) -> int:
         return 0 if code == 0 else 1
     finally:
         signal.signal(signal.SIGINT, before)
-        _end(process)
+        _terminate(process)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _terminate(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         process.terminate()
         process.wait()
 
 
-def pack_words(settings: Project, *, policies: bool) -> Iterator[str]:
-    """The CLI's arguments that name the project's packs and, for each, the stack's configuration file."""
+def pack_arguments(settings: Project, *, policies: bool) -> Iterator[str]:
+    """Yield the CLI's arguments for the project's packs and their configuration files."""
     for pack in packs_of(settings.root) if policies else ():
         yield from ("--policy-pack", str(pack))
         configuration = pack / f"{settings.stack}.json"

@@ -1,4 +1,4 @@
-"""One stack under the official CLI, in a project folder and a backend of its own.
+"""One stack under the Pulumi CLI, in a separate project folder and backend.
 
 `pulumi stack init` writes a salt into the stack's configuration file, so the CLI works on a copy of the configuration
 and never on the project's own files. The program itself is not copied: `main` names where it is.
@@ -48,12 +48,12 @@ class OfficialStack:
         return cls(cli, folder, stack, {**environment, **_own(folder)})
 
     def moved(self, folder: Path) -> Self:
-        """The stack after its folder has become `folder`, in one step."""
+        """Rename the stack's folder to `folder` and return the stack there."""
         self.folder.rename(folder)
         return self.reopen(self.cli, folder, self.stack, self.environment)
 
     def configure(self, settings: Project) -> None:
-        """Copy the project's file and the stack's configuration; the salt of the stack's secrets is kept."""
+        """Copy the project's file and the stack's configuration; keep the salt of the stack's secrets."""
         project = _read(settings.root / "Pulumi.yaml")
         own_file = self.folder / f"Pulumi.{self.stack}.yaml"
         given = _read(settings.root / str(project.pop("stackConfigDir", ".")) / own_file.name)
@@ -90,7 +90,7 @@ class OfficialStack:
             file.unlink()
 
     def state(self, *, show_secrets: bool = False) -> Document:
-        """The stack's state in the deployment format."""
+        """Return the stack's state in the deployment format."""
         shown = ["--show-secrets"] if show_secrets else []
         return json.loads(self.run("stack", "export", "--stack", self.stack, *shown))
 
@@ -126,7 +126,7 @@ def attached(passphrase: str, ports: Mapping[str, int]) -> Generator[dict[str, s
 
 
 def attachment(ports: Mapping[str, int]) -> dict[str, str]:
-    """The variables that attach a CLI to the simulated clouds and keep it from using the network."""
+    """Return the variables that attach a CLI to the simulated clouds and keep it off the network."""
     return {
         "PULUMI_DEBUG_PROVIDERS": ",".join(f"{package}:{port}" for package, port in ports.items()),
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

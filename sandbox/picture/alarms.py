@@ -1,4 +1,4 @@
-"""Who is told when something is wrong: alarms and notifications, and the channels they go through."""
+"""Alarms, notification policies, and the channels that receive them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TOPIC: Final = "aws:sns/topic:Topic"
 SUBSCRIPTION: Final = "aws:sns/topicSubscription:TopicSubscription"
 POLICY: Final = "cloudflare:index/notificationPolicy:NotificationPolicy"
 HOOK: Final = "cloudflare:index/notificationPolicyWebhooks:NotificationPolicyWebhooks"
-NOTIFICATIONS: Final = "notifications"  # the policies as one box
+NOTIFICATIONS: Final = "notifications"  # the key of the box for all notification policies
 
 
 def boxes(index: Index) -> Iterator[Box]:
-    """The notification policies as one box, and each topic with the number of alarms that it carries."""
+    """Yield one box for all notification policies, and one for each topic with the number of its alarms."""
     if policies := index.of(POLICY):
         watched = [text(one, "alertType").replace("_", " ") for one in policies]
         yield Box(NOTIFICATIONS, "Cloudflare", _counted(len(policies), "notification rule"), tuple(watched))
@@ -37,13 +37,13 @@ def _counted(count: int, noun: str) -> str:
 
 
 def channels(index: Index) -> list[Box]:
-    """Where alarms arrive: mail addresses, and the hosts of webhooks (their paths may be secrets)."""
+    """Return the receivers of alarms: mail addresses, and the hosts of webhooks (their paths may be secrets)."""
     found = {edge.target for edge in calls(index) if edge.target.startswith(("mail:", "webhook:"))}
     return [Box(key, key.partition(":")[0].title(), key.partition(":")[2]) for key in sorted(found)]
 
 
 def calls(index: Index) -> Iterator[Edge]:
-    """From what is watched to who watches it, and from there to the channels."""
+    """Yield the edges from monitored objects to alarms, and from alarms to channels."""
     yield from _metrics(index)
     for subscription in index.of(SUBSCRIPTION):
         for topic in index.named(subscription, "topic"):
@@ -60,7 +60,7 @@ def calls(index: Index) -> Iterator[Edge]:
 
 
 def _metrics(index: Index) -> Iterator[Edge]:
-    """From the role of a machine that an alarm names as its dimension, to the topic that the alarm tells."""
+    """Yield the edge from the role of the machine in an alarm's dimension to the alarm's topic."""
     roles = {name(one): machines.role_of(one) for one in index.of(machines.INSTANCE)}
     for alarm in index.of(ALARM):
         dimensions = alarm.inputs.get("dimensions")
@@ -70,7 +70,7 @@ def _metrics(index: Index) -> Iterator[Edge]:
 
 
 def _watched(index: Index, resource: Resource) -> Iterator[Resource]:
-    """What a policy looks at: a tunnel itself, or the Worker behind the address that a health check asks."""
+    """Yield the object that a policy monitors: a tunnel, or the Cloudflare Worker that a health check requests."""
     if resource.type == workers.CHECK:
         answering = workers.hosts(index).get(text(resource, "address"))
         yield from [answering] if answering else []

@@ -1,4 +1,4 @@
-"""What a picture of a stack shows, before anything is placed: boxes in lanes, machines by zone, who talks to whom."""
+"""The content of a diagram, without positions: boxes in lanes, machines by zone, and edges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Box:
-    """One thing drawn as a box: what it is, what it is called, and what else is worth a line."""
+    """A box: its kind, its title, and further lines of text."""
 
     key: str
     kind: str
@@ -18,7 +18,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Edge:
-    """`source` calls, writes to or tells `target`; both are keys of boxes, or names of roles."""
+    """`source` calls, writes to or notifies `target`. Both are keys of boxes or names of roles."""
 
     source: str
     target: str
@@ -35,7 +35,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Group:
-    """Machines that stand in for each other, by zone."""
+    """A group of redundant machines, by zone."""
 
     name: str
     detail: str
@@ -44,7 +44,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Role:
-    """The groups that do the same work."""
+    """The groups with the same function."""
 
     name: str
     groups: tuple[Group, ...]
@@ -52,7 +52,7 @@ class Role:
 
 @dataclass(frozen=True)
 class Machines:
-    """A region's machines, roles from the one nearest to customers to the one that all others need; notes by zone."""
+    """A region's machines. Roles are sorted from clients to servers; `notes` holds a note for each zone."""
 
     region: str
     zones: tuple[str, ...]
@@ -62,7 +62,7 @@ class Machines:
 
 @dataclass(frozen=True)
 class Storage:
-    """Where objects go: the buckets written to, what hears of it, what carries it on, and where to."""
+    """Object storage: source buckets, the queues they notify, consumers, target buckets, and scheduled Workers."""
 
     sources: tuple[Box, ...]
     queues: tuple[Box, ...]
@@ -73,7 +73,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Diagram:
-    """The whole picture."""
+    """The whole diagram."""
 
     title: str
     domains: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The resources of a stack, to be asked who refers to whom; values that are unknown or secret read as empty."""
+"""An index of a stack's resources and their references. Unknown and secret values are read as empty."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Final, cast
 from sandbox.engine import urns
 from sandbox.engine.state import Resource
 
-# What a credential passes through on its way to what it opens; nothing else is followed.
-CARRIERS: Final = frozenset(
+# The types between a credential's holder and the object it gives access to. Only these are followed.
+CREDENTIALS: Final = frozenset(
     {
         "aws:iam/accessKey:AccessKey",
         "aws:iam/instanceProfile:InstanceProfile",
@@ -21,7 +21,7 @@ CARRIERS: Final = frozenset(
         "cloudflare:index/accountToken:AccountToken",
     }
 )
-# What says more about another resource, and the property that names that one.
+# Types that add details to another resource, and the property that refers to it.
 ATTACHMENTS: Final = {
     "aws:iam/rolePolicy:RolePolicy": "role",
     "aws:iam/userPolicy:UserPolicy": "user",
@@ -30,7 +30,7 @@ ATTACHMENTS: Final = {
 
 
 class Index:
-    """Resources by URN, by type, and by what is attached to them; always in the natural order of their names."""
+    """Resources by URN, by type, and their attachments, in the natural order of their names."""
 
     def __init__(self, resources: Iterable[Resource]) -> None:
         live = (resource for resource in resources if not resource.delete)
@@ -44,22 +44,22 @@ class Index:
                 self._attached[holder.urn].append(resource)
 
     def of(self, type: str) -> list[Resource]:
-        """All resources of one type."""
+        """Return all resources of one type."""
         return self._by_type.get(type, [])
 
     def named(self, resource: Resource, property: str) -> list[Resource]:
-        """What one property takes its value from; known in a preview, too."""
+        """Return the resources from which one property takes its value; also known in a preview."""
         urns_named = resource.property_dependencies.get(property, ())
         return [self._by_urn[urn] for urn in sorted(set(urns_named)) if urn in self._by_urn]
 
     def needs(self, resource: Resource) -> Iterator[Resource]:
-        """What any of its properties takes a value from, or what it was told to wait for."""
+        """Yield the resources that this one depends on, by a property or by `depends_on`."""
         for urn in sorted({*resource.dependencies, *sum(resource.property_dependencies.values(), list[str]())}):
             if urn in self._by_urn:
                 yield self._by_urn[urn]
 
-    def opens(self, resource: Resource, property: str) -> list[Resource]:
-        """All that a property leads to: named directly, or opened by the credentials that it names."""
+    def reachable(self, resource: Resource, property: str) -> list[Resource]:
+        """Return the resources that a property refers to, directly or through credentials."""
         found: dict[str, Resource] = {}
         waiting = self.named(resource, property)
         while waiting:
@@ -69,40 +69,40 @@ class Index:
             found[one.urn] = one
             for attached in self._attached[one.urn]:
                 waiting += self.needs(attached)
-            if one.type in CARRIERS:
+            if one.type in CREDENTIALS:
                 waiting += self.needs(one)
         return [found[urn] for urn in sorted(found)]
 
     def region(self, resource: Resource) -> str:
-        """The region of the provider that manages a resource, or nothing."""
+        """Return the region of a resource's provider, or ""."""
         provider = self._by_urn.get(urns.split_reference(resource.provider)[0]) if resource.provider else None
         return text(provider, "region") if provider else ""
 
 
 def name(resource: Resource) -> str:
-    """What the program calls a resource."""
+    """Return a resource's name in the program."""
     return resource.urn.rpartition("::")[2]
 
 
 def natural(label: str) -> tuple[tuple[str, int], ...]:
-    """A key that puts `worker-2` before `worker-10`."""
+    """Return a sort key that puts `worker-2` before `worker-10`."""
     return tuple((word, int(digits or -1)) for word, digits in re.findall(r"(\D*)(\d*)", label))
 
 
 def items(resource: Resource, *path: str) -> list[dict[str, Any]]:
-    """A list of objects among the inputs; empty where there is none."""
+    """Return a list of objects among the inputs, or an empty list."""
     value = _at(resource, path)
     listed = cast(list[Any], value) if isinstance(value, list) else []
     return [cast(dict[str, Any], item) for item in listed if isinstance(item, dict)]
 
 
 def text(resource: Resource, *path: str) -> str:
-    """An input as text; empty where it is absent, unknown, secret, or no scalar."""
+    """Return an input as text, or "" if it is absent, unknown, secret, or not a scalar."""
     return scalar(_at(resource, path))
 
 
 def scalar(value: object) -> str:
-    """A string or number as text, anything else as nothing."""
+    """Return a string or number as text, or "" for any other value."""
     return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
 
 

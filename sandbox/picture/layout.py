@@ -1,4 +1,4 @@
-"""Where everything stands: the way in on top, machines by zone below it, storage beside them, alarms at the foot."""
+"""The layout: the entry path at the top, machines by zone below, storage beside them, alarms at the bottom."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from sandbox.picture.shapes import Canvas, Rect, height_of, spread
 
 WIDTH: Final = 1080.0
 MARGIN: Final = 24.0
-SIDE: Final = WIDTH - MARGIN  # the right side of what reaches across
+SIDE: Final = WIDTH - MARGIN  # the right side of full-width parts
 FRONT_BOX: Final = 142.0
 FRONT_GAP: Final = 72.0
 MACHINES: Final = (72.0, 714.0)  # from left to right
 STORAGE: Final = (762.0, SIDE)
-GAP: Final = 44.0  # between lanes: room for an arrow and its label
-STEP: Final = 32.0  # between boxes that are joined by an arrow
-ROW: Final = 50.0  # a group
-SHOWN: Final = 4  # groups of a role; where there are more, the first ones and how many are left out
+GAP: Final = 44.0  # between lanes: space for an arrow and its label
+STEP: Final = 32.0  # between boxes with an arrow between them
+ROW: Final = 50.0  # the height of a group
+SHOWN: Final = 4  # maximum number of groups shown for a role; further ones are only counted
 
 
 def place(diagram: Diagram) -> tuple[Canvas, float]:
-    """The placed picture and its height."""
+    """Place a diagram; return the canvas and its height."""
     canvas = Canvas()
     canvas.text(MARGIN, 34, diagram.title, "heading")
     below = _front(canvas, diagram) + GAP
@@ -35,7 +35,7 @@ def place(diagram: Diagram) -> tuple[Canvas, float]:
 
 
 def _front(canvas: Canvas, diagram: Diagram) -> float:
-    """Customers, and what stands between them and the machines."""
+    """Place the customers and the boxes between them and the machines; return the lower side."""
     top, inside = 116.0, 158.0
     if not diagram.front:
         return 16.0
@@ -155,7 +155,7 @@ def _storage(canvas: Canvas, storage: Storage, top: float, bottom: float) -> Non
 
 
 def _alarms(canvas: Canvas, diagram: Diagram, top: float) -> float:
-    """What watches and, to the right of it, who is told; the lower side of both."""
+    """Place the alarms and, to their right, the channels; return the lower side."""
     if not diagram.alarms:
         return top - GAP
     height = height_of(*diagram.alarms, *diagram.channels)

@@ -1,4 +1,4 @@
-"""Machines by role, group and zone, and which role admits which: from instances, subnets and security groups."""
+"""Machines by role, group and zone, and the allowed connections, from instances, subnets and security groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 
 
 def read(index: Index) -> Machines:
-    """All instances; a group is what their tag `Group` says, a role what their tag `Role` says."""
+    """Return all instances by the tags `Group` and `Role`."""
     instances = index.of(INSTANCE)
     roles = {role_of(one): "" for one in instances}
     return Machines(
@@ -29,24 +29,24 @@ def read(index: Index) -> Machines:
 
 
 def role_of(instance: Resource) -> str:
-    """The work a machine does; one without a tag is a role of its own."""
+    """Return a machine's role; a machine without the tag is a separate role."""
     return text(instance, "tags", "Role") or name(instance)
 
 
 def group_of(instance: Resource) -> str:
-    """The group a machine belongs to; one without a tag is a group of its own."""
+    """Return a machine's group; a machine without the tag is a separate group."""
     return text(instance, "tags", "Group") or name(instance)
 
 
 def zone_of(index: Index, instance: Resource) -> str:
-    """Where a machine or NAT gateway stands: as it says itself, else as its subnet says, which a preview knows."""
+    """Return the zone of a machine or NAT gateway: its own, or else its subnet's, which a preview knows."""
     subnets = index.named(instance, "subnetId")
     return text(instance, "availabilityZone") or next((text(one, "availabilityZone") for one in subnets), "") or "?"
 
 
 def calls(index: Index) -> Iterator[Edge]:
-    """Which role may connect to which other, and at which ports: the ingress rules between their security groups."""
-    roles = {guard.urn: role_of(one) for one in index.of(INSTANCE) for guard in index.named(one, "vpcSecurityGroupIds")}
+    """Yield the allowed connections between roles, with ports, from the ingress rules of their security groups."""
+    roles = {group.urn: role_of(one) for one in index.of(INSTANCE) for group in index.named(one, "vpcSecurityGroupIds")}
     ports: dict[tuple[str, str], set[int]] = defaultdict(set)
     for rule in index.of(INGRESS):
         for caller in index.named(rule, "referencedSecurityGroupId"):
@@ -70,7 +70,7 @@ def _groups(index: Index, role: str) -> Iterator[Group]:
 
 
 def _detail(index: Index, instance: Resource) -> str:
-    """The kind of machine, and its data volume: that of the attachment that names it."""
+    """Return the instance type and the size of the attached data volume."""
     volumes = [
         volume
         for attachment in index.of(ATTACHMENT)
@@ -82,7 +82,7 @@ def _detail(index: Index, instance: Resource) -> str:
 
 
 def _in_order(index: Index, roles: Iterable[str]) -> list[str]:
-    """What came up last first: it is what needs the others; then by name."""
+    """Sort roles: first those that are created last, because they depend on the others; then by name."""
     needs = {one.urn: [need.urn for need in index.needs(one)] for one in index.resources}
     heights: dict[str, int] = {}
     for urn in TopologicalSorter(needs).static_order():

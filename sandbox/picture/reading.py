@@ -1,4 +1,4 @@
-"""From resources to what the picture shows."""
+"""Converts resources to a diagram."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ZONE = "cloudflare:index/zone:Zone"
 
 
 def read(resources: Iterable[Resource]) -> Diagram:
-    """Everything the picture shows of a stack."""
+    """Return the diagram of a stack."""
     index = Index(resources)
     all_workers = workers.boxes(index)
     answering = {worker.urn for worker in workers.in_front(index).values()}
@@ -25,7 +25,7 @@ def read(resources: Iterable[Resource]) -> Diagram:
     return Diagram(
         title=_title(index),
         domains=tuple(text(zone, "name") for zone in index.of(ZONE)),
-        front=tuple(_chained(front, edges)),
+        front=tuple(_callers_first(front, edges)),
         machines=machines.read(index),
         storage=storage.read(index, behind, edges),
         alarms=tuple(alarms.boxes(index)),
@@ -47,7 +47,7 @@ def _edges(index: Index) -> Iterator[Edge]:
     flow = list(storage.flow(index))
     feeds = {edge.target: {up.source for up in flow if up.target == edge.source} for edge in flow}
     for edge in workers.calls(index):
-        # A Worker that is told of a bucket's objects reads them there: the way through the queue says so already.
+        # A Worker that consumes a bucket's event queue also reads the bucket; the edges through the queue imply that.
         if edge.target not in feeds.get(edge.source, ()):
             yield edge
     yield from flow
@@ -57,18 +57,18 @@ def _edges(index: Index) -> Iterator[Edge]:
 
 
 def _credentials(index: Index) -> Iterator[Edge]:
-    """Which roles dial a tunnel or write to a bucket: those whose profile may read a key to it."""
+    """Yield edges for roles that connect to a tunnel or write to a bucket: their profile may read its key."""
     for instance in index.of(machines.INSTANCE):
         role = machines.role_of(instance)
-        for opened in index.opens(instance, "iamInstanceProfile"):
+        for opened in index.reachable(instance, "iamInstanceProfile"):
             if opened.type == workers.TUNNEL:
                 yield Edge(opened.urn, role, "tunnel")
             elif opened.type in {storage.R2, storage.S3}:
                 yield Edge(role, opened.urn, "writes")
 
 
-def _chained(boxes: list[Box], edges: list[Edge]) -> Iterator[Box]:
-    """Boxes such that who calls stands before who is called."""
+def _callers_first(boxes: list[Box], edges: list[Edge]) -> Iterator[Box]:
+    """Sort boxes so that callers come before the boxes they call."""
     waiting = list(boxes)
     while waiting:
         keys = {box.key for box in waiting}

@@ -1,4 +1,4 @@
-"""The ways of arrows between lanes: each pair of lanes has its channel, so that lines neither cross nor touch boxes."""
+"""The routes of arrows. Each pair of lanes has its own channel, so that arrows do not cross or touch boxes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.picture.shapes import Canvas, Rect
 
 
 def draw(canvas: Canvas, diagram: Diagram) -> None:
-    """Draw every edge between things that have a place."""
+    """Draw every edge between placed boxes."""
     edges = [edge for edge in diagram.edges if edge.source in canvas.places and edge.target in canvas.places]
     roles = [role.name for role in diagram.machines.roles]
     storage = diagram.storage
@@ -25,7 +25,7 @@ def draw(canvas: Canvas, diagram: Diagram) -> None:
     _into_storage(canvas, _between(edges, roles, buckets))
     _within_storage(canvas, diagram, edges)
     _watching(canvas, _between(edges, front, alarms), _between(edges, roles, alarms))
-    _told(canvas, _between(edges, alarms, _keys(diagram.channels)), alarms)
+    _to_channels(canvas, _between(edges, alarms, _keys(diagram.channels)), alarms)
 
 
 def _keys(boxes: Sequence[Box]) -> list[str]:
@@ -37,7 +37,7 @@ def _between(edges: Sequence[Edge], sources: Sequence[str], targets: Sequence[st
 
 
 def _way_in(canvas: Canvas, edges: Sequence[Edge], front: Sequence[str]) -> None:
-    """From customers down, from box to box to the right; what skips a box goes over it."""
+    """Draw edges from customers down, and from box to box to the right. An edge that skips a box passes above it."""
     for edge in edges:
         source, target = canvas.places[edge.source], canvas.places[edge.target]
         if edge.source == CUSTOMERS:
@@ -54,7 +54,7 @@ def _way_in(canvas: Canvas, edges: Sequence[Edge], front: Sequence[str]) -> None
 
 
 def _over_the_top(canvas: Canvas, edges: Sequence[Edge], sources: Sequence[str]) -> None:
-    """From the way in to a bucket: above the other boxes, then down, to a bucket further below along the side."""
+    """Draw edges from the entry path to a bucket: above the other boxes, then down along the side."""
     for number, edge in enumerate(edges):
         source, target = canvas.places[edge.source], canvas.places[edge.target]
         x, y = source.right - 30 + 8 * number, source.y - 18 - 6 * number
@@ -76,12 +76,12 @@ def _into_machines(canvas: Canvas, edges: Sequence[Edge]) -> None:
 
 
 def _among_roles(canvas: Canvas, edges: Sequence[Edge], roles: Sequence[str]) -> None:
-    """From one role to the next through the gap between them; what skips a role goes around it on the left."""
+    """Draw edges between roles. An edge to the next role uses the gap; one that skips a role passes on the left."""
     lane = 0
     for edge in edges:
         back = next((other for other in edges if (other.source, other.target) == (edge.target, edge.source)), None)
         if back is not None and roles.index(edge.source) > roles.index(edge.target):
-            continue  # drawn with its opposite, as one line with two heads
+            continue  # drawn as one line with two heads, together with the opposite edge
         upper, lower = sorted((canvas.places[edge.source], canvas.places[edge.target]), key=_height)
         ends = (
             (upper.bottom, lower.y) if roles.index(edge.source) < roles.index(edge.target) else (lower.y, upper.bottom)
@@ -102,7 +102,7 @@ def _around(canvas: Canvas, edge: Edge, x: float, *, heads: int) -> None:
 
 
 def _into_storage(canvas: Canvas, edges: Sequence[Edge]) -> None:
-    """From roles to a bucket: the lowest role's line goes there, those of the others join it."""
+    """Draw edges from roles to a bucket. The lowest role's line leads to it; the other lines join that line."""
     x = MACHINES[1] + 14
     for target in dict.fromkeys(edge.target for edge in edges):
         place = canvas.places[target]
@@ -138,12 +138,12 @@ def _within_storage(canvas: Canvas, diagram: Diagram, edges: Sequence[Edge]) -> 
 
 
 def _common_x(one: Rect, other: Rect) -> float:
-    """Where a straight line meets both: the middle of the narrower one."""
+    """Return the x of a vertical line that meets both: the middle of the narrower one."""
     return one.center if one.width < other.width else other.center
 
 
 def _watching(canvas: Canvas, outside: Sequence[Edge], inside: Sequence[Edge]) -> None:
-    """What is watched: the way in along the left side, machines straight down."""
+    """Draw edges from monitored objects: the entry path's along the left side, the machines' straight down."""
     for target in dict.fromkeys(edge.target for edge in outside):
         x = MACHINES[0] - 22
         top = max(canvas.places[edge.source].bottom for edge in outside) + 16
@@ -157,8 +157,8 @@ def _watching(canvas: Canvas, outside: Sequence[Edge], inside: Sequence[Edge]) -
         canvas.text(place.center + 8, bottom + 26, inside[0].label, "label")
 
 
-def _told(canvas: Canvas, edges: Sequence[Edge], alarms: Sequence[str]) -> None:
-    """Sources with the same channels share one line below the boxes."""
+def _to_channels(canvas: Canvas, edges: Sequence[Edge], alarms: Sequence[str]) -> None:
+    """Draw edges to channels. Sources with the same channels share one line below the boxes."""
     buses: dict[tuple[str, ...], list[str]] = {}
     for source in alarms:
         targets = tuple(edge.target for edge in edges if edge.source == source)

@@ -1,4 +1,4 @@
-"""Buckets, the queues that hear of new objects, and the Workers that carry them on."""
+"""Buckets, the queues that they notify of new objects, and the Cloudflare Workers that copy them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ S3: Final = "aws:s3/bucket:Bucket"
 QUEUE: Final = "cloudflare:index/queue:Queue"
 CONSUMER: Final = "cloudflare:index/queueConsumer:QueueConsumer"
 EVENTS: Final = "cloudflare:index/r2BucketEventNotification:R2BucketEventNotification"
-# What keeps objects in a bucket from being changed or lost, and how it is said.
-GUARDS: Final = {
+# Bucket settings that protect or delete objects: the property that refers to the bucket, and the label.
+PROTECTIONS: Final = {
     "cloudflare:index/r2BucketLock:R2BucketLock": ("bucketName", "locked"),
     "cloudflare:index/r2BucketLifecycle:R2BucketLifecycle": ("bucketName", "rotated"),
     "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": ("bucket", "locked"),
@@ -25,23 +25,23 @@ GUARDS: Final = {
 
 
 def read(index: Index, workers: Iterable[Box], edges: Iterable[Edge]) -> Storage:
-    """Buckets and queues, and those of `workers` that stand behind them, by what `edges` say of them."""
+    """Return buckets, queues, and the `workers` behind them, grouped by `edges`."""
     links = list(edges)
-    told = {edge.source for edge in flow(index)}
+    notifying = {edge.source for edge in flow(index)}
     consumers = {edge.target for edge in flow(index)}
     buckets = [_bucket(index, one) for type in (R2, S3) for one in index.of(type)]
     behind = list(workers)
     return Storage(
-        sources=tuple(box for box in buckets if box.key in told),
-        queues=tuple(_queue(index, one) for one in index.of(QUEUE) if one.urn not in _dead(index)),
+        sources=tuple(box for box in buckets if box.key in notifying),
+        queues=tuple(_queue(index, one) for one in index.of(QUEUE) if one.urn not in _dead_letter_queues(index)),
         carriers=tuple(box for box in behind if box.key in consumers),
-        copies=tuple(box for box in buckets if box.key not in told),
-        scheduled=tuple(merged([box for box in behind if box.key not in consumers], links)),
+        copies=tuple(box for box in buckets if box.key not in notifying),
+        scheduled=tuple(merge_similar([box for box in behind if box.key not in consumers], links)),
     )
 
 
 def flow(index: Index) -> Iterator[Edge]:
-    """From a bucket to the queue that hears of it, and from there to the Worker that consumes it."""
+    """Yield edges from a bucket to its event queue, and from a queue to the Worker that consumes it."""
     for events in index.of(EVENTS):
         for bucket in index.named(events, "bucketName"):
             for queue in index.named(events, "queueId"):
@@ -53,8 +53,8 @@ def flow(index: Index) -> Iterator[Edge]:
                 yield Edge(queue.urn, worker.urn, "batches")
 
 
-def merged(boxes: list[Box], edges: list[Edge]) -> Iterator[Box]:
-    """Boxes whose connections another has too, with that one: a box that lists them, under the other's key."""
+def merge_similar(boxes: list[Box], edges: list[Edge]) -> Iterator[Box]:
+    """Merge each box into the one whose edges include all of its edges; the merged box lists them all."""
     links = {box.key: {(edge.target, edge.label) for edge in edges if edge.source == box.key} for box in boxes}
     alike: dict[str, list[Box]] = {}
     for box in boxes:
@@ -67,11 +67,11 @@ def merged(boxes: list[Box], edges: list[Edge]) -> Iterator[Box]:
             yield same[0]
         else:
             lines = tuple(" · ".join([box.title, *box.lines[:1]]) for box in same)
-            yield Box(key, f"{len(same)} Workers", _common([box.title for box in same]), lines)
+            yield Box(key, f"{len(same)} Workers", _common_prefix([box.title for box in same]), lines)
 
 
-def _common(titles: list[str]) -> str:
-    """What several names begin with, up to a dash."""
+def _common_prefix(titles: list[str]) -> str:
+    """Return the common first part of several names, up to a dash."""
     heads = {title.partition("-")[0] for title in titles}
     return heads.pop() if len(heads) == 1 else "several"
 
@@ -79,14 +79,14 @@ def _common(titles: list[str]) -> str:
 def _bucket(index: Index, bucket: Resource) -> Box:
     r2 = bucket.type == R2
     place = f"jurisdiction {text(bucket, 'jurisdiction') or 'default'}" if r2 else index.region(bucket)
-    guards: Mapping[str, None] = {
-        said: None
-        for type, (property, said) in GUARDS.items()
-        for guard in index.of(type)
-        if bucket in index.named(guard, property)
+    protections: Mapping[str, None] = {
+        label: None
+        for type, (property, label) in PROTECTIONS.items()
+        for setting in index.of(type)
+        if bucket in index.named(setting, property)
     }
     return Box(
-        bucket.urn, f"{'R2' if r2 else 'S3'} bucket", name(bucket), tuple(filter(None, [place, ", ".join(guards)]))
+        bucket.urn, f"{'R2' if r2 else 'S3'} bucket", name(bucket), tuple(filter(None, [place, ", ".join(protections)]))
     )
 
 
@@ -100,5 +100,5 @@ def _queue(index: Index, queue: Resource) -> Box:
     return Box(queue.urn, "Queue", name(queue), tuple(dead))
 
 
-def _dead(index: Index) -> set[str]:
+def _dead_letter_queues(index: Index) -> set[str]:
     return {letters.urn for consumer in index.of(CONSUMER) for letters in index.named(consumer, "deadLetterQueue")}

@@ -1,4 +1,4 @@
-"""A placed picture as SVG that stands on its own: its own styles, light and dark, and words for who cannot see it."""
+"""Renders a placed diagram as a self-contained SVG: styles for light and dark mode, and a text alternative."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from sandbox.picture.layout import WIDTH
 from sandbox.picture.shapes import Arrow, Canvas, Rect, Text
 
-RADIUS: Final = 7.0  # of the corners of arrows
+RADIUS: Final = 7.0  # of the rounded corners of arrows
 FONT: Final = "ui-sans-serif, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-# Pixels a character takes on average, by style: enough to know when a text must be shortened.
+# Average width of a character in pixels, by style, to decide when to shorten a text.
 ADVANCE: Final = {"small": 5.7, "label": 5.7, "title": 7.2, "member": 6.6, "caption": 6.8, "heading": 10.0}
 # Colours by role: light, dark.
 COLOURS: Final = {
@@ -27,7 +27,7 @@ COLOURS: Final = {
 
 
 def render(canvas: Canvas, height: float, title: str, description: str) -> str:
-    """The SVG document as text."""
+    """Return the SVG document as text."""
     root = Element(
         "svg",
         xmlns="http://www.w3.org/2000/svg",
@@ -116,7 +116,7 @@ def _text(root: Element, text: Text) -> None:
 
 
 def shorten(text: str, style: str, width: float) -> str:
-    """A text that fits `width` pixels, with an ellipsis where it was cut; 0 is any width."""
+    """Shorten a text to `width` pixels, with an ellipsis at the end; 0 means no limit."""
     room = int(width / ADVANCE[style]) if width else len(text)
     return text if len(text) <= room else text[: max(room - 1, 1)] + "…"
 
@@ -131,7 +131,7 @@ def _arrow(root: Element, arrow: Arrow) -> None:
 
 
 def _path(points: tuple[tuple[float, float], ...]) -> str:
-    """A line through points with rounded corners."""
+    """Return an SVG path through points with rounded corners."""
     parts = [f"M{_pair(points[0])}"]
     for before, (corner, after) in zip(points, pairwise(points[1:]), strict=False):
         radius = min(RADIUS, _distance(before, corner) / 2, _distance(corner, after) / 2)

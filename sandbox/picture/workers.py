@@ -1,4 +1,4 @@
-"""Workers and what they are bound to: the way from customers to the machines, and what runs behind their backs."""
+"""Cloudflare Workers and their bindings: the path from customers to machines, and background Workers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ HYPERDRIVE: Final = "cloudflare:index/hyperdriveConfig:HyperdriveConfig"
 TUNNEL: Final = "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared"
 TUNNEL_CONFIG: Final = "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig"
 DATABASE: Final = "cloudflare:index/d1Database:D1Database"
-# What a Worker's binding to a thing of this type is called in the picture.
-BOUND: Final = {
+# Labels of the edges for a Worker's bindings, by the type of the bound object.
+BINDING_LABELS: Final = {
     HYPERDRIVE: "SQL",
     "cloudflare:index/queue:Queue": "sends",
     "cloudflare:index/r2Bucket:R2Bucket": "objects",
@@ -30,27 +30,30 @@ BOUND: Final = {
 
 
 def hosts(index: Index) -> dict[str, Resource]:
-    """Host name to the Worker that answers it."""
+    """Return the Worker that serves each host name."""
     found = {text(domain, "hostname"): worker_of(index, domain, "service") for domain in index.of(DOMAIN)}
     return {host: worker for host, worker in found.items() if worker is not None}
 
 
 def in_front(index: Index) -> dict[str, Resource]:
-    """Of these, what customers come to: not a Worker that only tells what others remember, which answer nobody."""
+    """Return the Workers that serve customers, by host name.
+
+    A Worker that shares a D1 database with a Worker without a host name is not among them: it reports on that one.
+    """
     answering = hosts(index)
     urns = {worker.urn for worker in answering.values()}
-    memories: dict[str, set[str]] = {}
+    databases: dict[str, set[str]] = {}
     for version in index.of(VERSION):
         worker = _worker_behind(index, version, "workerId")
         if worker is not None:
             kept = (one.urn for one in index.named(version, "bindings") if one.type == DATABASE)
-            memories.setdefault(worker.urn, set()).update(kept)
-    silent = set[str]().union(*(kept for urn, kept in memories.items() if urn not in urns))
-    return {host: worker for host, worker in answering.items() if not memories.get(worker.urn, set()) & silent}
+            databases.setdefault(worker.urn, set()).update(kept)
+    background = set[str]().union(*(kept for urn, kept in databases.items() if urn not in urns))
+    return {host: worker for host, worker in answering.items() if not databases.get(worker.urn, set()) & background}
 
 
 def worker_of(index: Index, resource: Resource, property: str = "scriptName") -> Resource | None:
-    """The Worker that a property names: by its script's name, or through its deployment where that is unknown."""
+    """Return the Worker that a property refers to: by script name, or through its deployment if that is unknown."""
     workers = {text(one, "name"): one for one in index.of(WORKER)}
     return workers.get(text(resource, property)) or _worker_behind(index, resource, property)
 
@@ -61,7 +64,7 @@ def _worker_behind(index: Index, resource: Resource, property: str) -> Resource 
 
 
 def boxes(index: Index) -> dict[str, Box]:
-    """Every Worker, by URN, with its address where customers have none of it, its schedule and its database."""
+    """Return a box for every Worker, by URN, with its host name if customers do not use it, schedule and database."""
     found = {one.urn: Box(one.urn, "Worker", name(one)) for one in index.of(WORKER)}
 
     def add(worker: Resource | None, line: str) -> None:
@@ -77,16 +80,16 @@ def boxes(index: Index) -> dict[str, Box]:
         every = text(check, "interval")
         add(hosts(index).get(text(check, "address")), f"checked every {every} s")
     for trigger in index.of(CRON):
-        crons = [spoken(scalar(schedule.get("cron"))) for schedule in items(trigger, "schedules")]
+        crons = [describe_cron(scalar(schedule.get("cron"))) for schedule in items(trigger, "schedules")]
         add(worker_of(index, trigger), ", ".join(crons))
     for version in index.of(VERSION):
         if any(binding.get("type") == "d1" for binding in items(version, "bindings")):
-            add(_worker_behind(index, version, "workerId"), "remembers in D1")
+            add(_worker_behind(index, version, "workerId"), "stores in D1")
     return found
 
 
-def spoken(cron: str) -> str:
-    """A schedule in words where it is one of the simple ones, else as it stands."""
+def describe_cron(cron: str) -> str:
+    """Describe a simple cron schedule in words; return others unchanged."""
     minute, _, rest = cron.partition(" ")
     hour, _, days = rest.partition(" ")
     if rest == "* * * *" and minute == "*":
@@ -101,7 +104,7 @@ def spoken(cron: str) -> str:
 
 
 def way_in(index: Index) -> list[Box]:
-    """What stands between a Worker and a private network."""
+    """Return the boxes between a Worker and a private network: Hyperdrive and tunnels."""
     found = [
         Box(one.urn, "Hyperdrive", name(one), tuple(filter(None, [_limit(text(one, "originConnectionLimit"))])))
         for one in index.of(HYPERDRIVE)
@@ -114,14 +117,14 @@ def _limit(connections: str) -> str:
 
 
 def calls(index: Index) -> Iterator[Edge]:
-    """What Workers are bound to or ask by URL, and how Hyperdrive finds its tunnel."""
+    """Yield edges for Workers' bindings and the URLs they request, and from Hyperdrive to its tunnel."""
     answering = hosts(index)
     buckets = {text(one, "name"): one for one in index.of("cloudflare:index/r2Bucket:R2Bucket")}
     for version in index.of(VERSION):
         worker = _worker_behind(index, version, "workerId")
         if worker is None:
             continue
-        reached = {one.urn: one for one in index.opens(version, "bindings")}
+        reached = {one.urn: one for one in index.reachable(version, "bindings")}
         for binding in items(version, "bindings"):
             bucket = buckets.get(scalar(binding.get("bucketName")))
             reached |= {bucket.urn: bucket} if bucket else {}
@@ -130,8 +133,8 @@ def calls(index: Index) -> Iterator[Edge]:
             if asked is not None and asked is not worker:
                 yield Edge(worker.urn, asked.urn, f"GET {url.path or '/'}")
         for one in reached.values():
-            if one.type in BOUND:
-                yield Edge(worker.urn, one.urn, BOUND[one.type])
+            if one.type in BINDING_LABELS:
+                yield Edge(worker.urn, one.urn, BINDING_LABELS[one.type])
     yield from _tunnelled(index)
 
 

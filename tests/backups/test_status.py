@@ -264,7 +264,7 @@ def test_an_endless_answer_is_not_read_to_its_end(server: Server, run: Run, monk
     ("environment", "arguments", "code", "message"),
     [
         ({"BACKUPS_TOKEN": ""}, [], 2, "BACKUPS_TOKEN is not set; remedy: export it, from `pulumi stack output"),
-        ({"BACKUPS_TOKEN": "two words"}, [], 2, "BACKUPS_TOKEN holds characters that no token has"),
+        ({"BACKUPS_TOKEN": "two words"}, [], 2, "BACKUPS_TOKEN contains characters that are not valid in a token"),
         ({"BACKUPS_TOKEN": "wrong-token-of-mine"}, [], 1, "does not know the token in BACKUPS_TOKEN; remedy: take it"),
         ({}, ["--url", "http://backups.example"], 2, "is not an https:// address"),
         ({}, ["--url", "https://backups.example/report.json"], 2, "is not an https:// address"),

@@ -22,7 +22,7 @@ from sandbox.engine.deployment import Deployment
 from sandbox.engine.monitor import Log, Monitor
 from sandbox.engine.program import Outstanding
 from sandbox.engine.state import Resource, State
-from sandbox.engine.watch import Silent
+from sandbox.engine.watch import SilentWatcher
 from tests.model.stacks import settings_of, texts
 
 gc.enable()  # the launcher, a short-lived process of its own otherwise, turns it off when it is loaded
@@ -59,7 +59,7 @@ def plan(folder: Path, stack: str, changes: Mapping[str, Any] | None = None) -> 
         open_clouds(folder / "clouds.json", readonly=True) as clouds,
     ):
         config = texts(stack, changes)
-        deployment = Deployment(stack, PROJECT, config, state, clouds, Silent(), preview=True)
+        deployment = Deployment(stack, PROJECT, config, state, clouds, SilentWatcher(), preview=True)
         _run(deployment, config, lambda: _declare(topology))
         assert not deployment.plan.errors, deployment.plan.errors
         return deployment.resources
@@ -77,7 +77,7 @@ def _run(deployment: Deployment, config: dict[str, str], program: Callable[[], N
     pulumi.runtime.set_all_config(config)
     settings = pulumi.runtime.Settings(
         monitor=_Direct(Monitor(deployment)),
-        engine=_Direct(Log(deployment, Silent())),
+        engine=_Direct(Log(deployment, SilentWatcher())),
         project=PROJECT,
         stack=deployment.stack,
         parallel=16,

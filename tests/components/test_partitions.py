@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from model.partitions import partition_of, refusal_of
+from model.partitions import partition_of, unsupported_reason
 from policies.mutation.trial import firing
 from policies.sources import from_export
 from tests.components.project import Deployed, Project
@@ -34,7 +34,7 @@ GOV = {
 )
 def test_a_region_is_in_one_partition_and_runs_the_platform_or_not(region: str, partition: str, runs: bool) -> None:
     assert partition_of(region) == partition
-    assert (refusal_of(region) is None) == runs
+    assert (unsupported_reason(region) is None) == runs
 
 
 @pytest.fixture(scope="module")

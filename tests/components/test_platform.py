@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from components.network import INTERFACE_ENDPOINTS
-from model.topology import ADMITTED, Role
+from model.topology import INGRESS_RULES, Role
 from tests.components.project import Deployed, short
 from tests.model.stacks import ROOT, topology_of
 
@@ -213,7 +213,7 @@ def test_security_groups_admit_exactly_what_is_admitted(stack: Deployed):
         for rule in stack.inputs("SecurityGroupIngressRule").values()
         if rule["ipProtocol"] == "tcp" and "cidrIpv4" not in rule
     }
-    assert admitted == {(source, target, port.number, port.number) for source, target, port in ADMITTED} | {
+    assert admitted == {(source, target, port.number, port.number) for source, target, port in INGRESS_RULES} | {
         (role, "endpoints", 443, 443) for role in Role
     }
     assert len(admitted) == len(stack.of("SecurityGroupIngressRule"))

@@ -1,4 +1,4 @@
-"""Command lines as people run them: in a terminal of some width, or into a pipe."""
+"""Run command lines in a terminal of a given width, or with a pipe as stdout."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import sys
 import termios
 
 PIPE = 0
-"""Instead of a width: standard output is a pipe."""
+"""A value for the width: stdout is a pipe."""
 
 
 def printed(columns: int, module: str, *arguments: str) -> list[str]:
-    """Lines that `python -m module arguments` prints in a terminal of so many columns, or into a pipe."""
+    """Return the lines that `python -m module arguments` prints in a terminal of `columns` columns, or into a pipe."""
     command = [sys.executable, "-m", module, *arguments]
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     if columns == PIPE:
@@ -36,5 +36,5 @@ def printed(columns: int, module: str, *arguments: str) -> list[str]:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65_536)
-    except OSError:  # Linux says so when the last writer has gone
+    except OSError:  # Linux raises this when the last writer has closed the terminal
         return b""

@@ -1,4 +1,4 @@
-"""Tables keep every letter at any width: a grid where it fits, otherwise a block for each record."""
+"""Tables keep every character at any width: a grid if it fits, otherwise a block for each record."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_grid_that_fits_has_one_line_for_each_record() -> None:
     assert len(rows) == 2
 
 
-def test_prose_is_wrapped_between_words_before_the_grid_is_given_up() -> None:
+def test_prose_is_wrapped_between_words_if_the_grid_then_fits() -> None:
     lines = plain(example(), 110)
     assert lines[0].startswith("id ")
     assert all(len(line) <= 110 for line in lines)
@@ -43,7 +43,7 @@ def test_prose_is_wrapped_between_words_before_the_grid_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("columns", [1, 40, 80])
-def test_what_does_not_fit_becomes_a_block_for_each_record(columns: int) -> None:
+def test_a_table_that_does_not_fit_has_a_block_for_each_record(columns: int) -> None:
     lines = plain(example(), columns)
     assert lines[0] == f"id        {ID}"
     assert lines[1] == "at        2026-11-24T10:01Z"
@@ -51,13 +51,13 @@ def test_what_does_not_fit_becomes_a_block_for_each_record(columns: int) -> None
     assert all(len(line) <= max(columns, 34) or ID[4:] in line for line in lines)
 
 
-def test_a_pipe_has_no_width() -> None:
+def test_width_is_none_for_a_pipe() -> None:
     table = example()
     table.add("x" * 5_000, "", "", SENTENCE * 50)
     assert len(plain(table, None)) == 4
 
 
-def test_a_table_without_rows_says_none() -> None:
+def test_a_table_without_rows_prints_none() -> None:
     assert plain(Table(("id",)), 80) == ["none"]
 
 
@@ -99,7 +99,9 @@ def test_cells(value: object, text: str) -> None:
     assert cell(value) == text
 
 
-def test_exported_columns_are_the_width(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_variable_columns_sets_the_width(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     assert width() is None
     show(example())

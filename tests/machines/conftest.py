@@ -1,4 +1,4 @@
-"""The producer of backup manifests, and an S3 for it."""
+"""Fixtures for the tests of manifest.py: a simulated S3, a repository and a machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def server() -> Iterator[S3]:
 
 @pytest.fixture
 def s3(server: S3) -> S3:
-    """An empty bucket, in which all goes well."""
+    """An empty bucket without faults."""
     server.fault = lambda _method, _path: None
     for key in server.keys(""):
         server.delete(key)

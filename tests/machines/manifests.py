@@ -1,6 +1,6 @@
-"""A bucket with a pgBackRest repository in it, and the manifest's producer as a machine has it, run against it.
+"""A simulated bucket with a pgBackRest repository, and the program manifest.py as rendered for a machine.
 
-`python -m tests.machines.manifests --objects 3000 --kib 256` measures the producer on a full backup of that size.
+`python -m tests.machines.manifests --objects 3000 --kib 256` measures manifest.py on a full backup of that size.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ SECRET_KEY = "a-secret-key"
 KEY = "0123456789abcdefghijABCDEFGHIJ0123456789"  # as long as the generated ones
 
 Fault = Callable[[str, str], str | None]
-"""Method and path of a request to what befalls it: `403`, `503`, `cut` (in the middle of its body) or nothing."""
+"""Maps a request's method and path to a fault: `403`, `503`, `cut` (half of the response body) or None."""
 
 
 class S3:
-    """Moto's S3 over HTTP; `fault` decides what goes wrong on the way."""
+    """Moto's S3 over HTTP; `fault` decides which requests fail."""
 
     def __init__(self) -> None:
         self.fault: Fault = lambda _method, _path: None
@@ -72,11 +72,11 @@ class S3:
             return [b""]
         if fault == "cut":
             body = b"".join(self._application(environ, start))
-            return [body[: len(body) // 2]]  # and the connection ends before what was announced
+            return [body[: len(body) // 2]]  # the connection closes before Content-Length bytes are sent
         return self._application(environ, start)
 
     def put(self, key: str, body: bytes, at: datetime | None = None) -> None:
-        """Store an object, dated as the store would have at that time."""
+        """Store an object; `at` sets its LastModified."""
         stored = self._backend.put_object(BUCKET, key, body)
         if at is not None:
             stored.last_modified = at.replace(tzinfo=None)
@@ -96,7 +96,7 @@ class S3:
 
 
 class Repository:
-    """A group's repository as pgBackRest leaves it, and what `pgbackrest info` says of it."""
+    """A group's repository with the objects that pgBackRest would write, and the output of `pgbackrest info`."""
 
     def __init__(self, s3: S3, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
         self.s3 = s3
@@ -107,7 +107,7 @@ class Repository:
         s3.put(f"hourly/archive/{GROUP}/archive.info", b"archive", FIRST)
 
     def backup(self, at: float, files: int = 3, size: int = 100, wal: int = 2) -> str:
-        """One more run, `at` seconds after the first, the first one full; returns its label."""
+        """Add a run, `at` seconds after the first, and return its label. The first run of a day is a full one."""
         started = datetime.fromtimestamp(FIRST.timestamp() + at, UTC)
         stamp = started.strftime("%Y%m%d-%H%M%S")
         full = next((one["label"] for one in reversed(self.backups) if one["type"] == "full"), None)
@@ -144,7 +144,7 @@ class Repository:
         return label
 
     def archive(self, at: float) -> str:
-        """One more WAL segment; returns its name. The first is the last but two of its log."""
+        """Archive one more WAL segment and return its name. The first is the third from last of its WAL log number."""
         number = 0xFD + self._segment
         self._segment += 1
         name = f"00000001{number >> 8:08X}{number & 0xFF:08X}"
@@ -159,7 +159,7 @@ class Repository:
 
 
 class Machine:
-    """The producer with its files in a folder; only paths, address and pauses are others than there."""
+    """manifest.py with its files in a folder. Only paths, the bucket's address and the pauses differ from a machine."""
 
     def __init__(self, folder: Path, s3: S3, keys: str = KEY) -> None:
         self.folder = folder
@@ -199,38 +199,39 @@ class Machine:
         )
 
     def run(self, repository: Repository) -> tuple[int, str]:
-        """Run it to its end; returns its exit code and what it says."""
+        """Run manifest.py; returns its exit code and its output."""
         process = self.start(repository)
         out, err = process.communicate(timeout=GENEROUS)
         return process.returncode, out + err
 
     def done(self, repository: Repository) -> str:
-        code, said = self.run(repository)
-        assert code == 0, said
-        return said
+        """Run manifest.py, which must succeed; returns its output."""
+        code, output = self.run(repository)
+        assert code == 0, output
+        return output
 
-    def refused(self, repository: Repository) -> str:
-        """What it says when it refuses, without showing any secret."""
-        code, said = self.run(repository)
-        assert code == 1, said
-        assert REMEDY.search(said), said
-        assert "Traceback" not in said
-        assert not any(secret in said for secret in (KEY, SECRET_KEY))
-        return said
+    def error(self, repository: Repository) -> str:
+        """Run manifest.py, which must fail with a remedy and without a secret in its output; returns the output."""
+        code, output = self.run(repository)
+        assert code == 1, output
+        assert REMEDY.search(output), output
+        assert "Traceback" not in output
+        assert not any(secret in output for secret in (KEY, SECRET_KEY))
+        return output
 
 
 def opened(envelope: bytes) -> dict[str, Any]:
-    """What a manifest says, unverified."""
+    """Return the manifest in an envelope without verifying its signature."""
     return json.loads(base64.b64decode(json.loads(envelope)["payload"]))
 
 
 def place(label: str) -> str:
-    """Where a run's manifest is."""
+    """Return the key of a run's manifest."""
     return f"manifests/{GROUP}/{label}.json"
 
 
 def manifests(s3: S3) -> dict[str, dict[str, Any]]:
-    """Every manifest by its run, each as its schema wants it, and true to what is stored."""
+    """Return every manifest by its run, after checking it against the schema and against the stored objects."""
     keys = [key for key in s3.keys(f"manifests/{GROUP}/") if key.endswith(".json")]
     found = {key.rpartition("/")[2][:-5]: opened(s3.get(key)) for key in keys}
     for run, manifest in found.items():
@@ -258,7 +259,7 @@ def serving() -> Iterator[S3]:
 
 
 def measure(objects: int, kib: int) -> None:
-    """Print what the producer takes for a full backup of so many objects of so many KiB."""
+    """Print the time and memory that manifest.py needs for a full backup of `objects` objects of `kib` KiB each."""
     body = secrets.token_bytes(kib * 1024)
     with serving() as s3, tempfile.TemporaryDirectory() as folder:
         repository = Repository(s3, lambda size: body[:size])
@@ -275,7 +276,7 @@ def measure(objects: int, kib: int) -> None:
 
 
 def peak_of(process: subprocess.Popen[str]) -> int:
-    """Wait for a process, and return how much memory it had at most, in KiB."""
+    """Wait for a process and return its peak memory in KiB."""
     peak = 0
     while process.poll() is None:
         peak = max(peak, _peak_kib(process.pid))

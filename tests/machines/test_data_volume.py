@@ -1,4 +1,4 @@
-"""Which disk becomes the data disk: the rendered script with real blkid, mkfs and resize2fs, on files for disks."""
+"""The script that mounts the data volume, with real blkid, mkfs and resize2fs on files instead of disks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCRIPT = "/usr/local/sbin/backbuild-data-volume"
 ID = "vol-0123456789abcdef0"
 SIZE = 16 << 20
 STUBS = {
-    # The metadata service: a token for a PUT, and with it the tag.
+    # The instance metadata service: a PUT returns a token, and a GET with the token returns the tag.
     "curl": """case "$*" in
         *PUT*api/token) echo secret;;
         *"token: secret"*tags/instance/DataVolume) cat tag;;
@@ -30,7 +30,7 @@ STUBS = {
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine whose disks are files, each with its link by id, as udev would make it."""
+    """A machine whose disks are files, each with the link by id that udev would create."""
 
     folder: Path
 
@@ -90,27 +90,27 @@ def label(disk: Path) -> str:
 
 
 def local(machine: Machine) -> Path:
-    """A blank instance store disk, which is there from the start and empty after each stop."""
+    """Add a blank instance store disk, which is present at boot and empty after each stop."""
     return machine.disk("nvme1n1", "nvme-Amazon_EC2_NVMe_Instance_Storage_AWS0123456789ABCDEF0")
 
 
-def test_a_blank_volume_gets_a_filesystem_and_a_local_disk_none(machine: Machine) -> None:
+def test_a_blank_volume_is_formatted_and_a_local_disk_is_not(machine: Machine) -> None:
     store, volume = local(machine), machine.ebs("nvme2n1", ID)
-    code, said = machine.boot()
-    assert code == 0, said
+    code, errors = machine.boot()
+    assert code == 0, errors
     assert machine.mounted == [str(volume)]
     assert (label(volume), store.read_bytes().count(0)) == ("backbuild-data", SIZE)
 
 
-def test_a_volume_that_arrives_late_is_waited_for(machine: Machine) -> None:
+def test_the_script_waits_for_a_volume_that_is_attached_late(machine: Machine) -> None:
     store, volume = local(machine), machine.ebs("nvme2n1", ID, where="arrives")
-    code, said = machine.boot()
-    assert code == 0, said
+    code, errors = machine.boot()
+    assert code == 0, errors
     assert machine.mounted == [str(volume)]
     assert store.read_bytes().count(0) == SIZE
 
 
-def test_the_volume_keeps_its_data_over_a_stop_that_empties_the_local_disk(machine: Machine) -> None:
+def test_the_volume_is_not_formatted_again_after_a_stop(machine: Machine) -> None:
     volume = machine.ebs("nvme2n1", ID)
     assert machine.boot()[0] == 0
     before = subprocess.run(
@@ -125,14 +125,14 @@ def test_the_volume_keeps_its_data_over_a_stop_that_empties_the_local_disk(machi
 
 
 @pytest.mark.parametrize("absent", ["volume", "tag"])
-def test_without_its_own_volume_a_machine_touches_no_disk(machine: Machine, absent: str) -> None:
+def test_without_its_own_volume_a_machine_writes_to_no_disk(machine: Machine, absent: str) -> None:
     store, other = local(machine), machine.ebs("nvme3n1", "vol-0fedcba9876543210")
     if absent == "tag":
         machine.ebs("nvme2n1", ID)
         (machine.folder / "tag").unlink()
-    code, said = machine.boot()
+    code, errors = machine.boot()
     assert code == 1
-    assert said.count("remedy: ") == 1
+    assert errors.count("remedy: ") == 1
     assert machine.mounted == []
     assert all(disk.read_bytes().count(0) == SIZE for disk in (store, other))
 
@@ -163,18 +163,18 @@ def unknown(disk: Path) -> None:
 
 
 @pytest.mark.parametrize("fill", [xfs, swap, partitions, foreign_ext4, unknown])
-def test_a_volume_with_other_content_is_refused_and_left_as_it_is(
+def test_a_volume_with_foreign_content_is_refused_and_not_changed(
     machine: Machine, fill: Callable[[Path], None]
 ) -> None:
     volume = machine.ebs("nvme2n1", ID)
     fill(volume)
     before = volume.read_bytes()
-    code, said = machine.boot()
+    code, errors = machine.boot()
     assert code == 1
     why, remedy = (
         "neither blank nor ext4 labelled backbuild-data",
         "replace the volume, or empty it with wipefs and blkdiscard",
     )
-    assert said == f"backbuild-data-volume: {ID} ({volume}) is {why}; remedy: {remedy}\n"
+    assert errors == f"backbuild-data-volume: {ID} ({volume}) is {why}; remedy: {remedy}\n"
     assert machine.mounted == []
     assert volume.read_bytes() == before

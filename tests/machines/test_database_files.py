@@ -1,4 +1,4 @@
-"""Coordinators and workers: the settings that earned their place stand in the machines' own files."""
+"""Settings that failover, backups and encryption depend on, in the files of coordinators and Citus workers."""
 
 import configparser
 import json
@@ -38,13 +38,13 @@ every_database_member = pytest.mark.parametrize(
 
 
 @every_database_member
-def test_a_lease_outlives_a_slow_etcd(machine: Machine):
+def test_the_leader_lease_outlives_a_slow_etcd(machine: Machine):
     shared = machine.patroni["bootstrap"]["dcs"]
     assert shared["loop_wait"] + 2 * shared["retry_timeout"] <= shared["ttl"]
 
 
 @every_database_member
-def test_failover_loses_nothing_and_waits_for_ever_only_where_a_standby_may_be_lost(machine: Machine):
+def test_replication_is_synchronous_and_strict_from_three_members_up(machine: Machine):
     shared = machine.patroni["bootstrap"]["dcs"]
     assert shared["synchronous_mode"] == "quorum"
     assert shared["synchronous_mode_strict"] is (len(machine.group.members) >= 3)
@@ -55,7 +55,7 @@ def test_failover_loses_nothing_and_waits_for_ever_only_where_a_standby_may_be_l
 
 
 @every_database_member
-def test_a_member_can_be_promoted(machine: Machine):
+def test_check_timeline_has_the_pg_hba_line_it_needs(machine: Machine):
     rendered = machine.patroni
     assert rendered["bootstrap"]["dcs"]["check_timeline"] is True
     assert "host replication replicator 127.0.0.1/32 scram-sha-256" in rendered["postgresql"]["pg_hba"]
@@ -71,7 +71,7 @@ def test_remote_connections_are_encrypted_and_come_from_the_data_subnets(machine
 
 
 @every_database_member
-def test_groups_never_share_a_lease_with_or_without_citus(machine: Machine):
+def test_each_group_has_its_own_scope_and_citus_shares_one(machine: Machine):
     files = machine.files
     citus = yaml.safe_load(files["/etc/backbuild/citus.yml"])
     assert machine.patroni["scope"] == machine.group.name
@@ -83,9 +83,9 @@ def test_groups_never_share_a_lease_with_or_without_citus(machine: Machine):
 
 
 @every_database_member
-def test_every_voter_is_asked_for_the_lease(machine: Machine):
-    asked = machine.patroni["etcd3"]["hosts"]
-    assert asked == [f"{voter.address}:2379" for voter in machine.topology.consensus.members]
+def test_patroni_knows_every_etcd_member(machine: Machine):
+    hosts = machine.patroni["etcd3"]["hosts"]
+    assert hosts == [f"{voter.address}:2379" for voter in machine.topology.consensus.members]
 
 
 @every_database_member
@@ -116,18 +116,18 @@ def test_full_backups_are_daily_and_increments_hourly(machine: Machine):
 
 
 @every_database_member
-def test_a_partition_ends_connections_within_half_a_minute(machine: Machine):
+def test_dead_connections_end_within_half_a_minute(machine: Machine):
     kernel = machine.files["/etc/sysctl.d/60-backbuild.conf"]
     assert "net.ipv4.tcp_syn_retries = 2\n" in kernel
     assert "net.ipv4.tcp_retries2 = 5\n" in kernel
 
 
-def test_the_shared_settings_can_be_sent_as_json():
+def test_the_dcs_settings_can_be_serialised_as_json():
     shared = MACHINES[0].patroni["bootstrap"]["dcs"]
     assert json.loads(json.dumps(shared)) == shared
 
 
 @every_database_member
-def test_a_standby_starts_while_the_archive_is_away(machine: Machine):
+def test_restore_command_has_a_timeout(machine: Machine):
     command = machine.patroni["postgresql"]["parameters"]["restore_command"]
     assert command == f"timeout 10 pgbackrest --stanza={machine.group.name} archive-get %f %p"

@@ -1,4 +1,4 @@
-"""The producer of backup manifests: a real process against a real S3 over HTTP."""
+"""The program that writes backup manifests, run as a process against moto's S3 over HTTP."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.machines.manifests import (
     tampered,
 )
 
-CHANGING = ("backup.info", "backup.info.copy", "archive.info", "archive.info.copy")
+MUTABLE = ("backup.info", "backup.info.copy", "archive.info", "archive.info.copy")
 
 
 def keys_of(manifest: dict[str, Any], kind: str) -> set[str]:
@@ -40,14 +40,14 @@ def keys_of(manifest: dict[str, Any], kind: str) -> set[str]:
 
 
 def stored(s3: S3) -> set[str]:
-    """What manifests must list: all that never changes, and the copies of what does."""
+    """Return the keys that manifests must list: every immutable object, and the copies of the mutable index files."""
     everything = {*s3.keys("hourly/"), *s3.keys(f"manifests/{GROUP}/")}
-    changing = {key for key in everything if key.startswith("hourly/") and key.endswith(CHANGING)}
-    return {key for key in everything - changing if not key.endswith(".json")}
+    mutable = {key for key in everything if key.startswith("hourly/") and key.endswith(MUTABLE)}
+    return {key for key in everything - mutable if not key.endswith(".json")}
 
 
 @pytest.mark.parametrize("files", [3, pytest.param(3_000, marks=pytest.mark.long)])
-def test_thousands_of_objects_of_a_full_backup_are_all_in_its_manifest(
+def test_a_manifest_lists_every_object_of_a_large_full_backup(
     machine: Machine, repository: Repository, s3: S3, files: int
 ):
     label = repository.backup(0, files=files, wal=1_100)  # a list has a thousand on a page
@@ -64,7 +64,7 @@ def test_thousands_of_objects_of_a_full_backup_are_all_in_its_manifest(
     assert peak < 100 * 1024
 
 
-def test_a_large_object_is_never_in_memory(machine: Machine, repository: Repository, s3: S3):
+def test_large_objects_are_hashed_as_streams(machine: Machine, repository: Repository, s3: S3):
     repository.backup(0, files=4, size=64 << 20)
     process = machine.start(repository)
     peak = peak_of(process)
@@ -73,7 +73,7 @@ def test_a_large_object_is_never_in_memory(machine: Machine, repository: Reposit
     assert 0 < peak < 120 * 1024  # four of these at once, each larger than half of that
 
 
-def test_increments_list_what_is_new_and_name_what_they_need(machine: Machine, repository: Repository, s3: S3):
+def test_incremental_manifests_list_new_objects_and_dependencies(machine: Machine, repository: Repository, s3: S3):
     labels: list[str] = []
     for hour in range(4):
         labels.append(repository.backup(hour * HOUR))
@@ -99,7 +99,7 @@ def test_increments_list_what_is_new_and_name_what_they_need(machine: Machine, r
         assert s3.get(f"manifests/{GROUP}/{label}/backup.info") == f"index up to {label}".encode()
 
 
-def test_wal_whose_upload_took_long_is_not_left_out(machine: Machine, repository: Repository, s3: S3):
+def test_wal_with_a_slow_upload_is_listed(machine: Machine, repository: Repository, s3: S3):
     repository.backup(0)
     machine.done(repository)
     late = repository.archive(-10 * 60)  # dated before that run began, and listed after it ended
@@ -108,7 +108,7 @@ def test_wal_whose_upload_took_long_is_not_left_out(machine: Machine, repository
     assert any(late in key for key in keys_of(list(manifests(s3).values())[1], "wal"))
 
 
-def test_again_changes_nothing(machine: Machine, repository: Repository, s3: S3):
+def test_a_second_call_writes_nothing(machine: Machine, repository: Repository, s3: S3):
     label = repository.backup(0)
     machine.done(repository)
     before = s3.get(place(label))
@@ -118,14 +118,14 @@ def test_again_changes_nothing(machine: Machine, repository: Repository, s3: S3)
     assert s3.get(place(label)) == before
 
 
-def test_runs_that_were_left_without_one_get_theirs_in_order(machine: Machine, repository: Repository, s3: S3):
+def test_missing_manifests_are_written_in_order_of_their_runs(machine: Machine, repository: Repository, s3: S3):
     labels = [repository.backup(hour * HOUR) for hour in (0, 1, 2)]
     machine.done(repository)
     found = manifests(s3)
     assert [found[label]["previous"] and found[label]["previous"]["run"] for label in labels] == [None, *labels[:2]]
 
 
-def test_the_first_one_of_all_is_the_newest_full_backups(machine: Machine, repository: Repository, s3: S3):
+def test_the_first_manifest_is_that_of_the_newest_full_backup(machine: Machine, repository: Repository, s3: S3):
     old = [repository.backup(hour * HOUR) for hour in (0, 1)]
     new = [repository.backup(hour * HOUR) for hour in (24, 25)]
     for key in s3.keys(f"hourly/backup/{GROUP}/{old[0]}"):  # aged out; the index still names it
@@ -135,20 +135,20 @@ def test_the_first_one_of_all_is_the_newest_full_backups(machine: Machine, repos
 
 
 def contents_of(s3: S3) -> dict[str, list[tuple[str, str, str]]]:
-    """What the manifests say of objects, without the times of the copies that they made themselves."""
+    """Return key, SHA-256 and kind of each object by run, without the times, which differ for copied index files."""
     return {
         run: [(one["key"], one["sha256"], one["kind"]) for one in manifest["objects"]]
         for run, manifest in manifests(s3).items()
     }
 
 
-def forget(s3: S3) -> None:
+def delete_manifests(s3: S3) -> None:
     for key in s3.keys("manifests/"):
         s3.delete(key)
 
 
 def killed(machine: Machine, repository: Repository, s3: S3, at: int) -> None:
-    """Run the producer and kill it at its request of this number."""
+    """Run manifest.py and kill it at its request with this number."""
     s3.requests.clear()
     process = machine.start(repository)
 
@@ -164,9 +164,7 @@ def killed(machine: Machine, repository: Repository, s3: S3, at: int) -> None:
 
 
 @pytest.mark.parametrize("everywhere", [False, pytest.param(True, marks=pytest.mark.long)])
-def test_killed_at_any_request_it_goes_on_from_there(
-    machine: Machine, repository: Repository, s3: S3, everywhere: bool
-):
+def test_it_continues_after_a_kill_at_any_request(machine: Machine, repository: Repository, s3: S3, everywhere: bool):
     for hour in (0, 1):
         repository.backup(hour * HOUR, files=5)
     s3.requests.clear()
@@ -177,21 +175,21 @@ def test_killed_at_any_request_it_goes_on_from_there(
     assert len(writes) == 6  # two indexes and a manifest each
     others = [*(number + 1 for number in writes), *random.Random(11).sample(range(len(methods)), 3)]
     # Otherwise before the first manifest, and before the second run's first index: a run half done, and one done.
-    for deadly in {*writes, *others} if everywhere else writes[2:4]:
-        forget(s3)
-        killed(machine, repository, s3, at=deadly)
+    for last in {*writes, *others} if everywhere else writes[2:4]:
+        delete_manifests(s3)
+        killed(machine, repository, s3, at=last)
         machine.done(repository)
-        assert contents_of(s3) == whole, deadly
+        assert contents_of(s3) == whole, last
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(8, marks=pytest.mark.long)])
-def test_killed_at_any_time_it_goes_on_from_there(machine: Machine, repository: Repository, s3: S3, kills: int):
+def test_it_continues_after_a_kill_at_any_time(machine: Machine, repository: Repository, s3: S3, kills: int):
     chance = random.Random(13)
     for hour in (0, 1, 2):
         repository.backup(hour * HOUR, files=100)
     machine.done(repository)
     whole = contents_of(s3)
-    forget(s3)
+    delete_manifests(s3)
     for _ in range(kills):
         process = machine.start(repository)
         time.sleep(chance.uniform(0.2, 1.5))
@@ -201,27 +199,29 @@ def test_killed_at_any_time_it_goes_on_from_there(machine: Machine, repository: 
     assert contents_of(s3) == whole
 
 
-def test_a_store_that_often_fails_is_asked_again(machine: Machine, repository: Repository, s3: S3):
+def test_failed_requests_are_retried(machine: Machine, repository: Repository, s3: S3):
     repository.backup(0, files=20)
     machine.done(repository)
     whole = contents_of(s3)
-    forget(s3)
-    chance, befallen = random.Random(17), []
+    delete_manifests(s3)
+    chance, failed = random.Random(17), []
 
     def fault(method: str, path: str) -> str | None:
-        if befallen[-2:] == [path, path] or chance.random() > 0.3:  # never thrice in a row
+        if failed[-2:] == [path, path] or chance.random() > 0.3:  # never three times in a row
             return None
-        befallen.append(path)
+        failed.append(path)
         return chance.choice(["503", "cut"]) if method == "GET" and path.startswith("hourly/") else "503"
 
     s3.fault = fault
     machine.done(repository)
-    assert len(befallen) > 10
+    assert len(failed) > 10
     s3.fault = lambda _method, _path: None
     assert contents_of(s3) == whole
 
 
-def test_of_two_leaders_the_faster_ones_counts(tmp_path: Path, machine: Machine, repository: Repository, s3: S3):
+def test_the_manifest_of_a_faster_second_leader_is_kept(
+    tmp_path: Path, machine: Machine, repository: Repository, s3: S3
+):
     labels = [repository.backup(hour * HOUR) for hour in (0, 1)]
     theirs: list[bytes] = []
 
@@ -239,7 +239,7 @@ def test_of_two_leaders_the_faster_ones_counts(tmp_path: Path, machine: Machine,
 
 
 @pytest.mark.parametrize(("leads", "backup", "steps"), [(1, 0, 0), (0, 1, 2), (0, 0, 3)])
-def test_a_backup_is_signed_for_once_it_has_succeeded(tmp_path: Path, leads: int, backup: int, steps: int):
+def test_a_manifest_is_written_only_after_a_successful_backup(tmp_path: Path, leads: int, backup: int, steps: int):
     topology = stack("staging")
     script = contents(topology, member(topology, f"{GROUP}-0"))["/usr/local/sbin/backbuild-backup"]
     (tmp_path / "spool").mkdir()
@@ -272,7 +272,7 @@ def test_a_backup_is_signed_for_once_it_has_succeeded(tmp_path: Path, leads: int
     )
 
 
-def test_anybody_can_verify_one_as_documented(machine: Machine, repository: Repository, s3: S3):
+def test_the_documented_code_verifies_a_manifest(machine: Machine, repository: Repository, s3: S3):
     label = repository.backup(0)
     machine.done(repository)
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/backup-manifest.md").read_text(), re.DOTALL)

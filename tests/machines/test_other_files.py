@@ -1,4 +1,4 @@
-"""Consensus members, gateways, and what all machines share."""
+"""Files of consensus members and gateways, and files that all machines have."""
 
 import re
 
@@ -17,7 +17,7 @@ def variables(text: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("voters", [3, 5, 7])
-def test_every_voter_knows_all_voters(voters: int):
+def test_every_etcd_member_knows_all_members(voters: int):
     topology = stack("prod", consensus={"members": voters})
     expected = {f"{one.name}=http://{one.address}:2380" for one in topology.consensus.members}
     for one in topology.consensus.members:
@@ -28,7 +28,7 @@ def test_every_voter_knows_all_voters(voters: int):
 
 
 @pytest.mark.parametrize(("voters", "may_wait"), [(3, 1), (5, 2), (7, 3)])
-def test_founders_pass_their_gate_only_while_they_are_too_few_to_elect(voters: int, may_wait: int):
+def test_only_a_minority_of_initial_members_may_pass_the_gate_while_waiting(voters: int, may_wait: int):
     topology = stack("prod", consensus={"members": voters})
     waiting = 0
     for one in topology.consensus.members:
@@ -37,7 +37,7 @@ def test_founders_pass_their_gate_only_while_they_are_too_few_to_elect(voters: i
     assert waiting == may_wait
 
 
-def test_gateways_route_to_every_coordinator_and_ask_patroni_who_leads():
+def test_gateways_route_to_every_coordinator_and_check_patroni():
     for one in PROD.gateways.members:
         configuration = contents(PROD, one)["/etc/haproxy/haproxy.cfg"]
         for coordinator in PROD.coordinator.members:
@@ -47,19 +47,19 @@ def test_gateways_route_to_every_coordinator_and_ask_patroni_who_leads():
         assert "on-marked-down shutdown-sessions" in configuration
 
 
-def test_data_services_wait_for_their_volume():
+def test_data_services_require_their_volume():
     for name, unit in (("consensus-0", "etcd"), ("coordinator-0", "patroni"), ("worker-2-1", "patroni")):
         drop_in = contents(PROD, member(PROD, name))[f"/etc/systemd/system/{unit}.service.d/backbuild.conf"]
         assert "Requires=backbuild-data-volume.service" in drop_in
         assert "AssertPathIsMountPoint=/var/lib/backbuild" in drop_in
 
 
-def test_machines_with_a_volume_and_only_they_mount_one():
+def test_only_machines_with_a_volume_mount_one():
     for _, one in members(PROD):
         assert ("/usr/local/sbin/backbuild-data-volume" in contents(PROD, one)) == (one.volume_gib is not None)
 
 
-def test_each_role_publishes_its_figures_and_no_other():
+def test_each_role_publishes_exactly_its_metrics():
     everywhere, volume = {metrics.HEALTHY}, {metrics.DATA_DISK_USED_PERCENT}
     database = {metrics.REPLICATION_LAG_BYTES, metrics.WAL_WAITING_SECONDS, metrics.BACKUP_AGE_SECONDS}
     expected = {
@@ -75,7 +75,7 @@ def test_each_role_publishes_its_figures_and_no_other():
 
 
 @pytest.mark.parametrize("topology", [PROD, stack("staging")], ids=lambda topology: topology.stack)
-def test_machines_learn_the_names_of_their_secrets_and_of_no_others(topology: Topology):
+def test_machines_know_the_names_of_their_own_secrets_only(topology: Topology):
     names = vars(topology.secrets)
     database = {name for field, name in names.items() if field != "tunnel_token"}
     expected = {
@@ -89,8 +89,8 @@ def test_machines_learn_the_names_of_their_secrets_and_of_no_others(topology: To
         assert {name for name in names.values() if re.search(rf"^{name} ", text, re.MULTILINE)} == expected[one.role]
 
 
-def test_no_file_gives_a_secret_a_value():
-    """Wherever a password, a key or a token is set, it comes from what is fetched into memory at boot."""
+def test_no_file_contains_the_value_of_a_secret():
+    """Each setting of a password, key or token takes its value from the secrets that are fetched at boot."""
     setting = re.compile(r"(?im)^.*?(?<![\w$])[\w-]*(?:password|token|secret|-pass|s3-key)[\w-]*(?:=| ?: )(.*)$")
     given = {
         value
@@ -101,18 +101,18 @@ def test_no_file_gives_a_secret_a_value():
     }
     assert given == {
         "scram-sha-256",  # how passwords are stored
-        'keys["secretAccessKey"],',  # as it was fetched
+        'keys["secretAccessKey"],',  # fetched at boot
         '"backbuild-prod"',  # etcd's cluster token is a name, not a secret
         '"',  # the list of the secrets' names, on the lines below
         '"aws secretsmanager get-secret-value --query SecretString --output text --secret-id"',
-        # The metadata service's own, asked for as it is used.
+        # The session token of the instance metadata service.
         '$(curl -fs --max-time 5 -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: 60" $METADATA/api/token) &&',
         '$token" $METADATA/meta-data/tags/instance/DataVolume',
         'cannot read $name; remedy: check the instance profile and that the secret exists" >&2',
     }
 
 
-def test_the_gate_answers_before_the_agent_ends_it():
+def test_the_gate_command_times_out_before_the_ssm_command():
     program, option, seconds = gates.GATE_COMMAND.split()
     assert option == "--wait"
     assert int(seconds) < gates.GATE_SECONDS

@@ -1,4 +1,4 @@
-"""Whatever a machine's scripts call, a package brings that the machine names itself: apt runs without recommends."""
+"""Every program that a machine's scripts call is in a package that the machine lists: apt installs no recommends."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from machines.files import files_for
 from model.topology import Member
 
 PROD = stack("prod")
-# Command or Python module to the package of Debian 13 that brings it. What is essential or of priority `required` there
-# (coreutils, util-linux, mawk, e2fsprogs, apt, systemd …) every image has.
+# Command or Python module to the Debian 13 package that contains it. Every image has Debian's essential and required
+# packages (coreutils, util-linux, mawk, e2fsprogs, apt, systemd …).
 COMMANDS = {
     "aws": "awscli",
     "curl": "curl",
@@ -37,7 +37,7 @@ def packages(one: Member) -> set[str]:
 
 
 @pytest.mark.parametrize("one", [one for _, one in members(PROD)], ids=lambda one: one.name)
-def test_each_called_program_is_in_a_named_package(one: Member) -> None:
+def test_each_called_program_is_in_a_listed_package(one: Member) -> None:
     scripts = [file.content for file in files_for(PROD, one) if "/backbuild" in file.path]
     called = {
         name for text in scripts for name in COMMANDS if re.search(rf"(^|[\s|(&\"/]){name}\s", text, re.MULTILINE)
@@ -48,15 +48,15 @@ def test_each_called_program_is_in_a_named_package(one: Member) -> None:
     assert needed <= packages(one)
 
 
-def test_patronis_client_of_its_own_store_is_named() -> None:
-    """Debian's package takes any of five; without this one the module that is configured (etcd3) cannot be loaded."""
+def test_patronis_etcd_client_is_listed() -> None:
+    """Debian's patroni package accepts any of five clients, but Patroni's etcd3 module imports this one."""
     for group, one in members(PROD):
         assert ("python3-etcd" in packages(one)) == (group.citus_group is not None)
         if group.citus_group is not None:
             assert "etcd3:" in contents(PROD, one)["/etc/backbuild/patroni.yml"]
 
 
-def test_every_role_that_runs_distributed_statements_finds_its_password(tmp_path: Path) -> None:
+def test_pgpass_contains_every_role_that_runs_distributed_statements(tmp_path: Path) -> None:
     """Citus connects to the other groups as the role that runs a statement."""
     script = contents(PROD, member(PROD, "worker-1-0"))["/usr/local/lib/backbuild/patroni-configure"]
     for there in (

@@ -1,4 +1,4 @@
-"""How a machine is patched: the rendered script with a played apt, Patroni and health, and apt's own daily run."""
+"""Patching: the rendered script with stubs for apt, Patroni and the health check; and apt's own daily run."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from model import gates
 from model.topology import Role
 
 PROD = stack("prod")
-REBOOT = 194  # what asks the SSM agent to reboot the machine and to run the command again
+REBOOT = 194  # exit status that asks the SSM agent to reboot the machine and to run the command again
 LEADER = {"name": "worker-1-0", "role": "leader", "state": "running"}
 STANDBYS = [{"name": f"worker-1-{n}", "role": "quorum_standby", "state": "streaming"} for n in (1, 2)]
 
 
 @dataclass
 class Machine:
-    """One machine: what its commands do is said by files in its folder, and what was done is in `log`."""
+    """A machine whose commands are stubs: files in its folder control them, and `log` records their calls."""
 
     folder: Path
     name: str
 
     def __post_init__(self) -> None:
         files = contents(PROD, member(PROD, self.name))
-        for path in ("repositories", "standing-in"):
+        for path in ("repositories", "peers"):
             self._write(f"lib/{path}", files[f"/usr/local/lib/backbuild/{path}"])
         script = files[gates.PATCH_COMMAND]
         for there, here in (
@@ -43,17 +43,17 @@ class Machine:
         self._write("script", script)
         self._write("default", f"ADDRESS=127.0.0.1\nGROUP=g\nMEMBER={self.name}\nENDPOINTS=http://127.0.0.1:2379\n")
         log = f'echo "$(basename "$0") $*" >>{self.folder}/log'
-        self._command("backbuild-healthy", f"{log}\n[ ! -e {self.folder}/ill ]")
-        self._command("etcdctl", f"{log}\n[ ! -e {self.folder}/voter-away ]")
+        self._command("backbuild-healthy", f"{log}\n[ ! -e {self.folder}/unhealthy ]")
+        self._command("etcdctl", f"{log}\n[ ! -e {self.folder}/voter-down ]")
         self._command(
             "apt-get",
             f'case "$*" in *--simulate*) cat {self.folder}/updates;; *upgrade*) {log}; : >{self.folder}/updates;; '
-            f"*) {log};; esac\n[ ! -e {self.folder}/broken ]",
+            f"*) {log};; esac\n[ ! -e {self.folder}/apt-fails ]",
         )
         self._command(
             "curl",
             f'case "$*" in */cluster) cat {self.folder}/cluster;; */primary) [ -e {self.folder}/leads ];; '
-            f"*/switchover) {log}; [ ! -e {self.folder}/nobody ];; esac",
+            f"*/switchover) {log}; [ ! -e {self.folder}/no-candidate ];; esac",
         )
         self.set("updates", "")
         self.set("cluster", json.dumps({"members": [LEADER, *STANDBYS]}))
@@ -62,14 +62,14 @@ class Machine:
         (self.folder / name).write_text(text)
 
     def patch(self) -> tuple[int, list[str]]:
-        """Run it; returns its exit status, and what was done that changes anything or asks for health."""
+        """Run the script; returns its exit status and the logged calls (changes and health checks)."""
         (self.folder / "log").write_text("")
         environment = {"PATH": f"{self.folder}/bin:/usr/bin:/bin"}
         done = subprocess.run(
             ["sh", self.folder / "script"], env=environment, capture_output=True, text=True, check=False
         )
         return done.returncode, [
-            line.split()[0] + _said(line) for line in (self.folder / "log").read_text().splitlines()
+            line.split()[0] + _action(line) for line in (self.folder / "log").read_text().splitlines()
         ]
 
     def _command(self, name: str, body: str) -> None:
@@ -81,7 +81,7 @@ class Machine:
         (self.folder / name).write_text(text)
 
 
-def _said(line: str) -> str:
+def _action(line: str) -> str:
     words = ("update", "upgrade", "switchover")
     return "".join(f" {word}" for word in words if line.endswith(word))
 
@@ -94,7 +94,7 @@ def machine(tmp_path: Path) -> Machine:
 UPDATE = "Inst libssl3t64 [3.5.1] (3.5.2 Debian-Security:13/stable-security [amd64])\n"
 
 
-def test_a_machine_without_updates_stays_up(machine: Machine) -> None:
+def test_a_machine_without_updates_does_not_reboot(machine: Machine) -> None:
     assert machine.patch() == (0, ["backbuild-healthy", "apt-get update"])
 
 
@@ -105,27 +105,27 @@ def test_a_patched_machine_reboots_and_is_healthy_again(machine: Machine) -> Non
     assert machine.patch() == (0, ["backbuild-healthy", "apt-get update"])
 
 
-def test_a_leader_hands_over_before_it_reboots(machine: Machine) -> None:
+def test_a_leader_switches_over_before_it_reboots(machine: Machine) -> None:
     machine.set("updates", UPDATE)
     machine.set("leads")
     code, done = machine.patch()
     assert (code, done[-1]) == (REBOOT, "curl switchover")
 
 
-def test_a_leader_that_nobody_can_follow_does_not_reboot(machine: Machine) -> None:
+def test_a_leader_without_a_promotable_standby_does_not_reboot(machine: Machine) -> None:
     machine.set("updates", UPDATE)
     machine.set("leads")
-    machine.set("nobody")
+    machine.set("no-candidate")
     code, _ = machine.patch()
     assert code not in (0, REBOOT)
-    # What is installed waits for its reboot until the leader can hand over.
-    (machine.folder / "nobody").unlink()
+    # The upgraded machine reboots at the next run, when a switchover is possible.
+    (machine.folder / "no-candidate").unlink()
     assert machine.patch()[0] == REBOOT
 
 
-def test_an_ill_machine_is_left_as_it_is(machine: Machine) -> None:
+def test_an_unhealthy_machine_is_not_patched(machine: Machine) -> None:
     machine.set("updates", UPDATE)
-    machine.set("ill")
+    machine.set("unhealthy")
     assert machine.patch() == (1, ["backbuild-healthy"])
 
 
@@ -138,29 +138,31 @@ def test_an_ill_machine_is_left_as_it_is(machine: Machine) -> None:
     ],
     ids=["absent", "stopped", "not streaming"],
 )
-def test_a_machine_whose_group_is_not_whole_is_left_as_it_is(machine: Machine, others: list[dict[str, str]]) -> None:
+def test_a_machine_is_not_patched_while_another_member_is_unhealthy(
+    machine: Machine, others: list[dict[str, str]]
+) -> None:
     machine.set("updates", UPDATE)
     machine.set("cluster", json.dumps({"members": [LEADER, *others]}))
     assert machine.patch() == (1, ["backbuild-healthy"])
 
 
-def test_a_voter_is_left_as_it_is_while_another_is_away(tmp_path: Path) -> None:
+def test_an_etcd_member_is_not_patched_while_another_is_unhealthy(tmp_path: Path) -> None:
     machine = Machine(tmp_path, "consensus-0")
     machine.set("updates", UPDATE)
-    machine.set("voter-away")
+    machine.set("voter-down")
     assert machine.patch() == (1, ["backbuild-healthy", "etcdctl"])
-    (machine.folder / "voter-away").unlink()
+    (machine.folder / "voter-down").unlink()
     assert machine.patch()[0] == REBOOT
 
 
-def test_packages_that_cannot_be_had_end_the_run(machine: Machine) -> None:
+def test_a_failure_of_apt_stops_the_run(machine: Machine) -> None:
     machine.set("updates", UPDATE)
-    machine.set("broken")
+    machine.set("apt-fails")
     code, _ = machine.patch()
     assert code not in (0, REBOOT)
 
 
-def test_every_machine_holds_what_serves_and_its_vendors_packages() -> None:
+def test_every_machine_holds_its_service_and_vendor_packages() -> None:
     serving = {
         Role.CONSENSUS: {"etcd-server", "etcd-client"},
         Role.COORDINATOR: {"postgresql-17", "patroni", "pgbackrest", "postgresql-17-citus-13.0"},
@@ -175,7 +177,7 @@ def test_every_machine_holds_what_serves_and_its_vendors_packages() -> None:
 
 @pytest.mark.skipif(shutil.which("apt-config") is None, reason="apt is not installed")
 def test_apts_own_daily_run_does_nothing(tmp_path: Path) -> None:
-    """With Debian's own defaults beside it, which ask for an upgrade every day."""
+    """Our setting overrides Debian's defaults, which upgrade packages every day."""
     parts = tmp_path / "apt.conf.d"
     parts.mkdir()
     (parts / "20auto-upgrades").write_text(

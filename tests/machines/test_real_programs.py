@@ -1,4 +1,4 @@
-"""The rendered files in the hands of the programs that read them, which `make test` installs."""
+"""The rendered files are valid for the programs that read them, which `make test` installs."""
 
 import re
 import subprocess
@@ -35,25 +35,25 @@ def test_scripts_parse(script: File):
 
 
 @pytest.mark.parametrize("script", [pytest.param(file, id="".join(key)) for key, file in SCRIPTS])
-def test_values_are_never_echoed_into_a_program(script: File):
-    # Debian's sh expands backslashes in what `echo` prints: a password with one in it would arrive as another.
+def test_values_are_never_piped_with_echo(script: File):
+    # `echo` in Debian's sh expands backslashes: it would change a password that contains one.
     assert not re.search(r"echo [^\n]*\$(\w+|\([^\n]*\))\"? *\|", script.content)
     assert not re.search(r"echo [^\n]*\$\(cat", script.content)
 
 
-def test_scripts_are_free_of_common_mistakes(tmp_path: Path):
+def test_scripts_pass_shellcheck(tmp_path: Path):
     for (name, path), script in SCRIPTS:
         target = tmp_path / name / path.removeprefix("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(script.content)
-    # The files that scripts source are on the machine, not here.
+    # SC1091: the sourced files exist only on the machine.
     outcome = run("shellcheck", "--exclude=SC1091", *(str(path) for path in tmp_path.rglob("*") if path.is_file()))
     assert outcome.returncode == 0, outcome.stdout
 
 
 def test_haproxy_accepts_its_configuration(tmp_path: Path):
     text = contents(PROD, member(PROD, "gateway-0"))["/etc/haproxy/haproxy.cfg"]
-    # The account comes with the package, which may be unpacked without it.
+    # The user and group exist only where the package was installed, not where it was only unpacked.
     lines = [line for line in text.splitlines(keepends=True) if line.split()[:1] not in (["user"], ["group"])]
     (tmp_path / "haproxy.cfg").write_text("".join(lines))
     outcome = run("/usr/sbin/haproxy", "-c", "-f", str(tmp_path / "haproxy.cfg"))
@@ -61,14 +61,14 @@ def test_haproxy_accepts_its_configuration(tmp_path: Path):
     assert "warning" not in outcome.stderr.lower()
 
 
-def test_patroni_finds_nothing_wrong_but_what_it_cannot_know(tmp_path: Path):
+def test_patroni_accepts_its_configuration(tmp_path: Path):
     files = contents(PROD, member(PROD, "worker-1-0"))
     (tmp_path / "10.yml").write_text(files["/etc/backbuild/patroni.yml"])
     (tmp_path / "20.yml").write_text(files["/etc/backbuild/citus.yml"])
     names = "".join(f"    {role}: {{username: {role}, password: x}}\n" for role in ("superuser", "replication"))
     (tmp_path / "30.yml").write_text(f"postgresql:\n  authentication:\n{names}")
     outcome = run(str(Path(sys.executable).with_name("patroni")), "--validate-config", str(tmp_path))
-    # Off the machine: no such address, no PostgreSQL. And 4.0 itself does not know its own `quorum`.
-    beside_the_point = ("listen", "bin_dir", "data_dir", "synchronous_mode quorum is not a boolean")
-    findings = [line for line in outcome.stdout.splitlines() if not any(known in line for known in beside_the_point)]
+    # The address and PostgreSQL exist only on the machine, and the validator of 4.0 does not know `quorum`.
+    expected_findings = ("listen", "bin_dir", "data_dir", "synchronous_mode quorum is not a boolean")
+    findings = [line for line in outcome.stdout.splitlines() if not any(known in line for known in expected_findings)]
     assert findings == []

@@ -1,4 +1,4 @@
-"""Everything that a machine boots with, for a review to see. `UPDATE_SNAPSHOTS=1` writes it anew."""
+"""Snapshots of user data and files, so that a review sees changes of a machine. `UPDATE_SNAPSHOTS=1` rewrites them."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ MACHINES = [
 
 
 @pytest.mark.parametrize(("stack_name", "name"), MACHINES)
-def test_a_machine_boots_with_what_was_reviewed(stack_name: str, name: str):
+def test_a_document_equals_its_snapshot(stack_name: str, name: str):
     topology = stack(stack_name)
     one = member(topology, name)
     files = files_for(topology, one)
@@ -31,8 +31,8 @@ def compare(name: str, text: str) -> None:
     stored = SNAPSHOTS / name
     if os.environ.get("UPDATE_SNAPSHOTS"):
         stored.write_text(text)
-    assert text == stored.read_text(), "if the change is meant: UPDATE_SNAPSHOTS=1, then review the difference"
+    assert text == stored.read_text(), "if intended: run with UPDATE_SNAPSHOTS=1 and review the difference"
 
 
-def test_no_snapshot_is_left_over():
+def test_there_are_no_unused_snapshots():
     assert {path.name for path in SNAPSHOTS.iterdir()} == {f"{stack}-{name}.txt" for stack, name in MACHINES}

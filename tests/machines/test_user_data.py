@@ -1,4 +1,4 @@
-"""The document that EC2 hands to cloud-init, and the archive that it names."""
+"""User data, and the archive of files that it refers to."""
 
 import gzip
 import hashlib
@@ -15,12 +15,12 @@ from model.topology import Member, Topology
 
 
 def booted(topology: Topology, one: Member) -> tuple[str, bytes]:
-    """User data and archive of a member."""
+    """Return the user data and the archive of a member."""
     archive = archive_of(files_for(topology, one))
     return render(topology, one, archive), archive.content
 
 
-def test_user_data_names_the_archive_and_writes_the_boot_script_alone():
+def test_user_data_contains_the_boot_script_and_the_hash_of_the_archive():
     topology = stack("prod", workers={"groups": 64})
     for _, one in members(topology):
         text, archive = booted(topology, one)
@@ -35,7 +35,7 @@ def test_user_data_names_the_archive_and_writes_the_boot_script_alone():
         assert len(text) < 8 * 1024
 
 
-def test_an_archive_holds_every_file_with_its_mode_and_owner():
+def test_an_archive_contains_every_file_with_its_mode_and_owner():
     topology = stack("staging")
     for _, one in members(topology):
         with tarfile.open(fileobj=io.BytesIO(gzip.decompress(booted(topology, one)[1]))) as tar:
@@ -49,7 +49,7 @@ def test_an_archive_holds_every_file_with_its_mode_and_owner():
         assert f'MEMBER="{one.name}"' in found["/etc/default/backbuild"][0]
 
 
-def test_scripts_are_executable_and_nothing_else_is():
+def test_only_scripts_are_executable():
     topology = stack("prod")
     for _, one in members(topology):
         for file in files_for(topology, one):
@@ -63,7 +63,7 @@ def test_the_same_topology_gives_the_same_bytes():
     assert booted(first, member(first, "coordinator-1")) == booted(again, member(again, "coordinator-1"))
 
 
-def test_growing_the_platform_changes_no_machine_that_is_there():
+def test_adding_worker_groups_does_not_change_existing_machines():
     before, after = stack("prod"), stack("prod", workers={"groups": 64})
     for _, one in members(before):
         assert booted(before, one) == booted(after, member(after, one.name))

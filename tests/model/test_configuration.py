@@ -23,7 +23,7 @@ FOREIGN = {
 }
 """A copy in another S3-compatible store."""
 
-# (stack, what is changed, the key that the error must carry, what it must say is allowed)
+# Name: (stack, changed settings, expected key of the problem, expected part of its message)
 BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "unknown key": ("prod", {"domian": "backbuild.ai"}, "domian", "domain, edge, mail, maintenance"),
     "unknown nested key": (
@@ -71,9 +71,9 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"database.region": "cn-north-1"},
         "database.region",
-        "cn-north-1 is in the partition aws-cn, which has other host names",
+        "cn-north-1 is in the partition aws-cn, which has another DNS suffix",
     ),
-    "isolated region": ("prod", {"database.region": "us-iso-east-1"}, "database.region", "no way to the Internet"),
+    "isolated region": ("prod", {"database.region": "us-iso-east-1"}, "database.region", "no internet access"),
     "off-site in China": (
         "prod",
         {"backups.copies.2.region": "cn-northwest-1"},
@@ -170,7 +170,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"api.hostname": "backups"},
         "api.hostname",
-        "taken: backups, database",
+        "allowed: any label but backups, database",
     ),
     "daily shorter than hourly": (
         "prod",
@@ -299,7 +299,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"alarms.webhooks": ["https://a.io/x", "https://A.io:443/x"]},
         "alarms.webhooks",
-        "the same address stands twice, as entries 1 and 2; allowed: each once",
+        "entries 1 and 2 are the same address; allowed: each address once",
     ),
     "bad address": ("prod", {"alarms.emails": ["a@b.io", "a b@c.io"]}, "alarms.emails[1]", "an e-mail address"),
     "hook in the clear": ("prod", {"alarms.webhooks": ["http://a.io"]}, "alarms.webhooks[0]", "an https:// address"),
@@ -321,14 +321,14 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"uptime.credits": [{"belowPercent": 99.9, "creditPercent": 25}, {"belowPercent": 99, "creditPercent": 10}]},
         "uptime.credits[1]",
-        "a lower limit, a higher credit",
+        "a lower limit with a higher credit",
     ),
-    "an operator twice": ("prod", {"status.operators": ["ada", "ada"]}, "status.operators", "twice: ada, ada"),
+    "an operator twice": ("prod", {"status.operators": ["ada", "ada"]}, "status.operators", "twice in ada, ada"),
     "a component that is there": (
         "prod",
         {"status.components": [{"id": "edge", "name": "Edge", "url": "https://a.io/"}]},
         "status.components[0].id",
-        "taken: api, backups",
+        "allowed: any id but api, backups",
     ),
     "a component in the clear": (
         "prod",
@@ -347,7 +347,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"api.rollout.percentage": 10},
         "api.rollout.stableVersion",
-        "the other 90 % need a version",
+        "90 % of requests need it",
     ),
     "rollout to nobody": ("prod", {"api.rollout.percentage": 0}, "api.rollout.percentage", "equal to 1"),
     "no version": ("prod", {"api.rollout.stableVersion": "v1"}, "api.rollout.stableVersion", "a UUID"),
@@ -358,9 +358,9 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"statusDomain": "status.backbuild.ai"},
         "statusDomain",
-        "a domain with a zone of its own",
+        "allowed: a domain outside of it",
     ),
-    "status page is the domain": ("prod", {"statusDomain": "backbuild.ai"}, "statusDomain", "a zone of its own"),
+    "status page is the domain": ("prod", {"statusDomain": "backbuild.ai"}, "statusDomain", "a domain outside of it"),
     "unprotected production": ("prod", {"protect": False}, "protect", "allowed: true"),
     "no account": ("prod", {"edge.accountId": "mine"}, "edge.accountId", "32 hexadecimal digits"),
     "a whole section missing": ("prod", {"maintenance": {}}, "maintenance.weekday", "set it in the stack's file"),
@@ -418,7 +418,7 @@ def test_the_message_counts_the_problems_and_names_the_file():
     assert [line.split(":")[:2] for line in others] == [["  backbuild", "contact"], ["  backbuild", "protect"]]
 
 
-def test_credentials_that_should_not_be_there_are_not_repeated():
+def test_an_error_does_not_repeat_credentials():
     (problem,) = problems_of("prod", BAD["hook with credentials"][1])
     assert "hunter2" not in str(problem)
 
@@ -440,7 +440,7 @@ def test_the_shipped_stacks_load(stack: str, tier: Tier, sizes: tuple[int, ...])
     )
 
 
-def test_what_the_providers_read_is_left_to_them():
+def test_keys_of_other_namespaces_are_ignored():
     assert settings_of("prod", {}) == load({"aws:retryMode": "nonsense", **texts("prod")}, "prod")
 
 
@@ -449,7 +449,7 @@ def test_worker_groups_reach_from_1_to_64(groups: int):
     assert settings_of("prod", {"database.workers.groups": groups}).database.workers.groups == groups
 
 
-def test_the_status_pages_own_components_are_known():
+def test_status_components_are_those_of_the_status_worker():
     source = (WORKERS / "status" / "components.js").read_text()
     own = re.findall(r'\{ id: "(\w+)"', source) + re.findall(r'PLATFORM = "(\w+)"', source)
     assert sorted(own) == sorted(STATUS_COMPONENTS)
@@ -466,17 +466,17 @@ def test_the_status_pages_own_components_are_known():
         ("alarms.webhooks", [f"https://example.com/{index}/{'x' * 500}" for index in range(10)]),
     ],
 )
-def test_what_does_not_fit_a_workers_variable_is_refused(key: str, value: list[object]):
+def test_settings_larger_than_a_worker_variable_are_refused(key: str, value: list[object]):
     (problem,) = problems_of("staging", {key: value})
     assert problem.key == key
     assert "allowed: 5120" in problem.message
 
 
 @pytest.mark.parametrize("key", ["alarms.emails", "alarms.webhooks"])
-def test_an_address_stands_once(key: str):
+def test_a_duplicate_alarm_address_is_refused(key: str):
     address = "a@example.com" if key == "alarms.emails" else "https://example.com"
     (problem,) = problems_of("staging", {key: [address, address]})
-    assert (problem.key, "stands twice" in problem.message) == (key, True)
+    assert (problem.key, "the same address" in problem.message) == (key, True)
 
 
 @pytest.mark.parametrize("name", ["a" * 34, "Staging", "a_b", "a.b", "-a", "a-"])

@@ -1,4 +1,4 @@
-"""What must hold of every shape that an operator can choose: addresses, zones, quorums, retention."""
+"""Properties of every valid topology: addresses, zones, quorums, retention."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.copies import AwsCopy
-from model.topology import ADMITTED, FIRST_HOST, SLOTS_PER_GROUP, Group, Port, Role, Topology
+from model.topology import FIRST_HOST, INGRESS_RULES, SLOTS_PER_GROUP, Group, Port, Role, Topology
 from tests.model.rotations import rotation_changes
 from tests.model.stacks import configured, settings_of, topology_of
 
@@ -33,7 +33,7 @@ DATABASES = st.fixed_dictionaries(
 
 
 def staging(changes: dict[str, Any]) -> Topology:
-    """Staging, since production has no groups of two."""
+    """Staging topologies, because production allows no groups of two."""
     return topology_of("staging", changes)
 
 
@@ -51,7 +51,7 @@ def machines(topology: Topology) -> list[tuple[str, str, str, str]]:
 
 @given(TOPOLOGIES)
 @settings(max_examples=60)
-def test_every_address_is_its_members_own_and_in_its_zones_subnet(topology: Topology):
+def test_addresses_are_unique_and_in_their_zones_subnet(topology: Topology):
     found = machines(topology)
     assert len({address for _, _, address, _ in found}) == len(found)
     assert len({name for name, *_ in found}) == len(found)
@@ -78,7 +78,7 @@ def test_subnets_are_disjoint_and_inside_the_network(topology: Topology):
 
 @given(TOPOLOGIES)
 @settings(max_examples=60)
-def test_any_one_zone_may_be_lost(topology: Topology):
+def test_every_group_tolerates_the_loss_of_any_zone(topology: Topology):
     for lost in topology.zones:
         for group in topology.groups:
             gone = sum(member.zone.name == lost.name for member in group.members)
@@ -100,7 +100,7 @@ def test_members_of_a_group_are_spread_as_evenly_as_zones_allow(topology: Topolo
 
 @given(TOPOLOGIES)
 @settings(max_examples=40)
-def test_groups_are_those_that_were_asked_for(topology: Topology):
+def test_groups_and_their_sizes_follow_the_settings(topology: Topology):
     chosen = topology.settings.database
     names = [group.name for group in topology.groups]
     assert len(set(names)) == len(names) == 3 + chosen.workers.groups
@@ -113,7 +113,7 @@ def test_groups_are_those_that_were_asked_for(topology: Topology):
 
 @given(DATABASES, st.integers(1, 64))
 @settings(max_examples=40)
-def test_growing_moves_nobody(changes: dict[str, Any], groups: int):
+def test_adding_worker_groups_changes_no_existing_address(changes: dict[str, Any], groups: int):
     before = staging(changes)
     more = max(groups, changes["database.workers.groups"])
     after = staging(changes | {"database.workers.groups": more})
@@ -122,14 +122,14 @@ def test_growing_moves_nobody(changes: dict[str, Any], groups: int):
 
 @given(DATABASES)
 @settings(max_examples=20)
-def test_a_third_member_moves_nobody(changes: dict[str, Any]):
+def test_a_third_member_changes_no_existing_address(changes: dict[str, Any]):
     twos = {"database.coordinator.members": 2, "database.workers.members": 2, "database.gateways.members": 2}
     before = staging(changes | twos)
     after = staging(changes | dict.fromkeys(twos, 3))
     assert set(machines(before)) < set(machines(after))
 
 
-def test_the_largest_group_leaves_room_for_the_next():
+def test_the_largest_group_fits_into_its_address_slots():
     largest = topology_of("prod", {"database.consensus.members": 7, "database.workers.groups": 64})
     assert max(len(group.members) for group in largest.groups) < SLOTS_PER_GROUP
     last = max(int(IPv4Address(address)) % 4096 for _, _, address, _ in machines(largest))
@@ -190,19 +190,19 @@ def test_the_workers_go_by_what_the_rules_are_made_of(changes: dict[str, int]):
         (Role.WORKER, 3, True, 2),
     ],
 )
-def test_what_a_group_survives(role: Role, members: int, strict: bool, lost: int):
+def test_strict_mode_and_tolerated_failures_by_size(role: Role, members: int, strict: bool, lost: int):
     group = topology_of("staging", {"database.consensus.members": 7}).consensus
     group = Group("any", role, group.members[:members])
     assert (group.strict, group.loss_tolerated) == (strict, lost)
 
 
-def test_nobody_reaches_a_gateway_and_only_databases_reach_databases():
-    targets = {(source, target) for source, target, _ in ADMITTED}
+def test_only_databases_and_gateways_reach_databases_and_none_reaches_gateways():
+    targets = {(source, target) for source, target, _ in INGRESS_RULES}
     assert not [pair for pair in targets if pair[1] is Role.GATEWAY]
     assert (Role.GATEWAY, Role.WORKER) not in targets
     assert (Role.GATEWAY, Role.CONSENSUS) not in targets
-    assert {source for source, _, port in ADMITTED if port is Port.ETCD_PEER} == {Role.CONSENSUS}
-    assert len(set(ADMITTED)) == len(ADMITTED)
+    assert {source for source, _, port in INGRESS_RULES if port is Port.ETCD_PEER} == {Role.CONSENSUS}
+    assert len(set(INGRESS_RULES)) == len(INGRESS_RULES)
 
 
 def test_the_backup_workers_run_often_enough_for_what_is_promised():
@@ -212,7 +212,7 @@ def test_the_backup_workers_run_often_enough_for_what_is_promised():
     assert (schedules.verify, schedules.age_out) == ("*/2 * * * *", "15 * * * *")
 
 
-def test_names_of_two_stacks_never_meet():
+def test_resource_names_of_two_stacks_are_disjoint():
     prod, staging = topology_of("prod"), topology_of("staging")
     mine, theirs = (set(vars(one.secrets).values()) | {copy.bucket for copy in one.copies} for one in (prod, staging))
     assert not mine & theirs

@@ -1,4 +1,4 @@
-"""The picture of a stack: read from a handful of resources, and from this project's own preview."""
+"""The diagram of a stack: of small sets of resources, and of this project's preview."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sandbox import graph
 from sandbox.clouds import open_clouds
 from sandbox.engine.errors import InputError
 from sandbox.engine.state import Resource
-from sandbox.engine.watch import Silent
+from sandbox.engine.watch import SilentWatcher
 from sandbox.engine.workspace import find
 from sandbox.picture import picture
 from sandbox.picture.diagram import Diagram
 from sandbox.picture.layout import place
 from sandbox.picture.reading import read
 from sandbox.picture.svg import shorten
-from sandbox.picture.workers import spoken
+from sandbox.picture.workers import describe_cron
 from sandbox.values import UNKNOWN, Secret
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 INSTANCE = "aws:ec2/instance:Instance"
 SUBNET = "aws:ec2/subnet:Subnet"
-GUARD = "aws:ec2/securityGroup:SecurityGroup"
+SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 R2 = "cloudflare:index/r2Bucket:R2Bucket"
 S3 = "aws:s3/bucket:Bucket"
@@ -43,7 +43,7 @@ def urn(type: str, name: str) -> str:
 
 
 def make(type: str, name: str, inputs: dict[str, Any] | None = None, **needs: str | list[str]) -> Resource:
-    """A resource whose properties `needs` take their values from the resources with these URNs."""
+    """Return a resource. `needs` maps its properties to the URNs of the resources that they depend on."""
     listed = {key: [urns] if isinstance(urns, str) else urns for key, urns in needs.items()}
     return Resource(
         urn(type, name), type, custom=True, inputs={**dict.fromkeys(listed, UNKNOWN), **(inputs or {})},
@@ -54,7 +54,7 @@ def make(type: str, name: str, inputs: dict[str, Any] | None = None, **needs: st
 def machine(name: str, group: str, role: str, zone: str) -> Resource:
     return make(
         INSTANCE, name, {"privateIp": "10.0.0.1", "instanceType": "t4g.small", "tags": {"Group": group, "Role": role}},
-        subnetId=urn(SUBNET, zone), vpcSecurityGroupIds=urn(GUARD, role),
+        subnetId=urn(SUBNET, zone), vpcSecurityGroupIds=urn(SECURITY_GROUP, role),
     )  # fmt: skip
 
 
@@ -71,9 +71,10 @@ def machines(groups: int = 1) -> list[Resource]:
         machine(f"shard-{g}-{n}", f"shard-{g}", "shard", zone) for g in range(groups) for n, zone in enumerate("bca")
     ]
     return [
-        *subnets, make(GUARD, "router"), make(GUARD, "shard"), machine("router-0", "router", "router", "c"), *shards,
-        make(INGRESS, "in", {"fromPort": 5432}, securityGroupId=urn(GUARD, "shard"),
-             referencedSecurityGroupId=urn(GUARD, "router")),
+        *subnets, make(SECURITY_GROUP, "router"), make(SECURITY_GROUP, "shard"),
+        machine("router-0", "router", "router", "c"), *shards,
+        make(INGRESS, "in", {"fromPort": 5432}, securityGroupId=urn(SECURITY_GROUP, "shard"),
+             referencedSecurityGroupId=urn(SECURITY_GROUP, "router")),
     ]  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def texts(svg: str) -> list[str]:
     return [element.text or "" for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
-def test_members_stand_in_the_column_of_their_zone() -> None:
+def test_members_are_in_the_column_of_their_zone() -> None:
     canvas, _ = place(read(machines()))
     columns = {ground.x: ground for ground in canvas.grounds if ground.style == "zone"}
     by_zone = dict(zip("abc", (columns[x] for x in sorted(columns)), strict=True))
@@ -124,18 +125,18 @@ def test_members_stand_in_the_column_of_their_zone() -> None:
     assert [text.text for text in canvas.texts if text.text.startswith("eu-")] == ["eu-a", "eu-b", "eu-c"]
 
 
-def test_who_is_admitted_is_drawn_from_the_security_groups() -> None:
+def test_ingress_is_drawn_from_the_security_groups() -> None:
     assert ("router", "shard", "5432") in named(read(machines()))
 
 
-def test_what_needs_the_others_stands_above_them() -> None:
+def test_clients_are_above_the_machines_they_connect_to() -> None:
     late = machines()
     router = next(one for one in late if one.urn.endswith("router-0"))
     router.dependencies.append(urn(INSTANCE, "shard-0-2"))
     assert [role.name for role in read(late).machines.roles] == ["router", "shard"]
 
 
-def test_many_groups_are_the_first_ones_and_how_many_more() -> None:
+def test_many_groups_are_shown_as_the_first_ones_and_a_count() -> None:
     shown = texts(picture(machines(groups=64)))
     assert "shard-2" in shown
     assert "shard-3" not in shown
@@ -152,11 +153,11 @@ def test_bindings_domains_and_queues_are_the_edges() -> None:
         ("api", "first", "objects"),
         ("first", "events", "each new object"),
         ("events", "copy", "batches"),
-        ("copy", "second", "objects"),  # and not back to `first`, whose objects the queue told it of
+        ("copy", "second", "objects"),  # and not back to `first`, whose event notifications the queue carries
     }
 
 
-def test_a_worker_that_tells_what_others_remember_stands_with_them() -> None:
+def test_a_worker_that_shares_a_database_with_a_background_worker_is_placed_beside_it() -> None:
     database, domain = (
         "cloudflare:index/d1Database:D1Database",
         "cloudflare:index/workersCustomDomain:WorkersCustomDomain",
@@ -170,13 +171,11 @@ def test_a_worker_that_tells_what_others_remember_stands_with_them() -> None:
         make(domain, "shop", {"service": "shop-shop", "hostname": "shop.test"}),
     ])  # fmt: skip
     assert {box.title for box in diagram.front if box.kind == "Worker"} == {"api", "page", "shop"}
-    assert [box.lines for box in diagram.storage.scheduled] == [
-        ("audit · remembers in D1", "report · report.shop.test")
-    ]
+    assert [box.lines for box in diagram.storage.scheduled] == [("audit · stores in D1", "report · report.shop.test")]
     assert not [edge for edge in diagram.edges if edge.label == "report.shop.test"]
 
 
-def test_machines_that_may_read_the_key_to_a_bucket_write_to_it() -> None:
+def test_machines_that_may_read_a_buckets_key_write_to_it() -> None:
     role, secret = "aws:iam/role:Role", "aws:secretsmanager/secret:Secret"
     profile, token = "aws:iam/instanceProfile:InstanceProfile", "cloudflare:index/accountToken:AccountToken"
     keeper = make(INSTANCE, "keeper", {"availabilityZone": "eu-a"}, iamInstanceProfile=urn(profile, "keeper"))
@@ -194,26 +193,26 @@ def test_machines_that_may_read_the_key_to_a_bucket_write_to_it() -> None:
     assert named(read([keeper, other, *chain])) == {("keeper", "first", "writes")}
 
 
-def test_alarms_lead_to_their_channels_and_show_no_path_of_a_webhook() -> None:
-    topic, told = "aws:sns/topic:Topic", "aws:sns/topicSubscription:TopicSubscription"
+def test_alarms_lead_to_their_channels_without_webhook_paths() -> None:
+    topic, subscription = "aws:sns/topic:Topic", "aws:sns/topicSubscription:TopicSubscription"
     dimensions = {"dimensions": {"Member": "router-0"}}
     svg = picture([
         make(topic, "alarms"),
         make("aws:cloudwatch/metricAlarm:MetricAlarm", "disk", dimensions, alarmActions=urn(topic, "alarms")),
-        make(told, "hook", {"endpoint": "https://hooks.test/s3cret"}, topic=urn(topic, "alarms")),
-        make(told, "mail", {"endpoint": "us@shop.test"}, topic=urn(topic, "alarms")),
+        make(subscription, "hook", {"endpoint": "https://hooks.test/s3cret"}, topic=urn(topic, "alarms")),
+        make(subscription, "mail", {"endpoint": "us@shop.test"}, topic=urn(topic, "alarms")),
         *machines(),
     ])  # fmt: skip
     assert {"1 alarm", "us@shop.test", "hooks.test", "metrics"} <= set(texts(svg))
     assert "s3cret" not in svg
 
 
-def test_every_bucket_is_drawn_with_its_place() -> None:
+def test_every_bucket_is_drawn_with_its_location() -> None:
     svg = picture(edge_and_storage())
     assert {"first", "second", "third", "jurisdiction eu", "jurisdiction us"} <= set(texts(svg))
 
 
-def test_the_same_resources_in_any_order_are_the_same_picture() -> None:
+def test_the_order_of_resources_does_not_change_the_diagram() -> None:
     resources = [*machines(groups=3), *edge_and_storage()]
     expected = picture(resources)
     for seed in range(5):
@@ -227,11 +226,11 @@ def test_names_are_escaped() -> None:
     assert "<b>" not in svg
 
 
-def test_an_empty_stack_is_a_picture_too() -> None:
+def test_an_empty_stack_is_drawn() -> None:
     assert texts(picture([])) == ["an empty stack"]
 
 
-def test_long_names_are_shortened_to_the_room_they_have() -> None:
+def test_long_names_are_shortened_to_the_available_width() -> None:
     assert shorten("a-very-long-name", "small", 40) == "a-very…"
     assert shorten("short", "small", 40) == "short"
     assert shorten("any-length-at-all", "small", 0) == "any-length-at-all"
@@ -248,42 +247,42 @@ def test_long_names_are_shortened_to_the_room_they_have() -> None:
     ],
 )
 def test_schedules_in_words(cron: str, words: str) -> None:
-    assert spoken(cron) == words
+    assert describe_cron(cron) == words
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The picture of this project's production stack, from a preview of a stack that was never brought up."""
+    """The diagram of this project's production stack, from a preview."""
     folder = tmp_path_factory.mktemp("graph")
     out = folder / "platform.svg"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SANDBOX_HOME", str(folder / "home"))
-        assert graph.run(ROOT, "prod", open_clouds, Silent(), out) == 0
+        assert graph.run(ROOT, "prod", open_clouds, SilentWatcher(), out) == 0
     return out.read_text(encoding="utf-8")
 
 
-def test_the_picture_in_the_documentation_is_current(drawn: str) -> None:
+def test_the_diagram_in_the_documentation_is_current(drawn: str) -> None:
     assert (ROOT / "docs" / "platform.svg").read_text(encoding="utf-8") == drawn, "run `make picture`"
 
 
-def test_who_cannot_see_it_is_told(drawn: str) -> None:
+def test_the_diagram_has_a_text_alternative(drawn: str) -> None:
     root = ElementTree.fromstring(drawn)
     assert root.findtext(f"{SVG}title") == "backbuild · prod"
     words = root.findtext(f"{SVG}desc") or ""
     assert all(word in words for word in ("coordinator", "vault-primary", "eu-central-1a", "oncall@backbuild.ai"))
 
 
-def test_a_stack_that_was_brought_up_is_drawn_from_its_state(
+def test_a_stack_with_a_state_is_drawn_from_its_state(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SANDBOX_HOME", str(tmp_path))
     with find(ROOT, "prod").open() as state:
         state.put(make(INSTANCE, "of-the-state", {"availabilityZone": "eu-a"}))
-    assert graph.run(ROOT, "prod", open_clouds, Silent(), None) == 0
+    assert graph.run(ROOT, "prod", open_clouds, SilentWatcher(), None) == 0
     assert "of-the-state" in texts(capsys.readouterr().out)
 
 
-def test_nothing_in_the_picture_is_shortened_or_outside_of_it(drawn: str) -> None:
+def test_no_text_is_shortened_or_outside_the_diagram(drawn: str) -> None:
     root = ElementTree.fromstring(drawn)
     width, height = float(root.get("width", "0")), float(root.get("height", "0"))
     assert not [text for text in texts(drawn) if text.endswith("…")]
@@ -294,7 +293,7 @@ def test_nothing_in_the_picture_is_shortened_or_outside_of_it(drawn: str) -> Non
 
 
 def test_arrows_run_through_no_box(drawn: str) -> None:
-    """Every straight piece of every arrow, against the inside of every box."""
+    """Check every straight segment of every arrow against the inside of every box."""
     root = ElementTree.fromstring(drawn)
     boxes = [[float(rect.get(key, "0")) for key in ("x", "y", "width", "height")]
              for rect in root.iter(f"{SVG}rect") if rect.get("class") in {"box", "pill"}]  # fmt: skip
@@ -310,7 +309,7 @@ def test_arrows_run_through_no_box(drawn: str) -> None:
                 assert apart, f"{path} runs through the box at {x}, {y}"
 
 
-def test_a_place_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_error_names_an_output_file_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(graph, "resources_of", lambda *_: [])
     with pytest.raises(InputError, match=r"nowhere/picture\.svg"):
-        graph.run(ROOT, "prod", open_clouds, Silent(), tmp_path / "nowhere" / "picture.svg")
+        graph.run(ROOT, "prod", open_clouds, SilentWatcher(), tmp_path / "nowhere" / "picture.svg")

@@ -1,4 +1,4 @@
-"""The ledger survives being killed anywhere, and never overwrites what it cannot read."""
+"""The ledger: crash safety, and errors for corrupt files, which it never overwrites."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ changes = st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 
 
 
 @given(before=changes, after=changes, cut=st.integers(0, 400))
-def test_a_kill_loses_at_most_the_line_that_was_being_written(
+def test_a_kill_loses_at_most_the_last_line(
     tmp_path_factory: pytest.TempPathFactory, before: list[Any], after: list[Any], cut: int
 ) -> None:
     folder = tmp_path_factory.mktemp("ledger")
@@ -58,7 +58,7 @@ def test_a_kill_loses_at_most_the_line_that_was_being_written(
     for change in after:
         apply(ledger, [change])
         states[journal.read_bytes().count(b"\n")] = ledger.items()
-    # A kill is what is on the disk now, the last line cut anywhere.
+    # Simulate a kill: copy the files and cut the last line at any position.
     killed = folder / "killed"
     killed.mkdir()
     for file in (path, journal):
@@ -81,7 +81,7 @@ def apply(ledger: Ledger, changes: list[Any]) -> None:
             ledger.put(key, {"n": value})
 
 
-def test_a_corrupt_snapshot_is_left_and_the_copy_named(tmp_path: Path) -> None:
+def test_a_corrupt_snapshot_is_not_changed_and_the_error_names_the_backup(tmp_path: Path) -> None:
     path = tmp_path / "things.json"
     for n in (1, 2):
         with opened(path) as ledger:
@@ -94,11 +94,11 @@ def test_a_corrupt_snapshot_is_left_and_the_copy_named(tmp_path: Path) -> None:
     assert content(path) == [("a", {"n": 2})]
 
 
-def test_the_first_snapshot_has_a_copy_that_damage_does_not_reach(tmp_path: Path) -> None:
+def test_damage_to_the_first_snapshot_leaves_the_backup_intact(tmp_path: Path) -> None:
     path = tmp_path / "things.json"
     with opened(path) as ledger:
         ledger.put("a", {"n": 1})
-    with path.open("r+") as file:  # in place, as a disk or an editor would
+    with path.open("r+") as file:  # in place, so that a hard link would be damaged, too
         file.truncate(5)
     with pytest.raises(CorruptError, match=r"last good copy is .*things\.json\.bak"):
         opened(path)
@@ -106,7 +106,7 @@ def test_the_first_snapshot_has_a_copy_that_damage_does_not_reach(tmp_path: Path
     assert content(path) == [("a", {"n": 1})]
 
 
-def test_a_missing_snapshot_whose_copy_is_there_is_no_new_beginning(tmp_path: Path) -> None:
+def test_a_missing_snapshot_with_a_backup_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "things.json"
     with opened(path) as ledger:
         ledger.put("a", {"n": 1})
@@ -116,7 +116,7 @@ def test_a_missing_snapshot_whose_copy_is_there_is_no_new_beginning(tmp_path: Pa
     assert not path.exists()
 
 
-def test_a_corrupt_snapshot_without_a_copy(tmp_path: Path) -> None:
+def test_the_error_for_a_corrupt_snapshot_says_that_no_backup_exists(tmp_path: Path) -> None:
     path = tmp_path / "things.json"
     path.write_text("[]")
     with pytest.raises(CorruptError, match="no earlier copy exists"):
@@ -124,7 +124,7 @@ def test_a_corrupt_snapshot_without_a_copy(tmp_path: Path) -> None:
     assert path.read_text() == "[]"
 
 
-def test_a_corrupt_journal_is_left(tmp_path: Path) -> None:
+def test_a_corrupt_journal_is_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "things.json"
     with opened(path) as ledger:
         ledger.put("a", {"n": 1})
@@ -135,13 +135,13 @@ def test_a_corrupt_journal_is_left(tmp_path: Path) -> None:
     assert journal.read_text().startswith("nonsense")
 
 
-def test_readonly_touches_nothing(tmp_path: Path) -> None:
+def test_a_readonly_ledger_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "things.json"
     assert opened(path, readonly=True).items() == []
     assert not path.parent.exists()
 
 
-def test_replace_all_keeps_what_was_before(tmp_path: Path) -> None:
+def test_replace_all_keeps_the_previous_snapshot(tmp_path: Path) -> None:
     path = tmp_path / "things.json"
     with opened(path) as ledger:
         ledger.put("a", {"n": 1})

@@ -1,4 +1,4 @@
-"""Property values: to the wire and back, secrets and unknowns at any depth."""
+"""Property values: conversion to and from protobuf, secrets and unknown values at any depth."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ properties = st.dictionaries(keys, values, max_size=4)
 
 
 @given(properties)
-def test_there_and_back(given_properties: dict) -> None:
+def test_conversion_round_trip(given_properties: dict) -> None:
     assert from_struct(to_struct(given_properties)) == given_properties
 
 
 @given(properties)
-def test_revealing_leaves_no_secret_and_every_unknown(given_properties: dict) -> None:
+def test_reveal_unwraps_secrets_and_keeps_unknown_values(given_properties: dict) -> None:
     bare = reveal(given_properties)
     assert not holds_secret(bare)
     assert holds_unknown(bare) == holds_unknown(given_properties)
@@ -50,16 +50,16 @@ def test_every_sentinel_is_unknown(sentinel: str) -> None:
     assert from_struct(struct) == {"a": {"b": [UNKNOWN]}}
 
 
-def test_a_fraction_stays_a_fraction() -> None:
+def test_fractions_are_not_rounded() -> None:
     assert from_struct(to_struct({"a": 1.5, "b": 2})) == {"a": 1.5, "b": 2}
 
 
-def test_assets_are_refused_by_name() -> None:
+def test_assets_are_rejected() -> None:
     struct = struct_pb2.Struct()
     struct.update({"a": {SIGNATURE: "c44067f5952c0a294b673a41bacd8c17", "text": "x"}})
     with pytest.raises(UnsupportedValueError, match="asset"):
         from_struct(struct)
 
 
-def test_a_secret_does_not_show_itself() -> None:
+def test_the_repr_of_a_secret_hides_its_value() -> None:
     assert "hunter2" not in repr(Secret("hunter2"))

@@ -1,6 +1,6 @@
 /**
- * Makes the page's accounts of made-up months, for pytest: one month a line on stdin, one account a line on stdout, in
- * JSON. The page's own code, before an SQLite that holds its tables.
+ * Computes the page's accounts of generated months, for pytest: one month per line on stdin, one account per line on
+ * stdout, in JSON. It runs the page's own code on SQLite.
  */
 
 import { readFileSync } from "node:fs";
@@ -12,7 +12,7 @@ const MIGRATIONS = ["0001_samples", "0002_days", "0003_announcements"].map((name
   readFileSync(new URL(`../../workers/status/migrations/${name}.sql`, import.meta.url), "utf8"),
 );
 
-/** What of D1 is used. */
+/** The methods of D1 that the page uses. */
 function d1(sqlite) {
   const statement = (sql, values) => ({
     bind: (...values) => statement(sql, values),

@@ -1,4 +1,4 @@
-"""The command line before the real Worker, which listens on loopback."""
+"""Fixtures: the command line, and the real Cloudflare Worker of the status page on loopback."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from status.cli import main
 
 
 @dataclass(frozen=True)
-class Ran:
-    """A command that has ended."""
+class Result:
+    """The result of a command."""
 
     code: int
     out: str
     err: str
 
 
-Run = Callable[..., Ran]
+Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,7 @@ def host() -> Iterator[Host]:
 
 @pytest.fixture
 def page(host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[Status]:
-    """The status Worker with empty stores, at a moment that stands still; the environment names it and an operator."""
+    """The status Worker with empty stores and a fixed clock; the environment holds its URL and an operator's token."""
     world = World()
     with world.serving() as address:
         monkeypatch.setenv("STATUS_URL", start_status(host, address, CLOCK=at(0)))
@@ -44,15 +44,15 @@ def page(host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[Status]:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command line as a shell would, in a wide terminal."""
+    """Return a function that runs a command line, in a wide terminal."""
     monkeypatch.setenv("COLUMNS", "300")
 
-    def run(*arguments: str) -> Ran:
+    def run(*arguments: str) -> Result:
         try:
             code = main(list(arguments))
         except SystemExit as end:
             code = int(end.code or 0)
         out, err = capsys.readouterr()
-        return Ran(code, out, err)
+        return Result(code, out, err)
 
     return run

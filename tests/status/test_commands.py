@@ -1,4 +1,4 @@
-"""The command line does with the real Worker what it says, and says what went wrong and what to do."""
+"""The commands against the real Cloudflare Worker: their effects, their output, and their errors with remedies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def minute(number: int) -> str:
-    """A time as lists show it and as options take it."""
+    """Return a time in the form that lists show and options accept."""
     return f"{at(number)[:16]}Z"
 
 
@@ -44,14 +44,14 @@ def test_an_incident_from_beginning_to_end(page: Status, run: Run) -> None:
     declared = run(*DECLARE, "--component", "database", "--component", "edge")
     assert (declared.code, declared.err) == (0, "")
     name = id_in(declared.out)
-    assert declared.out == f"Incident {name} is open; contacts are told within a minute.\n"
+    assert declared.out == f"Incident {name} is open; contacts are notified within a minute.\n"
     listed = run("incidents", "list")
     assert all(text in listed.out for text in (name, "investigating", "minor", "Slow <b>logins</b>", "database, edge"))
     assert run("incidents", "update", name, "--status", "monitoring", "--impact", "major", "--body", "Fixed.").code == 0
     assert run("incidents", "resolve", name, "--body", "Over.").code == 0
     again = run("incidents", "resolve", name, "--body", "Over.")
     assert (again.code, again.out) == (1, "")
-    assert f"answers 409: incident {name} is resolved since 2026-11-24T10:00:00.000Z" in again.err
+    assert f"answers 409: incident {name} was resolved at 2026-11-24T10:00:00.000Z" in again.err
     assert page.rows("SELECT status, impact FROM incidents") == [("resolved", 2)]
     assert page.rows("SELECT body FROM updates ORDER BY type") == [("We are looking.",), ("Over.",), ("Fixed.",)]
     assert run("audit").out.count("incident.") == 3
@@ -71,13 +71,13 @@ def test_maintenance_from_beginning_to_end(page: Status, run: Run) -> None:
     assert "completed" in run("maintenance", "list").out
 
 
-def test_a_contact_is_tried_told_and_given_another_secret(page: Status, run: Run) -> None:
+def test_a_contact_is_tested_notified_and_given_a_new_secret(page: Status, run: Run) -> None:
     added = run("contacts", "add", "--name", "Bot", "--webhook", "https://hook.example/in", "--minimum", "none").out
     name, first = id_in(added), added.split()[-1]
-    assert run("contacts", "test", name).out == f"Contact {name} took a test message.\n"
+    assert run("contacts", "test", name).out == f"Contact {name} accepted a test message.\n"
     rotated = run("contacts", "rotate", name, "--overlap-hours", "1").out
-    assert f"Until {minute(60)}, what it is sent is signed with the one before, too." in rotated
-    second = rotated.split("shown this once: ")[1].split()[0]
+    assert f"Until {minute(60)}, notifications are also signed with the previous secret." in rotated
+    second = rotated.split("shown only once: ")[1].split()[0]
     assert second.startswith("whsec_")
     incident = id_in(run(*DECLARE).out)
     page.cron(0, clock=at(0))
@@ -88,10 +88,10 @@ def test_a_contact_is_tried_told_and_given_another_secret(page: Status, run: Run
     assert run(*delivered, "nothing").out == "none\n"
     page.world.answer = lambda _hook: 500
     refused = run("contacts", "test", name)
-    assert (refused.code, "the receiver did not take it: HTTP 500" in refused.err) == (1, True)
+    assert (refused.code, "the receiver did not accept the test message: HTTP 500" in refused.err) == (1, True)
 
 
-def test_what_was_published_is_shown_corrected_and_withdrawn(
+def test_a_published_text_is_shown_corrected_and_withdrawn(
     page: Status, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = id_in(run(*DECLARE, "--started", at(-20)).out)
@@ -104,7 +104,7 @@ def test_what_was_published_is_shown_corrected_and_withdrawn(
     assert {one["status"] for one in shown["updates"]} == {"investigating", "resolved", "postmortem"}
     update = f"{name}-opened"
     assert run("amend", update, "--body", "We look.").out.startswith(
-        "Corrected; contacts who have the old body are told"
+        "Corrected; contacts that received the old body are notified"
     )
     assert run("amend", name, "--title", "Slow sign-ins").code == 0
     assert "We look." in run("incidents", "show", name).out
@@ -115,7 +115,7 @@ def test_what_was_published_is_shown_corrected_and_withdrawn(
     assert run("incidents", "show", "nothing").code == 1
 
 
-def test_a_text_that_is_not_utf8_is_refused(page: Status, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_that_is_not_utf8_is_rejected(page: Status, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe")))
     ran = run(*DECLARE[:-1], "-")
     assert (ran.code, "standard input is not UTF-8" in ran.err) == (2, True)
@@ -130,7 +130,7 @@ def test_maintenance_is_extended(run: Run) -> None:
     assert "Longer." in run("maintenance", "show", name).out
 
 
-def test_too_little_notice_is_an_emergency_or_nothing(page: Status, run: Run) -> None:
+def test_short_notice_needs_the_option_emergency(page: Status, run: Run) -> None:
     times = ["--starts", at(5), "--ends", at(30)]
     refused = run(*PLAN, *times)
     assert refused.code == 2
@@ -139,7 +139,7 @@ def test_too_little_notice_is_an_emergency_or_nothing(page: Status, run: Run) ->
     assert run(*PLAN, *times, "--emergency").code == 0
 
 
-def test_contacts_and_what_they_are_owed(page: Status, run: Run) -> None:
+def test_contacts_and_their_pending_notifications(page: Status, run: Run) -> None:
     page.world.answer = lambda _hook: 410
     added = run("contacts", "add", "--name", "Bot", "--webhook", "https://hook.example/in", "--minimum", "none")
     assert "whsec_" in added.out
@@ -152,7 +152,7 @@ def test_contacts_and_what_they_are_owed(page: Status, run: Run) -> None:
     update = json.loads(run(*DECLARE, "--component", "database", "--json").out)["update"]
     page.cron(0, clock=at(0))
     dead = json.loads(run("deliveries", "list", "--json").out)["deliveries"]
-    assert [(one["update"], one["contact"], one["failure"]) for one in dead] == [(update, name, "Refused")]
+    assert [(one["update"], one["contact"], one["failure"]) for one in dead] == [(update, name, "HTTP 410")]
     assert run("deliveries", "retry", update, name).code == 0
     assert update in run("deliveries", "list", "--state", "pending").out
     assert run("deliveries", "list").out == "none\n"
@@ -162,7 +162,7 @@ def test_contacts_and_what_they_are_owed(page: Status, run: Run) -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200, PIPE])
-def test_no_terminal_takes_a_letter_of_a_list(page: Status, run: Run, columns: int) -> None:
+def test_lists_are_not_truncated_at_any_width(page: Status, run: Run, columns: int) -> None:
     page.world.answer = lambda _hook: 410
     address = "https://hook.customer-with-a-long-name.example/in/a/rather/long/path?token=of-the-customer"
     contact = id_in(run("contacts", "add", "--name", "Bot", "--webhook", address, "--minimum", "none").out.split()[1])
@@ -175,7 +175,7 @@ def test_no_terminal_takes_a_letter_of_a_list(page: Status, run: Run, columns: i
         ("incidents", "list"): [incident, minute(0), *title.split()],
         ("maintenance", "list"): [maintenance, minute(80 * HOUR), minute(81 * HOUR)],
         ("contacts", "list"): [contact, address, minute(0)],
-        ("deliveries", "list"): [f"{incident}-opened", contact, "incident.opened", "Refused"],
+        ("deliveries", "list"): [f"{incident}-opened", contact, "incident.opened", *["HTTP", "410"]],
         ("audit",): [incident, maintenance, contact, "incident.declare", minute(0)],
     }
     for command, words in lists.items():
@@ -185,7 +185,7 @@ def test_no_terminal_takes_a_letter_of_a_list(page: Status, run: Run, columns: i
             assert len(shown) == 1 + len(json.loads(run(*command, "--json").out).popitem()[1])
 
 
-def test_json_is_one_object_and_nothing_else(page: Status, run: Run) -> None:
+def test_json_output_is_one_object(page: Status, run: Run) -> None:
     assert page.rows("SELECT 1") == [(1,)]
     for arguments in (DECLARE, ["incidents", "list"], ["audit"], ["contacts", "remove", "unknown"]):
         assert isinstance(json.loads(run(*arguments, "--json").out), dict)
@@ -194,15 +194,15 @@ def test_json_is_one_object_and_nothing_else(page: Status, run: Run) -> None:
 @pytest.mark.parametrize(
     ("time", "message"),
     [
-        ("2026-12-01T02:00", "2026-12-01T02:00 has no zone; if it is UTC, write 2026-12-01T02:00Z"),
-        ("2026-12-01", "has no zone"),
+        ("2026-12-01T02:00", "2026-12-01T02:00 has no time zone; if it is UTC, write 2026-12-01T02:00Z"),
+        ("2026-12-01", "has no time zone"),
         ("2026-12-01T02:00:01Z", "is not a whole minute"),
         ("tomorrow", "tomorrow is not a time; write 2026-12-01T02:00Z"),
         ("2026-13-01T00:00Z", "is not a time"),
         ("", "is not a time"),
     ],
 )
-def test_a_time_without_its_zone_is_nobodys_guess(run: Run, time: str, message: str) -> None:
+def test_an_invalid_time_is_an_error_with_a_remedy(run: Run, time: str, message: str) -> None:
     ran = run(*PLAN, "--starts", time, "--ends", "2026-12-01T03:00Z")
     assert ran.code == 2
     assert message in ran.err
@@ -212,8 +212,8 @@ def test_every_problem_is_shown(page: Status, run: Run) -> None:
     ran = run("incidents", "declare", "--title", "x" * 201, "--impact", "minor", "--component", "moon", "--body", " ")
     assert ran.code == 2
     assert "title has 201 characters; at most 200 are allowed" in ran.err
-    assert 'components "moon" is not known' in ran.err
-    assert "body must hold a visible character" in ran.err
+    assert 'components "moon" is unknown' in ran.err
+    assert "body must contain a visible character" in ran.err
     assert page.rows("SELECT name FROM sqlite_master WHERE name = 'incidents'") == [("incidents",)]
 
 
@@ -221,10 +221,10 @@ def test_every_problem_is_shown(page: Status, run: Run) -> None:
     ("environment", "code", "message"),
     [
         ({"STATUS_TOKEN": ""}, 2, "STATUS_TOKEN is not set"),
-        ({"STATUS_TOKEN": "two words"}, 2, "STATUS_TOKEN holds characters that no token has"),
-        ({"STATUS_TOKEN": "t\u00f6ken-of-mine"}, 2, "STATUS_TOKEN holds characters that no token has"),
-        ({"STATUS_TOKEN": "wrong-token-of-mine"}, 1, "does not know the token in STATUS_TOKEN; remedy: "),
-        ({"STATUS_URL": ""}, 2, "Give --url or set STATUS_URL"),
+        ({"STATUS_TOKEN": "two words"}, 2, "STATUS_TOKEN contains characters that are not valid"),
+        ({"STATUS_TOKEN": "t\u00f6ken-of-mine"}, 2, "STATUS_TOKEN contains characters that are not valid"),
+        ({"STATUS_TOKEN": "wrong-token-of-mine"}, 1, "rejects the token in STATUS_TOKEN; remedy: "),
+        ({"STATUS_URL": ""}, 2, "set --url or STATUS_URL"),
         ({"STATUS_URL": "http://status.example"}, 2, "is not an https:// address"),
         ({"STATUS_URL": "https://ann@status.example"}, 2, "is not an https:// address"),
         ({"STATUS_URL": "https://status.example/page"}, 2, "is not an https:// address"),
@@ -233,7 +233,7 @@ def test_every_problem_is_shown(page: Status, run: Run) -> None:
     ],
 )
 @pytest.mark.usefixtures("page")
-def test_what_is_missing_is_named_and_tokens_are_not_shown(
+def test_environment_errors_name_the_variable_and_show_no_token(
     run: Run, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], code: int, message: str
 ) -> None:
     for name, value in environment.items():
@@ -245,7 +245,7 @@ def test_what_is_missing_is_named_and_tokens_are_not_shown(
     assert "of-mine" not in ran.out + ran.err
 
 
-def test_an_id_is_no_path(page: Status, run: Run) -> None:
+def test_an_id_with_a_slash_is_rejected(page: Status, run: Run) -> None:
     for name in ("../audit", "a/b", "x?y", "", "é"):
         assert run("incidents", "resolve", name, "--body", "x").code == 2
         assert run("contacts", "remove", name).code == 2
@@ -253,7 +253,7 @@ def test_an_id_is_no_path(page: Status, run: Run) -> None:
 
 
 def whole_message(connection: socket.socket) -> bytes:
-    """Read a request or an answer to its end, which its head tells. The Worker leaves the connection open behind it."""
+    """Read a request or response to the end given by its head: the Cloudflare Worker keeps the connection open."""
     message = b""
     while b"\r\n\r\n" not in message:
         message += connection.recv(65_536)
@@ -269,7 +269,7 @@ def whole_message(connection: socket.socket) -> bytes:
 
 @contextmanager
 def losing(url: str, lost: int, instead: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """A way to the Worker that loses the first answers: the request arrives, and something else comes back."""
+    """A proxy that loses the first responses: the Worker gets the request, and the client gets `instead`."""
     host, port = re.findall(r"http://([\d.]+):(\d+)", url)[0]
     listener = socket.create_server(("127.0.0.1", 0))
     requests: list[bytes] = []
@@ -302,7 +302,7 @@ BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\nConnection: clo
 
 @pytest.mark.parametrize("instead", [b"", b"HTTP/1.1 201 Cre", BAD_GATEWAY])
 @pytest.mark.parametrize(("lost", "code"), [(1, 0), (2, 1)])
-def test_a_lost_answer_is_asked_for_once_more_and_the_work_is_done_once(
+def test_a_lost_response_is_retried_once_and_the_request_is_carried_out_once(
     page: Status, run: Run, lost: int, code: int, instead: bytes
 ) -> None:
     with losing(os.environ["STATUS_URL"], lost, instead) as (url, requests):
@@ -313,17 +313,17 @@ def test_a_lost_answer_is_asked_for_once_more_and_the_work_is_done_once(
     assert page.rows("SELECT COUNT(*) FROM incidents") == [(1,)]
     assert page.rows("SELECT COUNT(*) FROM audit") == [(1,)]
     if code:
-        assert "it may have been done or not; remedy: look with `list` or `audit`" in ran.err
+        assert "the request may have been carried out; remedy: check with `list` or `audit`" in ran.err
     else:
         assert page.rows("SELECT id FROM incidents") == [(id_in(ran.out),)]
 
 
-# The account of a month, as the real Worker serves it.
+# The account of a month from the real Worker.
 
 
 def seed(page: Status) -> None:
-    """November so far: the 20th has an hour down, of which 20 minutes are announced; 7 minutes without a sample."""
-    day = MINUTE - MINUTE % 1440 - 4 * 1440  # the 20th, since that is where recording began
+    """Insert samples: on 20 November an hour down, 20 minutes of it announced, and 7 minutes without a sample."""
+    day = MINUTE - MINUTE % 1440 - 4 * 1440  # the 20th, when recording began
     page.host.sql(
         f"WITH RECURSIVE m(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM m WHERE i < {MINUTE - day - 1}) "
         f"INSERT INTO samples SELECT {day} + i, 'platform', "
@@ -340,8 +340,8 @@ def seed(page: Status) -> None:
         )
 
 
-def test_the_account_that_is_served_is_the_one_that_is_recomputed(page: Status, run: Run, tmp_path: Path) -> None:
-    page.cron(0, clock=at(0))  # makes the tables, and a sample of this minute
+def test_the_published_account_matches_the_recomputed_one(page: Status, run: Run, tmp_path: Path) -> None:
+    page.cron(0, clock=at(0))  # creates the tables and a sample of this minute
     seed(page)
     url = f"{os.environ['STATUS_URL']}sla/2026-11.json"
     ran = run("sla", url)
@@ -359,16 +359,16 @@ def test_the_account_that_is_served_is_the_one_that_is_recomputed(page: Status, 
     article = html[html.index("November 2026 so far") :].split("October 2026")[0]
     assert "99.3684 %" in article
     assert "99.2587 %" in article
-    assert f"overspent by {recomputed['leftMinutes'].removeprefix('-')}" in article
+    assert f"exceeded by {recomputed['leftMinutes'].removeprefix('-')}" in article
     assert f"credited {recomputed['creditPercent']} %" in article
     served["statement"]["minutes"]["down"] = 39
     (tmp_path / "november.json").write_text(json.dumps(served))
     ran = run("sla", str(tmp_path / "november.json"))
     assert ran.code == 1
-    assert ran.out.endswith("differs: minutes.down is published as 39; the minutes say 40\n")
+    assert ran.out.endswith("differs: minutes.down is published as 39; recomputed: 40\n")
 
 
-def test_what_is_no_account_ends_with_two(page: Status, run: Run, tmp_path: Path) -> None:
+def test_an_invalid_account_has_exit_code_2(page: Status, run: Run, tmp_path: Path) -> None:
     page.cron(0, clock=at(0))
     (tmp_path / "page.json").write_text('{"month": "2026-11"}')
     ran = run("sla", str(tmp_path / "page.json"))
@@ -383,7 +383,7 @@ def test_what_is_no_account_ends_with_two(page: Status, run: Run, tmp_path: Path
     assert run("sla", "http://127.0.0.1:1/").code == 1
 
 
-def test_it_is_a_program() -> None:
+def test_the_module_runs_as_a_program() -> None:
     ran = subprocess.run([sys.executable, "-m", "status"], capture_output=True, text=True, check=False)
     assert ran.returncode == 2
     assert "usage: python -m status" in ran.stderr

@@ -1,4 +1,4 @@
-"""What the documents tell operators and receivers to do is what works."""
+"""The commands and the receiver's code in the documents work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WORDS = {"I": "minor", "T": "title", "B": "body", "N": "name", "A": "ann@custome
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_is_one(command: str) -> None:
+def test_each_documented_command_parses(command: str) -> None:
     parser().parse_args([WORDS.get(word, word) for word in shlex.split(command)])
 
 
@@ -46,7 +46,7 @@ def test_each_command_is_documented() -> None:
 
 
 def receiver() -> Callable[[dict[str, str], bytes, str], str]:
-    """The receiver's code, as the document has it."""
+    """Return the receiver's code from the document."""
     (code,) = re.findall(r"```python\n(.*?)```", DOCUMENTS[0].read_text(encoding="utf-8"), re.DOTALL)
     names: dict[str, Any] = {}
     exec(code, names)

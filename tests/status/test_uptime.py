@@ -1,4 +1,4 @@
-"""Two implementations of one definition end at the same digit, whatever a month was like; a wrong figure is found."""
+"""The page's uptime calculation and the independent one agree on all digits; a wrong figure is found."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from console.errors import InputError
 from harness.patience import GENEROUS
 from status.uptime import bounds, count, differences, figures, parse, stamp, state
 
-NODE = Path(sys.executable).with_name("node")  # its version is pinned; it has an SQLite of its own
+NODE = Path(sys.executable).with_name("node")  # its version is pinned; it includes SQLite
 AGREEMENT = {
     "target": 99_900,
     "credits": [{"below": 99_900, "credit": 10}, {"below": 99_000, "credit": 25}, {"below": 95_000, "credit": 50}],
@@ -28,7 +28,7 @@ COMPONENTS = ["api", "edge", "database", "replication", "objectStorage", "backup
 
 
 class Page:
-    """The page's own counting, in one Node process."""
+    """The page's own calculation, in a Node process."""
 
     def __init__(self) -> None:
         script = str(Path(__file__).with_name("account.mjs"))
@@ -59,7 +59,7 @@ def page() -> Iterator[Page]:
 
 @st.composite
 def months(draw: st.DrawFn) -> dict[str, Any]:
-    """A month with its samples and works: short runs around anything that could matter, or long ones over all of it."""
+    """Generate a month with samples and maintenance: short runs around all boundaries, or long runs across them."""
     month = draw(st.sampled_from(MONTHS))
     first, end = bounds(month)
     minute = first + draw(st.sampled_from([-1440, -3, 0, 1, 700, 20_000]))
@@ -99,7 +99,7 @@ def months(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(month=months())
-def test_both_countings_end_at_the_same_digit(page: Page, month: dict[str, Any]) -> None:
+def test_both_calculations_agree_on_all_digits(page: Page, month: dict[str, Any]) -> None:
     text = page.account(month)
     first, end = bounds(month["month"])
     (since, *_), (last, length, _) = month["runs"][0], month["runs"][-1]
@@ -119,7 +119,7 @@ DOWN = bounds("2026-11")[0] + 14_400  # the 11th
 
 
 def example(**changes: Any) -> dict[str, Any]:
-    """November 2026: five hours down on the 11th, one of them announced; the 20th without samples for 30 minutes."""
+    """Return November 2026: 5 hours down on the 11th, 1 of them announced; 30 minutes without samples on the 20th."""
     first, end = bounds("2026-11")
     runs = [
         (first, 14_400, "ok"),
@@ -152,7 +152,7 @@ def test_the_worked_example_of_the_documentation(page: Page) -> None:
     assert differences(account) == []
 
 
-def test_each_figure_that_is_changed_is_found(page: Page) -> None:
+def test_each_changed_figure_is_found(page: Page) -> None:
     document = json.loads(page.account(example()))
     statement = document["statement"]
     changes = {name: {**statement, name: value} for name, value in statement.items() if name != "minutes"}
@@ -191,7 +191,7 @@ def test_each_figure_that_is_changed_is_found(page: Page) -> None:
         (["w", "Upgrade", "completed", '["api"]', 0, 0, DOWN + 13_290, DOWN + 13_340, 0], 30),
     ],
 )
-def test_what_maintenance_excuses(page: Page, work: list[Any], excused: int) -> None:
+def test_maintenance_that_is_excluded_from_downtime(page: Page, work: list[Any], excused: int) -> None:
     account = parse(page.account(example(works=[work])), "the page")
     assert account.statement.minutes.excused == count(account).excused == excused
 
@@ -216,16 +216,16 @@ def test_what_maintenance_excuses(page: Page, work: list[Any], excused: int) -> 
         ("maintenances.0.status", "done", "maintenances.0.status"),
         ("maintenances.0.endsAt", 0, "maintenances.0.endsAt"),
         ("runs.0.1", 0, "runs.0.1"),
-        ("runs.0.1", 14_401, "runs: the one of 2026-11-11T00:00Z"),
-        ("runs.0.0", "2026-10-31T23:59:00.000Z", "runs: the one of 2026-10-31T23:59Z"),
-        ("runs.3.1", 44_000, "runs: the one of"),
+        ("runs.0.1", 14_401, "runs: the run at 2026-11-11T00:00Z"),
+        ("runs.0.0", "2026-10-31T23:59:00.000Z", "runs: the run at 2026-10-31T23:59Z"),
+        ("runs.3.1", 44_000, "runs: the run at"),
         ("runs.0.2", "up", "runs.0.2"),
         ("runs.0", [], "runs.0"),
         ("essential", "api", "essential"),
         ("signature", "x", "signature"),
     ],
 )
-def test_what_is_no_account_is_named(page: Page, path: str, value: Any, message: str) -> None:
+def test_an_invalid_account_is_an_error_with_file_and_path(page: Page, path: str, value: Any, message: str) -> None:
     document = json.loads(page.account(example()))
     *way, last = (int(part) if part.isdigit() else part for part in path.split("."))
     place = document
@@ -239,12 +239,12 @@ def test_what_is_no_account_is_named(page: Page, path: str, value: Any, message:
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "[]", '"x"', "{}", "<html>", "[" * 100_000, '{"month": NaN}'])
-def test_what_is_no_json_object_is_named_too(text: str) -> None:
+def test_a_text_that_is_not_a_json_object_is_an_error_with_the_file(text: str) -> None:
     with pytest.raises(InputError, match=r"^november\.json: "):
         parse(text, "november.json")
 
 
-def test_a_month_without_a_known_minute_has_no_percentage(page: Page) -> None:
+def test_a_month_without_known_minutes_has_no_percentage(page: Page) -> None:
     first, _ = bounds("2026-11")
     work = ["w", "Upgrade", "completed", '["database"]', 0, 0, first, first + 5, 0]
     time = datetime.fromtimestamp((first + 5) * 60, UTC).isoformat()
@@ -257,7 +257,7 @@ def test_a_month_without_a_known_minute_has_no_percentage(page: Page) -> None:
     ("down", "unknown", "met"),
     [
         (0, 0, True),
-        (43, 0, True),  # 43.2 minutes may be down
+        (43, 0, True),  # 43.2 minutes of downtime are allowed
         (44, 0, False),
         (0, 43, True),
         (0, 44, None),
@@ -267,7 +267,7 @@ def test_a_month_without_a_known_minute_has_no_percentage(page: Page) -> None:
         (44, 500, False),
     ],
 )
-def test_a_month_is_met_only_when_no_unknown_minute_could_make_it_miss(
+def test_the_target_is_met_only_if_unknown_minutes_cannot_change_that(
     page: Page, down: int, unknown: int, met: bool | None
 ) -> None:
     first, end = bounds("2026-11")

@@ -59,7 +59,7 @@ def made(status: Status, path: str, body: Any, **options: Any) -> Any:
 def problems(status: Status, path: str, body: Any, **options: Any) -> dict[str, str]:
     code, answer = post(status, path, body, **options)
     assert code == 422, answer
-    assert answer["error"] == "this cannot be used"
+    assert answer["error"] == "the input is invalid"
     assert len({problem["field"] for problem in answer["problems"]}) == len(answer["problems"])
     return {problem["field"]: problem["problem"] for problem in answer["problems"]}
 

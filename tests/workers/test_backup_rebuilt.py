@@ -74,9 +74,8 @@ def figure(made: Repository, path: str) -> int:
 
 def archived(made: Repository) -> str:
     """The histories of the archive that hold WAL."""
-    keys = [
-        one["Key"] for one in Folder(made.bucket).below(f"hourly/archive/{GROUP}/") if "/archive.info" not in one["Key"]
-    ]
+    objects = Folder(made.bucket).objects(f"hourly/archive/{GROUP}/")
+    keys = [one["Key"] for one in objects if "/archive.info" not in one["Key"]]
     return " ".join(sorted({key.split("/")[3].partition("-")[2] for key in keys}))
 
 
@@ -86,7 +85,7 @@ def test_a_group_made_anew_is_backed_up_beside_what_was_there(made: Repository) 
     assert done.returncode == 0, done.stderr
     first = made.sign()
     made.server.sql("CREATE TABLE facts AS SELECT 1 AS life", "postgres")
-    before = {one["Key"]: made.bucket.joinpath(one["Key"]).read_bytes() for one in Folder(made.bucket).below("")}
+    before = {one["Key"]: made.bucket.joinpath(one["Key"]).read_bytes() for one in Folder(made.bucket).objects("")}
 
     made.make_anew()
     made.server.sql("CREATE TABLE facts AS SELECT 2 AS life", "postgres")
@@ -113,7 +112,7 @@ def test_a_group_made_anew_is_backed_up_beside_what_was_there(made: Repository) 
     assert third.startswith(f"{second}_")
 
     # No byte of the former life is gone or other, but for pgBackRest's own indexes, which name both lives.
-    after = {one["Key"]: made.bucket.joinpath(one["Key"]).read_bytes() for one in Folder(made.bucket).below("")}
+    after = {one["Key"]: made.bucket.joinpath(one["Key"]).read_bytes() for one in Folder(made.bucket).objects("")}
     changed = {key for key, body in before.items() if after.get(key) != body}
     assert {Path(key).name.removesuffix(".copy") for key in changed} <= {"archive.info", "backup.info"}
 
@@ -140,5 +139,5 @@ def test_a_manifest_is_not_written_for_wal_that_only_the_former_life_archived(ma
     for segment in newer.rglob("0*-*"):
         if segment.is_file():
             segment.unlink()
-    with pytest.raises(AssertionError, match="not archived yet; remedy: see archive_command"):
+    with pytest.raises(AssertionError, match="not archived yet; remedy: check archive_command"):
         made.sign()

@@ -47,7 +47,7 @@ def test_an_incident_is_declared_updated_and_resolved(status: Status) -> None:
     status.cron(10)
     assert len(status.host.emails(3)) == 3
     code, answer = post(status, f"incidents/{name}/updates", UPDATE, minute=11)
-    assert (code, answer) == (409, {"error": f"incident {name} is resolved since 2026-11-24T10:09:00.000Z"})
+    assert (code, answer) == (409, {"error": f"incident {name} was resolved at 2026-11-24T10:09:00.000Z"})
     log = status.rows("SELECT operator, action, subject FROM audit ORDER BY id")
     assert log == [(OPERATOR, action, name) for action in ("incident.declare", "incident.update", "incident.update")]
 
@@ -95,7 +95,7 @@ def test_maintenance_is_planned_begun_and_completed(status: Status) -> None:
     path = f"maintenances/{name}/updates"
     made(status, path, {"body": "Tomorrow."}, minute=60)
     code, answer = post(status, path, {"status": "completed", "body": "?"}, minute=61)
-    assert (code, answer["error"]) == (409, f"maintenance {name} is scheduled; it cannot become completed from there")
+    assert (code, answer["error"]) == (409, f"maintenance {name} is scheduled; it cannot become completed")
     made(status, path, {"status": "in_progress", "body": "Now."}, minute=72 * HOUR)
     made(status, path, {"status": "completed", "body": "Done."}, minute=72 * HOUR + 9.5)
     for late in ({"body": "more"}, {"status": "cancelled", "body": "no"}):
@@ -223,7 +223,9 @@ def test_contacts_are_added_listed_and_removed_and_what_they_were_owed_is_cancel
 def test_the_same_contact_cannot_be_added_twice(status: Status, contact: dict[str, Any]) -> None:
     first = made(status, "contacts", contact)["id"]
     again = {**contact, "name": "Other", "address": contact["address"].replace("customer.", "CUSTOMER.")}
-    assert problems(status, "contacts", again) == {"address": f"is the address of contact {first} already"}
+    assert problems(status, "contacts", again) == {
+        "address": f"is already the address of contact {first}, with the same components"
+    }
     made(status, "contacts", {**contact, "components": ["backups"]})
 
 
@@ -256,7 +258,7 @@ def test_dead_letters_are_listed_and_sent_again(status: Status) -> None:
     assert len(ask(status, "GET", "deliveries?state=pending")[1]["deliveries"]) == 1
     status.cron(1)
     (dead,) = ask(status, "GET", "deliveries?state=dead")[1]["deliveries"]
-    assert (dead["update"], dead["contact"], dead["name"], dead["failure"]) == (update, contact, "Bot", "Refused")
+    assert (dead["update"], dead["contact"], dead["name"], dead["failure"]) == (update, contact, "Bot", "HTTP 410")
     status.world.answer = lambda _hook: 204
     retry = {"update": update, "contact": contact}
     code, answer = post(status, "deliveries/retry", retry, minute=2)
@@ -348,7 +350,7 @@ def test_a_key_is_one_calls(status: Status) -> None:
         ("contacts", EMAIL),
     ):
         code, answer = post(status, path, body, key=name)
-        assert (code, answer) == (409, {"error": "this idempotency-key was another call's"})
+        assert (code, answer) == (409, {"error": "this idempotency-key was used for a different call; use a new UUID"})
     assert status.rows("SELECT COUNT(*) FROM audit") == [(1,)]
 
 

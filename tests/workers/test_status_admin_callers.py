@@ -66,7 +66,7 @@ def test_any_of_the_operators_may_call_and_is_named(host: Host) -> None:
     name = key()
     made(status, "incidents", INCIDENT, key=name, authorization="Bearer token-of-ada")
     code, answer = post(status, "incidents", INCIDENT, key=name, authorization="Bearer token-of-bob")
-    assert (code, answer) == (409, {"error": "this idempotency-key was another call's"})
+    assert (code, answer) == (409, {"error": "this idempotency-key was used for a different call; use a new UUID"})
 
 
 def test_without_operators_nobody_may_call(host: Host) -> None:

@@ -58,7 +58,10 @@ def test_a_contact_is_tried_with_a_test_message(status: Status) -> None:
     assert (hook.event["type"], hook.event["data"]["url"]) == ("contact.test", "https://status.example/")
     assert hook.signed_for(bot)
     status.world.answer = lambda _hook: 500
-    assert post(status, f"contacts/{bot}/test", {}) == (409, {"error": "the receiver did not take it: HTTP 500"})
+    assert post(status, f"contacts/{bot}/test", {}) == (
+        409,
+        {"error": "the receiver did not accept the test message: HTTP 500"},
+    )
     assert post(status, "contacts/nobody/test", {})[0] == 404
     assert status.rows("SELECT COUNT(*) FROM audit WHERE action = 'contact.test'") == [(3,)]
     assert status.rows("SELECT 1 FROM updates") == status.rows("SELECT 1 FROM deliveries") == []
@@ -88,7 +91,7 @@ def test_operators_hear_of_dead_letters_and_of_what_is_overdue_until_it_is_over(
         (dead,) = heard()  # found at 10:05 and at 10:10
         assert (dead["type"], dead["id"], dead["endedAt"]) == ("status.alarm", "notifications:dead", None)
         assert dead["text"].startswith(
-            "1 notification to contacts failed for good within 7 days, such as incident.opened to gone."
+            "1 notification to contacts failed permanently within 7 days, such as incident.opened to gone."
         )
         (mail,) = mails(status, 1)
         assert mail["subject"] == "Ledger & <Sons>: 1 notification alarm"
@@ -97,7 +100,7 @@ def test_operators_hear_of_dead_letters_and_of_what_is_overdue_until_it_is_over(
             status.cron(minute)
         (overdue,) = heard()
         assert (overdue["id"], overdue["endedAt"]) == ("notifications:overdue", None)
-        assert "did not arrive within 30 minutes of being said, such as incident.opened to slow." in overdue["text"]
+        assert "were not delivered within 30 minutes, such as incident.opened to slow." in overdue["text"]
         world.answer = lambda _hook: 204
         assert post(status, "deliveries/retry", {"update": update, "contact": "gone"}, minute=41)[0] == 200
         for minute in (50, 160):
@@ -144,7 +147,7 @@ def test_a_secret_is_rotated_one_at_a_time_or_at_once(status: Status) -> None:
     path = f"contacts/{bot}/secret"
     assert post(status, path, {})[0] == 200
     code, answer = post(status, path, {})
-    assert (code, "is being changed already" in answer["error"]) == (409, True)
+    assert (code, "is already being rotated" in answer["error"]) == (409, True)
     stolen = post(status, path, {"overlapHours": 0})[1]["secret"]
     made(status, "incidents", {**INCIDENT, "impact": "critical"})
     status.cron(1)

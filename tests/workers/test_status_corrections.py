@@ -91,7 +91,7 @@ def test_an_amended_text_replaces_the_old_one_and_is_told_to_those_who_have_that
     amended = made(status, "amendments", {"id": declared["update"], "body": "We look closely."}, minute=2, key=name)
     assert made(status, "amendments", {"id": declared["update"], "body": "We look closely."}, key=name) == amended
     status.cron(3)
-    said = "What was said at 2026-11-24 10:00 UTC is corrected: We look closely."
+    said = "Correction of the update of 2026-11-24 10:00 UTC: We look closely."
     assert told(status) == [("incident.opened", INCIDENT["body"]), ("incident.amended", said)]
     for path in PUBLIC:
         body = status.get(path)["body"]
@@ -142,7 +142,7 @@ def test_a_post_mortem_follows_the_end(status: Status) -> None:
     name = made(status, "incidents", INCIDENT)["id"]
     learnt = {"status": "postmortem", "body": "A disk was full. We now watch it."}
     code, answer = post(status, f"incidents/{name}/updates", learnt)
-    assert (code, answer["error"]) == (409, f"incident {name} is open; a post-mortem follows its end")
+    assert (code, answer["error"]) == (409, f"incident {name} is open; resolve it before the post-mortem")
     made(status, f"incidents/{name}/updates", {"status": "resolved", "body": "Over."}, minute=5)
     assert "status" in problems(status, f"incidents/{name}/updates", {**learnt, "impact": "none"})
     made(status, f"incidents/{name}/updates", learnt, minute=HOUR)
@@ -235,7 +235,7 @@ def test_an_extension_is_later_ahead_and_over_no_other_maintenance(status: Statu
     for end, problem in (
         (at(74 * HOUR), "later than the planned end"),
         (at(1), "later than the planned end"),
-        (at(-1), "ahead"),
+        (at(-1), "in the future"),
         (at(72 * HOUR + 7 * 24 * HOUR + 1), "at most 7 days"),
     ):
         assert problem in problems(status, path, {"body": "x", "endsAt": end})["endsAt"]

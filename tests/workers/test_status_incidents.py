@@ -94,7 +94,7 @@ def test_what_comes_and_goes_is_an_incident_at_the_third_time_and_ends_with_two_
     status.world.database_down()
     status.cron(4)
     assert incidents(status) == [(f"database-{MINUTE + 4}", "investigating", 3)]
-    assert "again and again" in status.rows("SELECT body FROM updates")[0][0]
+    assert "intermittently" in status.rows("SELECT body FROM updates")[0][0]
     status.world.well()
     status.cron(5)
     status.world.database_down()

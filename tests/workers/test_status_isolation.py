@@ -116,8 +116,8 @@ def test_half_an_hour_that_is_not_recorded_is_unknown_and_no_month_is_met(status
     status.host.sql("DROP TRIGGER refusal")
     status.crons(range(33, 35))
     page = status.get("/", 35)["body"]
-    assert "not known so far" in page
-    assert "30 minutes are not known; were all of them down, uptime would be 14.2857 %." in page
+    assert "unknown so far" in page
+    assert "30 minutes are unknown; if all were down, uptime would be 14.2857 %." in page
 
 
 def alarms(status: Status) -> list[str]:
@@ -136,7 +136,7 @@ def test_operators_are_told_within_a_quarter_of_an_hour_while_minutes_fail(statu
     for minute in range(2, 17):
         outcome(status, minute)
     (text,) = alarms(status)
-    assert "could not do all that was due at 2026-11-24 10:15 UTC (failed: backups)" in text
+    assert "The status page's run at 2026-11-24 10:15 UTC did not complete (failed: backups)" in text
     (letter,) = status.host.emails(1)
     assert "To: <oncall@operator.example>" in letter
     status.host.sql("DROP TRIGGER refusal")

@@ -62,7 +62,7 @@ def test_an_api_that_hangs_holds_up_nothing(status: Status) -> None:
         assert status.get_while_hanging(path)["status"] == 200, path
     page = status.get_while_hanging("/", 1.5)["body"]
     assert headline(page) == ("degraded", "Not everything is confirmed to work")
-    assert "The API has not answered the live check yet; shown is what was recorded at" in page
+    assert "The API has not answered the live check yet; this is the state recorded at" in page
     assert '<time datetime="2026-11-24T10:00Z">' in page
     assert page.count("<b class=unknown>Operational at 10:00 UTC</b>") == 6  # as recorded
     assert "did not answer the check with a health report" not in page

@@ -163,8 +163,8 @@ def test_the_months_figure_says_what_is_left_and_what_is_not_known(site: Site) -
     page = site.open()
     november, october = page.locator("#m-2026-11"), page.locator("#m-2026-10")
     expect(november.get_by_role("heading")).to_have_text("November 2026 so far")
-    expect(november).to_contain_text("Target 99.9 %: met so far. Of the 43.2 minutes that may be down, 31.2 are left.")
-    expect(november).to_contain_text("8 minutes are not known; were all of them down, uptime would be 99.9406 %.")
+    expect(november).to_contain_text("Target 99.9 %: met so far. 31.2 of 43.2 allowed minutes of downtime are left.")
+    expect(november).to_contain_text("8 minutes are unknown; if all were down, uptime would be 99.9406 %.")
     expect(october).to_contain_text("99.7311 %")
     expect(october).to_contain_text("missed")
     expect(october).to_contain_text("Customers are credited 10 % of the month\N{RIGHT SINGLE QUOTATION MARK}s fee.")
@@ -176,10 +176,10 @@ def test_a_month_that_unknown_minutes_could_make_miss_is_not_called_met(site: Si
     site.status.host.sql("UPDATE days SET ok = 601 WHERE ok = 1")
     page = site.open()
     november, october = page.locator("#m-2026-11"), page.locator("#m-2026-10")
-    expect(november).to_contain_text("Target 99.9 %: not known so far.")
-    expect(november).to_contain_text("30 minutes are not known; were all of them down, uptime would be 99.87")
-    expect(november.locator("b.unknown")).to_have_text("not known so far")
-    expect(october.locator("b.unknown")).to_have_text("not known")
+    expect(november).to_contain_text("Target 99.9 %: unknown so far.")
+    expect(november).to_contain_text("30 minutes are unknown; if all were down, uptime would be 99.87")
+    expect(november.locator("b.unknown")).to_have_text("unknown so far")
+    expect(october.locator("b.unknown")).to_have_text("unknown")
 
 
 def test_late_recording_is_said_with_its_time(site: Site) -> None:
@@ -214,8 +214,8 @@ def test_a_credit_is_no_fact_before_the_month_is_over(site: Site) -> None:
     page = site.open()
     fee = "of the month\N{RIGHT SINGLE QUOTATION MARK}s fee"
     expect(page.locator("#m-2026-11")).to_contain_text(
-        f"missed so far. The 43.2 minutes that may be down are overspent by 76.8. "
-        f"Customers would be credited 10 % {fee}, if the month ended now."
+        f"missed so far. The 43.2 allowed minutes of downtime are exceeded by 76.8. "
+        f"Customers would be credited 10 % {fee} if the month ended now."
     )
     expect(page.locator("#m-2026-10")).to_contain_text(f"Customers are credited 10 % {fee}.")
 

@@ -1,4 +1,4 @@
-/** The operator's own script behind the same name: given its requests, and nothing of the platform's own. */
+/** Runs the operator's own script (the application) at the same hostname. It gets no binding but those listed below. */
 
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { json } from "../lib/http.js";
@@ -7,22 +7,22 @@ import { failureName, logFailure } from "../lib/log.js";
 /** @import { Env } from "./index.js" */
 
 /**
- * Imported anew by each request, because a script that fails to load must cost its own answers only.
+ * Imports the script at each request, so that `/health` still works if the script fails to load.
  *
- * @param {string} script its main module, as seen from this one
+ * @param {string} script path of its main module, relative to this module
  * @param {Request} request
  * @param {Env} env
  * @param {ExecutionContext} context
- * @returns {Promise<Response>} 500 when the script gives none
+ * @returns {Promise<Response>} 500 if the script throws or returns no valid response
  */
 export async function application(script, request, env, context) {
   const { HYPERDRIVE, VERSION, ENVIRONMENT } = env;
   try {
     const { default: exported } = await import(script);
     const response = await answer(exported, request, { HYPERDRIVE, VERSION, ENVIRONMENT }, context);
-    // Anything that workerd could not send would end as its own error page instead.
+    // For an invalid response workerd would send an error page of its own.
     if (!(response instanceof Response) || response.bodyUsed || response.body?.locked) {
-      throw new TypeError("not a response to send");
+      throw new TypeError("the application returned no response, or one whose body was already read");
     }
     return response;
   } catch (error) {
@@ -32,7 +32,7 @@ export async function application(script, request, env, context) {
 }
 
 /**
- * @param {any} exported an object with `fetch`, or a class of its own for each request
+ * @param {any} exported the script's default export: an object with `fetch`, or a `WorkerEntrypoint` class
  * @param {Request} request
  * @param {Pick<Env, "HYPERDRIVE" | "VERSION" | "ENVIRONMENT">} env
  * @param {ExecutionContext} context

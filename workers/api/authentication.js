@@ -1,38 +1,38 @@
-/** Proving to a PostgreSQL server who we are, in each way that it may ask for: RFC 5802 and 7677 for SCRAM. */
+/** PostgreSQL client authentication: clear text, MD5 and SCRAM-SHA-256 (RFC 5802 and 7677). */
 
 import { base64, hex, hmac, unbase64, utf8 } from "../lib/bytes.js";
 import { Fields, ProtocolError, passwordMessage, saslInitialResponse, saslResponse } from "./messages.js";
 
 const SCRAM = "SCRAM-SHA-256";
 
-/** PostgreSQL's own default is 4,096; a server that asks for more than this only wants to keep us busy. */
-const MOST_ITERATIONS = 100_000;
+/** PostgreSQL's default is 4,096. The limit protects this Worker's CPU time. */
+const MAX_ITERATIONS = 100_000;
 
-/** What AuthenticationXXX messages ask for, by their first number. */
-const ASKED = { nothing: 0, clearText: 3, md5: 5, sasl: 10, saslContinue: 11, saslFinal: 12 };
+/** Authentication requests by the number at the start of the message. */
+const REQUESTS = { ok: 0, clearText: 3, md5: 5, sasl: 10, saslContinue: 11, saslFinal: 12 };
 
 /** @typedef {{ user: string, password: string }} Credentials */
 
 /**
- * Answers the server's authentication messages until it is content.
+ * Answers the server's authentication requests until it accepts the connection.
  *
  * @param {Credentials} credentials
- * @param {() => Promise<Uint8Array>} receive gives the next authentication message's body
+ * @param {() => Promise<Uint8Array>} receive returns the body of the next authentication message
  * @param {(message: Uint8Array) => Promise<void>} send
- * @throws {ProtocolError} when the server asks for what is not known here, or cannot prove that it knows the password
+ * @throws {ProtocolError} if the method is not supported, or the server cannot prove that it knows the password
  */
 export async function authenticate({ user, password }, receive, send) {
   let fields = new Fields(await receive());
-  let asked = fields.int32();
-  if (asked === ASKED.clearText) await send(passwordMessage(password));
-  // Hyperdrive may ask for MD5 on its side, whatever the server behind it asks for; Workers can, unlike browsers.
-  else if (asked === ASKED.md5) await send(passwordMessage(await md5Response(user, password, fields.bytes(4))));
-  else if (asked === ASKED.sasl) await scram(password, fields, receive, send);
-  else if (asked === ASKED.nothing) return;
-  else throw new ProtocolError("an authentication method that is not supported");
+  let request = fields.int32();
+  if (request === REQUESTS.clearText) await send(passwordMessage(password));
+  // Hyperdrive may require MD5, independently of the server behind it. Cloudflare Workers support MD5, browsers do not.
+  else if (request === REQUESTS.md5) await send(passwordMessage(await md5Response(user, password, fields.bytes(4))));
+  else if (request === REQUESTS.sasl) await scram(password, fields, receive, send);
+  else if (request === REQUESTS.ok) return;
+  else throw new ProtocolError(`authentication method ${request} is not supported`);
   fields = new Fields(await receive());
-  asked = fields.int32();
-  if (asked !== ASKED.nothing) throw new ProtocolError("a second authentication");
+  request = fields.int32();
+  if (request !== REQUESTS.ok) throw new ProtocolError("the server requested a second authentication");
 }
 
 /**
@@ -52,16 +52,16 @@ async function md5Response(user, password, salt) {
  * @param {(message: Uint8Array) => Promise<void>} send
  */
 async function scram(password, mechanisms, receive, send) {
-  if (!mechanisms.text().split("\0").includes(SCRAM)) throw new ProtocolError("no SASL mechanism that is supported");
+  if (!mechanisms.text().split("\0").includes(SCRAM)) throw new ProtocolError(`the server does not offer ${SCRAM}`);
   const nonce = base64(crypto.getRandomValues(new Uint8Array(18)));
-  const clientFirst = `n=,r=${nonce}`; // PostgreSQL takes the name from the startup message
+  const clientFirst = `n=,r=${nonce}`; // no user name: PostgreSQL uses that of the startup message
   await send(saslInitialResponse(SCRAM, `n,,${clientFirst}`));
 
-  const serverFirst = saslText(await receive(), ASKED.saslContinue);
+  const serverFirst = saslText(await receive(), REQUESTS.saslContinue);
   const { r: bothNonces = "", s: salt = "", i: iterations = "" } = attributes(serverFirst);
   const rounds = Number(iterations);
-  if (!bothNonces.startsWith(nonce) || !(rounds >= 1 && rounds <= MOST_ITERATIONS)) {
-    throw new ProtocolError("a SCRAM answer that does not fit");
+  if (!bothNonces.startsWith(nonce) || !(rounds >= 1 && rounds <= MAX_ITERATIONS)) {
+    throw new ProtocolError("the server's SCRAM nonce or iteration count is invalid");
   }
   const salted = await saltedPassword(password, unbase64(salt), rounds);
   const withoutProof = `c=${btoa("n,,")},r=${bothNonces}`;
@@ -71,9 +71,9 @@ async function scram(password, mechanisms, receive, send) {
   const proof = clientKey.map((byte, index) => byte ^ Number(signature[index]));
   await send(saslResponse(`${withoutProof},p=${base64(proof)}`));
 
-  const { v: verifier } = attributes(saslText(await receive(), ASKED.saslFinal));
+  const { v: verifier } = attributes(saslText(await receive(), REQUESTS.saslFinal));
   if (verifier !== base64(await hmac(await hmac(salted, "Server Key"), exchange))) {
-    throw new ProtocolError("a server that does not know the password");
+    throw new ProtocolError("the server's SCRAM signature is wrong: it does not know the password");
   }
 }
 
@@ -83,7 +83,7 @@ async function scram(password, mechanisms, receive, send) {
  */
 function saslText(body, expected) {
   const fields = new Fields(body);
-  if (fields.int32() !== expected) throw new ProtocolError("a SCRAM answer out of turn");
+  if (fields.int32() !== expected) throw new ProtocolError("unexpected SCRAM message");
   return fields.text();
 }
 
@@ -101,7 +101,7 @@ function attributes(text) {
  * @param {number} iterations
  */
 async function saltedPassword(password, salt, iterations) {
-  // NFKC is the part of SASLprep that changes a password which may be used at all.
+  // Of SASLprep only NFKC is needed: its other steps only refuse passwords.
   const key = await crypto.subtle.importKey("raw", utf8(password.normalize("NFKC")), "PBKDF2", false, ["deriveBits"]);
   return new Uint8Array(
     await crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-256", salt, iterations }, key, 256),

@@ -1,38 +1,38 @@
-/** The API's checks: each ends in time, and claims no more than it has seen. */
+/** The checks of the health report. Each ends within its timeout; anything it could not check is `unknown`. */
 
 import { now } from "../lib/clock.js";
 import { inLanes } from "../lib/lanes.js";
 import { failureName, logFailure } from "../lib/log.js";
 import { withTimeout } from "../lib/timeout.js";
-import { askDatabase } from "./database.js";
+import { queryDatabase } from "./database.js";
 
 /** @import { ComponentHealth } from "../lib/health.js" */
 /** @import { DatabaseState } from "./database.js" */
 
-/** Checks run side by side, so this leaves half a second of the two that a report may take. */
+/** Checks run in parallel, so this leaves half a second of the two seconds in which a report must be ready. */
 const CHECK_MILLISECONDS = 1_500;
 
-/** From here on the gateways send a standby no more reads, and no rollout calls it healthy (`lag=16MB`). */
+/** From this lag on, gateways send no reads to a standby and health gates call it unhealthy (`lag=16MB`). */
 const LAGGING_BYTES = 16 * 1024 * 1024;
 
-/** Increments begin every hour; a quarter more is for the backup itself. */
+/** Incremental backups start every hour; another 15 minutes are for the backup itself. */
 const STALE_MINUTES = 75;
 
-/** A Worker holds six connections at once: one is the database's, one the object storage's. */
-const SIMULTANEOUS = 4;
+/** A Cloudflare Worker may hold six connections: one is for the database, one for the object storage. */
+const PARALLEL_READS = 4;
 
 /**
  * @param {Hyperdrive | undefined} hyperdrive
- * @returns {Promise<DatabaseState | "unreachable" | "unknown">} `unknown` without a way to the database
+ * @returns {Promise<DatabaseState | "unreachable" | "unknown">} `unknown` if no Hyperdrive is bound
  */
 export async function checkDatabase(hyperdrive) {
   if (hyperdrive === undefined) return "unknown";
-  const state = await outcome("database", (signal) => askDatabase(hyperdrive, signal));
+  const state = await outcome("database", (signal) => queryDatabase(hyperdrive, signal));
   return state ?? "unreachable";
 }
 
 /**
- * A customer needs to write: who cannot, through the only way there is, has no database.
+ * If a test write cannot commit, report the database down, even if reads work: customers need to write.
  *
  * @param {DatabaseState | "unreachable" | "unknown"} state
  * @returns {{ status: ComponentHealth, writable: boolean | "unknown" }}
@@ -44,13 +44,13 @@ export function databaseHealth(state) {
 }
 
 /**
- * Whether another machine holds every commit, in every group. No customer notices when none does.
+ * Reports whether every group has a synchronous standby. Never `down`, because customers do not notice its loss.
  *
  * @param {DatabaseState | "unreachable" | "unknown"} state
  */
 export function replicationHealth(state) {
   const { standbys, synchronousStandbys, lagBytes, workerGroupsReplicated } =
-    typeof state === "string" ? NOTHING : state;
+    typeof state === "string" ? UNKNOWN : state;
   return {
     status: replicationStatus(synchronousStandbys, lagBytes, workerGroupsReplicated),
     standbys: standbys ?? "unknown",
@@ -60,7 +60,7 @@ export function replicationHealth(state) {
   };
 }
 
-const NOTHING = { standbys: null, synchronousStandbys: null, lagBytes: null, workerGroupsReplicated: null };
+const UNKNOWN = { standbys: null, synchronousStandbys: null, lagBytes: null, workerGroupsReplicated: null };
 
 /**
  * @param {number | null} synchronousStandbys
@@ -75,7 +75,7 @@ function replicationStatus(synchronousStandbys, lagBytes, workerGroupsReplicated
 }
 
 /**
- * Whether the bucket answers; the probed object need not exist.
+ * Checks whether the bucket answers. The requested object need not exist.
  *
  * @param {R2Bucket} bucket
  * @returns {Promise<{ status: ComponentHealth }>}
@@ -89,20 +89,20 @@ export async function checkObjectStorage(bucket) {
 }
 
 /**
- * How old the newest backup is, of the stanza that is worst off, and what those who look after backups say of them.
+ * Checks the age of the newest backup of each stanza (the oldest counts), and the report Worker's health.
  *
  * @param {{ BACKUPS: R2Bucket, STANZAS?: string[], BACKUP_REPORT?: Fetcher, CLOCK?: string }} env
  * @returns {Promise<{ status: ComponentHealth, ageMinutes: number | "unknown" }>}
  */
 export async function checkBackups(env) {
-  // Asked first: what is too much for the connections at once then waits, and that is a stanza.
-  const watched = checkWatch(env.BACKUP_REPORT);
+  // Started first, so that it does not wait for a connection behind the stanzas.
+  const report = checkReport(env.BACKUP_REPORT);
   const age = await checkAge(env);
-  return { ...age, status: worse(age.status, await watched) };
+  return { ...age, status: worse(age.status, await report) };
 }
 
 /**
- * pgBackRest rewrites a stanza's `backup.info` at each backup, so that its age is the backup's.
+ * pgBackRest rewrites a stanza's `backup.info` at each backup, so the object's age is the age of the last backup.
  *
  * @param {{ BACKUPS: R2Bucket, STANZAS?: string[], CLOCK?: string }} env
  * @returns {Promise<{ status: ComponentHealth, ageMinutes: number | "unknown" }>}
@@ -118,19 +118,19 @@ async function checkAge(env) {
 }
 
 /**
- * A fresh backup may still be one that nobody copies or that is damaged.
+ * Asks the report Worker, because a recent backup may still be damaged or not replicated.
  *
  * @param {Fetcher | undefined} report
- * @returns {Promise<ComponentHealth>} `ok` where nobody is bound who would say otherwise
+ * @returns {Promise<ComponentHealth>} `ok` if no report Worker is bound
  */
-async function checkWatch(report) {
+async function checkReport(report) {
   if (report === undefined) return "ok";
-  const said = await outcome("backupReport", async (signal) => {
+  const answer = await outcome("backupReport", async (signal) => {
     const response = await report.fetch("https://backups.internal/health", { redirect: "manual", signal });
-    if (!response.ok) throw new Error("not an answer");
+    if (!response.ok) throw new Error(`the report Worker answered HTTP ${response.status}`);
     return /** @type {{ status?: unknown } | null} */ (await response.json());
   });
-  return said?.status === "ok" || said?.status === "degraded" ? said.status : "unknown";
+  return answer?.status === "ok" || answer?.status === "degraded" ? answer.status : "unknown";
 }
 
 /** @type {readonly ComponentHealth[]} */
@@ -139,7 +139,7 @@ const WORST_FIRST = ["down", "degraded", "unknown", "ok"];
 /**
  * @param {ComponentHealth} one
  * @param {ComponentHealth} other
- * @returns {ComponentHealth} what is not known never hides what is
+ * @returns {ComponentHealth} the worse of both; a known failure outranks `unknown`
  */
 function worse(one, other) {
   return WORST_FIRST.find((status) => status === one || status === other) ?? "unknown";
@@ -148,13 +148,13 @@ function worse(one, other) {
 /**
  * @param {R2Bucket} bucket
  * @param {string[]} stanzas
- * @param {AbortSignal} signal asks no further
- * @returns {Promise<(Date | null)[]>} in no order; null where there is none
+ * @param {AbortSignal} signal stops further reads
+ * @returns {Promise<(Date | null)[]>} time of each stanza's last backup, unordered; null if there is none
  */
 async function lastBackups(bucket, stanzas, signal) {
   /** @type {(Date | null)[]} */
   const written = [];
-  await inLanes(stanzas, SIMULTANEOUS, async (stanza) => {
+  await inLanes(stanzas, PARALLEL_READS, async (stanza) => {
     if (signal.aborted) return;
     const index = await bucket.head(`hourly/backup/${stanza}/backup.info`);
     written.push(index?.uploaded ?? null);
@@ -165,8 +165,8 @@ async function lastBackups(bucket, stanzas, signal) {
 /**
  * @template T
  * @param {string} component
- * @param {(signal: AbortSignal) => Promise<T>} check gives up what it holds when `signal` aborts
- * @returns {Promise<T | undefined>} undefined when the check fails or does not end in time
+ * @param {(signal: AbortSignal) => Promise<T>} check releases its connections when `signal` aborts
+ * @returns {Promise<T | undefined>} undefined if the check fails or does not end in time
  */
 async function outcome(component, check) {
   const end = new AbortController();

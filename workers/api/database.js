@@ -1,4 +1,4 @@
-/** What the database says of itself: whether a write commits, and who else holds what was written. */
+/** Queries the database's health: whether a write commits, and the state of replication. */
 
 import { failureName, logFailure } from "../lib/log.js";
 import { limits, withTimeout } from "../lib/timeout.js";
@@ -7,12 +7,12 @@ import { connect, PostgresError } from "./postgres.js";
 /** @import { Connection } from "./postgres.js" */
 
 /**
- * @typedef {object} DatabaseState what could not be learnt is null
- * @property {boolean | null} writable whether a write has just committed, or did within the last seconds
- * @property {number | null} standbys how many stream from the coordinator group's leader
- * @property {number | null} synchronousStandbys how many of them a commit may wait for
- * @property {number | null} lagBytes of the standby that is furthest behind; null also while there is none
- * @property {boolean | null} workerGroupsReplicated whether each has a synchronous standby that streams
+ * @typedef {object} DatabaseState null means unknown
+ * @property {boolean | null} writable whether a write committed within the last five seconds
+ * @property {number | null} standbys number of standbys that stream from the coordinator group's leader
+ * @property {number | null} synchronousStandbys number of them that are synchronous
+ * @property {number | null} lagBytes largest replication lag; null also if there is no standby
+ * @property {boolean | null} workerGroupsReplicated whether each Citus worker group has a streaming synchronous standby
  */
 
 /** @type {DatabaseState} */
@@ -24,28 +24,27 @@ const UNKNOWN = {
   workerGroupsReplicated: null,
 };
 
-// Both functions are made by the machines (health.sql). Hyperdrive applies a SET to the query that it stands in, and
-// takes a connection back after each. It caches no answer of a volatile function, and this one's configuration none at
-// all. The two limits leave a check half of its time for the way; the first does not bound a commit that waits for a
-// standby, which is what the check's own limit is for.
+// The machines create both functions (health.sql). In Hyperdrive a SET is valid for the query that contains it only,
+// because the connection returns to the pool after each query. Caching is off. Both statement timeouts leave half of the
+// check's time for the network. The first does not limit a commit that waits for a standby; the check's timeout does.
 const HEALTH = () => `SET LOCAL statement_timeout = '${limits.told(600)}ms'; SELECT * FROM backbuild.health()`;
 const WORKER_GROUPS = () =>
   `SET LOCAL statement_timeout = '${limits.told(300)}ms'; SELECT backbuild.worker_groups_replicated()`;
 const RECOVERY = "SELECT pg_is_in_recovery()";
 
-/** A little more than the database's own limit, for when that does not hold. */
+/** Slightly longer than the statement timeout, in case the database does not enforce it. */
 const WORKER_GROUPS_MILLISECONDS = 400;
 
-/** The machines have not made the functions, or not for us: undefined_function, invalid_schema_name, no privilege. */
-const NOT_MADE = ["42883", "3F000", "42501"];
+/** The functions are missing or not granted: undefined_function, invalid_schema_name, insufficient_privilege. */
+const FUNCTION_UNAVAILABLE = ["42883", "3F000", "42501"];
 
 /**
  * @param {Hyperdrive} hyperdrive
- * @param {AbortSignal} signal gives up
+ * @param {AbortSignal} signal closes the connection
  * @returns {Promise<DatabaseState>}
- * @throws {Error} when there is no database, or none that takes a write
+ * @throws {Error} if the database does not answer, or a write fails
  */
-export async function askDatabase(hyperdrive, signal) {
+export async function queryDatabase(hyperdrive, signal) {
   const connection = await connect(hyperdrive, signal);
   try {
     const [health] = await connection.query(HEALTH());
@@ -55,28 +54,28 @@ export async function askDatabase(hyperdrive, signal) {
       standbys: count(health?.standbys),
       synchronousStandbys: count(health?.synchronous_standbys),
       lagBytes: count(health?.lag_bytes),
-      workerGroupsReplicated: writable ? await askWorkerGroups(connection) : null,
+      workerGroupsReplicated: writable ? await queryWorkerGroups(connection) : null,
     };
   } catch (error) {
-    if (!(error instanceof PostgresError && NOT_MADE.includes(error.sqlState))) throw error;
+    if (!(error instanceof PostgresError && FUNCTION_UNAVAILABLE.includes(error.sqlState))) throw error;
     const [answer] = await connection.query(RECOVERY);
     return { ...UNKNOWN, writable: answer?.pg_is_in_recovery === "t" ? false : null };
   }
 }
 
 /**
- * Asked apart: a worker group that does not answer leaves what is known of the coordinator group as it is.
+ * A separate query, so that an unreachable Citus worker group does not hide the coordinator group's state.
  *
  * @param {Connection} connection
  * @returns {Promise<boolean | null>}
  */
-async function askWorkerGroups(connection) {
+async function queryWorkerGroups(connection) {
   try {
     const [answer] = await withTimeout(connection.query(WORKER_GROUPS()), WORKER_GROUPS_MILLISECONDS);
     const replicated = answer?.worker_groups_replicated;
     return replicated === "t" ? true : replicated === "f" ? false : null;
   } catch (error) {
-    logFailure("worker groups not asked", { error: failureName(error) });
+    logFailure("query of the worker groups failed", { error: failureName(error) });
     return null;
   }
 }

@@ -1,4 +1,4 @@
-/** The API Worker: says how the platform is, as seen from the edge, and serves the operator's own API beside it. */
+/** The API, a Cloudflare Worker: serves the health report at `/health`, and the operator's application elsewhere. */
 
 import { notFound, route } from "../lib/http.js";
 import { application } from "./application.js";
@@ -9,10 +9,10 @@ import { health } from "./report.js";
  * @property {string} ENVIRONMENT the stack's tier
  * @property {WorkerVersionMetadata} VERSION
  * @property {R2Bucket} BACKUPS the primary backup bucket
- * @property {string[]} [STANZAS] what is backed up there
- * @property {Fetcher} [BACKUP_REPORT] says whether the backups are well; without it, their age alone counts
- * @property {Hyperdrive} [HYPERDRIVE] the way to the coordinator; without it the database's state is unknown
- * @property {string} [APPLICATION] the operator's main module, as seen from here; without it there is nothing else
+ * @property {string[]} [STANZAS] pgBackRest's stanzas in that bucket
+ * @property {Fetcher} [BACKUP_REPORT] the report Worker; without it, only the backups' age counts
+ * @property {Hyperdrive} [HYPERDRIVE] connection to the coordinator; without it the database's state is unknown
+ * @property {string} [APPLICATION] path of the operator's main module, relative to this one; without it, 404
  * @property {string} [CLOCK] only in tests
  */
 

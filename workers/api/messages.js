@@ -1,21 +1,21 @@
-/** Messages of PostgreSQL's protocol, version 3.0, as bytes: a type, a length, a body; numbers in network order. */
+/** Encodes and decodes messages of PostgreSQL's protocol 3.0: type, length, body; integers are big-endian. */
 
 import { utf8 } from "../lib/bytes.js";
 
 const PROTOCOL_VERSION = 3 << 16;
 
-/** Answers to a health check are a few hundred bytes; whoever announces more is no PostgreSQL, or not ours. */
-const LONGEST_MESSAGE = 64 * 1024;
+/** Responses to a health check have a few hundred bytes; the limit protects this Worker's memory. */
+const MAX_MESSAGE_BYTES = 64 * 1024;
 
 /** @typedef {{ type: string, body: Uint8Array }} Message */
 
-/** What was read is not PostgreSQL's protocol, or not the part of it that is spoken here. */
+/** The server's message violates PostgreSQL's protocol, or is not supported by this client. */
 export class ProtocolError extends Error {
   name = "ProtocolError";
 }
 
 /**
- * Names and values that begin a connection; the only message without a type.
+ * The first message of a connection: parameter names and values. It is the only message without a type.
  *
  * @param {string} user
  * @param {string} database
@@ -27,7 +27,7 @@ export function startupMessage(user, database) {
 }
 
 /**
- * @param {string} sql one statement or several, which are then one transaction
+ * @param {string} sql one statement, or several that run in one transaction
  * @returns {Uint8Array}
  */
 export function queryMessage(sql) {
@@ -35,7 +35,7 @@ export function queryMessage(sql) {
 }
 
 /**
- * @param {string} password as asked for: clear or hashed
+ * @param {string} password in clear text or hashed, as requested
  * @returns {Uint8Array}
  */
 export function passwordMessage(password) {
@@ -44,7 +44,7 @@ export function passwordMessage(password) {
 
 /**
  * @param {string} mechanism
- * @param {string} text the client's first
+ * @param {string} text the client's first SCRAM message
  * @returns {Uint8Array}
  */
 export function saslInitialResponse(mechanism, text) {
@@ -60,7 +60,7 @@ export function saslResponse(text) {
   return frontendMessage("p", utf8(text));
 }
 
-/** Cuts a stream of bytes, however it was split on its way, into messages. */
+/** Splits a stream of bytes into messages. */
 export class MessageReader {
   #reader;
   #read = new Uint8Array(0);
@@ -71,24 +71,24 @@ export class MessageReader {
   }
 
   /**
-   * @returns {Promise<Message>} the next one, whole
-   * @throws {ProtocolError} when it is too long or too short, or the stream ends before it does
+   * @returns {Promise<Message>} the next complete message
+   * @throws {ProtocolError} if its length is invalid, or the stream ends first
    */
   async next() {
     for (;;) {
       const message = this.#take();
       if (message !== null) return message;
       const { value, done } = await this.#reader.read();
-      if (done) throw new ProtocolError("the server hung up");
+      if (done) throw new ProtocolError("the server closed the connection");
       this.#read = join(this.#read, value);
     }
   }
 
-  /** @returns {Message | null} null while it is not whole */
+  /** @returns {Message | null} null if the next message is not complete yet */
   #take() {
     if (this.#read.length < 5) return null;
     const length = viewOf(this.#read).getInt32(1);
-    if (length < 4 || length > LONGEST_MESSAGE) throw new ProtocolError("a message of an impossible length");
+    if (length < 4 || length > MAX_MESSAGE_BYTES) throw new ProtocolError(`invalid message length ${length}`);
     if (this.#read.length < 1 + length) return null;
     const message = { type: String.fromCharCode(Number(this.#read[0])), body: this.#read.slice(5, 1 + length) };
     this.#read = this.#read.slice(1 + length);
@@ -114,10 +114,10 @@ export class Fields {
     return viewOf(this.bytes(4)).getInt32(0);
   }
 
-  /** @param {number} [length] of what is wanted; everything that is left unless told */
+  /** @param {number} [length] default: all remaining bytes */
   bytes(length = this.#body.length - this.#at) {
     const end = this.#at + length;
-    if (length < 0 || end > this.#body.length) throw new ProtocolError("a message that ends too early");
+    if (length < 0 || end > this.#body.length) throw new ProtocolError("a message is shorter than its fields");
     const taken = this.#body.subarray(this.#at, end);
     this.#at = end;
     return taken;
@@ -128,7 +128,7 @@ export class Fields {
     return new TextDecoder().decode(this.bytes(length));
   }
 
-  /** Text that ends with a NUL. */
+  /** Reads text up to a NUL. */
   string() {
     const text = this.text(this.#body.indexOf(0, this.#at) - this.#at);
     this.#at += 1;

@@ -1,4 +1,4 @@
-/** As much of a PostgreSQL client as a health check needs: connect, ask in text, read rows of text. */
+/** A minimal PostgreSQL client for the health check: connect, and run simple queries with results as text. */
 
 import { authenticate } from "./authentication.js";
 import { Fields, MessageReader, ProtocolError, queryMessage, startupMessage } from "./messages.js";
@@ -7,19 +7,19 @@ import { Fields, MessageReader, ProtocolError, queryMessage, startupMessage } fr
 
 /** @typedef {Record<string, string | null>} Row column to value as text */
 
-/** The server refused; its own words are left out, because they may name what nobody should read. */
+/** The server reported an error. Its message text is dropped, because it may contain confidential names or values. */
 export class PostgresError extends Error {
   name = "PostgresError";
 
   /** @param {string} sqlState https://www.postgresql.org/docs/current/errcodes-appendix.html */
   constructor(sqlState) {
-    super(`the server refused: ${sqlState}`);
+    super(`PostgreSQL error ${sqlState}`);
     this.sqlState = sqlState;
   }
 }
 
 /**
- * Connects through Hyperdrive, which answers the first messages itself: only a query shows whether there is a database.
+ * Connects to Hyperdrive, which answers the startup itself: only a query shows whether the database is reachable.
  *
  * @param {Hyperdrive} hyperdrive
  * @param {AbortSignal} signal closes the connection
@@ -43,7 +43,7 @@ export class Connection {
   constructor(socket, signal) {
     this.#messages = new MessageReader(socket.readable);
     this.#writer = socket.writable.getWriter();
-    // A connection that failed also fails to close, which adds nothing.
+    // Closing a failed connection fails as well; that error is not needed.
     signal.addEventListener("abort", () => socket.close().catch(() => {}));
   }
 
@@ -56,12 +56,12 @@ export class Connection {
   }
 
   /**
-   * Asks by the simple query protocol: several statements are one transaction, over when this resolves.
+   * Runs a simple query. Several statements run in one transaction, which has ended when this resolves.
    *
    * @param {string} sql
-   * @returns {Promise<Row[]>} of the last statement
-   * @throws {PostgresError} after which the connection takes another query
-   * @throws {ProtocolError} after which it does not
+   * @returns {Promise<Row[]>} rows of the last statement
+   * @throws {PostgresError} the connection can still be used
+   * @throws {ProtocolError} the connection cannot be used any more
    */
   async query(sql) {
     await this.#writer.write(queryMessage(sql));
@@ -70,46 +70,46 @@ export class Connection {
     /** @type {Row[]} */
     let rows = [];
     /** @type {PostgresError | undefined} */
-    let refusal;
+    let failure;
     for (;;) {
       const { type, body } = await this.#messages.next();
       if (type === "T") {
         columns = columnNames(body);
         rows = [];
       } else if (type === "D") rows.push(row(columns, body));
-      else if (type === "E") refusal = refusalOf(body);
-      else if (type === "Z" && refusal !== undefined) throw refusal;
+      else if (type === "E") failure = errorOf(body);
+      else if (type === "Z" && failure !== undefined) throw failure;
       else if (type === "Z") return rows;
-      else if (type !== "C" && !isAside(type)) throw new ProtocolError("an answer to another question");
+      else if (type !== "C" && !isAsynchronous(type)) throw new ProtocolError(`unexpected message of type ${type}`);
     }
   }
 
   /**
    * @param {string} expected a message's type
    * @returns {Promise<Message>}
-   * @throws {PostgresError} when the server refuses instead
+   * @throws {PostgresError} if the server reports an error instead
    */
   async #receive(expected) {
     for (;;) {
       const message = await this.#messages.next();
       if (message.type === expected) return message;
-      if (message.type === "E") throw refusalOf(message.body);
-      if (!isAside(message.type)) throw new ProtocolError("an answer to another question");
+      if (message.type === "E") throw errorOf(message.body);
+      if (!isAsynchronous(message.type)) throw new ProtocolError(`unexpected message of type ${message.type}`);
     }
   }
 }
 
 /**
- * What a server may say at any time: notices, settings, notifications, and the key to cancel a query with.
+ * Whether a server may send this message at any time: notices, parameters, notifications, and the cancellation key.
  *
  * @param {string} type
  */
-function isAside(type) {
+function isAsynchronous(type) {
   return type === "N" || type === "S" || type === "A" || type === "K";
 }
 
 /** @param {Uint8Array} body of an ErrorResponse: fields that begin with a letter, `C` being the SQLSTATE */
-function refusalOf(body) {
+function errorOf(body) {
   const parts = new TextDecoder().decode(body).split("\0");
   return new PostgresError(parts.find((part) => part.startsWith("C"))?.slice(1) ?? "");
 }
@@ -131,7 +131,8 @@ function columnNames(body) {
  */
 function row(columns, body) {
   const fields = new Fields(body);
-  if (fields.int16() !== columns.length) throw new ProtocolError("a row of other columns");
+  if (fields.int16() !== columns.length)
+    throw new ProtocolError("a row has another number of columns than its description");
   return Object.fromEntries(
     columns.map((name) => {
       const length = fields.int32();

@@ -1,4 +1,4 @@
-/** The health report: every check side by side, and one word for the whole. */
+/** The health report: runs all checks in parallel and derives one overall status. */
 
 import { now } from "../lib/clock.js";
 import { json } from "../lib/http.js";
@@ -11,24 +11,24 @@ import { checkBackups, checkDatabase, checkObjectStorage, databaseHealth, replic
 /** @typedef {HealthReport & { environment: string }} Report */
 
 /**
- * However many ask, the database and the bucket are asked once in this time by each isolate: reading must not be able to
- * use up their connections. Whoever reads once a minute still gets what is at most these two seconds old.
+ * Each isolate runs the checks at most once in this time, so that many requests cannot exhaust the connections of the
+ * database and the bucket. A report is at most this old.
  */
 const KEEP_MILLISECONDS = 2_000;
 
 /** Longer than a report takes. */
-const PATIENCE_MILLISECONDS = 2_000;
+const TIMEOUT_MILLISECONDS = 2_000;
 
 /** @type {ReturnType<typeof shared<Report>>} */
-const together = shared(KEEP_MILLISECONDS, PATIENCE_MILLISECONDS);
+const sharedReport = shared(KEEP_MILLISECONDS, TIMEOUT_MILLISECONDS);
 
 /**
  * @param {Env} env
  * @param {ExecutionContext} context
- * @returns {Promise<Response>} 503 when a customer would notice
+ * @returns {Promise<Response>} 503 if the status is `down`, that is if customers notice
  */
 export async function health(env, context) {
-  const report = await together(now(env), context, () => check(env));
+  const report = await sharedReport(now(env), context, () => check(env));
   return json(report, report.status === "down" ? 503 : 200);
 }
 
@@ -43,7 +43,7 @@ async function check(env) {
     checkBackups(env),
   ]);
   const components = {
-    // This code running is the proof that the edge works.
+    // The edge works if this code runs.
     edge: { status: /** @type {const} */ ("ok") },
     database: databaseHealth(database),
     replication: replicationHealth(database),
@@ -61,7 +61,7 @@ async function check(env) {
 
 /**
  * @param {HealthReport["components"]} components
- * @returns {Health} `ok` only when every component is known to be
+ * @returns {Health} `ok` only if every component is `ok`; `unknown` counts as degraded
  */
 function overall(components) {
   if (components.database.status === "down") return "down";

@@ -11,12 +11,12 @@ const PATIENCE_MILLISECONDS = 5_000;
 const GONE = 410;
 
 /** A failure that no later attempt can mend. */
-export class Refused extends Error {
-  name = "Refused";
+export class PermanentError extends Error {
+  name = `HTTP ${GONE}`;
 }
 
 /** What the receiver answered; the number is all that is kept of it, and when it wants to be asked again. */
-export class Answered extends Error {
+export class HttpError extends Error {
   /**
    * @param {number} status
    * @param {number | undefined} retryAfter milliseconds
@@ -61,8 +61,8 @@ export async function post(address, { id, event, secrets, sender }, time) {
     signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
   });
   await response.body?.cancel();
-  if (response.status === GONE) throw new Refused();
-  if (!response.ok) throw new Answered(response.status, retryAfter(response.headers.get("retry-after"), time));
+  if (response.status === GONE) throw new PermanentError();
+  if (!response.ok) throw new HttpError(response.status, retryAfter(response.headers.get("retry-after"), time));
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Tells the operators that minutes fail. It needs no database: that may be what fails. */
+/** Alerts operators when the every-minute run fails. It works without the database, whose failure may be the cause. */
 
 import { failureName } from "../lib/log.js";
 import { channelsOf, tellAll } from "../lib/tell.js";
@@ -9,22 +9,22 @@ import { minuteOf } from "./uptime.js";
 /** @import { About } from "../lib/tell.js" */
 /** @import { Env } from "./env.js" */
 
-/** Nothing remembers who was told: by the clock, an alarm that lasts is heard within this time, and four times an hour. */
+/** Without a database sent alarms cannot be recorded, so an alarm is sent at each full quarter of an hour. */
 const EVERY_MINUTES = 15;
 
 /**
  * @param {Env} env
  * @param {Date} time
- * @param {unknown} error that the minute ended with
+ * @param {unknown} error with which the run failed
  * @returns {Promise<void>} never rejects
  */
 export async function alarm(env, time, error) {
   if (minuteOf(time) % EVERY_MINUTES !== 0) return;
-  const what = error instanceof TickError ? error.message : failureName(error);
+  const reason = error instanceof TickError ? error.message : failureName(error);
   const text = [
-    `The status page could not do all that was due at ${stamp(time)} (${what}).`,
-    "Minutes without a sample are unknown, and incidents may go unannounced.",
-    `The Worker's log names each part that failed. This is repeated every ${EVERY_MINUTES} minutes while it lasts.`,
+    `The status page's run at ${stamp(time)} did not complete (${reason}).`,
+    "Minutes without a sample count as unknown, and incidents may not be announced.",
+    `The log of the status Worker names each part that failed. This alarm is repeated every ${EVERY_MINUTES} minutes until the runs succeed.`,
   ].join(" ");
   const word = { id: "minutes", text, since: time.toISOString(), endedAt: null, again: false };
   const { channels } = await channelsOf(env, aboutOf(env, "status page alarm"));

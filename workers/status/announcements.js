@@ -1,28 +1,29 @@
 /**
- * What is said: each function makes the statements that say one thing, for one transaction. Ids and conditions make
- * them safe to run twice, or beside each other: it is said once. The outbox is filled by the database (`fan_out`).
+ * SQL statements that publish updates of incidents and maintenances. Each function returns the statements of one
+ * transaction. Ids and conditions make them idempotent, also if two transactions run at once. A database trigger
+ * (`fan_out`) fills the outbox.
  */
 
 import { MINUTE, minuteOf } from "./uptime.js";
 
-/** @typedef {{ id: string, status: string, body: string }} Word an update's id, what it makes of its subject, its text */
+/** @typedef {{ id: string, status: string, body: string }} Update an update's id, the status it sets, and its text */
 
 const TOUCHES = (/** @type {string} */ components) =>
   `EXISTS (SELECT 1 FROM json_each(${components}) AS mine JOIN json_each(components) AS theirs ON mine.value = theirs.value)`;
 
-/** When maintenance ends: as announced, or as it was extended. */
+/** SQL: the planned end of maintenance, with extensions. */
 export const UNTIL = (/** @type {string} */ table) =>
   `COALESCE((SELECT until_minute FROM extensions WHERE maintenance = ${table}.id), ${table}.end_minute)`;
 
 /**
  * @param {D1Database} db
  * @param {{ id: string, title: string, impact: number, components: string[], automatic: boolean, startedAt: Date }} incident
- *   An automatic one is left out while an open incident or running maintenance speaks of a component of it.
- * @param {Word} word
+ *   An automatic one is not opened while an open incident or running maintenance affects one of its components.
+ * @param {Update} update
  * @param {Date} time
  * @returns {D1PreparedStatement[]}
  */
-export function openIncident(db, incident, word, time) {
+export function openIncident(db, incident, update, time) {
   const components = JSON.stringify(incident.components);
   return [
     db
@@ -36,29 +37,30 @@ export function openIncident(db, incident, word, time) {
         incident.id,
         incident.title,
         incident.impact,
-        word.status,
+        update.status,
         components,
         Number(incident.automatic),
         incident.startedAt.getTime(),
         time.getTime(),
       ),
-    sayOfIncident(db, "incident.opened", incident.id, word, time),
+    insertIncidentUpdate(db, "incident.opened", incident.id, update, time),
   ];
 }
 
 /**
- * Moves an open incident on; `resolved` ends it. Nothing happens when it is over, or the word was said before.
+ * Publishes an update of an open incident; `resolved` ends it. Does nothing if the incident is resolved or the update
+ * exists.
  *
  * @param {D1Database} db
  * @param {string} id
- * @param {Word} word
+ * @param {Update} update
  * @param {Date} time
  * @param {{ title?: string | undefined, impact?: number | undefined, components?: string[] | undefined,
  *   startedAt?: number | undefined, endedAt?: number | undefined }} [changes] times as minutes
  * @returns {D1PreparedStatement[]}
  */
-export function updateIncident(db, id, word, time, { title, impact, components, startedAt, endedAt } = {}) {
-  const resolved = word.status === "resolved";
+export function updateIncident(db, id, update, time, { title, impact, components, startedAt, endedAt } = {}) {
+  const resolved = update.status === "resolved";
   return [
     db
       .prepare(
@@ -68,15 +70,15 @@ export function updateIncident(db, id, word, time, { title, impact, components, 
       )
       .bind(
         id,
-        word.status,
+        update.status,
         title ?? null,
         impact ?? null,
         components === undefined ? null : JSON.stringify(components),
         time.getTime(),
-        word.id,
+        update.id,
         startedAt === undefined ? null : startedAt * MINUTE,
       ),
-    sayOfIncident(db, resolved ? "incident.resolved" : "incident.updated", id, word, time),
+    insertIncidentUpdate(db, resolved ? "incident.resolved" : "incident.updated", id, update, time),
     db
       .prepare("UPDATE incidents SET resolved_at = MAX(?2, started_at) WHERE id = ?1 AND resolved_at IS NULL AND ?3")
       .bind(id, endedAt === undefined ? time.getTime() : endedAt * MINUTE, Number(resolved)),
@@ -84,15 +86,15 @@ export function updateIncident(db, id, word, time, { title, impact, components, 
 }
 
 /**
- * Says what was learnt from an incident that is over.
+ * Publishes the post-mortem of a resolved incident.
  *
  * @param {D1Database} db
  * @param {string} id
- * @param {Omit<Word, "status">} word
+ * @param {Omit<Update, "status">} update
  * @param {Date} time
  * @returns {D1PreparedStatement[]}
  */
-export function addPostmortem(db, id, word, time) {
+export function addPostmortem(db, id, update, time) {
   return [
     db
       .prepare(
@@ -100,23 +102,24 @@ export function addPostmortem(db, id, word, time) {
          SELECT ?2, 'incident.postmortem', id, 'postmortem', impact, components, ?3, ?4
          FROM incidents WHERE id = ?1 AND resolved_at IS NOT NULL`,
       )
-      .bind(id, word.id, word.body, time.getTime()),
+      .bind(id, update.id, update.body, time.getTime()),
     db
       .prepare("UPDATE incidents SET updated_at = ?2 WHERE id = ?1 AND EXISTS (SELECT 1 FROM updates WHERE id = ?3)")
-      .bind(id, time.getTime(), word.id),
+      .bind(id, time.getTime(), update.id),
   ];
 }
 
 /**
- * Nothing happens when it would overlap other maintenance of a component of it. What runs may have begun before its time.
+ * Announces maintenance. Does nothing if it would overlap other maintenance of the same components. Maintenance in
+ * progress may have begun before its planned time.
  *
  * @param {D1Database} db
  * @param {{ id: string, title: string, components: string[], emergency: boolean, startMinute: number, endMinute: number }} plan
- * @param {Word} word `in_progress` begins it at once
+ * @param {Update} update `in_progress` begins it at once
  * @param {Date} time
  * @returns {D1PreparedStatement[]}
  */
-export function planMaintenance(db, plan, word, time) {
+export function planMaintenance(db, plan, update, time) {
   const components = JSON.stringify(plan.components);
   return [
     db
@@ -130,25 +133,25 @@ export function planMaintenance(db, plan, word, time) {
       .bind(
         plan.id,
         plan.title,
-        word.status,
+        update.status,
         components,
         Number(plan.emergency),
         plan.startMinute,
         plan.endMinute,
         time.getTime(),
       ),
-    sayOfMaintenance(
+    insertMaintenanceUpdate(
       db,
-      word.status === "scheduled" ? "maintenance.scheduled" : "maintenance.started",
+      update.status === "scheduled" ? "maintenance.scheduled" : "maintenance.started",
       plan.id,
       "in_progress,scheduled",
-      word,
+      update,
       time,
     ),
   ];
 }
 
-/** What maintenance can become, and from what. */
+/** The status changes of maintenance: the type of the update, and the status that must precede it. */
 const MOVES = /** @type {const} */ ({
   in_progress: { type: "maintenance.started", from: "scheduled" },
   completed: { type: "maintenance.completed", from: "in_progress" },
@@ -156,48 +159,48 @@ const MOVES = /** @type {const} */ ({
 });
 
 /**
- * Begins, ends or cancels maintenance; nothing happens when it is not where that begins, or when it would begin before
- * its time and overlap other maintenance of a component of it.
+ * Begins, completes or cancels maintenance. Does nothing if its status does not allow that, or if it would begin before
+ * its time and overlap other maintenance of the same components.
  *
  * @param {D1Database} db
  * @param {string} id
- * @param {Word & { status: keyof typeof MOVES }} word
+ * @param {Update & { status: keyof typeof MOVES }} update
  * @param {Date} time
  * @returns {D1PreparedStatement[]}
  */
-export function moveMaintenance(db, id, word, time) {
-  const { type, from } = MOVES[word.status];
+export function moveMaintenance(db, id, update, time) {
+  const { type, from } = MOVES[update.status];
   const minute = Math.ceil(time.getTime() / MINUTE);
   return [
-    sayOfMaintenance(db, type, id, from, word, time),
+    insertMaintenanceUpdate(db, type, id, from, update, time),
     db
       .prepare(
         `UPDATE maintenances SET status = ?2, updated_at = ?3,
            end_minute = IIF(?2 = 'completed', MAX(start_minute, MIN(end_minute, ?4)), end_minute)
          WHERE id = ?1 AND status = ?5 AND EXISTS (SELECT 1 FROM updates WHERE id = ?6)`,
       )
-      .bind(id, word.status, time.getTime(), minute, from, word.id),
+      .bind(id, update.status, time.getTime(), minute, from, update.id),
     db
       .prepare(
         `UPDATE extensions SET until_minute = MIN(until_minute, ?2) WHERE maintenance = ?1 AND ?3 = 'completed'
          AND EXISTS (SELECT 1 FROM updates WHERE id = ?4)`,
       )
-      .bind(id, minute, word.status, word.id),
+      .bind(id, minute, update.status, update.id),
   ];
 }
 
 /**
- * Says that maintenance ends later. Nothing happens when it is over, would not end later, or would overlap other
- * maintenance of a component of it.
+ * Extends maintenance. Does nothing if it is over, if `until` is not later than its end, or if it would overlap other
+ * maintenance of the same components.
  *
  * @param {D1Database} db
  * @param {string} id
- * @param {Omit<Word, "status">} word
+ * @param {Omit<Update, "status">} update
  * @param {number} until minute
  * @param {Date} time
  * @returns {D1PreparedStatement[]}
  */
-export function extendMaintenance(db, id, word, until, time) {
+export function extendMaintenance(db, id, update, until, time) {
   return [
     db
       .prepare(
@@ -208,29 +211,29 @@ export function extendMaintenance(db, id, word, until, time) {
            AND (others.status = 'in_progress' OR others.start_minute < ?5)
            AND ${UNTIL("others")} > maintenances.start_minute AND ${TOUCHES("maintenances.components")})`,
       )
-      .bind(id, word.id, word.body, time.getTime(), until),
+      .bind(id, update.id, update.body, time.getTime(), until),
     db
       .prepare(
         `INSERT INTO extensions SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM updates WHERE id = ?3)
          ON CONFLICT (maintenance) DO UPDATE SET until_minute = MAX(until_minute, excluded.until_minute)`,
       )
-      .bind(id, until, word.id),
+      .bind(id, until, update.id),
     db
       .prepare("UPDATE maintenances SET updated_at = ?2 WHERE id = ?1 AND EXISTS (SELECT 1 FROM updates WHERE id = ?3)")
-      .bind(id, time.getTime(), word.id),
+      .bind(id, time.getTime(), update.id),
   ];
 }
 
 /**
- * Says something about maintenance that is not over.
+ * Publishes an update of maintenance that is not over, without a change of its status.
  *
  * @param {D1Database} db
  * @param {string} id
- * @param {Omit<Word, "status">} word
+ * @param {Omit<Update, "status">} update
  * @param {Date} time
  * @returns {D1PreparedStatement[]}
  */
-export function updateMaintenance(db, id, word, time) {
+export function updateMaintenance(db, id, update, time) {
   return [
     db
       .prepare(
@@ -238,7 +241,7 @@ export function updateMaintenance(db, id, word, time) {
          SELECT ?2, 'maintenance.updated', id, status, NULL, components, ?3, ?4
          FROM maintenances WHERE id = ?1 AND status IN ('scheduled', 'in_progress')`,
       )
-      .bind(id, word.id, word.body, time.getTime()),
+      .bind(id, update.id, update.body, time.getTime()),
     db
       .prepare("UPDATE maintenances SET updated_at = ?2 WHERE id = ?1 AND status IN ('scheduled', 'in_progress')")
       .bind(id, time.getTime()),
@@ -246,34 +249,34 @@ export function updateMaintenance(db, id, word, time) {
 }
 
 /**
- * The word keeps what the incident is at that moment.
+ * Inserts an update of an open incident, with the incident's present impact and components.
  *
  * @param {D1Database} db
  * @param {string} type
  * @param {string} subject
- * @param {Word} word
+ * @param {Update} update
  * @param {Date} time
  * @returns {D1PreparedStatement}
  */
-function sayOfIncident(db, type, subject, word, time) {
+function insertIncidentUpdate(db, type, subject, update, time) {
   return db
     .prepare(
       `INSERT OR IGNORE INTO updates (id, type, subject, status, impact, components, body, at)
        SELECT ?1, ?2, id, ?3, impact, components, ?4, ?5 FROM incidents WHERE id = ?6 AND resolved_at IS NULL`,
     )
-    .bind(word.id, type, word.status, word.body, time.getTime(), subject);
+    .bind(update.id, type, update.status, update.body, time.getTime(), subject);
 }
 
 /**
  * @param {D1Database} db
  * @param {string} type
  * @param {string} subject
- * @param {string} from statuses in which it may be said, separated by commas
- * @param {Word} word
+ * @param {string} from statuses in which the update may be published, separated by commas
+ * @param {Update} update
  * @param {Date} time
  * @returns {D1PreparedStatement}
  */
-function sayOfMaintenance(db, type, subject, from, word, time) {
+function insertMaintenanceUpdate(db, type, subject, from, update, time) {
   return db
     .prepare(
       `INSERT OR IGNORE INTO updates (id, type, subject, status, impact, components, body, at)
@@ -284,5 +287,5 @@ function sayOfMaintenance(db, type, subject, from, word, time) {
            AND others.start_minute < ${UNTIL("maintenances")} AND ${UNTIL("others")} > ?8
            AND ${TOUCHES("maintenances.components")}))`,
     )
-    .bind(word.id, type, word.status, word.body, time.getTime(), subject, from, minuteOf(time));
+    .bind(update.id, type, update.status, update.body, time.getTime(), subject, from, minuteOf(time));
 }

@@ -1,9 +1,9 @@
-/** What the page speaks of: the API, what its health report tells of, and what an operator adds. */
+/** The components of the status page: the API, those of its health report, and those added in the settings. */
 
 /** @import { Component } from "./model.js" */
 
 /**
- * What samples, days and the SLA call the whole: `down` when a customer notices. Not a component.
+ * Name of the whole platform in samples, days and the SLA: `down` if customers notice. Not a component.
  */
 export const PLATFORM = "platform";
 
@@ -17,12 +17,12 @@ const OWN = [
   { id: "backups", name: "Backups" },
 ];
 
-/** Those without which a customer is served nothing: their failure is critical, their maintenance excuses an outage. */
+/** Without these, customers are not served: their failure is critical, and only their maintenance excuses an outage. */
 export const ESSENTIAL = ["api", "edge", "database"];
 
 /**
- * @param {readonly Component[]} [added] by the settings, each with the address to ask
- * @returns {Component[]} in the order in which people read them
+ * @param {readonly Component[]} [added] by the settings, each with the URL to probe
+ * @returns {Component[]} in display order
  */
 export function catalogue(added = []) {
   return [...OWN, ...added];

@@ -1,6 +1,6 @@
 /**
- * Corrections of what was published: statements for one transaction, safe to run twice. An amendment replaces a text, a
- * redaction takes it away everywhere. Those whom the old text may have reached are told by a notice, and nobody else.
+ * SQL statements that correct published texts: each function returns one idempotent transaction. An amendment replaces a
+ * text; a redaction removes it everywhere. Only contacts that may have received the old text get a notice.
  */
 
 const AT = "strftime('%Y-%m-%d %H:%M UTC', updates.at / 1000, 'unixepoch')";
@@ -9,7 +9,7 @@ const WITHDRAWN = { body: "This text was withdrawn.", title: "Title withdrawn" }
 
 const DO_NOT_USE = "Please do not use it or pass it on.";
 
-/** What corrects something: the id of the notice, and of what is corrected. @typedef {{ notice: string, target: string }} Ids */
+/** The id of the correction's notice, and of the corrected update, incident or maintenance. @typedef {{ notice: string, target: string }} Ids */
 
 /**
  * @param {D1Database} db
@@ -21,9 +21,9 @@ const DO_NOT_USE = "Please do not use it or pass it on.";
 export function amend(db, ids, text, time) {
   const statements =
     "body" in text
-      ? correctBody(db, ids, "amended", text.body, `'What was said at ' || ${AT} || ' is corrected: ' || ?3`, time)
-      : correctTitle(db, ids, "amended", text.title, "The title is corrected, and now reads as above.", time);
-  return [...statements, narrow(db, ids)];
+      ? correctBody(db, ids, "amended", text.body, `'Correction of the update of ' || ${AT} || ': ' || ?3`, time)
+      : correctTitle(db, ids, "amended", text.title, "The title was corrected. The new title is above.", time);
+  return [...statements, skipUnreached(db, ids)];
 }
 
 /**
@@ -34,19 +34,19 @@ export function amend(db, ids, text, time) {
  */
 export function redact(db, { notice, target }, time) {
   const ids = { notice, target };
-  const said = `'The text of ' || ${AT} || ' was withdrawn. ${DO_NOT_USE}'`;
+  const text = `'The text of ' || ${AT} || ' was withdrawn. ${DO_NOT_USE}'`;
   return [
-    ...correctBody(db, ids, "redacted", WITHDRAWN.body, said, time),
+    ...correctBody(db, ids, "redacted", WITHDRAWN.body, text, time),
     ...correctTitle(db, ids, "redacted", WITHDRAWN.title, `The title was withdrawn. ${DO_NOT_USE}`, time),
-    narrow(db, ids),
-    // Notices of earlier amendments hold the text, too.
+    skipUnreached(db, ids),
+    // Notices of earlier amendments contain the text as well.
     db
       .prepare(
         `UPDATE updates SET body = ?3 WHERE id <> ?1
          AND id IN (SELECT notice FROM corrections WHERE target = ?2 AND kind = 'amended') AND ${CORRECTED}`,
       )
       .bind(notice, target, WITHDRAWN.body),
-    // An update is named by its call's key, the first one of its subject with what it does beside.
+    // An update's id is the key of the call; the first update of a subject has a suffix.
     db
       .prepare(
         `UPDATE audit SET details = json_remove(details, '$.body') WHERE ${CORRECTED} AND details ->> 'key' = ?2
@@ -75,11 +75,11 @@ const SUBJECT_STATUS = `COALESCE((SELECT status FROM incidents WHERE id = update
  * @param {Ids} ids
  * @param {"amended" | "redacted"} kind
  * @param {string} body
- * @param {string} said SQL: the notice's text
+ * @param {string} text SQL: the notice's text
  * @param {Date} time
- * @returns {D1PreparedStatement[]} that do nothing unless there is such an update, which was not redacted
+ * @returns {D1PreparedStatement[]} without effect if there is no such update, or it was redacted
  */
-function correctBody(db, { notice, target }, kind, body, said, time) {
+function correctBody(db, { notice, target }, kind, body, text, time) {
   return [
     db
       .prepare(
@@ -91,7 +91,7 @@ function correctBody(db, { notice, target }, kind, body, said, time) {
     db
       .prepare(
         `INSERT OR IGNORE INTO updates (id, type, subject, status, impact, components, body, at)
-         SELECT ?1, substr(type, 1, instr(type, '.')) || ?4, subject, ${SUBJECT_STATUS}, impact, components, ${said}, ?5
+         SELECT ?1, substr(type, 1, instr(type, '.')) || ?4, subject, ${SUBJECT_STATUS}, impact, components, ${text}, ?5
          FROM updates WHERE id = ?2 AND ${CORRECTED}`,
       )
       .bind(notice, target, body, kind, time.getTime()),
@@ -110,11 +110,11 @@ function correctBody(db, { notice, target }, kind, body, said, time) {
  * @param {Ids} ids
  * @param {"amended" | "redacted"} kind
  * @param {string} title
- * @param {string} said the notice's text
+ * @param {string} text the notice's text
  * @param {Date} time
- * @returns {D1PreparedStatement[]} that do nothing unless there is such an incident or maintenance
+ * @returns {D1PreparedStatement[]} without effect if there is no such incident or maintenance, or it was redacted
  */
-function correctTitle(db, { notice, target }, kind, title, said, time) {
+function correctTitle(db, { notice, target }, kind, title, text, time) {
   return [
     ...["incidents", "maintenances"].flatMap((table) => [
       db
@@ -131,19 +131,20 @@ function correctTitle(db, { notice, target }, kind, title, said, time) {
            SELECT ?1, '${table.slice(0, -1)}.' || ?4, id, status, ${table === "incidents" ? "impact" : "NULL"}, components, ?3, ?5
            FROM ${table} WHERE id = ?2 AND ${CORRECTED}`,
         )
-        .bind(notice, target, said, kind, time.getTime()),
+        .bind(notice, target, text, kind, time.getTime()),
     ]),
   ];
 }
 
 /**
- * A text that was on its way goes out as it was corrected; only those that it may have reached before need the notice.
+ * Deletes the notice's deliveries to contacts that cannot have received the old text: pending deliveries contain the
+ * corrected text already.
  *
  * @param {D1Database} db
  * @param {Ids} ids
  * @returns {D1PreparedStatement}
  */
-function narrow(db, { notice, target }) {
+function skipUnreached(db, { notice, target }) {
   return db
     .prepare(
       `DELETE FROM deliveries WHERE update_id = ?1 AND state = 'pending' AND ${CORRECTED} AND contact NOT IN (

@@ -1,4 +1,4 @@
-/** The Worker's own database. */
+/** The status Worker's D1 database. */
 
 import alarms from "../lib/alarms.sql";
 import { opener } from "../lib/migrations.js";
@@ -10,7 +10,7 @@ import corrections from "./migrations/0005_corrections.sql";
 import webhookSecrets from "./migrations/0007_webhook_secrets.sql";
 import deadDeliveries from "./migrations/0008_dead_deliveries.sql";
 
-/** No longer than the probe beside it may take. */
+/** At most the timeout of a probe. */
 const OPEN_MILLISECONDS = 5_000;
 
 export const opened = opener(

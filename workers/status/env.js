@@ -1,4 +1,4 @@
-/** What the status Worker is bound to. */
+/** The bindings of the status Worker. */
 
 /** @import { Component } from "./model.js" */
 /** @import { Agreement } from "./uptime.js" */
@@ -10,18 +10,18 @@
  * @property {string} STATUS_URL of the page itself, `https://…` without a final slash
  * @property {string} CONTACT e-mail address for questions about availability
  * @property {string} PLATFORM display name
- * @property {Component[]} [COMPONENTS] added to those that the health report tells of
+ * @property {Component[]} [COMPONENTS] components in addition to those of the health report
  * @property {Agreement} SLA
  * @property {number} NOTICE_HOURS between the announcement of maintenance and its beginning
  * @property {SendEmail} EMAIL
- * @property {string[]} ALARM_EMAILS operators who are told when minutes fail or notifications do not arrive
- * @property {string} ALARM_WEBHOOKS secret: JSON, addresses of such operators
- * @property {string} ALARM_SECRET secret: what those are signed with, as the Standard Webhooks specification writes it
+ * @property {string[]} ALARM_EMAILS operators to alert when a run fails or notifications are not delivered
+ * @property {string} ALARM_WEBHOOKS secret: JSON list of webhook addresses for the same alarms
+ * @property {string} ALARM_SECRET secret: signs these webhooks; `whsec_` and base64, as in Standard Webhooks
  * @property {string} SENDER e-mail address that notifications come from
- * @property {string} WEBHOOK_KEY secret: what each contact's own signing secret is derived from
- * @property {string} [WEBHOOK_KEY_BEFORE] secret: what they were derived from before, while it is being changed
+ * @property {string} WEBHOOK_KEY secret: each contact's signing secret is derived from it
+ * @property {string} [WEBHOOK_KEY_BEFORE] secret: the previous key, during a rotation
  * @property {string} OPERATORS secret: JSON, the SHA-256 (hexadecimal) of each operator's token by name
- * @property {RateLimit} ADMIN_LIMIT calls of the admin API, by address
+ * @property {RateLimit} ADMIN_LIMIT limits calls of the admin API for each client address
  * @property {string} [CLOCK] only in tests
  */
 

@@ -1,4 +1,4 @@
-/** What D1 holds, read in one round trip. */
+/** Reads the history from D1 in one round trip. */
 
 import { failureName, logFailure } from "../lib/log.js";
 import { withTimeout } from "../lib/timeout.js";
@@ -13,31 +13,31 @@ import { DAY_MINUTES, MINUTE, minuteOf, monthOf } from "./uptime.js";
 /** @import { Day, History, Impact, Incident, Maintenance, Update } from "./model.js" */
 /** @import { Agreement } from "./uptime.js" */
 
-/** A database that takes longer hangs; the page then goes on without it. */
+/** After this timeout the page is shown without history. */
 const READ_MILLISECONDS = 5_000;
 
-/** What tells contacts of a correction is for them alone. */
-const SHOWN = "NOT EXISTS (SELECT 1 FROM corrections WHERE notice = updates.id)";
+/** Notices of corrections are only for contacts, not for the page. */
+const PUBLIC = "NOT EXISTS (SELECT 1 FROM corrections WHERE notice = updates.id)";
 
 /** A row of D1 holds 2 MB: 100 updates of 5,000 characters, each of which may take four bytes. */
 const SUBJECT_UPDATES = 100;
 
-const SAID = (/** @type {string} */ subjects, /** @type {number} */ limit, condition = "TRUE") => `
-  (SELECT COUNT(*) FROM updates WHERE subject = ${subjects}.id AND ${SHOWN}) AS updates_total,
+const UPDATE_COLUMNS = (/** @type {string} */ subjects, /** @type {number} */ limit, condition = "TRUE") => `
+  (SELECT COUNT(*) FROM updates WHERE subject = ${subjects}.id AND ${PUBLIC}) AS updates_total,
   (SELECT MIN(at) FROM updates WHERE subject = ${subjects}.id) AS first_at,
   (SELECT json_group_array(
       json_object('id', id, 'status', status, 'body', body, 'at', at, 'correctedAt', corrected_at) ORDER BY at DESC, id)
     FROM (
       SELECT *, (SELECT MAX(at) FROM corrections WHERE target = updates.id) AS corrected_at
-      FROM updates WHERE subject = ${subjects}.id AND ${condition} AND ${SHOWN} ORDER BY at DESC, id LIMIT ${limit})) AS updates`;
+      FROM updates WHERE subject = ${subjects}.id AND ${condition} AND ${PUBLIC} ORDER BY at DESC, id LIMIT ${limit})) AS updates`;
 
 /**
- * Bounded, so that no single subject makes a row that D1 cannot hold, and not everything that was ever said is read.
+ * Query of incidents or maintenances with their updates. Updates are limited, because a row of D1 is limited.
  *
  * @param {"incidents" | "maintenances"} table
- * @param {string} open condition of what is read however much there is
- * @param {string} recent condition
- * @param {string} latest column by which the latest come first
+ * @param {string} open condition of rows that are always read
+ * @param {string} recent condition of other rows, of which the latest `LISTED` are read
+ * @param {string} latest column to sort by, in descending order
  * @param {string} [more] columns
  * @returns {string}
  */
@@ -46,7 +46,7 @@ const announcements = (table, open, recent, latest, more = "") => `
     SELECT *, ${more} ${open} AS open, COUNT(*) OVER () AS total,
       ROW_NUMBER() OVER (ORDER BY ${open} DESC, ${latest} DESC, id) AS place
     FROM ${table} WHERE ${open} OR ${recent})
-  SELECT *, ${SAID("subjects", LISTED_UPDATES, `place <= ${LISTED}`)}
+  SELECT *, ${UPDATE_COLUMNS("subjects", LISTED_UPDATES, `place <= ${LISTED}`)}
   FROM subjects WHERE open OR place <= ${LISTED} ORDER BY ${latest} DESC, id`;
 
 const LATEST = "SELECT component, status FROM samples WHERE minute = (SELECT MAX(minute) FROM samples)";
@@ -61,7 +61,7 @@ const MAINTENANCES = announcements(
   `${UNTIL("maintenances")} AS until_minute,`,
 );
 
-/** One row a component: the page needs them all, and rows are what costs. */
+/** One row for each component, because D1's cost is by row. */
 const DAYS = `
   SELECT component, json_group_array(json_array(day, ok, degraded, down, unknown) ORDER BY day) AS days
   FROM days WHERE day > ? AND day <= ? GROUP BY component`;
@@ -70,7 +70,7 @@ const DAYS = `
  * @param {D1Database} db
  * @param {Date} time
  * @param {Agreement} agreement
- * @returns {Promise<History | null>} null when the history cannot be read
+ * @returns {Promise<History | null>} null if the history cannot be read
  */
 export async function readHistory(db, time, agreement) {
   try {
@@ -82,8 +82,8 @@ export async function readHistory(db, time, agreement) {
 }
 
 /**
- * Any replica may answer: the page reads near its reader, and when the primary is away. Only a database without its
- * tables needs that one.
+ * Reads from any replica: near the reader, and also while the primary is down. Only a database without tables needs the
+ * primary.
  *
  * @param {D1Database} db
  * @param {Date} time
@@ -142,7 +142,7 @@ async function read(db, time, agreement) {
 /**
  * @param {string} first `2026-07`
  * @param {string} end `2026-10`
- * @returns {string[]} from the first one on, those before the end, the latest first
+ * @returns {string[]} the months from `first` up to but without `end`, the latest first
  */
 function monthsBetween(first, end) {
   const months = [];
@@ -156,13 +156,13 @@ function monthsBetween(first, end) {
  * @param {D1Database} db
  * @param {"incidents" | "maintenances"} table
  * @param {string} id
- * @returns {Promise<{ incident?: Incident, maintenance?: Maintenance } | null>} however old it is; null when there is none
+ * @returns {Promise<{ incident?: Incident, maintenance?: Maintenance } | null>} of any age; null if there is none
  */
 export async function readSubject(db, table, id) {
   const more = table === "maintenances" ? `, ${UNTIL("maintenances")} AS until_minute` : "";
   const row = await withTimeout(
     db
-      .prepare(`SELECT *${more}, ${SAID(table, SUBJECT_UPDATES)} FROM ${table} WHERE id = ?`)
+      .prepare(`SELECT *${more}, ${UPDATE_COLUMNS(table, SUBJECT_UPDATES)} FROM ${table} WHERE id = ?`)
       .bind(id)
       .first(),
     READ_MILLISECONDS,
@@ -173,7 +173,7 @@ export async function readSubject(db, table, id) {
 
 /**
  * @param {Date} time
- * @returns {string[]} this month and the one before
+ * @returns {string[]} this month and the previous one
  */
 function lastTwoMonths(time) {
   const before = new Date(Date.UTC(time.getUTCFullYear(), time.getUTCMonth() - 1));

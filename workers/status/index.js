@@ -1,4 +1,4 @@
-/** The status Worker: looks at the platform from outside, now and every minute, says what it sees, and tells people. */
+/** The status page, a Cloudflare Worker: probes the platform every minute, shows its state and sends notifications. */
 
 import { hex, utf8 } from "../lib/bytes.js";
 import { now } from "../lib/clock.js";
@@ -25,16 +25,16 @@ import { MINUTE } from "./uptime.js";
 /** @import { Env } from "./env.js" */
 /** @import { Snapshot } from "./model.js" */
 
-/** The cron has the time to ask everybody. */
+/** Timeout of all probes in a scheduled run. */
 const CRON_MILLISECONDS = 30_000;
 
-/** A database that hangs must not keep anybody from being told so. */
+/** If the database hangs, the run must still end with an alarm. */
 const TICK_MILLISECONDS = 30_000;
 
-/** An answer that takes longer is none. */
-const ANSWER_MILLISECONDS = 10_000;
+/** Timeout of the database for `/sla/MONTH.json`. */
+const ACCOUNT_MILLISECONDS = 10_000;
 
-const LATEST_MINUTES = 10;
+const MAX_DELAY_MINUTES = 10;
 
 const MONTH = /^\/sla\/(\d{4}-(?:0[1-9]|1[0-2]))\.json$/;
 
@@ -44,13 +44,14 @@ const SECURITY_TEXT_DAYS = 180;
 
 const ROBOTS = "User-agent: *\nDisallow: /admin/\n";
 
-const PROGRAMS = "/api/v2/";
+const API_PREFIX = "/api/v2/";
 
-/** Programs of other origins may read what everybody may read. */
-const FOR_ALL = { "access-control-allow-origin": "*" };
+/** Scripts of other origins may read public data. */
+const PUBLIC_CORS = { "access-control-allow-origin": "*" };
 
 /**
- * A minute under a wrong date would stay there. Cron calls are late at times, and never early.
+ * Whether the clock agrees with the schedule. A sample under a wrong date could not be removed. Cron calls may be late,
+ * but are never early.
  *
  * @param {Date} time
  * @param {number} scheduled milliseconds
@@ -58,7 +59,7 @@ const FOR_ALL = { "access-control-allow-origin": "*" };
  */
 function isPlausible(time, scheduled) {
   const late = time.getTime() - scheduled;
-  return late > -MINUTE && late < LATEST_MINUTES * MINUTE;
+  return late > -MINUTE && late < MAX_DELAY_MINUTES * MINUTE;
 }
 
 /**
@@ -84,7 +85,7 @@ function html(render, status = 200) {
 }
 
 /**
- * A page of its own for each incident and maintenance: links in e-mails and feeds lead there, however old it is.
+ * The page of one incident or maintenance. Links in e-mails and feeds point to it permanently.
  *
  * @param {Env} env
  * @param {"incidents" | "maintenances"} table
@@ -114,16 +115,16 @@ function about(env) {
 /**
  * @param {Request} request
  * @param {Env} env
- * @returns {Promise<Response>} 304 when the reader has it; shared caches keep nothing, but feed readers do
+ * @returns {Promise<Response>} 304 if the reader's copy is current
  */
 async function feed(request, env) {
   const snapshot = await recorded(env);
   const body = atom(snapshot);
   const changed = feedChangedAt(snapshot);
-  // Without its history, a feed says nothing that a reader should keep.
-  if (changed === null) return text(body, "application/atom+xml", FOR_ALL);
+  // A feed without history must not replace the reader's copy, so it has no validators.
+  if (changed === null) return text(body, "application/atom+xml", PUBLIC_CORS);
   const etag = `"${hex(await crypto.subtle.digest("SHA-256", utf8(body))).slice(0, 32)}"`;
-  const headers = { ...FOR_ALL, etag, "last-modified": changed.toUTCString() };
+  const headers = { ...PUBLIC_CORS, etag, "last-modified": changed.toUTCString() };
   const known = request.headers.get("if-none-match");
   const since = Date.parse(request.headers.get("if-modified-since") ?? "");
   const unchanged =
@@ -135,7 +136,7 @@ async function feed(request, env) {
 
 /**
  * @param {Env} env
- * @returns {string} RFC 9116: whom to tell of a weakness; it has to name an end
+ * @returns {string} security.txt (RFC 9116): the contact for vulnerability reports; `Expires` is mandatory
  */
 function securityText(env) {
   const expires = new Date(now(env).getTime() + SECURITY_TEXT_DAYS * 24 * 60 * MINUTE);
@@ -155,8 +156,8 @@ function securityText(env) {
  */
 async function account(env, month) {
   const counted = (async () => accountOf(await opened(env.DB), month, now(env), env.SLA))();
-  const found = await withTimeout(counted, ANSWER_MILLISECONDS);
-  return found === null ? notFound() : json(found, 200, FOR_ALL);
+  const found = await withTimeout(counted, ACCOUNT_MILLISECONDS);
+  return found === null ? notFound() : json(found, 200, PUBLIC_CORS);
 }
 
 /**
@@ -165,11 +166,11 @@ async function account(env, month) {
  * @param {string} file below `/api/v2/`
  * @returns {Promise<Response>}
  */
-async function program(env, context, file) {
+async function statuspageFile(env, context, file) {
   if (!Object.hasOwn(FILES, file)) return notFound();
   const snapshot = await (FILES[file]?.live ? live(env, context) : recorded(env));
   const headers = {
-    ...FOR_ALL,
+    ...PUBLIC_CORS,
     "access-control-expose-headers": "x-history-available",
     "x-history-available": String(snapshot.history !== null),
   };
@@ -177,13 +178,13 @@ async function program(env, context, file) {
 }
 
 /**
- * Only what shows the live check waits for one.
+ * Only pages that show the live check wait for one.
  *
  * @param {Request} request
  * @param {Env} env
  * @param {ExecutionContext} context
  * @param {string} path
- * @returns {Record<string, () => Promise<Response>>} what is read at which path
+ * @returns {Record<string, () => Promise<Response>>} path to handler
  */
 function pages(request, env, context, path) {
   const month = MONTH.exec(path)?.[1];
@@ -199,10 +200,12 @@ function pages(request, env, context, path) {
       return html((nonce) => renderHistory(snapshot, nonce));
     },
     "/feed.atom": () => feed(request, env),
-    "/badge.svg": async () => text(badge(await live(env, context)), "image/svg+xml", FOR_ALL),
+    "/badge.svg": async () => text(badge(await live(env, context)), "image/svg+xml", PUBLIC_CORS),
     "/robots.txt": async () => text(ROBOTS, "text/plain", {}),
     "/.well-known/security.txt": async () => text(securityText(env), "text/plain", {}),
-    ...(path.startsWith(PROGRAMS) ? { [path]: () => program(env, context, path.slice(PROGRAMS.length)) } : {}),
+    ...(path.startsWith(API_PREFIX)
+      ? { [path]: () => statuspageFile(env, context, path.slice(API_PREFIX.length)) }
+      : {}),
     ...(month === undefined ? {} : { [path]: () => account(env, month) }),
     ...(id === undefined ? {} : { [path]: () => subject(env, table, id) }),
   };
@@ -219,7 +222,11 @@ async function publicPage(request, env, context) {
   const response = await route(request, pages(request, env, context, pathname));
   if (response.status !== 404) return response;
   const plain = pathname.replace(/\/+$/, "");
-  if (plain !== pathname && !plain.startsWith(PROGRAMS) && Object.hasOwn(pages(request, env, context, plain), plain)) {
+  if (
+    plain !== pathname &&
+    !plain.startsWith(API_PREFIX) &&
+    Object.hasOwn(pages(request, env, context, plain), plain)
+  ) {
     return text(null, "text/plain", { location: `${plain}${search}` }, 308);
   }
   if (request.method !== "GET" || !/\btext\/html\b/i.test(request.headers.get("accept") ?? "")) return response;
@@ -234,16 +241,16 @@ export default {
   },
 
   /**
-   * What is owed is delivered even when this minute fails in part, which is heard: by the operators, in the log, and as
-   * the outcome of the call.
+   * Records this minute, then delivers due notifications, even if recording failed. A failure is logged, alerts the
+   * operators and makes the call fail.
    */
   async scheduled(controller, env) {
     const components = catalogue(env.COMPONENTS);
-    // The minute in which the look began: one that takes long is not the next minute's.
+    // A sample belongs to the minute in which its probe began.
     const time = now(env);
     const seen = await probe(env.HEALTH_URL, components, CRON_MILLISECONDS);
     try {
-      if (!isPlausible(time, controller.scheduledTime)) throw new Error("the clock is wrong");
+      if (!isPlausible(time, controller.scheduledTime)) throw new Error("the clock differs from the scheduled time");
       const minute = (async () => tick(await opened(env.DB), components, seen, time))();
       await withTimeout(minute, TICK_MILLISECONDS);
     } catch (error) {

@@ -1,28 +1,28 @@
-/** What the status page knows, as types: rows are mapped to these once, and everything public is made from them. */
+/** The types of the status page. Database rows are converted to them once; all public formats are made from them. */
 
 /** @import { ComponentHealth } from "../lib/health.js" */
 /** @import { Probe } from "./probe.js" */
 /** @import { Statement } from "./uptime.js" */
 
-/** @typedef {"none" | "minor" | "major" | "critical"} Impact how much customers notice, in Statuspage's words */
+/** @typedef {"none" | "minor" | "major" | "critical"} Impact how much customers notice; values of Atlassian Statuspage */
 /** @typedef {"investigating" | "identified" | "monitoring" | "resolved"} IncidentStatus */
-/** @typedef {IncidentStatus | MaintenanceStatus | "postmortem"} UpdateStatus what was said: an incident with a post-mortem stays resolved */
+/** @typedef {IncidentStatus | MaintenanceStatus | "postmortem"} UpdateStatus status of one update; an incident with a post-mortem stays resolved */
 /** @typedef {"scheduled" | "in_progress" | "completed" | "cancelled"} MaintenanceStatus */
 
 /**
  * @typedef {object} Component
- * @property {string} id as samples and incidents name it
- * @property {string} name as people read it
- * @property {string} [url] asked directly; without it the API's health report speaks for the component
+ * @property {string} id in samples and incidents
+ * @property {string} name display name
+ * @property {string} [url] probed directly; without it the state comes from the API's health report
  */
 
 /**
- * @typedef {object} Update what was said
+ * @typedef {object} Update a published text about an incident or maintenance
  * @property {string} id
- * @property {UpdateStatus} status from here on
+ * @property {UpdateStatus} status that the update sets
  * @property {string} body plain text, as written by an operator or by this Worker
  * @property {Date} at
- * @property {Date | null} correctedAt when its text was amended or withdrawn last
+ * @property {Date | null} correctedAt time of the last amendment or redaction of its text
  */
 
 /**
@@ -33,7 +33,7 @@
  * @property {IncidentStatus} status
  * @property {string[]} components ids
  * @property {boolean} automatic opened by the probes, not by an operator
- * @property {Date} announcedAt the first word's time
+ * @property {Date} announcedAt time of the first update
  * @property {Date} startedAt
  * @property {Date} updatedAt
  * @property {Date | null} resolvedAt
@@ -47,17 +47,17 @@
  * @property {string} title plain text
  * @property {MaintenanceStatus} status
  * @property {string[]} components ids
- * @property {boolean} emergency begun without the promised notice; its minutes are excused by nothing
+ * @property {boolean} emergency announced without the promised notice; its minutes are not excused
  * @property {Date} announcedAt
  * @property {Date} startsAt
- * @property {Date} endsAt as planned, or as it was extended
+ * @property {Date} endsAt planned end, with extensions
  * @property {Date} updatedAt
  * @property {Update[]} updates newest first, the latest `LISTED_UPDATES`
  * @property {number} updatesTotal how many there are
  */
 
 /**
- * @typedef {object} Day of one component: recorded minutes by state; minutes without a sample are in none of them
+ * @typedef {object} Day one component's recorded minutes of a day by state; minutes without a sample are not counted
  * @property {number} day since 1970-01-01, UTC
  * @property {number} ok
  * @property {number} degraded
@@ -66,37 +66,37 @@
  */
 
 /**
- * @typedef {object} History what D1 holds, for the last 90 days, today included
+ * @typedef {object} History the recorded data of the last 90 days, including today
  * @property {Date | null} since the first minute ever recorded; null while there is none
  * @property {Date | null} lastSampleAt the latest recorded minute
- * @property {Record<string, ComponentHealth>} lastStates what was recorded in that minute, by component id (and `platform`)
+ * @property {Record<string, ComponentHealth>} lastStates states recorded in that minute, by component id (and `platform`)
  * @property {Record<string, Day[]>} days by component id (and `platform`), oldest first; days without samples are absent
- * @property {Incident[]} incidents newest first, the latest `LISTED` and whatever is open; only `LISTED` have updates
+ * @property {Incident[]} incidents newest first, the latest `LISTED` and all open ones; only `LISTED` have updates
  * @property {number} incidentsTotal how many there are
- * @property {Maintenance[]} maintenances by start, latest first, in the same way with what is not over
+ * @property {Maintenance[]} maintenances latest start first, the latest `LISTED` and all that are not over
  * @property {number} maintenancesTotal how many there are
- * @property {Statement[]} months the SLA's arithmetic, this month first, then the one before
- * @property {string[]} accounts `2026-09`: months before those whose account can still be read, the latest first
+ * @property {Statement[]} months uptime of this month, then of the previous one
+ * @property {string[]} accounts earlier months whose account is still available (`2026-09`), the latest first
  */
 
-/** @typedef {Probe & { at: Date }} Seen `at`: when; what is pending is what was recorded in the latest minute */
+/** @typedef {Probe & { at: Date }} Seen a probe's result; pending components have their last recorded state, of time `at` */
 
 /**
- * @typedef {object} Snapshot one moment, whole: what was seen just now and what was recorded
+ * @typedef {object} Snapshot the result of the live check and the recorded history at one moment
  * @property {string} platform display name
  * @property {string} contact e-mail address for questions about availability
  * @property {string} origin of the status page, `https://…` without a final slash
  * @property {Date} time now
- * @property {Component[]} components in the order in which people read them
+ * @property {Component[]} components in display order
  * @property {Seen} probe
- * @property {History | null} history null when D1 does not answer
+ * @property {History | null} history null if D1 does not answer
  */
 
 export const HISTORY_DAYS = 90;
 
-/** A minute is stored within seconds of its end; by then, several are missing. */
+/** A minute is stored within seconds of its end. If the last sample is older than this, recording is late. */
 export const LATE_MILLISECONDS = 5 * 60_000;
 
-/** Whatever was said, only so much of it is read and shown at once. */
+/** Limits of incidents, of maintenances and of updates that are read and shown at once. */
 export const LISTED = 50;
 export const LISTED_UPDATES = 20;

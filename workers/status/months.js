@@ -1,4 +1,4 @@
-/** A month's minutes, counted from what D1 holds, and the raw samples beside them for whoever counts again. */
+/** Counts a month's minutes from the samples in D1, and returns the raw samples for recomputation. */
 
 import { ESSENTIAL, PLATFORM } from "./components.js";
 import { DAY_MINUTES, MINUTE, minuteOf, spanOf, statement } from "./uptime.js";
@@ -7,13 +7,13 @@ import { DAY_MINUTES, MINUTE, minuteOf, spanOf, statement } from "./uptime.js";
 /** @import { Agreement, Minutes, Span, Statement } from "./uptime.js" */
 
 /**
- * Maintenance that excuses: announced with the notice that was promised (anything else is flagged as an emergency), and
- * of something without which a customer is served nothing.
+ * Condition of maintenance that excuses downtime: announced with the promised notice (other maintenance is flagged as an
+ * emergency), and of an essential component.
  */
 const EXCUSES = `status <> 'cancelled' AND NOT emergency AND EXISTS (
   SELECT 1 FROM json_each(components) WHERE value IN (${ESSENTIAL.map((id) => `'${id}'`).join()}))`;
 
-/** Starts from the few windows, so that only the samples within them are read. */
+/** Joins from the few windows, so that only samples within them are read. */
 const RECORDED_IN_WINDOWS = `
   SELECT COUNT(*) AS recorded, COALESCE(SUM(status = 'down'), 0) AS down FROM (
     SELECT DISTINCT samples.minute, samples.status
@@ -26,7 +26,7 @@ const RECORDED_IN_WINDOWS = `
 const WINDOWS = `SELECT start_minute, end_minute FROM maintenances
   WHERE ${EXCUSES} AND start_minute < ?2 AND end_minute > ?1 ORDER BY start_minute`;
 
-/** Runs of minutes with one state: a month is a few of them, and tens of thousands of samples. */
+/** Runs of consecutive minutes with the same state: a month has few runs but tens of thousands of samples. */
 const RUNS = `
   SELECT MIN(minute) AS minute, COUNT(*) AS minutes, status FROM (
     SELECT minute, status, minute - ROW_NUMBER() OVER (PARTITION BY status ORDER BY minute) AS run
@@ -34,7 +34,7 @@ const RUNS = `
   GROUP BY status, run ORDER BY minute`;
 
 /**
- * The statements whose results `statementOf` takes, for one month.
+ * Returns the queries of one month, whose results `statementOf` takes.
  *
  * @param {D1Database | D1DatabaseSession} db
  * @param {string} month `2026-11`
@@ -47,11 +47,11 @@ export function countQueries(db, month) {
 
 /**
  * @param {string} month `2026-11`
- * @param {{ since: number, horizon: number }} recorded the first minute ever recorded, and the first that is not over
+ * @param {{ since: number, horizon: number }} recorded see `recordedOf`
  * @param {readonly Day[]} days of the whole platform, at least all of the month
  * @param {readonly (D1Result<Record<string, any>> | undefined)[]} results of `countQueries`
  * @param {Agreement} agreement
- * @returns {Statement | null} null when nothing of the month is counted
+ * @returns {Statement | null} null if no minute of the month is counted
  */
 export function statementOf(month, { since, horizon }, days, [inWindows, windows], agreement) {
   const span = spanOf(month, since, horizon);
@@ -72,7 +72,7 @@ export function statementOf(month, { since, horizon }, days, [inWindows, windows
  * @param {string} month `2026-11`
  * @param {Date} time
  * @param {Agreement} agreement
- * @returns {Promise<object | null>} the published account; null when nothing of the month is recorded
+ * @returns {Promise<object | null>} the published account; null if no sample of the month is stored
  */
 export async function accountOf(db, month, time, agreement) {
   const { from, end } = boundsOf(month);
@@ -94,7 +94,7 @@ export async function accountOf(db, month, time, agreement) {
     ...countQueries(db, month),
   ]);
   const recorded = recordedOf(ends, time);
-  // Without its samples, a month's account would prove nothing.
+  // A month's account is published only with its samples, so that it can be verified.
   if (recorded === null || end <= recorded.kept) return null;
   const account = statementOf(month, recorded, /** @type {any} */ (days?.results ?? []), counts, agreement);
   if (account === null) return null;
@@ -121,16 +121,17 @@ export async function accountOf(db, month, time, agreement) {
   };
 }
 
-/** The first and the last minute whose sample is there, and the first day on which any was: days outlive samples. */
+/** The first and the last minute with a stored sample, and the first stored day: days are kept longer than samples. */
 export const ENDS = `SELECT (SELECT MIN(minute) FROM samples) AS first, (SELECT MAX(minute) FROM samples) AS last,
   (SELECT MIN(day) FROM days) AS day`;
 
 /**
  * @param {D1Result<Record<string, any>> | undefined} ends result of `ENDS`
  * @param {Date} time
- * @returns {{ since: number, kept: number, last: number, horizon: number } | null} null before the first sample;
- *   `since`: the first minute ever, or the first day's where its sample is gone; `kept`: the first whose sample is there.
- *   A minute is counted when it is over, or recorded.
+ * @returns {{ since: number, kept: number, last: number, horizon: number } | null} null before the first sample.
+ *   `since`: the first minute ever recorded, or the start of the first day if that sample was deleted; `kept`: the first
+ *   minute with a stored sample; `last`: the last one; `horizon`: the first minute that is neither over nor recorded,
+ *   and so is not counted.
  */
 export function recordedOf(ends, time) {
   const { first: kept = null, last = null, day = null } = ends?.results[0] ?? {};

@@ -1,4 +1,4 @@
-/** One look at everything, from outside it. */
+/** Probes all components from outside. */
 
 import { COMPONENTS } from "../lib/health.js";
 import { inLanes } from "../lib/lanes.js";
@@ -7,38 +7,38 @@ import { failureName, logFailure } from "../lib/log.js";
 /** @import { ComponentHealth, Health, HealthReport } from "../lib/health.js" */
 /** @import { Component } from "./model.js" */
 
-/** The API's report itself takes two seconds at most; the rest is for a slow way there. */
+/** The API's report takes two seconds at most; the rest is for a slow network. */
 const PROBE_MILLISECONDS = 5_000;
 
-/** Workers open six connections at once; this leaves one for the database beside the probe. */
-const SIMULTANEOUS = 5;
+/** Cloudflare Workers may open six connections; one remains for the database. */
+const PARALLEL_PROBES = 5;
 
 /**
  * @typedef {object} Probe
- * @property {boolean} answered whether a health report came back
- * @property {Health} status of the platform: what a customer experiences
+ * @property {boolean} answered whether the API returned a health report
+ * @property {Health} status of the platform, as customers experience it
  * @property {Record<string, ComponentHealth>} components by id
- * @property {string[]} pending ids of those that had not answered when patience ended
+ * @property {string[]} pending ids of components that had not answered before the timeout
  */
 
 /**
- * Asks the API how it is, and each added component whether it answers.
+ * Requests the API's health report, and the URL of each added component.
  *
  * @param {string} healthUrl of the API's report
- * @param {readonly Component[]} components those with a `url` are asked themselves
- * @param {number} patience milliseconds in all; what has not answered by then is pending
- * @returns {Promise<Probe>} never rejects: no answer is an answer
+ * @param {readonly Component[]} components those with a `url` are probed directly
+ * @param {number} timeout milliseconds for all probes; components without an answer by then are pending
+ * @returns {Promise<Probe>} never rejects
  */
-export async function probe(healthUrl, components, patience) {
-  const end = AbortSignal.timeout(patience);
+export async function probe(healthUrl, components, timeout) {
+  const end = AbortSignal.timeout(timeout);
   const added = components.filter(({ url }) => url !== undefined);
   /** @type {Record<string, ComponentHealth>} */
   const states = Object.fromEntries(added.map(({ id }) => [id, "unknown"]));
   const pending = new Set([...Object.keys(NO_ANSWER.components), ...Object.keys(states)]);
   let report = NO_ANSWER;
-  const questions = [
+  const requests = [
     async () => {
-      report = await askReport(healthUrl);
+      report = await requestReport(healthUrl);
       for (const id of Object.keys(report.components)) pending.delete(id);
     },
     ...added.map(({ id, url }) => async () => {
@@ -46,10 +46,10 @@ export async function probe(healthUrl, components, patience) {
       pending.delete(id);
     }),
   ];
-  const asked = inLanes(questions, SIMULTANEOUS, async (ask) => {
-    if (!end.aborted) await ask();
+  const sent = inLanes(requests, PARALLEL_PROBES, async (send) => {
+    if (!end.aborted) await send();
   });
-  await Promise.race([asked, new Promise((resolve) => end.addEventListener("abort", resolve))]);
+  await Promise.race([sent, new Promise((resolve) => end.addEventListener("abort", resolve))]);
   const status = report.status === "ok" && Object.values(states).includes("down") ? "degraded" : report.status;
   return { ...report, status, components: { ...report.components, ...states }, pending: [...pending] };
 }
@@ -66,9 +66,9 @@ const NO_ANSWER = {
  * @param {string} url
  * @returns {Promise<Probe>}
  */
-async function askReport(url) {
+async function requestReport(url) {
   try {
-    const response = await ask(url);
+    const response = await request(url);
     return read(await response.json(), response.ok);
   } catch (error) {
     logFailure("probe failed", { error: failureName(error) });
@@ -78,11 +78,11 @@ async function askReport(url) {
 
 /**
  * @param {string} url
- * @returns {Promise<boolean>} whether it says that all is well
+ * @returns {Promise<boolean>} whether it answers with a 2xx status
  */
 async function answers(url) {
   try {
-    const response = await ask(url);
+    const response = await request(url);
     await response.body?.cancel();
     return response.ok;
   } catch (error) {
@@ -95,7 +95,7 @@ async function answers(url) {
  * @param {string} url
  * @returns {Promise<Response>}
  */
-function ask(url) {
+function request(url) {
   return fetch(url, {
     headers: { accept: "application/json" },
     redirect: "manual",
@@ -104,10 +104,10 @@ function ask(url) {
 }
 
 /**
- * Takes from a report only what is known here, so that nothing else can reach the page.
+ * Takes only known fields and values from a report, so that nothing else can reach the page.
  *
  * @param {unknown} body
- * @param {boolean} ok whether the HTTP status said so
+ * @param {boolean} ok whether the HTTP status was 2xx
  * @returns {Probe}
  */
 function read(body, ok) {

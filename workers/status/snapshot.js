@@ -1,4 +1,4 @@
-/** What is known at one moment: what was recorded, and for what shows it, what a live check sees. */
+/** Builds the snapshot for a page or file: the recorded history and, for live pages, the result of a live check. */
 
 import { now } from "../lib/clock.js";
 import { shared } from "../lib/shared.js";
@@ -11,16 +11,16 @@ import { probe } from "./probe.js";
 /** @import { History, Seen, Snapshot } from "./model.js" */
 /** @import { Probe } from "./probe.js" */
 
-/** The API promises its report within two seconds. A reader waits no longer, and then sees the latest recorded minute. */
+/** The API's report takes at most two seconds. After that a page shows the latest recorded minute instead. */
 export const VIEW_MILLISECONDS = 2_000;
 
-/** Readers at the same time share one look: each of them asks for up to fifteen answers. */
+/** Simultaneous readers share one probe, because a probe makes up to fifteen requests. */
 /** @type {ReturnType<typeof shared<Probe>>} */
-const lookTogether = shared(0, VIEW_MILLISECONDS + 500);
+const sharedProbe = shared(0, VIEW_MILLISECONDS + 500);
 
 /**
  * @param {Env} env
- * @returns {Promise<Snapshot>} from the database alone: nothing that hangs elsewhere is waited for
+ * @returns {Promise<Snapshot>} from the database only, without a live check
  */
 export async function recorded(env) {
   const time = now(env);
@@ -39,8 +39,8 @@ export async function recorded(env) {
  */
 export async function live(env, context) {
   const time = now(env);
-  const look = () => probe(env.HEALTH_URL, catalogue(env.COMPONENTS), VIEW_MILLISECONDS);
-  const [seen, history] = await Promise.all([lookTogether(time, context, look), readHistory(env.DB, time, env.SLA)]);
+  const run = () => probe(env.HEALTH_URL, catalogue(env.COMPONENTS), VIEW_MILLISECONDS);
+  const [seen, history] = await Promise.all([sharedProbe(time, context, run), readHistory(env.DB, time, env.SLA)]);
   return snapshotOf(env, time, completed(seen, history, time), history);
 }
 
@@ -48,7 +48,7 @@ export async function live(env, context) {
  * @param {Probe} seen
  * @param {History | null} history
  * @param {Date} time
- * @returns {Seen} with what was recorded lately in the place of what is pending
+ * @returns {Seen} with recently recorded states for pending components
  */
 export function completed(seen, history, time) {
   const { status, pending } = seen;

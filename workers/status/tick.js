@@ -1,4 +1,4 @@
-/** What happens every minute: look, record, judge, say. Delivering what was said is the outbox's (notify/). */
+/** One scheduled run: records samples and publishes what follows from them. The outbox (notify/) delivers it. */
 
 import { failureName, logFailure } from "../lib/log.js";
 import { stamp } from "../lib/times.js";
@@ -11,12 +11,12 @@ import { MINUTE, minuteOf } from "./uptime.js";
 /** @import { Component } from "./model.js" */
 /** @import { Probe } from "./probe.js" */
 
-/** Raw samples prove a year's statements, and go by whole months: none is left with a part of its proof. */
+/** Raw samples are kept for a year's statements. They are deleted by whole months, so that no month is incomplete. */
 const KEEP_MONTHS = 13;
 
 /**
- * The probes' own words are named by their incident; an operator's are not. No pattern says so, because D1 refuses one
- * of more than 50 bytes.
+ * Open incidents. Updates by probes begin with their incident's id; updates by operators do not. `instr` instead of
+ * `LIKE`, because D1 refuses patterns of more than 50 bytes.
  */
 const OPEN = `
   SELECT id, title, automatic, impact, components, (
@@ -25,37 +25,37 @@ const OPEN = `
 
 /** @typedef {{ id: string, status: "scheduled" | "in_progress", start_minute: number, end_minute: number }} Due */
 
-/** @typedef {{ subject: string, statements: D1PreparedStatement[] }} Words all that is said of one subject in this minute */
+/** @typedef {{ subject: string, statements: D1PreparedStatement[] }} Change all updates of one subject in this minute */
 
-/** A part of a minute failed; the log names each. */
+/** A part of the run failed. The log names each failed part. */
 export class TickError extends Error {
   name = "TickError";
 }
 
 /**
- * Records what was seen, then says what follows from it. Each sample and each subject's words can fail alone, so that
- * trouble with one component costs no other its minute. Whatever ends early loses nothing, because the next minute
- * judges the same samples. A minute that was recorded before is left as it is.
+ * Records a probe's results, then opens, updates and closes incidents and maintenances. Samples and subjects fail
+ * independently, so that a failure of one does not affect the others. An interrupted run loses nothing, because the next
+ * run judges the same samples. Samples that exist already are not changed.
  *
  * @param {D1Database} db
  * @param {readonly Component[]} components
  * @param {Probe} seen
  * @param {Date} time
- * @throws {TickError} when a part failed, after all others were done
+ * @throws {TickError} if a part failed, after all other parts are done
  */
 export async function tick(db, components, seen, time) {
   const unrecorded = await record(db, seen, time);
   const { samples, incidents, maintenances, newest } = await situation(db, time);
-  // A call that comes after later ones has nothing to add to what they said.
-  const words =
+  // A run for an older minute than the newest recorded one publishes nothing.
+  const changes =
     minuteOf(time) < newest
       ? []
       : [
-          ...maintenances.map((maintenance) => onTime(db, maintenance, time)),
-          ...spoken(db, judge(components, samples, incidents), components, time),
+          ...maintenances.map((maintenance) => scheduledMoves(db, maintenance, time)),
+          ...incidentChanges(db, judge(components, samples, incidents), components, time),
         ];
   const undone = await attempt([
-    ...words
+    ...changes
       .filter(({ statements }) => statements.length > 0)
       .map(({ subject, statements }) => ({ subject, run: () => db.batch(statements) })),
     {
@@ -84,16 +84,16 @@ async function record(db, seen, time) {
     await db.batch(samples.map(({ statement }) => statement));
     return [];
   } catch {
-    // A batch is one transaction: one sample that is refused would take all others along.
+    // A batch is one transaction, so one refused sample rolls back all others. Insert them one by one.
     return attempt(samples.map(({ subject, statement }) => ({ subject, run: () => statement.run() })));
   }
 }
 
 /**
- * Does one task after the other, whatever becomes of those before it.
+ * Runs tasks one after the other, even if earlier ones fail.
  *
  * @param {{ subject: string, run: () => Promise<unknown> }[]} tasks
- * @returns {Promise<string[]>} subjects of those that failed
+ * @returns {Promise<string[]>} subjects of the failed tasks
  */
 async function attempt(tasks) {
   const failed = [];
@@ -101,7 +101,7 @@ async function attempt(tasks) {
     try {
       await run();
     } catch (error) {
-      logFailure("part of a minute failed", { subject, error: failureName(error) });
+      logFailure("part of a run failed", { subject, error: failureName(error) });
       failed.push(subject);
     }
   }
@@ -111,8 +111,8 @@ async function attempt(tasks) {
 /**
  * @param {D1Database} db
  * @param {Date} time
- * @returns {Promise<{ samples: Sample[], incidents: Open[], maintenances: Due[], newest: number }>} what there is to judge
- *   by, and the newest minute that is recorded
+ * @returns {Promise<{ samples: Sample[], incidents: Open[], maintenances: Due[], newest: number }>} recent samples,
+ *   open incidents, unfinished maintenances, and the newest recorded minute
  */
 async function situation(db, time) {
   const minute = minuteOf(time);
@@ -145,7 +145,7 @@ async function situation(db, time) {
 
 /**
  * @param {Date} time
- * @returns {number} minute
+ * @returns {number} the first minute whose samples are kept
  */
 function firstKept(time) {
   return Date.UTC(time.getUTCFullYear(), time.getUTCMonth() - KEEP_MONTHS) / MINUTE;
@@ -155,9 +155,9 @@ function firstKept(time) {
  * @param {D1Database} db
  * @param {Due} maintenance
  * @param {Date} time
- * @returns {Words} its beginning, its end, or (when nobody looked in between) both
+ * @returns {Change} its beginning or its end; both if no run took place in between
  */
-function onTime(db, { id, status, start_minute, end_minute }, time) {
+function scheduledMoves(db, { id, status, start_minute, end_minute }, time) {
   const minute = minuteOf(time);
   /** @type {D1PreparedStatement[]} */
   const moves = [];
@@ -167,7 +167,7 @@ function onTime(db, { id, status, start_minute, end_minute }, time) {
   }
   if (end_minute <= minute) {
     const body = "The planned time is over.";
-    // Said after its beginning, also when both are said now.
+    // Later than the update of its beginning, even if both are published now.
     const later = new Date(time.getTime() + moves.length);
     moves.push(...moveMaintenance(db, id, { id: `${id}-completed`, status: "completed", body }, later));
   }
@@ -176,37 +176,37 @@ function onTime(db, { id, status, start_minute, end_minute }, time) {
 
 const RECOVERED = "Our checks pass again.";
 const UNWATCHED =
-  "The component of this incident was removed from this page. The incident is closed for that reason: our checks did not see the component recover.";
+  "The component of this incident was removed from this page. This closes the incident; our checks did not see the component recover.";
 
 /**
  * @param {D1Database} db
  * @param {Verdict} verdict
  * @param {readonly Component[]} components
  * @param {Date} time
- * @returns {Words[]}
+ * @returns {Change[]}
  */
-function spoken(db, { open, raise, close }, components, time) {
+function incidentChanges(db, { open, raise, close }, components, time) {
   const nameOf = new Map(components.map(({ id, name }) => [id, name]));
   return [
     ...close.map(({ id, watched }) => {
       const body = watched ? RECOVERED : UNWATCHED;
-      const word = { id: `${id}-resolved`, status: "resolved", body };
-      return { subject: id, statements: updateIncident(db, id, word, time) };
+      const update = { id: `${id}-resolved`, status: "resolved", body };
+      return { subject: id, statements: updateIncident(db, id, update, time) };
     }),
     ...raise.map(({ id, title, impact }) => {
-      const body = "It has become worse: our checks now fail altogether.";
-      const word = { id: `${id}-${IMPACTS[impact]}`, status: "investigating", body };
-      // A title that an operator wrote stays.
+      const body = "The problem is worse now: our checks fail completely.";
+      const update = { id: `${id}-${IMPACTS[impact]}`, status: "investigating", body };
+      // Titles that operators wrote stay.
       const changes = { impact, title: title.replace(/ is degraded$/, " is not available") };
-      return { subject: id, statements: updateIncident(db, id, word, time, changes) };
+      return { subject: id, statements: updateIncident(db, id, update, time, changes) };
     }),
     ...open.map(({ component, impact, since, flapping }) => {
       const title = `${nameOf.get(component)} ${impact === 1 ? "is degraded" : "is not available"}`;
       const failing = flapping
-        ? "Our checks fail again and again."
+        ? "Our checks fail intermittently."
         : `Our checks have not passed since ${stamp(new Date(since * MINUTE))}.`;
       const body = `${failing} We are looking into it.`;
-      // Whoever else sees this failure makes the same incident of it.
+      // The id depends on the failure only, so that simultaneous runs open the same incident.
       const id = `${component}-${since}`;
       const statements = openIncident(
         db,

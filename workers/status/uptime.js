@@ -1,32 +1,32 @@
 /**
- * The definition of uptime, as docs/uptime.md publishes it. Pure, and integers only, so that anybody's recomputation
- * ends at the same digit.
+ * The calculation of uptime, as defined in docs/uptime.md. Pure. It uses integers only, so that every recomputation gives
+ * exactly the same digits.
  */
 
 export const MINUTE = 60_000;
 export const DAY_MINUTES = 24 * 60;
 
-/** Percentages are counted in thousandths, in which every published target is a whole number: 99.9 % is 99,900. */
+/** 100 % in thousandths of a percent. In this unit every published target is an integer: 99.9 % is 99,900. */
 const WHOLE = 100_000;
 
 /**
- * @typedef {object} Agreement what was promised
+ * @typedef {object} Agreement the uptime target and the service credits
  * @property {number} target uptime of a month, in thousandths of a percent
- * @property {{ below: number, credit: number }[]} credits `credit` percent of the month's fee when uptime is below
- *   `below` (thousandths of a percent); the largest that applies counts
+ * @property {{ below: number, credit: number }[]} credits `credit` percent of the month's fee if uptime is below
+ *   `below` (thousandths of a percent); the largest applicable credit counts
  */
 
 /**
- * @typedef {object} Minutes that were counted; together they are every minute of the span
+ * @typedef {object} Minutes of a span; each minute is in exactly one of these
  * @property {number} up
  * @property {number} down
  * @property {number} unknown without a sample
- * @property {number} excused not up, within maintenance that was announced in time
+ * @property {number} excused not up, during maintenance that was announced in time
  */
 
 /**
- * @typedef {object} Span of whole minutes since 1970-01-01T00:00Z
- * @property {number} from
+ * @typedef {object} Span in minutes since 1970-01-01T00:00Z
+ * @property {number} from the first counted minute
  * @property {number} to the first minute that is not counted (yet)
  * @property {number} end of the month, exclusive
  */
@@ -38,21 +38,21 @@ const WHOLE = 100_000;
  * @property {string} from ISO 8601: the first counted minute
  * @property {string} to ISO 8601: the first minute not counted
  * @property {Minutes} minutes
- * @property {string | null} uptimePercent up of up and down, cut after four digits; null without a known minute
- * @property {string | null} atLeastPercent the same with every unknown minute counted as down
+ * @property {string | null} uptimePercent up / (up + down), truncated to four digits; null without a known minute
+ * @property {string | null} atLeastPercent the same if every unknown minute counts as down
  * @property {string} targetPercent
- * @property {boolean | null} met whether uptime reaches the target (so far), whatever the unknown minutes were; null when
- *   that is not known: uptime reaches it, and would not if every unknown minute had been down
- * @property {string} budgetMinutes that the whole month may be down, cut after two digits
- * @property {string} leftMinutes of it; negative when overspent
+ * @property {boolean | null} met whether uptime reaches the target (so far); null if it does, but would not if every
+ *   unknown minute had been down
+ * @property {string} budgetMinutes minutes that the whole month may be down, truncated to two digits
+ * @property {string} leftMinutes remaining budget; negative if it is exceeded
  * @property {number} creditPercent
  */
 
 /**
  * @param {string} month `2026-11`
  * @param {number} since the first minute ever recorded
- * @param {number} horizon the first minute that is not over and not recorded
- * @returns {Span | null} null when nothing of the month is counted
+ * @param {number} horizon the first minute that is neither over nor recorded
+ * @returns {Span | null} null if no minute of the month is counted
  */
 export function spanOf(month, since, horizon) {
   const start = minuteOf(new Date(`${month}-01T00:00:00Z`));
@@ -93,7 +93,7 @@ export function statement(month, span, minutes, { target, credits }) {
 /**
  * @param {Minutes} minutes
  * @param {number} target thousandths of a percent
- * @returns {boolean | null} null when unknown minutes decide it
+ * @returns {boolean | null} null if it depends on the unknown minutes
  */
 function isMet({ up, down, unknown }, target) {
   if (isBelow(up, up + down, target)) return false;
@@ -102,7 +102,7 @@ function isMet({ up, down, unknown }, target) {
 
 /**
  * @param {Date} time
- * @returns {number} the minute it lies in
+ * @returns {number} minutes since 1970-01-01T00:00Z, rounded down
  */
 export function minuteOf(time) {
   return Math.floor(time.getTime() / MINUTE);
@@ -120,7 +120,7 @@ export function monthOf(time) {
  * @param {number} up
  * @param {number} known
  * @param {number} limit thousandths of a percent
- * @returns {boolean} whether up / known is below the limit; nothing known is below nothing
+ * @returns {boolean} whether up / known is below the limit; false without a known minute
  */
 function isBelow(up, known, limit) {
   return up * WHOLE < limit * known;
@@ -128,8 +128,8 @@ function isBelow(up, known, limit) {
 
 /**
  * @param {number} part
- * @param {number} whole at most ten years of minutes, which times a million is still exact
- * @returns {string | null} percent with four digits, cut off: 100 only when nothing is missing
+ * @param {number} whole at most ten years of minutes, so that the product with a million is exact
+ * @returns {string | null} percent truncated to four digits, so that 100 means every minute
  */
 export function percent(part, whole) {
   return whole === 0 ? null : decimal(Math.floor((part * 1_000_000) / whole), 4);

@@ -141,7 +141,7 @@ def endpoints_in_each_zone(graph: Graph, endpoint: Resource) -> str | None:
     over=stack,
     promises=("RED-2", "RED-3"),
     controls=FAILOVER,
-    remedy="restore the rule in ADMITTED (model/topology.py)",
+    remedy="restore the rule in INGRESS_RULES (model/topology.py)",
 )
 def members_reach_each_other(graph: Graph, _: Resource) -> str | None:
     """A standby that cannot reach the leader cannot replicate."""

@@ -27,7 +27,7 @@ MOST_DAYS = 31  # between two patch runs
 STEPS = (
     "set -eu",
     "/usr/local/sbin/backbuild-healthy --wait ",
-    "if ! others_stand_in; then",
+    "if ! peers_healthy; then",
     "    exit 1",
     "apt-get -q update",
     "    upgrade",
@@ -135,7 +135,7 @@ def _wrong_inside(machine: Machine) -> str | None:
     over=machines,
     promises=("MNT-1",),
     controls=CHANGE,
-    remedy="add the package to those that are held (machines/files.py: _SERVING and _VENDORS)",
+    remedy="add the package to _HELD_DEBIAN_PACKAGES or _HELD_VENDOR_PACKAGES (machines/files.py)",
 )
 def patches_hold_back(_: Graph, machine: Machine) -> str | None:
     """An upgrade of PostgreSQL in a patch run would restart the leader of every group."""

@@ -60,7 +60,7 @@ WEAKENINGS: Weakenings = {
         "the health check's failure is ignored": edit(PATCH, r"( --wait \d+)$", r"\1 || true"),
         "the health check waits one second": edit(PATCH, r" --wait \d+$", " --wait 1"),
         "the script continues after an error": edit(PATCH, "^set -eu$", "set -u"),
-        "a member is patched while another is down": edit(PATCH, "^if ! others_stand_in", "if false"),
+        "a member is patched while another is down": edit(PATCH, "^if ! peers_healthy", "if false"),
         "a leader reboots without stepping down": edit(PATCH, r"^step_down\n", ""),
         "the machine is not rebooted": edit(PATCH, "^exit 194$", "exit 0"),
     },

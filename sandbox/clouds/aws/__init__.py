@@ -1,4 +1,4 @@
-"""Simulated AWS: what the SDK does not say, one module a field of service."""
+"""Simulated AWS: facts that the SDK's schema does not contain, in one module for each group of services."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from sandbox.clouds import rules
 from sandbox.clouds.aws import compute, functions, identity, network, operations, storage
-from sandbox.clouds.aws.partitions import elsewhere, partition_of
+from sandbox.clouds.aws.partitions import arns_of_other_partitions, partition_of
 from sandbox.clouds.facts import Package
 from sandbox.values import Properties, Value
 
@@ -15,7 +15,7 @@ REGION = "us-east-1"
 
 
 def _settings(config: Properties) -> dict[str, str]:
-    """Where a configuration works: its region, its partition, and the account of the role it assumes."""
+    """Return the region, partition, DNS suffix and account (of the assumed role) of a configuration."""
     account = ACCOUNT
     roles = config.get("assumeRoles")
     for role in roles if isinstance(roles, list) else ():
@@ -34,12 +34,12 @@ def _region(config: Properties, inputs: Properties) -> Value:
 
 
 def _tags_all(config: Properties, inputs: Properties) -> Value:
-    """Provider-wide tags with the resource's own over them."""
+    """Return the provider's default tags, overridden by the resource's tags."""
     default = config.get("defaultTags")
     wide = default.get("tags") if isinstance(default, dict) else None
     own = inputs.get("tags")
     if not isinstance(own, dict | None):
-        return own  # unknown as a whole
+        return own  # unknown
     return {**(wide if isinstance(wide, dict) else {}), **(own or {})}
 
 
@@ -53,7 +53,7 @@ PACKAGE = Package(
         "volumeTags": rules.tags,
         "region": rules.text(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region"),
     },
-    judges=(elsewhere,),
+    input_checks=(arns_of_other_partitions,),
     config_rules={
         "region": rules.text(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-central-1"),
         "defaultTags.tags": rules.tags,
@@ -63,6 +63,6 @@ PACKAGE = Package(
     },
     common={"region": _region, "tagsAll": _tags_all},
     replaces=("region",),
-    # What AWS itself provides: managed policies and documents, its own key aliases, prefix lists.
-    foreign=re.compile(r":aws:policy/|^alias/aws/|:alias/aws/|^AWS-|^AWS[A-Z]|:aws:|^local$"),
+    # Objects of AWS itself: managed policies and documents, AWS key aliases, prefix lists.
+    external_references=re.compile(r":aws:policy/|^alias/aws/|:alias/aws/|^AWS-|^AWS[A-Z]|:aws:|^local$"),
 )

@@ -1,4 +1,4 @@
-"""Instances, their volumes and network interfaces.
+"""Facts of EC2 instances, their volumes and network interfaces.
 
 Limits: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html (gp3) and the EC2 API reference.
 """
@@ -12,21 +12,21 @@ from collections.abc import Iterator
 from sandbox.clouds import rules
 from sandbox.clouds.aws.identity import KEY, PROFILE
 from sandbox.clouds.aws.network import GROUP, INSTANCE, INTERFACE, LAUNCH_TEMPLATE, SUBNET, arn, ec2
-from sandbox.clouds.facts import Facts, Making, Rule
+from sandbox.clouds.facts import EvaluationContext, Facts, Rule
 from sandbox.provider import CheckFailure
 from sandbox.values import Properties, Value
 
 VOLUME = "aws:ebs/volume:Volume"
 ATTACHMENT = "aws:ec2/volumeAttachment:VolumeAttachment"
 
-# EC2 takes 16 KB of user data, counted before base64.
+# EC2's limit for user data is 16 KB before base64 encoding.
 USER_DATA_BYTES = 16 * 1024
 _VOLUME_TYPES = ("gp3", "gp2", "io1", "io2", "st1", "sc1", "standard")
 _SIZES = {"gp3": (1, 16384), "gp2": (1, 16384), "io1": (4, 16384), "io2": (4, 65536), "st1": (125, 16384)}
 
 
 def volume(properties: Properties, prefix: str, kind: str, size: str) -> Iterator[CheckFailure]:
-    """A volume's size, IOPS and throughput against the limits of its type."""
+    """Check a volume's size, IOPS and throughput against the limits of its type."""
     given = properties.get(kind, "gp2")
     gib, iops, throughput = (properties.get(name) for name in (size, "iops", "throughput"))
     if not isinstance(given, str):
@@ -36,7 +36,7 @@ def volume(properties: Properties, prefix: str, kind: str, size: str) -> Iterato
         yield CheckFailure(prefix + size, f"{gib} is out of range; a {given} volume has from {low} to {high} GiB")
     if given != "gp3":
         if throughput is not None:
-            yield CheckFailure(f"{prefix}throughput", f"goes with gp3 only, not {given}; leave it out")
+            yield CheckFailure(f"{prefix}throughput", f"is only valid for gp3, not for {given}; remove it")
         return
     yield from _gp3(prefix, gib, 3000 if iops is None else iops, throughput, size)
 
@@ -46,13 +46,13 @@ def _gp3(prefix: str, gib: Value, iops: Value, throughput: Value, size: str) -> 
         yield CheckFailure(f"{prefix}iops", f"{iops} is out of range; gp3 has from 3000 to 16000 IOPS")
     elif isinstance(iops, int) and isinstance(gib, int) and iops > max(3000, 500 * gib):
         yield CheckFailure(
-            f"{prefix}iops", f"{iops} is too much for {gib} GiB; gp3 allows 500 IOPS a GiB: raise {size}"
+            f"{prefix}iops", f"{iops} is too much for {gib} GiB; gp3 allows 500 IOPS per GiB: increase {size}"
         )
     if isinstance(throughput, int) and not 125 <= throughput <= 1000:
         yield CheckFailure(f"{prefix}throughput", f"{throughput} is out of range; gp3 has from 125 to 1000 MiB/s")
     elif isinstance(throughput, int) and isinstance(iops, int) and throughput > iops * 0.25:
         yield CheckFailure(
-            f"{prefix}throughput", f"{throughput} is too much; gp3 allows 0.25 MiB/s an IOPS: raise iops"
+            f"{prefix}throughput", f"{throughput} is too much; gp3 allows 0.25 MiB/s per IOPS: increase iops"
         )
 
 
@@ -72,7 +72,7 @@ def _devices(inputs: Properties) -> Iterator[CheckFailure]:
 
 def _user_data(inputs: Properties) -> Iterator[CheckFailure]:
     if inputs.get("userData") is not None and inputs.get("userDataBase64") is not None:
-        yield CheckFailure("userDataBase64", "cannot go with userData; give one of them")
+        yield CheckFailure("userDataBase64", "cannot be combined with userData; set one of them")
 
 
 def _metadata_tags(inputs: Properties) -> Iterator[CheckFailure]:
@@ -81,19 +81,19 @@ def _metadata_tags(inputs: Properties) -> Iterator[CheckFailure]:
         return
     for key in tags:
         if not re.fullmatch(r"[A-Za-z0-9+=.,_:@-]+", key) or key in {".", "..", "_index"}:
-            why = "may have letters a to z, digits and + - = . , _ : @ only, while instanceMetadataTags is enabled"
+            why = "may only contain letters a to z, digits and + - = . , _ : @ while instanceMetadataTags is enabled"
             yield CheckFailure("tags", f"the key {key!r} {why}")
 
 
 def _image(inputs: Properties) -> Iterator[CheckFailure]:
     for name in ("ami", "instanceType"):
         if inputs.get(name) is None and inputs.get("launchTemplate") is None:
-            yield CheckFailure(name, "is required unless launchTemplate has it")
+            yield CheckFailure(name, "is required unless the launchTemplate has it; set it")
 
 
-def _address_outside(making: Making) -> str | None:
-    """Why the private address does not go with the subnet."""
-    subnet, address = making.world.look(SUBNET, making.get("subnetId")), making.get("privateIp")
+def _address_outside(context: EvaluationContext) -> str | None:
+    """Return the reason why the private address is not valid in the subnet, or None."""
+    subnet, address = context.objects.look(SUBNET, context.get("subnetId")), context.get("privateIp")
     block = subnet.get("cidrBlock") if subnet else None
     if address is None or not isinstance(block, str):
         return None
@@ -102,33 +102,33 @@ def _address_outside(making: Making) -> str | None:
     if 4 <= place < network.num_addresses - 1:
         return None
     return (
-        f"privateIp {address} is not usable in {block} of {making['subnetId']}; "
-        "choose one inside, not of the first four nor the last, which AWS keeps"
+        f"privateIp {address} is not usable in {block} of {context['subnetId']}; "
+        "choose an address inside it, except the first four and the last, which AWS reserves"
     )
 
 
-def _zone(making: Making) -> Value:
-    subnet = making.world.look(SUBNET, making.get("subnetId"))
-    return subnet.get("availabilityZone") if subnet else f"{making['region']}a"
+def _zone(context: EvaluationContext) -> Value:
+    subnet = context.objects.look(SUBNET, context.get("subnetId"))
+    return subnet.get("availabilityZone") if subnet else f"{context['region']}a"
 
 
-def _private_ip(making: Making) -> str:
-    """An address in the subnet, the same for the same machine."""
-    subnet = making.world.look(SUBNET, making.get("subnetId"))
+def _private_ip(context: EvaluationContext) -> str:
+    """Return an address in the subnet, the same in every run for the same URN."""
+    subnet = context.objects.look(SUBNET, context.get("subnetId"))
     network = ipaddress.IPv4Network(str(subnet["cidrBlock"]) if subnet and "cidrBlock" in subnet else "172.31.0.0/16")
-    return str(network[4 + int(making["hex4"], 16) % (network.num_addresses - 5)])
+    return str(network[4 + int(context["hex4"], 16) % (network.num_addresses - 5)])
 
 
-def _kept(outputs: Properties) -> str | None:
+def _termination_protection(outputs: Properties) -> str | None:
     if outputs.get("disableApiTermination") and not outputs.get("forceDestroy"):
         return "disableApiTermination is true; set it to false first, or forceDestroy to true, and run up"
     return None
 
 
-def _elsewhere(making: Making) -> str | None:
-    """Why a volume cannot be attached to an instance."""
-    instance = making.world.look(INSTANCE, making["instanceId"])
-    disk = making.world.look(VOLUME, making["volumeId"])
+def _other_zone(context: EvaluationContext) -> str | None:
+    """Return the reason why a volume cannot be attached to an instance, or None."""
+    instance = context.objects.look(INSTANCE, context["instanceId"])
+    disk = context.objects.look(VOLUME, context["volumeId"])
     here, there = (each.get("availabilityZone") if each else None for each in (instance, disk))
     if isinstance(here, str) and isinstance(there, str) and here != there:
         return f"volumeId: the volume is in {there}, the instance in {here}; both must be in one zone"
@@ -199,7 +199,7 @@ TYPES = {
             "ebsBlockDevices[].volumeType": rules.one_of(*_VOLUME_TYPES),
             **_METADATA,
         },
-        together=(_user_data, _image, _devices, _metadata_tags),
+        inputs_rules=(_user_data, _image, _devices, _metadata_tags),
         references={
             "subnetId": SUBNET,
             "vpcSecurityGroupIds[]": GROUP,
@@ -208,8 +208,8 @@ TYPES = {
             "rootBlockDevice.kmsKeyId": KEY,
         },
         unique=(("subnetId", "privateIp"),),
-        refuses=_address_outside,
-        protected=_kept,
+        rejects=_address_outside,
+        rejects_deletion=_termination_protection,
     ),
     INTERFACE: ec2(
         "eni",
@@ -220,15 +220,15 @@ TYPES = {
         rules={"privateIp": rules.ipv4, "privateIps[]": rules.ipv4},
         references={"subnetId": SUBNET, "securityGroups[]": GROUP},
         unique=(("subnetId", "privateIp"),),
-        held_by=(INSTANCE,),
+        deletion_blocked_by=(INSTANCE,),
     ),
     VOLUME: Facts(
         id="vol-{hex17}",
         computed={
             "arn": arn("ec2", "volume/{id}"),
             "createTime": "2026-01-01T00:00:00Z",
-            "iops": lambda making: 3000 if making.get("type") == "gp3" else None,
-            "throughput": lambda making: 125 if making.get("type") == "gp3" else None,
+            "iops": lambda context: 3000 if context.get("type") == "gp3" else None,
+            "throughput": lambda context: 125 if context.get("type") == "gp3" else None,
             "kmsKeyId": None,
             "snapshotId": None,
         },
@@ -238,7 +238,7 @@ TYPES = {
             "type": rules.one_of(*_VOLUME_TYPES),
             "availabilityZone": rules.text(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "a zone such as eu-central-1a"),
         },
-        together=(
+        inputs_rules=(
             _volume,
             lambda inputs: (
                 [CheckFailure("size", "is required unless snapshotId is given; give GiB")]
@@ -247,16 +247,16 @@ TYPES = {
             ),
         ),
         references={"kmsKeyId": KEY},
-        held_by=(ATTACHMENT,),
+        deletion_blocked_by=(ATTACHMENT,),
     ),
     ATTACHMENT: Facts(
         id="vai-{hex10}",
         replaces=("deviceName", "instanceId", "volumeId"),
         rules={"deviceName": rules.text(r"/dev/(sd|xvd)[a-z]{1,2}\d*", "a device such as /dev/sdf")},
         references={"instanceId": INSTANCE, "volumeId": VOLUME},
-        # A volume is in one instance at a time, a device name on an instance taken once.
+        # A volume has one attachment at a time, and a device name is unique on an instance.
         unique=(("volumeId",), ("instanceId", "deviceName")),
-        refuses=_elsewhere,
+        rejects=_other_zone,
     ),
     LAUNCH_TEMPLATE: ec2(
         "lt",

@@ -1,4 +1,4 @@
-"""What AWS answers when a program asks: its identity, zones, images, policy documents."""
+"""Simulated AWS functions: caller identity, partition, region, zones, images, policy documents."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _zones(arguments: Properties, settings: Settings) -> Properties:
 
 
 def _image(arguments: Properties, settings: Settings) -> Properties:
-    """An image that fits the question; the same question has the same answer."""
+    """Return an image that matches the arguments; equal arguments give the same image."""
     region = str(arguments.get("region") or settings["region"])
     asked = json.dumps({**arguments, "region": region}, sort_keys=True, default=str)
     id = f"ami-{digits(asked, 17)}"
@@ -109,7 +109,7 @@ def _statement(given: dict[str, Any]) -> dict[str, Any]:
 def _policy_document(arguments: Properties, _: Settings) -> Properties:
     for name in ("overrideJson", "overridePolicyDocuments", "sourceJson", "sourcePolicyDocuments"):
         if arguments.get(name):
-            raise ProviderError(f"getPolicyDocument: {name} is not simulated; write its statements out")
+            raise ProviderError(f"getPolicyDocument: {name} is not simulated; write the statements into this document")
     statements = cast(list[dict[str, Any]], arguments.get("statements") or [])
     document: dict[str, Any] = {
         "Version": arguments.get("version") or "2012-10-17",

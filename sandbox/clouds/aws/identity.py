@@ -1,4 +1,4 @@
-"""Who may do what, and secrets: IAM, KMS, Secrets Manager.
+"""Facts of IAM, KMS and Secrets Manager.
 
 Limits: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html and the services' API references.
 """
@@ -38,26 +38,26 @@ def _path(value: str) -> str | None:
 
 
 def _assumable(value: str) -> str | None:
-    """A trust policy says who, not on what."""
+    """Accept a trust policy: a policy document with a Principal."""
     reason = rules.iam_policy(value)
     if reason is None and "Principal" not in value:
-        return "names no Principal; a trust policy says who may assume the role"
+        return "has no Principal; add the principals that may assume the role"
     return reason
 
 
 def _rotation(inputs: Properties) -> Iterator[CheckFailure]:
     if inputs.get("rotationPeriodInDays") is not None and inputs.get("enableKeyRotation") in {None, False}:
-        yield CheckFailure("rotationPeriodInDays", "goes with enableKeyRotation: true only")
+        yield CheckFailure("rotationPeriodInDays", "is only valid with enableKeyRotation: true")
 
 
 def _one_value(inputs: Properties) -> Iterator[CheckFailure]:
     names = ("secretString", "secretBinary", "secretStringWo")
     if sum(inputs.get(name) is not None for name in names) != 1:
-        yield CheckFailure("secretString", f"give exactly one of {', '.join(names)}")
+        yield CheckFailure("secretString", f"set exactly one of {', '.join(names)}")
 
 
-def named(noun: str, longest: int, held_by: tuple[str, ...] = (), **checks: Rule) -> Facts:
-    """An IAM object known by its name in the account."""
+def named(noun: str, longest: int, deletion_blocked_by: tuple[str, ...] = (), **checks: Rule) -> Facts:
+    """Return the facts of an IAM object whose name is unique in the account."""
     return Facts(
         id="{name}",
         computed={
@@ -70,7 +70,7 @@ def named(noun: str, longest: int, held_by: tuple[str, ...] = (), **checks: Rule
         rules={"name": _iam_name(longest), "path": _path, **checks},
         scope="{account}",
         unique=(("name",),),
-        held_by=held_by,
+        deletion_blocked_by=deletion_blocked_by,
         autoname="name",
     )
 
@@ -80,7 +80,7 @@ _profile = named("instance-profile", 128, ("aws:ec2/instance:Instance",))
 
 
 def _inline(owner: str, kind: str) -> Facts:
-    """A policy that is written into a role or user."""
+    """Return the facts of an inline policy of a role or user."""
     return Facts(
         id=f"{{{owner}}}:{{name}}",
         replaces=("name", "namePrefix", owner),
@@ -112,7 +112,7 @@ TYPES = {
         rules={"name": _iam_name(128), "path": _path, "policy": rules.iam_policy},
         scope="{account}",
         unique=(("name",),),
-        held_by=(ATTACHMENT,),
+        deletion_blocked_by=(ATTACHMENT,),
         autoname="name",
     ),
     ROLE_POLICY: _inline("role", ROLE),
@@ -147,7 +147,7 @@ TYPES = {
             "keyId": "{id}",
             "policy": None,
             "description": "",
-            "rotationPeriodInDays": lambda making: 365 if making.get("enableKeyRotation") else None,
+            "rotationPeriodInDays": lambda context: 365 if context.get("enableKeyRotation") else None,
         },
         defaults={
             "isEnabled": True,
@@ -163,14 +163,14 @@ TYPES = {
             "policy": rules.iam_policy,
             "description": rules.at_most_characters(8192),
         },
-        together=(_rotation,),
+        inputs_rules=(_rotation,),
         known_as=("arn", "keyId"),
     ),
     ALIAS: Facts(
         id="{name}",
         computed={
             "arn": "arn:{partition}:kms:{region}:{account}:{name}",
-            "targetKeyArn": lambda making: (making.world.look(KEY, making["targetKeyId"]) or {}).get("arn"),
+            "targetKeyArn": lambda context: (context.objects.look(KEY, context["targetKeyId"]) or {}).get("arn"),
         },
         replaces=("name", "namePrefix"),
         rules={
@@ -207,11 +207,11 @@ TYPES = {
         },
         replaces=("secretId", "secretString", "secretBinary"),
         rules={
-            # 64 KiB is what Secrets Manager stores in one version.
+            # Secrets Manager's limit for one version is 64 KiB.
             "secretString": rules.bytes_at_most(65536),
             "secretBinary": rules.base64_of_at_most(65536),
         },
-        together=(_one_value,),
+        inputs_rules=(_one_value,),
         references={"secretId": SECRET},
     ),
 }

@@ -1,4 +1,4 @@
-"""VPCs and what is in them: subnets, gateways, routes, endpoints, security groups.
+"""Facts of VPCs, subnets, gateways, routes, endpoints and security groups.
 
 Limits: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html and the EC2 API reference.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sandbox.clouds import rules
-from sandbox.clouds.facts import Cidr, Computed, Facts, Making
+from sandbox.clouds.facts import Cidr, Computed, EvaluationContext, Facts
 from sandbox.provider import CheckFailure
 from sandbox.values import UNKNOWN, Properties
 
@@ -30,24 +30,24 @@ INTERFACE = "aws:ec2/networkInterface:NetworkInterface"
 INSTANCE = "aws:ec2/instance:Instance"
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 
-# -1 is "all" for ICMP types and protocols alike.
+# -1 means "all" for ICMP types and for protocols.
 PORT = rules.between(-1, 65535)
 PROTOCOLS = ("tcp", "udp", "icmp", "icmpv6", "-1")
 
 
 def arn(service: str, resource: str) -> str:
-    """The template of a regional ARN."""
+    """Return the template of a regional ARN."""
     return f"arn:{{partition}}:{service}:{{region}}:{{account}}:{resource}"
 
 
 def ec2(prefix: str, noun: str, computed: dict[str, Computed] | None = None, **others: Any) -> Facts:
-    """An EC2 object: an id with its prefix, an ARN by its noun, an owner."""
+    """Return the facts of an EC2 object: an id with `prefix`, an ARN with `noun`, and an owner."""
     usual: dict[str, Computed] = {"arn": arn("ec2", f"{noun}/{{id}}"), "ownerId": "{account}"}
     return Facts(id=f"{prefix}-{{hex17}}", computed={**usual, **(computed or {})}, **others)
 
 
 def protocol(value: str) -> str | None:
-    """A security group rule's protocol: a name, or an IANA number."""
+    """Accept a security group rule's protocol: a name, or an IANA number."""
     if value in PROTOCOLS or (value.isdigit() and int(value) <= 255):
         return None
     return f"{value!r} is not a protocol; allowed are {', '.join(PROTOCOLS)} (all) and numbers from 0 to 255"
@@ -57,48 +57,48 @@ def _one_peer(inputs: Properties) -> Iterator[CheckFailure]:
     peers = ("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
     given = [name for name in peers if inputs.get(name) is not None]
     if len(given) != 1:
-        yield CheckFailure(given[1] if given else peers[0], f"give exactly one of {', '.join(peers)}")
+        yield CheckFailure(given[1] if given else peers[0], f"set exactly one of {', '.join(peers)}")
 
 
 def _ports(inputs: Properties) -> Iterator[CheckFailure]:
     first, last = inputs.get("fromPort"), inputs.get("toPort")
     if inputs.get("ipProtocol") in {"tcp", "udp"} and (first is None or last is None):
         missing = "fromPort" if first is None else "toPort"
-        yield CheckFailure(missing, "is required for tcp and udp; give a port from 0 to 65535")
+        yield CheckFailure(missing, "is required for tcp and udp; set a port from 0 to 65535")
     if inputs.get("ipProtocol") == "-1" and first not in {None, -1, UNKNOWN}:
-        yield CheckFailure("fromPort", "must be left out when ipProtocol is -1, which means all ports")
+        yield CheckFailure("fromPort", "is not allowed if ipProtocol is -1, which means all ports; remove it")
     if isinstance(first, int) and isinstance(last, int) and first > last:
-        yield CheckFailure("toPort", f"{last} is below fromPort {first}; a range goes upwards")
+        yield CheckFailure("toPort", f"{last} is below fromPort {first}; swap them")
 
 
 def _one_target(inputs: Properties) -> Iterator[CheckFailure]:
-    """A route leads to one place."""
+    """Check that a route has exactly one target."""
     targets = tuple(
         name for name in inputs if name.endswith(("GatewayId", "InterfaceId", "EndpointId", "ConnectionId"))
     )
     given = [name for name in (*targets, "gatewayId") if inputs.get(name) is not None]
     if len(set(given)) != 1:
-        yield CheckFailure("gatewayId", "give exactly one target: gatewayId, natGatewayId, networkInterfaceId, …")
+        yield CheckFailure("gatewayId", "set exactly one target: gatewayId, natGatewayId, networkInterfaceId, …")
 
 
 def _endpoint(inputs: Properties) -> Iterator[CheckFailure]:
-    """Gateway endpoints are reached by routes, interface endpoints by addresses."""
+    """Check that an interface endpoint has no route tables, and a gateway endpoint no subnets or security groups."""
     interface = inputs.get("vpcEndpointType", "Gateway") == "Interface"
     wrong = ("routeTableIds",) if interface else ("subnetIds", "securityGroupIds", "privateDnsEnabled")
     for name in wrong:
         if inputs.get(name) not in (None, [], False):
             kind = "an Interface" if interface else "a Gateway"
-            yield CheckFailure(name, f"does not go with {kind} endpoint; check vpcEndpointType")
+            yield CheckFailure(name, f"is not valid for {kind} endpoint; remove it, or correct vpcEndpointType")
 
 
 def _nat(inputs: Properties) -> Iterator[CheckFailure]:
     if inputs.get("connectivityType", "public") == "public" and inputs.get("allocationId") is None:
-        yield CheckFailure("allocationId", "is required for a public NAT gateway; give the id of an Eip")
+        yield CheckFailure("allocationId", "is required for a public NAT gateway; set it to the id of an Eip")
 
 
-def _public_ip(making: Making) -> str:
-    # 203.0.113.0/24 is reserved for documentation (RFC 5737): no simulated address is anybody's.
-    return f"203.0.113.{int(making['hex2'], 16)}"
+def _public_ip(context: EvaluationContext) -> str:
+    # 203.0.113.0/24 is reserved for documentation (RFC 5737), so simulated addresses belong to no real host.
+    return f"203.0.113.{int(context['hex2'], 16)}"
 
 
 _INSTANCES = (SUBNET, GROUP, GATEWAY, ROUTE_TABLE, ENDPOINT)
@@ -114,7 +114,7 @@ _RULE = Facts(
         "cidrIpv6": rules.cidr6,
         "description": rules.at_most_characters(255),
     },
-    together=(_one_peer, _ports),
+    inputs_rules=(_one_peer, _ports),
     references={"securityGroupId": GROUP, "referencedSecurityGroupId": GROUP},
     unique=(
         ("securityGroupId", "ipProtocol", "fromPort", "toPort", "cidrIpv4"),
@@ -138,7 +138,7 @@ TYPES = {
         defaults={"enableDnsSupport": True, "instanceTenancy": "default"},
         replaces=("cidrBlock", "instanceTenancy", "ipv4IpamPoolId"),
         rules={"cidrBlock": rules.cidr4(16, 28), "instanceTenancy": rules.one_of("default", "dedicated")},
-        held_by=_INSTANCES,
+        deletion_blocked_by=_INSTANCES,
     ),
     SUBNET: ec2(
         "subnet",
@@ -152,7 +152,7 @@ TYPES = {
         references={"vpcId": VPC},
         cidr=Cidr("cidrBlock", owner="vpcId", kind=VPC),
         unique=(("vpcId", "cidrBlock"),),
-        held_by=(INSTANCE, NAT, INTERFACE, ENDPOINT),
+        deletion_blocked_by=(INSTANCE, NAT, INTERFACE, ENDPOINT),
     ),
     GATEWAY: ec2("igw", "internet-gateway", references={"vpcId": VPC}, unique=(("vpcId",),)),
     EIP: Facts(
@@ -169,30 +169,32 @@ TYPES = {
         defaults={"domain": "vpc"},
         replaces=("domain", "publicIpv4Pool", "address"),
         rules={"domain": rules.one_of("vpc", "standard")},
-        held_by=(NAT,),
+        deletion_blocked_by=(NAT,),
     ),
     NAT: Facts(
         id="nat-{hex17}",
         computed={
             "networkInterfaceId": "eni-{hex17}",
             "associationId": "eipassoc-{hex17}",
-            "publicIp": lambda making: (making.world.look(EIP, making.get("allocationId")) or {}).get("publicIp"),
+            "publicIp": lambda context: (context.objects.look(EIP, context.get("allocationId")) or {}).get("publicIp"),
             "privateIp": None,
         },
         defaults={"connectivityType": "public"},
         replaces=("subnetId", "allocationId", "connectivityType", "privateIp"),
         rules={"connectivityType": rules.one_of("public", "private"), "privateIp": rules.ipv4},
-        together=(_nat,),
+        inputs_rules=(_nat,),
         references={"subnetId": SUBNET, "allocationId": EIP},
         unique=(("allocationId",),),
     ),
-    ROUTE_TABLE: ec2("rtb", "route-table", replaces=("vpcId",), references={"vpcId": VPC}, held_by=(ASSOCIATION,)),
+    ROUTE_TABLE: ec2(
+        "rtb", "route-table", replaces=("vpcId",), references={"vpcId": VPC}, deletion_blocked_by=(ASSOCIATION,)
+    ),
     ROUTE: Facts(
         id="r-{routeTableId}{hex10}",
         computed={"origin": "CreateRoute", "state": "active"},
         replaces=("routeTableId", "destinationCidrBlock", "destinationIpv6CidrBlock", "destinationPrefixListId"),
         rules={"destinationCidrBlock": rules.cidr4(), "destinationIpv6CidrBlock": rules.cidr6},
-        together=(_one_target,),
+        inputs_rules=(_one_target,),
         references={
             "routeTableId": ROUTE_TABLE,
             "natGatewayId": NAT,
@@ -230,7 +232,7 @@ TYPES = {
             ),
             "policy": rules.iam_policy,
         },
-        together=(_endpoint,),
+        inputs_rules=(_endpoint,),
         references={
             "vpcId": VPC,
             "subnetIds[]": SUBNET,
@@ -245,7 +247,7 @@ TYPES = {
             "logFormat": "${{version}} ${{account-id}} ${{interface-id}}",
         },
         defaults={"logDestinationType": "cloud-watch-logs", "maxAggregationInterval": 600},
-        # A flow log cannot be changed at all.
+        # A flow log cannot be updated in place.
         replaces=(
             "iamRoleArn",
             "logDestination",
@@ -280,7 +282,7 @@ TYPES = {
         },
         references={"vpcId": VPC},
         unique=(("vpcId", "name"),),
-        held_by=(INSTANCE, ENDPOINT, INTERFACE, LAUNCH_TEMPLATE, INGRESS, EGRESS),
+        deletion_blocked_by=(INSTANCE, ENDPOINT, INTERFACE, LAUNCH_TEMPLATE, INGRESS, EGRESS),
         autoname="name",
     ),
     INGRESS: _RULE,

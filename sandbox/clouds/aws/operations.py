@@ -1,4 +1,4 @@
-"""Running things: Systems Manager, CloudWatch, EventBridge, SNS.
+"""Facts of Systems Manager, CloudWatch, EventBridge and SNS.
 
 Limits: the services' API references.
 """
@@ -46,7 +46,7 @@ _COMPARISONS = (
 
 
 def named(pattern: str, longest: int, words: str, **others: Any) -> Facts:
-    """An object known by its name in an account and region."""
+    """Return the facts of an object whose name is unique in an account and region."""
     checks: dict[str, Rule] = {"name": rules.text(pattern, f"1 to {longest} {words}"), **others.pop("rules", {})}
     replaces = ("name", "namePrefix", *others.pop("replaces", ()))
     return Facts(
@@ -78,26 +78,26 @@ def _metric(inputs: Properties) -> Iterator[CheckFailure]:
     if inputs.get("metricQueries") is not None:
         for name in ("metricName", "namespace", "period", "statistic", "dimensions"):
             if inputs.get(name) is not None:
-                yield CheckFailure(name, "does not go with metricQueries; put it into a query")
+                yield CheckFailure(name, "cannot be combined with metricQueries; move it into a query")
         return
     if inputs.get("evaluationCriteria") is not None:
         return
     for name in ("metricName", "namespace", "period", "evaluationPeriods", "comparisonOperator"):
         if inputs.get(name) is None:
-            yield CheckFailure(name, "is required unless metricQueries are given")
+            yield CheckFailure(name, "is required unless metricQueries is set; set it")
     if (inputs.get("statistic") is None) == (inputs.get("extendedStatistic") is None):
-        yield CheckFailure("statistic", "give exactly one of statistic and extendedStatistic")
+        yield CheckFailure("statistic", "set exactly one of statistic and extendedStatistic")
 
 
 def _release_dates(inputs: Properties) -> Iterator[CheckFailure]:
-    """Debian and Ubuntu repositories say no release dates, so that no patch can wait for days or until a date."""
+    """Check that rules for Debian and Ubuntu use no release dates: their repositories have none."""
     system, listed = inputs.get("operatingSystem"), inputs.get("approvalRules")
     if system not in {"DEBIAN", "UBUNTU"} or not isinstance(listed, list):
         return
     for index, rule in enumerate(listed):
         for name in ("approveAfterDays", "approveUntilDate"):
-            if isinstance(rule, dict) and rule.get(name):  # 0 is what Systems Manager's own baselines have
-                why = f"is not supported for {system}, whose repositories say no release dates; leave it out"
+            if isinstance(rule, dict) and rule.get(name):  # Systems Manager's own baselines have 0
+                why = f"is not supported for {system}, whose repositories have no release dates; remove it"
                 yield CheckFailure(f"approvalRules[{index}].{name}", why)
 
 
@@ -109,7 +109,7 @@ def _window(inputs: Properties) -> Iterator[CheckFailure]:
 
 def _trigger(inputs: Properties) -> Iterator[CheckFailure]:
     if inputs.get("scheduleExpression") is None and inputs.get("eventPattern") is None:
-        yield CheckFailure("scheduleExpression", "give scheduleExpression or eventPattern")
+        yield CheckFailure("scheduleExpression", "set scheduleExpression or eventPattern")
 
 
 TYPES = {
@@ -163,7 +163,7 @@ TYPES = {
             "documentType": rules.one_of("Command", "Automation", "Policy", "Session", "Package", "ChangeCalendar"),
             "content": rules.bytes_at_most(65536),
         },
-        held_by=("aws:ssm/association:Association",),
+        deletion_blocked_by=("aws:ssm/association:Association",),
     ),
     "aws:ssm/parameter:Parameter": named(
         r"[\w./-]{1,1011}",
@@ -188,8 +188,8 @@ TYPES = {
             "cutoff": rules.between(0, 23, "hours"),
             "scheduleOffset": rules.between(1, 6, "days"),
         },
-        together=(_window,),
-        held_by=(WINDOW_TARGET, WINDOW_TASK),
+        inputs_rules=(_window,),
+        deletion_blocked_by=(WINDOW_TARGET, WINDOW_TASK),
         autoname="name",
     ),
     WINDOW_TARGET: Facts(
@@ -230,7 +230,7 @@ TYPES = {
             "approvalRules[].complianceLevel": rules.one_of("INFORMATIONAL", *SEVERITIES),
             "approvedPatchesComplianceLevel": rules.one_of("INFORMATIONAL", *SEVERITIES),
         },
-        together=(_release_dates,),
+        inputs_rules=(_release_dates,),
         autoname="name",
     ),
     LOG_GROUP: named(
@@ -263,7 +263,7 @@ TYPES = {
             "okActions": rules.at_most_items(5),
             "alarmActions[]": rules.text(r"arn:aws[a-z-]*:.+", "an ARN"),
         },
-        together=(_datapoints, _metric),
+        inputs_rules=(_datapoints, _metric),
     ),
     "aws:cloudwatch/compositeAlarm:CompositeAlarm": Facts(
         id="{alarmName}",
@@ -296,8 +296,8 @@ TYPES = {
             "eventPattern": rules.json_object,
             "state": rules.one_of("ENABLED", "DISABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"),
         },
-        together=(_trigger,),
-        held_by=(TARGET,),
+        inputs_rules=(_trigger,),
+        deletion_blocked_by=(TARGET,),
     ),
     TARGET: Facts(
         id="{rule}-{targetId}",
@@ -338,7 +338,7 @@ TYPES = {
             "arn": "{id}",
             "ownerId": "{account}",
             "confirmationWasAuthenticated": False,
-            "pendingConfirmation": lambda making: making["protocol"] in {"email", "email-json", "http", "https"},
+            "pendingConfirmation": lambda context: context["protocol"] in {"email", "email-json", "http", "https"},
         },
         replaces=("endpoint", "protocol", "topic"),
         rules={

@@ -1,4 +1,4 @@
-"""AWS partitions: what a region's ARNs and host names look like, and ARNs that are valid in another partition only."""
+"""AWS partitions: the partition of a region, and a check for ARNs of other partitions."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _ARN = re.compile(r"""(?:^|")(?P<arn>arn:(?P<partition>aws[a-z-]*):[^"]*)""")
 
 
 def partition_of(region: str) -> tuple[str, str]:
-    """The partition of a region, and its DNS suffix."""
+    """Return the partition of a region, and its DNS suffix."""
     return next((found for prefix, found in _OTHERS.items() if region.startswith(prefix)), ("aws", "amazonaws.com"))
 
 
-def elsewhere(inputs: Properties, settings: Mapping[str, str]) -> Iterator[CheckFailure]:
-    """ARNs of another partition than the provider's, by themselves or in a policy document."""
+def arns_of_other_partitions(inputs: Properties, settings: Mapping[str, str]) -> Iterator[CheckFailure]:
+    """Yield ARNs that are not in the provider's partition, in any input or policy document."""
     for path, text in _texts({name: value for name, value in inputs.items() if name != "tags"}, ""):
         own = settings["partition"]
         for found in _ARN.finditer(text):
             if found["partition"] != own:
-                why = f"is in the partition {found['partition']}, and {settings['region']} is in {own}"
+                why = f"is in the partition {found['partition']}, but {settings['region']} is in {own}"
                 yield CheckFailure(path, f"{found['arn']} {why}; write arn:{own}:…")
 
 

@@ -1,4 +1,4 @@
-"""S3 buckets and their settings, AWS Backup vaults.
+"""Facts of S3 buckets and their settings, and of AWS Backup vaults.
 
 Names: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 """
@@ -12,20 +12,20 @@ from typing import Any
 
 from sandbox.clouds import rules
 from sandbox.clouds.aws.identity import KEY
-from sandbox.clouds.facts import Facts, Making, Rule
+from sandbox.clouds.facts import EvaluationContext, Facts, Rule
 from sandbox.provider import CheckFailure
 from sandbox.values import Properties, Value
 
 BUCKET = "S3 bucket"
 VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 _TOKENS = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
-# The days at which S3 lets an object into a cheaper class.
+# The first day on which S3 allows a transition to the storage class.
 _FIRST_TRANSITION = {"STANDARD_IA": 30, "ONEZONE_IA": 30}
 _CLASSES = ("STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
 
 
 def bucket_name(value: str) -> str | None:
-    """An S3 bucket's name."""
+    """Accept an S3 bucket's name."""
     said = f"{value!r} is not a bucket name: "
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
         return (
@@ -37,38 +37,38 @@ def bucket_name(value: str) -> str | None:
         or value.startswith(("xn--", "sthree-", "amzn-s3-demo-"))
         or value.endswith(("-s3alias", "--ol-s3"))
     ):
-        return said + "it must not hold two dots in a row, nor a prefix or suffix that S3 keeps for itself"
+        return said + "it must not contain two adjacent dots, or a prefix or suffix that S3 reserves"
     try:
         ipaddress.IPv4Address(value)
     except ValueError:
         return None
-    return said + "it must not look like an IP address"
+    return said + "it must not have the form of an IP address"
 
 
 def _lock_needs_versioning(inputs: Properties) -> Iterator[CheckFailure]:
     versioning = inputs.get("versioning")
     off = isinstance(versioning, dict) and versioning.get("enabled") is False
     if inputs.get("objectLockEnabled") is True and off:
-        yield CheckFailure("versioning.enabled", "must be true when objectLockEnabled is: object lock needs versioning")
+        yield CheckFailure("versioning.enabled", "must be true if objectLockEnabled is: object lock needs versioning")
 
 
-def _locked(making: Making) -> str | None:
-    """Why object lock cannot be configured on a bucket."""
-    bucket = making.world.look(BUCKET, making["bucket"])
+def _locked(context: EvaluationContext) -> str | None:
+    """Return the reason why object lock cannot be configured on a bucket, or None."""
+    bucket = context.objects.look(BUCKET, context["bucket"])
     if bucket is None or bucket.get("objectLockEnabled") is True:
         return None
-    for versioning in making.world.referring(making["bucket"], (VERSIONING,)):
+    for versioning in context.objects.referring(context["bucket"], (VERSIONING,)):
         configured = versioning.get("versioningConfiguration")
         if isinstance(configured, dict) and configured.get("status") == "Enabled":
             return None
     return "bucket: object lock needs versioning; set objectLockEnabled on the bucket, or enable its versioning first"
 
 
-def _suspended(making: Making) -> str | None:
-    bucket = making.world.look(BUCKET, making["bucket"]) or {}
-    status = making.get("versioningConfiguration").get("status")
+def _suspended(context: EvaluationContext) -> str | None:
+    bucket = context.objects.look(BUCKET, context["bucket"]) or {}
+    status = context.get("versioningConfiguration").get("status")
     if bucket.get("objectLockEnabled") is True and status != "Enabled":
-        return "versioningConfiguration.status: must be Enabled, as the bucket has object lock"
+        return "versioningConfiguration.status: must be Enabled, because the bucket has object lock"
     return None
 
 
@@ -76,11 +76,11 @@ def _one_period(inputs: Properties) -> Iterator[CheckFailure]:
     rule = inputs.get("rule")
     retention = rule.get("defaultRetention") if isinstance(rule, dict) else None
     if isinstance(retention, dict) and (retention.get("days") is None) == (retention.get("years") is None):
-        yield CheckFailure("rule.defaultRetention.days", "give exactly one of days and years")
+        yield CheckFailure("rule.defaultRetention.days", "set exactly one of days and years")
 
 
 def _ordered(inputs: Properties) -> Iterator[CheckFailure]:
-    """Transitions get later and end before expiration."""
+    """Check that transitions are in ascending order and before the expiration."""
     listed = inputs.get("rules")
     for index, rule in enumerate(listed if isinstance(listed, list) else ()):
         if isinstance(rule, dict):
@@ -96,9 +96,9 @@ def _ordered_rule(rule: Mapping[str, Any], path: str) -> Iterator[CheckFailure]:
         first = _FIRST_TRANSITION.get(storage, 0) if isinstance(storage, str) else 0
         if isinstance(days, int):
             if days < first:
-                yield CheckFailure(where, f"{days} is too early; {storage} takes objects from day {first}")
+                yield CheckFailure(where, f"{days} is too early; {storage} accepts objects from day {first}")
             if days < last:
-                yield CheckFailure(where, f"{days} is before the transition above it at {last}; put them in order")
+                yield CheckFailure(where, f"{days} is before the preceding transition at {last}; sort them by days")
             last = days
     expiration: dict[str, Any] = rule["expiration"] if isinstance(rule.get("expiration"), dict) else {}
     days = expiration.get("days")
@@ -125,7 +125,7 @@ def _bucket() -> Facts:
         defaults={"objectLockEnabled": False, "forceDestroy": False, "requestPayer": "BucketOwner"},
         replaces=("bucket", "bucketPrefix", "objectLockEnabled"),
         rules={"bucket": bucket_name, "policy": rules.iam_policy},
-        together=(_lock_needs_versioning,),
+        inputs_rules=(_lock_needs_versioning,),
         unique=(("bucket",),),
         known_as=("arn", "bucket", "bucketDomainName"),
         autoname="bucket",
@@ -133,7 +133,7 @@ def _bucket() -> Facts:
 
 
 def _setting(checks: Mapping[str, Rule] | None = None, **others: Any) -> Facts:
-    """A bucket's setting of one kind, of which it has one."""
+    """Return the facts of a bucket setting. A bucket has at most one of each type."""
     return Facts(
         id="{bucket}",
         replaces=("bucket", "expectedBucketOwner", *others.pop("replaces", ())),
@@ -157,7 +157,7 @@ def _transition_rules(prefix: str) -> dict[str, Rule]:
 def _one_content(inputs: Properties) -> Iterator[CheckFailure]:
     given = [name for name in ("content", "contentBase64", "source") if inputs.get(name) is not None]
     for name in given[1:]:
-        yield CheckFailure(name, f"cannot go with {given[0]}; give one of them")
+        yield CheckFailure(name, f"cannot be combined with {given[0]}; set one of them")
 
 
 _ALGORITHM = "rules[].applyServerSideEncryptionByDefault.sseAlgorithm"
@@ -170,7 +170,7 @@ def _needs_key(inputs: Properties) -> Iterator[CheckFailure]:
         default = rule.get("applyServerSideEncryptionByDefault") if isinstance(rule, dict) else None
         if isinstance(default, dict) and default.get("kmsMasterKeyId") and default.get("sseAlgorithm") == "AES256":
             where = f"rules[{index}].applyServerSideEncryptionByDefault.kmsMasterKeyId"
-            yield CheckFailure(where, "goes with sseAlgorithm aws:kms, not AES256")
+            yield CheckFailure(where, "is only valid for sseAlgorithm aws:kms; remove it, or use aws:kms")
 
 
 TYPES = {
@@ -180,7 +180,7 @@ TYPES = {
             "versioningConfiguration.status": rules.one_of("Enabled", "Suspended", "Disabled"),
             "versioningConfiguration.mfaDelete": rules.one_of("Enabled", "Disabled"),
         },
-        refuses=_suspended,
+        rejects=_suspended,
     ),
     "aws:s3/bucketObjectv2:BucketObjectv2": Facts(
         id="{bucket}/{key}",
@@ -206,7 +206,7 @@ TYPES = {
             "key": rules.bytes_at_most(1024),
             "contentBase64": rules.base64_of_at_most(5 * 1024**3),
         },
-        together=(_one_content,),
+        inputs_rules=(_one_content,),
         references={"bucket": BUCKET},
         unique=(("bucket", "key"),),
     ),
@@ -217,13 +217,13 @@ TYPES = {
             "rule.defaultRetention.days": rules.between(1, 36500, "days"),
             "rule.defaultRetention.years": rules.between(1, 100, "years"),
         },
-        together=(_one_period,),
+        inputs_rules=(_one_period,),
         defaults={"objectLockEnabled": "Enabled"},
-        refuses=_locked,
+        rejects=_locked,
     ),
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _setting(
         {_ALGORITHM: rules.one_of("AES256", "aws:kms", "aws:kms:dsse")},
-        together=(_needs_key,),
+        inputs_rules=(_needs_key,),
         references={"rules[].applyServerSideEncryptionByDefault.kmsMasterKeyId": KEY},
     ),
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _setting(
@@ -239,7 +239,7 @@ TYPES = {
             "rules[].status": rules.one_of("Enabled", "Disabled"),
             **_transition_rules("rules[]"),
         },
-        together=(_ordered,),
+        inputs_rules=(_ordered,),
         computed={"expectedBucketOwner": "", "transitionDefaultMinimumObjectSize": "all_storage_classes_128K"},
     ),
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": _setting(

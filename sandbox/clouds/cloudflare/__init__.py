@@ -1,4 +1,4 @@
-"""Simulated Cloudflare: what the SDK does not say, one module a field of service."""
+"""Simulated Cloudflare: facts that the SDK's schema does not contain, in one module for each group of services."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sandbox.values import Properties
 
 
 def _settings(_: Properties) -> dict[str, str]:
-    """Cloudflare is one place; a token's account stands in the resources."""
+    """Return no settings: Cloudflare has no regions, and the account is an input of the resources."""
     return {"region": "", "account": ""}
 
 
@@ -26,5 +26,6 @@ PACKAGE = Package(
     rules={"accountId": _HEX32, "zoneId": _HEX32, "account.id": _HEX32},
     config_rules={"apiToken": rules.text(r"[\w-]{40,}", "an API token of at least 40 letters, digits, _ and -")},
     replaces=("accountId", "zoneId"),
-    foreign=re.compile(r"^\d{1,10}$"),  # counters of rate limits: numbers that whoever binds them chooses
+    # Namespaces of rate limits are numbers that the author of a Cloudflare Worker chooses.
+    external_references=re.compile(r"^\d{1,10}$"),
 )

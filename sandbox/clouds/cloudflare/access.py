@@ -1,4 +1,4 @@
-"""Tunnels, Access, tokens and notifications."""
+"""Facts of tunnels, Access, API tokens and notifications."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from sandbox.clouds import rules
-from sandbox.clouds.cloudflare import orders
+from sandbox.clouds.cloudflare import prerequisites
 from sandbox.clouds.cloudflare.storage import EPOCH, UUID
 from sandbox.clouds.facts import Facts, matching
 from sandbox.provider import CheckFailure
@@ -22,32 +22,32 @@ _EMAIL = rules.text(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")
 
 
 def _catch_all(inputs: Properties) -> Iterator[CheckFailure]:
-    """The last ingress rule of a tunnel takes what no other did; only it may be without a host name."""
+    """Check that the last ingress rule of a tunnel matches everything, and that all others have a host name."""
     listed = [(path, rule) for path, rule in matching(inputs, "config.ingresses[]") if isinstance(rule, dict)]
     for index, (path, rule) in enumerate(listed):
         last = index == len(listed) - 1
         if last and (rule.get("hostname") or rule.get("path")):
-            yield CheckFailure(path, "the last ingress rule must match everything: leave out hostname and path")
+            yield CheckFailure(path, "the last ingress rule must match everything: remove hostname and path")
         if not last and rule.get("hostname") is None and rule.get("path") is None:
-            yield CheckFailure(f"{path}.hostname", "is required in all rules but the last, which takes the rest")
+            yield CheckFailure(f"{path}.hostname", "is required in all rules except the last")
 
 
 def _resources(value: str) -> str | None:
-    """A token policy's resources: a JSON object from resource names to `*` or further objects."""
+    """Accept a token policy's resources: a JSON object from resource names to `*` or further objects."""
     reason = rules.json_object(value)
     if reason is None and not all(key.startswith("com.cloudflare.") for key in json.loads(value)):
         return "must name resources such as com.cloudflare.api.account.ACCOUNT_ID"
     return reason
 
 
-def _someone(inputs: Properties) -> Iterator[CheckFailure]:
+def _has_recipient(inputs: Properties) -> Iterator[CheckFailure]:
     mechanisms = inputs.get("mechanisms")
     if isinstance(mechanisms, dict) and not any(mechanisms.values()):
-        yield CheckFailure("mechanisms", "tells nobody; give at least one of emails, pagerduties, webhooks")
+        yield CheckFailure("mechanisms", "has no recipient; set at least one of emails, pagerduties, webhooks")
 
 
 def _service_auth(inputs: Properties) -> Iterator[CheckFailure]:
-    """A service token is not a person: it is admitted by the decision non_identity only."""
+    """Check that a policy with a service token has the decision non_identity, as a token has no identity."""
     tokens = [path for path, value in matching(inputs, "includes[].serviceToken") if value]
     if tokens and inputs.get("decision") not in {"non_identity", "bypass", UNKNOWN}:
         yield CheckFailure("decision", "must be non_identity for a policy that includes a service token")
@@ -80,14 +80,14 @@ TYPES = {
             "status": "inactive",
             "tunType": "cfd_tunnel",
             "metadata": "{{}}",
-            "remoteConfig": lambda making: making.get("configSrc") == "cloudflare",
+            "remoteConfig": lambda context: context.get("configSrc") == "cloudflare",
             "connsActiveAt": None,
             "connsInactiveAt": None,
             "deletedAt": None,
         },
         defaults={"configSrc": "local"},
         replaces=("configSrc",),
-        # The connectors' shared secret has at least 32 bytes.
+        # The connectors' shared secret must have at least 32 bytes.
         rules={"tunnelSecret": rules.text(r"[A-Za-z0-9+/]{43,}={0,2}", "base64 of at least 32 bytes")},
         unique=(("accountId", "name"),),
         known_as=("name",),
@@ -96,9 +96,12 @@ TYPES = {
         id="{tunnelId}",
         computed={"createdAt": EPOCH, "version": 1},
         defaults={"source": "cloudflare"},
-        remains=("tunnelId", "declare the one ingress http_status:404 once, then remove it, or delete the tunnel"),
+        undeletable=(
+            "tunnelId",
+            "first declare http_status:404 as its only ingress and run `up`, then remove it, or delete the tunnel",
+        ),
         replaces=("tunnelId",),
-        together=(_catch_all,),
+        inputs_rules=(_catch_all,),
         references={"tunnelId": TUNNEL},
         unique=(("tunnelId",),),
         known_as=(),
@@ -119,7 +122,7 @@ TYPES = {
         id=UUID,
         computed={"createdAt": EPOCH, "updatedAt": EPOCH, "appCount": 0, "reusable": True},
         rules={"sessionDuration": _DURATION},
-        together=(_service_auth,),
+        inputs_rules=(_service_auth,),
         references={"includes[].serviceToken.tokenId": SERVICE_TOKEN},
         known_as=(),
     ),
@@ -129,7 +132,7 @@ TYPES = {
         defaults={"sessionDuration": "24h", "type": "self_hosted"},
         rules={"sessionDuration": _DURATION},
         references={"policies[].id": POLICY},
-        validates=orders.access_application,
+        rejects_in_update=prerequisites.access_application,
         known_as=(),
     ),
     "cloudflare:index/accountToken:AccountToken": _TOKEN,
@@ -138,7 +141,7 @@ TYPES = {
         computed={"created": EPOCH, "modified": EPOCH},
         defaults={"enabled": True},
         rules={"mechanisms.emails[].id": _EMAIL},
-        together=(_someone,),
+        inputs_rules=(_has_recipient,),
         references={"mechanisms.webhooks[].id": WEBHOOK},
         known_as=(),
     ),

@@ -1,4 +1,4 @@
-"""What Cloudflare answers when a program asks: zones, and the permissions that tokens may hold."""
+"""Simulated Cloudflare functions: zones, and the permission groups of API tokens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import urllib.parse
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sandbox.clouds.cloudflare.orders import ZONE
+from sandbox.clouds.cloudflare.prerequisites import ZONE
 from sandbox.clouds.cloudflare.storage import EPOCH
 from sandbox.clouds.facts import Store, digits
 from sandbox.provider import ProviderError
@@ -40,12 +40,12 @@ _PERMISSIONS = {
 
 
 def _zone(arguments: Properties, _: Mapping[str, str]) -> Properties:
-    """A zone that exists: the same name always has the same id."""
+    """Return an active zone. The same name always has the same id."""
     wanted = arguments.get("filter")
     name = wanted.get("name") if isinstance(wanted, dict) else None
     id = arguments.get("zoneId") or (digits(f"zone {name}", 32) if name else None)
     if not isinstance(id, str):
-        raise ProviderError("getZone: give zoneId or filter.name")
+        raise ProviderError("getZone: set zoneId or filter.name")
     account = wanted.get("account") if isinstance(wanted, dict) else None
     return {
         **arguments,
@@ -67,7 +67,7 @@ def _zone(arguments: Properties, _: Mapping[str, str]) -> Properties:
 
 
 def _own_zone(arguments: Properties, objects: Store) -> Properties | None:
-    """A zone that the stack made. Asking is the activation check here: a registrar has done its part by then."""
+    """Return a zone of this stack, and activate it: the sandbox assumes that the registrar has its name servers."""
     zone = objects.find(ZONE, str(arguments.get("zoneId") or ""), "")
     if zone is None:
         return None
@@ -78,7 +78,7 @@ def _own_zone(arguments: Properties, objects: Store) -> Properties | None:
 
 
 def _groups(arguments: Properties) -> list[Value]:
-    # The API takes the name URL-encoded, and matches it as a whole.
+    # The API expects a URL-encoded name and compares it exactly.
     name, scope = (urllib.parse.unquote(str(arguments.get(key) or "")) for key in ("name", "scope"))
     return [
         {"id": digits(f"permission {each}", 32), "name": each, "scopes": [place], "category": "", "isSelectable": True}

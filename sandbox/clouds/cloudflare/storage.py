@@ -1,4 +1,4 @@
-"""Where Cloudflare keeps data: R2, D1, KV, Queues, Hyperdrive.
+"""Facts of R2, D1, KV, Queues and Hyperdrive.
 
 Limits: https://developers.cloudflare.com/r2/buckets/create-buckets/, …/queues/platform/limits/ and
 …/queues/configuration/configure-queues/, …/d1/platform/limits/, …/hyperdrive/
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from sandbox.clouds import rules
-from sandbox.clouds.cloudflare import orders
-from sandbox.clouds.facts import Facts, Making, Rule, matching
+from sandbox.clouds.cloudflare import prerequisites
+from sandbox.clouds.facts import EvaluationContext, Facts, Rule, matching
 from sandbox.provider import CheckFailure
 from sandbox.values import Properties, Value
 
@@ -33,41 +33,41 @@ QUEUE_NAME = rules.text(
     "1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends",
 )
 _EVENTS = ("PutObject", "CopyObject", "DeleteObject", "CompleteMultipartUpload", "LifecycleDeletion")
-# A Unix time would be nearly two thousand million: a day is what an age in seconds is measured in.
+# Ages are in seconds; the limit detects a Unix time (about 1.8e9) in place of an age.
 _DAY = 86_400
 
 
 def bucket_place(properties: Mapping[str, Any]) -> str:
-    """The jurisdiction that a bucket, or a setting of one, is in."""
+    """Return the jurisdiction of a bucket or of a bucket setting."""
     return str(properties.get("jurisdiction") or "default").lower()
 
 
-def _elsewhere(making: Making) -> str | None:
-    """Why a setting does not reach its bucket: buckets of one name may exist in several jurisdictions."""
-    found = making.world.look_all(BUCKET, making["bucketName"])
-    said = str(making.get("jurisdiction") or "default")
+def _other_jurisdiction(context: EvaluationContext) -> str | None:
+    """Return an error if the bucket is in another jurisdiction. Each jurisdiction may have a bucket of that name."""
+    found = context.objects.look_all(BUCKET, context["bucketName"])
+    said = str(context.get("jurisdiction") or "default")
     if not found or any(bucket_place(bucket) == said for bucket in found):
         return None
     places = ", ".join(bucket_place(bucket) for bucket in found)
-    return f"jurisdiction {said!r} has no bucket {making['bucketName']!r}; it is in {places}: name that jurisdiction"
+    return f"jurisdiction {said!r} has no bucket {context['bucketName']!r}; it is in {places}: set that jurisdiction"
 
 
-def _queue_name(making: Making) -> Value:
-    return (making.world.look(QUEUE, making["queueId"]) or {}).get("queueName")
+def _queue_name(context: EvaluationContext) -> Value:
+    return (context.objects.look(QUEUE, context["queueId"]) or {}).get("queueName")
 
 
-def _read_replication(making: Making) -> str | None:
-    """Replication is an update's business: a new database has none, and an update must say which it is to have."""
-    mode: object = cast("dict[str, object]", making.get("readReplication") or {}).get("mode")
-    if making.before is None and mode == "auto":
-        return "readReplication 'auto' is only taken by an update; make the database with 'disabled', then change it"
-    if making.before is not None and mode is None:
-        return "readReplication: null is refused (7400); say 'disabled' or 'auto'"
+def _read_replication(context: EvaluationContext) -> str | None:
+    """Return an error if a new database has read replication, or an update sets it to null."""
+    mode: object = cast("dict[str, object]", context.get("readReplication") or {}).get("mode")
+    if context.before is None and mode == "auto":
+        return "readReplication 'auto' is only valid in an update; create the database with 'disabled', then change it"
+    if context.before is not None and mode is None:
+        return "readReplication: null is rejected (7400); set 'disabled' or 'auto'"
     return None
 
 
 def _condition(inputs: Properties, pattern: str, age: str) -> Iterator[CheckFailure]:
-    """A condition by age has one, a condition by date has that."""
+    """Check that a condition of type Age has an age, and one of type Date a date."""
     for path, found in matching(inputs, pattern):
         if isinstance(found, dict):
             needed = {"Age": age, "Date": "date"}.get(str(found.get("type")))
@@ -90,13 +90,13 @@ def _dead_letters(inputs: Properties) -> Iterator[CheckFailure]:
     settings = inputs.get("settings")
     wrong = {"worker": "visibilityTimeoutMs", "http_pull": "maxConcurrency"}.get(str(inputs.get("type")))
     if wrong and isinstance(settings, dict) and settings.get(wrong) is not None:
-        yield CheckFailure(f"settings.{wrong}", f"does not go with type {inputs['type']}; leave it out")
+        yield CheckFailure(f"settings.{wrong}", f"is not valid for type {inputs['type']}; remove it")
 
 
 def bucket_setting(
     checks: Mapping[str, Rule] | None = None, key: str = "{bucketName}", unique: tuple[str, ...] = (), **others: Any
 ) -> Facts:
-    """A setting of an R2 bucket."""
+    """Return the facts of an R2 bucket setting."""
     return Facts(
         id=key,
         defaults={"jurisdiction": "default", **others.pop("defaults", {})},
@@ -106,7 +106,7 @@ def bucket_setting(
         known_as=(),
         scope="{accountId}/{jurisdiction}",
         unique=(("bucketName", *unique),),
-        refuses=_elsewhere,
+        rejects=_other_jurisdiction,
         **others,
     )
 
@@ -125,16 +125,16 @@ TYPES = {
         known_as=("name",),
     ),
     "cloudflare:index/r2BucketLock:R2BucketLock": bucket_setting(
-        remains=("bucketName", "declare rules: [] once, then remove it; until then the rules hold"),
+        undeletable=("bucketName", "first declare rules: [] and run `up`, then remove it; until then the rules apply"),
         checks={
             "rules": rules.every(rules.at_most_items(1000), rules.distinct("id")),
             "rules[].condition.maxAgeSeconds": rules.at_least(1),
             "rules[].prefix": _PREFIX,
         },
-        together=(_locks,),
+        inputs_rules=(_locks,),
     ),
     "cloudflare:index/r2BucketLifecycle:R2BucketLifecycle": bucket_setting(
-        remains=("bucketName", "declare rules: [] once, then remove it; until then the rules hold"),
+        undeletable=("bucketName", "first declare rules: [] and run `up`, then remove it; until then the rules apply"),
         checks={
             "rules": rules.every(rules.at_most_items(1000), rules.distinct("id")),
             "rules[].deleteObjectsTransition.condition.maxAge": rules.at_least(_DAY),
@@ -143,7 +143,7 @@ TYPES = {
             "rules[].abortMultipartUploadsTransition.condition.maxAge": rules.at_least(_DAY),
             "rules[].conditions.prefix": _PREFIX,
         },
-        together=(_transitions,),
+        inputs_rules=(_transitions,),
     ),
     "cloudflare:index/r2BucketEventNotification:R2BucketEventNotification": bucket_setting(
         {
@@ -210,10 +210,10 @@ TYPES = {
             "settings.visibilityTimeoutMs": rules.between(0, 43_200_000, "milliseconds"),
             "deadLetterQueue": QUEUE_NAME,
         },
-        together=(_dead_letters,),
+        inputs_rules=(_dead_letters,),
         references={"queueId": QUEUE, "deadLetterQueue": QUEUE, "scriptName": "Worker"},
-        validates=orders.script_is_deployed,
-        # A queue has one push consumer.
+        rejects_in_update=prerequisites.script_is_deployed,
+        # A queue has at most one push consumer.
         unique=(("queueId", "type"),),
     ),
     DATABASE: Facts(
@@ -222,7 +222,7 @@ TYPES = {
         replaces=("name", "jurisdiction", "primaryLocationHint"),
         rules={"name": rules.text(r"[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, _ and -")},
         read_back=lambda outputs: {"readReplication": {"mode": "disabled"}, **outputs},
-        validates=_read_replication,
+        rejects_in_update=_read_replication,
         unique=(("accountId", "name"),),
         known_as=("uuid", "name"),
     ),
@@ -241,7 +241,7 @@ TYPES = {
             "caching.staleWhileRevalidate": rules.between(0, 3600, "seconds"),
             "originConnectionLimit": rules.between(5, 100, "connections"),
         },
-        validates=orders.database_answers,
+        rejects_in_update=prerequisites.database_answers,
         unique=(("accountId", "name"),),
         known_as=(),
     ),

@@ -1,4 +1,4 @@
-"""Workers: scripts, versions, deployments, routes, schedules.
+"""Facts of Cloudflare Workers: scripts, versions, deployments, routes, schedules.
 
 Limits: https://developers.cloudflare.com/workers/platform/limits/, …/workers/configuration/cron-triggers/
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from sandbox.clouds import rules
-from sandbox.clouds.cloudflare import orders
+from sandbox.clouds.cloudflare import prerequisites
 from sandbox.clouds.cloudflare.storage import BUCKET, DATABASE, EPOCH, NAMESPACE, QUEUE, UUID
 from sandbox.clouds.cloudflare.zones import HOSTNAME
 from sandbox.clouds.facts import Facts, Rule, matching
@@ -23,7 +23,7 @@ VERSION = "cloudflare:index/workerVersion:WorkerVersion"
 KIND = "Worker"
 
 _NAME = rules.text(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", "1 to 63 lower-case letters, digits, _ and -")
-# What a binding of each type needs to name.
+# The required properties of each type of binding.
 _NEEDED = {
     "d1": ("id", "databaseId"),
     "hyperdrive": ("id",),
@@ -43,7 +43,7 @@ _REFERENCES = {
     "bindings[].databaseId": DATABASE,
     "bindings[].service": KIND,
 }
-# The provider declares these sensitive for bindings of every type, `plain_text` among them.
+# The provider declares these sensitive for bindings of every type, even `plain_text`.
 _SENSITIVE = ("bindings[].text", "bindings[].keyBase64", "bindings[].keyJwk")
 _RULES: dict[str, Rule] = {
     "compatibilityDate": rules.day,
@@ -63,7 +63,7 @@ def _bindings(inputs: Properties) -> Iterator[CheckFailure]:
 
 
 def _by_name(outputs: Properties) -> Properties:
-    """The API answers bindings in the order of their names, whatever order they were given in."""
+    """Sort bindings by name, as the API does in its responses."""
     listed = cast("list[dict[str, Any]]", outputs.get("bindings") or [])
     ordered = cast(Value, sorted(listed, key=lambda one: str(one["name"])))
     return {**outputs, "bindings": ordered} if listed else outputs
@@ -72,11 +72,11 @@ def _by_name(outputs: Properties) -> Properties:
 def _content(inputs: Properties) -> Iterator[CheckFailure]:
     if inputs.get("contentFile") is not None:
         if inputs.get("content") is not None:
-            yield CheckFailure("contentFile", "cannot go with content; give one of them")
+            yield CheckFailure("contentFile", "cannot be combined with content; set one of them")
         if inputs.get("contentSha256") is None:
-            yield CheckFailure("contentSha256", "is required when contentFile is given")
+            yield CheckFailure("contentSha256", "is required if contentFile is set")
     if inputs.get("mainModule") is not None and inputs.get("bodyPart") is not None:
-        yield CheckFailure("bodyPart", "cannot go with mainModule; a Worker is a module or a script")
+        yield CheckFailure("bodyPart", "cannot be combined with mainModule; a Worker is either a module or a script")
 
 
 def _main_module(inputs: Properties) -> Iterator[CheckFailure]:
@@ -107,7 +107,7 @@ TYPES = {
             "etag": "{hex64}",
             "handlers": ["fetch"],
             "hasAssets": False,
-            "hasModules": lambda making: making.get("mainModule") is not None,
+            "hasModules": lambda context: context.get("mainModule") is not None,
             "lastDeployedFrom": "api",
             "startupTimeMs": 5,
             "migrationTag": None,
@@ -119,7 +119,7 @@ TYPES = {
         defaults={"logpush": False, "usageModel": "standard", "compatibilityFlags": []},
         replaces=("scriptName",),
         rules={"scriptName": _NAME, **_RULES},
-        together=(_bindings, _content),
+        inputs_rules=(_bindings, _content),
         references=_REFERENCES,
         sensitive=_SENSITIVE,
         read_back=_by_name,
@@ -134,7 +134,7 @@ TYPES = {
         rules={"name": _NAME, "observability.headSamplingRate": rules.between(0, 1)},
         unique=(("accountId", "name"),),
         known_as=("name",),
-        takes_along=(VERSION,),
+        cascades_to=(VERSION,),
     ),
     VERSION: Facts(
         id=UUID,
@@ -149,10 +149,10 @@ TYPES = {
             "mainScriptBase64": None,
             "migrationTag": None,
         },
-        # Versions are immutable: whatever changes makes a new one.
+        # Versions are immutable: every change forces a replacement.
         replaces=("*",),
         rules=_RULES,
-        together=(_bindings, _main_module),
+        inputs_rules=(_bindings, _main_module),
         references={"workerId": KIND, **_REFERENCES},
         sensitive=_SENSITIVE,
         read_back=_by_name,
@@ -163,7 +163,7 @@ TYPES = {
         computed={"createdOn": EPOCH, "source": "api", "authorEmail": "sandbox@example.com"},
         replaces=("*",),
         rules={"versions[].percentage": rules.between(0, 100, "percent")},
-        together=(_percentages,),
+        inputs_rules=(_percentages,),
         references={"scriptName": KIND, "versions[].versionId": VERSION},
         known_as=(),
     ),
@@ -175,7 +175,7 @@ TYPES = {
             )
         },
         references={"script": KIND},
-        validates=orders.routed_script_is_deployed,
+        rejects_in_update=prerequisites.routed_script_is_deployed,
         unique=(("zoneId", "pattern"),),
         known_as=(),
     ),
@@ -185,17 +185,20 @@ TYPES = {
         replaces=("hostname",),
         rules={"hostname": HOSTNAME},
         references={"service": KIND},
-        validates=orders.custom_domain,
+        rejects_in_update=prerequisites.custom_domain,
         unique=(("hostname",),),
         known_as=(),
     ),
     "cloudflare:index/workersCronTrigger:WorkersCronTrigger": Facts(
         id="{scriptName}",
         replaces=("scriptName",),
-        remains=("scriptName", "declare schedules: [] once, then remove it; until then the Worker goes on running"),
+        undeletable=(
+            "scriptName",
+            "first declare schedules: [] and run `up`, then remove it; until then the schedules apply",
+        ),
         rules={"schedules[].cron": worker_cron, "schedules": rules.distinct("cron")},
         references={"scriptName": KIND},
-        validates=orders.script_is_deployed,
+        rejects_in_update=prerequisites.script_is_deployed,
         scope="{accountId}",
         unique=(("scriptName",),),
         known_as=(),

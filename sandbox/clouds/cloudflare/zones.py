@@ -1,4 +1,4 @@
-"""Zones: DNS, TLS, settings, rules, health checks.
+"""Facts of zones: DNS, TLS, settings, rules, health checks.
 
 Facts: https://developers.cloudflare.com/api/resources/zones/subresources/settings/ and
 https://developers.cloudflare.com/dns/manage-dns-records/reference/ttl/
@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from sandbox.clouds import rules
-from sandbox.clouds.cloudflare import orders
+from sandbox.clouds.cloudflare import prerequisites
 from sandbox.clouds.cloudflare.storage import EPOCH, UUID
 from sandbox.clouds.facts import Facts
 from sandbox.clouds.validate import suggest
@@ -47,7 +47,7 @@ _SETTINGS: dict[str, tuple[Value, ...]] = {
     "transformations": ("on", "off", "open"),
     "transformations_allowed_origins": (),
 }
-# Settings whose values are objects, lists or numbers: only their kind is judged.
+# Settings whose values are objects, lists or numbers: only the value's type is checked.
 _SHAPES: dict[str, type] = {
     "aegis": dict,
     "automatic_platform_optimization": dict,
@@ -87,9 +87,9 @@ def _setting(inputs: Properties) -> Iterator[CheckFailure]:
         kind = _SHAPES[name]
         if not isinstance(value, kind):
             words = {dict: "an object", list: "a list", int: "a whole number"}[kind]
-            yield CheckFailure("value", f"{value!r} is not right for {name}; give {words}")
+            yield CheckFailure("value", f"{value!r} is not valid for {name}; set {words}")
     elif name not in _SETTINGS:
-        yield CheckFailure("settingId", f"{name!r} is no zone setting; {suggest(name, (*_SETTINGS, *_SHAPES))}")
+        yield CheckFailure("settingId", f"{name!r} is not a zone setting; {suggest(name, (*_SETTINGS, *_SHAPES))}")
     elif _SETTINGS[name] and value not in _SETTINGS[name]:
         allowed = ", ".join(map(str, _SETTINGS[name]))
         yield CheckFailure("value", f"{value!r} is not among the values allowed for {name}: {allowed}")
@@ -101,7 +101,7 @@ def _hsts(inputs: Properties) -> Iterator[CheckFailure]:
         return
     header = value.get("strict_transport_security")
     if not isinstance(header, dict):
-        yield CheckFailure("value.strict_transport_security", "is required for security_header; give an object")
+        yield CheckFailure("value.strict_transport_security", "is required for security_header; set an object")
         return
     known = ("enabled", "include_subdomains", "max_age", "nosniff", "preload")
     for name in header:
@@ -117,7 +117,7 @@ def _record(inputs: Properties) -> Iterator[CheckFailure]:
     if isinstance(ttl, int | float) and ttl != 1 and not 30 <= ttl <= 86_400:
         yield CheckFailure("ttl", f"{ttl} is out of range; allowed is 1 (automatic), or from 30 to 86400 seconds")
     if proxied and isinstance(ttl, int | float) and ttl != 1:
-        yield CheckFailure("ttl", f"{ttl} must be 1 (automatic) when proxied is true")
+        yield CheckFailure("ttl", f"{ttl} must be 1 (automatic) if proxied is true")
     if proxied and kind is not UNKNOWN and kind not in _PROXIABLE:
         yield CheckFailure("proxied", f"{kind} records cannot be proxied; only {', '.join(_PROXIABLE)} can")
     if kind in _NUMERIC_DATA:
@@ -126,7 +126,7 @@ def _record(inputs: Properties) -> Iterator[CheckFailure]:
     elif content is None and kind is not UNKNOWN and inputs.get("data") is None:
         yield CheckFailure("content", f"is required for {kind} records")
     if kind in {"MX", "URI"} and inputs.get("priority") is None:
-        yield CheckFailure("priority", f"is required for {kind} records; give a number from 0 to 65535")
+        yield CheckFailure("priority", f"is required for {kind} records; set a number from 0 to 65535")
     if isinstance(content, str) and isinstance(kind, str):
         yield from _content(kind, content)
 
@@ -139,7 +139,7 @@ def _content(kind: str, content: str) -> Iterator[CheckFailure]:
         except ValueError:
             right = False
         if not right:
-            yield CheckFailure("content", f"{content!r} is not an IPv{version} address, which {kind} records hold")
+            yield CheckFailure("content", f"{content!r} is not an IPv{version} address, which {kind} records require")
     elif kind in {"CNAME", "NS", "MX", "PTR"}:
         reason = HOSTNAME(content.rstrip("."))
         if reason is not None:
@@ -157,7 +157,7 @@ def _hostname_tls(inputs: Properties) -> Iterator[CheckFailure]:
     name, value = inputs.get("settingId"), inputs.get("value")
     known = ("min_tls_version", "ciphers", "http2")
     if isinstance(name, str) and name not in known:
-        yield CheckFailure("settingId", f"{name!r} is no TLS setting; known are {', '.join(known)}")
+        yield CheckFailure("settingId", f"{name!r} is not a TLS setting; known are {', '.join(known)}")
     allowed = {"min_tls_version": TLS, "http2": ("on", "off")}.get(str(name))
     if allowed and value is not UNKNOWN and value not in allowed:
         yield CheckFailure("value", f"{value!r} is not among the values allowed for {name}: {', '.join(allowed)}")
@@ -165,14 +165,14 @@ def _hostname_tls(inputs: Properties) -> Iterator[CheckFailure]:
 
 def _one_owner(inputs: Properties) -> Iterator[CheckFailure]:
     if (inputs.get("accountId") is None) == (inputs.get("zoneId") is None):
-        yield CheckFailure("zoneId", "give exactly one of zoneId and accountId")
+        yield CheckFailure("zoneId", "set exactly one of zoneId and accountId")
 
 
 TYPES = {
-    orders.ZONE: Facts(
+    prerequisites.ZONE: Facts(
         computed={
             "nameServers": ["ada.ns.cloudflare.com", "bob.ns.cloudflare.com"],
-            # Until the registrar has its name servers: `functions` says when that is.
+            # Pending until the registrar has its name servers; `functions` activates it.
             "status": "pending",
             "activatedOn": None,
             "createdOn": EPOCH,
@@ -189,17 +189,17 @@ TYPES = {
         },
         unique=(("name",),),
         known_as=("name",),
-        held_by=(),
+        deletion_blocked_by=(),
     ),
     "cloudflare:index/zoneSetting:ZoneSetting": Facts(
         id="{settingId}",
-        remains=(
+        undeletable=(
             "zoneId",
-            "declare the setting with the value that the zone is to have, or change it in the dashboard",
+            "first declare the value that the zone must have and run `up`, or change it in the dashboard",
         ),
         computed={"editable": True, "modifiedOn": EPOCH, "timeRemaining": 0},
         replaces=("settingId",),
-        together=(_setting, _hsts),
+        inputs_rules=(_setting, _hsts),
         known_as=(),
         scope="{zoneId}",
         unique=(("settingId",),),
@@ -221,13 +221,13 @@ TYPES = {
         defaults={"status": "active"},
         known_as=(),
         unique=(("zoneId",),),
-        validates=orders.zone_is_active,
+        rejects_in_update=prerequisites.zone_is_active,
     ),
-    orders.RECORD: Facts(
+    prerequisites.RECORD: Facts(
         computed={
             "createdOn": EPOCH,
             "modifiedOn": EPOCH,
-            "proxiable": lambda making: making["type"] in _PROXIABLE,
+            "proxiable": lambda context: context["type"] in _PROXIABLE,
             "content": None,
             "commentModifiedOn": None,
             "tagsModifiedOn": None,
@@ -245,18 +245,18 @@ TYPES = {
             ),
             "data.port": rules.between(0, 65535),
         },
-        together=(_record,),
+        inputs_rules=(_record,),
         unique=(("zoneId", "name", "type", "content"),),
         known_as=(),
-        validates=orders.record,
+        rejects_in_update=prerequisites.record,
     ),
     "cloudflare:index/certificatePack:CertificatePack": Facts(
         id=UUID,
         computed={"status": "active", "primaryCertificate": "{hex8}"},
         replaces=("certificateAuthority", "type", "validationMethod", "validityDays", "hosts"),
         rules={"hosts": rules.at_most_items(50), "hosts[]": HOSTNAME},
-        together=(_certificate,),
-        validates=orders.zone_is_active,
+        inputs_rules=(_certificate,),
+        rejects_in_update=prerequisites.zone_is_active,
     ),
     "cloudflare:index/healthcheck:Healthcheck": Facts(
         computed={"createdOn": EPOCH, "modifiedOn": EPOCH, "status": "healthy", "failureReason": None},
@@ -283,7 +283,7 @@ TYPES = {
         known_as=(),
     ),
     "cloudflare:index/emailSendingSubdomain:EmailSendingSubdomain": Facts(
-        # The zone's own DNS gets the records that mail needs; see …/api/resources/email_sending/.
+        # Cloudflare adds the DNS records for mail to the zone; see …/api/resources/email_sending/.
         computed={
             "created": EPOCH,
             "modified": EPOCH,
@@ -294,7 +294,7 @@ TYPES = {
         },
         replaces=("name",),
         rules={"name": HOSTNAME},
-        validates=orders.zone_is_active,
+        rejects_in_update=prerequisites.zone_is_active,
         unique=(("zoneId", "name"),),
         known_as=(),
     ),
@@ -303,7 +303,7 @@ TYPES = {
         computed={"status": "active", "createdAt": EPOCH, "updatedAt": EPOCH},
         replaces=("settingId", "hostname"),
         rules={"hostname": HOSTNAME},
-        together=(_hostname_tls,),
+        inputs_rules=(_hostname_tls,),
         known_as=(),
         scope="{zoneId}/{hostname}",
         unique=(("settingId",),),
@@ -311,8 +311,8 @@ TYPES = {
     "cloudflare:index/ruleset:Ruleset": Facts(
         computed={"version": "1", "lastUpdated": EPOCH},
         replaces=("kind", "phase"),
-        together=(_one_owner,),
-        # A zone or account has one entry point ruleset a phase.
+        inputs_rules=(_one_owner,),
+        # A zone or account has one entry point ruleset for each phase.
         unique=(("zoneId", "kind", "phase"),),
         known_as=(),
     ),

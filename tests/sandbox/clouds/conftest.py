@@ -1,4 +1,4 @@
-"""Simulated clouds over an empty store, with the SDKs' schemas read once for all tests."""
+"""Fixtures: simulated clouds on an empty store. The SDKs' schemas are read once for all tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What providers answer beside what they were given: what they declare sensitive, and what they fill in."""
+"""Providers' responses: sensitive values, values that the cloud fills in, and undeletable types."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_text_of_every_binding_is_sensitive(cloudflare: Cloud) -> None:
     assert given["bindings"] == [binding]
 
 
-def test_what_a_cloud_fills_in_is_unknown_before_and_kept_after(cloudflare: Cloud) -> None:
+def test_a_value_that_the_cloud_fills_in_is_unknown_in_a_preview_and_stable_afterwards(cloudflare: Cloud) -> None:
     where = urn(QUEUE, "one")
     given: Properties = {"accountId": ACCOUNT_ID, "queueName": "one", "settings": {"messageRetentionPeriod": 60}}
     _, planned = cloudflare.create(where, QUEUE, given, preview=True)
@@ -35,7 +35,7 @@ def test_what_a_cloud_fills_in_is_unknown_before_and_kept_after(cloudflare: Clou
     assert updated["settings"] == {"messageRetentionPeriod": 90, "deliveryDelay": 0, "deliveryPaused": False}
 
 
-def test_the_status_of_a_token_is_unknown_before(cloudflare: Cloud) -> None:
+def test_the_status_of_a_token_is_unknown_in_a_preview(cloudflare: Cloud) -> None:
     policy: Properties = {
         "effect": "allow",
         "permissionGroups": [{"id": "a" * 32}],
@@ -46,7 +46,7 @@ def test_the_status_of_a_token_is_unknown_before(cloudflare: Cloud) -> None:
     assert cloudflare.create(urn(TOKEN, "one"), TOKEN, given, preview=False)[1]["status"] == "active"
 
 
-def test_cloudflare_knows_what_it_cannot_delete(cloudflare: Cloud) -> None:
+def test_undeletable_cloudflare_types(cloudflare: Cloud) -> None:
     kept = {
         "cloudflare:index/zoneSetting:ZoneSetting",
         "cloudflare:index/r2BucketLock:R2BucketLock",
@@ -54,5 +54,5 @@ def test_cloudflare_knows_what_it_cannot_delete(cloudflare: Cloud) -> None:
         "cloudflare:index/workersCronTrigger:WorkersCronTrigger",
         "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig",
     }
-    assert all(cloudflare.remains(type) for type in kept)
-    assert cloudflare.remains("cloudflare:index/zone:Zone") is None
+    assert all(cloudflare.undeletable(type) for type in kept)
+    assert cloudflare.undeletable("cloudflare:index/zone:Zone") is None

@@ -1,4 +1,4 @@
-"""What the clouds answer when a program asks."""
+"""Provider functions of the simulated clouds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DOCUMENT = "aws:iam/getPolicyDocument:getPolicyDocument"
 GROUPS = "cloudflare:index/getAccountApiTokenPermissionGroupsList:getAccountApiTokenPermissionGroupsList"
 
 
-def test_where_one_is(aws: Cloud) -> None:
+def test_caller_identity_region_and_zones(aws: Cloud) -> None:
     assert aws.invoke("aws:index/getCallerIdentity:getCallerIdentity", {})["accountId"] == "123456789012"
     assert aws.invoke("aws:index/getRegion:getRegion", {})["region"] == REGION
     assert aws.invoke("aws:index/getPartition:getPartition", {})["partition"] == "aws"
@@ -33,7 +33,7 @@ def test_where_one_is(aws: Cloud) -> None:
         ("cn-north-1", "aws-cn", "amazonaws.com.cn"),
     ],
 )
-def test_a_regions_names_are_those_of_its_partition(clouds: Clouds, region: str, partition: str, suffix: str) -> None:
+def test_names_in_a_region_are_those_of_its_partition(clouds: Clouds, region: str, partition: str, suffix: str) -> None:
     there = clouds.provider("aws").configure({"region": region})
     answer = there.invoke("aws:index/getPartition:getPartition", {})
     assert (answer["partition"], answer["dnsSuffix"]) == (partition, suffix)
@@ -42,7 +42,7 @@ def test_a_regions_names_are_those_of_its_partition(clouds: Clouds, region: str,
     assert there.invoke("aws:index/getRegion:getRegion", {})["endpoint"] == f"ec2.{region}.{suffix}"
 
 
-def test_the_same_question_finds_the_same_image(aws: Cloud) -> None:
+def test_equal_arguments_give_the_same_image(aws: Cloud) -> None:
     asked: dict[str, Any] = {
         "owners": ["136693071363"],
         "mostRecent": True,
@@ -58,7 +58,7 @@ def test_the_same_question_finds_the_same_image(aws: Cloud) -> None:
     assert image["id"] != aws.invoke(AMI, {**asked, "region": "eu-west-1"})["id"]
 
 
-def test_a_policy_document_is_written_as_aws_writes_it(aws: Cloud) -> None:
+def test_a_policy_document_has_the_form_that_aws_gives_it(aws: Cloud) -> None:
     statement = {
         "sid": "Tls",
         "effect": "Deny",
@@ -100,11 +100,11 @@ def test_zones_and_permissions(cloudflare: Cloud) -> None:
     [
         (AMI, {"mostRecnt": True}, "mostRecnt: there is no such property; did you mean mostRecent?"),
         (AMI, {"filters": [{"name": "name"}]}, r"filters\[0\]\.values: is required"),
-        ("aws:ec2/getVpc:getVpc", {}, "does not answer aws:ec2/getVpc:getVpc; it answers aws:ec2/getAmi:getAmi"),
+        ("aws:ec2/getVpc:getVpc", {}, "does not have the function aws:ec2/getVpc:getVpc; it has aws:ec2/getAmi:getAmi"),
         ("aws:ec2/getVcp:getVcp", {}, "has no function aws:ec2/getVcp:getVcp"),
         (DOCUMENT, {"sourcePolicyDocuments": ["{}"]}, "sourcePolicyDocuments is not simulated"),
     ],
 )
-def test_what_cannot_be_answered_is_refused(aws: Cloud, token: str, arguments: dict[str, Any], why: str) -> None:
+def test_an_unsupported_function_call_is_an_error(aws: Cloud, token: str, arguments: dict[str, Any], why: str) -> None:
     with pytest.raises(ProviderError, match=why):
         aws.invoke(token, arguments)

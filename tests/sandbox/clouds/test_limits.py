@@ -1,4 +1,4 @@
-"""Every documented limit: what just fits is taken, and what is one larger is refused by its path, size and limit."""
+"""Every documented limit: the maximum is accepted; one more is rejected, with path, size and limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sandbox.values import UNKNOWN, Properties
 
 
 def holding(limit: Limit, count: int) -> Properties:
-    """Inputs that hold so much of the unit at the limit's path."""
+    """Return inputs with `count` of the limit's unit at the limit's path."""
     return _placed(limit.path.replace("[]", ".[]").split("."), _value(limit.unit, count))
 
 
@@ -34,7 +34,7 @@ def _value(unit: str, count: int) -> Any:
         case "bytes of modules":
             return [{"contentBase64": base64.b64encode(b"x" * count).decode()}]
         case "bytes of compressed modules":
-            # Random bytes do not compress: gzip adds some dozens of bytes for each 32 KiB, and 18 of its own.
+            # Random bytes do not compress: gzip adds a few dozen bytes for each 32 KiB, and 18 bytes of framing.
             size = count - 4096 if count % 2 == 0 else count
             return [{"contentBase64": base64.b64encode(os.urandom(size)).decode()}]
         case "characters without spaces":
@@ -55,6 +55,6 @@ def test_a_limit(limit: Limit) -> None:
     assert limit.source.startswith(("https://", "the provider's"))
 
 
-def test_what_is_not_known_is_not_measured() -> None:
+def test_unknown_values_are_not_measured() -> None:
     inputs: Properties = {"bindings": [{"type": "plain_text", "text": UNKNOWN}] * 128}
     assert list(against_limits("cloudflare:index/workerVersion:WorkerVersion", inputs)) == []

@@ -1,4 +1,4 @@
-"""Objects from creation to deletion: identity, outputs, drift, names, addresses, references, protection."""
+"""The objects of the simulated clouds: identity, outputs, drift, names, addresses, references, protection."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def make(provider: Cloud, type: str, name: str, preview: bool = False, /, **inpu
 
 
 def edit(store: Path, fragment: str, change: dict[str, Any] | None) -> None:
-    """What a person does with an editor to the object whose key holds `fragment`; None deletes it."""
+    """Edit the store's file: change the object whose key contains `fragment`; None deletes it."""
     document = json.loads(store.read_text())
     (key,) = [key for key in document["objects"] if fragment in key]
     if change is None:
@@ -55,10 +55,10 @@ def edit(store: Path, fragment: str, change: dict[str, Any] | None) -> None:
     store.write_text(json.dumps(document))
 
 
-# --- life -----------------------------------------------------------------------------------------------------------
+# --- life cycle -----------------------------------------------------------------------------------------------------
 
 
-def test_an_object_lives_from_create_to_delete(aws: Cloud) -> None:
+def test_create_read_update_delete(aws: Cloud) -> None:
     id, outputs = make(aws, VPC, "main", cidrBlock="10.0.0.0/16", tags={"Name": "main"})
     assert re.fullmatch(r"vpc-[0-9a-f]{17}", id)
     assert outputs["arn"] == f"arn:aws:ec2:{REGION}:123456789012:vpc/{id}"
@@ -78,11 +78,11 @@ def test_an_object_lives_from_create_to_delete(aws: Cloud) -> None:
     aws.delete(urn(VPC, "main"), VPC, id)
     aws.delete(urn(VPC, "main"), VPC, id)
     assert aws.read(urn(VPC, "main"), VPC, id, {}) is None
-    with pytest.raises(ProviderError, match="gone from the cloud; run refresh"):
+    with pytest.raises(ProviderError, match="no longer exists; run refresh"):
         aws.update(urn(VPC, "main"), VPC, id, outputs, {}, False)
 
 
-def test_two_runs_make_equal_objects_and_a_new_object_gets_a_new_id(aws: Cloud, tmp_path: Path, cache: Path) -> None:
+def test_two_runs_create_equal_objects_and_a_new_object_gets_a_new_id(aws: Cloud, tmp_path: Path, cache: Path) -> None:
     first, outputs = make(aws, VPC, "main", cidrBlock="10.0.0.0/16")
     with open_clouds(tmp_path / "other.json", cache=cache) as other:
         again = other.provider("aws").configure({"region": REGION})
@@ -92,7 +92,7 @@ def test_two_runs_make_equal_objects_and_a_new_object_gets_a_new_id(aws: Cloud, 
     assert second != first
 
 
-def test_an_object_is_found_by_its_urn_while_it_is_there(aws: Cloud) -> None:
+def test_an_object_is_found_by_its_urn_while_it_exists(aws: Cloud) -> None:
     assert aws.find_by_urn(urn(VPC, "main"), VPC) is None
     id, _ = make(aws, VPC, "main", cidrBlock="10.0.0.0/16")
     newer, _ = make(aws, VPC, "main", cidrBlock="10.1.0.0/16")
@@ -101,7 +101,7 @@ def test_an_object_is_found_by_its_urn_while_it_is_there(aws: Cloud) -> None:
     assert aws.find_by_urn(urn(VPC, "main"), VPC) == id
 
 
-def test_a_preview_stores_nothing_and_knows_no_more_than_it_may(aws: Cloud) -> None:
+def test_a_preview_stores_nothing_and_leaves_computed_outputs_unknown(aws: Cloud) -> None:
     id, outputs = make(aws, VPC, "main", True, cidrBlock="10.0.0.0/16", tags={"Name": UNKNOWN})
     assert id == ""
     assert outputs["arn"] is UNKNOWN
@@ -110,7 +110,7 @@ def test_a_preview_stores_nothing_and_knows_no_more_than_it_may(aws: Cloud) -> N
     assert aws.find_by_urn(urn(VPC, "main"), VPC) is None
 
 
-def test_a_previewed_update_keeps_what_does_not_depend_on_a_change(aws: Cloud) -> None:
+def test_a_preview_of_an_update_keeps_independent_outputs(aws: Cloud) -> None:
     id, outputs = make(aws, VOLUME, "data", availabilityZone="eu-central-1a", size=10, type="gp3")
     news: Properties = {"availabilityZone": "eu-central-1a", "size": UNKNOWN, "type": "io2", "iops": UNKNOWN}
     planned = aws.update(urn(VOLUME, "data"), VOLUME, id, outputs, news, True)
@@ -122,8 +122,8 @@ def test_a_previewed_update_keeps_what_does_not_depend_on_a_change(aws: Cloud) -
     assert unchanged.outputs == outputs
 
 
-def test_an_unknown_value_may_not_reach_a_real_create(aws: Cloud) -> None:
-    with pytest.raises(ProviderError, match="cidrBlock is still unknown"):
+def test_an_unknown_value_in_a_create_is_an_error(aws: Cloud) -> None:
+    with pytest.raises(ProviderError, match="cidrBlock is unknown"):
         make(aws, VPC, "main", cidrBlock=UNKNOWN)
 
 
@@ -138,8 +138,8 @@ def test_a_type_without_facts_works(aws: Cloud) -> None:
     assert aws.diff(PLAIN, id, {"name": "jobs"}, outputs, {"name": "work"}).detail == {"name": Change.UPDATE}
 
 
-def test_an_unsupported_package_is_refused_by_name(clouds: Clouds) -> None:
-    with pytest.raises(ProviderError, match="'gcp' is not simulated; the sandbox has aws, cloudflare, random"):
+def test_an_unsupported_package_is_an_error_that_names_it(clouds: Clouds) -> None:
+    with pytest.raises(ProviderError, match="'gcp' is not simulated; available packages: aws, cloudflare, random"):
         clouds.provider("gcp")
     with pytest.raises(ProviderError, match=r"aws 6\.0\.0 is not simulated: pulumi_aws"):
         clouds.provider("aws", "6.0.0")
@@ -148,7 +148,7 @@ def test_an_unsupported_package_is_refused_by_name(clouds: Clouds) -> None:
 # --- the store --------------------------------------------------------------------------------------------------------
 
 
-def test_the_store_is_readable_private_and_survives(store: Path, cache: Path) -> None:
+def test_the_store_is_readable_private_and_persistent(store: Path, cache: Path) -> None:
     with open_clouds(store, cache=cache) as clouds:
         id, outputs = make(clouds.provider("aws").configure({}), VPC, "main", cidrBlock="10.0.0.0/16")
     document = json.loads(store.read_text())
@@ -195,7 +195,7 @@ def test_a_corrupt_store_is_an_error_that_names_it(store: Path, cache: Path, con
     assert store.read_text() == content
 
 
-def test_drift_is_found_and_taken_back(store: Path, cache: Path) -> None:
+def test_drift_is_found_and_reverted(store: Path, cache: Path) -> None:
     made: Properties = {"cidrBlock": "10.0.0.0/16", "tags": {"Name": "main", "Tier": "data"}}
     with open_clouds(store, cache=cache) as clouds:
         id, _ = make(clouds.provider("aws").configure({}), VPC, "main", **made)
@@ -216,7 +216,7 @@ def test_drift_is_found_and_taken_back(store: Path, cache: Path) -> None:
         assert clouds.provider("aws").configure({}).read(urn(VPC, "main"), VPC, id, made) is None
 
 
-def test_what_somebody_added_is_found_and_taken_back(store: Path, cache: Path) -> None:
+def test_an_added_property_is_found_and_reverted(store: Path, cache: Path) -> None:
     made: Properties = {"cidrBlock": "10.0.0.0/16"}
     with open_clouds(store, cache=cache) as clouds:
         id, _ = make(clouds.provider("aws").configure({}), VPC, "main", **made)
@@ -232,7 +232,7 @@ def test_what_somebody_added_is_found_and_taken_back(store: Path, cache: Path) -
 # --- differences ------------------------------------------------------------------------------------------------------
 
 
-def test_differences_name_deep_paths_and_what_forces_a_replacement(aws: Cloud) -> None:
+def test_differences_have_deep_paths_and_replacements(aws: Cloud) -> None:
     olds: Properties = {
         "ami": "ami-1",
         "userData": "a",
@@ -264,14 +264,14 @@ def test_differences_name_deep_paths_and_what_forces_a_replacement(aws: Cloud) -
     assert in_place.detail["userData"] is Change.UPDATE
 
 
-def test_an_object_added_as_a_whole_forces_what_is_in_it(aws: Cloud) -> None:
+def test_an_added_object_with_a_replacing_property_forces_a_replacement(aws: Cloud) -> None:
     added = aws.diff(INSTANCE, "i-1", {"ami": "a"}, {}, {"ami": "a", "rootBlockDevice": {"encrypted": True}})
     assert added.detail == {"rootBlockDevice": Change.ADD_REPLACE}
     harmless = aws.diff(INSTANCE, "i-1", {"ami": "a"}, {}, {"ami": "a", "rootBlockDevice": {"volumeSize": 9}})
     assert harmless.detail == {"rootBlockDevice": Change.ADD}
 
 
-def test_what_would_collide_goes_first(aws: Cloud) -> None:
+def test_an_object_whose_name_would_collide_is_deleted_first(aws: Cloud) -> None:
     fixed: Properties = {"ami": "ami-1", "subnetId": "subnet-1", "privateIp": "10.0.1.10"}
     free: Properties = {"ami": "ami-1", "subnetId": "subnet-1"}
     assert aws.diff(INSTANCE, "i-1", fixed, {}, {**fixed, "ami": "ami-2"}).delete_before_replace
@@ -289,7 +289,7 @@ def test_the_region_of_an_object_follows_its_provider(clouds: Clouds, aws: Cloud
     assert moved.diff(VPC, id, same, outputs, same).detail == {"region": Change.UPDATE_REPLACE}
 
 
-def test_tags_of_the_provider_reach_every_resource(clouds: Clouds) -> None:
+def test_default_tags_apply_to_every_resource(clouds: Clouds) -> None:
     wide = clouds.provider("aws").configure({"defaultTags": '{"tags": {"Owner": "ops", "Tier": "any"}}'})
     inputs: Properties = {"cidrBlock": "10.0.0.0/16", "tags": {"Tier": "data"}}
     id, outputs = make(wide, VPC, "main", **inputs)
@@ -303,7 +303,7 @@ def test_tags_of_the_provider_reach_every_resource(clouds: Clouds) -> None:
     }
 
 
-def test_configurations_are_apart_and_share_the_store(clouds: Clouds) -> None:
+def test_provider_instances_have_separate_configurations_and_one_store(clouds: Clouds) -> None:
     near = clouds.provider("aws").configure({"region": REGION})
     far = clouds.provider("aws").configure(
         {"region": "eu-west-1", "assumeRoles": [{"roleArn": "arn:aws:iam::210987654321:role/offsite"}]}
@@ -320,13 +320,13 @@ def test_configurations_are_apart_and_share_the_store(clouds: Clouds) -> None:
 @pytest.mark.parametrize(
     ("region", "partition"), [(REGION, "aws"), ("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn")]
 )
-def test_arns_are_those_of_the_regions_partition(clouds: Clouds, region: str, partition: str) -> None:
+def test_arns_must_be_in_the_regions_partition(clouds: Clouds, region: str, partition: str) -> None:
     there = clouds.provider("aws").configure({"region": region})
     _, key = make(there, KEY, "key")
     _, bucket = make(there, BUCKET, "bucket", bucket="there")
     _, queue = make(there, PLAIN, "queue", name="there")
     assert [str(one["arn"]).split(":")[1] for one in (key, bucket, queue)] == [partition] * 3
-    # A policy document that names an ARN of another partition is malformed to IAM, KMS and S3 alike.
+    # IAM, KMS and S3 reject a policy document with an ARN of another partition as malformed.
     other = "aws" if partition != "aws" else "aws-cn"
     for place in (partition, other):
         statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:{place}:iam::123456789012:root"}, "Action": "kms:*"}
@@ -337,7 +337,7 @@ def test_arns_are_those_of_the_regions_partition(clouds: Clouds, region: str, pa
     (failure,) = there.check(urn(ATTACHED, "a"), ATTACHED, None, attached, b"seed").failures
     assert failure.path == "policyArn"
     assert failure.reason.endswith(
-        f"is in the partition {other}, and {region} is in {partition}; write arn:{partition}:…"
+        f"is in the partition {other}, but {region} is in {partition}; write arn:{partition}:…"
     )
 
 
@@ -377,11 +377,11 @@ def test_a_generated_name_does_not_collide(aws: Cloud) -> None:
         ),
     ],
 )
-def test_a_name_is_taken_once(clouds: Clouds, package: str, type: str, inputs: dict[str, Any], named: str) -> None:
+def test_names_are_unique(clouds: Clouds, package: str, type: str, inputs: dict[str, Any], named: str) -> None:
     provider = clouds.provider(package).configure({})
     make(provider, type, "one", True, **inputs)
     make(provider, type, "one", True, **inputs)  # the same resource, planned again
-    with pytest.raises(ProviderError, match=f"{named}.* is taken by what this plan makes"):
+    with pytest.raises(ProviderError, match=f"{named}.* is taken by an object in this plan"):
         make(provider, type, "two", True, **inputs)
     clouds.forget_plans()
     make(provider, type, "one", **inputs)
@@ -391,13 +391,13 @@ def test_a_name_is_taken_once(clouds: Clouds, package: str, type: str, inputs: d
     make(provider, type, "one", True, **inputs)  # a replacement of it
 
 
-def test_a_name_that_the_plan_gives_up_is_free_in_that_plan(aws: Cloud) -> None:
+def test_a_name_that_the_plan_releases_is_free_in_that_plan(aws: Cloud) -> None:
     make(aws, LOGS, "one", name="/a")
     make(aws, LOGS, "one", True, name="/b")
     make(aws, LOGS, "two", True, name="/a")
 
 
-def test_buckets_of_one_name_live_apart_in_their_jurisdictions(cloudflare: Cloud) -> None:
+def test_each_jurisdiction_may_have_a_bucket_of_the_same_name(cloudflare: Cloud) -> None:
     make(cloudflare, R2, "eu", accountId=ACCOUNT_ID, name="backups", jurisdiction="eu")
     id, _ = make(cloudflare, R2, "default", accountId=ACCOUNT_ID, name="backups")
     rule = {"id": "k", "enabled": True, "condition": {"type": "Indefinite"}}
@@ -424,7 +424,7 @@ def test_buckets_of_one_name_live_apart_in_their_jurisdictions(cloudflare: Cloud
         ("10.1.0.0/24", r"is not inside 10\.0\.0\.0/16 of its Vpc"),
     ],
 )
-def test_subnets_lie_inside_their_vpc_and_apart(aws: Cloud, preview: bool, cidr: str, why: str) -> None:
+def test_subnets_are_inside_their_vpc_and_do_not_overlap(aws: Cloud, preview: bool, cidr: str, why: str) -> None:
     id, _ = make(aws, VPC, "main", preview, cidrBlock="10.0.0.0/16")
     vpc = id or UNKNOWN
     make(aws, SUBNET, "a", preview, vpcId=vpc, cidrBlock="10.0.1.0/24")
@@ -466,7 +466,7 @@ def test_an_instance_has_an_address_of_its_subnet_and_its_zone(aws: Cloud) -> No
             _instance(aws, "n3", subnetId=subnet, privateIp=address)
 
 
-def test_a_volume_is_attached_once_and_in_its_zone(aws: Cloud) -> None:
+def test_a_volume_has_one_attachment_in_its_zone(aws: Cloud) -> None:
     subnet = _subnet(aws)
     first, _ = _instance(aws, "n1", subnetId=subnet)
     second, _ = _instance(aws, "n2", subnetId=subnet)
@@ -485,12 +485,12 @@ def test_a_volume_is_attached_once_and_in_its_zone(aws: Cloud) -> None:
 
 
 @pytest.mark.parametrize("preview", [True, False])
-def test_a_reference_to_nothing_is_refused(aws: Cloud, preview: bool) -> None:
+def test_a_dangling_reference_is_rejected(aws: Cloud, preview: bool) -> None:
     with pytest.raises(ProviderError, match=r"vpcId 'vpc-0123456789abcdef0' does not exist"):
         make(aws, SUBNET, "a", preview, vpcId="vpc-0123456789abcdef0", cidrBlock="10.0.1.0/24")
 
 
-def test_references_may_be_names_arns_or_the_clouds_own(aws: Cloud) -> None:
+def test_references_may_be_names_arns_or_objects_of_the_cloud(aws: Cloud) -> None:
     key, outputs = make(aws, KEY, "db")
     for name, handle in enumerate((key, outputs["arn"], "alias/aws/secretsmanager")):
         make(aws, SECRET, f"s{name}", kmsKeyId=handle)
@@ -516,7 +516,7 @@ def test_object_lock_needs_a_versioned_bucket(aws: Cloud) -> None:
 # --- deletion ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_in_use_is_not_deleted(aws: Cloud) -> None:
+def test_an_object_in_use_is_not_deleted(aws: Cloud) -> None:
     vpc, _ = make(aws, VPC, "main", cidrBlock="10.0.0.0/16")
     subnet, _ = make(aws, SUBNET, "a", vpcId=vpc, cidrBlock="10.0.1.0/24")
     with pytest.raises(ProviderError, match=f"{SUBNET} {subnet} still uses it; delete that first"):
@@ -525,7 +525,7 @@ def test_what_is_in_use_is_not_deleted(aws: Cloud) -> None:
     aws.delete(urn(VPC, "main"), VPC, vpc)
 
 
-def test_a_protected_instance_is_deleted_only_by_force(aws: Cloud) -> None:
+def test_a_protected_instance_is_deleted_only_with_force_destroy(aws: Cloud) -> None:
     subnet = _subnet(aws)
     kept: Properties = {"ami": "ami-0123456789abcdef0", "instanceType": "t3.micro", "subnetId": subnet}
     id, outputs = _instance(aws, "n1", subnetId=subnet, disableApiTermination=True)
@@ -537,7 +537,7 @@ def test_a_protected_instance_is_deleted_only_by_force(aws: Cloud) -> None:
     assert aws.find_by_urn(urn(INSTANCE, "n1"), INSTANCE) is None
 
 
-def test_thousands_of_objects_are_no_trouble(aws: Cloud) -> None:
+def test_thousands_of_objects(aws: Cloud) -> None:
     vpc, _ = make(aws, VPC, "main", cidrBlock="10.0.0.0/16")
     made = {make(aws, SUBNET, f"s{n}", vpcId=vpc, cidrBlock=f"10.0.{n // 16}.{n % 16 * 16}/28")[0] for n in range(2000)}
     assert len(made) == 2000
@@ -545,7 +545,7 @@ def test_thousands_of_objects_are_no_trouble(aws: Cloud) -> None:
         make(aws, SUBNET, "late", vpcId=vpc, cidrBlock="10.0.62.128/27")
 
 
-def test_a_worker_that_goes_takes_its_versions_along(cloudflare: Cloud) -> None:
+def test_deleting_a_worker_deletes_its_versions(cloudflare: Cloud) -> None:
     worker, version = "cloudflare:index/worker:Worker", "cloudflare:index/workerVersion:WorkerVersion"
     account = "0" * 32
     one, _ = make(cloudflare, worker, "one", accountId=account, name="one")

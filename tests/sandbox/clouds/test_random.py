@@ -1,4 +1,4 @@
-"""The random provider: real randomness within what is asked for, kept until something asks anew."""
+"""The random provider: random values that meet the inputs and are stable until an input changes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def count(text: str, alphabet: str) -> int:
     return sum(letter in alphabet for letter in text)
 
 
-def test_a_password_honours_what_is_asked(random: Cloud) -> None:
+def test_a_password_has_the_requested_length_and_characters(random: Cloud) -> None:
     _, outputs = make(
         random, "RandomPassword", length=40, minUpper=12, minNumeric=12, overrideSpecial="_-", minSpecial=5
     )
@@ -41,7 +41,7 @@ def test_a_password_honours_what_is_asked(random: Cloud) -> None:
     assert set(str(plain["result"])) <= set(string.ascii_lowercase)
 
 
-def test_passwords_differ_and_stay(random: Cloud) -> None:
+def test_passwords_are_different_and_stable(random: Cloud) -> None:
     first, one = make(random, "RandomPassword", length=32)
     _, two = make(random, "RandomPassword", length=32)
     assert one["result"] != two["result"]
@@ -50,12 +50,12 @@ def test_passwords_differ_and_stay(random: Cloud) -> None:
     assert found.outputs["result"] == one["result"]
 
 
-def test_a_preview_does_not_know_the_result(random: Cloud) -> None:
+def test_the_result_is_unknown_in_a_preview(random: Cloud) -> None:
     _, outputs = make(random, "RandomPassword", True, length=32)
     assert outputs["result"] is UNKNOWN
 
 
-def test_keepers_and_everything_else_make_a_new_value(random: Cloud) -> None:
+def test_a_change_of_keepers_or_any_input_forces_a_replacement(random: Cloud) -> None:
     olds: Properties = {"length": 32, "keepers": {"version": "1"}}
     difference = random.diff(PASSWORD, "x", olds, {}, {"length": 33, "keepers": {"version": "2"}})
     assert difference.detail == {"length": Change.UPDATE_REPLACE, "keepers.version": Change.UPDATE_REPLACE}
@@ -93,7 +93,7 @@ def test_the_other_kinds(random: Cloud) -> None:
 
 
 @pytest.mark.parametrize("inputs", [{"length": 3, "minUpper": 4}, {"length": 0}])
-def test_the_impossible_is_refused(random: Cloud, inputs: Properties) -> None:
+def test_impossible_inputs_are_rejected(random: Cloud, inputs: Properties) -> None:
     (failure,) = random.check(urn(PASSWORD, "it"), PASSWORD, None, inputs, b"").failures
     assert failure.path == "length"
     assert "too short" in failure.reason

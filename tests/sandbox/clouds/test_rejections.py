@@ -1,4 +1,4 @@
-"""Every rule that the clouds enforce on inputs: a resource that is right, and one change that must be refused."""
+"""Every rule on inputs: a valid resource of each type, and changes that the clouds must reject."""
 
 from __future__ import annotations
 
@@ -281,7 +281,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "random:index/randomInteger:RandomInteger": {"min": 1, "max": 6},
 }
 
-# type (its last part), the change as `path=value`, the path at fault, a word of what would be right.
+# The last part of the type, the change by path, the path of the expected error, and a part of its message.
 WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("Vpc", {"cidrBlok": "10.0.0.0/16"}, "cidrBlok", "did you mean cidrBlock?"),
     ("Vpc", {"cidr_block": "10.0.0.0/16"}, "cidr_block", "did you mean cidrBlock?"),
@@ -319,7 +319,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("SecurityGroupIngressRule", {"toPort": None}, "toPort", "required for tcp"),
     ("SecurityGroupIngressRule", {"cidrIpv4": None}, "cidrIpv4", "exactly one"),
     ("SecurityGroupIngressRule", {"prefixListId": "pl-1"}, "prefixListId", "exactly one"),
-    ("SecurityGroupIngressRule", {"ipProtocol": "-1"}, "fromPort", "left out"),
+    ("SecurityGroupIngressRule", {"ipProtocol": "-1"}, "fromPort", "is not allowed if ipProtocol is -1"),
     ("PatchBaseline", {"approvalRules.0.approveAfterDays": 1}, "approvalRules[0].approveAfterDays", "release dates"),
     (
         "PatchBaseline",
@@ -346,10 +346,10 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("Instance", {"rootBlockDevice.iops": 20000}, "rootBlockDevice.iops", "3000 to 16000"),
     ("Volume", {"size": 20000}, "size", "1 to 16384"),
     ("Volume", {"iops": 2000}, "iops", "3000 to 16000"),
-    ("Volume", {"iops": 16000, "size": 10}, "iops", "500 IOPS a GiB"),
+    ("Volume", {"iops": 16000, "size": 10}, "iops", "500 IOPS per GiB"),
     ("Volume", {"throughput": 1001}, "throughput", "125 to 1000"),
     ("Volume", {"throughput": 1000}, "throughput", "0.25"),
-    ("Volume", {"type": "gp2"}, "throughput", "gp3 only"),
+    ("Volume", {"type": "gp2"}, "throughput", "only valid for gp3"),
     ("Volume", {"type": "ssd"}, "type", "gp3"),
     ("Volume", {"size": None}, "size", "snapshotId"),
     ("VolumeAttachment", {"deviceName": "sdf"}, "deviceName", "/dev/sdf"),
@@ -379,7 +379,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("MaintenanceWindow", {"cutoff": 3}, "cutoff", "less than duration"),
     ("MaintenanceWindow", {"duration": 25}, "duration", "1 to 24"),
     ("LogGroup", {"retentionInDays": 31}, "retentionInDays", "30, 60"),
-    ("MetricAlarm", {"evaluationPeriods": 0}, "evaluationPeriods", "1 and more"),
+    ("MetricAlarm", {"evaluationPeriods": 0}, "evaluationPeriods", "minimum is 1"),
     ("MetricAlarm", {"datapointsToAlarm": 4}, "datapointsToAlarm", "evaluationPeriods 3"),
     ("MetricAlarm", {"period": 45}, "period", "multiples of 60"),
     ("MetricAlarm", {"comparisonOperator": "Above"}, "comparisonOperator", "GreaterThanThreshold"),
@@ -390,7 +390,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("Bucket", {"bucket": "Backups"}, "bucket", "lower-case"),
     ("Bucket", {"bucket": "ab"}, "bucket", "3 to 63"),
     ("Bucket", {"bucket": "192.168.0.1"}, "bucket", "IP address"),
-    ("Bucket", {"bucket": "a..b"}, "bucket", "two dots"),
+    ("Bucket", {"bucket": "a..b"}, "bucket", "two adjacent dots"),
     ("Bucket", {"versioning": {"enabled": False}}, "versioning.enabled", "object lock needs versioning"),
     ("BucketVersioning", {"versioningConfiguration.status": "On"}, "versioningConfiguration.status", "Enabled"),
     ("BucketVersioning", {"versioningConfiguration": None}, "versioningConfiguration", "required"),
@@ -407,7 +407,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
         "exactly one",
     ),
     ("BucketLifecycleConfiguration", {"rules.0.transitions.0.days": 7}, "rules[0].transitions[0].days", "day 30"),
-    ("BucketLifecycleConfiguration", {"rules.0.transitions.1.days": 29}, "rules[0].transitions[1].days", "in order"),
+    ("BucketLifecycleConfiguration", {"rules.0.transitions.1.days": 29}, "rules[0].transitions[1].days", "sort them"),
     ("BucketLifecycleConfiguration", {"rules.0.expiration.days": 90}, "rules[0].expiration.days", "later than"),
     ("BucketLifecycleConfiguration", {"rules.0.status": "On"}, "rules[0].status", "Enabled"),
     (
@@ -464,7 +464,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
         "R2BucketLifecycle",
         {"rules.0.deleteObjectsTransition.condition.maxAge": 35},
         "rules[0].deleteObjectsTransition.condition.maxAge",
-        "86400 and more",
+        "minimum is 86400",
     ),
     ("R2BucketEventNotification", {"rules.0.actions.0": "Put"}, "rules[0].actions[0]", "PutObject"),
     ("Queue", {"queueName": "Events"}, "queueName", "lower-case"),
@@ -508,7 +508,7 @@ TYPES = {type.rpartition(":")[2]: type for type in RIGHT}
 
 
 def changed(inputs: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """The inputs with values set at dotted paths."""
+    """Return the inputs with values set at dotted paths."""
     copied: Any = transform(inputs, lambda leaf: leaf)
     for path, value in change.items():
         place: Any = copied
@@ -526,25 +526,25 @@ def check(clouds: Clouds, type: str, inputs: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("type", RIGHT, ids=lambda token: token.rpartition(":")[2])
-def test_what_is_right_passes(clouds: Clouds, type: str) -> None:
+def test_valid_inputs_pass(clouds: Clouds, type: str) -> None:
     assert check(clouds, type, RIGHT[type]) == {}
 
 
 @pytest.mark.parametrize(
     ("name", "change", "path", "right"), WRONG, ids=lambda value: value if isinstance(value, str) else ""
 )
-def test_what_is_wrong_is_refused(clouds: Clouds, name: str, change: dict[str, Any], path: str, right: str) -> None:
+def test_invalid_inputs_are_rejected(clouds: Clouds, name: str, change: dict[str, Any], path: str, right: str) -> None:
     type = TYPES[name]
     failures = check(clouds, type, changed(RIGHT[type], change))
     assert path in failures, failures
     assert right in failures[path]
 
 
-def test_every_type_that_is_right_is_also_tried_wrong() -> None:
+def test_every_type_has_an_invalid_case() -> None:
     assert {name for name, *_ in WRONG} == set(TYPES)
 
 
-def test_an_unknown_type_is_refused_with_the_nearest(clouds: Clouds) -> None:
+def test_the_error_for_an_unknown_type_suggests_a_similar_one(clouds: Clouds) -> None:
     (reason,) = check(clouds, "aws:ec2/vpc:Vcp", {}).values()
     assert "no resource type aws:ec2/vpc:Vcp" in reason
     assert "aws:ec2/vpc:Vpc" in reason
@@ -561,12 +561,12 @@ def test_an_unknown_type_is_refused_with_the_nearest(clouds: Clouds) -> None:
         ("cloudflare", {"apiToken": "short"}, "apiToken"),
     ],
 )
-def test_a_wrong_configuration_is_refused(clouds: Clouds, package: str, config: dict[str, Any], path: str) -> None:
+def test_an_invalid_configuration_is_rejected(clouds: Clouds, package: str, config: dict[str, Any], path: str) -> None:
     failures = clouds.provider(package).check_config("urn", config).failures
     assert [failure.path for failure in failures] == [path]
 
 
-def test_a_right_configuration_passes_as_the_sdk_sends_it(clouds: Clouds) -> None:
+def test_a_valid_configuration_passes_in_the_form_that_the_sdk_sends(clouds: Clouds) -> None:
     config = {
         "region": "eu-west-1",
         "defaultTags": '{"tags": {"Owner": "ops"}}',

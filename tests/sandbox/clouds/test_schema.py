@@ -1,4 +1,4 @@
-"""What is read from the SDKs, and how it is kept."""
+"""The schema that is extracted from the SDKs, and its cache."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cloudflare_schema(cache: Path) -> Schema:
     return Schema("cloudflare", cache)
 
 
-def test_inputs_carry_wire_names_types_and_requirement(cloudflare_schema: Schema) -> None:
+def test_inputs_have_wire_names_types_and_required_flags(cloudflare_schema: Schema) -> None:
     shape = cloudflare_schema.resource("cloudflare:index/r2Bucket:R2Bucket")
     assert shape is not None
     assert shape.required == ("accountId", "name")
@@ -36,7 +36,7 @@ def test_inputs_carry_wire_names_types_and_requirement(cloudflare_schema: Schema
     assert shape.inputs["location"].allowed == ("apac", "eeur", "enam", "weur", "wnam", "oc")
 
 
-def test_nested_types_are_followed(cloudflare_schema: Schema) -> None:
+def test_nested_types_are_resolved(cloudflare_schema: Schema) -> None:
     shape = cloudflare_schema.resource("cloudflare:index/r2BucketLock:R2BucketLock")
     assert shape is not None
     listed = shape.inputs["rules"].type
@@ -47,14 +47,14 @@ def test_nested_types_are_followed(cloudflare_schema: Schema) -> None:
     assert condition["type"].allowed == ("Age", "Date", "Indefinite")
 
 
-def test_a_type_whose_arguments_are_named_otherwise_is_found(cloudflare_schema: Schema) -> None:
-    """`QueueConsumerArgs` is a nested type; the resource's own are `QueueConsumerInitArgs`."""
+def test_a_type_with_an_irregular_arguments_class_is_found(cloudflare_schema: Schema) -> None:
+    """`QueueConsumerArgs` is a nested type; the resource's arguments class is `QueueConsumerInitArgs`."""
     shape = cloudflare_schema.resource("cloudflare:index/queueConsumer:QueueConsumer")
     assert shape is not None
     assert shape.required == ("accountId", "queueId", "type")
 
 
-def test_unions_maps_and_mangled_values(aws_schema: Schema, cloudflare_schema: Schema) -> None:
+def test_unions_maps_and_values_with_mangled_underscores(aws_schema: Schema, cloudflare_schema: Schema) -> None:
     role = aws_schema.resource("aws:iam/role:Role")
     assert role is not None
     assert str(role.inputs["assumeRolePolicy"].type) == "string or object"
@@ -86,7 +86,7 @@ def test_functions_and_providers(aws_schema: Schema) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_cross_section_of_every_package_can_be_read(package: str) -> None:
+def test_a_sample_of_every_package_can_be_read(package: str) -> None:
     source = Source(package)
     tokens = source.tokens()
     for token in tokens[:: max(1, len(tokens) // 25)]:
@@ -96,7 +96,7 @@ def test_a_cross_section_of_every_package_can_be_read(package: str) -> None:
 
 
 def _names(schema: Schema, declared: Declared, pattern: str) -> bool:
-    """Whether a property pattern names something that is declared."""
+    """Whether a property pattern matches a declared property."""
     first, _, rest = pattern.partition(".")
     found = declared.get(first.removesuffix("[]"))
     if found is None:
@@ -116,7 +116,7 @@ def _patterns(facts: Facts) -> set[str]:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_facts_name_only_what_the_sdk_has(package: str, cache: Path) -> None:
+def test_facts_name_only_declared_properties(package: str, cache: Path) -> None:
     schema = Schema(package, cache)
     for token, facts in PACKAGES[package].types.items():
         shape = schema.resource(token)
@@ -126,7 +126,7 @@ def test_facts_name_only_what_the_sdk_has(package: str, cache: Path) -> None:
     assert [token for token in PACKAGES[package].functions if schema.function(token) is None] == []
 
 
-def test_what_was_read_is_kept_and_grows(tmp_path: Path) -> None:
+def test_the_cache_keeps_types_and_grows(tmp_path: Path) -> None:
     first = Schema("random", tmp_path)
     first.resource("random:index/randomId:RandomId")
     first.save()
@@ -142,7 +142,7 @@ def test_what_was_read_is_kept_and_grows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"form": 0}', '{"form": 1, "resources": 3}'])
-def test_an_unreadable_cache_is_made_anew(tmp_path: Path, content: str) -> None:
+def test_an_unreadable_cache_is_replaced(tmp_path: Path, content: str) -> None:
     path = tmp_path / f"random-{Schema('random', tmp_path).version}.json"
     path.write_text(content)
     schema = Schema("random", tmp_path)
@@ -153,7 +153,7 @@ def test_an_unreadable_cache_is_made_anew(tmp_path: Path, content: str) -> None:
     assert "random:index/randomId:RandomId" in json.loads(path.read_text())["resources"]
 
 
-def test_concurrent_writers_leave_a_whole_file(tmp_path: Path) -> None:
+def test_concurrent_writers_leave_a_complete_file(tmp_path: Path) -> None:
     def learn(token: str) -> None:
         schema = Schema("random", tmp_path)
         schema.resource(token)

@@ -1,4 +1,4 @@
-"""The clouds over gRPC, as the real CLI calls them: the same answers as from the object itself."""
+"""The clouds over gRPC, as the real CLI calls them: the same results as direct calls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Caller:
     """One connection to one provider, as the CLI opens it for each provider instance."""
 
     def __init__(self, port: int, config: Properties | None) -> None:
-        # A pool of its own: channels to one address would otherwise share a connection.
+        # A separate pool: otherwise channels to the same address share a connection.
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)])
         self.stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
         self.stub.Attach(plugin_pb2.PluginAttach(address="127.0.0.1:1"))
@@ -64,7 +64,7 @@ def test_every_package_is_served_in_its_own_version(clouds: Clouds, ports: dict[
         caller.close()
 
 
-def test_checks_and_differences_are_the_objects_own(aws: Cloud, caller: Caller) -> None:
+def test_check_and_diff_return_the_same_as_direct_calls(aws: Cloud, caller: Caller) -> None:
     wrong: Properties = {"cidrBlok": "10.0.0.0/16", "tags": {"a": 1}}
     answer = caller.stub.Check(provider_pb2.CheckRequest(urn=MAIN, news=to_struct(wrong), randomSeed=b"seed"))
     direct = aws.check(MAIN, VPC, None, wrong, b"seed")
@@ -78,18 +78,18 @@ def test_checks_and_differences_are_the_objects_own(aws: Cloud, caller: Caller) 
     asked = provider_pb2.DiffRequest(
         id="vpc-1", urn=MAIN, olds=to_struct({}), old_inputs=to_struct(INPUTS), news=to_struct(news)
     )
-    told = caller.stub.Diff(asked)
-    assert told.changes == provider_pb2.DiffResponse.DIFF_SOME
-    assert tuple(told.replaces) == difference.replaces == ("cidrBlock",)
+    response = caller.stub.Diff(asked)
+    assert response.changes == provider_pb2.DiffResponse.DIFF_SOME
+    assert tuple(response.replaces) == difference.replaces == ("cidrBlock",)
     kinds = provider_pb2.PropertyDiff.Kind
-    assert {path: kinds.Name(each.kind) for path, each in told.detailedDiff.items()} == {
+    assert {path: kinds.Name(each.kind) for path, each in response.detailedDiff.items()} == {
         path: change.upper().replace("-", "_") for path, change in difference.detail.items()
     }
     asked.news.CopyFrom(to_struct(INPUTS))
     assert caller.stub.Diff(asked).changes == provider_pb2.DiffResponse.DIFF_NONE
 
 
-def test_an_object_lives_as_it_does_directly(aws: Cloud, caller: Caller) -> None:
+def test_create_read_update_delete(aws: Cloud, caller: Caller) -> None:
     assert caller.create(INPUTS, preview=True) == aws.create(MAIN, VPC, INPUTS, True)
     id, outputs = caller.create(INPUTS)
     read = caller.stub.Read(provider_pb2.ReadRequest(id=id, urn=MAIN, inputs=to_struct(INPUTS)))
@@ -105,14 +105,14 @@ def test_an_object_lives_as_it_does_directly(aws: Cloud, caller: Caller) -> None
     assert caller.stub.Read(provider_pb2.ReadRequest(id=id, urn=MAIN)).id == ""
 
 
-def test_each_connection_is_a_provider_of_its_own(ports: dict[str, int], caller: Caller) -> None:
+def test_each_connection_has_its_own_provider_instance(ports: dict[str, int], caller: Caller) -> None:
     far = Caller(ports["aws"], {"region": "eu-west-1"})
     assert far.create(INPUTS)[1]["region"] == "eu-west-1"
     assert caller.create(INPUTS)[1]["region"] == REGION
     far.close()
 
 
-def test_a_function_is_answered(caller: Caller) -> None:
+def test_a_function_returns_its_result(caller: Caller) -> None:
     request = provider_pb2.InvokeRequest(tok="aws:index/getRegion:getRegion", args=to_struct({}))
     assert from_struct(getattr(caller.stub.Invoke(request), "return"))["region"] == REGION
 
@@ -133,16 +133,16 @@ def _asset() -> Any:
 @pytest.mark.parametrize(
     ("request_", "why"),
     [
-        (provider_pb2.CreateRequest(urn=MAIN, properties=to_struct({"cidrBlock": UNKNOWN})), "still unknown"),
+        (provider_pb2.CreateRequest(urn=MAIN, properties=to_struct({"cidrBlock": UNKNOWN})), "cidrBlock is unknown"),
         (provider_pb2.CreateRequest(urn=MAIN, properties=_asset()), "is not supported by the sandbox"),
     ],
 )
-def test_a_refusal_is_an_error_with_its_message(caller: Caller, request_: Any, why: str) -> None:
+def test_a_provider_error_is_a_grpc_error_with_its_message(caller: Caller, request_: Any, why: str) -> None:
     with pytest.raises(grpc.RpcError, match=why):
         caller.stub.Create(request_)
 
 
-def test_a_provider_that_is_not_configured_says_so(ports: dict[str, int]) -> None:
+def test_a_call_without_configuration_is_an_error(ports: dict[str, int]) -> None:
     bare = Caller(ports["aws"], None)
     with pytest.raises(grpc.RpcError, match="not configured"):
         bare.create(INPUTS)

@@ -1,4 +1,4 @@
-"""The comparisons of both engines must notice every difference but generated words."""
+"""The comparisons of the two engines must detect every difference except generated words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def secret(text: str) -> dict[str, str]:
     return {SIGNATURE: SECRET_SIGNATURE, "plaintext": f'"{text}"'}
 
 
-def test_equal_states_agree_whatever_their_times_and_places() -> None:
+def test_states_that_differ_only_in_times_and_source_positions_agree() -> None:
     mine = state(entry(created="today", inputs={"a": [1, {"b": None}]}))
     other = state(entry(created="yesterday", sourcePosition="here:1", inputs={"a": [1, {"b": None}]}, protect=False))
     assert list(states(mine, other)) == []
@@ -52,26 +52,26 @@ def test_equal_states_agree_whatever_their_times_and_places() -> None:
         ({"ignoreChanges": ["a"]}, {"ignoreChanges": ["b"]}),
     ],
 )
-def test_every_difference_of_two_states_is_noticed(mine: dict[str, Any], other: dict[str, Any]) -> None:
+def test_every_difference_of_two_states_is_detected(mine: dict[str, Any], other: dict[str, Any]) -> None:
     assert list(states(state(entry(**mine)), state(entry(**other))))
     assert list(states(state(entry(**other)), state(entry(**mine))))
 
 
-def test_a_resource_of_one_state_alone_is_noticed() -> None:
+def test_a_resource_in_only_one_state_is_detected() -> None:
     assert list(states(state(entry()), state(entry(), entry(B))))
 
 
-def test_generated_words_correspond_throughout() -> None:
+def test_generated_words_correspond_in_the_whole_state() -> None:
     mine = state(entry(id="vpc-0a1b2c3d"), entry(B, inputs={"vpc": "vpc-0a1b2c3d"}))
     assert list(states(mine, state(entry(id="vpc-99aa88bb"), entry(B, inputs={"vpc": "vpc-99aa88bb"})))) == []
-    # The same word must not stand for two, nor two for one.
+    # The mapping must be one-to-one.
     assert list(states(mine, state(entry(id="vpc-99aa88bb"), entry(B, inputs={"vpc": "vpc-77cc66dd"}))))
     one = state(entry(id="vpc-0a1b2c3d"), entry(B, inputs={"vpc": "vpc-1b2c3d4e"}))
     assert list(states(one, state(entry(id="vpc-99aa88bb"), entry(B, inputs={"vpc": "vpc-99aa88bb"}))))
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
-def test_words_without_a_digit_are_not_taken_for_generated(mine: str, other: str) -> None:
+def test_short_words_without_a_digit_are_not_generated(mine: str, other: str) -> None:
     short = not any(character.isdigit() for character in mine + other) and max(len(mine), len(other)) < 16
     if short:
         assert Renaming().matches(mine, other) == (mine == other)
@@ -93,14 +93,14 @@ C = "urn:pulumi:dev::test::fake:index:Thing::c"
 CHAIN = state(entry(), entry(B, dependencies=[A]), entry(C, dependencies=[B]))
 
 
-def test_the_order_of_calls_counts_where_one_resource_depends_on_the_other() -> None:
+def test_the_order_of_calls_on_dependent_resources_is_compared() -> None:
     one, two = Call("create", A), Call("create", B)
     assert list(calls([one, two], [one, two], CHAIN)) == []
     assert list(calls([one, two], [two, one], CHAIN))
     assert list(calls([one, two], [two, one])) == []
 
 
-def test_the_order_of_creations_counts_by_way_of_others_and_that_of_deletions_does_not() -> None:
+def test_indirect_dependencies_order_creations_but_not_deletions() -> None:
     for op, differs in (("create", True), ("delete", False)):
         one, three = Call(op, A), Call(op, C)
         assert bool(list(calls([one, three], [three, one], CHAIN))) is differs
@@ -108,14 +108,14 @@ def test_the_order_of_creations_counts_by_way_of_others_and_that_of_deletions_do
     assert list(calls([first, second], [second, first], CHAIN))
 
 
-def test_missing_and_repeated_calls_are_noticed() -> None:
+def test_missing_and_repeated_calls_are_detected() -> None:
     one = Call("create", A)
     assert list(calls([one], []))
     assert list(calls([one], [one, one]))
     assert list(calls([one], [Call("update", A)]))
 
 
-def test_marks_within_a_secret_say_nothing_more() -> None:
+def test_nested_secret_marks_make_no_difference() -> None:
     inner = {SIGNATURE: SECRET_SIGNATURE, "plaintext": '"x"'}
     nested = {SIGNATURE: SECRET_SIGNATURE, "plaintext": json.dumps([{"text": inner}])}
     flat = {SIGNATURE: SECRET_SIGNATURE, "plaintext": json.dumps([{"text": "x"}])}

@@ -1,4 +1,4 @@
-"""A stack in a temporary folder, whose program a test writes and runs under the fake clouds."""
+"""The `stack` fixture: a stack in a temporary folder, with a program that each test writes, on fake clouds."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class Stack:
         (root / "Pulumi.dev.yaml").write_text("config: {}\n")
 
     def program(self, text: str) -> None:
-        # Python takes a compiled program for current if its size and its second are: two programs may share both.
+        # Python decides by size and modification second whether compiled code is current; two programs may share both.
         shutil.rmtree(self.root / "__pycache__", ignore_errors=True)
         (self.root / "__main__.py").write_text(PRELUDE + textwrap.dedent(text))
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command in a process of its own."""
+        """Start a command in a child process."""
         return subprocess.Popen(
             [sys.executable, str(COMMAND), arguments[0], "--stack", "dev", *arguments[1:]],
             cwd=self.root, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -70,7 +70,7 @@ class Stack:
         )  # fmt: skip
 
     def run(self, *arguments: str, code: int = 0) -> Run:
-        """Run a command to its end, in this process: loading the command line again would take half of the time."""
+        """Run a command in this process: to load the command line in a new process would take half of the time."""
         command, *options = arguments
         with (
             pytest.MonkeyPatch.context() as patch,

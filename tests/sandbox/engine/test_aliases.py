@@ -1,4 +1,4 @@
-"""Under which URNs a resource is looked for, and what becomes of it when it is found there."""
+"""Aliases: the former URNs of a resource, and the operations on a resource that is found by an alias."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ CHILD = f"{STACK}::test:index:Pair$fake:index:Thing::new-one"
         (Alias(project="old"), "urn:pulumi:dev::old::test:index:Pair$fake:index:Thing::new-one"),
     ],
 )
-def test_an_alias_is_the_present_urn_with_its_parts_replaced(alias: Alias, expected: str) -> None:
+def test_an_alias_replaces_parts_of_the_current_urn(alias: Alias, expected: str) -> None:
     assert former_urns(CHILD, PARENT, [alias], {}) == [expected]
 
 
-def test_children_of_a_renamed_component_are_looked_for_below_its_former_urn() -> None:
+def test_former_urns_of_a_child_are_below_its_parents_former_urn() -> None:
     renamed = {PARENT: f"{STACK}::test:index:Was::old"}
     assert former_urns(CHILD, PARENT, [], renamed) == [f"{STACK}::test:index:Was$fake:index:Thing::old-one"]
 
@@ -80,7 +80,7 @@ def test_a_renamed_component_keeps_the_objects_of_its_children(stack: Stack) -> 
         """,
     ],
 )
-def test_two_resources_cannot_be_the_same_former_one(stack: Stack, program: str) -> None:
+def test_two_resources_cannot_have_the_same_former_urn(stack: Stack, program: str) -> None:
     stack.up('Thing("a", name="a")')
     refused = stack.preview(textwrap.dedent(program), code=1)
     assert "alias" in refused.document["errors"][0]["message"]

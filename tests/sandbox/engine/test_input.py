@@ -1,4 +1,4 @@
-"""Bad input: configuration, files, and features that are refused by name."""
+"""Invalid input: configuration, files, unsupported features, and states to import."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ config:
 """
 
 
-def test_configuration_is_merged_as_pulumi_does(stack: Stack) -> None:
+def test_configuration_is_merged_like_pulumis(stack: Stack) -> None:
     (stack.root / "Pulumi.yaml").write_text(SCHEMA)
     (stack.root / "Pulumi.dev.yaml").write_text("config:\n  test:name: seven\n  test:fast: true\n  other:key: {x: 1}\n")
     done = stack.up("""
@@ -45,7 +45,7 @@ def test_configuration_is_merged_as_pulumi_does(stack: Stack) -> None:
     assert stack.objects["id-a"]["outputs"]["region"] == "earth"
 
 
-def test_all_configuration_errors_at_once(stack: Stack) -> None:
+def test_all_configuration_errors_are_reported_at_once(stack: Stack) -> None:
     (stack.root / "Pulumi.yaml").write_text(SCHEMA)
     (stack.root / "Pulumi.dev.yaml").write_text(
         "config:\n  test:size: many\n  test:zones: [one, [two]]\n  bare: 1\n  test:key:\n    secure: v1:abc\n"
@@ -59,7 +59,7 @@ def test_all_configuration_errors_at_once(stack: Stack) -> None:
         "bare: the key has no namespace; write test:bare",
         "test:key: encrypted values",
         "test:other.hooks[0].url: encrypted values",
-        "test:name: stack 'dev' gives no value",
+        "test:name: stack 'dev' sets no value",
     ):
         assert expected in refused
     assert not stack.folder.exists()
@@ -69,19 +69,23 @@ def test_all_configuration_errors_at_once(stack: Stack) -> None:
     ("file", "text", "expected"),
     [
         ("Pulumi.dev.yaml", "config:\n  a: [1\n  b: 2\n", "Pulumi.dev.yaml:3:"),
-        ("Pulumi.dev.yaml", "config:\n  test:a: 1\n  test:a: 2\n", "Pulumi.dev.yaml:3: the key 'test:a' stands twice"),
+        (
+            "Pulumi.dev.yaml",
+            "config:\n  test:a: 1\n  test:a: 2\n",
+            "Pulumi.dev.yaml:3: the key 'test:a' is a duplicate",
+        ),
         ("Pulumi.dev.yaml", "- a\n", "a mapping is expected"),
-        ("Pulumi.yaml", "name: test\nruntime: go\n", "the sandbox runs python programs"),
+        ("Pulumi.yaml", "name: test\nruntime: go\n", "the sandbox runs only python programs"),
         ("Pulumi.yaml", "runtime: python\n", "`name` is missing"),
     ],
 )
-def test_unusable_files(stack: Stack, file: str, text: str, expected: str) -> None:
+def test_an_invalid_file_is_reported_with_its_line(stack: Stack, file: str, text: str, expected: str) -> None:
     stack.program("")
     (stack.root / file).write_text(text)
     assert expected in stack.run("preview", "--json", code=2).err
 
 
-def test_missing_files(stack: Stack) -> None:
+def test_a_missing_file_is_reported(stack: Stack) -> None:
     stack.program("")
     (stack.root / "Pulumi.dev.yaml").rename(stack.root / "Pulumi.other.yaml")
     assert "it has: other" in stack.run("preview", "--json", code=2).err
@@ -89,7 +93,7 @@ def test_missing_files(stack: Stack) -> None:
     assert "not a Pulumi project" in stack.run("preview", "--json", code=2).err
 
 
-def test_a_program_that_refuses_its_settings(stack: Stack) -> None:
+def test_a_run_error_before_the_first_resource_has_exit_code_2(stack: Stack) -> None:
     refused = stack.preview('raise pulumi.RunError("zones: one is not enough")', code=2)
     assert refused.document["errors"] == [{"urn": "", "message": "zones: one is not enough"}]
     assert "Traceback" not in refused.err
@@ -110,7 +114,7 @@ def test_a_program_that_refuses_its_settings(stack: Stack) -> None:
         ('pulumi.CustomResource("other:index:Thing", "a", {})', "'other' is not supported"),
     ],
 )
-def test_what_is_not_supported_is_refused_by_name(stack: Stack, program: str, expected: str) -> None:
+def test_an_unsupported_feature_is_named(stack: Stack, program: str, expected: str) -> None:
     refused = stack.preview(program, code=1 if expected else 0)
     assert expected in refused.err
 
@@ -124,11 +128,11 @@ def test_what_is_not_supported_is_refused_by_name(stack: Stack, program: str, ex
         (lambda d: d["deployment"]["resources"].reverse(), "does not precede it"),
         (lambda d: d["deployment"]["resources"][-1].update(parent="urn:pulumi:dev::test::x::y"), "does not precede it"),
         (lambda d: d["deployment"]["resources"][-1].update(taint=True), "taint is not supported"),
-        (lambda d: d["deployment"]["resources"].append(d["deployment"]["resources"][-1]), "stands twice"),
+        (lambda d: d["deployment"]["resources"].append(d["deployment"]["resources"][-1]), "is a duplicate"),
         (lambda d: d["deployment"]["resources"][-1].pop("id"), "must have an id"),
     ],
 )
-def test_a_state_that_cannot_be_imported(stack: Stack, change: object, expected: str) -> None:
+def test_import_rejects_an_invalid_state(stack: Stack, change: object, expected: str) -> None:
     stack.up('a = Thing("a", name="a")\nThing("b", name="b", ref=a.address)')
     before = (stack.folder / "state.json").read_bytes()
     document = json.loads(before)

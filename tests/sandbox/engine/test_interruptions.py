@@ -1,4 +1,4 @@
-"""Runs that are killed, interrupted, locked out or lied to by their files."""
+"""Runs that are killed or interrupted, that find the lock held or a corrupt state, and drift."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def comparable(stack: Stack) -> tuple[dict[str, object], dict[str, object]]:
         name: json.dumps({k: v for k, v in entry.items() if k not in volatile}, sort_keys=True)
         for name, entry in stack.resources.items()
     }
-    # Each encryption has a nonce of its own.
+    # Each encryption uses a new nonce, so ciphertexts differ.
     sealed = {name: text.split('"ciphertext"')[0] for name, text in resources.items()}
     return sealed, stack.objects
 
 
 def killed(stack: Stack, calls: int, delay: float) -> bool:
-    """Run `up` and kill it a moment after so many more calls of the cloud; False if it came to its end first."""
+    """Run `up` and kill it `delay` seconds after `calls` more cloud calls; return False if it ended before that."""
     process = stack.start("up", "--json", "--skip-preview")
     enough = len(stack.calls) + calls
     while len(stack.calls) < enough and process.poll() is None:
@@ -48,14 +48,14 @@ def killed(stack: Stack, calls: int, delay: float) -> bool:
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))])
-def test_a_killed_up_is_continued_to_the_same_end(stack: Stack, seed: int) -> None:
+def test_a_killed_up_continues_to_the_same_state(stack: Stack, seed: int) -> None:
     chance = random.Random(seed)
     kills = 0
     for n in (1, 2):
         stack.program(MANY.format(n=n))
         while killed(stack, chance.randint(1, 9), chance.uniform(0, 0.02)):
             kills += 1
-    assert kills >= 2  # how many it takes depends on the machine
+    assert kills >= 2  # the exact number depends on the machine's speed
     done = comparable(stack)
     assert len(done[1]) == 1 + 24 + 6
     assert len({entry["urn"] for entry in done[1].values()}) == len(done[1])
@@ -67,7 +67,7 @@ def test_a_killed_up_is_continued_to_the_same_end(stack: Stack, seed: int) -> No
     assert comparable(fresh) == done
 
 
-def test_an_interrupted_up_finishes_what_it_began(stack: Stack) -> None:
+def test_an_interrupted_up_finishes_its_started_steps(stack: Stack) -> None:
     stack.program(
         """
     first = Thing("first", name="first")
@@ -80,7 +80,7 @@ def test_an_interrupted_up_finishes_what_it_began(stack: Stack) -> None:
     until(lambda: journal.exists() and "id-slow" in journal.read_text(), "slow is being made")
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    assert any("finishing what was begun" in line for line in process.stderr)
+    assert any("finishing the started steps" in line for line in process.stderr)
     (stack.root / "word").touch()
     out, err = process.communicate(timeout=GENEROUS)
     stopped = Run(process.returncode, out, err)
@@ -91,7 +91,7 @@ def test_an_interrupted_up_finishes_what_it_began(stack: Stack) -> None:
     assert stack.up().changed == {"after": "create"}
 
 
-def test_the_second_run_is_told_who_holds_the_lock(stack: Stack) -> None:
+def test_the_lock_error_names_its_holder(stack: Stack) -> None:
     word = stack.root / "word"
     stack.program(f'Thing("first", name="first")\nThing("slow", name="slow", until="{word}")')
     process = stack.start("up", "--json", "--skip-preview")
@@ -106,7 +106,7 @@ def test_the_second_run_is_told_who_holds_the_lock(stack: Stack) -> None:
     assert stack.up().code == 0
 
 
-def test_a_corrupt_state_is_left_as_it_is_and_the_last_good_one_named(stack: Stack) -> None:
+def test_a_corrupt_state_is_not_changed_and_the_error_names_the_backup(stack: Stack) -> None:
     stack.up('Thing("a", name="a")')
     stack.up('Thing("a", name="a", size=2)')
     file = stack.folder / "state.json"
@@ -121,7 +121,7 @@ def test_a_corrupt_state_is_left_as_it_is_and_the_last_good_one_named(stack: Sta
     assert stack.up().code == 0
 
 
-def test_a_program_that_crashes_keeps_what_was_done(stack: Stack) -> None:
+def test_a_crashed_program_keeps_the_resources_already_created(stack: Stack) -> None:
     crashed = stack.up(
         """
         a = Thing("a", name="a")
@@ -144,7 +144,7 @@ def test_a_program_that_dies_does_not_hang_the_engine(stack: Stack) -> None:
     assert "signal 9" in died.err
 
 
-def test_refresh_finds_exactly_the_drift_and_up_restores_it(stack: Stack) -> None:
+def test_refresh_finds_exactly_the_drift_and_up_corrects_it(stack: Stack) -> None:
     program = """
     a = Thing("a", name="a", size=1)
     b = Thing("b", name="b", ref=a.address)
@@ -172,7 +172,7 @@ def test_refresh_finds_exactly_the_drift_and_up_restores_it(stack: Stack) -> Non
     "resource",
     [{"urn": 5}, {"urn": "urn:pulumi:dev::p::t::a"}, {"urn": "urn:pulumi:dev::p::t::a", "type": "t", "inputs": "x"}],
 )
-def test_a_state_of_the_wrong_shape_is_named_and_left(stack: Stack, resource: dict[str, Any]) -> None:
+def test_a_malformed_state_is_reported_and_not_changed(stack: Stack, resource: dict[str, Any]) -> None:
     stack.up('Thing("a", name="a")')
     file = stack.folder / "state.json"
     file.write_text(json.dumps({"version": 3, "deployment": {"resources": [resource]}}))

@@ -1,10 +1,10 @@
-"""What a plan says of objects that their provider cannot delete."""
+"""Warnings about objects that their provider cannot delete."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sandbox.engine.leftovers import remaining
+from sandbox.engine.leftovers import undeletable_objects
 from sandbox.engine.plan import Plan
 from sandbox.engine.state import Resource
 
@@ -15,7 +15,7 @@ ZONE = f"{PREFIX}::test:index:Zone::zone"
 class Settings:
     """A provider that cannot delete settings."""
 
-    def remains(self, type: str) -> tuple[str, str] | None:
+    def undeletable(self, type: str) -> tuple[str, str] | None:
         return ("zoneId", "declare the value") if type == "test:index:Setting" else None
 
 
@@ -41,27 +41,27 @@ SETTING = resource("test:index:Setting", property_dependencies={"zoneId": [ZONE]
 
 
 def warned(going: list[Resource], provider: object) -> list[tuple[str, str]]:
-    return list(remaining(going, Providers(provider)))  # pyright: ignore[reportArgumentType] (all that is asked of it)
+    return list(undeletable_objects(going, Providers(provider)))  # pyright: ignore[reportArgumentType] (the only method that is called)
 
 
-def test_an_object_that_cannot_be_deleted_is_said_to_stay() -> None:
+def test_an_undeletable_object_gives_a_warning() -> None:
     ((urn, message),) = warned([SETTING, resource("test:index:Other")], Settings())
-    assert (urn, message.endswith("it stays as it is: declare the value")) == (SETTING.urn, True)
+    assert (urn, message.endswith("which remains unchanged: declare the value")) == (SETTING.urn, True)
 
 
-def test_it_goes_with_what_it_belongs_to() -> None:
+def test_an_object_deleted_with_its_owner_gives_no_warning() -> None:
     assert warned([SETTING, resource("test:index:Zone")], Settings()) == []
 
 
-def test_the_old_object_of_a_replacement_is_not_meant() -> None:
+def test_the_old_object_of_a_replacement_gives_no_warning() -> None:
     assert warned([resource("test:index:Setting", delete=True)], Settings()) == []
 
 
-def test_a_provider_that_deletes_leaves_nothing() -> None:
+def test_a_provider_that_can_delete_all_types_gives_no_warning() -> None:
     assert warned([SETTING], Deleting()) == []
 
 
-def test_warnings_stand_in_the_plan() -> None:
+def test_the_plan_contains_warnings() -> None:
     plan = Plan()
     assert "warnings" not in plan.to_json()
     plan.warn(SETTING.urn, "stays")

@@ -1,4 +1,4 @@
-"""A stack's life: planned, brought up, changed, refreshed, destroyed."""
+"""A stack's life cycle: preview, up, change, refresh, destroy."""
 
 from __future__ import annotations
 

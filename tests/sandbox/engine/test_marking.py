@@ -1,13 +1,13 @@
-"""Secrets as Pulumi's engine marks them for providers that accept none, and what a plan for judging shows of them."""
+"""Secret marks on providers' responses, and how an exported plan masks secrets."""
 
 from __future__ import annotations
 
-from sandbox.engine.steps import keep_secret
-from sandbox.engine.transfer import veiled
+from sandbox.engine.steps import restore_secret_marks
+from sandbox.engine.transfer import mask_secrets
 from sandbox.values import UNKNOWN, Properties, Secret
 
 
-def test_a_list_with_one_secret_is_one_secret() -> None:
+def test_a_list_with_a_secret_element_becomes_one_secret() -> None:
     given: Properties = {
         "list": [{"a": "x"}, {"a": Secret("y")}],
         "object": {"a": "x", "b": Secret("y")},
@@ -15,14 +15,14 @@ def test_a_list_with_one_secret_is_one_secret() -> None:
     }
     plain: Properties = {"list": [{"a": "x"}, {"a": "y"}], "object": {"a": "x", "b": "y"}, "plain": ["z"]}
     expected: Properties = {"list": Secret(plain["list"]), "object": {"a": "x", "b": Secret("y")}, "plain": ["z"]}
-    assert keep_secret(plain, given) == expected
+    assert restore_secret_marks(plain, given) == expected
 
 
-def test_what_the_provider_marks_inside_a_secret_makes_no_second_one() -> None:
-    assert keep_secret({"a": [{"b": Secret("x")}]}, {"a": [{"b": Secret("x")}]}) == {"a": Secret([{"b": "x"}])}
+def test_secrets_inside_a_secret_are_unwrapped() -> None:
+    assert restore_secret_marks({"a": [{"b": Secret("x")}]}, {"a": [{"b": Secret("x")}]}) == {"a": Secret([{"b": "x"}])}
 
 
-def test_a_plan_shows_what_the_program_gave_in_the_clear() -> None:
+def test_an_exported_plan_shows_values_that_are_plain_text_in_the_program() -> None:
     declared: Properties = {
         "list": [{"name": "a", "text": "shown", "id": UNKNOWN}, {"name": "b", "text": Secret("hidden")}]
     }
@@ -32,7 +32,7 @@ def test_a_plan_shows_what_the_program_gave_in_the_clear() -> None:
         ),
         "other": Secret("x"),
     }
-    assert veiled(held, declared) == {
+    assert mask_secrets(held, declared) == {
         "list": [
             {"name": "a", "text": "shown", "id": UNKNOWN, "filled": Secret("[secret]")},
             {"name": "b", "text": Secret("[secret]"), "id": None},

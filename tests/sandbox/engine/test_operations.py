@@ -1,4 +1,4 @@
-"""What a change to the program does: which operation, in which order, on which objects."""
+"""The operations that a change to the program causes, and their order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from tests.sandbox.engine.conftest import Stack
 
 
-def test_an_update_touches_only_what_depends_on_it(stack: Stack) -> None:
+def test_an_update_changes_only_the_resource_and_its_dependents(stack: Stack) -> None:
     program = """
     a = Thing("a", name="a", size={size})
     b = Thing("b", name="b", ref=a.address)
@@ -37,7 +37,7 @@ def test_a_replacement_creates_first_updates_dependents_and_deletes_last(stack: 
     assert stack.up().changed == {}
 
 
-def test_delete_before_replace_takes_along_only_who_would_be_replaced(stack: Stack) -> None:
+def test_delete_before_replace_deletes_only_dependents_that_need_replacement(stack: Stack) -> None:
     program = """
     root = Thing("root", name="root", slot="{slot}")
     replaced = Thing("replaced", name="replaced", zone=root.address)
@@ -50,7 +50,7 @@ def test_delete_before_replace_takes_along_only_who_would_be_replaced(stack: Sta
     changes = {"root": "replace", "replaced": "replace", "below": "replace", "updated": "update"}
     planned = stack.preview(program.format(slot="two"))
     assert planned.changed == changes
-    # The new root has the old one's name and thus its address: nothing is left to update.
+    # The new root has the old one's name and therefore its address: no dependent needs an update.
     assert stack.up().changed == {name: op for name, op in changes.items() if op == "replace"}
     assert stack.calls[:3] == ["delete below", "delete replaced", "delete root"]
     assert sorted(stack.calls[3:]) == ["create below", "create replaced", "create root"]
@@ -65,7 +65,7 @@ def test_the_option_delete_before_replace(stack: Stack) -> None:
     assert stack.calls == ["delete a", "create a"]
 
 
-def test_a_dependent_deleted_for_a_replacement_and_then_dropped_is_gone(stack: Stack) -> None:
+def test_a_dependent_deleted_for_a_replacement_and_no_longer_declared_is_removed(stack: Stack) -> None:
     stack.up('a = Thing("a", name="a", slot="one")\nb = Thing("b", name="b", zone=a.address)')
     changed = stack.up('a = Thing("a", name="a", slot="two")')
     assert changed.changed == {"a": "replace", "b": "delete"}
@@ -130,14 +130,14 @@ def test_retain_on_delete_leaves_the_object(stack: Stack) -> None:
     assert "a" not in stack.resources
 
 
-def test_a_failing_create_stops_the_run_and_the_next_one_continues(stack: Stack) -> None:
+def test_a_failed_create_stops_the_run_and_the_next_run_continues(stack: Stack) -> None:
     program = """
     a = Thing("a", name="a")
     bad = Thing("bad", name="bad", ref=a.address, fail={fail})
     below = Thing("below", name="below", ref=bad.address)
     """
     failed = stack.up(program.format(fail=True), code=1)
-    assert ["the cloud says no" in error["message"] for error in failed.document["errors"]] == [True]
+    assert ["the cloud rejects the call" in error["message"] for error in failed.document["errors"]] == [True]
     assert stack.calls == ["create a", "failed bad"]
     assert "a" in stack.resources
     assert "bad" not in stack.resources
@@ -146,7 +146,7 @@ def test_a_failing_create_stops_the_run_and_the_next_one_continues(stack: Stack)
     assert "pending_operations" not in json.loads((stack.folder / "state.json").read_text())["deployment"]
 
 
-def test_all_refused_inputs_are_reported_by_a_preview(stack: Stack) -> None:
+def test_a_preview_reports_all_invalid_inputs(stack: Stack) -> None:
     refused = stack.preview(
         """
         a = Thing("a", size=101)

@@ -1,4 +1,4 @@
-"""Secrets: encrypted in the state, hidden in plans, stable from run to run, closed to a wrong passphrase."""
+"""Secrets: encrypted in the state, hidden in plans, with stable ciphertexts and a checked passphrase."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sandbox.engine.errors import InputError
-from sandbox.engine.secrets import Vault, from_json, to_json
+from sandbox.engine.secrets import SecretsManager, from_json, to_json
 from sandbox.values import SECRET_SIGNATURE, SIGNATURE, Secret
 from tests.sandbox.engine.conftest import Stack
 
@@ -19,7 +19,7 @@ pulumi.export("address", a.address)
 """
 
 
-def test_secrets_never_show_and_never_touch_the_disk(stack: Stack) -> None:
+def test_secrets_are_never_shown_or_stored_in_plain_text(stack: Stack) -> None:
     planned = stack.preview(PROGRAM.format(size=1))
     done = stack.up()
     assert done.document["outputs"] == {"password": "[secret]", "address": "[secret]"}
@@ -41,7 +41,7 @@ def test_unchanged_secrets_keep_their_ciphertext(stack: Stack) -> None:
     assert stack.resources["b"]["inputs"]["ref"] == before["b"]["inputs"]["ref"]
 
 
-def test_a_changed_secret_is_an_update_that_does_not_show_it(stack: Stack) -> None:
+def test_the_update_of_a_secret_does_not_show_its_value(stack: Stack) -> None:
     stack.up(PROGRAM.format(size=1))
     changed = stack.up(PROGRAM.format(size=1).replace("hunter2", "hunter3"))
     diff = next(step["diff"] for step in changed.document["steps"] if step["op"] == "update")
@@ -57,7 +57,7 @@ def test_a_wrong_passphrase_changes_nothing(stack: Stack) -> None:
     assert (stack.folder / "state.json").read_bytes() == before
 
 
-def test_without_a_passphrase_one_is_made_and_kept(stack: Stack) -> None:
+def test_a_missing_passphrase_is_generated_and_stored(stack: Stack) -> None:
     del stack.environment["PULUMI_CONFIG_PASSPHRASE"]
     stack.up(PROGRAM.format(size=1))
     kept = stack.root / ".sandbox" / "passphrase"
@@ -82,19 +82,19 @@ def test_export_and_import(stack: Stack) -> None:
     assert stack.up().changed == {}
 
 
-def test_a_vault_opens_what_it_closed() -> None:
-    vault = Vault(None, lambda: "phrase")
-    closed = to_json({"a": [Secret({"b": Secret(1)}), "plain"]}, "urn", vault)
-    again = Vault(vault.provider, lambda: "phrase")
+def test_decrypt_reverses_encrypt() -> None:
+    manager = SecretsManager(None, lambda: "phrase")
+    closed = to_json({"a": [Secret({"b": Secret(1)}), "plain"]}, "urn", manager)
+    again = SecretsManager(manager.provider, lambda: "phrase")
     assert from_json(closed, "urn", again) == {"a": [Secret({"b": 1}), "plain"]}
     assert again.encrypt("urn", '{"b":1}') == closed["a"][0]["ciphertext"]
     with pytest.raises(InputError, match="incorrect passphrase"):
-        Vault(vault.provider, lambda: "other").unlock()
+        SecretsManager(manager.provider, lambda: "other").unlock()
 
 
 @pytest.mark.parametrize("field", ["plaintext", "ciphertext"])
-def test_marks_of_secrets_within_a_secret_are_read(field: str) -> None:
-    """The Pulumi CLI keeps them, in plain text, in what it encrypts as a whole."""
+def test_nested_secret_markers_are_read(field: str) -> None:
+    """The Pulumi CLI keeps nested markers, in plain text, inside the value that it encrypts."""
     inner = {SIGNATURE: SECRET_SIGNATURE, field: '"x"'}
     outer = {SIGNATURE: SECRET_SIGNATURE, "plaintext": json.dumps([{"name": "A", "text": inner}])}
-    assert from_json(outer, "urn", Vault(None, lambda: "phrase")) == Secret([{"name": "A", "text": "x"}])
+    assert from_json(outer, "urn", SecretsManager(None, lambda: "phrase")) == Secret([{"name": "A", "text": "x"}])

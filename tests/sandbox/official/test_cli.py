@@ -1,4 +1,4 @@
-"""Which `pulumi` is used, and how a run under it begins; the CLI itself is run by `make conformance`."""
+"""The choice of the `pulumi` executable, and the transfer of the state. `make conformance` runs the real CLI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sandbox.engine import project
 from sandbox.engine.errors import EngineError
 from sandbox.engine.operations import preview, up
 from sandbox.engine.transfer import export_state, import_state
-from sandbox.engine.watch import Silent
+from sandbox.engine.watch import SilentWatcher
 from sandbox.engine.workspace import find as find_workspace
 from sandbox.official import cli, runs
 
@@ -31,32 +31,32 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "path"
 
 
-def test_no_cli_is_an_error_with_the_remedy(path: Path) -> None:
+def test_a_missing_cli_is_an_error_with_a_remedy(path: Path) -> None:
     del path
     with pytest.raises(cli.CliError, match="pulumi is not on the PATH; run `make pulumi`"):
         cli.find()
 
 
 @pytest.mark.parametrize("version", ["v2.25.0", "v3.0.0", "v4.0.0", "nonsense"])
-def test_a_version_that_the_sdk_refuses_is_an_error_with_the_remedy(path: Path, version: str) -> None:
+def test_an_unsupported_version_is_an_error_with_a_remedy(path: Path, version: str) -> None:
     install(path, version)
     with pytest.raises(cli.CliError, match=r"cannot be used: .*make pulumi"):
         cli.find()
 
 
-def test_another_version_that_the_sdk_accepts_is_used_and_named(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_supported_version_is_used_and_reported(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     install(path, "v3.200.0")
     assert runs.usable_cli() == cli.Cli(str(path / "pulumi"), "3.200.0")
     assert "3.200.0" in capsys.readouterr().err
 
 
-def test_the_pinned_version_is_used_without_a_word(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_pinned_version_is_used_without_a_message(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     install(path, f"v{cli.pinned()}")
     assert runs.usable_cli().version == cli.pinned()
     assert capsys.readouterr().err == ""
 
 
-def test_a_command_that_fails_says_what_the_cli_said(path: Path, tmp_path: Path) -> None:
+def test_a_failed_command_reports_the_clis_stderr(path: Path, tmp_path: Path) -> None:
     (path / "pulumi").write_text("#!/bin/sh\necho 'no stack named dev' >&2\nexit 3\n")
     (path / "pulumi").chmod(0o755)
     with pytest.raises(cli.CliError, match="`pulumi stack ls` ended with exit code 3: no stack named dev"):
@@ -73,29 +73,29 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_state_of_a_cut_off_update_is_not_passed_over(root: Path) -> None:
+def test_up_rejects_a_stale_state_after_an_interrupted_update(root: Path) -> None:
     find_workspace(root, "dev").official.mkdir(parents=True)
     with pytest.raises(EngineError, match=r"interrupted.*`up --stack dev --engine pulumi`"):
-        up(root, "dev", open_clouds, Silent(), planned=None)
+        up(root, "dev", open_clouds, SilentWatcher(), planned=None)
 
 
-def test_an_import_does_not_pass_over_the_state_of_a_cut_off_update(root: Path) -> None:
+def test_import_rejects_a_stale_state_after_an_interrupted_update(root: Path) -> None:
     find_workspace(root, "dev").official.mkdir(parents=True)
     with pytest.raises(EngineError, match=r"interrupted.*`up --stack dev --engine pulumi`"):
         import_state(root, "dev", '{"version": 3, "deployment": {}}')
 
 
-def test_readers_do_not_pass_over_the_state_of_a_cut_off_update(root: Path) -> None:
+def test_readers_reject_a_stale_state_after_an_interrupted_update(root: Path) -> None:
     find_workspace(root, "dev").official.mkdir(parents=True)
     for read in (
-        lambda: preview(root, "dev", open_clouds, Silent()),
+        lambda: preview(root, "dev", open_clouds, SilentWatcher()),
         lambda: export_state(root, "dev", show_secrets=False),
     ):
         with pytest.raises(EngineError, match=r"interrupted.*`up --stack dev --engine pulumi`"):
             read()
 
 
-# A CLI that does as much as the beginning and the end of an update need.
+# A fake CLI with the commands that the beginning and the end of an update use.
 STUB = """#!/bin/sh
 [ "$1" = version ] && echo v{version}
 case "$1 $2" in
@@ -114,22 +114,18 @@ def update_under(path: Path, root: Path, *, on_import: str = "true", on_up: str 
 
 
 @pytest.mark.parametrize("on_import", ["echo 'incorrect passphrase' >&2; exit 255", "kill -9 $$"])
-def test_an_update_that_fails_before_it_begins_leaves_no_state_to_take_over(
-    path: Path, root: Path, on_import: str
-) -> None:
-    assert up(root, "dev", open_clouds, Silent(), planned=None).code == 0
+def test_a_failed_state_import_leaves_no_state_to_recover(path: Path, root: Path, on_import: str) -> None:
+    assert up(root, "dev", open_clouds, SilentWatcher(), planned=None).code == 0
     workspace = find_workspace(root, "dev")
     before = workspace.state.read_bytes()
     with pytest.raises(cli.CliError, match="stack import"):
         update_under(path, root, on_import=on_import)
     assert workspace.state.read_bytes() == before
     assert not workspace.official.exists()
-    assert up(root, "dev", open_clouds, Silent(), planned=None).code == 0
+    assert up(root, "dev", open_clouds, SilentWatcher(), planned=None).code == 0
 
 
-def test_what_a_killed_run_left_half_made_is_not_taken_over(
-    path: Path, root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_recover_ignores_a_partial_folder(path: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     partial = find_workspace(root, "dev").official.with_name("official.partial")
     (partial / "backend").mkdir(parents=True)
     assert update_under(path, root) == 0
@@ -137,7 +133,7 @@ def test_what_a_killed_run_left_half_made_is_not_taken_over(
     assert not partial.exists()
 
 
-def test_a_cli_that_is_killed_is_named_and_its_state_is_handed_back(
+def test_a_killed_cli_is_reported_and_its_state_is_written_back(
     path: Path, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert update_under(path, root, on_up="kill -9 $$") == 1
@@ -145,12 +141,12 @@ def test_a_cli_that_is_killed_is_named_and_its_state_is_handed_back(
     assert not find_workspace(root, "dev").official.exists()
 
 
-def test_a_cli_that_outlives_its_run_still_holds_the_lock(path: Path, root: Path, tmp_path: Path) -> None:
+def test_a_cli_that_outlives_its_parent_still_holds_the_lock(path: Path, root: Path, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     assert update_under(path, root, on_up=f"/bin/sleep 600 >/dev/null 2>&1 & echo $! > {pid}") == 0
     try:
         with pytest.raises(EngineError, match="the stack is locked by `up --engine pulumi`"):
-            up(root, "dev", open_clouds, Silent(), planned=None)
+            up(root, "dev", open_clouds, SilentWatcher(), planned=None)
     finally:
         os.kill(int(pid.read_text()), signal.SIGKILL)
 

@@ -1,7 +1,7 @@
-/** Who did what. */
+/** Lists the audit log of operators' actions. */
 
 import { json } from "../../lib/http.js";
-import { unusable } from "./body.js";
+import { validationError } from "./body.js";
 
 const PAGE = 100;
 
@@ -9,12 +9,13 @@ const ID = /^[1-9]\d{0,15}$/;
 
 /**
  * @param {D1Database} db
- * @param {URLSearchParams} query `before`, the id at which the page before ended
+ * @param {URLSearchParams} query `before`: the last id of the previous page
  * @returns {Promise<Response>} newest first
  */
 export async function listAudit(db, query) {
   const before = query.get("before");
-  if (before !== null && !ID.test(before)) throw unusable([{ field: "before", problem: "must be an entry's id" }]);
+  if (before !== null && !ID.test(before))
+    throw validationError([{ field: "before", problem: "must be the id of an entry" }]);
   const { results } = await db
     .prepare("SELECT * FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?")
     .bind(before === null ? Number.MAX_SAFE_INTEGER : Number(before), PAGE)

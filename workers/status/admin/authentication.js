@@ -1,29 +1,29 @@
-/** Who calls: an operator by a bearer token, of which this Worker knows the SHA-256 alone. */
+/** Authenticates operators by bearer tokens. This Worker knows only the tokens' SHA-256. */
 
 import { digestOf, holderOf } from "../../lib/bearer.js";
-import { Refusal } from "./refusal.js";
+import { HttpError } from "./http-error.js";
 
 /** @import { Env } from "../env.js" */
 
 const LIMIT_SECONDS = 60;
 
 /**
- * Counts the call, then names its operator. Whoever calls too often learns nothing about tokens.
+ * Counts the call, then returns its operator. Over the rate limit a token is not checked.
  *
  * @param {Request} request
  * @param {Env} env
  * @returns {Promise<string>}
- * @throws {Refusal} 429 or 401
- * @throws {Error} when OPERATORS is not what it should be
+ * @throws {HttpError} 429 or 401
+ * @throws {Error} if OPERATORS is invalid
  */
 export async function authenticated(request, env) {
   const { success } = await env.ADMIN_LIMIT.limit({ key: request.headers.get("cf-connecting-ip") ?? "" });
   if (!success) {
-    throw new Refusal(429, "too many calls; wait a minute", {}, { "retry-after": String(LIMIT_SECONDS) });
+    throw new HttpError(429, "too many calls; try again in a minute", {}, { "retry-after": String(LIMIT_SECONDS) });
   }
   const operator = await holderOf(request, operatorsOf(env.OPERATORS));
   if (operator === undefined) {
-    throw new Refusal(401, "an operator's token is needed", {}, { "www-authenticate": "Bearer" });
+    throw new HttpError(401, "an operator's token is needed", {}, { "www-authenticate": "Bearer" });
   }
   return operator;
 }
@@ -31,7 +31,7 @@ export async function authenticated(request, env) {
 /**
  * @param {string} text JSON, digests in hexadecimal by operator
  * @returns {Map<string, Uint8Array>}
- * @throws {Error} without the text, which is nobody's to read
+ * @throws {Error} without the text, which is confidential
  */
 function operatorsOf(text) {
   /** @type {unknown} */

@@ -1,13 +1,13 @@
-/** What is asked for, read with a bound. */
+/** Reads request bodies up to a maximum size, and idempotency keys. */
 
-import { Refusal } from "./refusal.js";
+import { HttpError } from "./http-error.js";
 
 /** @import { Problem } from "./checks.js" */
 
-/** What is beyond the limit is read and dropped: whoever is still sending hears no answer. */
+/** A body over the limit is read and discarded up to this size, because a client that still sends gets no response. */
 const DROPPED_BYTES = 4 * 1_024 * 1_024;
 
-/** Room for the longest text and title, each character escaped as two times \uXXXX. */
+/** Enough for the longest text and title with each character escaped as two \uXXXX. */
 const LIMIT_BYTES = 64 * 1_024;
 
 const JSON_TYPE = /^application\/json *(;|$)/i;
@@ -16,22 +16,22 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /**
  * @param {Request} request
  * @returns {Promise<unknown>} JSON
- * @throws {Refusal} 415, 413 or 400
+ * @throws {HttpError} 415, 413 or 400
  */
 export async function readJson(request) {
   if (!JSON_TYPE.test(request.headers.get("content-type") ?? "")) {
-    throw new Refusal(415, "the content-type must be application/json");
+    throw new HttpError(415, "the content-type must be application/json");
   }
   const bytes = await readBytes(request);
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));
   } catch {
-    throw new Refusal(400, "the body is not JSON in UTF-8");
+    throw new HttpError(400, "the body is not JSON in UTF-8");
   }
 }
 
 /**
- * Trusts no length that was announced.
+ * Reads the body, independently of the content-length header.
  *
  * @param {Request} request
  * @returns {Promise<Uint8Array>}
@@ -44,40 +44,40 @@ async function readBytes(request) {
     size += chunk.length;
     if (size > DROPPED_BYTES) break;
   }
-  if (size > LIMIT_BYTES) throw new Refusal(413, `the body is larger than ${LIMIT_BYTES} bytes`);
+  if (size > LIMIT_BYTES) throw new HttpError(413, `the body is larger than ${LIMIT_BYTES} bytes`);
   return bytes.subarray(0, size);
 }
 
 /**
- * What the call makes is named by its key, so that the same call again makes nothing more.
+ * Returns the idempotency key of a call, or a new one. It is the id of the object that the call creates.
  *
  * @param {Request} request
  * @returns {string} UUID
- * @throws {Refusal} 422
+ * @throws {HttpError} 422
  */
 export function keyOf(request) {
   const key = request.headers.get("idempotency-key")?.toLowerCase() ?? crypto.randomUUID();
   if (!UUID.test(key)) {
-    throw unusable([{ field: "idempotency-key", problem: "must be a UUID" }]);
+    throw validationError([{ field: "idempotency-key", problem: "must be a UUID" }]);
   }
   return key;
 }
 
 /**
  * @param {readonly Problem[]} problems
- * @returns {Refusal} 422
+ * @returns {HttpError} 422
  */
-export function unusable(problems) {
-  return new Refusal(422, "this cannot be used", { problems });
+export function validationError(problems) {
+  return new HttpError(422, "the input is invalid", { problems });
 }
 
 /**
  * @template T
  * @param {{ value: T, problems: readonly Problem[] }} read
  * @returns {T}
- * @throws {Refusal} 422 with every problem
+ * @throws {HttpError} 422 with every problem
  */
-export function usable({ value, problems }) {
-  if (problems.length > 0) throw unusable(problems);
+export function validated({ value, problems }) {
+  if (problems.length > 0) throw validationError(problems);
   return value;
 }

@@ -1,16 +1,16 @@
-/** Checks of what somebody sent, field by field. Pure; every problem is found, not only the first. */
+/** Validates input field by field and reports every problem. Pure. */
 
 /** @typedef {{ field: string, problem: string }} Problem */
 /** @template T @typedef {{ value: T } | { problem: string }} Checked */
 /** @template T @typedef {(given: unknown) => Checked<T>} Check */
 
-/** Some letters and symbols are drawn as nothing: those that Unicode lets be ignored, and Braille's blank. */
+/** Letters and symbols except invisible ones: default-ignorable characters and the blank Braille pattern. */
 const VISIBLE = /(?![\p{Default_Ignorable_Code_Point}\u2800])[\p{L}\p{N}\p{P}\p{S}]/u;
 
-/** They would turn what stands beside the line, too. */
+/** Directional formatting characters, which also affect the text beside a line. */
 const DIRECTION = /[\u202a-\u202e\u2066-\u2069]/;
 
-/** What ends a line or a text for some reader. */
+/** Control characters and line or paragraph separators. */
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
 const CONTROL_BUT_LINES = /[^\P{Cc}\n\r\t]/u;
 
@@ -22,7 +22,7 @@ const MINUTE = 60_000;
  * @template {Record<string, unknown>} T
  * @param {unknown} given
  * @param {{ [Field in keyof T]: Check<T[Field]> }} checks
- * @returns {{ value: T, problems: Problem[] }} `value` is whole only without problems
+ * @returns {{ value: T, problems: Problem[] }} `value` is complete only without problems
  */
 export function checked(given, checks) {
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
@@ -34,7 +34,7 @@ export function checked(given, checks) {
   const value = {};
   const problems = Object.keys(fields)
     .filter((field) => !Object.hasOwn(checks, field))
-    .map((field) => ({ field, problem: `is not known; known are ${Object.keys(checks).join(", ")}` }));
+    .map((field) => ({ field, problem: `is unknown; valid fields are ${Object.keys(checks).join(", ")}` }));
   for (const [field, check] of Object.entries(checks)) {
     const result = check(fields[field]);
     if ("value" in result) value[field] = result.value;
@@ -46,7 +46,7 @@ export function checked(given, checks) {
 /**
  * @template T, F
  * @param {Check<T>} check
- * @param {F} fallback when it is not given
+ * @param {F} fallback value of a missing field
  * @returns {Check<T | F>}
  */
 export function optional(check, fallback) {
@@ -72,7 +72,7 @@ export function line(limit) {
     if ("problem" in result) return result;
     if (CONTROL.test(result.value)) return { problem: "must be one line, without control characters" };
     return DIRECTION.test(result.value)
-      ? { problem: "must not turn the direction of writing (U+202A to U+202E, U+2066 to U+2069)" }
+      ? { problem: "must not contain directional formatting characters (U+202A to U+202E, U+2066 to U+2069)" }
       : result;
   };
 }
@@ -84,9 +84,9 @@ export function line(limit) {
 export function text(limit) {
   return (given) => {
     if (typeof given !== "string") return { problem: "must be a text" };
-    if (!VISIBLE.test(given)) return { problem: "must hold a visible character" };
-    if (!given.isWellFormed()) return { problem: "must be whole Unicode characters" };
-    if (CONTROL_BUT_LINES.test(given)) return { problem: "must not hold control characters" };
+    if (!VISIBLE.test(given)) return { problem: "must contain a visible character" };
+    if (!given.isWellFormed()) return { problem: "must not contain unpaired surrogates" };
+    if (CONTROL_BUT_LINES.test(given)) return { problem: "must not contain control characters" };
     const length = [...given].length;
     return length > limit ? { problem: `has ${length} characters; at most ${limit} are allowed` } : { value: given };
   };
@@ -128,11 +128,11 @@ export function oneOf(allowed) {
 export function someOf(allowed) {
   return (given) => {
     if (!Array.isArray(given)) return { problem: `must be a list of ${allowed.join(", ")}` };
-    const strange = given.filter((value) => !allowed.includes(value));
-    if (strange.length > 0) {
-      return { problem: `${JSON.stringify(strange[0])} is not known; known are ${allowed.join(", ")}` };
+    const unknown = given.filter((value) => !allowed.includes(value));
+    if (unknown.length > 0) {
+      return { problem: `${JSON.stringify(unknown[0])} is unknown; valid values are ${allowed.join(", ")}` };
     }
-    return new Set(given).size < given.length ? { problem: "names one twice" } : { value: given };
+    return new Set(given).size < given.length ? { problem: "contains a duplicate" } : { value: given };
   };
 }
 
@@ -144,7 +144,7 @@ export function someOf(allowed) {
 export function notEmpty(check) {
   return (given) => {
     const result = check(given);
-    return "value" in result && result.value.length === 0 ? { problem: "must name at least one" } : result;
+    return "value" in result && result.value.length === 0 ? { problem: "must contain at least one" } : result;
   };
 }
 
@@ -155,7 +155,7 @@ export function minute(given) {
   if (found === null) return { problem };
   const [year, month, day] = found.slice(1, 4).map(Number);
   const date = new Date(Date.UTC(Number(year), Number(month) - 1, day));
-  // The 31st of a short month would become another one's first.
-  if (date.getUTCMonth() + 1 !== month || date.getUTCDate() !== day) return { problem: "is no date of the calendar" };
+  // Date.UTC turns the 31st of a short month into the first of the next one.
+  if (date.getUTCMonth() + 1 !== month || date.getUTCDate() !== day) return { problem: "is not a valid date" };
   return { value: Date.parse(/** @type {string} */ (given)) / MINUTE };
 }

@@ -1,14 +1,14 @@
-/** Who is told. */
+/** Operators' actions on contacts, who receive notifications. */
 
 import { json } from "../../lib/http.js";
 import { failureName } from "../../lib/log.js";
 import { IMPACTS } from "../judge.js";
 import { send } from "../notify/outbox.js";
 import { numbersOf, SECRET_NUMBERS, writtenSecret } from "../notify/secrets.js";
-import { carryOut } from "./actions.js";
+import { carryOut, KEY_CONFLICT } from "./actions.js";
 import { hostOf } from "./addresses.js";
-import { usable } from "./body.js";
-import { Refusal } from "./refusal.js";
+import { validated } from "./body.js";
+import { HttpError } from "./http-error.js";
 import { readContact, readRotation } from "./requests.js";
 
 /** @import { Env } from "../env.js" */
@@ -39,18 +39,18 @@ export async function listContacts(db) {
 /**
  * @param {Call} call
  * @param {unknown} given
- * @param {readonly string[]} components ids that there are
+ * @param {readonly string[]} components ids of all components
  * @param {Pick<Env, "STATUS_URL" | "WEBHOOK_KEY">} env
- * @returns {Promise<Response>} for a webhook with its signing secret, as the Standard Webhooks specification writes it
+ * @returns {Promise<Response>} for a webhook with its signing secret, in the format of the Standard Webhooks specification
  */
 export async function addContact(call, given, components, env) {
-  const { address, ...contact } = usable(readContact(given, components, env.STATUS_URL));
+  const { address, ...contact } = validated(readContact(given, components, env.STATUS_URL));
   const { name, channel, minimum } = contact;
   const scope = contact.components === null ? null : JSON.stringify(contact.components);
   const at = await carryOut(call, {
     name: "contact.add",
     subject: call.key,
-    // The log is for good: it names the host, not the person's address or what an address holds besides.
+    // The audit log is permanent, so it contains only the host, not the address, which may be personal or secret.
     details: { ...contact, host: hostOf(channel, address) },
     statements: [
       call.db
@@ -58,7 +58,7 @@ export async function addContact(call, given, components, env) {
         .bind(call.key, name, channel, address, scope, IMPACTS.indexOf(minimum), call.time.getTime()),
     ],
     problems: await duplicateProblems(call.db, channel, address, scope),
-    refusal: async () => new Refusal(409, "this idempotency-key was another call's"),
+    rejection: async () => new HttpError(409, KEY_CONFLICT),
   });
   const secret = channel === "webhook" ? { secret: await writtenSecret(env.WEBHOOK_KEY, call.key, 0) } : {};
   return json({ id: call.key, at, ...secret }, 201);
@@ -76,20 +76,22 @@ async function duplicateProblems(db, channel, address, scope) {
     .prepare("SELECT id FROM contacts WHERE channel = ? AND lower(address) = lower(?) AND components IS ?")
     .bind(channel, address, scope)
     .first();
-  return row === null ? [] : [{ field: "address", problem: `is the address of contact ${row.id} already` }];
+  return row === null
+    ? []
+    : [{ field: "address", problem: `is already the address of contact ${row.id}, with the same components` }];
 }
 
 /**
- * Gives a webhook contact another secret; until the overlap ends, what it is sent is signed with both.
+ * Gives a webhook contact a new secret. Until the overlap ends, its webhooks are signed with both secrets.
  *
  * @param {Call} call
  * @param {string} id
  * @param {unknown} given
  * @param {Pick<Env, "WEBHOOK_KEY">} env
- * @returns {Promise<Response>} with the new secret, which is shown this once
+ * @returns {Promise<Response>} with the new secret, which is shown only here
  */
 export async function rotateSecret(call, id, given, env) {
-  const { overlapHours } = usable(readRotation(given));
+  const { overlapHours } = validated(readRotation(given));
   const until = call.time.getTime() + overlapHours * HOUR;
   const at = await carryOut(call, {
     name: "contact.rotate",
@@ -104,17 +106,18 @@ export async function rotateSecret(call, id, given, env) {
         )
         .bind(id, until, call.time.getTime()),
     ],
-    refusal: async () => {
+    rejection: async () => {
       const row = await call.db
         .prepare(`SELECT channel, overlap_until FROM contacts LEFT JOIN webhook_secrets ON contact = id WHERE id = ?`)
         .bind(id)
         .first();
-      if (row === null) return new Refusal(404, `there is no contact ${id}`);
-      if (row.channel !== "webhook") return new Refusal(409, `contact ${id} is told by e-mail, which is not signed`);
+      if (row === null) return new HttpError(404, `there is no contact ${id}`);
+      if (row.channel !== "webhook")
+        return new HttpError(409, `contact ${id} receives e-mail, which has no signing secret`);
       const end = new Date(Number(row.overlap_until)).toISOString();
-      return new Refusal(
+      return new HttpError(
         409,
-        `the secret of ${id} is being changed already; the one before is good until ${end}; without overlap (0 hours) it ends now`,
+        `the secret of ${id} is already being rotated: the previous one is valid until ${end}; wait until then, or rotate with an overlap of 0 hours to end it now`,
       );
     },
   });
@@ -127,7 +130,7 @@ export async function rotateSecret(call, id, given, env) {
 }
 
 /**
- * What the contact is still owed is not sent any more.
+ * Removes a contact and cancels its pending deliveries.
  *
  * @param {Call} call
  * @param {string} id
@@ -144,33 +147,33 @@ export async function removeContact(call, id) {
         .bind(id, call.time.getTime()),
       call.db.prepare("DELETE FROM contacts WHERE id = ?").bind(id),
     ],
-    refusal: async () => new Refusal(404, `there is no contact ${id}`),
+    rejection: async () => new HttpError(404, `there is no contact ${id}`),
   });
   return json({ id, at });
 }
 
 /**
- * Sends a test message now, so that whoever adds a contact sees whether it arrives.
+ * Sends a test message now, so that the operator sees whether it arrives.
  *
  * @param {Call} call
  * @param {string} id
  * @param {Env} env
- * @returns {Promise<Response>} 409 when the receiver did not take it
+ * @returns {Promise<Response>} 409 if the receiver did not accept it
  */
 export async function testContact(call, id, env) {
   const at = await carryOut(call, {
     name: "contact.test",
     subject: id,
     details: {},
-    // Changes nothing: it tells whether there is such a contact.
+    // Changes nothing, but has an effect only if the contact exists.
     statements: [call.db.prepare("UPDATE contacts SET id = id WHERE id = ?").bind(id)],
-    refusal: async () => new Refusal(404, `there is no contact ${id}`),
+    rejection: async () => new HttpError(404, `there is no contact ${id}`),
   });
   const row = await call.db
     .prepare(`SELECT channel, address, ${SECRET_NUMBERS("contacts.id")} FROM contacts WHERE id = ?1`)
     .bind(id, call.time.getTime())
     .first();
-  if (row === null) throw new Refusal(404, `there is no contact ${id}`);
+  if (row === null) throw new HttpError(404, `there is no contact ${id}`);
   const notice = {
     type: "contact.test",
     subject: null,
@@ -185,10 +188,10 @@ export async function testContact(call, id, env) {
     emergency: false,
   };
   try {
-    const whom = { contact: id, address: String(row.address), thread: [], secrets: numbersOf(row) };
-    await send(env, String(row.channel), { id: `${call.key}_${id}`, notice, ...whom });
+    const recipient = { contact: id, address: String(row.address), thread: [], secrets: numbersOf(row) };
+    await send(env, String(row.channel), { id: `${call.key}_${id}`, notice, ...recipient });
   } catch (error) {
-    throw new Refusal(409, `the receiver did not take it: ${failureName(error)}`);
+    throw new HttpError(409, `the receiver did not accept the test message: ${failureName(error)}`);
   }
   return json({ id, at });
 }

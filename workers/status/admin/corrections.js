@@ -1,11 +1,11 @@
-/** What operators correct of what was published. */
+/** Operators' corrections of published texts. */
 
 import { hex, utf8 } from "../../lib/bytes.js";
 import { json } from "../../lib/http.js";
 import { amend, redact } from "../corrections.js";
 import { carryOut } from "./actions.js";
-import { usable } from "./body.js";
-import { Refusal } from "./refusal.js";
+import { validated } from "./body.js";
+import { HttpError } from "./http-error.js";
 import { readAmendment, readRedaction } from "./requests.js";
 
 /** @import { Call } from "./actions.js" */
@@ -14,7 +14,7 @@ import { readAmendment, readRedaction } from "./requests.js";
  * @param {D1Database} db
  * @param {"incidents" | "maintenances"} table
  * @param {string} subject id
- * @returns {Promise<Response>} what was said of it, the latest first
+ * @returns {Promise<Response>} its updates, the latest first
  */
 export async function listUpdates(db, table, subject) {
   const [found, updates] = /** @type {D1Result<Record<string, any>>[]} */ (
@@ -30,7 +30,7 @@ export async function listUpdates(db, table, subject) {
     ])
   );
   const title = found?.results[0]?.title;
-  if (title === undefined) throw new Refusal(404, `there is no ${table.slice(0, -1)} ${subject}`);
+  if (title === undefined) throw new HttpError(404, `there is no ${table.slice(0, -1)} ${subject}`);
   return json({
     id: subject,
     title,
@@ -50,10 +50,10 @@ export async function listUpdates(db, table, subject) {
  * @returns {Promise<Response>}
  */
 export async function amendText(call, given) {
-  const { id, body, title } = usable(readAmendment(given));
+  const { id, body, title } = validated(readAmendment(given));
   const text = body === undefined ? { title: String(title) } : { body };
   const written = Object.values(text)[0] ?? "";
-  // The log says that a text was replaced; the text itself might have to be withdrawn.
+  // The audit log contains only the text's hash, because the text itself may have to be redacted later.
   const sha256 = hex(await crypto.subtle.digest("SHA-256", utf8(written)));
   return correct(call, id, "text.amend", { field: Object.keys(text)[0], sha256 }, (ids) =>
     amend(call.db, ids, text, call.time),
@@ -66,7 +66,7 @@ export async function amendText(call, given) {
  * @returns {Promise<Response>}
  */
 export async function redactText(call, given) {
-  const { id } = usable(readRedaction(given));
+  const { id } = validated(readRedaction(given));
   return correct(call, id, "text.redact", {}, (ids) => redact(call.db, ids, call.time));
 }
 
@@ -84,15 +84,15 @@ async function correct(call, id, name, details, statements) {
     subject: id,
     details,
     statements: statements({ notice: call.key, target: id }),
-    word: call.key,
-    refusal: async () => {
+    updateId: call.key,
+    rejection: async () => {
       const row = await call.db
         .prepare("SELECT at FROM corrections WHERE target = ? AND kind = 'redacted'")
         .bind(id)
         .first();
       return row === null
-        ? new Refusal(404, `there is no ${details.field === "title" ? "title" : "text"} to correct of ${id}`)
-        : new Refusal(409, `${id} was withdrawn at ${new Date(Number(row.at)).toISOString()}`);
+        ? new HttpError(404, `there is no ${details.field === "title" ? "incident or maintenance" : "update"} ${id}`)
+        : new HttpError(409, `${id} was withdrawn at ${new Date(Number(row.at)).toISOString()}`);
     },
   });
   return json({ id, at }, 201);

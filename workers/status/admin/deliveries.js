@@ -1,10 +1,10 @@
-/** What contacts are owed, and dead letters that are sent again. */
+/** Lists deliveries of notifications, and retries dead letters. */
 
 import { json } from "../../lib/http.js";
 import { carryOut } from "./actions.js";
-import { unusable, usable } from "./body.js";
+import { validated, validationError } from "./body.js";
 import { oneOf } from "./checks.js";
-import { Refusal } from "./refusal.js";
+import { HttpError } from "./http-error.js";
 import { readRetry } from "./requests.js";
 
 /** @import { Call } from "./actions.js" */
@@ -18,13 +18,13 @@ const ID = /^[\w-]{1,200}$/;
 /**
  * @param {D1Database} db
  * @param {URLSearchParams} query `state`, and `of`: an incident, a maintenance or a contact
- * @returns {Promise<Response>} the latest said first
+ * @returns {Promise<Response>} the most recently published first
  */
 export async function listDeliveries(db, query) {
   const state = STATE(query.get("state"));
   const of = query.get("of");
-  if ("problem" in state) throw unusable([{ field: "state", problem: state.problem }]);
-  if (of !== null && !ID.test(of)) throw unusable([{ field: "of", problem: "must be an id" }]);
+  if ("problem" in state) throw validationError([{ field: "state", problem: state.problem }]);
+  if (of !== null && !ID.test(of)) throw validationError([{ field: "of", problem: "must be an id" }]);
   const { results } = await db
     .prepare(
       `SELECT deliveries.*, updates.type, updates.subject, updates.at AS said_at, contacts.name FROM deliveries
@@ -57,7 +57,7 @@ export async function listDeliveries(db, query) {
  * @returns {Promise<Response>}
  */
 export async function retryDelivery(call, given) {
-  const delivery = usable(readRetry(given));
+  const delivery = validated(readRetry(given));
   const { update, contact } = delivery;
   const at = await carryOut(call, {
     name: "delivery.retry",
@@ -71,7 +71,7 @@ export async function retryDelivery(call, given) {
         )
         .bind(update, contact, call.time.getTime()),
     ],
-    refusal: async () => {
+    rejection: async () => {
       const row = await call.db
         .prepare(
           `SELECT state, EXISTS (SELECT 1 FROM contacts WHERE id = ?2) AS known FROM deliveries
@@ -79,8 +79,11 @@ export async function retryDelivery(call, given) {
         )
         .bind(update, contact)
         .first();
-      if (row === null) return new Refusal(404, `there is no delivery of ${update} to ${contact}`);
-      return new Refusal(409, row.known ? `the delivery is ${row.state}, not dead` : `contact ${contact} was removed`);
+      if (row === null) return new HttpError(404, `there is no delivery of ${update} to ${contact}`);
+      return new HttpError(
+        409,
+        row.known ? `the delivery is ${row.state}, not dead` : `contact ${contact} was removed`,
+      );
     },
   });
   return json({ update, contact, at });

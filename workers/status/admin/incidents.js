@@ -1,12 +1,12 @@
-/** What operators say of incidents. */
+/** Operators' actions on incidents. */
 
 import { json } from "../../lib/http.js";
 import { addPostmortem, openIncident, updateIncident } from "../announcements.js";
 import { IMPACTS } from "../judge.js";
 import { MINUTE } from "../uptime.js";
-import { carryOut } from "./actions.js";
-import { unusable } from "./body.js";
-import { Refusal } from "./refusal.js";
+import { carryOut, KEY_CONFLICT } from "./actions.js";
+import { validationError } from "./body.js";
+import { HttpError } from "./http-error.js";
 import { pastProblems, readIncident, readIncidentUpdate } from "./requests.js";
 
 /** @import { Call } from "./actions.js" */
@@ -41,17 +41,17 @@ export async function listIncidents(db) {
 /**
  * @param {Call} call
  * @param {unknown} given
- * @param {readonly string[]} components ids that there are
+ * @param {readonly string[]} components ids of all components
  * @returns {Promise<Response>}
  */
 export async function declareIncident(call, given, components) {
   const read = readIncident(given, components);
   const problems = pastProblems(read.value, call.time);
-  if (read.problems.length > 0) throw unusable([...read.problems, ...problems]);
+  if (read.problems.length > 0) throw validationError([...read.problems, ...problems]);
   const { startedAt, ...incident } = read.value;
   const started = startedAt === undefined ? call.time : new Date(startedAt * MINUTE);
   const { title, impact, status, body } = incident;
-  const word = `${call.key}-opened`;
+  const updateId = `${call.key}-opened`;
   const at = await carryOut(call, {
     name: "incident.declare",
     subject: call.key,
@@ -66,27 +66,27 @@ export async function declareIncident(call, given, components) {
         automatic: false,
         startedAt: started,
       },
-      { id: word, status, body },
+      { id: updateId, status, body },
       call.time,
     ),
-    word,
+    updateId,
     problems,
-    refusal: async () => new Refusal(409, "this idempotency-key was another call's"),
+    rejection: async () => new HttpError(409, KEY_CONFLICT),
   });
-  return json({ id: call.key, update: word, at }, 201);
+  return json({ id: call.key, update: updateId, at }, 201);
 }
 
 /**
  * @param {Call} call
  * @param {string} id
  * @param {unknown} given
- * @param {readonly string[]} components ids that there are
+ * @param {readonly string[]} components ids of all components
  * @returns {Promise<Response>}
  */
-export async function sayOfIncident(call, id, given, components) {
+export async function postIncidentUpdate(call, id, given, components) {
   const read = readIncidentUpdate(given, components);
   const problems = pastProblems(read.value, call.time);
-  if (read.problems.length > 0) throw unusable([...read.problems, ...problems]);
+  if (read.problems.length > 0) throw validationError([...read.problems, ...problems]);
   const update = read.value;
   const { status, body, title, impact, startedAt, endedAt } = update;
   problems.push(...(await endProblems(call.db, id, update)));
@@ -104,14 +104,14 @@ export async function sayOfIncident(call, id, given, components) {
             startedAt,
             endedAt,
           }),
-    word: call.key,
+    updateId: call.key,
     problems,
-    refusal: async () => {
+    rejection: async () => {
       const row = await call.db.prepare("SELECT resolved_at FROM incidents WHERE id = ?").bind(id).first();
-      if (row === null) return new Refusal(404, `there is no incident ${id}`);
+      if (row === null) return new HttpError(404, `there is no incident ${id}`);
       return row.resolved_at === null
-        ? new Refusal(409, `incident ${id} is open; a post-mortem follows its end`)
-        : new Refusal(409, `incident ${id} is resolved since ${new Date(Number(row.resolved_at)).toISOString()}`);
+        ? new HttpError(409, `incident ${id} is open; resolve it before the post-mortem`)
+        : new HttpError(409, `incident ${id} was resolved at ${new Date(Number(row.resolved_at)).toISOString()}`);
     },
   });
   return json({ id, update: call.key, at }, 201);
@@ -121,7 +121,7 @@ export async function sayOfIncident(call, id, given, components) {
  * @param {D1Database} db
  * @param {string} id
  * @param {{ startedAt?: number | undefined, endedAt?: number | undefined }} given minutes
- * @returns {Promise<Problem[]>} if the incident would end before the start that is recorded
+ * @returns {Promise<Problem[]>} if the incident would end before its recorded start
  */
 async function endProblems(db, id, { startedAt, endedAt }) {
   if (endedAt === undefined || startedAt !== undefined) return [];

@@ -1,4 +1,4 @@
-/** The operators' side of the status page: JSON in and out, below `/admin/`. */
+/** The operators' API of the status page, below `/admin/`. Requests and responses are JSON. */
 
 import { now } from "../../lib/clock.js";
 import { json, notFound } from "../../lib/http.js";
@@ -11,25 +11,25 @@ import { keyOf, readJson } from "./body.js";
 import { addContact, listContacts, removeContact, rotateSecret, testContact } from "./contacts.js";
 import { amendText, listUpdates, redactText } from "./corrections.js";
 import { listDeliveries, retryDelivery } from "./deliveries.js";
-import { declareIncident, listIncidents, sayOfIncident } from "./incidents.js";
-import { announceMaintenance, listMaintenances, sayOfMaintenance } from "./maintenances.js";
-import { Refusal } from "./refusal.js";
+import { HttpError } from "./http-error.js";
+import { declareIncident, listIncidents, postIncidentUpdate } from "./incidents.js";
+import { announceMaintenance, listMaintenances, postMaintenanceUpdate } from "./maintenances.js";
 
 /** @import { Env } from "../env.js" */
 /** @import { Call } from "./actions.js" */
 
 /**
- * @typedef {object} Asked
+ * @typedef {object} AdminRequest
  * @property {Env} env
  * @property {D1Database} db
- * @property {string} id in the path; empty where there is none
+ * @property {string} id in the path; empty if there is none
  * @property {URLSearchParams} query
- * @property {string[]} components ids that there are
+ * @property {string[]} components ids of all components
  * @property {() => Call} call
  * @property {() => Promise<unknown>} body JSON
  */
 
-/** @typedef {(asked: Asked) => Promise<Response>} Handler */
+/** @typedef {(request: AdminRequest) => Promise<Response>} Handler */
 
 /** @type {{ path: RegExp, methods: Record<string, Handler> }[]} */
 const ROUTES = [
@@ -44,7 +44,7 @@ const ROUTES = [
     path: /^\/admin\/incidents\/([\w-]+)\/updates$/,
     methods: {
       GET: ({ db, id }) => listUpdates(db, "incidents", id),
-      POST: async ({ call, id, body, components }) => sayOfIncident(call(), id, await body(), components),
+      POST: async ({ call, id, body, components }) => postIncidentUpdate(call(), id, await body(), components),
     },
   },
   {
@@ -59,7 +59,7 @@ const ROUTES = [
     path: /^\/admin\/maintenances\/([\w-]+)\/updates$/,
     methods: {
       GET: ({ db, id }) => listUpdates(db, "maintenances", id),
-      POST: async ({ call, id, body }) => sayOfMaintenance(call(), id, await body()),
+      POST: async ({ call, id, body }) => postMaintenanceUpdate(call(), id, await body()),
     },
   },
   { path: /^\/admin\/amendments$/, methods: { POST: async ({ call, body }) => amendText(call(), await body()) } },
@@ -100,14 +100,14 @@ export async function admin(request, env) {
   try {
     return await answer(request, env);
   } catch (error) {
-    if (error instanceof Refusal) return error.response();
-    logFailure("operator's call failed", { error: failureName(error) });
+    if (error instanceof HttpError) return error.response();
+    logFailure("operator call failed", { error: failureName(error) });
     return json({ error: "internal error" }, 500);
   }
 }
 
 /**
- * Nobody but an operator learns which paths there are.
+ * Authenticates before routing, so that only operators can find out which paths exist.
  *
  * @param {Request} request
  * @param {Env} env
@@ -120,7 +120,7 @@ async function answer(request, env) {
   if (route === undefined) return notFound();
   const handler = Object.hasOwn(route.methods, request.method) ? route.methods[request.method] : undefined;
   if (handler === undefined) {
-    throw new Refusal(405, "method not allowed", {}, { allow: Object.keys(route.methods).join(", ") });
+    throw new HttpError(405, "method not allowed", {}, { allow: Object.keys(route.methods).join(", ") });
   }
   const db = await opened(env.DB);
   return handler({

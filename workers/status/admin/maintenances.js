@@ -1,11 +1,11 @@
-/** What operators plan, and say of it. */
+/** Operators' actions on maintenance. */
 
 import { json } from "../../lib/http.js";
 import { extendMaintenance, moveMaintenance, planMaintenance, UNTIL, updateMaintenance } from "../announcements.js";
 import { MINUTE, minuteOf } from "../uptime.js";
 import { carryOut } from "./actions.js";
-import { unusable, usable } from "./body.js";
-import { Refusal } from "./refusal.js";
+import { validated, validationError } from "./body.js";
+import { HttpError } from "./http-error.js";
 import { extensionProblems, readMaintenance, readMaintenanceUpdate, timeProblems } from "./requests.js";
 
 /** @import { Call } from "./actions.js" */
@@ -14,7 +14,7 @@ const LISTED = 100;
 
 /**
  * @param {D1Database} db
- * @returns {Promise<Response>} the latest to begin first
+ * @returns {Promise<Response>} latest start first
  */
 export async function listMaintenances(db) {
   const { results } = await db
@@ -41,18 +41,18 @@ export async function listMaintenances(db) {
 /**
  * @param {Call} call
  * @param {unknown} given
- * @param {readonly string[]} components ids that there are
+ * @param {readonly string[]} components ids of all components
  * @param {number} noticeHours
  * @returns {Promise<Response>}
  */
 export async function announceMaintenance(call, given, components, noticeHours) {
   const read = readMaintenance(given, components);
   const problems = timeProblems(read.value, noticeHours, call.time);
-  if (read.problems.length > 0) throw unusable([...read.problems, ...problems]);
+  if (read.problems.length > 0) throw validationError([...read.problems, ...problems]);
   const plan = read.value;
   const { startsAt, endsAt, emergency, title, body } = plan;
   const begun = startsAt <= minuteOf(call.time);
-  const word = `${call.key}-announced`;
+  const updateId = `${call.key}-announced`;
   const at = await carryOut(call, {
     name: "maintenance.plan",
     subject: call.key,
@@ -60,20 +60,20 @@ export async function announceMaintenance(call, given, components, noticeHours) 
     statements: planMaintenance(
       call.db,
       { id: call.key, title, components: plan.components, emergency, startMinute: startsAt, endMinute: endsAt },
-      { id: word, status: begun ? "in_progress" : "scheduled", body },
+      { id: updateId, status: begun ? "in_progress" : "scheduled", body },
       call.time,
     ),
-    word,
+    updateId,
     problems,
-    refusal: () => overlap(call.db, { id: call.key, ...plan }),
+    rejection: () => overlap(call.db, { id: call.key, ...plan }),
   });
-  return json({ id: call.key, update: word, at }, 201);
+  return json({ id: call.key, update: updateId, at }, 201);
 }
 
 /**
  * @param {D1Database} db
  * @param {{ id: string, startsAt: number, endsAt: number, components: string[] }} plan
- * @returns {Promise<Refusal>} that names what it overlaps; what runs may have begun before its time
+ * @returns {Promise<HttpError>} with the conflicting maintenances; those in progress may have begun before their time
  */
 async function overlap(db, { id, startsAt, endsAt, components }) {
   const { results } = await db
@@ -87,7 +87,7 @@ async function overlap(db, { id, startsAt, endsAt, components }) {
   const conflicts = results
     .filter((row) => JSON.parse(String(row.components)).some((/** @type {string} */ one) => components.includes(one)))
     .map((row) => ({ id: row.id, title: row.title }));
-  return new Refusal(409, "it overlaps other maintenance of the same components", { conflicts });
+  return new HttpError(409, "it overlaps other maintenance of the same components", { conflicts });
 }
 
 /**
@@ -96,8 +96,8 @@ async function overlap(db, { id, startsAt, endsAt, components }) {
  * @param {unknown} given
  * @returns {Promise<Response>}
  */
-export async function sayOfMaintenance(call, id, given) {
-  const update = usable(readMaintenanceUpdate(given));
+export async function postMaintenanceUpdate(call, id, given) {
+  const update = validated(readMaintenanceUpdate(given));
   const { status, endsAt } = update;
   const row = await call.db
     .prepare(
@@ -105,16 +105,16 @@ export async function sayOfMaintenance(call, id, given) {
     )
     .bind(id)
     .first();
-  if (row === null) throw new Refusal(404, `there is no maintenance ${id}`);
+  if (row === null) throw new HttpError(404, `there is no maintenance ${id}`);
   const [start, until] = [Number(row.start_minute), Number(row.until_minute)];
   const at = await carryOut(call, {
     name: "maintenance.update",
     subject: id,
     details: { ...update, ...(endsAt === undefined ? {} : { endsAt: new Date(endsAt * MINUTE) }) },
     statements: statementsFor(call, id, update),
-    word: call.key,
+    updateId: call.key,
     problems: endsAt === undefined ? [] : extensionProblems({ status, endsAt }, { start, until }, call.time),
-    refusal: async () => {
+    rejection: async () => {
       const components = JSON.parse(String(row.components));
       if (row.status === "scheduled" && status === "in_progress") {
         return overlap(call.db, { id, startsAt: minuteOf(call.time), endsAt: until, components });
@@ -122,8 +122,8 @@ export async function sayOfMaintenance(call, id, given) {
       if (endsAt !== undefined && (row.status === "scheduled" || row.status === "in_progress")) {
         return overlap(call.db, { id, startsAt: start, endsAt, components });
       }
-      const wanted = status === undefined ? "nothing more is said of it" : `it cannot become ${status} from there`;
-      return new Refusal(409, `maintenance ${id} is ${row.status}; ${wanted}`);
+      const reason = status === undefined ? "it takes no more updates" : `it cannot become ${status}`;
+      return new HttpError(409, `maintenance ${id} is ${row.status}; ${reason}`);
     },
   });
   return json({ id, update: call.key, at }, 201);

@@ -1,4 +1,4 @@
-/** What operators may ask for. Pure: JSON in, values or every problem out. */
+/** Validates the bodies of operators' requests: JSON in, values or every problem out. Pure. */
 
 import { IMPACTS } from "../judge.js";
 import { HISTORY_DAYS } from "../model.js";
@@ -20,19 +20,19 @@ import {
 
 /** @import { Problem } from "./checks.js" */
 
-const TITLE = 200;
-const BODY = 5_000;
+const TITLE_CHARACTERS = 200;
+const BODY_CHARACTERS = 5_000;
 
 const HOUR_MINUTES = 60;
 const DAY_MINUTES = 24 * HOUR_MINUTES;
 
-/** An emergency is often declared by somebody whose hands are already in it. */
+/** Emergency maintenance is often announced only after the work has begun. */
 const PAST_MINUTES = 15;
-/** Beyond these a time is more likely misspelt than meant. */
-const LONGEST_DAYS = 7;
-const FARTHEST_DAYS = 366;
+/** Longer durations and later starts are probably typing errors. */
+const MAX_DURATION_DAYS = 7;
+const MAX_AHEAD_DAYS = 366;
 
-/** A working day in every zone, and no week-end alone. */
+/** Includes a working day in every time zone, also over a week-end. */
 const OVERLAP_HOURS = 72;
 
 const OPEN = /** @type {const} */ (["investigating", "identified", "monitoring"]);
@@ -43,11 +43,11 @@ const OPEN = /** @type {const} */ (["investigating", "identified", "monitoring"]
  */
 export function readIncident(given, components) {
   return checked(given, {
-    title: line(TITLE),
+    title: line(TITLE_CHARACTERS),
     impact: oneOf(IMPACTS),
     components: optional(someOf(components), []),
     status: optional(oneOf(OPEN), OPEN[0]),
-    body: text(BODY),
+    body: text(BODY_CHARACTERS),
     startedAt: optional(minute, undefined),
   });
 }
@@ -59,8 +59,8 @@ export function readIncident(given, components) {
 export function readIncidentUpdate(given, components) {
   const read = checked(given, {
     status: oneOf(/** @type {const} */ ([...OPEN, "resolved", "postmortem"])),
-    body: text(BODY),
-    title: optional(line(TITLE), undefined),
+    body: text(BODY_CHARACTERS),
+    title: optional(line(TITLE_CHARACTERS), undefined),
     impact: optional(oneOf(IMPACTS), undefined),
     components: optional(someOf(components), undefined),
     startedAt: optional(minute, undefined),
@@ -68,7 +68,7 @@ export function readIncidentUpdate(given, components) {
   });
   const { status, body, ...changes } = read.value;
   if (status === "postmortem" && Object.values(changes).some((value) => value !== undefined)) {
-    read.problems.push({ field: "status", problem: "is postmortem, which changes nothing else of the incident" });
+    read.problems.push({ field: "status", problem: "postmortem cannot be combined with changes of the incident" });
   }
   return read;
 }
@@ -76,7 +76,7 @@ export function readIncidentUpdate(given, components) {
 /**
  * @param {{ status?: string | undefined, startedAt?: number | undefined, endedAt?: number | undefined }} given minutes
  * @param {Date} time
- * @returns {Problem[]} with an incident's times, as of now
+ * @returns {Problem[]} with an incident's times, relative to now
  */
 export function pastProblems({ status, startedAt, endedAt }, time) {
   const now = minuteOf(time);
@@ -84,13 +84,13 @@ export function pastProblems({ status, startedAt, endedAt }, time) {
   const problems = [];
   for (const [field, at] of Object.entries({ startedAt, endedAt })) {
     if (at === undefined) continue;
-    if (at > now) problems.push({ field, problem: "must not lie ahead" });
+    if (at > now) problems.push({ field, problem: "must not be in the future" });
     else if (at < now - HISTORY_DAYS * DAY_MINUTES) {
-      problems.push({ field, problem: `must not lie more than ${HISTORY_DAYS} days back` });
+      problems.push({ field, problem: `must not be more than ${HISTORY_DAYS} days ago` });
     }
   }
   if (endedAt !== undefined && status !== "resolved") {
-    problems.push({ field: "endedAt", problem: "is for status resolved alone" });
+    problems.push({ field: "endedAt", problem: "is only valid with status resolved" });
   } else if (startedAt !== undefined && endedAt !== undefined && endedAt < startedAt) {
     problems.push({ field: "endedAt", problem: "must not be before startedAt" });
   }
@@ -100,14 +100,14 @@ export function pastProblems({ status, startedAt, endedAt }, time) {
 /** @param {unknown} given */
 export function readAmendment(given) {
   const read = checked(given, {
-    id: line(TITLE),
-    body: optional(text(BODY), undefined),
-    title: optional(line(TITLE), undefined),
+    id: line(TITLE_CHARACTERS),
+    body: optional(text(BODY_CHARACTERS), undefined),
+    title: optional(line(TITLE_CHARACTERS), undefined),
   });
   if (read.problems.length === 0 && (read.value.body === undefined) === (read.value.title === undefined)) {
     read.problems.push({
       field: "",
-      problem: "must hold either the body of an update or the title of what it is about",
+      problem: "must contain either body (of an update) or title (of an incident or maintenance)",
     });
   }
   return read;
@@ -115,7 +115,7 @@ export function readAmendment(given) {
 
 /** @param {unknown} given */
 export function readRedaction(given) {
-  return checked(given, { id: line(TITLE) });
+  return checked(given, { id: line(TITLE_CHARACTERS) });
 }
 
 /**
@@ -124,8 +124,8 @@ export function readRedaction(given) {
  */
 export function readMaintenance(given, components) {
   return checked(given, {
-    title: line(TITLE),
-    body: text(BODY),
+    title: line(TITLE_CHARACTERS),
+    body: text(BODY_CHARACTERS),
     components: notEmpty(someOf(components)),
     startsAt: minute,
     endsAt: minute,
@@ -134,10 +134,10 @@ export function readMaintenance(given, components) {
 }
 
 /**
- * @param {{ startsAt?: number, endsAt?: number, emergency?: boolean }} plan minutes; what could not be read is absent
- * @param {number} noticeHours that were promised
+ * @param {{ startsAt?: number, endsAt?: number, emergency?: boolean }} plan minutes; invalid fields are absent
+ * @param {number} noticeHours promised notice
  * @param {Date} time
- * @returns {Problem[]} with its times, as of now
+ * @returns {Problem[]} with the maintenance's times, relative to now
  */
 export function timeProblems({ startsAt, endsAt, emergency = false }, noticeHours, time) {
   const now = minuteOf(time);
@@ -145,19 +145,19 @@ export function timeProblems({ startsAt, endsAt, emergency = false }, noticeHour
   const problems = [];
   if (startsAt !== undefined) {
     if (!emergency && startsAt * MINUTE < time.getTime() + noticeHours * HOUR_MINUTES * MINUTE) {
-      const problem = `must be at least ${noticeHours} hours ahead, as was promised; with less notice it is an emergency (emergency: true), which excuses no minute`;
+      const problem = `must be at least ${noticeHours} hours ahead (the promised notice); with less notice declare it an emergency (emergency: true), whose downtime is not excused`;
       problems.push({ field: "startsAt", problem });
     } else if (startsAt < now - PAST_MINUTES) {
-      problems.push({ field: "startsAt", problem: `must not lie more than ${PAST_MINUTES} minutes back` });
-    } else if (startsAt > now + FARTHEST_DAYS * DAY_MINUTES) {
-      problems.push({ field: "startsAt", problem: `must not lie more than ${FARTHEST_DAYS} days ahead` });
+      problems.push({ field: "startsAt", problem: `must not be more than ${PAST_MINUTES} minutes ago` });
+    } else if (startsAt > now + MAX_AHEAD_DAYS * DAY_MINUTES) {
+      problems.push({ field: "startsAt", problem: `must not be more than ${MAX_AHEAD_DAYS} days ahead` });
     }
   }
-  if (endsAt !== undefined && endsAt <= now) problems.push({ field: "endsAt", problem: "must lie ahead" });
+  if (endsAt !== undefined && endsAt <= now) problems.push({ field: "endsAt", problem: "must be in the future" });
   if (startsAt !== undefined && endsAt !== undefined) {
     if (endsAt <= startsAt) problems.push({ field: "endsAt", problem: "must be after startsAt" });
-    if (endsAt > startsAt + LONGEST_DAYS * DAY_MINUTES) {
-      problems.push({ field: "endsAt", problem: `must be at most ${LONGEST_DAYS} days after startsAt` });
+    if (endsAt > startsAt + MAX_DURATION_DAYS * DAY_MINUTES) {
+      problems.push({ field: "endsAt", problem: `must be at most ${MAX_DURATION_DAYS} days after startsAt` });
     }
   }
   return problems;
@@ -166,7 +166,7 @@ export function timeProblems({ startsAt, endsAt, emergency = false }, noticeHour
 /** @param {unknown} given */
 export function readMaintenanceUpdate(given) {
   return checked(given, {
-    body: text(BODY),
+    body: text(BODY_CHARACTERS),
     status: optional(oneOf(/** @type {const} */ (["in_progress", "completed", "cancelled"])), undefined),
     endsAt: optional(minute, undefined),
   });
@@ -176,26 +176,28 @@ export function readMaintenanceUpdate(given) {
  * @param {{ status: string | undefined, endsAt: number }} update
  * @param {{ start: number, until: number }} plan minutes
  * @param {Date} time
- * @returns {Problem[]} with a later end, as of now
+ * @returns {Problem[]} with the new end, relative to now
  */
 export function extensionProblems({ status, endsAt }, { start, until }, time) {
-  const says = (/** @type {string} */ problem) => [{ field: "endsAt", problem }];
-  if (status !== undefined) return says("is for updates without a status");
-  if (endsAt <= minuteOf(time)) return says("must lie ahead");
-  if (endsAt <= until) return says("must be later than the planned end; to end sooner, complete it");
-  return endsAt > start + LONGEST_DAYS * DAY_MINUTES ? says(`must be at most ${LONGEST_DAYS} days after startsAt`) : [];
+  const problemOf = (/** @type {string} */ problem) => [{ field: "endsAt", problem }];
+  if (status !== undefined) return problemOf("cannot be combined with status");
+  if (endsAt <= minuteOf(time)) return problemOf("must be in the future");
+  if (endsAt <= until) return problemOf("must be later than the planned end; to end earlier, complete the maintenance");
+  return endsAt > start + MAX_DURATION_DAYS * DAY_MINUTES
+    ? problemOf(`must be at most ${MAX_DURATION_DAYS} days after startsAt`)
+    : [];
 }
 
 /**
  * @param {unknown} given
  * @param {readonly string[]} components ids
- * @param {string} page address of the status page
+ * @param {string} page URL of the status page
  */
 export function readContact(given, components, page) {
   const read = checked(given, {
-    name: line(TITLE),
+    name: line(TITLE_CHARACTERS),
     channel: oneOf(/** @type {const} */ (["email", "webhook"])),
-    address: line(BODY),
+    address: line(BODY_CHARACTERS),
     components: optional(nullable(notEmpty(someOf(components))), null),
     minimum: optional(oneOf(IMPACTS), /** @type {const} */ ("major")),
   });
@@ -215,5 +217,5 @@ export function readRotation(given) {
 
 /** @param {unknown} given */
 export function readRetry(given) {
-  return checked(given, { update: line(TITLE), contact: line(TITLE) });
+  return checked(given, { update: line(TITLE_CHARACTERS), contact: line(TITLE_CHARACTERS) });
 }

@@ -1,4 +1,4 @@
-/** What feed readers follow: Atom 1.0 (RFC 4287), ids as RFC 4151's `tag:` addresses. Pure. */
+/** The Atom feed (RFC 4287), with ids as `tag:` URIs (RFC 4151). Pure. */
 
 import { xml } from "../../lib/xml.js";
 import { LISTED } from "../model.js";
@@ -14,16 +14,16 @@ import { counted, escaped, stamp } from "../page/html.js";
  * @property {string} title
  * @property {Date} published
  * @property {Date} updated
- * @property {string[]} facts HTML; empty ones are left out
+ * @property {string[]} facts HTML; empty strings are omitted
  * @property {Update[]} updates newest first
  * @property {number} updatesTotal
  */
 
 /**
  * @param {Snapshot} snapshot
- * @returns {string} a whole feed: an entry for each incident and maintenance of the last 90 days, the one that was spoken
- *   of last first, each with everything that was said. Without a history it has no entries and says why: readers keep
- *   those that they have.
+ * @returns {string} a complete feed: an entry for each incident and maintenance of the last 90 days with its updates, the
+ *   most recently updated first. Without a history it has no entries and states the reason; feed readers keep the entries
+ *   they have.
  */
 export function atom(snapshot) {
   const { platform, contact, origin, time, history } = snapshot;
@@ -52,7 +52,7 @@ ${entries.map((entry) => entryElement(entry, origin)).join("")}</feed>
 
 /**
  * @param {Snapshot} snapshot
- * @returns {Date | null} when the feed changed last; null when that is not known
+ * @returns {Date | null} time of the feed's last change; null if unknown
  */
 export function feedChangedAt({ history }) {
   if (history === null) return null;
@@ -73,7 +73,7 @@ function incidentEntry(incident, snapshot) {
     published: incident.announcedAt,
     updated: incident.updatedAt,
     facts: [
-      incident.impact === "none" ? "No impact" : `${spoken(incident.impact)} impact`,
+      incident.impact === "none" ? "No impact" : `${displayed(incident.impact)} impact`,
       affected(incident.components, snapshot.components),
       incidentTimes(incident),
     ],
@@ -93,7 +93,7 @@ function maintenanceEntry(maintenance, snapshot) {
     updated: maintenance.updatedAt,
     facts: [
       maintenance.emergency ? "Emergency maintenance" : "Maintenance",
-      spoken(maintenance.status).toLowerCase(),
+      displayed(maintenance.status).toLowerCase(),
       affected(maintenance.components, snapshot.components),
       maintenanceTimes(maintenance),
     ],
@@ -106,7 +106,7 @@ function maintenanceEntry(maintenance, snapshot) {
  * @returns {string}
  */
 function entryElement({ id, kind, title, published, updated, facts, updates, updatesTotal }, origin) {
-  // The day is that of the first word, which no later word changes.
+  // The date in the id is that of the first update, so the id never changes.
   const tag = `tag:${new URL(origin).hostname},${published.toISOString().slice(0, 10)}:${kind}/${id}`;
   const story = [
     `<p><small>${facts.filter((fact) => fact !== "").join(" · ")}</small></p>`,
@@ -131,9 +131,9 @@ function entryElement({ id, kind, title, published, updated, facts, updates, upd
 }
 
 /**
- * @param {string} word of the model
- * @returns {string} as people write it: `In progress`
+ * @param {string} word a value such as `in_progress`
+ * @returns {string} for display: `In progress`
  */
-function spoken(word) {
+function displayed(word) {
   return `${word.charAt(0).toUpperCase()}${word.slice(1).replaceAll("_", " ")}`;
 }

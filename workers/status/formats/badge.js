@@ -1,4 +1,4 @@
-/** What others show of this page: a badge in SVG 1.1 (https://www.w3.org/TR/SVG11/), to be used as an image. Pure. */
+/** A badge for other web pages, in SVG 1.1 (https://www.w3.org/TR/SVG11/), to be used as an image. Pure. */
 
 import { xml } from "../../lib/xml.js";
 import { headline } from "../page/headline.js";
@@ -7,8 +7,8 @@ import { componentState, openIncidents } from "../page/state.js";
 /** @import { Snapshot } from "../model.js" */
 
 /**
- * White on each of the fills has a contrast of 4.5:1 or more, and a light edge tells them from a dark page. The shapes,
- * 10 units wide and high, are those of the page: colour is not the only sign.
+ * White text has a contrast of at least 4.5:1 on each fill, and a light edge separates the badge from a dark page. The
+ * shapes, 10 units wide and high, are those of the page, so that the state does not depend on colour alone.
  */
 const WORDS = /** @type {const} */ ({
   operational: { fill: "#14713c", shape: "M1.2 5.4 4 8.2 8.8 2.2" },
@@ -21,12 +21,12 @@ const WORDS = /** @type {const} */ ({
 const LABEL = "status";
 const LABEL_FILL = "#3a424d";
 
-/** Units: a badge is 20 high. */
+/** In units; a badge is 20 units high. */
 const PADDING = 7;
 const SHAPE = 10;
 const GAP = 5;
 
-/** Widths in Verdana at size 11, about; the other letters have 6.8. */
+/** Approximate widths in Verdana at size 11; all other letters have 6.8. */
 /** @type {[string, number][]} */
 const LETTERS = [
   ["fijlrt", 4.3],
@@ -36,7 +36,7 @@ const LETTERS = [
 
 /**
  * @param {Snapshot} snapshot
- * @returns {string} a whole SVG document
+ * @returns {string} a complete SVG document
  */
 export function badge(snapshot) {
   const word = wordOf(snapshot);
@@ -62,8 +62,8 @@ export function badge(snapshot) {
 
 /**
  * @param {Snapshot} snapshot
- * @returns {keyof typeof WORDS} the headline in a word; `unknown` when nothing is known to be wrong, but something is not
- *   known to work
+ * @returns {keyof typeof WORDS} the headline in a word; `unknown` if no failure is known, but not everything is confirmed
+ *   to work
  */
 function wordOf(snapshot) {
   const { state } = headline(snapshot);
@@ -79,8 +79,8 @@ function wordOf(snapshot) {
 }
 
 /**
- * @param {string} text in small letters
- * @returns {number} units that it takes; a reader's font is spaced to fit
+ * @param {string} text in lower case
+ * @returns {number} width in units; the browser adjusts its font to it
  */
 function widthOf(text) {
   const widths = [...text].map((letter) => LETTERS.find(([letters]) => letters.includes(letter))?.[1] ?? 6.8);

@@ -1,12 +1,11 @@
 /**
- * What programs read: the public API v2 of Atlassian Statuspage (`https://PAGE/api`), field for field, so that clients
- * written for it can read this page. Its words for the whole are those of
+ * JSON files compatible with the public API v2 of Atlassian Statuspage (`https://PAGE/api`), field for field, so that
+ * its clients can read this page. The overall status follows
  * https://support.atlassian.com/statuspage/docs/top-level-status-and-incident-impact-calculations/. Pure.
  *
- * One difference: `updated_at` of the page and of its components is when they were looked at, not when they last changed,
- * which a look does not tell. Whether D1 answered is said by the header `x-history-available` (index.js), since a strict
- * decoder refuses a field that Statuspage does not have: without D1 there is only the live check, and incidents and
- * maintenance are empty because they are not known.
+ * One difference: `updated_at` of the page and of its components is the time of the check, not of the last change. The
+ * header `x-history-available` (index.js) states whether D1 answered; it is not a field, because strict decoders refuse
+ * unknown fields. Without D1 there is only the live check, and the lists of incidents and maintenances are empty.
  */
 
 import { headline } from "../page/headline.js";
@@ -17,7 +16,7 @@ import { begunAt, componentState, endedAt, openIncidents, running } from "../pag
 
 /** @typedef {"operational" | "degraded_performance" | "partial_outage" | "major_outage" | "under_maintenance"} ComponentStatus */
 
-/** Statuspage has no word for `unknown`. The mildest that does not claim that all is well is taken for it. */
+/** Statuspage has no value for `unknown`. `degraded_performance` is the mildest value that claims no success. */
 /** @type {Record<ComponentState["state"], ComponentStatus>} */
 const STATUSES = {
   ok: "operational",
@@ -28,7 +27,7 @@ const STATUSES = {
   maintenance: "under_maintenance",
 };
 
-/** What an incident says of each component that it affects. */
+/** The status that an incident's impact gives to its components. */
 /** @type {Record<Impact, ComponentStatus>} */
 const DECLARED = {
   none: "operational",
@@ -38,7 +37,7 @@ const DECLARED = {
 };
 
 /**
- * The files below `/api/v2/`; `live`: whether they hold the state of everything, and so a live check.
+ * The files below `/api/v2/`; `live`: whether they contain the present state, which needs a live check.
  *
  * @type {Record<string, { live: boolean }>}
  */
@@ -55,7 +54,7 @@ export const FILES = {
 
 /**
  * @param {Snapshot} snapshot
- * @returns {Record<keyof typeof FILES, () => object>} the body of each file below `/api/v2/`, by its name
+ * @returns {Record<keyof typeof FILES, () => object>} name of each file below `/api/v2/` to its body
  */
 export function statuspage(snapshot) {
   const { history } = snapshot;
@@ -63,26 +62,26 @@ export function statuspage(snapshot) {
   const maintenances = (history?.maintenances ?? []).filter(({ status }) => status !== "cancelled");
   const unresolved = openIncidents(snapshot);
   const active = running(maintenances, snapshot.time);
-  // The next one first.
+  // The earliest first.
   const upcoming = maintenances.filter(({ status }) => status === "scheduled").reverse();
 
   const page = pageOf(snapshot);
   const status = statusOf(snapshot);
   const components = snapshot.components.map((component) => componentOf(component, snapshot));
-  const told = (/** @type {Incident[]} */ some) => some.map((incident) => incidentOf(incident, snapshot));
+  const listed = (/** @type {Incident[]} */ some) => some.map((incident) => incidentOf(incident, snapshot));
   const planned = (/** @type {Maintenance[]} */ some) => some.map((plan) => maintenanceOf(plan, snapshot));
   const file = (/** @type {() => object} */ content) => () => ({ page, ...content() });
   return {
     "summary.json": file(() => ({
       components,
-      incidents: told(unresolved),
+      incidents: listed(unresolved),
       scheduled_maintenances: planned([...active, ...upcoming]),
       status,
     })),
     "status.json": file(() => ({ status })),
     "components.json": file(() => ({ components })),
-    "incidents.json": file(() => ({ incidents: told(incidents) })),
-    "incidents/unresolved.json": file(() => ({ incidents: told(unresolved) })),
+    "incidents.json": file(() => ({ incidents: listed(incidents) })),
+    "incidents/unresolved.json": file(() => ({ incidents: listed(unresolved) })),
     "scheduled-maintenances.json": file(() => ({ scheduled_maintenances: planned(maintenances) })),
     "scheduled-maintenances/upcoming.json": file(() => ({ scheduled_maintenances: planned(upcoming) })),
     "scheduled-maintenances/active.json": file(() => ({ scheduled_maintenances: planned(active) })),
@@ -99,15 +98,15 @@ function pageOf({ origin, platform, probe }) {
 
 /**
  * @param {string} origin
- * @returns {string} a host name is what this page has for an id
+ * @returns {string} the page's hostname serves as its id
  */
 function pageId(origin) {
   return new URL(origin).hostname;
 }
 
 /**
- * The page's headline in Statuspage's words, and so never `none` while something is not seen to work, an incident of any
- * impact is open, or it cannot be read whether one is.
+ * The page's headline in Statuspage's terms. It is never `none` while a component is not confirmed to work, an incident
+ * of any impact is open, or the incidents cannot be read.
  *
  * @param {Snapshot} snapshot
  * @returns {{ indicator: Impact | "maintenance", description: string }}
@@ -131,7 +130,7 @@ function statusOf(snapshot) {
 /**
  * @param {Component} component
  * @param {Snapshot} snapshot
- * @returns {object} dated by the first minute on record, as long as that is known
+ * @returns {object} the component; `created_at` is the first recorded minute if that is known
  */
 function componentOf({ id, name }, snapshot) {
   const { components, origin, time, probe, history } = snapshot;
@@ -197,7 +196,7 @@ function maintenanceOf(maintenance, snapshot) {
  * @param {Incident | Maintenance} subject
  * @param {Snapshot} snapshot
  * @param {{ status: string, impact: Impact | "maintenance" } & Record<string, unknown>} facts
- * @returns {object} what incidents and maintenance have in common; components that are no longer watched are left out
+ * @returns {object} the common fields of incidents and maintenances, without components that were removed
  */
 function announcement({ id, title, updatedAt, components, updates }, snapshot, facts) {
   const affected = snapshot.components.filter((component) => components.includes(component.id));
@@ -234,9 +233,9 @@ function announcement({ id, title, updatedAt, components, updates }, snapshot, f
 }
 
 /**
- * @param {UpdateStatus} status that an update gave to its subject
- * @param {Impact | "maintenance"} impact of the subject as it is now: updates do not keep what it was
- * @returns {ComponentStatus} what that says of the components concerned
+ * @param {UpdateStatus} status that an update sets
+ * @param {Impact | "maintenance"} impact present impact of the subject; updates do not store it
+ * @returns {ComponentStatus} the resulting status of the affected components
  */
 function declared(status, impact) {
   if (status === "in_progress") return "under_maintenance";

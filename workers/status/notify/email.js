@@ -1,4 +1,4 @@
-/** What a contact is told by e-mail: plain text, and a Message-ID that is the delivery's own. */
+/** Sends a notification by e-mail: plain text, with a Message-ID derived from the delivery's id. */
 
 import { sendMail } from "../../lib/mail.js";
 import { stamp } from "../../lib/times.js";
@@ -71,7 +71,7 @@ function textOf(env, notice) {
           notice.endsAt === null
             ? `Began: ${stamp(notice.startsAt)}`
             : `Planned: ${stamp(notice.startsAt)} to ${stamp(notice.endsAt)}`,
-          ...(notice.emergency ? ["This is emergency maintenance, which comes without the usual notice."] : []),
+          ...(notice.emergency ? ["This is emergency maintenance, without the usual notice."] : []),
         ];
   return [
     notice.title,
@@ -79,7 +79,7 @@ function textOf(env, notice) {
     notice.body,
     "",
     ...facts,
-    `Said: ${stamp(notice.at)}`,
+    `Posted: ${stamp(notice.at)}`,
     "",
     addressOf(env, notice),
     "",

@@ -1,4 +1,4 @@
-/** Where a notice leads to. Pure. */
+/** The link in a notification. Pure. */
 
 /** @import { Env } from "../env.js" */
 /** @import { Notice } from "./outbox.js" */
@@ -6,7 +6,7 @@
 /**
  * @param {Pick<Env, "STATUS_URL">} env
  * @param {Pick<Notice, "type" | "subject">} notice
- * @returns {string} the page of what it is about, which stays; a test leads to the front page
+ * @returns {string} permanent URL of the incident or maintenance; for a test message, of the front page
  */
 export function addressOf({ STATUS_URL: origin }, { type, subject }) {
   if (subject === null) return `${origin}/`;

@@ -1,13 +1,13 @@
 /**
- * Delivers what the database says is owed: at least once, recorded exactly once. A delivery is taken by moving its due
- * time on, sent, and settled; whoever falls in between is followed by another a minute later. The same delivery always
- * carries the same id (`webhook-id`, `Message-ID`), by which a receiver knows a second copy.
+ * Delivers pending notifications at least once. A run leases a delivery by moving its due time on, sends it, and records
+ * the result. If a run ends in between, a later run sends the delivery again after the lease. Every attempt of a delivery
+ * has the same id (`webhook-id`, `Message-ID`), so that a receiver can discard duplicates.
  */
 
 import { now } from "../../lib/clock.js";
 import { inLanes } from "../../lib/lanes.js";
 import { failureName, logFailure } from "../../lib/log.js";
-import { Answered, Refused } from "../../lib/post.js";
+import { HttpError, PermanentError } from "../../lib/post.js";
 import { UNTIL } from "../announcements.js";
 import { IMPACTS } from "../judge.js";
 import { MINUTE } from "../uptime.js";
@@ -18,12 +18,12 @@ import { sendWebhook } from "./webhook.js";
 /** @import { Env } from "../env.js" */
 /** @import { Impact } from "../model.js" */
 
-const TAKEN_AT_ONCE = 20;
+const BATCH_SIZE = 20;
 
-/** By channel, apart from each other: one that hangs must not hold up the other. Workers open six connections at once. */
-const SIMULTANEOUS = { webhook: 3, email: 2 };
+/** Connections of each channel, so that one that hangs does not delay the other. A Worker may open six connections. */
+const PARALLEL_SENDS = { webhook: 3, email: 2 };
 
-/** Ten sendings one after the other of five seconds' patience each, and then some: nobody takes what is being sent. */
+/** Longer than ten sequential sends with a timeout of five seconds each, so that no other run takes these deliveries. */
 const LEASE = 2 * MINUTE;
 
 /** 2 × 20 × (20 settled + 1 taken) statements stay below the 1,000 that one invocation may run. */
@@ -31,19 +31,19 @@ const ROUNDS = 20;
 
 const DAY = 24 * 60 * MINUTE;
 
-/** How long after which failure: as the Standard Webhooks specification suggests, three days in all. */
-const DELAYS = [1, 5, 30, 120, 300, 600, 840, 1_200, 1_440].map((minutes) => minutes * MINUTE);
+/** Back-off after each failure, as the Standard Webhooks specification recommends: three days in all. */
+const RETRY_DELAYS = [1, 5, 30, 120, 300, 600, 840, 1_200, 1_440].map((minutes) => minutes * MINUTE);
 
-/** A receiver that asks for more time (`Retry-After`) gets no less than was planned, and no more than this. */
-const LONGEST_DELAY = DAY;
+/** `Retry-After` can only lengthen a delay, and only up to this. */
+const MAX_DELAY = DAY;
 
-const FAILED_LATELY = (/** @type {string} */ contact) => `EXISTS (
+const FAILED_RECENTLY = (/** @type {string} */ contact) => `EXISTS (
   SELECT 1 FROM deliveries AS other WHERE other.contact = ${contact} AND other.failure IS NOT NULL
   AND (other.state = 'pending' OR (other.state = 'dead' AND other.settled_at > ?2 - ${DAY})))`;
 
 /**
- * A contact is told of a subject in the order in which it was said. First attempts go first, and those to whom nothing
- * failed lately: one that hangs must not hold up the others.
+ * Leases a batch. A contact gets the updates of a subject in order. First attempts, and contacts without recent failures,
+ * come first, so that a contact that hangs does not delay the others.
  */
 const TAKE = `
   UPDATE deliveries SET taken_by = ?1, attempts = attempts + 1, due_at = ?2 + ${LEASE}
@@ -55,10 +55,10 @@ const TAKE = `
       SELECT 1 FROM deliveries AS earlier JOIN updates AS before ON before.id = earlier.update_id
       WHERE earlier.contact = due.contact AND earlier.state = 'pending'
         AND before.subject = updates.subject AND (before.at, before.id) < (updates.at, updates.id))
-    ORDER BY due.attempts, ${FAILED_LATELY("due.contact")}, due.due_at, due.update_id, due.contact
-    LIMIT ${TAKEN_AT_ONCE})`;
+    ORDER BY due.attempts, ${FAILED_RECENTLY("due.contact")}, due.due_at, due.update_id, due.contact
+    LIMIT ${BATCH_SIZE})`;
 
-/** The first and the last message of the same subject that the contact got before. */
+/** The first and the last message about the same subject that the contact received. */
 const THREAD = `(
   SELECT json_array(MIN(at_id), MAX(at_id)) FROM (
     SELECT printf('%015d', said.at) || said.id AS at_id
@@ -78,10 +78,10 @@ const TAKEN = `
   LEFT JOIN incidents ON incidents.id = updates.subject
   LEFT JOIN maintenances ON maintenances.id = updates.subject
   WHERE deliveries.taken_by = ?1 AND deliveries.state = 'pending'
-  ORDER BY deliveries.attempts, ${FAILED_LATELY("deliveries.contact")}, updates.at`;
+  ORDER BY deliveries.attempts, ${FAILED_RECENTLY("deliveries.contact")}, updates.at`;
 
 /**
- * @typedef {object} Notice what a contact is told
+ * @typedef {object} Notice the content of a notification
  * @property {string} type `incident.opened` …
  * @property {string | null} subject the incident's or maintenance's id; null for a test
  * @property {string} title
@@ -89,9 +89,9 @@ const TAKEN = `
  * @property {Impact | null} impact null for maintenance
  * @property {string[]} components ids
  * @property {string} body
- * @property {Date} at when it was said
+ * @property {Date} at when the update was published
  * @property {Date} startsAt
- * @property {Date | null} endsAt of maintenance, as planned
+ * @property {Date | null} endsAt planned end of maintenance
  * @property {boolean} emergency
  */
 
@@ -101,8 +101,8 @@ const TAKEN = `
  * @property {string} contact id
  * @property {string} address
  * @property {Notice} notice
- * @property {string[]} thread ids of earlier deliveries to the contact of the same subject: the first, and the last
- * @property {number[]} secrets numbers of those to sign a webhook with
+ * @property {string[]} thread ids of the first and the last earlier delivery to the contact about the same subject
+ * @property {number[]} secrets numbers of the secrets that sign a webhook
  */
 
 /**
@@ -116,19 +116,19 @@ export async function deliverDue(env, db) {
 /**
  * @param {Env} env
  * @param {D1Database} db
- * @param {keyof typeof SIMULTANEOUS} channel
+ * @param {keyof typeof PARALLEL_SENDS} channel
  */
 async function deliverBy(env, db, channel) {
   for (let round = 0; round < ROUNDS; round += 1) {
     const taken = await take(db, channel, now(env));
     if (taken.length === 0) return;
-    await inLanes(taken, SIMULTANEOUS[channel], (row) => deliver(env, db, row));
+    await inLanes(taken, PARALLEL_SENDS[channel], (row) => deliver(env, db, row));
   }
 }
 
 /**
  * @param {D1Database} db
- * @param {keyof typeof SIMULTANEOUS} channel
+ * @param {keyof typeof PARALLEL_SENDS} channel
  * @param {Date} time
  * @returns {Promise<Record<string, any>[]>}
  */
@@ -145,7 +145,7 @@ async function take(db, channel, time) {
  * @param {Env} env
  * @param {string} channel
  * @param {Delivery} delivery
- * @throws {Error} when it is not taken in time
+ * @throws {Error} if the receiver does not accept it before the timeout
  */
 export function send(env, channel, delivery) {
   return channel === "email" ? sendEmail(env, delivery) : sendWebhook(env, delivery);
@@ -188,9 +188,9 @@ async function deliver(env, db, row) {
  * @param {Date} time
  */
 async function settleFailure(db, row, error, time) {
-  const planned = error instanceof Refused ? undefined : DELAYS[row.attempts - 1];
-  const asked = error instanceof Answered ? (error.retryAfter ?? 0) : 0;
-  const delay = planned && Math.max(planned, Math.min(asked, LONGEST_DELAY));
+  const planned = error instanceof PermanentError ? undefined : RETRY_DELAYS[row.attempts - 1];
+  const requested = error instanceof HttpError ? (error.retryAfter ?? 0) : 0;
+  const delay = planned && Math.max(planned, Math.min(requested, MAX_DELAY));
   const failure = failureName(error);
   logFailure("notification not delivered", { contact: row.contact, attempts: row.attempts, error: failure });
   await db
@@ -223,7 +223,7 @@ function threadOf({ thread, contact }) {
 /**
  * @param {string} update id
  * @param {string} contact id
- * @returns {string} without a full stop, which separates the parts that are signed
+ * @returns {string} delivery id; it contains no full stop, which separates the signed parts of a webhook
  */
 function idOf(update, contact) {
   return `${update}_${contact}`;

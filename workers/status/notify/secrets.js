@@ -1,4 +1,4 @@
-/** Signing secrets of webhook contacts: each follows from the Worker's key, so that the database holds none. */
+/** Signing secrets of webhook contacts. Each is derived from the Worker's key, so that the database contains none. */
 
 import { base64, hmac, utf8 } from "../../lib/bytes.js";
 
@@ -18,14 +18,15 @@ function derived(key, contact, number) {
  * @param {Env["WEBHOOK_KEY"]} key
  * @param {string} contact id
  * @param {number} number
- * @returns {Promise<string>} as the Standard Webhooks specification writes it
+ * @returns {Promise<string>} in the format of the Standard Webhooks specification (`whsec_…`)
  */
 export async function writtenSecret(key, contact, number) {
   return `whsec_${base64(await derived(key, contact, number))}`;
 }
 
 /**
- * While a key or a secret is being changed, webhooks are signed with the old one, too: a receiver takes any that it knows.
+ * During the rotation of a key or a secret, webhooks are also signed with the old one: a receiver accepts any valid
+ * signature.
  *
  * @param {Pick<Env, "WEBHOOK_KEY" | "WEBHOOK_KEY_BEFORE">} env
  * @param {string} contact id
@@ -37,14 +38,14 @@ export function secretsOf(env, contact, numbers) {
   return Promise.all(keys.flatMap((key) => numbers.map((number) => derived(key, contact, number))));
 }
 
-/** Of contacts: the number of the secret, and whether the one before is still good at the time `?2`. */
+/** SQL: the number of a contact's secret, and whether the previous secret is still valid at the time `?2`. */
 export const SECRET_NUMBERS = (/** @type {string} */ contact) => `
   COALESCE((SELECT number FROM webhook_secrets WHERE contact = ${contact}), 0) AS secret_number,
   EXISTS (SELECT 1 FROM webhook_secrets WHERE contact = ${contact} AND overlap_until > ?2) AS secret_overlaps`;
 
 /**
  * @param {Record<string, any>} row with `SECRET_NUMBERS`
- * @returns {number[]} those to sign with, the newest first
+ * @returns {number[]} numbers of the secrets to sign with, the newest first
  */
 export function numbersOf({ secret_number: number, secret_overlaps: overlaps }) {
   return overlaps ? [number, number - 1] : [number];

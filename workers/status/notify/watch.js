@@ -1,4 +1,4 @@
-/** Watches over the outbox, and tells operators of what does not arrive, through the same channels as every other alarm. */
+/** Monitors the outbox and alerts operators to undelivered notifications, through the channels of all other alarms. */
 
 import { remember, settle } from "../../lib/alarms.js";
 import { channelsOf, tellAll } from "../../lib/tell.js";
@@ -8,16 +8,16 @@ import { MINUTE } from "../uptime.js";
 /** @import { Condition } from "../../lib/alarms.js" */
 /** @import { Env } from "../env.js" */
 
-/** Looks are so far apart; a condition that two of them find is an alarm. */
+/** Interval of checks. A condition that two consecutive checks find is an alarm. */
 const EVERY_MINUTES = 5;
 
-/** First attempts are made within a minute, the first two repeated ones within six more. */
+/** The first attempt is made within a minute, the first two retries within six more. */
 const OVERDUE_MINUTES = 30;
 
-/** A dead letter that nobody has sent again for so long will not be. */
-const REMINDED_DAYS = 7;
+/** Dead letters that are older than this raise no alarm. */
+const DEAD_LETTER_DAYS = 7;
 
-const NAMED = 3;
+const MAX_EXAMPLES = 3;
 
 const UNDELIVERED = `
   SELECT deliveries.state, contacts.name, updates.type, COUNT(*) OVER (PARTITION BY deliveries.state) AS total
@@ -34,7 +34,7 @@ export async function watchDeliveries(env, db, scheduled) {
   if (scheduled.getUTCMinutes() % EVERY_MINUTES !== 0) return;
   const { results } = await db
     .prepare(UNDELIVERED)
-    .bind(scheduled.getTime() - REMINDED_DAYS * 24 * 60 * MINUTE, scheduled.getTime() - OVERDUE_MINUTES * MINUTE)
+    .bind(scheduled.getTime() - DEAD_LETTER_DAYS * 24 * 60 * MINUTE, scheduled.getTime() - OVERDUE_MINUTES * MINUTE)
     .all();
   const { channels } = await channelsOf(env, aboutOf(env, "notification alarm"));
   const ids = channels.map(({ id }) => id);
@@ -55,15 +55,15 @@ export async function watchDeliveries(env, db, scheduled) {
 
 /** @typedef {{ state: "dead" | "pending", name: string, type: string, total: number }} Row */
 
-/** @type {Record<Row["state"], (count: string, such: string) => Condition>} */
+/** @type {Record<Row["state"], (count: string, examples: string) => Condition>} */
 const CONDITIONS = {
-  dead: (count, such) => ({
+  dead: (count, examples) => ({
     id: "notifications:dead",
-    text: `${count} to contacts failed for good within ${REMINDED_DAYS} days, such as ${such}. See python -m status deliveries list; correct what fails and send them again (deliveries retry), or remove the contact`,
+    text: `${count} to contacts failed permanently within ${DEAD_LETTER_DAYS} days, such as ${examples}. Run python -m status deliveries list, repair the cause and send them again (deliveries retry), or remove the contact`,
   }),
-  pending: (count, such) => ({
+  pending: (count, examples) => ({
     id: "notifications:overdue",
-    text: `${count} to contacts did not arrive within ${OVERDUE_MINUTES} minutes of being said, such as ${such}. See python -m status deliveries list --state pending, and tell those contacts in another way`,
+    text: `${count} to contacts were not delivered within ${OVERDUE_MINUTES} minutes, such as ${examples}. Run python -m status deliveries list --state pending, and inform those contacts in another way`,
   }),
 };
 
@@ -74,7 +74,7 @@ const CONDITIONS = {
 export function conditionsOf(rows) {
   return [...Map.groupBy(rows, ({ state }) => state)].map(([state, some]) => {
     const total = some[0]?.total ?? 0;
-    const such = some.slice(0, NAMED).map(({ type, name }) => `${type} to ${name}`);
-    return CONDITIONS[state](`${total} notification${total === 1 ? "" : "s"}`, such.join(", "));
+    const examples = some.slice(0, MAX_EXAMPLES).map(({ type, name }) => `${type} to ${name}`);
+    return CONDITIONS[state](`${total} notification${total === 1 ? "" : "s"}`, examples.join(", "));
   });
 }

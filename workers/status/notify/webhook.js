@@ -1,4 +1,4 @@
-/** What a contact is told by a webhook. */
+/** Sends an update to a contact by a webhook. */
 
 import { now } from "../../lib/clock.js";
 import { post } from "../../lib/post.js";
@@ -11,7 +11,7 @@ import { secretsOf } from "./secrets.js";
 /**
  * @param {Env} env
  * @param {Delivery} delivery
- * @throws {Error} when the receiver does not answer 2xx in time
+ * @throws {Error} if the receiver does not answer 2xx before the timeout
  */
 export async function sendWebhook(env, { id, contact, address, notice, secrets }) {
   const event = {

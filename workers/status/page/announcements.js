@@ -1,4 +1,4 @@
-/** Incidents and maintenance, with every word that was said of them. Pure. */
+/** Renders incidents and maintenances with their updates. Pure. */
 
 import { MINUTE } from "../uptime.js";
 import { counted, duration, escaped, stamp, stretch } from "./html.js";
@@ -8,15 +8,15 @@ import { begunAt, endedAt } from "./state.js";
 
 /**
  * @typedef {object} Extent how much of an announcement is shown
- * @property {number} updates the latest
- * @property {number} characters of each text
+ * @property {number} updates maximum number of updates, the latest ones
+ * @property {number} characters maximum length of each text
  */
 
 /** @type {Extent} */
 const WHOLE = { updates: Number.POSITIVE_INFINITY, characters: Number.POSITIVE_INFINITY };
 
-/** Of a title where its announcement is only named. */
-const NAME_CHARACTERS = 80;
+/** Maximum length of a title in a list of past incidents. */
+const TITLE_CHARACTERS = 80;
 
 /** @type {Record<UpdateStatus, string>} */
 const STATUSES = {
@@ -33,8 +33,8 @@ const STATUSES = {
 
 /**
  * @param {UpdateStatus} status
- * @returns {string} what a word with that status is called beside the time at which it was said; `Scheduled` would read
- *   as if the work were at that time
+ * @returns {string} label of an update with that status, shown beside the time of the update. Not `Scheduled`, which could
+ *   be read as the time of the work.
  */
 export function wordOf(status) {
   return status === "scheduled" ? "Announced" : STATUSES[status];
@@ -82,13 +82,13 @@ export function maintenanceArticle(maintenance, components, extent = WHOLE) {
 }
 
 /**
- * @param {Incident} incident that is over
- * @returns {string} its name, its start and how long it took; the history has the rest
+ * @param {Incident} incident a resolved one
+ * @returns {string} its title, start and duration
  */
 export function pastIncident(incident) {
   const { id, title, impact, startedAt, resolvedAt } = incident;
   const minutes = ((resolvedAt ?? startedAt).getTime() - startedAt.getTime()) / MINUTE;
-  return `<li><a href="/incidents/${escaped(id)}" dir=auto>${escaped(cut(title, NAME_CHARACTERS))}</a>
+  return `<li><a href="/incidents/${escaped(id)}" dir=auto>${escaped(cut(title, TITLE_CHARACTERS))}</a>
 <p><small>${IMPACTS[impact].text} · ${stamp(startedAt)} (${duration(minutes)})</small>`;
 }
 
@@ -102,7 +102,7 @@ export function incidentTimes({ startedAt, resolvedAt }) {
 
 /**
  * @param {Maintenance} maintenance
- * @returns {string} HTML: what happened, as far as it has, and what is planned
+ * @returns {string} HTML: the actual times as far as they are past, otherwise the planned ones
  */
 export function maintenanceTimes(maintenance) {
   const { status, startsAt, endsAt } = maintenance;
@@ -113,11 +113,11 @@ export function maintenanceTimes(maintenance) {
 
 /**
  * @param {Pick<Incident | Maintenance, "id" | "title" | "updates" | "updatesTotal">} subject
- * @param {"incidents" | "maintenance"} kind as addresses name it
+ * @param {"incidents" | "maintenance"} kind first part of its path
  * @param {string} state
  * @param {Extent} extent
- * @param {string} times HTML: when it is, where a reader plans by that; or empty
- * @param {string[]} facts HTML; empty ones are left out
+ * @param {string} times HTML: the times, to be emphasised; or empty
+ * @param {string[]} facts HTML; empty strings are omitted
  * @returns {string}
  */
 function article({ id, title, updates, updatesTotal }, kind, state, extent, times, facts) {
@@ -143,7 +143,7 @@ function article({ id, title, updates, updatesTotal }, kind, state, extent, time
 
 /**
  * @param {Date | null} time
- * @returns {string} HTML: when a text was amended or withdrawn, if it was
+ * @returns {string} HTML: the time of a text's correction; empty without one
  */
 export function corrected(time) {
   return time ? `, corrected ${stamp(time)}` : "";
@@ -152,7 +152,7 @@ export function corrected(time) {
 /**
  * @param {string} text
  * @param {number} characters
- * @returns {string} at most that much of it, and no half of a character
+ * @returns {string} the text, truncated without splitting a surrogate pair
  */
 function cut(text, characters) {
   if (text.length <= characters) return text;
@@ -165,7 +165,7 @@ function cut(text, characters) {
 /**
  * @param {readonly string[]} ids
  * @param {readonly Component[]} components
- * @returns {string} HTML: their names, or the id of one that is no longer watched
+ * @returns {string} HTML: the components' names, or the id of a component that was removed
  */
 export function affected(ids, components) {
   const names = ids.map((id) => escaped(components.find((component) => component.id === id)?.name ?? id));
@@ -175,7 +175,7 @@ export function affected(ids, components) {
 /**
  * @param {Date} from
  * @param {Date} to
- * @returns {string} both ends, and how long that is
+ * @returns {string} HTML: start, end and duration
  */
 function lasting(from, to) {
   return `${stretch(from, to)} (${duration((to.getTime() - from.getTime()) / MINUTE)})`;

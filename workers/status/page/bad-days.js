@@ -1,4 +1,4 @@
-/** Each bad day of each component, with what was said of it. Pure. */
+/** Lists the bad days of each component with links to their incidents and maintenances. Pure. */
 
 import { DAY_MINUTES, MINUTE } from "../uptime.js";
 import { badDays, trouble } from "./days.js";
@@ -28,13 +28,13 @@ export function badDayList({ components, time }, history) {
  * @param {number} day
  * @param {History} history
  * @param {Date} time
- * @returns {string} HTML: links to what was said of the component on that day
+ * @returns {string} HTML: links to incidents and maintenances of the component on that day
  */
 function reasonsOf(component, day, { incidents, incidentsTotal, maintenances }, time) {
   const [from, to] = [day * DAY, (day + 1) * DAY];
   const touches = (/** @type {string[]} */ components) => components.length === 0 || components.includes(component);
   const during = (/** @type {Date} */ start, /** @type {Date} */ end) => start.getTime() < to && end.getTime() >= from;
-  const said = [
+  const announced = [
     ...incidents
       .filter((one) => touches(one.components) && during(one.startedAt, one.resolvedAt ?? time))
       .map((one) => ({ ...one, path: "incidents" })),
@@ -42,8 +42,10 @@ function reasonsOf(component, day, { incidents, incidentsTotal, maintenances }, 
       .filter((one) => one.status !== "cancelled" && touches(one.components) && during(one.startsAt, one.endsAt))
       .map((one) => ({ ...one, path: "maintenance" })),
   ];
-  const links = said.map(({ id, title, path }) => `<a href="/${path}/${escaped(id)}" dir=auto>${escaped(title)}</a>`);
+  const links = announced.map(
+    ({ id, title, path }) => `<a href="/${path}/${escaped(id)}" dir=auto>${escaped(title)}</a>`,
+  );
   if (links.length > 0) return links.join(", ");
-  // Of the incidents that are not read, one may have been of that day.
+  // If not all incidents were read, one of the others may have been on that day.
   return incidentsTotal > incidents.length ? "our checks failed" : "our checks failed; no incident was declared";
 }

@@ -1,4 +1,4 @@
-/** Ninety days of a component, as a strip of bars and as words. Pure. */
+/** Renders ninety days of a component, as a strip of bars and as text. Pure. */
 
 import { HISTORY_DAYS } from "../model.js";
 import { DAY_MINUTES, percent } from "../uptime.js";
@@ -7,37 +7,37 @@ import { counted, duration, plain } from "./html.js";
 /** @import { Day } from "../model.js" */
 
 /**
- * What a day is drawn as; `none`: most of it is not known, `gaps`: more of it is not than may be by chance
+ * How a day is drawn; `none`: most of it is unknown, `gaps`: more minutes are unknown than usual
  *
  * @typedef {"ok" | "degraded" | "down" | "gaps" | "none"} DayState
  */
 
 /**
- * One failing look may be the way there, and no incident is opened for it: so one minute down is amber, two are red,
- * and one degraded minute is not drawn.
+ * A single failing sample may be a network problem of the probe and opens no incident. So one minute down is amber, two
+ * are red, and one degraded minute is not drawn.
  */
-const BELIEVED_MINUTES = 2;
+const CONFIRMED_MINUTES = 2;
 
-/** A cron call is left out now and then; this many in a day are more than that, and are said. */
+/** Cloudflare sometimes skips a cron call. From this number of missing minutes a day on, the gap is shown. */
 const GAP_MINUTES = 15;
 
-/** More bad days than these are only counted: a list of them would say less than the strip. */
-const NAMED_DAYS = 3;
+/** If there are more bad days, only their number is shown. */
+const LISTED_DAYS = 3;
 
-/** In this order, one over the other. */
+/** Order of drawing: later states cover earlier ones. */
 const DRAWN = /** @type {const} */ (["none", "gaps", "ok", "degraded", "down"]);
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /**
- * @param {Day | undefined} day undefined when nothing of it was recorded
- * @param {number} minutes of the day that are over
- * @returns {DayState} the worst that was seen
+ * @param {Day | undefined} day undefined if nothing was recorded
+ * @param {number} minutes number of minutes of the day that are over
+ * @returns {DayState} the worst recorded state
  */
 export function dayState(day, minutes) {
   if (day === undefined) return "none";
-  if (day.down >= BELIEVED_MINUTES) return "down";
-  if (day.down > 0 || day.degraded >= BELIEVED_MINUTES) return "degraded";
+  if (day.down >= CONFIRMED_MINUTES) return "down";
+  if (day.down > 0 || day.degraded >= CONFIRMED_MINUTES) return "degraded";
   const unknown = minutes - day.ok - day.degraded;
   if (unknown > minutes / 2) return "none";
   return unknown < GAP_MINUTES ? "ok" : "gaps";
@@ -46,12 +46,12 @@ export function dayState(day, minutes) {
 /**
  * @param {readonly Day[]} days oldest first; days without samples are absent
  * @param {Date} now
- * @returns {string} an SVG of one unit a day, today at its right; states differ in height as well as in colour. What it
- *   shows, `summary` says in words beside it.
+ * @returns {string} an SVG of one unit a day, today at the right. States differ in height and in colour; `summary` gives
+ *   the same information as text.
  */
 export function strip(days, now) {
   const states = lastDays(days, now).map(({ day, minutes }) => dayState(day, minutes));
-  // Trouble is drawn over the days that are known: their run is seldom broken, and strips look alike to a compressor.
+  // Bad days are drawn over the known days, so that the path of known days has few parts and compresses well.
   const known = states.map((state) => (state === "none" || state === "gaps" ? state : "ok"));
   const paths = DRAWN.map((state) => [state, runs(state === "ok" ? known : states, state)])
     .filter(([, path]) => path !== "")
@@ -62,7 +62,7 @@ export function strip(days, now) {
 /**
  * @param {readonly DayState[]} states
  * @param {DayState} drawn
- * @returns {string} a path along the middle, through the days of that state: `M0 0h42m1 0h47`
+ * @returns {string} an SVG path through the days of that state: `M0 0h42m1 0h47`
  */
 function runs(states, drawn) {
   let path = "";
@@ -79,7 +79,7 @@ function runs(states, drawn) {
 /**
  * @param {readonly Day[]} days
  * @param {Date} now
- * @returns {{ figure: string, rest: string }} `99.981 %` of known minutes, and what was bad or is not known
+ * @returns {{ figure: string, rest: string }} uptime of known minutes (`99.981 %`); bad days and unknown time
  */
 export function summary(days, now) {
   const [down, known] = days.reduce(([a, b], day) => [a + day.down, b + day.down + day.ok + day.degraded], [0, 0]);
@@ -90,7 +90,7 @@ export function summary(days, now) {
   const over = all.reduce((sum, { minutes }) => sum + minutes, 0);
   const bad = badDays(days, now);
   const dark = all.some(({ state }) => state === "none" || state === "gaps");
-  const named = bad.length > NAMED_DAYS ? "" : `: ${bad.map(trouble).join(", ")}`;
+  const named = bad.length > LISTED_DAYS ? "" : `: ${bad.map(trouble).join(", ")}`;
   const parts = [
     ...(bad.length > 0 ? [`${counted(bad.length, "bad day")}${named}`] : []),
     ...(dark ? [`${duration(over - known)} unknown`] : []),
@@ -101,7 +101,7 @@ export function summary(days, now) {
 /**
  * @param {readonly Day[]} days
  * @param {Date} now
- * @returns {Day[]} those on which something was seen to be down or degraded, the latest first
+ * @returns {Day[]} the days that are drawn as down or degraded, the latest first
  */
 export function badDays(days, now) {
   return lastDays(days, now)
@@ -115,14 +115,14 @@ export function badDays(days, now) {
  */
 export function trouble({ day, down, degraded }) {
   const date = new Date(day * DAY_MINUTES * 60_000);
-  const what = down > 0 ? `${duration(down)} down` : `${duration(degraded)} degraded`;
-  return `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]} ${what}`;
+  const problem = down > 0 ? `${duration(down)} down` : `${duration(degraded)} degraded`;
+  return `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]} ${problem}`;
 }
 
 /**
  * @param {readonly Day[]} days
  * @param {Date} now
- * @returns {{ day: Day | undefined, minutes: number }[]} one a day, oldest first, with how many of its minutes are over
+ * @returns {{ day: Day | undefined, minutes: number }[]} one for each day, oldest first, with its number of past minutes
  */
 function lastDays(days, now) {
   const minute = Math.floor(now.getTime() / 60_000);

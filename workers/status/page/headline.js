@@ -1,4 +1,4 @@
-/** What the page says first: one state and the words for it, never better than what is known. Pure. */
+/** The page's headline: the platform's overall state, its text and remarks. Unknown states never count as working. Pure. */
 
 import { LATE_MILLISECONDS } from "../model.js";
 import { escaped, stamp } from "./html.js";
@@ -7,16 +7,16 @@ import { openIncidents, running } from "./state.js";
 /** @import { ComponentHealth, Health } from "../../lib/health.js" */
 /** @import { History, Impact, Maintenance, Snapshot } from "../model.js" */
 
-/** @typedef {Health | "maintenance"} State in which a reader finds the platform */
+/** @typedef {Health | "maintenance"} State of the platform */
 
 /**
  * @typedef {object} Headline
  * @property {State} state
  * @property {string} text
- * @property {string[]} remarks HTML, a sentence each
+ * @property {string[]} remarks sentences in HTML
  */
 
-/** What open incidents make of the headline, the gravest first; one without impact makes nothing of it. */
+/** The headline of an open incident by its impact, the most severe first. Impact `none` does not change the headline. */
 /** @type {[Impact, { state: State, text: string }][]} */
 const INCIDENTS = [
   ["critical", { state: "down", text: "Critical incident in progress" }],
@@ -27,7 +27,7 @@ const INCIDENTS = [
 /** @type {Record<ComponentHealth, string>} */
 const WORDS = { ok: "operational", degraded: "degraded", down: "down", unknown: "unknown" };
 
-/** @typedef {{ id: string, name: string, state: ComponentHealth }} Amiss a component that is not seen to work */
+/** @typedef {{ id: string, name: string, state: ComponentHealth }} Unhealthy a component whose state is not `ok` */
 
 /**
  * @param {Snapshot} snapshot
@@ -40,35 +40,35 @@ export function headline(snapshot) {
   const maintenance = maintenances.find(({ emergency }) => emergency) ?? maintenances[0];
   const impacts = openIncidents(snapshot).map(({ impact }) => impact);
   const incident = INCIDENTS.find(([impact]) => impacts.includes(impact))?.[1];
-  /** @type {Amiss[]} */
-  const amiss = components
+  /** @type {Unhealthy[]} */
+  const unhealthy = components
     .map(({ id, name }) => ({ id, name, state: probe.components[id] ?? "unknown" }))
     .filter(({ state }) => state !== "ok");
-  const unexplained = amiss.filter(({ id }) => !maintained.includes(id));
+  const unexplained = unhealthy.filter(({ id }) => !maintained.includes(id));
   const waiting = probe.pending.includes("api");
-  const late = lateness(history, time);
+  const late = lateRemark(history, time);
 
   const undecided = probe.status !== "ok" && maintenance === undefined;
 
   const verdict = judged({
     seen: probe.status,
     incident,
-    trouble: undecided && amiss.length === 0 && !waiting ? "The platform is degraded" : known(unexplained),
+    trouble: undecided && unhealthy.length === 0 && !waiting ? "The platform is degraded" : failureText(unexplained),
     unconfirmed: waiting || undecided || unexplained.length > 0 || history === null,
     late: late !== "",
     maintenance,
   });
   const remarks = [];
   if (waiting) {
-    const shown = probe.at < time ? `shown is what was recorded at ${stamp(probe.at)}` : "nothing recent is recorded";
+    const shown = probe.at < time ? `this is the state recorded at ${stamp(probe.at)}` : "nothing recent is recorded";
     remarks.push(`The API has not answered the live check yet; ${shown}.`);
   } else if (!probe.answered) remarks.push("The API did not answer the check with a health report.");
-  if (amiss.length > 0 && (probe.answered || waiting)) {
-    remarks.push(`${amiss.map(({ name, state }) => `${escaped(name)}: ${WORDS[state]}`).join(", ")}.`);
+  if (unhealthy.length > 0 && (probe.answered || waiting)) {
+    remarks.push(`${unhealthy.map(({ name, state }) => `${escaped(name)}: ${WORDS[state]}`).join(", ")}.`);
   }
   if (maintenance !== undefined && verdict.state !== "maintenance") remarks.push(`${maintenanceText(maintenance)}.`);
   if (history === null) {
-    const well = probe.status === "ok" && amiss.length === 0 && !waiting;
+    const well = probe.status === "ok" && unhealthy.length === 0 && !waiting;
     const seen = well ? "All checks pass right now, but the" : "The";
     remarks.push(`${seen} history is unavailable at the moment: incidents and maintenance cannot be read.`);
   } else if (late) {
@@ -84,22 +84,22 @@ export function headline(snapshot) {
 /**
  * @param {History | null} history
  * @param {Date} time
- * @returns {string} HTML: that minutes are not recorded; empty while they are
+ * @returns {string} HTML: a remark if minutes are not being recorded; otherwise empty
  */
-function lateness(history, time) {
+function lateRemark(history, time) {
   const last = history?.lastSampleAt;
   if (last === undefined) return "";
   if (last === null) return "No minute has been recorded yet.";
   if (time.getTime() - last.getTime() <= LATE_MILLISECONDS) return "";
-  return `Recording is late: the last recorded minute is ${stamp(last)}. Until it goes on, nobody is notified.`;
+  return `Recording is late: the last recorded minute is ${stamp(last)}. Until it resumes, no notifications are sent.`;
 }
 
 /**
- * @param {Amiss[]} unexplained components
- * @returns {string} HTML: what is seen not to work, in the words of its incident to come; empty when nothing is: what is
- *   `unknown` is in doubt, and not known to fail
+ * @param {Unhealthy[]} unexplained components
+ * @returns {string} HTML: which components fail, in the words of an automatic incident; empty if none is known to fail
+ *   (`unknown` is not a known failure)
  */
-function known(unexplained) {
+function failureText(unexplained) {
   const down = unexplained.filter(({ state }) => state === "down");
   const worst = down.length > 0 ? down : unexplained.filter(({ state }) => state === "degraded");
   const [first] = worst;
@@ -110,12 +110,11 @@ function known(unexplained) {
 
 /**
  * @typedef {object} Findings
- * @property {Health} seen by the live check
- * @property {{ state: State, text: string } | undefined} incident the gravest open one
- * @property {string} trouble that is seen and that no maintenance explains; empty when there is none
- * @property {boolean} unconfirmed whether something is not seen to work and no maintenance says why, or it cannot be read
- *   what people were told
- * @property {boolean} late whether minutes are not recorded
+ * @property {Health} seen the platform's status in the live check
+ * @property {{ state: State, text: string } | undefined} incident the most severe open one
+ * @property {string} trouble text of a failure that no maintenance explains; empty if there is none
+ * @property {boolean} unconfirmed whether a component outside of maintenance is not `ok`, or the history cannot be read
+ * @property {boolean} late whether minutes are not being recorded
  * @property {Maintenance | undefined} maintenance in progress
  */
 

@@ -1,4 +1,4 @@
-/** HTML's small words: text that stays text, and times that say their zone. Pure. */
+/** Formats texts, times and durations as HTML. Pure. */
 
 /**
  * @param {string} text
@@ -10,7 +10,7 @@ export function escaped(text) {
 
 /**
  * @param {Date} time
- * @returns {string} `2026-11-24 10:00 UTC`, to which the script adds the reader's own time
+ * @returns {string} `2026-11-24 10:00 UTC`; the page's script adds the reader's local time
  */
 export function stamp(time) {
   const iso = time.toISOString();
@@ -20,7 +20,7 @@ export function stamp(time) {
 /**
  * @param {Date} from
  * @param {Date} to
- * @returns {string} both ends; the day is said once when it is the same
+ * @returns {string} start and end; without the second date if it is the same
  */
 export function stretch(from, to) {
   const sameDay = from.toISOString().slice(0, 10) === to.toISOString().slice(0, 10);
@@ -30,7 +30,7 @@ export function stretch(from, to) {
 
 /**
  * @param {number} minutes
- * @returns {string} `12 min`, `3 h 5 min`, `2 d 4 h`: the two largest units, cut
+ * @returns {string} `12 min`, `3 h 5 min`, `2 d 4 h`: the two largest units, truncated
  */
 export function duration(minutes) {
   const [days, hours, rest] = [Math.floor(minutes / 1440), Math.floor(minutes / 60) % 24, Math.floor(minutes) % 60];
@@ -59,7 +59,7 @@ export function counted(count, noun) {
 
 /**
  * @param {string} decimal with a fraction: `99.9000`
- * @returns {string} without the zeros that say nothing: `99.9`
+ * @returns {string} without trailing zeros: `99.9`
  */
 export function plain(decimal) {
   return decimal.replace(/\.?0+$/, "");

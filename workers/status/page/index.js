@@ -1,4 +1,4 @@
-/** The two documents: what is now, and what was in the last 90 days. Pure. */
+/** Renders the HTML documents: the present status, the history, one incident or maintenance, and "not found". Pure. */
 
 import { LISTED } from "../model.js";
 import { incidentArticle, maintenanceArticle, pastIncident } from "./announcements.js";
@@ -18,13 +18,13 @@ import { componentState, openIncidents, running } from "./state.js";
 
 const RECENT_MILLISECONDS = 14 * 24 * 60 * 60_000;
 
-/** What the first page shows at most, so that it stays small whatever was said: the history has the rest. */
+/** Limits of the first page, so that it stays small; the history shows the rest. */
 const SHOWN_PAST = 5;
 const SHOWN_ARTICLES = 3;
 const SHOWN_UPDATES = 3;
 const SHOWN_CHARACTERS = 300;
 
-/** Colours of the tab's icon, which sees no style sheet: between the light and the dark theme's. */
+/** Colours of the tab icon, which cannot use the style sheet; they suit the light and the dark theme. */
 /** @type {Record<State, string>} */
 const ICON_COLOURS = { ok: "#2a9d5c", degraded: "#d08414", down: "#d93f35", maintenance: "#3b7ddd" };
 
@@ -33,19 +33,19 @@ const UNKNOWN_COLOUR = "#888888";
 /** @type {Record<ComponentHealth, string>} */
 const WORDS = { ok: "Operational", degraded: "Degraded", down: "Down", unknown: "Unknown" };
 
-/** Beside an open incident, whose sign the component has. */
+/** The result of the checks, shown beside an open incident. */
 /** @type {Record<ComponentHealth, string>} */
 const SEEN = {
   ok: "our checks pass",
   degraded: "degraded in our checks",
   down: "down in our checks",
-  unknown: "not seen by our checks",
+  unknown: "not confirmed by our checks",
 };
 
 /**
  * @param {Snapshot} snapshot
  * @param {string} nonce that the content security policy gives to style and script
- * @returns {string} a whole HTML document for `/`
+ * @returns {string} the HTML document for `/`
  */
 export function renderPage(snapshot, nonce) {
   const { state, text, remarks } = headline(snapshot);
@@ -69,7 +69,7 @@ ${history === null ? "" : past(snapshot, history)}`;
 /**
  * @param {Snapshot} snapshot
  * @param {string} nonce that the content security policy gives to style and script
- * @returns {string} a whole HTML document for `/history`
+ * @returns {string} the HTML document for `/history`
  */
 export function renderHistory(snapshot, nonce) {
   const { history, components } = snapshot;
@@ -91,20 +91,20 @@ ${listed(history.maintenances, history.maintenancesTotal, (plan) => maintenanceA
 }
 
 /**
- * @param {readonly string[]} months before those that are shown
+ * @param {readonly string[]} months earlier months, which are not shown themselves
  * @returns {string} HTML
  */
 function accounts(months) {
   if (months.length === 0) return "";
   const links = months.map((month) => `<a href=/sla/${month}.json>${monthName(month)}</a>`);
-  return `<p>How earlier months were counted: ${links.join(", ")}</p>`;
+  return `<p>Details of earlier months: ${links.join(", ")}</p>`;
 }
 
 /**
  * @param {Pick<Snapshot, "platform" | "contact" | "time" | "components">} snapshot
  * @param {string} nonce that the content security policy gives to style and script
- * @param {{ incident?: Incident, maintenance?: Maintenance }} subject neither where the history cannot be read
- * @returns {string} a whole HTML document for what was said of one incident or maintenance
+ * @param {{ incident?: Incident, maintenance?: Maintenance }} subject empty if the history cannot be read
+ * @returns {string} the HTML document of one incident or maintenance
  */
 export function renderSubject(snapshot, nonce, { incident, maintenance }) {
   const { components } = snapshot;
@@ -120,18 +120,18 @@ export function renderSubject(snapshot, nonce, { incident, maintenance }) {
 /**
  * @param {Pick<Snapshot, "platform" | "contact" | "time">} page
  * @param {string} nonce
- * @returns {string} a whole HTML document for an address at which there is nothing
+ * @returns {string} the HTML document for an unknown path
  */
 export function renderNotFound(page, nonce) {
   const main = `<h1>Page not found</h1>
-<p>There is nothing at this address. <a href=/>The current status</a> and <a href=/history>the history</a> are here.</p>`;
+<p>There is no page at this address. See <a href=/>the current status</a> or <a href=/history>the history</a>.</p>`;
   return documentOf(page, nonce, { state: null, title: "Page not found", main, refreshes: null });
 }
 
 /**
  * @template T
  * @param {readonly T[]} items latest first
- * @param {number} total that there are
+ * @param {number} total number of items, including those not in `items`
  * @param {(item: T) => string} render
  * @returns {string}
  */
@@ -145,8 +145,8 @@ function listed(items, total, render) {
 /**
  * @param {Pick<Snapshot, "platform" | "contact" | "time">} snapshot
  * @param {string} nonce
- * @param {{ state: State | null, title: string, main: string, refreshes: boolean | null }} content `state` of the
- *   platform, where it was looked at; `refreshes` without JavaScript too, or (null) not at all
+ * @param {{ state: State | null, title: string, main: string, refreshes: boolean | null }} content `state`: the
+ *   platform's, or null; `refreshes`: true also without JavaScript, false with JavaScript only, null never
  * @returns {string}
  */
 function documentOf({ platform, contact, time }, nonce, { state, title, main, refreshes }) {
@@ -178,7 +178,7 @@ ${refreshes === null ? "" : `<script nonce="${nonce}">${SCRIPT}</script>`}
 /**
  * @param {Snapshot} snapshot
  * @param {History} history
- * @returns {string} what is going on and what is planned
+ * @returns {string} open incidents, and maintenance in progress or planned
  */
 function announced(snapshot, { maintenances }) {
   const { components, time } = snapshot;
@@ -197,7 +197,7 @@ function announced(snapshot, { maintenances }) {
  * @param {string} title
  * @param {readonly T[]} items
  * @param {(item: T, extent: Extent) => string} render
- * @returns {string[]} HTML: the first of them, which share what room there is
+ * @returns {string[]} HTML: the first items, which share the limit of updates
  */
 function section(title, items, render) {
   if (items.length === 0) return [];
@@ -220,7 +220,7 @@ function componentItem({ id, name }, snapshot) {
   const state = componentState(id, snapshot);
   const days = history?.days[id] ?? [];
   const { figure, rest } = summary(days, time);
-  // What was recorded and has not answered yet keeps its words, with their time, but not the sign that all is well.
+  // A pending component shows its recorded state with the time of the record, but not the sign for `ok`.
   const old = snapshot.probe.pending.includes(id) && state.seen !== "unknown" && history?.lastSampleAt;
   const sign = old && state.state === "ok" ? "unknown" : state.state;
   const words = `${wordsOf(state)}${old ? ` at ${clock(old).slice(11, 16)} UTC` : ""}`;
@@ -231,7 +231,7 @@ function componentItem({ id, name }, snapshot) {
 
 /**
  * @param {ComponentState} state
- * @returns {string} `Major incident; our checks pass`: what is said comes first, as the sign before it does
+ * @returns {string} `Major incident; our checks pass`: the incident first, because the sign shows it as well
  */
 function wordsOf({ seen, incident, maintained }) {
   if (incident !== "none") {
@@ -245,7 +245,7 @@ function wordsOf({ seen, incident, maintained }) {
 /**
  * @param {Snapshot} snapshot
  * @param {History} history
- * @returns {string} the months and the incidents of late
+ * @returns {string} the last two months and recent incidents
  */
 function past({ time }, { months, incidents }) {
   const recent = incidents.filter(

@@ -1,4 +1,4 @@
-/** Style and script as the page holds them: what is for people who read the source is left out. */
+/** Minifies style and script for the page. */
 
 import { live } from "./live.js";
 import { STYLE } from "./style.js";
@@ -7,14 +7,17 @@ export const CSS = STYLE.trim()
   .replace(/\s*([{};,>]|:(?= ))\s*/g, "$1")
   .replaceAll(";}", "}");
 
-/** Comments go, what cannot be assigned, and the space around marks; strings, templates and patterns stay as they are. */
+/**
+ * Removes comments and spaces around punctuation, and replaces `const` by `let`. Strings, templates and regular
+ * expressions stay unchanged.
+ */
 const source = `(${live})()`
   .replace(/\/\*.*?\*\//gs, "")
   .replace(/^ *\/\/.*$/gm, "")
   .replace(/\bconst /g, "let ")
   .replace(/"[^"]*"|`[^`]*`|\/\S+\/|\s*([=<>?:&|,;{}()+-])\s*/g, (found, mark) => mark ?? found);
 
-/** Names of the script's own constants and variables, which are shortened; words of its templates are none of them. */
+/** The names of the script's variables, which are shortened. Texts in templates must not contain them. */
 const names = new Set([...source.matchAll(/\blet (\w+)(?==| of)/g)].map(([, name]) => `${name}`));
 const letters = new Map([...names].map((name, index) => [name, `$${index.toString(36)}`]));
 

@@ -1,6 +1,6 @@
 /**
- * Keeps the page true while it is open: asks again every minute, changes only what has changed, and says so when it is
- * out of date. The page holds this function's source, so it names nothing outside of itself, and is short.
+ * Refreshes the open page every minute, changes only what has changed, and shows a notice if the page is out of date. The
+ * page contains this function's source, so the function must be short and must not use anything outside of it.
  */
 export function live() {
   // Milliseconds.
@@ -27,8 +27,8 @@ export function live() {
   };
 
   /**
-   * Makes a node like another one. Nodes that are the same stay, and so do focus, selection and what is unfolded:
-   * those with an id are recognised by it, others by their place. (Texts have no id, and nothing below them.)
+   * Makes a node equal to another one. Equal nodes are kept, and with them focus and selection. Nodes with an id are
+   * matched by it, others by their position. (Text nodes have no id and no children.)
    */
   const merge = (/** @type {Element} */ old, /** @type {Element} */ fresh) => {
     if (old.isEqualNode(fresh)) return;
@@ -51,7 +51,7 @@ export function live() {
 
   const say = () => {
     const past = Date.now() - seen;
-    // A clock that went back tells nothing of how old the page is.
+    // If the clock was set back, the age of the page is unknown.
     const late = past < 0 || past > STALE;
     const old = late || failed || !navigator.onLine;
     document.body.classList.toggle("old", old);
@@ -61,7 +61,7 @@ export function live() {
         ? "This page cannot be refreshed"
         : "You are offline";
     const text = old ? `${why}: last checked ${main.dataset.at?.slice(11, 19)} UTC` : "";
-    // It is read aloud whenever it is written; the minutes are not.
+    // Screen readers announce each change of this text, so the minutes are in another element.
     if (said.textContent !== text) said.textContent = text;
     const minutes = Math.ceil(past / 60_000);
     age.textContent = old && minutes > 0 ? `(${minutes} min ago)` : "";
@@ -74,11 +74,11 @@ export function live() {
     let fresher = false;
     try {
       const response = await fetch("", { cache: "no-store", signal: AbortSignal.timeout(RETRY) });
-      // A style of another answer's nonce would be complained of.
+      // The browser would report the new style as a violation, because its nonce is another one.
       const source = (await response.text()).replace(/<style.*<\/style>/, "");
       const page = new DOMParser().parseFromString(source, "text/html");
       const fresh = page.querySelector("main");
-      // Neither an error nor a captive portal's page, nor a copy that somebody kept.
+      // Ignore errors, pages of captive portals and cached copies.
       if (response.ok && fresh?.dataset.at && fresh.dataset.at > `${main.dataset.at}`) {
         localize(page);
         merge(main, fresh);
@@ -88,7 +88,7 @@ export function live() {
         fresher = true;
       }
     } catch {
-      // Said below.
+      // Shown below.
     }
     failed = !fresher;
     due = Date.now() + (failed ? RETRY : REFRESH);

@@ -1,4 +1,4 @@
-/** The SLA's months in words: uptime against its target, what is left to lose, and what was not known. Pure. */
+/** Renders a month's uptime: the target, the remaining downtime, unknown minutes and credits. Pure. */
 
 import { counted, plain } from "./html.js";
 
@@ -11,24 +11,26 @@ import { counted, plain } from "./html.js";
 export function monthArticle({ month, complete, minutes, uptimePercent, atLeastPercent, ...promise }) {
   const name = monthName(month);
   const [state, word] =
-    promise.met === null ? ["unknown", "not known"] : promise.met ? ["ok", "met"] : ["down", "missed"];
-  const figure = uptimePercent === null ? "No minute known" : `${plain(uptimePercent)} %`;
+    promise.met === null ? ["unknown", "unknown"] : promise.met ? ["ok", "met"] : ["down", "missed"];
+  const figure = uptimePercent === null ? "No known minute" : `${plain(uptimePercent)} %`;
   const sentences = [budget(promise)];
   if (promise.met === false) {
     sentences.push(credit(promise.creditPercent, complete));
   }
   if (minutes.unknown > 0) {
     sentences.push(
-      `${counted(minutes.unknown, "minute")} ${minutes.unknown === 1 ? "is" : "are"} not known; were all of them down, uptime would be ${plain(atLeastPercent ?? "0.0")} %.`,
+      `${counted(minutes.unknown, "minute")} ${minutes.unknown === 1 ? "is" : "are"} unknown; if all were down, uptime would be ${plain(atLeastPercent ?? "0.0")} %.`,
     );
   }
   if (minutes.excused > 0) {
-    sentences.push(`${counted(minutes.excused, "minute")} of announced maintenance do not count.`);
+    sentences.push(
+      `${counted(minutes.excused, "minute")} of announced maintenance ${minutes.excused === 1 ? "is" : "are"} not counted.`,
+    );
   }
   const target = `Target ${plain(promise.targetPercent)} %${uptimePercent === null ? "" : `: <b class=${state}>${word}${complete ? "" : " so far"}</b>`}`;
   return `<article id=m-${month}><h3>${name}${complete ? "" : " so far"}</h3>
 <p class=figure>${figure}</p>
-<p>${target}. ${sentences.join(" ")} <a href=/sla/${month}.json>How ${name} was counted</a></p>
+<p>${target}. ${sentences.join(" ")} <a href=/sla/${month}.json>Details of ${name}</a></p>
 </article>`;
 }
 
@@ -46,13 +48,13 @@ export function monthName(month) {
 
 /**
  * @param {number} percent of the month's fee
- * @param {boolean} complete whether the month is over: until then, nothing is owed yet
+ * @param {boolean} complete whether the month is over; before that, no credit is due
  * @returns {string}
  */
 function credit(percent, complete) {
-  if (percent === 0) return complete ? "No credit is due." : "No credit would be due, if the month ended now.";
-  const what = `credited ${percent} % of the month’s fee`;
-  return complete ? `Customers are ${what}.` : `Customers would be ${what}, if the month ended now.`;
+  if (percent === 0) return complete ? "No credit is due." : "No credit would be due if the month ended now.";
+  const credited = `credited ${percent} % of the month’s fee`;
+  return complete ? `Customers are ${credited}.` : `Customers would be ${credited} if the month ended now.`;
 }
 
 /**
@@ -60,7 +62,7 @@ function credit(percent, complete) {
  * @returns {string}
  */
 function budget({ budgetMinutes, leftMinutes }) {
-  const whole = `${plain(budgetMinutes)} minutes that may be down`;
-  if (leftMinutes.startsWith("-")) return `The ${whole} are overspent by ${plain(leftMinutes.slice(1))}.`;
-  return `Of the ${whole}, ${plain(leftMinutes)} are left.`;
+  const allowed = `${plain(budgetMinutes)} allowed minutes of downtime`;
+  if (leftMinutes.startsWith("-")) return `The ${allowed} are exceeded by ${plain(leftMinutes.slice(1))}.`;
+  return `${plain(leftMinutes)} of ${allowed} are left.`;
 }

@@ -1,28 +1,28 @@
-/** What is going on, and what it makes of a component: the same for people, for programs and on the badge. Pure. */
+/** Open incidents, maintenance in progress and the resulting state of a component, for all public formats. Pure. */
 
 import { IMPACTS, isUnwatched } from "../judge.js";
 
 /** @import { ComponentHealth } from "../../lib/health.js" */
 /** @import { Impact, Incident, Maintenance, Snapshot } from "../model.js" */
 
-/** From best to worst. `partial` is only ever said, never seen. */
+/** From best to worst. Only incidents set `partial`; probes never do. */
 const STATES = /** @type {const} */ (["ok", "unknown", "degraded", "partial", "down"]);
 
 /**
  * @typedef {object} ComponentState
- * @property {typeof STATES[number] | "maintenance"} state the worse of what is seen and what is said
- * @property {ComponentHealth} seen by the live check
- * @property {Impact} incident the gravest that is open and speaks of it
- * @property {boolean} maintained whether maintenance of it is in progress
+ * @property {typeof STATES[number] | "maintenance"} state the worse of the live check's result and the incident's
+ * @property {ComponentHealth} seen result of the live check
+ * @property {Impact} incident most severe impact of an open incident that affects the component
+ * @property {boolean} maintained whether its maintenance is in progress
  */
 
-/** What an open incident says of each component that it affects. */
+/** The state that an open incident gives to the components that it affects. */
 /** @type {Record<Impact, typeof STATES[number]>} */
-const SAID = { none: "ok", minor: "degraded", major: "partial", critical: "down" };
+const DECLARED = { none: "ok", minor: "degraded", major: "partial", critical: "down" };
 
 /**
- * An open incident of any impact outranks maintenance, because people were told that something is wrong. Otherwise
- * maintenance in progress explains whatever is seen.
+ * Returns a component's state. An open incident of any impact outranks maintenance, because a problem was announced.
+ * Without an incident, maintenance in progress outranks the live check.
  *
  * @param {string} id
  * @param {Snapshot} snapshot
@@ -36,14 +36,14 @@ export function componentState(id, snapshot) {
   const incident = IMPACTS.findLast((impact) => impacts.includes(impact)) ?? "none";
   const plans = running(snapshot.history?.maintenances ?? [], snapshot.time);
   const maintained = plans.some(({ components }) => components.includes(id));
-  const worst = STATES.findLast((state) => state === seen || state === SAID[incident]) ?? "unknown";
+  const worst = STATES.findLast((state) => state === seen || state === DECLARED[incident]) ?? "unknown";
   return { state: maintained && incident === "none" ? "maintenance" : worst, seen, incident, maintained };
 }
 
 /**
  * @param {Snapshot} snapshot
- * @returns {Incident[]} those that are open, in the order given. One of which nothing is watched any more is left out:
- *   the next minute closes it.
+ * @returns {Incident[]} the open ones, in the given order, without those whose components are no longer probed: the next
+ *   run closes them.
  */
 export function openIncidents({ components, history }) {
   return (history?.incidents ?? []).filter(
@@ -52,11 +52,11 @@ export function openIncidents({ components, history }) {
 }
 
 /**
- * What was not ended at its end (nothing ran that would have) is over all the same: it explains nothing any more.
+ * Maintenance past its end does not count as in progress, even if no run has completed it yet.
  *
  * @param {readonly Maintenance[]} maintenances
  * @param {Date} time
- * @returns {Maintenance[]} those in progress
+ * @returns {Maintenance[]} the ones in progress
  */
 export function running(maintenances, time) {
   return maintenances.filter((plan) => plan.status === "in_progress" && begunAt(plan) <= time && time < plan.endsAt);
@@ -64,7 +64,7 @@ export function running(maintenances, time) {
 
 /**
  * @param {Maintenance} maintenance
- * @returns {Date} its planned start, or when it was said to have begun before that
+ * @returns {Date} its planned start, or its actual start if that was earlier
  */
 export function begunAt({ startsAt, updates }) {
   const begun = updates.findLast(({ status }) => status === "in_progress")?.at ?? startsAt;
@@ -73,7 +73,7 @@ export function begunAt({ startsAt, updates }) {
 
 /**
  * @param {Maintenance} maintenance
- * @returns {Date} its planned end, or when it was said to be completed before that
+ * @returns {Date} its planned end, or its actual end if that was earlier
  */
 export function endedAt({ endsAt, updates }) {
   const completed = updates.find(({ status }) => status === "completed")?.at ?? endsAt;

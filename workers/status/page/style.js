@@ -1,7 +1,7 @@
 /**
- * The page's looks: system fonts, one column, colours that keep 4.5:1 contrast in light and dark, and a sign for each
- * state, which is text, so that no theme takes it away. Nothing moves. On a wide screen, a strip is 630 pixels: seven a
- * day, so that its bars are alike.
+ * The style sheet: system fonts, one column, colours with a contrast of at least 4.5:1 in light and dark, no animation.
+ * Each state has a sign, which is text, so that it is visible in every theme. On a wide screen a strip is 630 pixels wide:
+ * seven pixels a day, so that all bars have the same width.
  */
 export const STYLE = `
 :root {

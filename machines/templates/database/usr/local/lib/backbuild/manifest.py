@@ -1,7 +1,8 @@
-"""Sign for what a group's finished backup runs stored: write the manifests that are missing, the oldest first.
+"""Write a signed manifest of the stored objects for each finished backup run that has none, oldest run first.
 
-Usage: manifest.py GROUP, after each backup and under its lock. Writes nothing but new objects below manifests/GROUP/,
-a run's manifest last, and overwrites none: so it may end at any point, and the next time goes on from there.
+Usage: manifest.py GROUP, after each backup and under the backup's lock. The program creates objects below
+manifests/GROUP/ and never overwrites one. A run's manifest is written last. If the program is interrupted, the next
+call continues.
 """
 
 from __future__ import annotations
@@ -30,31 +31,31 @@ CONFIGURATION = Path("/etc/pgbackrest/pgbackrest.conf")
 SECRETS = Path("/run/backbuild/secrets")
 TYPE = "application/vnd.backbuild.backup-manifest+json"
 LABEL = re.compile(r"\d{8}-\d{6}F(_\d{8}-\d{6}[DI])?")
-MOST_BYTES = 16 << 20  # no reader takes a larger envelope
+MAX_ENVELOPE_BYTES = 16 << 20  # readers refuse larger envelopes
 CLOCK_TOLERANCE = timedelta(hours=1)
-UPLOAD_TIME = timedelta(minutes=15)  # an object may bear the time at which its upload began
-AT_ONCE = 4
+UPLOAD_TIME = timedelta(minutes=15)  # LastModified may be the time at which an upload began
+PARALLEL_READS = 4
 PAUSES = (1, 2, 4, 8, 16)  # seconds
 
 Json = dict[str, Any]
 
 
-class RefusedError(Exception):
-    """Why there is no manifest, and the remedy."""
+class ManifestError(Exception):
+    """A manifest cannot be written. The message contains the reason and the remedy."""
 
 
-def begun(label: str) -> str:
-    """When a run began, by its label, in a form that sorts by time."""
+def start_of(label: str) -> str:
+    """Return the start time in a run's label, in a form that sorts by time."""
     return label[-16:-1]
 
 
 def utc(time: datetime) -> str:
-    """ISO 8601 in whole seconds."""
+    """Return a time in ISO 8601, UTC, in whole seconds."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def run_of(backup: Json) -> Json:
-    """What a manifest says of a run, from what `pgbackrest info` says."""
+    """Return a run's fields for the manifest, from an entry of `pgbackrest info`."""
     label, archive = backup["label"], backup["archive"]
     started, finished = (utc(datetime.fromtimestamp(backup["timestamp"][end], UTC)) for end in ("start", "stop"))
     needed = {label[:16], backup["prior"], *(backup["reference"] or ())} - {label, None}
@@ -63,21 +64,21 @@ def run_of(backup: Json) -> Json:
         "kind": "incremental" if needed else "full",
         "startedAt": started,
         "finishedAt": finished,
-        "dependsOn": sorted(needed, key=begun),
+        "dependsOn": sorted(needed, key=start_of),
         "wal": {"first": archive["start"], "last": archive["stop"]},
-        # Which of the databases that have had the group's name: no part of the manifest.
+        # pgBackRest's number of the database: it changes when the group is recreated. Not part of the manifest.
         "history": backup["database"]["id"],
     }
 
 
 def segments(first: str, last: str) -> set[str]:
-    """Name the WAL segments from one to the other; a backup never leaves its timeline."""
+    """Return the names of the WAL segments from `first` to `last`. A backup's segments are all on one timeline."""
     low, high = (int(name[8:16], 16) << 8 | int(name[16:], 16) for name in (first, last))
     return {f"{first[:8]}{number >> 8:08X}{number & 0xFF:08X}" for number in range(low, high + 1)}
 
 
 class Keys:
-    """The signing keys, made from a line each: the first signs, all of them are believed."""
+    """The signing keys, one derived from each line. The first key signs; signatures of every key are accepted."""
 
     def __init__(self, lines: str) -> None:
         seeds = (hashlib.sha256(line.encode()).digest() for line in lines.split())
@@ -85,14 +86,14 @@ class Keys:
         self._keys = {hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()[:16]: key for key in keys}
 
     def seal(self, manifest: Json) -> bytes:
-        """Put a manifest into an envelope (DSSE)."""
+        """Sign a manifest and return it in a DSSE envelope."""
         payload = _json(manifest)
         name, key = next(iter(self._keys.items()))
         signature = {"keyid": name, "sig": base64.b64encode(key.sign(_signed(payload))).decode()}
         return _json({"payload": base64.b64encode(payload).decode(), "payloadType": TYPE, "signatures": [signature]})
 
     def open(self, envelope: bytes) -> Json:
-        """Take the manifest out. Raises ValueError unless one of the keys has signed it."""
+        """Verify an envelope and return its manifest. Raises ValueError unless one of the keys signed it."""
         try:
             fields = json.loads(envelope)
             payload = base64.b64decode(fields["payload"], validate=True)
@@ -113,7 +114,7 @@ def _signed(payload: bytes) -> bytes:
 
 
 class Store:
-    """The primary bucket, as pgBackRest is told to use it. Objects are as S3 lists them."""
+    """The primary bucket, with pgBackRest's settings and keys. Objects are dictionaries as S3 lists them."""
 
     def __init__(self, settings: configparser.SectionProxy, keys: dict[str, str]) -> None:
         self._bucket = settings["repo1-s3-bucket"]
@@ -126,27 +127,27 @@ class Store:
             config=Config(
                 s3={"addressing_style": "path"},
                 retries={"mode": "standard", "total_max_attempts": len(PAUSES) + 1},
-                # R2 knows only some of the checksums that clients add by themselves.
+                # R2 does not support all checksums that boto3 adds by default.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
         )
 
-    def below(self, prefix: str) -> list[Json]:
-        """List what there is below a prefix."""
+    def objects(self, prefix: str) -> list[Json]:
+        """Return all objects whose keys begin with a prefix."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
         return [one for page in pages for one in page.get("Contents", ())]
 
     def read(self, key: str) -> bytes:
-        """Read a small object."""
-        return _again(lambda: b"".join(self._chunks(key)))
+        """Return the content of a small object."""
+        return _retried(lambda: b"".join(self._chunks(key)))
 
     def sha256(self, one: Json) -> str:
-        """Hash an object as the store gives it back. Raises `RefusedError` if it is not what was listed."""
-        return _again(lambda: self._sha256(one))
+        """Return the SHA-256 of an object's stored bytes. Raises `ManifestError` if it changed since it was listed."""
+        return _retried(lambda: self._sha256(one))
 
     def create(self, key: str, body: bytes) -> None:
-        """Write an object unless there is one: what is there counts."""
+        """Create an object. An object that already exists stays unchanged."""
         try:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
         except ClientError as error:
@@ -169,8 +170,8 @@ class Store:
             raise _changed(key) if _code(error) in ("NoSuchKey", "PreconditionFailed") else error from None
 
 
-def _again(read: Callable[[], Any]) -> Any:
-    """Begin anew what breaks off in the middle; calls that fail as such are repeated by the client itself."""
+def _retried(read: Callable[[], Any]) -> Any:
+    """Repeat a read whose response body breaks off. boto3 itself only retries requests that fail at once."""
     for pause in PAUSES:
         try:
             return read()
@@ -183,12 +184,15 @@ def _code(error: Any) -> str:
     return error.response["Error"]["Code"]
 
 
-def _changed(key: str) -> RefusedError:
-    return RefusedError(f"{key} vanished or changed; remedy: find out who writes there, then make a full backup")
+def _changed(key: str) -> ManifestError:
+    return ManifestError(
+        f"{key} was deleted or changed while it was read; remedy: find out which program writes there, then make a "
+        "full backup"
+    )
 
 
 class Group:
-    """One group's repository, and the manifests of its runs."""
+    """One group's pgBackRest repository and the manifests of its backup runs."""
 
     def __init__(self, name: str, repository: str, store: Store, keys: Keys) -> None:
         self._name, self._store, self._keys = name, store, keys
@@ -196,66 +200,71 @@ class Group:
         self._manifests = f"manifests/{name}/"
 
     def complete(self, runs: list[Json]) -> Iterator[str]:
-        """Write the manifests that are missing; yields why one cannot be, raises `RefusedError` when none can."""
-        names = (one["Key"].removeprefix(self._manifests) for one in self._store.below(self._manifests))
-        made = {name[:-5] for name in names if name.endswith(".json") and LABEL.fullmatch(name[:-5])}
-        newest = max(made, key=begun, default=None)
+        """Write the missing manifests. Yields an error for each run that failed; raises `ManifestError` if all must."""
+        names = (one["Key"].removeprefix(self._manifests) for one in self._store.objects(self._manifests))
+        existing = {name[:-5] for name in names if name.endswith(".json") and LABEL.fullmatch(name[:-5])}
+        newest = max(existing, key=start_of, default=None)
         previous, reference = self._read(newest) if newest else (None, None)
         if previous and datetime.now(UTC) < datetime.fromisoformat(previous["finishedAt"]) - CLOCK_TOLERANCE:
-            raise RefusedError(f"by the clock here, {newest} is yet to end; remedy: set the clock (chronyc tracking)")
-        # The first manifest of all is that of the newest full backup.
-        since = begun(newest or max((run["run"] for run in runs if run["kind"] == "full"), default=""))
-        for run in sorted(runs, key=lambda run: begun(run["run"])):
+            raise ManifestError(
+                f"run {newest} ended in the future by this machine's clock; remedy: set the clock (chronyc tracking)"
+            )
+        # Without any manifest, begin with the newest full backup.
+        since = start_of(newest or max((run["run"] for run in runs if run["kind"] == "full"), default=""))
+        for run in sorted(runs, key=lambda run: start_of(run["run"])):
             label = run["run"]
-            if begun(label) < since or label in made:
+            if start_of(label) < since or label in existing:
                 continue
             try:
-                if absent := [needed for needed in run["dependsOn"] if needed not in made]:
-                    raise RefusedError(
-                        f"{label} needs {', '.join(absent)}, of which there is no manifest; remedy: bring "
-                        f"{self._manifests} back from the replica, or make a full backup, which needs no other"
+                if absent := [needed for needed in run["dependsOn"] if needed not in existing]:
+                    raise ManifestError(
+                        f"run {label} depends on {', '.join(absent)}, which has no manifest; remedy: restore "
+                        f"{self._manifests} from the replica, or make a full backup, which depends on no other run"
                     )
                 previous, reference = self._write(run, previous, reference)
-            except RefusedError as refused:  # the others may do without it
-                yield str(refused)
+            except ManifestError as error:  # later runs may not depend on this one
+                yield str(error)
             else:
-                made.add(label)
+                existing.add(label)
                 print(f"{self._key(label)}: {len(previous['objects'])} objects", flush=True)
 
     def _write(self, run: Json, previous: Json | None, reference: Json | None) -> tuple[Json, Json]:
         objects = self._objects(run, previous["objects"] if previous else [])
-        said = {field: value for field, value in run.items() if field != "history"}
-        manifest = {"version": 1, "group": self._name, **said, "previous": reference, "objects": objects}
+        fields = {field: value for field, value in run.items() if field != "history"}
+        manifest = {"version": 1, "group": self._name, **fields, "previous": reference, "objects": objects}
         envelope = self._keys.seal(manifest)
-        if len(envelope) > MOST_BYTES:
-            raise RefusedError(f"{run['run']} has {len(objects)} objects, too many; remedy: split the group")
+        if len(envelope) > MAX_ENVELOPE_BYTES:
+            raise ManifestError(
+                f"run {run['run']} has {len(objects)} objects: its manifest exceeds {MAX_ENVELOPE_BYTES} bytes; "
+                "remedy: split the group"
+            )
         self._store.create(self._key(run["run"]), envelope)
-        return self._read(run["run"])  # another leader's, if that was faster
+        return self._read(run["run"])  # another leader may have created it first
 
     def _key(self, label: str) -> str:
         return f"{self._manifests}{label}.json"
 
     def _read(self, label: str) -> tuple[Json, Json]:
-        """A manifest that is there, and how the next one names it."""
+        """Return an existing manifest, and the reference to it for the next manifest."""
         envelope = self._store.read(self._key(label))
         try:
             manifest = self._keys.open(envelope)
             if (manifest["group"], manifest["run"]) != (self._name, label):
-                raise ValueError("signed for another place")
+                raise ValueError("signed for another group or run")
         except ValueError as error:
-            raise RefusedError(
-                f"{self._key(label)} is {error}; remedy: find out who wrote it, and bring it back from the replica"
+            raise ManifestError(
+                f"{self._key(label)} is {error}; remedy: find out what wrote it, and restore it from the replica"
             ) from error
         return manifest, {"run": label, "sha256": hashlib.sha256(envelope).hexdigest()}
 
     def _objects(self, run: Json, before: list[Json]) -> list[Json]:
         label = run["run"]
         history = f"{self._backup}backup.history/{label[:4]}/{label}.manifest"
-        backup = [*self._store.below(f"{self._backup}{label}/"), *self._store.below(history)]
+        backup = [*self._store.objects(f"{self._backup}{label}/"), *self._store.objects(history)]
         if f"{self._backup}{label}/backup.manifest" not in {one["Key"] for one in backup}:
             raise _changed(f"{self._backup}{label}/backup.manifest")
         kinds = {"backup": backup, "wal": self._wal(run, backup, before), "index": self._indexes(label)}
-        found = sorted(((one, kind) for kind, those in kinds.items() for one in those), key=lambda pair: pair[0]["Key"])
+        found = sorted(((one, kind) for kind, ones in kinds.items() for one in ones), key=lambda pair: pair[0]["Key"])
         hashes = self._hashes([one for one, _ in found])
         return [
             {
@@ -269,28 +278,31 @@ class Group:
         ]
 
     def _wal(self, run: Json, backup: list[Json], before: list[Json]) -> list[Json]:
-        """What was archived since the previous manifest; by the store's clock, never by ours."""
-        archive = [one for one in self._store.below(self._archive) if "/archive.info" not in one["Key"]]
+        """Return the WAL objects archived since the previous manifest, by LastModified (the store's clock)."""
+        archive = [one for one in self._store.objects(self._archive) if "/archive.info" not in one["Key"]]
         own = re.compile(re.escape(self._archive) + rf"[\d.]+-{run['history']}/.*/" + r"([0-9A-F]{24})-")
         if absent := segments(**run["wal"]) - {found[1] for one in archive if (found := own.match(one["Key"]))}:
-            raise RefusedError(f"{run['run']} needs {min(absent)}, not archived yet; remedy: see archive_command")
+            raise ManifestError(
+                f"run {run['run']} needs WAL segment {min(absent)}, which is not archived yet; "
+                "remedy: check archive_command"
+            )
         times = [datetime.fromisoformat(one["storedAt"]) for one in before if one["kind"] == "backup"]
         since = min(times or (one["LastModified"] for one in backup)) - UPLOAD_TIME
         known = {one["key"] for one in before}
         return [one for one in archive if one["LastModified"] >= since and one["Key"] not in known]
 
     def _indexes(self, label: str) -> list[Json]:
-        """Copy what pgBackRest writes anew with each run; a copy that is there is locked, and not to be tried again."""
+        """Copy the index files that pgBackRest overwrites with each run; an existing copy is locked and is kept."""
         folder = f"{self._manifests}{label}/"
-        there = {one["Key"] for one in self._store.below(folder)}
+        copied = {one["Key"] for one in self._store.objects(folder)}
         for source in (f"{self._backup}backup.info", f"{self._archive}archive.info"):
             key = folder + source.rpartition("/")[2]
-            if key not in there:
+            if key not in copied:
                 self._store.create(key, self._store.read(source))
-        return self._store.below(folder)
+        return self._store.objects(folder)
 
     def _hashes(self, objects: list[Json]) -> list[str]:
-        pool = ThreadPoolExecutor(AT_ONCE)
+        pool = ThreadPoolExecutor(PARALLEL_READS)
         try:
             return list(pool.map(self._store.sha256, objects))
         finally:
@@ -298,30 +310,35 @@ class Group:
 
 
 def main(name: str) -> int:
-    """Return 0 when every run has its manifest."""
+    """Write a group's missing manifests. Returns 0 if every run has its manifest, otherwise 1."""
     configuration = configparser.ConfigParser(interpolation=None)
     configuration.read_string(CONFIGURATION.read_text())
     settings = configuration["global"]
     store = Store(settings, json.loads((SECRETS / "backup-storage").read_text()))
     group = Group(name, settings["repo1-path"].strip("/"), store, Keys((SECRETS / "manifest-keys").read_text()))
-    ask = ["pgbackrest", f"--stanza={name}", "--log-level-console=off", "--output=json", "info"]
-    problems = 0
+    info = ["pgbackrest", f"--stanza={name}", "--log-level-console=off", "--output=json", "info"]
+    errors = 0
     try:
-        information = json.loads(subprocess.run(ask, check=True, stdout=subprocess.PIPE).stdout)
-        for problem in group.complete([run_of(backup) for stanza in information for backup in stanza["backup"]]):
-            problems += _complain(problem)
-    except RefusedError as refused:
-        problems += _complain(refused)
+        information = json.loads(subprocess.run(info, check=True, stdout=subprocess.PIPE).stdout)
+        for message in group.complete([run_of(backup) for stanza in information for backup in stanza["backup"]]):
+            errors += _report(message)
+    except ManifestError as error:
+        errors += _report(error)
     except subprocess.CalledProcessError as error:
-        problems += _complain(f"pgbackrest info ended with {error.returncode}; remedy: run it, and see what it says")
+        errors += _report(
+            f"pgbackrest info failed with exit status {error.returncode}; remedy: run it by hand and read its output"
+        )
     except (BotoCoreError, ClientError) as error:
-        what = _code(error) if isinstance(error, ClientError) else type(error).__name__
-        problems += _complain(f"the store fails again and again: {what}; remedy: see that it is up and knows our keys")
-    return min(problems, 1)
+        reason = _code(error) if isinstance(error, ClientError) else type(error).__name__
+        errors += _report(
+            f"the primary bucket still fails after {len(PAUSES) + 1} attempts: {reason}; remedy: check that its "
+            "endpoint answers and that the secret backup-storage is valid"
+        )
+    return min(errors, 1)
 
 
-def _complain(problem: object) -> int:
-    print(f"manifest: {problem}", file=sys.stderr, flush=True)
+def _report(message: object) -> int:
+    print(f"manifest: {message}", file=sys.stderr, flush=True)
     return 1
 
 

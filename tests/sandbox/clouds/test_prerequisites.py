@@ -1,4 +1,4 @@
-"""What Cloudflare demands of its other objects before it makes one: active zones, deployed Workers, a database."""
+"""Objects that Cloudflare needs before it creates another: active zones, deployed Cloudflare Workers, a database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Make = Callable[..., tuple[str, Properties]]
 
 @pytest.fixture
 def make(cloudflare: Cloud, aws: Cloud) -> Make:
-    """Makes an object by the last part of its type."""
+    """Return a function that creates an object, given the last part of its type."""
 
     def made(kind: str, **inputs: Any) -> tuple[str, Properties]:
         type = TYPES[kind]
@@ -88,16 +88,16 @@ def worker(make: Make, name: str = "api", *, deployed: bool = True) -> str:
         ("Mail", {"name": f"notify.{DOMAIN}"}),
     ],
 )
-def test_a_pending_zone_takes_none_of_these(make: Make, cloudflare: Cloud, kind: str, inputs: Properties) -> None:
+def test_a_pending_zone_rejects_these_types(make: Make, cloudflare: Cloud, kind: str, inputs: Properties) -> None:
     worker(make)
     id = zone(make, cloudflare, active=False)
-    with pytest.raises(ProviderError, match=r"'example.com' is pending, not active; give the registrar"):
+    with pytest.raises(ProviderError, match=r"'example.com' is pending, not active; enter its name servers"):
         make(kind, zoneId=id, **inputs)
     cloudflare.invoke("cloudflare:index/getZone:getZone", {"zoneId": id})
     make(kind, zoneId=id, **inputs)
 
 
-def test_a_custom_domain_beside_a_record_is_refused_and_the_reverse(make: Make, cloudflare: Cloud) -> None:
+def test_a_custom_domain_and_an_address_record_cannot_share_a_name(make: Make, cloudflare: Cloud) -> None:
     id = zone(make, cloudflare)
     service = worker(make)
     make("Record", zoneId=id, name=DOMAIN, type="TXT", content='"v=spf1 -all"', ttl=300)
@@ -136,7 +136,7 @@ def test_an_application_needs_a_zone_for_its_domain(make: Make, cloudflare: Clou
     make("Application", **application)
 
 
-def test_hyperdrive_is_refused_until_the_database_answers(make: Make, cloudflare: Cloud) -> None:
+def test_hyperdrive_is_rejected_until_the_database_is_reachable(make: Make, cloudflare: Cloud) -> None:
     hyperdrive: dict[str, Any] = {
         **ACCOUNT,
         "name": "h",
@@ -150,26 +150,26 @@ def test_hyperdrive_is_refused_until_the_database_answers(make: Make, cloudflare
     id = zone(make, cloudflare, active=False)
     refused("pending")
     cloudflare.invoke("cloudflare:index/getZone:getZone", {"zoneId": id})
-    refused("leads to a tunnel")
+    refused("points at a tunnel")
     tunnel, _ = make("Tunnel", **ACCOUNT, name="t")
     make("Record", zoneId=id, name=HOST, type="CNAME", content=f"{tunnel}.cfargotunnel.com", proxied=True, ttl=1)
     refused("no ingress")
     ingresses = [{"hostname": HOST, "service": "tcp://localhost:5432"}, {"service": "http_status:404"}]
     make("TunnelConfig", **ACCOUNT, tunnelId=tunnel, config={"ingresses": ingresses})
-    refused("gates")
+    refused("passed its health gate")
     machine = _machine(make, tunnel)
-    refused("gates")
+    refused("passed its health gate")
     make("Gate", name="AWS-RunShellScript", targets=[{"key": "InstanceIds", "values": [machine]}])
     make("Hyperdrive", **hyperdrive)
 
 
-def test_a_database_elsewhere_is_taken_to_answer(make: Make) -> None:
+def test_a_database_outside_the_accounts_zones_counts_as_reachable(make: Make) -> None:
     origin = {"scheme": "postgresql", "host": "db.example.org", "port": 5432, "database": "d", "user": "u"}
     make("Hyperdrive", **ACCOUNT, name="h", origin=origin)
 
 
-def test_read_replication_is_taken_by_an_update_and_never_taken_away(make: Make, cloudflare: Cloud) -> None:
-    with pytest.raises(ProviderError, match="only taken by an update"):
+def test_read_replication_is_only_set_by_an_update_and_never_to_null(make: Make, cloudflare: Cloud) -> None:
+    with pytest.raises(ProviderError, match="only valid in an update"):
         make("Database", **ACCOUNT, name="a", readReplication={"mode": "auto"})
     id, outputs = make("Database", **ACCOUNT, name="a")
     type = TYPES["Database"]

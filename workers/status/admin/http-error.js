@@ -1,14 +1,14 @@
-/** An answer that says no, thrown from wherever that is known. */
+/** An error response, thrown as an exception. */
 
 import { json } from "../../lib/http.js";
 
-export class Refusal extends Error {
-  name = "Refusal";
+export class HttpError extends Error {
+  name = "HttpError";
 
   /**
    * @param {number} status
-   * @param {string} error what and why, for the operator
-   * @param {Record<string, unknown>} [more] of the body
+   * @param {string} error message for the operator
+   * @param {Record<string, unknown>} [more] further fields of the body
    * @param {Record<string, string>} [headers]
    */
   constructor(status, error, more = {}, headers = {}) {

@@ -208,8 +208,11 @@ def _reads_archives(graph: Graph, statement: Statement) -> bool:
 
 def _buckets(graph: Graph) -> Iterator[str]:
     ours = {one for resource in graph.of(USER, ROLE) for one in resource.identities if one.startswith("arn:")}
-    policies = [one for copy in offsite_copies(graph) for one in graph.referring(copy.bucket, BUCKET_POLICY, "bucket")]
-    for policy in policies:
+    own = {copy.bucket.urn for copy in offsite_copies(graph)}
+    own |= {bucket.urn for one in archives(graph).values() for bucket in graph.targets(one, "bucket", S3)}
+    for policy in graph.of(BUCKET_POLICY):
+        if not own & {bucket.urn for bucket in graph.targets(policy, "bucket", S3)}:
+            continue  # of a bucket for something else
         for statement in filter(_allows, statements(policy)):
             if set(statement.actions) - WRITING or not set(statement.principals) <= ours or statement.services:
                 yield f"{policy.label} allows {', '.join(statement.principals)} {', '.join(statement.actions)}"

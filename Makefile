@@ -70,12 +70,13 @@ rules: $(RUNTIME) ## List the policies' rules: docs/rules.md
 picture: $(RUNTIME) ## Draw the production platform: docs/platform.svg
 	$(PYTHON) -m sandbox graph --stack prod --out docs/platform.svg
 
-benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure planning, policies, status page and backups, as ratios within one run
+benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure planning, policies, status page, backups and PostgreSQL clients, as ratios
 	$(PYTHON) -m benchmarks.preview
 	$(PYTHON) -m benchmarks.scale
 	$(PYTHON) -m benchmarks.policies
 	$(PYTHON) -m benchmarks.status_page
 	$(PYTHON) -m benchmarks.backups
+	$(PYTHON) -m benchmarks.postgres_clients
 
 page: $(DEVELOPMENT) $(WORKERS) ## Serve the status page at http://127.0.0.1:8787/, and simulate outages on it
 	@$(PYTHON) -m harness.look

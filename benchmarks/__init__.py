@@ -1,4 +1,4 @@
-"""The cost of planning, policies, the status page and backups, as ratios between runs of the same minute.
+"""The cost of planning, policies, the status page, backups and PostgreSQL clients, as ratios within one run.
 
 Each module is a program (`python -m benchmarks.preview --help`); `make benchmark` runs all. This package may import
 `model`, `components`, `sandbox` and `harness`.

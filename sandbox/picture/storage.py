@@ -12,6 +12,7 @@ from sandbox.picture.workers import worker_of
 
 R2: Final = "cloudflare:index/r2Bucket:R2Bucket"
 S3: Final = "aws:s3/bucket:Bucket"
+OBJECT: Final = "aws:s3/bucketObjectv2:BucketObjectv2"
 QUEUE: Final = "cloudflare:index/queue:Queue"
 CONSUMER: Final = "cloudflare:index/queueConsumer:QueueConsumer"
 EVENTS: Final = "cloudflare:index/r2BucketEventNotification:R2BucketEventNotification"
@@ -29,7 +30,10 @@ def read(index: Index, workers: Iterable[Box], edges: Iterable[Edge]) -> Storage
     links = list(edges)
     notifying = {edge.source for edge in flow(index)}
     consumers = {edge.target for edge in flow(index)}
-    buckets = [_bucket(index, one) for type in (R2, S3) for one in index.of(type)]
+    # A bucket whose objects the program itself declares holds files of machines and not data.
+    declared = {text(one, "bucket") for one in index.of(OBJECT)}
+    kept = [*index.of(R2), *(one for one in index.of(S3) if text(one, "bucket") not in declared)]
+    buckets = [_bucket(index, one) for one in kept]
     behind = list(workers)
     return Storage(
         sources=tuple(box for box in buckets if box.key in notifying),

@@ -1,12 +1,13 @@
 """The operator's own script behind the API's name: it gets its requests, and cannot take the health report along."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.workerd import Host, modules
-from model.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS
+from model.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, application_of
 
 from .stubs import WELL, Postgres
 
@@ -120,6 +121,63 @@ def test_every_form_of_a_default_export_is_asked(host: Host, script: str) -> Non
     for _ in range(2):
         response = host.fetch("/")
         assert (response["status"], response["body"]) == (200, "hello")
+
+
+OBJECT = "{ fetch: () => new Response('hello') }"
+ENTRYPOINT = (
+    'import { WorkerEntrypoint } from "cloudflare:workers";\n'
+    'export class Shop extends WorkerEntrypoint { fetch() { return new Response("hello"); } }\n'
+)
+DECLARED_ELSEWHERE: dict[str, dict[str, str]] = {
+    "identifier": {"index": f"const shop = {OBJECT};\nexport default shop;"},
+    "identifier exported as default": {"index": f"const shop = {OBJECT};\nexport {{ shop as default }};"},
+    "identifier exported before it is declared": {"index": f"export {{ shop as default }};\nvar shop = {OBJECT};"},
+    "identifier that is set later": {"index": f"let shop;\nexport {{ shop as default }};\nshop = {OBJECT};"},
+    "imported identifier": {
+        "index": 'import { shop } from "./shop.js";\nexport default shop;',
+        "shop": f"export const shop = {OBJECT};",
+    },
+    "imported and exported as default": {
+        "index": 'import shop from "./shop.js";\nexport { shop as default };',
+        "shop": f"export default {OBJECT};",
+    },
+    "default of another module": {"index": 'export { default } from "./shop.js";', "shop": f"export default {OBJECT};"},
+    "name of another module": {
+        "index": 'export { shop as default } from "./shop.js";',
+        "shop": f"export const shop = {OBJECT};",
+    },
+    "default through two modules": {
+        "index": 'export { default } from "./shop.js";',
+        "shop": 'export { shop as default } from "./words.js";',
+        "words": f"export const shop = {OBJECT};",
+    },
+    "namespace of another module": {
+        "index": 'export * as default from "./shop.js";',
+        "shop": 'export function fetch() { return new Response("hello"); }',
+    },
+    "entrypoint declared before": {"index": f"{ENTRYPOINT}export default Shop;"},
+    "entrypoint exported as default": {"index": f"{ENTRYPOINT}export {{ Shop as default }};"},
+    "entrypoint of another module": {"index": 'export { Shop as default } from "./shop.js";', "shop": ENTRYPOINT},
+    "imported entrypoint": {"index": 'import { Shop } from "./shop.js";\nexport default Shop;', "shop": ENTRYPOINT},
+    "entrypoint as bundlers write it": {
+        "index": 'import{WorkerEntrypoint as e}from"cloudflare:workers";var t=class extends e{fetch(){return new '
+        'Response("hello")}};export{t as default};'
+    },
+    "entrypoint behind a proxy": {"index": f"{ENTRYPOINT}export default new Proxy(Shop, {{}});"},
+}
+
+
+@pytest.mark.parametrize("files", DECLARED_ELSEWHERE.values(), ids=DECLARED_ELSEWHERE)
+def test_a_default_export_may_be_declared_elsewhere(host: Host, tmp_path: Path, files: dict[str, str]) -> None:
+    """The modules are those which would be uploaded."""
+    (tmp_path / "shop").mkdir()
+    for name, text in files.items():
+        (tmp_path / "shop" / f"{name}.js").write_text(text)
+    uploaded = {Path(one.name).stem: one.content.decode() for one in application_of("shop", tmp_path).modules}
+    assert uploaded == files
+    start(host, uploaded.pop("index"), **uploaded)
+    response = host.fetch("/")
+    assert (response["status"], response["body"]) == (200, "hello")
 
 
 def test_each_request_has_an_entrypoint_of_its_own(host: Host) -> None:

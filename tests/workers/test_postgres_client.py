@@ -85,6 +85,22 @@ def test_rubbish_is_refused(answer: tuple[str, bytes]) -> None:
     assert outcomes([[answer[1]]]) == [{"error": "ProtocolError"}]
 
 
+@pytest.mark.parametrize(
+    "endless",
+    {
+        "rows": row_description("a") + row("x" * 1_000) * 80,
+        "notices": NOTICE * 3_000,
+        "settings": SETTING * 4_000,
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_an_answer_of_more_than_64_kib_is_refused(endless: tuple[str, bytes]) -> None:
+    """Each message is short, and the last one ends the answer: its size alone is the reason."""
+    whole = endless[1] + complete("SELECT 1") + ready()
+    chunks = [whole[at : at + 1_400] for at in range(0, len(whole), 1_400)]
+    assert outcomes([[whole], chunks]) == [{"error": "ProtocolError"}] * 2
+
+
 def test_no_change_of_some_bytes_is_anything_but_an_answer_or_a_refusal() -> None:
     dice = random.Random(1)
     changed: list[list[bytes]] = []

@@ -58,9 +58,10 @@ async function scram(password, mechanisms, receive, send) {
   await send(saslInitialResponse(SCRAM, `n,,${clientFirst}`));
 
   const serverFirst = saslText(await receive(), REQUESTS.saslContinue);
-  const { r: bothNonces = "", s: salt = "", i: iterations = "" } = attributes(serverFirst);
+  const { "r=": bothNonces = "", "s=": salt = "", "i=": iterations = "" } = attributes(serverFirst);
   const rounds = Number(iterations);
-  if (!bothNonces.startsWith(nonce) || !(rounds >= 1 && rounds <= MAX_ITERATIONS)) {
+  const joined = bothNonces.startsWith(nonce) && bothNonces.length > nonce.length;
+  if (!joined || !(rounds >= 1 && rounds <= MAX_ITERATIONS)) {
     throw new ProtocolError("the server's SCRAM nonce or iteration count is invalid");
   }
   const salted = await saltedPassword(password, unbase64(salt), rounds);
@@ -71,7 +72,7 @@ async function scram(password, mechanisms, receive, send) {
   const proof = clientKey.map((byte, index) => byte ^ Number(signature[index]));
   await send(saslResponse(`${withoutProof},p=${base64(proof)}`));
 
-  const { v: verifier } = attributes(saslText(await receive(), REQUESTS.saslFinal));
+  const { "v=": verifier } = attributes(saslText(await receive(), REQUESTS.saslFinal));
   if (verifier !== base64(await hmac(await hmac(salted, "Server Key"), exchange))) {
     throw new ProtocolError("the server's SCRAM signature is wrong: it does not know the password");
   }
@@ -89,10 +90,10 @@ function saslText(body, expected) {
 
 /**
  * @param {string} text `k=value,…`
- * @returns {Record<string, string>}
+ * @returns {Record<string, string>} by `k=`
  */
 function attributes(text) {
-  return Object.fromEntries(text.split(",").map((part) => [part.slice(0, 1), part.slice(2)]));
+  return Object.fromEntries(text.split(",").map((part) => [part.slice(0, 2), part.slice(2)]));
 }
 
 /**

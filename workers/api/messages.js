@@ -4,8 +4,11 @@ import { utf8 } from "../lib/bytes.js";
 
 const PROTOCOL_VERSION = 3 << 16;
 
-/** Responses to a health check have a few hundred bytes; the limit protects this Worker's memory. */
-const MAX_MESSAGE_BYTES = 64 * 1024;
+/**
+ * The most that one connection reads, in bytes; a health check reads about one kilobyte. Without this limit, a server that
+ * sends rows or notices without an end fills the Worker's memory before the check's time limit.
+ */
+const MAX_BYTES = 64 * 1024;
 
 /** @typedef {{ type: string, body: Uint8Array }} Message */
 
@@ -64,6 +67,7 @@ export function saslResponse(text) {
 export class MessageReader {
   #reader;
   #read = new Uint8Array(0);
+  #bytes = 0;
 
   /** @param {ReadableStream<Uint8Array>} stream */
   constructor(stream) {
@@ -72,7 +76,7 @@ export class MessageReader {
 
   /**
    * @returns {Promise<Message>} the next complete message
-   * @throws {ProtocolError} if its length is invalid, or the stream ends first
+   * @throws {ProtocolError} if its length is invalid, the connection has read too much, or the stream ends first
    */
   async next() {
     for (;;) {
@@ -80,6 +84,8 @@ export class MessageReader {
       if (message !== null) return message;
       const { value, done } = await this.#reader.read();
       if (done) throw new ProtocolError("the server closed the connection");
+      this.#bytes += value.length;
+      if (this.#bytes > MAX_BYTES) throw new ProtocolError(`the server sent more than ${MAX_BYTES} bytes`);
       this.#read = join(this.#read, value);
     }
   }
@@ -88,7 +94,7 @@ export class MessageReader {
   #take() {
     if (this.#read.length < 5) return null;
     const length = viewOf(this.#read).getInt32(1);
-    if (length < 4 || length > MAX_MESSAGE_BYTES) throw new ProtocolError(`invalid message length ${length}`);
+    if (length < 4 || length > MAX_BYTES) throw new ProtocolError(`invalid message length ${length}`);
     if (this.#read.length < 1 + length) return null;
     const message = { type: String.fromCharCode(Number(this.#read[0])), body: this.#read.slice(5, 1 + length) };
     this.#read = this.#read.slice(1 + length);

@@ -17,7 +17,7 @@ from pulumi.runtime.stack import run_in_stack
 from components.platform import Platform
 from model.topology import Topology
 from sandbox.clouds import open_clouds
-from sandbox.clouds.store import Thing
+from sandbox.clouds.store import CloudObject
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.monitor import Log, Monitor
 from sandbox.engine.program import Outstanding
@@ -29,7 +29,7 @@ gc.enable()  # the launcher, a short-lived process of its own otherwise, turns i
 PROJECT = "backbuild"
 STABLE_VERSION = "0a1b2c3d-0000-4000-8000-0123456789ab"
 """A version of the API Worker that the clouds have already: what a partial rollout leaves the rest with."""
-_VERSION = Thing("cloudflare:index/workerVersion:WorkerVersion", STABLE_VERSION, "earlier", "", (), {})
+_VERSION = CloudObject("cloudflare:index/workerVersion:WorkerVersion", STABLE_VERSION, "earlier", "", (), {})
 
 
 class _Aborting:

@@ -157,7 +157,9 @@ function changed(bound, instruction = {}) {
   const result = { ...env };
   if (clock !== undefined) result.CLOCK = clock;
   if (env.DB !== undefined) result.DB = databaseOf(env.DB, steps);
-  const buckets = Object.keys(env).filter((name) => typeof env[name]?.head === "function");
+  // By name: a service binding seems to have every method.
+  const isBucket = (name) => name === "BACKUPS" || (name.startsWith("COPY_") && typeof env[name] !== "string");
+  const buckets = Object.keys(env).filter(isBucket);
   for (const name of buckets) {
     if (clock !== undefined) result[name] = bucketOf(name, env[name], steps, { ...instruction, clock });
   }

@@ -20,6 +20,12 @@ def children(pid: int) -> list[int]:
     return [int(one) for one in file.read_text().split()] if file.exists() else []
 
 
+def running(pid: int, command: str) -> bool:
+    """Whether a process has five children, the last of which has become the command."""
+    started = children(pid)
+    return len(started) == 5 and Path(f"/proc/{started[-1]}/comm").read_text().strip() == command
+
+
 def ended(pid: int) -> bool:
     """Whether a process is gone, or waits as a zombie for somebody to notice."""
     try:
@@ -31,7 +37,7 @@ def ended(pid: int) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_busy_process_outlives_it(number: signal.Signals) -> None:
     with subprocess.Popen([SCRIPT, "sleep", str(GENEROUS)], start_new_session=True) as process:
-        until(lambda: len(children(process.pid)) == 5, "four busy processes and the command run")
+        until(lambda: running(process.pid, "sleep"), "four busy processes and the command run")
         started = children(process.pid)
         if number == signal.SIGINT:
             os.killpg(process.pid, number)  # as a terminal does

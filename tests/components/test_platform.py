@@ -84,7 +84,7 @@ def test_everything_was_created_and_belongs_to_the_platform(stack: Deployed):
 def test_the_documents_know_how_many_resources_there_are(prod: Deployed, staging: Deployed):
     in_all, in_staging = len(prod.printed["steps"]), len(staging.printed["steps"])
     assert f"brings up staging in the sandbox: {in_staging} resources" in (ROOT / "README.md").read_text()
-    told = f"Production is {in_all} resources as committed, staging {in_staging}"
+    told = f"As committed, production has {in_all} resources and staging {in_staging}"
     assert told in (ROOT / "docs" / "architecture.md").read_text()
 
 

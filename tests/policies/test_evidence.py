@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections import Counter
 from dataclasses import replace
@@ -115,7 +116,7 @@ def test_proofs_that_are_missing_stand_in_every_file(good: Evidence) -> None:
     assert "| ◇ not yet proven | 2: pass | the drills that measure" in rec1
     assert "✓" not in rec1
     (bak6,) = [line for line in comment.comment(good, None).splitlines() if line.startswith("| BAK-6 ")]
-    assert bak6.endswith("| ✓ pass | 16: pass | processes, plan |")
+    assert re.search(r"\| ✓ pass \| \d\d: pass \| processes, plan \|$", bak6)
     for run in json.loads(sarif.render(good))["runs"]:
         assert run["properties"]["notYetProven"] == named.split(", ")
     (suite,) = [one for one in ElementTree.fromstring(junit.render(good)) if one.get("name") == "proofs"]

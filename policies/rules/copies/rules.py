@@ -215,7 +215,7 @@ def replication_reaches(graph: Graph, worker: Worker) -> str | None:
     over=foreign_copies,
     promises=("BAK-3", "BAK-5", "BAK-6"),
     controls=OFFSITE,
-    remedy="give the copy an https:// endpoint, keys, another place and lockMode COMPLIANCE in backups.copies",
+    remedy="give the copy an HTTPS endpoint, keys, another place and lockMode COMPLIANCE in backups.copies",
     optional=True,
 )
 def foreign_copies_safe(graph: Graph, copy: ForeignCopy) -> str | None:

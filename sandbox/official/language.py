@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, Final
@@ -125,8 +125,9 @@ class _Output:
         self._stub: Any = engine_pb2_grpc.EngineStub(grpc.insecure_channel(engine))
 
     def message(self, severity: str, text: str, urn: str = "") -> None:
-        """Log one line of the program's output."""
-        self._stub.Log(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text + "\n"))
+        """Log one line of the program's output; drop it if the CLI was killed."""
+        with suppress(grpc.RpcError):
+            self._stub.Log(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text + "\n"))
 
     def started(self, step: Step) -> None:
         """Do nothing: the CLI shows steps itself."""

@@ -18,7 +18,7 @@ import yaml
 from policies.graph import Graph, Resource
 from policies.mutation.operators import Mutant, Operator, Where, anything, having, replaced, revised
 from policies.views import machines
-from policies.views.booted import BOOT, archives, boot_of
+from policies.views.booted import BOOT, archives, boot_of, files_of
 from policies.views.machines import ENVIRONMENT, INSTANCE
 
 
@@ -78,11 +78,10 @@ def boot(change: Callable[[dict[str, Any]], None], where: Where = anything, *, a
 
 
 def _opened(instance: Resource, archive: Resource) -> dict[str, Any]:
-    document = yaml.load(str(instance.properties["userData"]), yaml.CSafeLoader)
-    with _tar(archive) as tar:
-        for entry in tar.getmembers():
-            content = b"".join(tar.extractfile(entry) or ()).decode()
-            document["write_files"].append({"path": f"/{entry.name}", "content": content})
+    user_data = str(instance.properties["userData"])
+    document = yaml.load(user_data, yaml.CSafeLoader)
+    files = files_of(str(archive.properties["contentBase64"]), boot_of(user_data).sha256)
+    document["write_files"] += [{"path": path, "content": content} for path, content in files.items()]
     return document
 
 
@@ -106,8 +105,3 @@ def _packed(instance: Resource, archive: Resource, document: dict[str, Any]) -> 
         revised(instance, properties={**instance.properties, "userData": user_data}),
         revised(archive, properties={**archive.properties, **stored}),
     )
-
-
-def _tar(archive: Resource) -> tarfile.TarFile:
-    content = gzip.decompress(base64.b64decode(str(archive.properties["contentBase64"])))
-    return tarfile.open(fileobj=io.BytesIO(content))

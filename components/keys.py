@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass
 
 import pulumi_aws as aws
 import pulumi_random as random
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pulumi import ComponentResource, InvokeOutputOptions, Output, ResourceOptions
 
 from components.policy_documents import policy
+from model.signing import public_key
 from model.topology import Topology
 
 PASSWORD_LENGTH = 40  # of 62 letters and digits: 238 bits; no punctuation, so that no file needs quoting
@@ -74,12 +72,6 @@ class Keys(ComponentResource):
         self.manifest_keys = signing.apply("\n".join)
         self.manifest_public_keys = Output.unsecret(signing.apply(lambda keys: [public_key(key) for key in keys]))
         self.register_outputs({"keyArn": self.key_arn})
-
-
-def public_key(password: str) -> str:
-    """Return the Ed25519 public key, in base64, of the key pair whose seed is the password's SHA-256."""
-    key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(password.encode()).digest())
-    return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
 def _key_policy(partition: str, account: str) -> str:

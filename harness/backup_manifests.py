@@ -8,10 +8,10 @@ import runpy
 import subprocess
 from typing import Any
 
-from components.keys import public_key
 from harness.patience import GENEROUS
 from harness.workerd import WORKERS
 from machines.files import TEMPLATES
+from model.signing import public_key
 
 PRODUCER = runpy.run_path(str(TEMPLATES / "database/usr/local/lib/backbuild/manifest.py"))
 PASSWORD = "0123456789abcdefghijABCDEFGHIJ0123456789"

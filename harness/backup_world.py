@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from components.keys import public_key
 from harness.backup_manifests import PASSWORD, sealed
 from harness.copies import BUCKETS, binding
 from harness.offsite import Offsite
 from harness.webhooks import ALARM_SECRET
 from harness.workerd import Host
+from model.signing import public_key
 
 ROTATION = {
     "pointInTimeDays": 7,

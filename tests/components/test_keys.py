@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 
-from components.keys import MANIFEST_KEYS, PASSWORD_LENGTH, public_key
+from components.keys import MANIFEST_KEYS, PASSWORD_LENGTH
+from model.signing import public_key
 from tests.components.project import Deployed
 
 

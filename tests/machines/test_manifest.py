@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from cryptography.exceptions import InvalidSignature
 
-from components.keys import public_key
 from harness.patience import GENEROUS
 from harness.stacks import ROOT, contents, member, stack
+from model.signing import public_key
 from tests.machines.manifests import (
     GROUP,
     HOUR,

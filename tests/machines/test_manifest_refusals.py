@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from components.keys import public_key
 from machines.files import TEMPLATES
+from model.signing import public_key
 from tests.machines.manifests import GROUP, HOUR, KEY, S3, Machine, Repository, manifests, opened, place, tampered
 
 PROGRAM = TEMPLATES / "database/usr/local/lib/backbuild/manifest.py"

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from harness.patience import GENEROUS, attempts
-from harness.stacks import contents, member, stack
+from harness.stacks import contents, member, topology_of
 from model.topology import APPLICATION_ROLE, DATABASE_NAME
 
 PASSWORD = "pass-phrase with spaces, an ünläut & a 'quote'"
@@ -174,7 +174,7 @@ def running() -> Generator[Pair]:
 
 def bootstrap(server: Server) -> None:
     """Run the script that Patroni runs, as it is on a machine but for where its files lie."""
-    topology = stack("prod")
+    topology = topology_of("prod")
     files = contents(topology, member(topology, "coordinator-0"))
     script = files["/usr/local/lib/backbuild/post-bootstrap"]
     for path, text in {

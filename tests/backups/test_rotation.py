@@ -12,8 +12,8 @@ import pytest
 from backups.rotation_table import markdown
 from backups.stack import topology_of as shipped
 from console.errors import InputError
+from harness.stacks import topology_of
 from model.worker_modules import PROJECT
-from tests.model.stacks import topology_of
 
 from .conftest import Run
 

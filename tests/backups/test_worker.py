@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from backups.report import Report
+from harness.stacks import topology_of
 from harness.workerd import Host
 from model.copies import binding_of
-from tests.model.stacks import topology_of
 
 from .conftest import TOKEN, Run
 from .reports import ago

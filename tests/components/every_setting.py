@@ -11,9 +11,9 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from harness.stacks import REMOVED, configured, problems_of
 from model.settings import Settings
 from tests.components.planning import STABLE_VERSION
-from tests.model.stacks import REMOVED, configured, problems_of
 
 Changes = dict[str, Any]
 

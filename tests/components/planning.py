@@ -15,6 +15,7 @@ import pulumi.runtime
 from pulumi.runtime.stack import run_in_stack
 
 from components.platform import Platform
+from harness.stacks import settings_of, texts
 from model.topology import Topology
 from sandbox.clouds import open_clouds
 from sandbox.clouds.store import CloudObject
@@ -23,7 +24,6 @@ from sandbox.engine.monitor import Log, Monitor
 from sandbox.engine.program import Outstanding
 from sandbox.engine.state import Resource, State
 from sandbox.engine.watch import SilentWatcher
-from tests.model.stacks import settings_of, texts
 
 gc.enable()  # the launcher, a short-lived process of its own otherwise, turns it off when it is loaded
 PROJECT = "backbuild"

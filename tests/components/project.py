@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from tests.model.stacks import ROOT, configured
+from harness.stacks import ROOT, configured
 
 Resource = dict[str, Any]
 PARTS = ("model", "components", "machines", "workers")

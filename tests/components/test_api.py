@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from harness.stacks import topology_of
 from model.worker_modules import modules_of
 from tests.components.project import Deployed, Project, changes, opened
-from tests.model.stacks import topology_of
 
 SCRIPT = 'import { greeting } from "../words.js";\nexport default { fetch: () => new Response(greeting) };\n'
 WORDS = 'export const greeting = "hello";\n'

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.stacks import REMOVED, topology_of
 from tests.components.project import Deployed, Project, changes
-from tests.model.stacks import REMOVED, topology_of
 
 COPIES = ("vault-primary", "vault-replica")
 RULES = {f"{kind}::{copy}" for kind in ("R2BucketLock", "R2BucketLifecycle") for copy in COPIES} | {

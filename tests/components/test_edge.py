@@ -9,10 +9,10 @@ import json
 import pytest
 
 from components.status_page import digests, signing_generations
+from harness.stacks import topology_of
 from model.settings import Tier, WebhookKey
 from model.worker_modules import WORKERS
 from tests.components.project import Deployed, short
-from tests.model.stacks import topology_of
 
 BACKUP_WORKERS = {f"backups-{purpose}" for purpose in ("replicate", "verify", "age-out", "watch", "report")}
 OFFSITE_KEYS = {"COPY_OFFSITE_ACCESS_KEY_ID", "COPY_OFFSITE_SECRET_ACCESS_KEY"}

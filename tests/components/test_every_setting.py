@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
+from harness.stacks import settings_of
 from model.settings import Settings
 from tests.components.every_setting import Case, cases, changes_of, leaves, packed
 from tests.components.planning import plan
-from tests.model.stacks import settings_of
 
 STACKS = ("staging", "prod")
 EVERYDAY = "prod"

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from components.network import INTERFACE_ENDPOINTS
+from harness.stacks import ROOT, topology_of
 from model.topology import INGRESS_RULES, Role
 from tests.components.project import Deployed, short
-from tests.model.stacks import ROOT, topology_of
 
 PLAINTEXT = "plaintext"
 PLATFORM = "Platform::platform"

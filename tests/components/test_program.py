@@ -7,9 +7,9 @@ import os
 import subprocess
 import sys
 
+from harness.stacks import REMOVED, ROOT
 from sandbox.engine import project
 from tests.components.project import Project
-from tests.model.stacks import REMOVED, ROOT
 
 # As the Automation API runs a program: the configuration is in the SDK, and nothing is in the environment.
 PROGRAM = """

@@ -10,11 +10,11 @@ from hypothesis import given
 
 from components.offsite import s3_lifecycle_rules
 from components.vault import r2_lifecycle_rules, r2_lock_rules
+from harness.stacks import topology_of
 from model.rotation import Retention, retention_of
 from model.settings import Rotation
 from model.topology import ABANDONED_UPLOAD_DAYS
 from tests.model.rotations import RETENTIONS
-from tests.model.stacks import topology_of
 
 DAY = 24 * 60 * 60
 ROTATION = Rotation.model_validate({"hourlyDays": 7, "dailyDays": 35, "monthlyMonths": 13, "yearlyYears": 7})

@@ -33,7 +33,7 @@ from werkzeug.serving import make_server
 
 from harness.patience import GENEROUS
 from harness.quiet import Quiet
-from harness.stacks import ROOT, contents, member, stack
+from harness.stacks import ROOT, contents, member, topology_of
 
 BUCKET = "backbuild-staging-backups"
 GROUP = "worker-1"
@@ -163,7 +163,7 @@ class Machine:
 
     def __init__(self, folder: Path, s3: S3, keys: str = KEY) -> None:
         self.folder = folder
-        topology = stack("staging")
+        topology = topology_of("staging")
         files = contents(topology, member(topology, f"{GROUP}-0"))
         program = files["/usr/local/lib/backbuild/manifest.py"]
         settings = files["/etc/pgbackrest/pgbackrest.conf"]

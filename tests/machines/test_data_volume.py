@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.stacks import contents, member, stack
+from harness.stacks import contents, member, topology_of
 
 SCRIPT = "/usr/local/sbin/backbuild-data-volume"
 ID = "vol-0123456789abcdef0"
@@ -64,7 +64,7 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    topology = stack("prod")
+    topology = topology_of("prod")
     script = contents(topology, member(topology, "coordinator-0"))[SCRIPT]
     for there, here in (
         ("/etc/default/backbuild", f"{tmp_path}/default"),

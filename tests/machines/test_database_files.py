@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 import yaml
 
-from harness.stacks import contents, members, stack
+from harness.stacks import contents, members, topology_of
 from model.topology import Group, Member, Role, Topology
 
 
@@ -28,7 +28,7 @@ class Machine:
 
 MACHINES = [
     Machine(topology, group, one)
-    for topology in (stack("prod"), stack("staging"))
+    for topology in (topology_of("prod"), topology_of("staging"))
     for group, one in members(topology)
     if group.citus_group is not None
 ]

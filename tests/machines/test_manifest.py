@@ -16,7 +16,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 
 from harness.patience import GENEROUS
-from harness.stacks import ROOT, contents, member, stack
+from harness.stacks import ROOT, contents, member, topology_of
 from model.signing import public_key
 from tests.machines.manifests import (
     GROUP,
@@ -240,7 +240,7 @@ def test_the_manifest_of_a_faster_second_leader_is_kept(
 
 @pytest.mark.parametrize(("leads", "backup", "steps"), [(1, 0, 0), (0, 1, 2), (0, 0, 3)])
 def test_a_manifest_is_written_only_after_a_successful_backup(tmp_path: Path, leads: int, backup: int, steps: int):
-    topology = stack("staging")
+    topology = topology_of("staging")
     script = contents(topology, member(topology, f"{GROUP}-0"))["/usr/local/sbin/backbuild-backup"]
     (tmp_path / "spool").mkdir()
     (tmp_path / "known").write_text(f"GROUP={GROUP} MEMBER=m ADDRESS=a DATA={tmp_path}\n")

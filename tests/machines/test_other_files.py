@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from harness.stacks import contents, member, members, stack
+from harness.stacks import contents, member, members, topology_of
 from machines.files import files_for
 from model import gates, metrics
 from model.topology import Role, Topology
 
-PROD = stack("prod")
+PROD = topology_of("prod")
 
 
 def variables(text: str) -> dict[str, str]:
@@ -18,7 +18,7 @@ def variables(text: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("voters", [3, 5, 7])
 def test_every_etcd_member_knows_all_members(voters: int):
-    topology = stack("prod", consensus={"members": voters})
+    topology = topology_of("prod", {"database.consensus.members": voters})
     expected = {f"{one.name}=http://{one.address}:2380" for one in topology.consensus.members}
     for one in topology.consensus.members:
         etcd = variables(contents(topology, one)["/etc/default/etcd"])
@@ -29,7 +29,7 @@ def test_every_etcd_member_knows_all_members(voters: int):
 
 @pytest.mark.parametrize(("voters", "may_wait"), [(3, 1), (5, 2), (7, 3)])
 def test_only_a_minority_of_initial_members_may_pass_the_gate_while_waiting(voters: int, may_wait: int):
-    topology = stack("prod", consensus={"members": voters})
+    topology = topology_of("prod", {"database.consensus.members": voters})
     waiting = 0
     for one in topology.consensus.members:
         known = variables(contents(topology, one)["/etc/default/backbuild"])
@@ -74,7 +74,7 @@ def test_each_role_publishes_exactly_its_metrics():
         assert f"Dimensions=[{{Name={metrics.DIMENSION},Value=$MEMBER}}]" in script
 
 
-@pytest.mark.parametrize("topology", [PROD, stack("staging")], ids=lambda topology: topology.stack)
+@pytest.mark.parametrize("topology", [PROD, topology_of("staging")], ids=lambda topology: topology.stack)
 def test_machines_know_the_names_of_their_own_secrets_only(topology: Topology):
     names = vars(topology.secrets)
     database = {name for field, name in names.items() if field != "tunnel_token"}

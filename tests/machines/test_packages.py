@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.stacks import contents, member, members, stack
+from harness.stacks import contents, member, members, topology_of
 from machines.files import files_for
 from model.topology import Member
 
-PROD = stack("prod")
+PROD = topology_of("prod")
 # Command or Python module to the Debian 13 package that contains it. Every image has Debian's essential and required
 # packages (coreutils, util-linux, mawk, e2fsprogs, apt, systemd …).
 COMMANDS = {

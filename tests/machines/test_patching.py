@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.stacks import contents, member, members, stack
+from harness.stacks import contents, member, members, topology_of
 from model import gates
 from model.topology import Role
 
-PROD = stack("prod")
+PROD = topology_of("prod")
 REBOOT = 194  # exit status that asks the SSM agent to reboot the machine and to run the command again
 LEADER = {"name": "worker-1-0", "role": "leader", "state": "running"}
 STANDBYS = [{"name": f"worker-1-{n}", "role": "quorum_standby", "state": "streaming"} for n in (1, 2)]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.patience import GENEROUS
-from harness.stacks import contents, member, stack
+from harness.stacks import contents, member, topology_of
 from machines.files import File, files_for
 
-PROD = stack("prod")
+PROD = topology_of("prod")
 ONE_OF_EACH = ("consensus-0", "coordinator-0", "worker-1-0", "gateway-0")
 SCRIPTS = sorted(
     {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.stacks import member, stack
+from harness.stacks import member, topology_of
 from machines.archive import archive_of
 from machines.files import files_for
 from machines.user_data import render
@@ -19,7 +19,7 @@ MACHINES = [
 
 @pytest.mark.parametrize(("stack_name", "name"), MACHINES)
 def test_a_document_equals_its_snapshot(stack_name: str, name: str):
-    topology = stack(stack_name)
+    topology = topology_of(stack_name)
     one = member(topology, name)
     files = files_for(topology, one)
     parts = [f"==> user data\n{render(topology, one, archive_of(files))}"]

@@ -7,7 +7,7 @@ import tarfile
 
 import yaml
 
-from harness.stacks import member, members, stack
+from harness.stacks import member, members, topology_of
 from machines.archive import archive_of
 from machines.files import TEMPLATES, files_for
 from machines.user_data import render
@@ -21,7 +21,7 @@ def booted(topology: Topology, one: Member) -> tuple[str, bytes]:
 
 
 def test_user_data_contains_the_boot_script_and_the_hash_of_the_archive():
-    topology = stack("prod", workers={"groups": 64})
+    topology = topology_of("prod", {"database.workers.groups": 64})
     for _, one in members(topology):
         text, archive = booted(topology, one)
         assert text.startswith("#cloud-config\n")
@@ -36,7 +36,7 @@ def test_user_data_contains_the_boot_script_and_the_hash_of_the_archive():
 
 
 def test_an_archive_contains_every_file_with_its_mode_and_owner():
-    topology = stack("staging")
+    topology = topology_of("staging")
     for _, one in members(topology):
         with tarfile.open(fileobj=io.BytesIO(gzip.decompress(booted(topology, one)[1]))) as tar:
             found = {
@@ -50,7 +50,7 @@ def test_an_archive_contains_every_file_with_its_mode_and_owner():
 
 
 def test_only_scripts_are_executable():
-    topology = stack("prod")
+    topology = topology_of("prod")
     for _, one in members(topology):
         for file in files_for(topology, one):
             script = file.content.startswith("#!")
@@ -59,11 +59,11 @@ def test_only_scripts_are_executable():
 
 
 def test_the_same_topology_gives_the_same_bytes():
-    first, again = stack("prod"), stack("prod")
+    first, again = topology_of("prod"), topology_of("prod")
     assert booted(first, member(first, "coordinator-1")) == booted(again, member(again, "coordinator-1"))
 
 
 def test_adding_worker_groups_does_not_change_existing_machines():
-    before, after = stack("prod"), stack("prod", workers={"groups": 64})
+    before, after = topology_of("prod"), topology_of("prod", {"database.workers.groups": 64})
     for _, one in members(before):
         assert booted(before, one) == booted(after, member(after, one.name))

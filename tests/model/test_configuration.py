@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from harness.stacks import REMOVED, problems_of, settings_of, texts
 from model.configuration import STATUS_COMPONENTS, ConfigurationError, load
 from model.settings import Tier
 from model.worker_modules import WORKERS
-from tests.model.stacks import REMOVED, problems_of, settings_of, texts
 
 FOREIGN = {
     "name": "archive",

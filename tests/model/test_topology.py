@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.stacks import configured, settings_of, topology_of
 from model.copies import AwsCopy
 from model.topology import FIRST_HOST, INGRESS_RULES, SLOTS_PER_GROUP, Group, Port, Role, Topology
 from tests.model.rotations import rotation_changes
-from tests.model.stacks import configured, settings_of, topology_of
 
 ZONES = st.permutations([f"eu-central-1{letter}" for letter in "abcdef"]).map(lambda zones: zones[:3])
 NETWORKS = st.integers(16, 18).flatmap(

@@ -13,7 +13,7 @@ import pytest
 from harness.backup_world import GROUP
 from harness.postgres import programs, unprivileged
 from harness.repository import Folder, Repository, repository
-from harness.stacks import contents, member, stack
+from harness.stacks import contents, member, topology_of
 
 BACKUP = "/usr/local/sbin/backbuild-backup"
 AGE = "/usr/local/lib/backbuild/backup-age"
@@ -29,7 +29,7 @@ def made() -> Iterator[Repository]:
 
 def on_the_leader(made: Repository, path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run one of the machine's scripts, where Patroni says that the member leads."""
-    topology = stack("prod")
+    topology = topology_of("prod")
     script = contents(topology, member(topology, f"{GROUP}-0"))[path]
     system = made.server.sql("SELECT system_identifier FROM pg_control_system()", "postgres")
     (made.folder / "default").write_text(f"ADDRESS=127.0.0.1\nMEMBER={GROUP}-0\nGROUP={GROUP}\nDATA={made.folder}\n")

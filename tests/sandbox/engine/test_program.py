@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.stacks import ROOT
 from sandbox.engine.program import LAZY_SDKS, LazyExports
-from tests.model.stacks import ROOT
 
 LAZY = (
     "import gc, sys; gc.disable()\nfrom sandbox.engine.program import LazySdks\nsys.meta_path.insert(0, LazySdks())\n"

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, cast
 
@@ -91,7 +91,7 @@ class Judged:
     content: bytes
     source: str
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """The SHA-256 of the state's bytes."""
         return hashlib.sha256(self.content).hexdigest()

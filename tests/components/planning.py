@@ -21,9 +21,11 @@ from sandbox.clouds import open_clouds
 from sandbox.clouds.store import CloudObject
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.monitor import Log, Monitor
+from sandbox.engine.plan import Plan
 from sandbox.engine.program import Outstanding
-from sandbox.engine.state import Resource, State
+from sandbox.engine.state import Resource
 from sandbox.engine.watch import SilentWatcher
+from sandbox.engine.workspace import Workspace
 
 gc.enable()  # the launcher, a short-lived process of its own otherwise, turns it off when it is loaded
 PROJECT = "backbuild"
@@ -51,18 +53,29 @@ class _Direct:
 
 
 def plan(folder: Path, stack: str, changes: Mapping[str, Any] | None = None) -> list[Resource]:
-    """What a first `up` of the changed stack would make; fails with the plan's errors when it cannot be planned."""
+    """Return what a first `up` of the changed stack would create; fail with the plan's errors."""
+    workspace = Workspace(folder, stack)
+    workspace.folder.mkdir(parents=True, exist_ok=True)
+    workspace.store.write_text(json.dumps({"version": 1, "objects": {_VERSION.key: _VERSION.entry()}}))
+    return _plan(workspace, changes).resources
+
+
+def plan_update(workspace: Workspace, changes: Mapping[str, Any]) -> Plan:
+    """Return what an `up` of the changed stack would do to the deployed one; fail with the plan's errors."""
+    return _plan(workspace, changes).plan
+
+
+def _plan(workspace: Workspace, changes: Mapping[str, Any] | None) -> Deployment:
+    stack = workspace.stack
     topology = Topology(stack, settings_of(stack, changes))
-    (folder / "clouds.json").write_text(json.dumps({"version": 1, "objects": {_VERSION.key: _VERSION.entry()}}))
-    with (
-        State(folder / "state.json", lambda: "", readonly=True) as state,
-        open_clouds(folder / "clouds.json", readonly=True) as clouds,
-    ):
+    with workspace.open(readonly=True) as state, open_clouds(workspace.store, readonly=True) as clouds:
         config = texts(stack, changes)
         deployment = Deployment(stack, PROJECT, config, state, clouds, SilentWatcher(), preview=True)
+        state.unlock()
         _run(deployment, config, lambda: _declare(topology))
+        deployment.finish()
         assert not deployment.plan.errors, deployment.plan.errors
-        return deployment.resources
+        return deployment
 
 
 def _declare(topology: Topology) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 import yaml
 
 from harness.stacks import ROOT, configured
+from sandbox.engine.workspace import Workspace
+from tests.components.planning import plan_update
 
 Resource = dict[str, Any]
 PARTS = ("model", "components", "machines", "workers")
@@ -66,9 +68,8 @@ class Project:
         return json.loads((self.home / stack / "state.json").read_text())
 
     def planned(self, stack: str, changed: Mapping[str, Any]) -> dict[str, set[str]]:
-        """What an `up` of the stack would do after these changes of its configuration."""
-        self.configure(stack, changed)
-        return changes(self.run("preview", stack, "--json"))
+        """Return what an `up` of the stack would do after these changes, planned in this process."""
+        return changes(plan_update(Workspace(self.home, stack), changed).to_json())
 
 
 def changes(plan: dict[str, Any]) -> dict[str, set[str]]:

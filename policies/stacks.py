@@ -25,15 +25,22 @@ def planned(stack: str) -> Judged:
 
 def brought_up(stack: str) -> Judged:
     """Return the stack's state after the sandbox has brought it up in a temporary folder; no value in it is unknown."""
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
         _sandbox("up", "--stack", stack, "--skip-preview", "--skip-policies", "--json", home=home)
-        # With secrets: a list of bindings with a secret is encrypted as a whole. The state's folder is temporary.
-        exported = _sandbox("export", "--stack", stack, "--show-secrets", home=home)
-        return from_export(exported, f"state of {stack}")
+        return exported(home, stack)
 
 
-def _sandbox(*words: str, home: str | None = None) -> bytes:
-    environment = os.environ if home is None else {**os.environ, "SANDBOX_HOME": home}
+def exported(home: Path, stack: str) -> Judged:
+    """Return the state of a stack that is up in a sandbox's home.
+
+    With secrets in plain text, because a list of bindings with a secret is encrypted as a whole.
+    """
+    return from_export(_sandbox("export", "--stack", stack, "--show-secrets", home=home), f"state of {stack}")
+
+
+def _sandbox(*words: str, home: Path | None = None) -> bytes:
+    environment = os.environ if home is None else {**os.environ, "SANDBOX_HOME": str(home)}
     command = [sys.executable, "-m", "sandbox", *words, "--cwd", str(ROOT)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
     if done.returncode != 0:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.components.project import Deployed, Project
+from tests.deployed import brought_up
 
 
 @pytest.fixture(scope="session")
@@ -14,12 +17,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="session")
-def prod(project: Project) -> Deployed:
+def prod(project: Project, shared: Path) -> Deployed:
     """Production, brought up."""
-    return Deployed.up(project, "prod")
+    return project.adopt(brought_up(shared, "prod"), "prod")
 
 
 @pytest.fixture(scope="session")
-def staging(project: Project) -> Deployed:
+def staging(project: Project, shared: Path) -> Deployed:
     """Staging, brought up."""
-    return Deployed.up(project, "staging")
+    return project.adopt(brought_up(shared, "staging"), "staging")

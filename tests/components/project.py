@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +15,7 @@ import yaml
 from harness.stacks import ROOT, configured
 from sandbox.engine.workspace import Workspace
 from tests.components.planning import plan_update
+from tests.deployed import new_home, sandbox
 
 Resource = dict[str, Any]
 PARTS = ("model", "components", "machines", "workers")
@@ -33,7 +31,7 @@ class Project:
     @classmethod
     def copy(cls, folder: Path) -> Project:
         """The program as it is now: whoever edits it meanwhile does not disturb."""
-        project = cls(folder / "project", folder / "home")
+        project = cls(folder / "project", new_home(folder / "home"))
         project.folder.mkdir()
         for file in ("Pulumi.yaml", "__main__.py"):
             shutil.copy2(ROOT / file, project.folder)
@@ -47,17 +45,18 @@ class Project:
         file.write_text(yaml.safe_dump({"config": configured(like or stack, changes)}))
 
     def run(self, command: str, stack: str, *options: str, code: int = 0) -> Any:
-        """What the command printed, parsed; it must exit with `code`."""
-        done = subprocess.run(
-            [sys.executable, "-m", "sandbox", command, "--stack", stack, "--cwd", str(self.folder), *options],
-            cwd=ROOT,
-            env=os.environ | {"SANDBOX_HOME": str(self.home)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == code, done.stderr
-        return json.loads(done.stdout)
+        """Return what the command printed, parsed; it must exit with `code`."""
+        return sandbox(self.home, command, "--stack", stack, *options, cwd=self.folder, code=code)
+
+    def adopt(self, home: Path, stack: str) -> Deployed:
+        """Take over a committed stack that is up in another home: its configuration and its state."""
+        self.configure(stack)
+        shutil.copytree(home / stack, self.home / stack)
+        return self.deployed(stack, json.loads((home / f"{stack}.json").read_text()))
+
+    def deployed(self, stack: str, printed: dict[str, Any]) -> Deployed:
+        """Return a stack that is up, with what its `up` printed."""
+        return Deployed(printed, self.state(stack), self.run("export", stack, "--show-secrets"))
 
     def up(self, stack: str) -> Any:
         """What an `up` did; without the plan that it shows a person first, which takes as long again."""
@@ -94,13 +93,6 @@ class Deployed:
     printed: dict[str, Any]
     state: dict[str, Any]
     revealed: dict[str, Any]
-
-    @classmethod
-    def up(cls, project: Project, stack: str) -> Deployed:
-        """Bring the shipped stack up."""
-        project.configure(stack)
-        printed = project.up(stack)
-        return cls(printed, project.state(stack), project.run("export", stack, "--show-secrets"))
 
     @cached_property
     def resources(self) -> list[Resource]:

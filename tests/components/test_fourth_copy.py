@@ -28,7 +28,7 @@ ARCHIVE = {
 def four(project: Project) -> Deployed:
     """Staging with a fourth copy, brought up."""
     project.configure("four", {"backups.copies.3": ARCHIVE}, like="staging")
-    return Deployed(project.up("four"), project.state("four"), project.run("export", "four", "--show-secrets"))
+    return project.deployed("four", project.up("four"))
 
 
 def test_the_workers_are_told_of_it_and_hold_its_keys(four: Deployed) -> None:

@@ -41,7 +41,7 @@ def test_a_region_is_in_one_partition_and_runs_the_platform_or_not(region: str, 
 def govcloud(project: Project) -> Deployed:
     """Staging in GovCloud, brought up."""
     project.configure("gov", GOV, like="staging")
-    return Deployed(project.up("gov"), project.state("gov"), project.run("export", "gov", "--show-secrets"))
+    return project.deployed("gov", project.up("gov"))
 
 
 def test_every_arn_is_in_the_partition_of_its_region(govcloud: Deployed) -> None:

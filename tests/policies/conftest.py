@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from policies.sources import Judged
-from policies.stacks import brought_up, planned
+from policies.stacks import exported, planned
+from tests.deployed import brought_up
 
 
 @pytest.fixture(scope="session")
-def prod() -> Judged:
+def prod(shared: Path) -> Judged:
     """Production, brought up: nothing in it is unknown."""
-    return brought_up("prod")
+    return exported(brought_up(shared, "prod"), "prod")
 
 
 @pytest.fixture(scope="session")
-def staging() -> Judged:
+def staging(shared: Path) -> Judged:
     """Staging, brought up."""
-    return brought_up("staging")
+    return exported(brought_up(shared, "staging"), "staging")
 
 
 @pytest.fixture(scope="session")

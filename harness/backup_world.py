@@ -136,6 +136,15 @@ class Machine:
         return run
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """What a world held at a time: the R2 buckets and the database, and the objects of other stores."""
+
+    time: datetime
+    stored: dict[str, Any] = field(repr=False)
+    others: dict[str, Any] = field(repr=False)
+
+
 class World:
     """The three stores, the Workers that look after them, and what time it is."""
 
@@ -179,6 +188,19 @@ class World:
             mail = {"email": {"send_email": [{"name": "EMAIL"}]}}
             workers |= {"api": options | asked, "backups/report": options, "backups/watch": options | mail}
         host.start_all(workers)
+
+    def save(self) -> Snapshot:
+        """Return what all stores and the Workers' database hold."""
+        others = {name: store.save() for name, store in self.others.items()}
+        stored = self.host.ask("save", worker="verify", buckets=list(BUCKETS), databases=["DB"])
+        return Snapshot(self.time, stored, others)
+
+    def restore(self, saved: Snapshot) -> None:
+        """Put into a new world what another one held."""
+        self.time = saved.time
+        self.host.ask("restore", worker="verify", saved=saved.stored)
+        for name, objects in saved.others.items():
+            self.others[name].restore(objects)
 
     def rebind(self, **bindings: Any) -> None:
         """Deploy the Workers that look after the copies with other bindings."""

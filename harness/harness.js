@@ -24,6 +24,7 @@ import { bucketOf, bulk, events } from "./buckets.js";
 import { forgetting } from "./lib/shared.js";
 import { limits } from "./lib/timeout.js";
 import { counted, forget, GENEROUS_MILLISECONDS, inTime, pass, passed, passing, signal, start } from "./limits.js";
+import { restore, save } from "./snapshots.js";
 import worker from "./WORKER";
 
 const told = limits.told;
@@ -145,6 +146,8 @@ const tasks = {
     return null;
   },
   reset,
+  restore,
+  save,
   working: () => working.size,
 };
 

@@ -12,7 +12,7 @@ const { Log, LogLevel, Miniflare } = await import(pathToFileURL(`${WORKERS}node_
 
 /** Stands before the Worker and does what a test's `instruction` says: harness.js. */
 const HARNESS = readFileSync(new URL("harness.js", import.meta.url), "utf8");
-const BESIDE = ["buckets.js", "limits.js"].map((name) => [name, readFileSync(new URL(name, import.meta.url), "utf8")]);
+const BESIDE = ["buckets.js", "limits.js", "snapshots.js"].map((name) => [name, readFileSync(new URL(name, import.meta.url), "utf8")]);
 
 /** What the harness imports, whether the Worker does or not. */
 const IMPORTED = ["lib/shared.js", "lib/timeout.js"];
@@ -217,6 +217,16 @@ const operations = {
   /** Done by the harness, where the buckets are: see `bulk` in buckets.js. */
   bulk({ worker, ...request }) {
     return task("bulk", request, worker);
+  },
+
+  /** Returns what a Worker's buckets and databases hold, for `restore`: snapshots.js. */
+  save({ worker, ...names }) {
+    return task("save", names, worker);
+  },
+
+  /** Restores into empty buckets what `save` returned. */
+  restore({ worker, saved }) {
+    return task("restore", saved, worker);
   },
 
   async put({ bucket, key, text, options }) {

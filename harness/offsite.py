@@ -1,5 +1,6 @@
 """S3 on the loopback, of moto: at Amazon's address, and others at their own. It can fail, and keeps what was signed."""
 
+import copy
 import hashlib
 import io
 import json
@@ -103,6 +104,16 @@ class Offsite:
         self.locks.clear()
         self.hooks.clear()
         self._bucket.keys.clear()
+
+    def save(self) -> list[tuple[str, list[Any]]]:
+        """Return all objects with their versions, for `restore`."""
+        return [(key, list(versions)) for key, versions in copy.deepcopy(self._bucket.keys).lists()]
+
+    def restore(self, saved: list[tuple[str, list[Any]]]) -> None:
+        """Replace all objects by those that `save` returned."""
+        self._bucket.keys.clear()
+        for key, versions in copy.deepcopy(saved):
+            self._bucket.keys.setlist(key, versions)
 
     def close(self) -> None:
         """Stop serving."""

@@ -33,7 +33,7 @@ def test_each_mail_says_everything_at_once(watch: Watch) -> None:
     watch.mail()
     watch.look(370)
     (message,) = watch.mail(1)
-    assert message["subject"] == "ledger-prod: 2 backup alarms, 1 over"
+    assert message["subject"] == "ledger-prod: 2 backup alarms, 1 resolved"
     assert message["from"].addresses[0].addr_spec == "backups@notify.example"
     assert message["from"].addresses[0].display_name == "ledger-prod backups"
     assert message["to"] == ADA
@@ -42,9 +42,9 @@ def test_each_mail_says_everything_at_once(watch: Watch) -> None:
     parts = [
         "New:",
         "findings:refused",
-        "Still so:",
+        "Continuing:",
         "findings:lost",
-        "Over:",
+        "Resolved:",
         "findings:damaged",
         "until 2026-11-24 16:10",
     ]

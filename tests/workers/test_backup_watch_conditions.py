@@ -124,7 +124,7 @@ def test_each_alarm_begins_is_repeated_and_ends(watch: Watch, case: Case) -> Non
     assert watch.look(first + 15) == []
     assert watch.events() == [(case.id, "over")]
     (message,) = watch.mail(1)
-    assert message["subject"] == "ledger-prod: 1 over"
+    assert message["subject"] == "ledger-prod: 1 resolved"
     assert watch.look(first + 20) == []
     assert (watch.events(), watch.mail()) == ([], [])
 

@@ -1,6 +1,6 @@
 /** Brings one object of the primary to its copies. Listed bytes are proven on their way; a listed copy is never made worse. */
 
-import { inLanes } from "../../lib/lanes.js";
+import { forEachConcurrently } from "../../lib/concurrency.js";
 import { manifestAt, readManifests } from "../catalogue.js";
 import { isCopy } from "../copies.js";
 import { close, open } from "../findings.js";
@@ -165,7 +165,7 @@ async function readBefore(env, db, key, time) {
  */
 async function each(stores, work) {
   let [did, failures] = [false, /** @type {unknown[]} */ ([])];
-  await inLanes(stores, AT_ONCE, async (store) => {
+  await forEachConcurrently(stores, AT_ONCE, async (store) => {
     try {
       if (await work(store)) did = true;
     } catch (error) {

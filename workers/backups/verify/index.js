@@ -1,8 +1,8 @@
 /** Reads new manifests, and proves every object that they list in every store: by its bytes, at once and every week. */
 
 import { now } from "../../lib/clock.js";
+import { forEachConcurrently } from "../../lib/concurrency.js";
 import { notFound } from "../../lib/http.js";
-import { inLanes } from "../../lib/lanes.js";
 import { readManifests } from "../catalogue.js";
 import { opened } from "../database.js";
 import { COPIES_OF_OBJECT, retire } from "../enrolment.js";
@@ -44,7 +44,7 @@ async function verify(env, db, time) {
   const end = Date.now() + BUDGET_MILLISECONDS;
   const stores = storesOf(env);
   for (let due = await dueObjects(db, time); due.length > 0; due = await dueObjects(db, time)) {
-    await inLanes(due, Math.max(1, Math.floor(CONNECTIONS / stores.length)), async (object) => {
+    await forEachConcurrently(due, Math.max(1, Math.floor(CONNECTIONS / stores.length)), async (object) => {
       if (goesOn(counts, end)) await verifyObject(db, stores, object, time, counts);
     });
     if (!goesOn(counts, end)) break;

@@ -1,10 +1,10 @@
 /** Misses what does not come, finds what is overdue, and tells people: when it begins, while it lasts, when it is over. */
 
-import { remember, settle } from "../../lib/alarms.js";
+import { markNotified, recordConditions } from "../../lib/alarms.js";
 import { now } from "../../lib/clock.js";
 import { notFound } from "../../lib/http.js";
 import { failureName } from "../../lib/log.js";
-import { channelsOf, tellAll } from "../../lib/tell.js";
+import { channelsOf, notifyAll } from "../../lib/notify.js";
 import { withTimeout } from "../../lib/timeout.js";
 import { opened } from "../database.js";
 import { recordRun } from "../runs.js";
@@ -16,7 +16,7 @@ import { Source } from "./source.js";
 /** @import { Env as Stores } from "../stores.js" */
 /** @import { Condition } from "../../lib/alarms.js" */
 /** @import { Look } from "./look.js" */
-/** @import { Channel, Env as Channels } from "../../lib/tell.js" */
+/** @import { Channel, Env as Channels } from "../../lib/notify.js" */
 
 /**
  * @typedef {Stores & Channels & { DB: D1Database, GROUPS: string[], PLATFORM: string, REPORT_URL: string }} Env
@@ -52,7 +52,7 @@ async function watch(env, scheduled) {
   seen.wrong.push(...unusable.map(unusableChannel));
   const { raised, due } = await memory
     .ask(async () =>
-      remember(
+      recordConditions(
         await database(),
         seen,
         channels.map(({ id }) => id),
@@ -64,14 +64,14 @@ async function watch(env, scheduled) {
       if (scheduled.getUTCMinutes() < REMINDED_BEFORE_MINUTE) await tellWithoutMemory(channels, seen, error, scheduled);
       throw error;
     });
-  const told = await tellAll(
+  const told = await notifyAll(
     channels,
     ({ id }) => due.filter(({ channel }) => channel === id),
     scheduled,
-    async ({ id }, some) =>
-      settle(
+    async ({ id }, sent) =>
+      markNotified(
         await database(),
-        some.map((word) => ({ ...word, channel: id })),
+        sent.map((one) => ({ ...one, channel: id })),
         scheduled,
       ),
   );
@@ -81,7 +81,7 @@ async function watch(env, scheduled) {
 
 /**
  * @param {Env} env
- * @returns {import("../../lib/tell.js").About}
+ * @returns {import("../../lib/notify.js").About}
  */
 function aboutOf({ PLATFORM: platform, REPORT_URL: report }) {
   return { platform, part: "backups", noun: "backup alarm", report, holds: "What is backed up, where and until when" };
@@ -121,7 +121,7 @@ async function tellWithoutMemory(channels, seen, error, scheduled) {
   );
   const since = scheduled.toISOString();
   const words = [...found.values()].map(({ id, text }) => ({ id, text, since, endedAt: null, again: false }));
-  await tellAll(
+  await notifyAll(
     channels,
     () => words,
     scheduled,

@@ -195,7 +195,7 @@ class TestARemovedCopy:
         world.cron("verify")
         (found,) = world.findings("kind = 'stranded' AND closed_at IS NULL")
         assert (found["store"], found["key"]) == ("archive", key)
-        assert "archive is in backups.copies no more" in found["detail"]
+        assert "the copy archive was removed from backups.copies" in found["detail"]
         world.pass_by(days=7)
         world.cron("verify")
         assert at(world, "archive", key) is not None

@@ -30,7 +30,7 @@ def reader() -> Iterator[Reader]:
 def refused(reader: Reader, *envelopes: bytes, **options: Any) -> set[str]:
     """The reasons; every one of them must be refused by name."""
     answers = reader.read(*envelopes, **options)
-    assert {answer.get("name") for answer in answers} == {"ManifestRefused"}, answers
+    assert {answer.get("name") for answer in answers} == {"InvalidManifest"}, answers
     return {answer["reason"] for answer in answers}
 
 
@@ -277,11 +277,11 @@ def test_whatever_is_signed_is_refused_by_name(reader: Reader, value: Any) -> No
     fields = [*manifest_of()]
     changed = [sealed(manifest_of(**{field: value})) for field in fields if manifest_of()[field] != value]
     refused_or_read = reader.read(sealed(value), *changed)
-    assert {answer.get("name", "read") for answer in refused_or_read} <= {"ManifestRefused", "read"}
+    assert {answer.get("name", "read") for answer in refused_or_read} <= {"InvalidManifest", "read"}
     assert "manifest" not in refused_or_read[0]
 
 
 def test_no_refusal_shows_what_was_read(reader: Reader) -> None:
     (answer,) = reader.read(sealed(manifest_of(group="../secret")))
-    assert answer["message"] == "not as the format has it: group"
+    assert answer["message"] == "the manifest does not match docs/backup-manifest.md: group"
     assert PASSWORD not in str(reader.read(b"{"))

@@ -272,7 +272,7 @@ def test_a_clock_that_is_off_judges_nothing(watch: Watch, minutes: float) -> Non
     watch.finding("lost", KEY)
     watch.look(5)
     watch.look(10, clock=at(10 + minutes))
-    assert watch.newest_run() == ("failed", {"error": "ClockOff"})
+    assert watch.newest_run() == ("failed", {"error": "ClockError"})
     assert watch.alarms() == []
     assert watch.look(15, clock=at(15 + minutes / 1.2)) == ["findings:lost"]
 

@@ -1,4 +1,4 @@
-"""What the Workers know: lost and made anew, in doubt, of a database that began anew; and what it is not misled by."""
+"""Tests of the catalogue: lost and rebuilt, with damaged backups, with rebuilt databases, and with misleading input."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def come(world: World, run: Run) -> None:
 
 
 def daily(world: World, machine: Machine, days: int, *, ageing: bool) -> list[Run]:
-    """A full backup a day, each with one WAL segment before it that belongs to no run."""
+    """Make a full backup a day, each after one WAL segment that no run needs."""
     begin = world.time
     for day in range(days):
         machine.archive(begin + timedelta(days=day, hours=-1))
@@ -48,16 +48,16 @@ def kinds(world: World) -> set[str]:
 
 
 def idle(world: World, last: Run, *days: int) -> None:
-    """Let verify and age-out come on some days after the last backup."""
+    """Run verify and age-out once on each of these days after the last backup."""
     for day in days:
         world.time = last.finished + timedelta(days=day)
         world.cron("verify")
         world.cron("age-out")
 
 
-class TestLost:
+class TestLostDatabase:
     @pytest.mark.long
-    def test_what_had_aged_out_stays_away_and_nothing_is_in_doubt(self, world: World, machine: Machine) -> None:
+    def test_deleted_backups_do_not_return_and_are_no_findings(self, world: World, machine: Machine) -> None:
         runs = daily(world, machine, 12, ageing=True)
         before = [set(world.keys(store)) for store in STORES]
         world.forget()
@@ -74,7 +74,7 @@ class TestLost:
         assert kinds(world) == set()
         assert {run.label for run in runs[-8:]} <= hourly(world)
 
-    def test_the_last_full_backups_of_an_idle_group_stay(self, world: World, machine: Machine) -> None:
+    def test_newest_full_backups_of_an_idle_group_are_kept(self, world: World, machine: Machine) -> None:
         runs = daily(world, machine, 5, ageing=False)
         idle(world, runs[-1], 40, 41, 42)
         newest = {run.label for run in runs[-3:]}
@@ -85,8 +85,8 @@ class TestLost:
         assert kinds(world) == set()
 
 
-class TestDoubt:
-    def test_wal_that_no_run_needs_takes_no_full_backup_along(self, world: World, machine: Machine) -> None:
+class TestDamagedBackups:
+    def test_lost_wal_that_no_run_needs_does_not_affect_full_backups(self, world: World, machine: Machine) -> None:
         runs = daily(world, machine, 5, ageing=False)
         for run in runs[-4:]:
             wal = [one["key"] for one in run.manifest["objects"] if one["kind"] == "wal"]
@@ -96,7 +96,7 @@ class TestDoubt:
         idle(world, runs[-1], 7, 40, 41, 42)
         assert hourly(world) == {run.label for run in runs[-3:]}
 
-    def test_damaged_full_backups_stay_beside_sound_ones(self, world: World, machine: Machine) -> None:
+    def test_damaged_full_backups_are_kept_in_addition_to_good_ones(self, world: World, machine: Machine) -> None:
         runs = daily(world, machine, 5, ageing=False)
         for run in runs[-2:]:
             wal = next(key for key in run.objects if run.manifest["wal"]["first"] in key)
@@ -106,7 +106,9 @@ class TestDoubt:
         idle(world, runs[-1], 7, 40, 41, 42)
         assert hourly(world) == {run.label for run in runs}
 
-    def test_a_conflict_holds_up_deletions_for_the_hourly_classs_days(self, world: World, machine: Machine) -> None:
+    def test_conflict_blocks_deletions_for_the_retention_of_the_hourly_class(
+        self, world: World, machine: Machine
+    ) -> None:
         first = machine.backup(world.time, "full", files=1)
         come(world, first)
         second = machine.backup(world.time + timedelta(hours=1), "incremental", files=1)
@@ -126,8 +128,8 @@ class TestDoubt:
 
 
 class TestHistories:
-    def test_wal_of_a_database_that_began_anew_is_its_own(self, world: World, machine: Machine) -> None:
-        """Its first segment bears the name of one of the old database, and only the next manifest lists it."""
+    def test_wal_of_a_rebuilt_database_is_assigned_to_its_own_history(self, world: World, machine: Machine) -> None:
+        """Its first segment has the name of a segment of the old database, and only the next manifest lists it."""
         come(world, machine.backup(world.time, "full"))
         machine.begin_anew()
         second = machine.backup(world.time + timedelta(days=1), "full")
@@ -150,7 +152,7 @@ class TestHistories:
         assert all("/17-2/" in key for key in wal)
 
     @pytest.mark.long
-    def test_wal_of_the_old_database_goes_with_its_days(self, world: World, machine: Machine) -> None:
+    def test_wal_of_the_old_database_expires(self, world: World, machine: Machine) -> None:
         old = machine.backup(world.time, "full", files=1)
         come(world, old)
         machine.begin_anew()
@@ -163,10 +165,8 @@ class TestHistories:
         assert old.label not in hourly(world)
 
 
-class TestNotMisled:
-    def test_a_dead_letter_of_what_is_right_by_now_is_forgotten(
-        self, world: World, host: Host, machine: Machine
-    ) -> None:
+class TestRobustness:
+    def test_dead_letter_of_a_copied_object_is_closed(self, world: World, host: Host, machine: Machine) -> None:
         run = machine.backup(world.time, "full")
         come(world, run)
         world.settle(1)
@@ -180,7 +180,7 @@ class TestNotMisled:
         assert kinds(world) == set()
 
     @pytest.mark.long
-    def test_many_locked_objects_hold_up_no_others(self, world: World, machine: Machine) -> None:
+    def test_many_locked_objects_do_not_block_other_deletions(self, world: World, machine: Machine) -> None:
         begin = world.time
         big = machine.backup(begin, "full", files=70)
         come(world, big)
@@ -196,7 +196,7 @@ class TestNotMisled:
         assert machine.runs[1].label not in hourly(world)
         assert big.label in hourly(world)
 
-    def test_sizes_that_lie_cost_nobody_elses_time(self, world: World, machine: Machine) -> None:
+    def test_wrong_sizes_do_not_use_up_the_budget_of_other_objects(self, world: World, machine: Machine) -> None:
         run = machine.backup(world.time, "full", files=20)
         huge = {**run.manifest["objects"][0], "kind": "backup", "size": 5 * 1024**4}
         run.manifest["objects"] += [
@@ -208,7 +208,7 @@ class TestNotMisled:
         world.cron("verify")
         assert world.last("verify")[1]["checked"] > len(run.manifest["objects"])
 
-    def test_keys_beyond_the_first_plane_are_compared_like_any_other(self, world: World) -> None:
+    def test_keys_outside_the_basic_multilingual_plane_are_compared_in_order(self, world: World) -> None:
         names = ("a", "\uffee", "\U00010000", "\U00010001", "\U00010002", "\U00010003")
         keys = [f"hourly/backup/{GROUP}/x/{name}" for name in names]
         world.write(dict.fromkeys(keys, b"x"))
@@ -216,8 +216,8 @@ class TestNotMisled:
         world.cron("replicate", page=3)
         assert set(world.keys("replica")) == set(world.keys("offsite")) == set(keys)
 
-    def test_bytes_that_arrive_otherwise_are_not_kept(self, world: World, machine: Machine) -> None:
-        """What the store gives back is as large as listed, and something else."""
+    def test_bytes_that_change_in_transfer_are_not_stored(self, world: World, machine: Machine) -> None:
+        """The store returns an object of the listed size with other bytes."""
         run = machine.backup(world.time, "full")
         come(world, run)
         world.cron("verify")

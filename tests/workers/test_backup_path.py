@@ -1,4 +1,4 @@
-"""The whole path: a machine's backups over hours, everybody who looks after them, and what people come to know."""
+"""End-to-end test: hours of one machine's backups with all backup Workers, the report, alarms and the API's health report."""
 
 import json
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ HOURS = 4
 
 
 class Platform:
-    """Backups come every hour, WAL every five minutes, and everybody who looks after them."""
+    """A machine that makes a backup every hour and WAL every five minutes, and all backup Workers."""
 
     def __init__(self, host: Host, offsite: Offsite) -> None:
         self.world = World(host, offsite, whole=True)
@@ -24,7 +24,7 @@ class Platform:
         self.slowest = timedelta()
 
     def hour(self, number: int, *, working: bool = True) -> None:
-        """Let an hour pass: a run at its beginning, WAL every five minutes, and everybody every ten."""
+        """Let an hour pass: a backup at its beginning, WAL every five minutes, and every Worker every ten minutes."""
         run: Run | None = None
         for minute in range(0, 60, 10):
             self.world.time = self.begin + timedelta(hours=number, minutes=minute)
@@ -50,7 +50,7 @@ class Platform:
         self.world.deliver(self.world.write(ordered | index))
 
     def measure(self, run: Run) -> None:
-        """See when the run's objects had been proven in all copies."""
+        """Measure the time until the run's objects were verified in all copies."""
         (found,) = self.world.sql(
             f"SELECT MAX({NEWEST}) AS at, COUNT(*) AS objects FROM objects "
             f"WHERE manifest = '{run.label}' AND class IN ('hourly', 'manifests')"
@@ -71,18 +71,18 @@ class Platform:
         return json.loads(answer["body"])
 
     def told(self) -> list[tuple[str, bool]]:
-        """What was told by webhook since the last time: which alarm, and whether it is over."""
+        """Return the webhooks since the last call: id of the alarm, and whether it has ended."""
         taken, self.world.offsite.hooks = self.world.offsite.hooks, []
         return [(one["id"], one["endedAt"] is not None) for one in taken]
 
 
 @pytest.mark.long
-def test_backups_look_after_themselves_and_are_missed_when_they_do_not_come(host: Host, offsite: Offsite) -> None:
+def test_backups_are_replicated_verified_and_alarmed_when_missing(host: Host, offsite: Offsite) -> None:
     platform = Platform(host, offsite)
     world = platform.world
     for number in range(HOURS):
         platform.hour(number)
-    # All is well: nobody was told anything, nothing was found, and every copy is there within five minutes.
+    # All is well: no notification, no finding, and every copy verified within five minutes.
     assert platform.told() == []
     assert host.emails() == []
     assert world.findings() == []
@@ -97,7 +97,7 @@ def test_backups_look_after_themselves_and_are_missed_when_they_do_not_come(host
     assert {one["class"] for one in group["runs"]} == {"hourly", "daily", "monthly", "yearly"}
     for one in group["runs"]:
         assert {copy["verified"] for copy in one["copies"].values()} == {one["objects"]}
-    # A message that nobody could handle is said on every channel, until its object is there.
+    # A dead letter is an alarm on every channel until its object is copied.
     key = next(iter(platform.machine.archive(world.time)))
     world.write({key: b"wal"})
     dead = [{"action": "PutObject", "object": {"key": key}}]
@@ -114,12 +114,12 @@ def test_backups_look_after_themselves_and_are_missed_when_they_do_not_come(host
         world.cron(script)
     assert platform.told() == [("findings:undelivered", True)]
     host.emails(1)
-    # The machine makes nothing any more.
+    # The machine makes no more backups and no more WAL.
     for number in (HOURS, HOURS + 1):
         platform.hour(number, working=False)
     assert sorted(platform.told()) == [(f"backup:{GROUP}", False), (f"wal:{GROUP}", False)]
     assert len(host.emails(2)) == 2
     assert {one["id"] for one in platform.report()["alarms"]} == {f"backup:{GROUP}", f"wal:{GROUP}"}
-    # And so the status page's component has it, from the API's health report.
+    # The API's health report, which the status page reads, has it too.
     health = host.ask("fetch", path="/health", method="GET", worker="api")
     assert json.loads(health["body"])["components"]["backups"]["status"] == "degraded"

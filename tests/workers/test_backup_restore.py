@@ -1,4 +1,4 @@
-"""What a class holds restores by itself: real pgBackRest, real PostgreSQL, bytes from the Workers' stores."""
+"""Restores each class on its own with pgBackRest and PostgreSQL, from the objects in the Workers' stores."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,7 @@ def held(world: World, store: str, prefix: str) -> dict[str, bytes]:
     return {key.removeprefix(prefix): world.read(store, key) or b"" for key in keys}
 
 
-def test_each_class_restores_by_itself(host: Host, offsite: Offsite) -> None:
+def test_each_class_can_be_restored_on_its_own(host: Host, offsite: Offsite) -> None:
     world = World(host, offsite)
     with repository() as made:
         server = made.server
@@ -33,14 +33,14 @@ def test_each_class_restores_by_itself(host: Host, offsite: Offsite) -> None:
         assert increment.startswith(f"{full}_")
         assert world.findings() == []
 
-        # Each class has what it takes and nothing else: a repository of one backup, consistent by itself.
+        # Each class has a complete repository of one backup, which is consistent without other objects.
         for store, name in (("offsite", "daily"), ("replica", "monthly"), ("primary", "yearly")):
             alone = held(world, store, f"{name}/{GROUP}/{full}/")
             with made.restored(alone, "--type=immediate", "--target-action=promote", f"--set={full}") as restored:
                 restored.wait_for("SELECT NOT pg_is_in_recovery()")
                 assert restored.sql("SELECT count(*), max(n) FROM facts", "postgres") == "1000|1000"
 
-        # A copy of the hourly class goes on to its newest run.
+        # A copy of the hourly class can be restored to its newest run.
         copy = held(world, "offsite", "hourly/")
         with made.restored(copy, "--type=immediate", "--target-action=promote", f"--set={increment}") as restored:
             restored.wait_for("SELECT NOT pg_is_in_recovery()")

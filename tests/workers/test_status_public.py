@@ -1,4 +1,4 @@
-"""What everybody may read: it gives nothing away, and lives without everything behind it."""
+"""Tests of public responses: they reveal no internals, and do not need the platform to be up."""
 
 import json
 import re
@@ -66,13 +66,13 @@ SECRETS = [
 
 @pytest.fixture
 def told(status: Status) -> Status:
-    """An outage, maintenance and contacts have left their traces everywhere."""
+    """The status Worker after an outage, maintenance and deliveries to contacts."""
     status.cron(0)
     status.contact("ann", "ann@customer.example")
     status.contact("hook", "https://hook.example/secret-path")
     status.maintenance("upgrade", 6, 60, "objectStorage")
     status.world.answer = lambda _hook: 500
-    # A report that says more than it should.
+    # A health report with additional fields.
     leaky = {
         "status": "down",
         "components": {"database": {"status": "down", "host": "10.20.0.7"}},
@@ -89,7 +89,7 @@ def everything(response: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("broken", [[], ["DB"], ["ADMIN_LIMIT"]])
 @pytest.mark.parametrize("path", PATHS)
-def test_no_response_gives_anything_away(told: Status, path: str, broken: list[str]) -> None:
+def test_no_response_reveals_internals(told: Status, path: str, broken: list[str]) -> None:
     for method in ("GET", "HEAD", "POST", "OPTIONS", "DELETE"):
         response = told.host.fetch(path, method, instruction={"clock": at(7.5), "broken": broken})
         seen = everything(response)
@@ -100,13 +100,13 @@ def test_no_response_gives_anything_away(told: Status, path: str, broken: list[s
         assert response["status"] in (200, 401, 404, 405, 429, 500, 503)
 
 
-def test_everything_public_answers_while_the_platform_is_down(told: Status) -> None:
+def test_public_pages_answer_while_the_platform_is_down(told: Status) -> None:
     told.world.silent()
     for path in ("/", "/history", "/feed.atom", "/badge.svg", "/api/v2/summary.json", "/sla/2026-11.json"):
         assert told.get(path, 8)["status"] == 200, path
 
 
-def test_without_its_database_the_page_shows_the_live_look_and_says_what_is_missing(told: Status) -> None:
+def test_page_without_database_shows_the_live_check_and_a_notice(told: Status) -> None:
     told.world.well()
     page = told.get("/", 8, broken=["DB"])
     assert page["status"] == 200
@@ -119,13 +119,13 @@ def test_without_its_database_the_page_shows_the_live_look_and_says_what_is_miss
     assert answer["headers"]["x-history-available"] == "false"
 
 
-def test_only_the_health_report_and_receivers_are_ever_asked(told: Status) -> None:
+def test_only_the_health_report_and_receivers_are_called(told: Status) -> None:
     for path in PATHS:
         told.get(path, 8)
     assert set(told.world.asked) == {"api.example /health"}
 
 
-def test_a_view_is_red_at_once(status: Status) -> None:
+def test_page_shows_an_outage_at_once(status: Status) -> None:
     status.cron(0)
     assert "All systems operational" in status.get("/")["body"]
     status.world.status, status.world.body = 503, report(database="down")

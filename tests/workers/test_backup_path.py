@@ -1,4 +1,4 @@
-"""End-to-end test: hours of one machine's backups with all backup Workers, the report, alarms and the API's health report."""
+"""End-to-end test: backups of one machine over hours, all backup Workers, the report, alarms and the API's health."""
 
 import json
 from datetime import datetime, timedelta

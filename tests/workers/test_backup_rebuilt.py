@@ -89,7 +89,7 @@ def test_rebuilt_group_is_backed_up_beside_the_old_backups(made: Repository) -> 
 
     made.make_anew()
     made.server.sql("CREATE TABLE facts AS SELECT 2 AS life", "postgres")
-    # The rebuilt database has no backup yet; the recent one of the old database does not count. Its WAL is not archived.
+    # The rebuilt database has no backup yet; that of the old database does not count. Its WAL is not archived.
     assert figure(made, AGE) == UP
     made.server.sql("SELECT pg_switch_wal()", "postgres")
     made.server.wait_for("SELECT failed_count > 0 FROM pg_stat_archiver")

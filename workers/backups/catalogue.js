@@ -130,7 +130,7 @@ export async function recordManifest(env, db, keys, key, time) {
         return { kind: "clock", detail };
       }
       const sha256 = hex(await crypto.subtle.digest("SHA-256", bytes));
-      await record(db, manifest, { key, size: bytes.length, sha256 }, env.ROTATION, time);
+      await insertManifest(db, manifest, { key, size: bytes.length, sha256 }, env.ROTATION, time);
       return null;
     } catch (error) {
       // Another store may have a valid copy. If a store fails, the result is unknown.
@@ -169,7 +169,7 @@ async function readBytes(store, key) {
  * @param {Rotation} rotation
  * @param {Date} time
  */
-async function record(db, manifest, envelope, rotation, time) {
+async function insertManifest(db, manifest, envelope, rotation, time) {
   const { group, run } = manifest;
   const at = time.toISOString();
   /** @type {(Envelope & { kind: string, class: string, storedAt: string, history?: number, segment?: string })[]} */
@@ -262,13 +262,15 @@ const SET_HISTORIES = `
   WHERE grp = ?1 AND history IS NULL`;
 
 /**
+ * Checks the chain of manifests: each one names the manifest before it and that one's SHA-256.
+ *
  * @param {D1Database} db
  * @param {Manifest} manifest
- * @param {string} key
+ * @param {string} key of the manifest
  * @param {Rotation} rotation
  * @param {Date} time
- * @returns {Promise<D1PreparedStatement[]>} open a finding if the manifest before this one is missing or another one; close
- *   the finding of a gap that this manifest fills
+ * @returns {Promise<D1PreparedStatement[]>} open a finding if the manifest before this one is missing or has another SHA-256;
+ *   close the finding of a gap that this manifest fills
  */
 async function chainFindings(db, { group, run, previous }, key, rotation, time) {
   const closeFilledGap = db

@@ -26,7 +26,7 @@
 /** @typedef {{ kind: FindingKind, store: string, key: string, detail: string }} Finding */
 
 /** Kinds that need no action: they are in the report, but raise no alarm. */
-export const NOTES = /** @type {const} */ (["extra", "unlisted", "missed"]);
+export const KINDS_WITHOUT_ALARM = /** @type {const} */ (["extra", "unlisted", "missed"]);
 
 /**
  * Returns the statement that opens a finding, or updates it if it is open.

@@ -27,7 +27,7 @@ export async function promote(db, rotation, time) {
       .filter(({ grp, promoted }) => grp === full.grp && promoted !== null)
       .map(({ run, promoted }) => ({ run, classes: /** @type {string[]} */ (JSON.parse(promoted ?? "[]")) }));
     const classes = classesOf(full, others, rotation, time);
-    if (await enter(db, full, classes, time)) {
+    if (await addToClasses(db, full, classes, time)) {
       full.promoted = JSON.stringify(classes);
       decided += 1;
     }
@@ -49,7 +49,7 @@ const FULLS = `
  * @param {Date} time
  * @returns {Promise<boolean>} false while WAL for a restore is missing: then a finding is opened, and the next run tries again
  */
-async function enter(db, full, classes, time) {
+async function addToClasses(db, full, classes, time) {
   const { grp, run, history, walFirst, walLast } = full;
   const key = `manifests/${grp}/${run}.json`;
   const wanted = segmentsBetween(walFirst, walLast);
@@ -63,9 +63,9 @@ async function enter(db, full, classes, time) {
   await db.batch([
     ...classes.flatMap((name) => [
       db
-        .prepare(ENTER)
+        .prepare(INSERT_OBJECTS)
         .bind(name, grp, run, history, walFirst, walLast, timelineFilePosition(walFirst.slice(0, 8)), at),
-      db.prepare(ENTER_COPIES).bind(name, grp, run, at),
+      db.prepare(INSERT_COPIES).bind(name, grp, run, at),
       db.prepare(AUDIT).bind(at, grp, name, run),
     ]),
     db
@@ -84,7 +84,7 @@ const SEGMENTS = `
  * Inserts the objects of a complete pgBackRest repository below CLASS/GROUP/RUN/: the backup, the WAL that makes it consistent,
  * and both index files.
  */
-const ENTER = `
+const INSERT_OBJECTS = `
   INSERT OR IGNORE INTO objects
     (key, grp, class, run, manifest, kind, size, sha256, stored_at, history, segment, source, listed_at, check_after)
   SELECT ?1 || '/' || ?2 || '/' || ?3 || '/' || CASE
@@ -100,7 +100,7 @@ const ENTER = `
     OR (class = 'hourly' AND kind = 'wal' AND history = ?4 AND length(segment) = 24 AND segment BETWEEN ?5 AND ?6)
     OR (class = 'hourly' AND kind = 'wal' AND history = ?4 AND segment = ?7))`;
 
-const ENTER_COPIES = `
+const INSERT_COPIES = `
   INSERT OR IGNORE INTO object_copies (key, copy, since)
   SELECT key, copies.name, ?4 FROM objects, copies WHERE class = ?1 AND grp = ?2 AND run = ?3 AND removed_at IS NULL`;
 

@@ -2,10 +2,12 @@
  * Turns the conditions that a check run finds into alarms, and records per channel which notifications were sent.
  *
  * A condition that one check run finds is pending. If the next run finds it too, it becomes an alarm. This delay avoids false
- * alarms (an object is still being copied, one request to a store fails, a backup completes just after its age was read) and
- * is short compared with every limit. An exception: if the database does not answer, nothing can be recorded, and backups/watch
- * notifies at once. An alarm ends with the first run that does not find its condition; a condition that comes and goes causes
- * a notification each time. A condition that could not be checked keeps its state.
+ * alarms (an object is still being copied, one request to a store fails, a backup completes just after its age was read), and
+ * it is short compared with every limit. There is one exception: if the database does not answer, nothing can be recorded, so
+ * backups/watch notifies at once.
+ *
+ * An alarm ends with the first run that does not find its condition. A condition that comes and goes causes a notification each
+ * time. A condition that could not be checked keeps its state.
  */
 
 /**
@@ -38,7 +40,7 @@
  * @property {string} text
  * @property {string} since ISO 8601
  * @property {string | null} endedAt null while the alarm lasts
- * @property {boolean} again whether this channel was already notified of the alarm: then this is a reminder
+ * @property {boolean} again whether this is a reminder: the channel was already notified that the alarm has begun
  */
 
 const HOUR = 3_600_000;
@@ -126,7 +128,7 @@ export async function recordConditions(db, results, channels, time, housekeeping
  *
  * @param {D1Database} db
  * @param {readonly Due[]} due the notifications that one channel accepted
- * @param {Date} time scheduled time of the run: the time of sending would make each reminder later than the one before
+ * @param {Date} time scheduled time of the run. With the time of sending, which is later, reminders would drift
  */
 export async function markNotified(db, due, time) {
   const set = (/** @type {string} */ column, /** @type {Due[]} */ some) =>

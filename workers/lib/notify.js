@@ -35,12 +35,15 @@ import { stamp } from "./times.js";
 
 /**
  * @typedef {object} Channel
- * @property {string} id in the database: without the address, which may be a secret
+ * @property {string} id kind and SHA-256 of the address, which may be a secret
  * @property {"email" | "webhook"} kind
  * @property {(notifications: Notification[], at: Date, onSent: (sent: Notification[]) => Promise<void>) => Promise<void>} send
  */
 
-/** Channels of each kind that are notified at once: a hung channel does not block the other kind. A Worker has six connections. */
+/**
+ * Channels of each kind that are notified in parallel. Each kind has its own limit, so that a hung channel does not block the
+ * other kind. A Cloudflare Worker has six connections.
+ */
 const PARALLEL_CHANNELS = { email: 2, webhook: 3 };
 
 /**
@@ -151,7 +154,7 @@ async function messageOf(env, { platform, part, report }, { id, text, since, end
  * Sends the due notifications of every channel. It does not throw: failures are counted and logged.
  *
  * @param {readonly Channel[]} channels
- * @param {(channel: Channel) => Notification[]} dueOn
+ * @param {(channel: Channel) => Notification[]} dueOn returns the notifications that are due on a channel
  * @param {Date} at
  * @param {(channel: Channel, sent: Notification[]) => Promise<void>} onSent records what was sent; a notification without a
  *   record is sent again by the next run

@@ -27,8 +27,8 @@ const LOCK_DAYS = 10;
 const BLOCKING_KINDS = ["refused", "clock", "unread"];
 
 /**
- * Findings that block deletions for the hourly class's retention only. Perhaps they cannot be repaired; and after that time the
- * objects that they concern have expired.
+ * Findings that block deletions for the hourly class's retention only. They may be impossible to repair, and after that time the
+ * objects that they concern have expired anyway.
  */
 const TEMPORARILY_BLOCKING_KINDS = ["chain", "conflict"];
 
@@ -137,6 +137,11 @@ async function deletable({ ROTATION: rotation, GROUPS }, db, grp, time) {
   };
 }
 
+/**
+ * In the hourly class: objects of backups that are no longer kept; and WAL that has expired, is older than the point-in-time
+ * window, and is not needed by a kept backup. In the other classes: objects that have expired. Manifests: those of which no
+ * other object is left. An object is kept while an object promoted from it is not verified in the primary yet.
+ */
 const DELETABLE = `
   objects.grp = ?1 AND CASE class
     WHEN 'hourly' THEN CASE kind
@@ -240,7 +245,7 @@ async function plan(db, grp, { sql, values }, time, tomorrow) {
 
 /**
  * @param {number} count of a condition's values
- * @returns {string} the number of the parameter after them: ?1 is the group
+ * @returns {string} placeholder of the next parameter, such as `?9`: the group is ?1, and the values follow it
  */
 function parameterAfter(count) {
   return `?${count + 2}`;

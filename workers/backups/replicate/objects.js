@@ -65,7 +65,7 @@ async function copyToAll(env, db, key, time) {
 }
 
 /**
- * Makes a listed object due for verification if it was written again after its last one.
+ * Makes a listed object due for verification if it was written again since its last verification in the primary.
  *
  * @param {D1Database} db
  * @param {R2Object} source
@@ -162,7 +162,7 @@ function copyUnlisted(env, db, source, time) {
  */
 async function listingAfterReading(env, db, key, time) {
   const { failed } = await readManifests(env, db, time, [groupOf(key)]);
-  if (failed > 0) throw new Error("manifests not read");
+  if (failed > 0) throw new Error("the group's manifests could not be read; the retry reads them again");
   return listing(db, key);
 }
 

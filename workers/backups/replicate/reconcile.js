@@ -19,8 +19,8 @@ import { replicate } from "./objects.js";
 const BUDGET_MILLISECONDS = 240_000;
 
 /**
- * Limit of list calls in one invocation, which may make a limited number of calls: a page takes one list call for each store,
- * and each copied object takes further calls.
+ * Limit of list calls in one invocation: a page takes one for each store. Cloudflare limits all calls of an invocation, and each
+ * copied object takes further calls.
  */
 const LIST_CALLS = 600;
 
@@ -82,6 +82,8 @@ export async function reconcile(env, db, time) {
 }
 
 /**
+ * Tries again to copy the objects whose event went to the dead-letter queue.
+ *
  * @param {Env} env
  * @param {D1Database} db
  * @param {Date} time

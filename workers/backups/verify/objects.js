@@ -26,10 +26,14 @@ import { inspect, SourceMismatch, transfer } from "../transfer.js";
  */
 
 /**
- * @typedef {{ checked: number, bytes: number, repaired: number, placed: number, wrong: number, waiting: number, failed: number }}
- *   Counts of a run. `checked`: objects; `bytes`: bytes read; `repaired`, `placed` and `wrong`: bad copies that were
- *   repaired, first copies that were written, bad copies that are left; `waiting`: objects that wait for their event; `failed`: stores
- *   that did not answer
+ * @typedef {object} Counts of a run
+ * @property {number} checked objects
+ * @property {number} bytes read from all stores
+ * @property {number} repaired missing or damaged copies that were repaired
+ * @property {number} placed first copies that verification wrote
+ * @property {number} wrong missing or damaged copies that could not be repaired
+ * @property {number} waiting objects that wait for their event
+ * @property {number} failed reads of a store that failed
  */
 
 const MINUTE = 60_000;
@@ -105,8 +109,8 @@ async function inspectIn(store, object) {
 /**
  * @param {CatalogueObject} object
  * @param {string} store
- * @returns {boolean} whether verification is to write the first copy there, because no event does: the object is promoted, or
- *   the copy was added after the object was listed
+ * @returns {boolean} whether verification has to write the first copy there. No event causes it if the object is promoted, or
+ *   if the copy was added after the object was listed
  */
 function mustBePlaced({ source, listed_at, copies }, store) {
   const own = copies.get(store);
@@ -115,8 +119,8 @@ function mustBePlaced({ source, listed_at, copies }, store) {
 }
 
 /**
- * Returns whether an object is new, good in the primary, and only missing in copies that never had it. Then its event will
- * probably cause the copying.
+ * Returns whether an object is new, good in the primary, and missing only in copies that never had it: its event, which causes
+ * the copying, probably has not been handled yet.
  *
  * @param {CatalogueObject} object
  * @param {Inspection[]} inspections

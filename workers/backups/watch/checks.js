@@ -4,7 +4,7 @@
  */
 
 import { failureName, logFailure } from "../../lib/log.js";
-import { NOTES } from "../findings.js";
+import { KINDS_WITHOUT_ALARM } from "../findings.js";
 import { copiesOf } from "../stores.js";
 import {
   agesOf,
@@ -52,6 +52,8 @@ const AHEAD = 10 * MINUTE;
 const OLDEST_UNVERIFIED = 2;
 
 /**
+ * Runs all checks once.
+ *
  * @param {Stores & { GROUPS: string[] }} env
  * @param {Source} catalogue
  * @param {() => Promise<D1Database>} database
@@ -94,19 +96,19 @@ export async function runChecks(env, catalogue, database, at) {
         checkCopy(
           store,
           [...archives.values()],
-          rows(UNVERIFIED, store.name, later(at, -BEHIND), JSON.stringify(NOTES)),
+          rows(UNVERIFIED, store.name, later(at, -BEHIND), JSON.stringify(KINDS_WITHOUT_ALARM)),
         ),
     })),
     {
       covers: ["verification"],
       run: async () => {
-        const [found] = await rows(OVERDUE, later(at, -7 * DAY), later(at, -HOUR), JSON.stringify(NOTES));
+        const [found] = await rows(OVERDUE, later(at, -7 * DAY), later(at, -HOUR), JSON.stringify(KINDS_WITHOUT_ALARM));
         return overdueVerification({ late: found?.late ?? 0, never: found?.never ?? 0, key: found?.key ?? null });
       },
     },
     {
       covers: ["findings"],
-      run: async () => openFindings(/** @type {any[]} */ (await rows(FINDINGS, JSON.stringify(NOTES)))),
+      run: async () => openFindings(/** @type {any[]} */ (await rows(FINDINGS, JSON.stringify(KINDS_WITHOUT_ALARM)))),
     },
     .../** @type {WorkerName[]} */ (Object.keys(WORKER_LIMITS)).map((worker) => ({
       covers: [`worker:${worker}`],
@@ -217,10 +219,10 @@ const NEWEST_MANIFESTS = `
  * SQL condition: the object has no open finding that raises an alarm. It is not a correlated subquery, so SQLite evaluates it
  * once; there may be many objects and many findings.
  *
- * @param {string} notes the parameter that holds NOTES
+ * @param {string} parameter that holds KINDS_WITHOUT_ALARM
  */
-const WITHOUT_FINDING = (notes) => `key NOT IN (
-  SELECT key FROM findings WHERE closed_at IS NULL AND kind NOT IN (SELECT value FROM json_each(${notes})))`;
+const WITHOUT_FINDING = (parameter) => `key NOT IN (
+  SELECT key FROM findings WHERE closed_at IS NULL AND kind NOT IN (SELECT value FROM json_each(${parameter})))`;
 
 /** CROSS JOIN fixes the order of the join: first the index `object_copies_by_verification`, then `objects` by key. */
 const UNVERIFIED_IN_COPY = `

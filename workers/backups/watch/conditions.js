@@ -40,12 +40,12 @@ const MISSED_REMEDIES = {
 /** @type {Record<FindingKind, string>} */
 const FINDING_REMEDIES = {
   damaged:
-    "Checksum mismatch; automatic repair failed. If a lock rule of the bucket forbids to overwrite the object, disable it until the object is repaired",
+    "Checksum mismatch; automatic repair failed. If a lock rule of the bucket forbids to overwrite the object, disable that rule until the object is repaired",
   missing:
     "The object was deleted from that store; automatic repair failed. Find out who deletes objects there, and whether the store accepts writes",
   lost: "No store has the correct bytes. Make a full backup of the group now, and keep the backups that depend on the object",
   stranded:
-    "This copy was removed from backups.copies, but no other copy has these bytes. Add it again until they are verified in another copy",
+    "This copy was removed from backups.copies, but no other copy has these bytes. Add the copy again until the object is verified in another copy",
   refused:
     "A manifest is invalid or has an unknown signature. Find out who wrote it, and replace the machines' storage keys",
   chain: "A manifest is missing or was replaced. Copy it back from another store, and find out who changed it",
@@ -86,15 +86,15 @@ function isOver(minutes, limit) {
 
 /**
  * @param {number} minutes
- * @returns {string}
+ * @returns {string} in words
  */
 function span(minutes) {
   return minutes % 60 === 0 ? `${minutes / 60} hours` : `${minutes} minutes`;
 }
 
 /**
- * @param {Date | null} time
- * @returns {string}
+ * @param {Date | null} time of the newest backup, segment or run
+ * @returns {string} in words
  */
 function newest(time) {
   return time === null || Number.isNaN(time.getTime()) ? "there is none" : `the newest is from ${stamp(time)}`;

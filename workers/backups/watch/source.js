@@ -1,4 +1,4 @@
-/** Requests to the stores and the catalogue with timeout and one retry, so that a hung source cannot block the whole run. */
+/** Requests to the stores and the catalogue with a timeout, so that a hung source cannot block the whole run. */
 
 import { failureName, logFailure } from "../../lib/log.js";
 import { TimedOut, withTimeout } from "../../lib/timeout.js";
@@ -9,10 +9,10 @@ export const CATALOGUE = "memory";
 /** Timeout of one question, which may take a few calls. */
 const TIMEOUT_MILLISECONDS = 10_000;
 
-/** Delay before the retry. */
+/** Delay before the only retry after an error. */
 const PAUSE_MILLISECONDS = 500;
 
-/** A source failed, or did not answer in time, twice. */
+/** A source failed twice, or did not answer in time. */
 export class SourceFailure extends Error {
   name = "SourceFailure";
 
@@ -27,7 +27,7 @@ export class SourceFailure extends Error {
   }
 }
 
-/** A store or the catalogue. It answers questions with limited concurrency, a timeout and one retry. */
+/** A store or the catalogue. Questions to it have limited concurrency, a timeout, and one retry after an error. */
 export class Source {
   /** @type {Promise<unknown>[]} */
   #lanes;
@@ -47,6 +47,8 @@ export class Source {
   }
 
   /**
+   * Asks a question as soon as one of the parallel lanes is free.
+   *
    * @template T
    * @param {() => Promise<T>} question may be called twice
    * @returns {Promise<T>}

@@ -141,7 +141,7 @@ def snapshot(
     }
 
 
-# Statuspage's fields: a type, a set of words, a tuple of alternatives, [what each item is], or an object's every field
+# Shapes of Statuspage's fields: a type, a set of words, a tuple of alternatives, [a shape of items], or a dict.
 
 
 class Time:

@@ -29,7 +29,7 @@ function changed(text, change) {
   return bytes;
 }
 
-/** Yields what the server says, and takes what the client says. */
+/** Yields the server's messages, and receives the client's. */
 function* conversation({ iterations = 4_096, nonce, own = "mine", first, final, without = [] }) {
   yield authentication(10, "SCRAM-SHA-256\0\0");
   const initial = (yield).toString();

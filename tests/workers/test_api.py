@@ -86,7 +86,7 @@ REFUSALS = {
     "starting up": [error("57P03")],
     "wrong password": [authentication(3), error("28P01")],
     "no way to authenticate": [authentication(7)],
-    "a mechanism that nobody knows": [authentication(10, b"SCRAM-SHA-1\0\0")],
+    "an unknown mechanism": [authentication(10, b"SCRAM-SHA-1\0\0")],
     "a nonce of its own": [SCRAM, authentication(11, b"r=x,s=AAAA,i=4096")],
     "no database behind Hyperdrive": [WELCOME, error("58000") + ready()],
     "disk full": [WELCOME, error("53100") + ready()],

@@ -223,17 +223,17 @@ export default {
 BROKEN = {
     "throws at import": 'throw new Error("secret");',
     "throws at import of another": 'import "./words.js"; export default { fetch: () => new Response() };',
-    "imports what is not there": 'import "./none.js";',
+    "imports a missing module": 'import "./none.js";',
     "exports nothing": "export const a = 1;",
     "exports no handler": "export default 7;",
     "exports null": "export default null;",
     "throws": 'export default { fetch() { throw new Error("secret"); } };',
-    "throws what is no error": 'export default { fetch() { throw "secret"; } };',
+    "throws a string": 'export default { fetch() { throw "secret"; } };',
     "rejects": 'export default { fetch: async () => { throw new TypeError("secret"); } };',
     "answers with nothing": "export default { fetch() {} };",
     "answers with rubbish": 'export default { fetch: () => ({ status: 200, secret: "secret" }) };',
     "answers with a pretended response": "export default { fetch: () => Object.create(Response.prototype) };",
-    "is a class that is no entrypoint": "export default class { fetch() { return new Response('secret'); } }",
+    "is a class other than an entrypoint": "export default class { fetch() { return new Response('secret'); } }",
     "is an entrypoint without fetch": (
         "import { WorkerEntrypoint } from 'cloudflare:workers'; export default class extends WorkerEntrypoint {}"
     ),
@@ -241,10 +241,10 @@ BROKEN = {
         "import { WorkerEntrypoint } from 'cloudflare:workers';"
         "export default class extends WorkerEntrypoint { secret = null.secret; fetch() {} }"
     ),
-    "answers with what somebody reads": (
+    "answers with a body that is being read": (
         "export default { fetch: () => { const r = new Response('secret'); r.body.getReader(); return r; } };"
     ),
-    "answers with what was read": (
+    "answers with a body that was read": (
         "export default { async fetch() { const r = new Response('secret'); await r.text(); return r; } };"
     ),
 }

@@ -181,7 +181,7 @@ class TestNothingIsDeleted:
         group.world.pass_by(days=1)
         return group
 
-    def nothing(self, due: Group, before: list[list[str]]) -> None:
+    def assert_unchanged(self, due: Group, before: list[list[str]]) -> None:
         assert [due.world.keys(store) for store in STORES] == before
 
     def test_while_a_manifest_is_invalid(self, due: Group) -> None:
@@ -190,7 +190,7 @@ class TestNothingIsDeleted:
         before = [due.world.keys(store) for store in STORES]
         outcome, detail = due.age_out()
         assert (outcome, detail["doubtful"], detail["deleted"]) == ("alarm", [GROUP], 0)
-        self.nothing(due, before)
+        self.assert_unchanged(due, before)
         due.world.delete("primary", key)
         due.world.pass_by(hours=1)
         assert due.age_out()[1]["planned"] > 0
@@ -228,19 +228,19 @@ class TestNothingIsDeleted:
             instruction = {"clock": due.world.time.isoformat()}
             host.ask("scheduled", time=at.isoformat(), worker="age-out", instruction=instruction)
             assert due.world.last("age-out") == ("failed", {"error": "ClockError"})
-        self.nothing(due, before)
+        self.assert_unchanged(due, before)
 
     def test_when_no_manifests_were_read_for_a_day(self, due: Group) -> None:
         before = [due.world.keys(store) for store in STORES]
         due.world.pass_by(days=1, hours=1)
         due.world.cron("age-out")
         assert due.world.last("age-out") == ("failed", {"error": "StaleCatalogue"})
-        self.nothing(due, before)
+        self.assert_unchanged(due, before)
 
     def test_when_the_database_fails(self, due: Group) -> None:
         before = [due.world.keys(store) for store in STORES]
         assert due.world.cron("age-out", broken=["DB"]) == "exception"
-        self.nothing(due, before)
+        self.assert_unchanged(due, before)
 
     def test_of_objects_that_are_needed_again(self, due: Group) -> None:
         """After the loss of the newest full backups, the older ones are needed again."""

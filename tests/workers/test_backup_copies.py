@@ -55,7 +55,7 @@ def made(world: World, machine: Machine, kind: str = "full") -> Run:
     return run
 
 
-def at(world: World, copy: str, key: str) -> str | None:
+def verified_at(world: World, copy: str, key: str) -> str | None:
     """Return the time of an object's last verification in a copy."""
     (row,) = world.sql(f"SELECT {verified(copy)} AS at FROM objects WHERE key = '{key}'")
     return row["at"]
@@ -149,7 +149,7 @@ class TestAddedCopy:
     @pytest.mark.parametrize("first", ["verify", "replicate"])
     def test_existing_objects_are_copied_there_without_findings(self, world: World, first: str) -> None:
         run = made(world, Machine())
-        before = at(world, "offsite", run.key)
+        before = verified_at(world, "offsite", run.key)
         world.rebind(**WITH_ARCHIVE)
         world.pass_by(minutes=20)
         world.cron("verify" if first == "verify" else "replicate")
@@ -159,8 +159,8 @@ class TestAddedCopy:
             world.cron("replicate")
         world.settle(2)
         assert world.digests("archive") == world.digests("primary")
-        assert at(world, "archive", run.key) is not None
-        assert at(world, "offsite", run.key) >= (before or "")
+        assert verified_at(world, "archive", run.key) is not None
+        assert verified_at(world, "offsite", run.key) >= (before or "")
         assert world.findings("kind NOT IN ('unlisted', 'missed')") == []
 
     def test_objects_listed_by_an_older_deployment_are_copied_there(self, world: World, host: Host) -> None:
@@ -200,7 +200,7 @@ class TestRemovedCopy:
         assert "the copy archive was removed from backups.copies" in found["detail"]
         world.pass_by(days=7)
         world.cron("verify")
-        assert at(world, "archive", key) is not None
+        assert verified_at(world, "archive", key) is not None
         assert world.findings(f"kind = 'lost' AND key = '{key}'") == []
         assert world.read("archive", key) == run.objects[key]
         # When the copy is added again, the others are repaired from it.
@@ -216,7 +216,7 @@ class TestRemovedCopy:
         world.pass_by(minutes=2)
         world.cron("verify")
         assert world.sql("SELECT name FROM copies WHERE removed_at NOTNULL") == [{"name": "archive"}]
-        assert at(world, "archive", run.key) is not None
+        assert verified_at(world, "archive", run.key) is not None
         world.pass_by(days=7)
         world.cron("verify")
         world.pass_by(minutes=2)

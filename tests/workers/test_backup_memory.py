@@ -20,7 +20,7 @@ def machine() -> Machine:
     return Machine()
 
 
-def come(world: World, run: Run) -> None:
+def write_and_deliver(world: World, run: Run) -> None:
     world.time = run.finished
     world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))
 
@@ -30,7 +30,7 @@ def daily(world: World, machine: Machine, days: int, *, ageing: bool) -> list[Ru
     begin = world.time
     for day in range(days):
         machine.archive(begin + timedelta(days=day, hours=-1))
-        come(world, machine.backup(begin + timedelta(days=day), "full", files=1))
+        write_and_deliver(world, machine.backup(begin + timedelta(days=day), "full", files=1))
         world.pass_by(minutes=4)
         world.cron("verify")
         if ageing:
@@ -110,14 +110,14 @@ class TestDamagedBackups:
         self, world: World, machine: Machine
     ) -> None:
         first = machine.backup(world.time, "full", files=1)
-        come(world, first)
+        write_and_deliver(world, first)
         second = machine.backup(world.time + timedelta(hours=1), "incremental", files=1)
         wal = next(one for one in first.manifest["objects"] if one["kind"] == "wal")
         second.manifest["objects"].append({**wal, "sha256": "0" * 64})
         second.envelope = sealed(second.manifest)
-        come(world, second)
+        write_and_deliver(world, second)
         for day in range(1, 5):
-            come(world, machine.backup(first.finished + timedelta(days=day), "full", files=1))
+            write_and_deliver(world, machine.backup(first.finished + timedelta(days=day), "full", files=1))
         idle(world, first, 7)
         assert world.last("age-out")[1]["doubtful"] == [GROUP]
         idle(world, first, 20, 21, 22)
@@ -130,20 +130,20 @@ class TestDamagedBackups:
 class TestHistories:
     def test_wal_of_a_rebuilt_database_is_assigned_to_its_own_history(self, world: World, machine: Machine) -> None:
         """Its first segment has the name of a segment of the old database, and only the next manifest lists it."""
-        come(world, machine.backup(world.time, "full"))
+        write_and_deliver(world, machine.backup(world.time, "full"))
         machine.begin_anew()
         second = machine.backup(world.time + timedelta(days=1), "full")
         first = second.manifest["wal"]["first"]
         late = [one for one in second.manifest["objects"] if one["kind"] == "wal" and f"/{first}-" in one["key"]]
         second.manifest["objects"] = [one for one in second.manifest["objects"] if one not in late]
         second.envelope = sealed(second.manifest)
-        come(world, second)
+        write_and_deliver(world, second)
         world.cron("verify")
         assert kinds(world) == {"incomplete", "chain"} or kinds(world) == {"incomplete"}
         third = machine.backup(world.time + timedelta(hours=1), "incremental")
         third.manifest["objects"] = sorted([*third.manifest["objects"], *late], key=lambda one: one["key"])
         third.envelope = sealed(third.manifest)
-        come(world, third)
+        write_and_deliver(world, third)
         world.settle(2)
         wal = {
             key for key in world.keys("replica") if key.startswith(f"daily/{GROUP}/{second.label}/archive/{GROUP}/17")
@@ -154,11 +154,11 @@ class TestHistories:
     @pytest.mark.long
     def test_wal_of_the_old_database_expires(self, world: World, machine: Machine) -> None:
         old = machine.backup(world.time, "full", files=1)
-        come(world, old)
+        write_and_deliver(world, old)
         machine.begin_anew()
         begin = world.time
         for day in range(1, 5):
-            come(world, machine.backup(begin + timedelta(days=day), "full", files=1))
+            write_and_deliver(world, machine.backup(begin + timedelta(days=day), "full", files=1))
         idle(world, old, 7, 15, 16, 17)
         wal = {key.split("/")[3] for key in world.keys("offsite") if key.startswith(f"hourly/archive/{GROUP}/")}
         assert wal == {"17-2"}
@@ -168,7 +168,7 @@ class TestHistories:
 class TestRobustness:
     def test_dead_letter_of_a_copied_object_is_closed(self, world: World, host: Host, machine: Machine) -> None:
         run = machine.backup(world.time, "full")
-        come(world, run)
+        write_and_deliver(world, run)
         world.settle(1)
         key = next(iter(run.objects))
         for dead in ({"action": "PutObject", "object": {"key": key}}, "no event"):
@@ -183,9 +183,9 @@ class TestRobustness:
     def test_many_locked_objects_do_not_block_other_deletions(self, world: World, machine: Machine) -> None:
         begin = world.time
         big = machine.backup(begin, "full", files=70)
-        come(world, big)
+        write_and_deliver(world, big)
         for day in range(1, 6):
-            come(world, machine.backup(begin + timedelta(days=day), "full", files=1))
+            write_and_deliver(world, machine.backup(begin + timedelta(days=day), "full", files=1))
         world.settle(2)
         locks = [{"prefix": f"hourly/backup/{GROUP}/{big.label}/", "days": 400}]
         for day in (20, 21):
@@ -203,7 +203,7 @@ class TestRobustness:
             {**huge, "key": f"hourly/backup/{GROUP}/{run.label}/0/{number}"} for number in range(8)
         ]
         run.envelope = sealed(run.manifest)
-        come(world, run)
+        write_and_deliver(world, run)
         world.pass_by(minutes=4)
         world.cron("verify")
         assert world.last("verify")[1]["checked"] > len(run.manifest["objects"])
@@ -219,7 +219,7 @@ class TestRobustness:
     def test_bytes_that_change_in_transfer_are_not_stored(self, world: World, machine: Machine) -> None:
         """The store returns an object of the listed size with other bytes."""
         run = machine.backup(world.time, "full")
-        come(world, run)
+        write_and_deliver(world, run)
         world.cron("verify")
         key = next(key for key in run.objects if "bundle" in key)
         for store in ("replica", "offsite"):

@@ -31,20 +31,20 @@ class Platform:
             if working and minute == 0:
                 run = self.machine.backup(self.world.time, "full" if number % 24 == 0 else "incremental", files=1)
                 self.world.time = run.finished
-                self.come(run.objects | {run.key: run.envelope})
+                self.write_and_deliver(run.objects | {run.key: run.envelope})
             elif working:
-                self.come(self.machine.archive(self.world.time))
+                self.write_and_deliver(self.machine.archive(self.world.time))
             self.world.pass_by(minutes=2)
             for script in ("replicate", "verify", "watch"):
                 self.world.cron(script)
             if working:
                 self.world.pass_by(minutes=3)
-                self.come(self.machine.archive(self.world.time))
+                self.write_and_deliver(self.machine.archive(self.world.time))
         self.world.cron("age-out")
         if run is not None:
             self.measure(run)
 
-    def come(self, objects: dict[str, bytes]) -> None:
+    def write_and_deliver(self, objects: dict[str, bytes]) -> None:
         ordered = dict(sorted(objects.items(), key=lambda one: one[0].endswith(".json")))
         index = {f"hourly/backup/{GROUP}/backup.info": b"index"}
         self.world.deliver(self.world.write(ordered | index))
@@ -70,7 +70,7 @@ class Platform:
         assert answer["status"] == 200, answer
         return json.loads(answer["body"])
 
-    def told(self) -> list[tuple[str, bool]]:
+    def webhooks(self) -> list[tuple[str, bool]]:
         """Return the webhooks since the last call: id of the alarm, and whether it has ended."""
         taken, self.world.offsite.hooks = self.world.offsite.hooks, []
         return [(one["id"], one["endedAt"] is not None) for one in taken]
@@ -83,7 +83,7 @@ def test_backups_are_replicated_verified_and_alarmed_when_missing(host: Host, of
     for number in range(HOURS):
         platform.hour(number)
     # All is well: no notification, no finding, and every copy verified within five minutes.
-    assert platform.told() == []
+    assert platform.webhooks() == []
     assert host.emails() == []
     assert world.findings() == []
     assert platform.slowest <= timedelta(minutes=5)
@@ -107,17 +107,17 @@ def test_backups_are_replicated_verified_and_alarmed_when_missing(host: Host, of
     for _ in range(2):
         world.pass_by(minutes=1)
         world.cron("watch")
-    assert platform.told() == [("findings:undelivered", False)]
+    assert platform.webhooks() == [("findings:undelivered", False)]
     assert len(host.emails(1)) == 1
     world.pass_by(minutes=5)
     for script in ("replicate", "watch"):
         world.cron(script)
-    assert platform.told() == [("findings:undelivered", True)]
+    assert platform.webhooks() == [("findings:undelivered", True)]
     host.emails(1)
     # The machine makes no more backups and no more WAL.
     for number in (HOURS, HOURS + 1):
         platform.hour(number, working=False)
-    assert sorted(platform.told()) == [(f"backup:{GROUP}", False), (f"wal:{GROUP}", False)]
+    assert sorted(platform.webhooks()) == [(f"backup:{GROUP}", False), (f"wal:{GROUP}", False)]
     assert len(host.emails(2)) == 2
     assert {one["id"] for one in platform.report()["alarms"]} == {f"backup:{GROUP}", f"wal:{GROUP}"}
     # The API's health report, which the status page reads, has it too.

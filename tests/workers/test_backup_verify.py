@@ -23,7 +23,7 @@ def machine() -> Machine:
     return Machine()
 
 
-def come(world: World, run: Run) -> None:
+def write_and_deliver(world: World, run: Run) -> None:
     world.time = run.finished
     world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))
 
@@ -32,13 +32,13 @@ def come(world: World, run: Run) -> None:
 def run(world: World, machine: Machine) -> Run:
     """A full backup, made an hour ago, that is good in every store."""
     run = machine.backup(world.time, "full")
-    come(world, run)
+    write_and_deliver(world, run)
     world.cron("verify")
     world.pass_by(hours=1)
     return run
 
 
-def named(world: World, where: str = "closed_at IS NULL") -> set[tuple[str, str, str]]:
+def finding_keys(world: World, where: str = "closed_at IS NULL") -> set[tuple[str, str, str]]:
     return {(one["kind"], one["store"], one["key"]) for one in world.findings(where)}
 
 
@@ -85,7 +85,7 @@ class TestFirstVerification:
         world.pass_by(minutes=4)
         world.cron("verify")
         missing = {("missing", store, key) for key in run.objects for store in ("replica", "offsite")}
-        assert named(world, "outcome = 'repaired'") == missing
+        assert finding_keys(world, "outcome = 'repaired'") == missing
         assert [world.read("offsite", key) for key in run.objects] == list(run.objects.values())
 
 
@@ -105,7 +105,7 @@ class TestWeekly:
         world.write({key: bytes([body[0] ^ 1]) + body[1:]}, store)
         world.pass_by(days=6)
         world.cron("verify")
-        assert named(world, "outcome = 'repaired'") == {("damaged", store, key)}
+        assert finding_keys(world, "outcome = 'repaired'") == {("damaged", store, key)}
         assert world.read(store, key) == body
 
     def test_one_good_copy_repairs_the_other_stores(self, world: World, run: Run) -> None:
@@ -114,7 +114,7 @@ class TestWeekly:
         world.write({key: b"x"}, "replica")
         world.pass_by(days=6)
         world.cron("verify")
-        assert named(world, "outcome = 'repaired'") == {("missing", "primary", key), ("damaged", "replica", key)}
+        assert finding_keys(world, "outcome = 'repaired'") == {("missing", "primary", key), ("damaged", "replica", key)}
         assert {world.read(store, key) for store in STORES} == {run.objects[key]}
 
     def test_object_of_the_right_size_with_other_bytes_is_repaired(self, world: World, run: Run) -> None:
@@ -131,19 +131,19 @@ class TestWeekly:
     @pytest.mark.usefixtures("run")
     def test_object_deleted_everywhere_is_lost_until_it_is_found_again(self, world: World, machine: Machine) -> None:
         increment = machine.backup(world.time, "incremental")
-        come(world, increment)
+        write_and_deliver(world, increment)
         world.cron("verify")
         key = bundle(increment)
         for store in STORES:
             world.delete(store, key)
         world.pass_by(days=6)
         world.cron("verify")
-        assert named(world) == {("lost", "primary", key), *(("missing", store, key) for store in STORES)}
+        assert finding_keys(world) == {("lost", "primary", key), *(("missing", store, key) for store in STORES)}
         assert world.last("verify")[0] == "alarm"
         world.write({key: increment.objects[key]}, "offsite")
         world.pass_by(minutes=12)
         world.cron("verify")
-        assert named(world) == set()
+        assert finding_keys(world) == set()
         assert world.read("primary", key) == increment.objects[key]
 
     def test_failed_store_causes_no_finding_about_its_objects(self, world: World, run: Run, offsite: Offsite) -> None:
@@ -158,7 +158,7 @@ class TestWeekly:
         offsite.fail = False
         world.pass_by(minutes=12)
         world.cron("verify")
-        assert named(world) == set()
+        assert finding_keys(world) == set()
         assert world.read("primary", key) == run.objects[key]
 
     def test_lock_that_prevents_a_repair_is_a_finding_with_a_remedy(self, world: World, run: Run) -> None:
@@ -172,41 +172,41 @@ class TestWeekly:
         assert "disable the rule" in finding["detail"]
         world.pass_by(minutes=12)
         world.cron("verify")
-        assert named(world) == set()
+        assert finding_keys(world) == set()
 
 
 class TestManifests:
     @pytest.mark.usefixtures("run")
     def test_missing_previous_manifest_is_a_finding_until_it_arrives(self, world: World, machine: Machine) -> None:
         first, second = (machine.backup(world.time + timedelta(hours=n), "incremental") for n in (1, 2))
-        come(world, second)
-        assert named(world) == {("chain", "primary", second.key)}
-        come(world, first)
-        assert named(world) == set()
+        write_and_deliver(world, second)
+        assert finding_keys(world) == {("chain", "primary", second.key)}
+        write_and_deliver(world, first)
+        assert finding_keys(world) == set()
 
     @pytest.mark.usefixtures("run")
     def test_wrong_checksum_of_the_previous_manifest_is_a_finding(self, world: World, machine: Machine) -> None:
         increment = machine.backup(world.time, "incremental")
         increment.manifest["previous"]["sha256"] = "0" * 64
         increment.envelope = sealed(increment.manifest)
-        come(world, increment)
-        assert named(world) == {("chain", "primary", increment.key)}
+        write_and_deliver(world, increment)
+        assert finding_keys(world) == {("chain", "primary", increment.key)}
 
     @pytest.mark.usefixtures("run")
     def test_manifest_from_the_future_is_a_finding_until_its_time(self, world: World, machine: Machine) -> None:
         increment = machine.backup(world.time + timedelta(hours=3), "incremental")
         world.deliver(world.write(increment.objects) + world.write({increment.key: increment.envelope}))
-        assert named(world) == {("clock", "primary", increment.key)}
+        assert finding_keys(world) == {("clock", "primary", increment.key)}
         world.pass_by(hours=2, minutes=30)
         world.cron("verify")
-        assert named(world) == set()
+        assert finding_keys(world) == set()
         assert len(world.sql("SELECT run FROM manifests")) == 2
 
     @pytest.mark.usefixtures("run")
     def test_clock_less_than_an_hour_ahead_is_tolerated(self, world: World, machine: Machine) -> None:
         increment = machine.backup(world.time + timedelta(minutes=58), "incremental")
         world.deliver(world.write(increment.objects) + world.write({increment.key: increment.envelope}))
-        assert named(world) == set()
+        assert finding_keys(world) == set()
 
     def test_manifests_with_different_checksums_for_an_object_conflict(
         self, world: World, machine: Machine, run: Run
@@ -215,8 +215,8 @@ class TestManifests:
         wal = next(one for one in run.manifest["objects"] if one["kind"] == "wal")
         increment.manifest["objects"].append({**wal, "sha256": "0" * 64})
         increment.envelope = sealed(increment.manifest)
-        come(world, increment)
-        assert named(world) == {("conflict", "primary", wal["key"])}
+        write_and_deliver(world, increment)
+        assert finding_keys(world) == {("conflict", "primary", wal["key"])}
         (kept,) = world.sql(f"SELECT sha256 FROM objects WHERE key = '{wal['key']}'")
         assert kept["sha256"] == wal["sha256"]
 
@@ -239,7 +239,7 @@ class TestManifests:
         key = f"manifests/{GROUP}/20270101-020000F.json"
         world.write({key: envelope})
         increment = machine.backup(world.time, "incremental")
-        come(world, increment)
+        write_and_deliver(world, increment)
         world.cron("verify")
         (finding,) = world.findings()
         assert (finding["kind"], finding["key"]) == ("refused", key)
@@ -248,7 +248,7 @@ class TestManifests:
         world.delete("primary", key)
         world.pass_by(minutes=2)
         world.cron("verify")
-        assert named(world) == set()
+        assert finding_keys(world) == set()
 
     @pytest.mark.parametrize(
         "key", ["hourly/backup/worker-1/../x", "hourly/backup/other/x", "/hourly/backup/worker-1/x"]
@@ -257,18 +257,18 @@ class TestManifests:
         run = machine.backup(world.time, "full")
         run.manifest["objects"][0]["key"] = key
         run.envelope = sealed(run.manifest)
-        come(world, run)
-        assert named(world) == {("refused", "primary", run.key)}
+        write_and_deliver(world, run)
+        assert finding_keys(world) == {("refused", "primary", run.key)}
         assert world.sql("SELECT key FROM objects") == []
 
     def test_replaced_manifest_is_repaired(self, world: World, machine: Machine, run: Run) -> None:
         increment = machine.backup(world.time, "incremental")
-        come(world, increment)
+        write_and_deliver(world, increment)
         world.cron("verify")
         world.write({increment.key: run.envelope})
         world.pass_by(days=6)
         world.cron("verify")
-        assert named(world, "1") == {("damaged", "primary", increment.key)}
+        assert finding_keys(world, "1") == {("damaged", "primary", increment.key)}
         assert world.read("primary", increment.key) == increment.envelope
 
     def test_manifest_with_thousands_of_objects_is_read_in_one_run(self, world: World, machine: Machine) -> None:
@@ -290,10 +290,10 @@ class TestManifests:
         next(one for one in increment.manifest["objects"] if one["key"] == key)["size"] = 6 * 1_024**3
         increment.envelope = sealed(increment.manifest)
         del increment.objects[key]
-        come(world, increment)
+        write_and_deliver(world, increment)
         world.pass_by(minutes=5)
         world.cron("verify")
-        assert ("oversize", "primary", key) in named(world)
+        assert ("oversize", "primary", key) in finding_keys(world)
 
 
 class TestPromotion:
@@ -306,7 +306,7 @@ class TestPromotion:
         start = datetime.fromisoformat("2027-01-30T01:30:00+00:00")
         runs = [machine.backup(start + timedelta(hours=hours), "full") for hours in (0, 6, 24, 48, 72)]
         for run in runs:
-            come(world, run)
+            write_and_deliver(world, run)
             world.pass_by(minutes=2)
             world.cron("verify")
         labels = [run.label for run in runs]
@@ -323,7 +323,7 @@ class TestPromotion:
 
     def test_promotion_copies_from_any_good_copy(self, world: World, machine: Machine) -> None:
         run = machine.backup(world.time, "full")
-        come(world, run)
+        write_and_deliver(world, run)
         key = bundle(run)
         world.write({key: b"x"}, "primary")
         world.pass_by(minutes=4)
@@ -333,40 +333,40 @@ class TestPromotion:
             assert (
                 world.read("primary", f"{name}/{GROUP}/{run.label}/{key.removeprefix('hourly/')}") == run.objects[key]
             )
-        assert named(world) == set()
+        assert finding_keys(world) == set()
 
     def test_promotion_waits_until_all_wal_is_listed(self, world: World, machine: Machine) -> None:
         run = machine.backup(world.time, "full")
         wal = next(one for one in run.manifest["objects"] if one["kind"] == "wal")
         run.manifest["objects"].remove(wal)
         run.envelope = sealed(run.manifest)
-        come(world, run)
+        write_and_deliver(world, run)
         world.cron("verify")
-        assert named(world) == {("incomplete", "primary", run.key)}
+        assert finding_keys(world) == {("incomplete", "primary", run.key)}
         assert self.placed(world, "daily") == set()
         later = machine.backup(world.time + timedelta(hours=1), "incremental")
         later.manifest["objects"] = sorted([*later.manifest["objects"], wal], key=lambda one: one["key"])
         later.envelope = sealed(later.manifest)
-        come(world, later)
+        write_and_deliver(world, later)
         world.pass_by(minutes=2)
         world.cron("verify")
-        assert named(world) == set()
+        assert finding_keys(world) == set()
         assert self.placed(world, "daily") == {run.label}
 
 
 class TestInterrupted:
     def test_next_run_continues_where_the_last_one_stopped(self, world: World, machine: Machine) -> None:
-        come(world, machine.backup(world.time, "full"))
+        write_and_deliver(world, machine.backup(world.time, "full"))
         for at in range(0, 120, 7):
             world.cron("verify", fall={"at": at, "after": at % 2 == 0})
             world.pass_by(minutes=6)
         world.settle()
         digests = [world.digests(store) for store in STORES]
         assert digests[0] == digests[1] == digests[2]
-        assert named(world) == set()
+        assert finding_keys(world) == set()
 
     def test_concurrent_runs_do_the_work_once(self, world: World, host: Host, machine: Machine) -> None:
-        come(world, machine.backup(world.time, "full"))
+        write_and_deliver(world, machine.backup(world.time, "full"))
         call = {"op": "scheduled", "time": world.time.isoformat(), "worker": "verify"}
         instruction = {"clock": world.time.isoformat()}
         host.together({**call, "instruction": instruction}, {**call, "instruction": instruction})
@@ -374,15 +374,15 @@ class TestInterrupted:
         assert checked["runs"] == 1
 
     def test_run_fails_without_the_database_and_the_next_one_continues(self, world: World, machine: Machine) -> None:
-        come(world, machine.backup(world.time, "full"))
+        write_and_deliver(world, machine.backup(world.time, "full"))
         assert world.cron("verify", broken=["DB"]) == "exception"
         world.pass_by(minutes=2)
         assert world.cron("verify") == "ok"
-        assert named(world) == set()
+        assert finding_keys(world) == set()
 
     def test_lost_database_is_rebuilt_from_the_manifests(self, world: World, machine: Machine) -> None:
         for hours, kind in ((0, "full"), (1, "incremental"), (24, "full")):
-            come(world, machine.backup(world.time + timedelta(hours=hours), kind))
+            write_and_deliver(world, machine.backup(world.time + timedelta(hours=hours), kind))
             world.cron("verify")
         listed = world.sql("SELECT key, class, run, kind, size, sha256, segment, source FROM objects ORDER BY key")
         world.forget()
@@ -390,7 +390,7 @@ class TestInterrupted:
         world.cron("verify")
         again = world.sql("SELECT key, class, run, kind, size, sha256, segment, source FROM objects ORDER BY key")
         assert again == listed
-        assert named(world) == set()
+        assert finding_keys(world) == set()
 
 
 def test_copy_is_verified_by_its_bytes_not_by_its_metadata(world: World, run: Run, offsite: Offsite) -> None:
@@ -399,7 +399,7 @@ def test_copy_is_verified_by_its_bytes_not_by_its_metadata(world: World, run: Ru
     offsite.relabel(key, hashlib.sha256(run.objects[key]).hexdigest())
     world.pass_by(days=6)
     world.cron("verify")
-    assert named(world, "outcome = 'repaired'") == {("damaged", "offsite", key)}
+    assert finding_keys(world, "outcome = 'repaired'") == {("damaged", "offsite", key)}
     assert world.read("offsite", key) == run.objects[key]
 
 

@@ -12,13 +12,13 @@ from .watch_fixtures import ADA, BEA, DAY, HOOK, KEY, OTHER_HOOK, Watch, at, los
 
 def test_reminder_is_sent_every_six_hours(watch: Watch) -> None:
     watch.finding("lost", KEY)
-    told: list[float] = []
+    notified: list[float] = []
     for minute in (5, 10, 365, 370, 375, 725, 730, 735):
         assert watch.look(minute) == ([] if minute == 5 else ["findings:lost"])
-        told += [minute] * len(watch.events())
-        subjects = [message["subject"] for message in watch.mail(1 if told[-1:] == [minute] else 0)]
-        assert len(subjects) == (told[-1:] == [minute])
-    assert told == [10, 370, 730]
+        notified += [minute] * len(watch.events())
+        subjects = [message["subject"] for message in watch.mail(1 if notified[-1:] == [minute] else 0)]
+        assert len(subjects) == (notified[-1:] == [minute])
+    assert notified == [10, 370, 730]
 
 
 def test_each_mail_lists_all_due_notifications(watch: Watch) -> None:
@@ -103,9 +103,9 @@ def test_failed_webhook_does_not_block_other_channels_and_is_retried(watch: Watc
     watch.finding("damaged", KEY)
     watch.look(5)
     watch.look(10)
-    heard = [(host, event["id"]) for host, event in watch.outside.take()]
+    received = [(host, event["id"]) for host, event in watch.outside.take()]
     # After the first failure of a receiver, the rest of its notifications is not sent.
-    assert set(heard) == {
+    assert set(received) == {
         ("hook.example", "findings:damaged"),
         ("other.example", "findings:damaged"),
         ("other.example", "findings:lost"),
@@ -172,9 +172,9 @@ def test_next_run_notifies_after_a_crash_at_any_step(host: Host, watch: Watch, a
         watch.fresh(10)
         outcome = host.scheduled(at(10), clock=at(10), fall={"at": step, "after": after})
         watch.look(15)
-        heard = watch.events()
-        assert ("findings:lost", "lasts") in heard
-        assert len(heard) <= 2
+        received = watch.events()
+        assert ("findings:lost", "lasts") in received
+        assert len(received) <= 2
         assert 1 <= len(watch.mail(1)) <= 2
         watch.look(20)
         assert watch.events() == []

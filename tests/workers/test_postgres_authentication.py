@@ -9,7 +9,7 @@ import pytest
 
 from harness.patience import GENEROUS
 
-# What scram_server.mjs sends: 24 characters of the client's nonce, then the server's own.
+# The nonce that scram_server.mjs sends: 24 characters of the client's nonce, then the server's own.
 SERVER_FIRST = len("r=" + "n" * 24 + "mine,s=MDEyMzQ1Njc4OWFiY2RlZg==,i=4096")
 SERVER_FINAL = len("v=") + 44
 

@@ -282,7 +282,7 @@ def test_dead_letters_of_a_removed_contact_are_not_retried(status: Status) -> No
     assert (code, answer) == (409, {"error": f"contact {contact} was removed"})
 
 
-# Once, whatever is repeated.
+# Repeated calls.
 
 
 def repeatable(status: Status) -> list[tuple[str, str, Any]]:

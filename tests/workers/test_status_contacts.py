@@ -27,7 +27,7 @@ def mails(status: Status, count: int) -> list[Any]:
     return [email.message_from_string(raw, policy=email.policy.default) for raw in status.host.emails(count)]
 
 
-# Who was told.
+# The list of deliveries.
 
 
 def test_deliveries_list_contact_event_and_time(status: Status) -> None:
@@ -36,9 +36,9 @@ def test_deliveries_list_contact_event_and_time(status: Status) -> None:
     first = made(status, "incidents", INCIDENT, minute=1)
     made(status, "incidents", {**INCIDENT, "components": ["edge"]}, minute=1)
     status.cron(2)
-    told = ask(status, "GET", f"deliveries?state=delivered&of={first['id']}")[1]["deliveries"]
-    assert {one["contact"] for one in told} == {ann, bot}
-    for one in told:
+    delivered = ask(status, "GET", f"deliveries?state=delivered&of={first['id']}")[1]["deliveries"]
+    assert {one["contact"] for one in delivered} == {ann, bot}
+    for one in delivered:
         assert (one["update"], one["type"], one["attempts"]) == (first["update"], "incident.opened", 1)
         assert (one["saidAt"], one["settledAt"]) == ("2026-11-24T10:01:00.000Z", "2026-11-24T10:02:00.000Z")
     assert len(ask(status, "GET", f"deliveries?state=delivered&of={bot}")[1]["deliveries"]) == 2
@@ -67,7 +67,7 @@ def test_contact_can_be_sent_a_test_message(status: Status) -> None:
     assert status.rows("SELECT 1 FROM updates") == status.rows("SELECT 1 FROM deliveries") == []
 
 
-# Who hears when notifications do not arrive.
+# Alarms about failed deliveries.
 
 
 def test_operators_are_alerted_to_dead_and_overdue_deliveries_until_resolved(host: Host) -> None:
@@ -173,7 +173,7 @@ def test_webhooks_are_signed_with_both_keys_while_both_are_bound(host: Host) -> 
             assert hook.signed_with(f"whsec_{secret}") == [index == 0, index == 1]
 
 
-# Politeness.
+# Retry-After, User-Agent and threads.
 
 
 @pytest.mark.parametrize(

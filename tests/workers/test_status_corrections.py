@@ -25,7 +25,7 @@ def everywhere(status: Status, minute: float = 1) -> str:
     return json.dumps([rows, [status.get(path, minute)["body"] for path in PUBLIC]])
 
 
-def told(status: Status) -> list[tuple[str, str]]:
+def webhook_texts(status: Status) -> list[tuple[str, str]]:
     return [(hook.event["type"], hook.event["data"]["body"]) for hook in status.world.hooks]
 
 
@@ -43,7 +43,7 @@ def test_withdrawn_text_is_deleted_and_its_recipients_are_notified(status: Statu
     assert "corrected" in status.get("/")["body"]
     status.cron(3)
     text = "The text of 2026-11-24 10:00 UTC was withdrawn. Please do not use it or pass it on."
-    assert told(status) == [("incident.redacted", text)]
+    assert webhook_texts(status) == [("incident.redacted", text)]
     assert status.world.hooks[0].host == "hook.example"  # the other contact never received the text
     assert all("Please do not use" not in status.get(path)["body"] for path in PUBLIC)
     entry = ask(status, "GET", "audit")[1]["entries"][0]
@@ -79,7 +79,7 @@ def test_pending_deliveries_are_sent_without_the_withdrawn_text(status: Status) 
     declared = made(status, "incidents", {**INCIDENT, "body": SECRET})
     made(status, "redactions", {"id": declared["update"]})
     status.cron(1)
-    assert told(status) == [("incident.opened", "This text was withdrawn.")]
+    assert webhook_texts(status) == [("incident.opened", "This text was withdrawn.")]
 
 
 def test_amended_text_replaces_the_old_one_and_its_recipients_are_notified(status: Status) -> None:
@@ -92,7 +92,7 @@ def test_amended_text_replaces_the_old_one_and_its_recipients_are_notified(statu
     assert made(status, "amendments", {"id": declared["update"], "body": "We look closely."}, key=name) == amended
     status.cron(3)
     said = "Correction of the update of 2026-11-24 10:00 UTC: We look closely."
-    assert told(status) == [("incident.opened", INCIDENT["body"]), ("incident.amended", said)]
+    assert webhook_texts(status) == [("incident.opened", INCIDENT["body"]), ("incident.amended", said)]
     for path in PUBLIC:
         body = status.get(path)["body"]
         assert "We look closely." in body
@@ -147,7 +147,7 @@ def test_post_mortem_is_published_after_the_end(status: Status) -> None:
     assert "status" in problems(status, f"incidents/{name}/updates", {**learnt, "impact": "none"})
     made(status, f"incidents/{name}/updates", learnt, minute=HOUR)
     status.cron(HOUR + 1)
-    assert told(status)[-1] == ("incident.postmortem", learnt["body"])
+    assert webhook_texts(status)[-1] == ("incident.postmortem", learnt["body"])
     assert "<b>Post-mortem</b>" in status.get("/history", HOUR + 1)["body"]
     (incident,) = json.loads(status.get("/api/v2/incidents.json", HOUR + 1)["body"])["incidents"]
     assert (incident["status"], incident["resolved_at"]) == ("resolved", "2026-11-24T10:05:00.000Z")

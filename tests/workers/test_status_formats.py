@@ -66,17 +66,17 @@ def test_each_list_matches_its_name(formats: Formats) -> None:
 
 def test_incident_has_its_updates_in_order(formats: Formats) -> None:
     bodies = formats.statuspage(snapshot(incident(), seen="degraded", database="degraded"))
-    (told,) = bodies["incidents.json"]["incidents"]
-    assert told["created_at"] == "2026-11-24T09:05:00.000Z"
-    assert told["started_at"] == "2026-11-24T09:00:00.000Z"
-    assert told["monitoring_at"] == "2026-11-24T09:30:00.000Z"
-    assert told["shortlink"] == "https://status.example/incidents/i1"
-    assert told["page_id"] == bodies["incidents.json"]["page"]["id"] == "status.example"
-    assert [one["id"] for one in told["incident_updates"]] == ["i1-3", "i1-2", "i1-1"]
-    assert told["incident_updates"][2]["affected_components"] == [
+    (shown,) = bodies["incidents.json"]["incidents"]
+    assert shown["created_at"] == "2026-11-24T09:05:00.000Z"
+    assert shown["started_at"] == "2026-11-24T09:00:00.000Z"
+    assert shown["monitoring_at"] == "2026-11-24T09:30:00.000Z"
+    assert shown["shortlink"] == "https://status.example/incidents/i1"
+    assert shown["page_id"] == bodies["incidents.json"]["page"]["id"] == "status.example"
+    assert [one["id"] for one in shown["incident_updates"]] == ["i1-3", "i1-2", "i1-1"]
+    assert shown["incident_updates"][2]["affected_components"] == [
         {"code": "database", "name": "Database", "old_status": "operational", "new_status": "partial_outage"}
     ]
-    assert [(one["id"], one["position"], one["status"]) for one in told["components"]] == [
+    assert [(one["id"], one["position"], one["status"]) for one in shown["components"]] == [
         ("database", 2, "partial_outage")
     ]
 
@@ -84,14 +84,14 @@ def test_incident_has_its_updates_in_order(formats: Formats) -> None:
 def test_maintenance_updates_have_the_component_changes(formats: Formats) -> None:
     moves = [update(status, status, NOW) for status in ("completed", "in_progress", "scheduled")]
     bodies = formats.statuspage(snapshot(maintenances=(maintenance(status="completed", updates=moves),)))
-    (told,) = bodies["scheduled-maintenances.json"]["scheduled_maintenances"]
-    affected = [one["affected_components"][0] for one in told["incident_updates"]]
+    (shown,) = bodies["scheduled-maintenances.json"]["scheduled_maintenances"]
+    affected = [one["affected_components"][0] for one in shown["incident_updates"]]
     assert [(one["old_status"], one["new_status"]) for one in affected] == [
         ("under_maintenance", "operational"),
         ("operational", "under_maintenance"),
         ("operational", "operational"),
     ]
-    assert told["resolved_at"] == NOW
+    assert shown["resolved_at"] == NOW
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_maintenance_has_its_actual_times(
     plan = maintenance(status=status, startsAt=day("11:00"), endsAt=day("12:00"))
     plan["updates"] = [*(update(word, word, day(time)) for word, time in words), *plan["updates"]]
     bodies = formats.statuspage(snapshot(maintenances=(plan,)))
-    (told,) = bodies["scheduled-maintenances.json"]["scheduled_maintenances"]
-    assert (told["started_at"], told["resolved_at"]) == (day(started), resolved and day(resolved))
-    assert (told["scheduled_for"], told["scheduled_until"]) == (day("11:00"), day("12:00"))
+    (shown,) = bodies["scheduled-maintenances.json"]["scheduled_maintenances"]
+    assert (shown["started_at"], shown["resolved_at"]) == (day(started), resolved and day(resolved))
+    assert (shown["scheduled_for"], shown["scheduled_until"]) == (day("11:00"), day("12:00"))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def contrast_to_white(colour: str) -> float:
     return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
 
 
-# What the Worker serves
+# Responses of the Worker.
 
 CONTENT_TYPES = {
     **{f"/api/v2/{file}": "application/json; charset=utf-8" for file in FILES},

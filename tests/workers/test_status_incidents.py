@@ -10,7 +10,7 @@ def incidents(status: Status) -> list[tuple[str, str, int]]:
     return status.rows("SELECT id, status, impact FROM incidents ORDER BY started_at, id")
 
 
-def said(status: Status) -> list[tuple[str, str]]:
+def updates(status: Status) -> list[tuple[str, str]]:
     return status.rows("SELECT subject, type FROM updates ORDER BY at, id")
 
 
@@ -37,7 +37,7 @@ def test_two_failed_checks_open_an_incident_and_two_good_ones_close_it(status: S
     assert incidents(status) == [(name, "investigating", 3)]
     status.cron(7)
     assert incidents(status) == [(name, "resolved", 3)]
-    assert said(status) == [(name, "incident.opened"), (name, "incident.resolved")]
+    assert updates(status) == [(name, "incident.opened"), (name, "incident.resolved")]
     assert status.rows("SELECT resolved_at - started_at FROM incidents") == [(6 * 60_000,)]
 
 
@@ -71,7 +71,7 @@ def test_worse_state_is_announced_once(status: Status) -> None:
     status.crons(range(6, 9))
     status.world.database_down()
     status.crons(range(9, 12))
-    assert said(status) == [(name, "incident.opened"), (name, "incident.updated")]
+    assert updates(status) == [(name, "incident.opened"), (name, "incident.updated")]
 
 
 def test_two_different_checks_count_as_the_milder_one(status: Status) -> None:
@@ -122,20 +122,20 @@ def test_operators_incident_prevents_automatic_ones(status: Status) -> None:
     status.world.well()
     status.crons(range(4, 7))
     assert incidents(status) == [("declared", "identified", 2)]
-    assert said(status) == []
+    assert updates(status) == []
 
 
 def test_maintenance_begins_and_ends_on_time_and_covers_its_components(status: Status) -> None:
     status.cron(0)
     status.maintenance("upgrade", 3, 8, "database")
     status.crons(range(1, 3))
-    assert said(status) == []
+    assert updates(status) == []
     status.world.database_down()
     status.crons(range(3, 7))
-    assert said(status) == [("upgrade", "maintenance.started")]
+    assert updates(status) == [("upgrade", "maintenance.started")]
     status.world.well()
     status.crons(range(7, 9))
-    assert said(status) == [("upgrade", "maintenance.started"), ("upgrade", "maintenance.completed")]
+    assert updates(status) == [("upgrade", "maintenance.started"), ("upgrade", "maintenance.completed")]
     assert incidents(status) == []
 
 
@@ -159,7 +159,7 @@ def test_maintenance_between_two_runs_is_started_and_completed(status: Status) -
     status.cron(0)
     status.maintenance("upgrade", 3, 8, "database")
     status.cron(30)
-    assert sorted(said(status)) == [("upgrade", "maintenance.completed"), ("upgrade", "maintenance.started")]
+    assert sorted(updates(status)) == [("upgrade", "maintenance.completed"), ("upgrade", "maintenance.started")]
     assert status.rows("SELECT status, end_minute FROM maintenances") == [("completed", MINUTE + 8)]
 
 
@@ -172,7 +172,7 @@ def test_concurrent_runs_announce_an_incident_once(status: Status) -> None:
     ]
     status.host.together(*calls)
     status.cron(4)
-    assert [kind for _, kind in said(status)] == ["incident.opened"]
+    assert [kind for _, kind in updates(status)] == ["incident.opened"]
 
 
 def test_clock_that_goes_back_changes_nothing(status: Status) -> None:
@@ -199,7 +199,7 @@ def test_late_run_announces_nothing(status: Status) -> None:
     status.crons(range(2, 4))
     status.world.well()
     status.crons(range(2))
-    assert said(status) == [(f"database-{MINUTE + 2}", "incident.opened")]
+    assert updates(status) == [(f"database-{MINUTE + 2}", "incident.opened")]
 
 
 def test_corrected_incident_closes_when_all_its_components_work(status: Status) -> None:
@@ -225,7 +225,7 @@ def test_lowered_impact_is_raised_only_by_a_worse_state(status: Status) -> None:
     status.host.sql("UPDATE incidents SET impact = 1")
     status.crons(range(6, 9))
     assert [impact for _, _, impact in incidents(status)] == [1]
-    assert [kind for _, kind in said(status)] == ["incident.opened", "incident.updated"]
+    assert [kind for _, kind in updates(status)] == ["incident.opened", "incident.updated"]
 
 
 def enter(status: Status, name: str, components: str) -> None:

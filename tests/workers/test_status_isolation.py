@@ -124,9 +124,9 @@ def alarms(status: Status) -> list[str]:
     """Return the webhooks to operators since the last call."""
     hooks = [hook for hook in status.world.hooks if hook.event["type"] == "status.alarm"]
     assert all(hook.signed_with(ALARM_SECRET) == [True] for hook in hooks)
-    told = [hook.event["text"] for hook in hooks]
+    texts = [hook.event["text"] for hook in hooks]
     status.world.hooks.clear()
-    return told
+    return texts
 
 
 def test_operators_are_alerted_every_15_minutes_while_runs_fail(status: Status) -> None:

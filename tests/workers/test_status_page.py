@@ -14,7 +14,7 @@ HOSTILE = """<b onclick="x">&amp; "quoted" 'single'</b>"""
 LONG = "antidisestablishmentarianism" * 12
 
 
-# What it says
+# Content.
 
 
 def test_current_state_is_shown_in_words(site: Site) -> None:
@@ -273,7 +273,7 @@ def test_incident_text_is_escaped_and_keeps_its_lines(site: Site) -> None:
         assert article.locator("[onclick]").count() == 0
 
 
-# How it reads
+# Accessibility.
 
 
 def test_page_is_complete_without_javascript(site: Site) -> None:

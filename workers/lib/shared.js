@@ -11,9 +11,10 @@ export const resets = [];
 
 /**
  * @template T
- * @param {number} keep milliseconds, counted from its start, in which a result is reused; 0 shares running operations only
- * @param {number} timeout milliseconds that a request waits for an operation which another request started; then it starts
- *   its own
+ * @param {number} keep how long a result is reused, in milliseconds after the operation started; 0: only running operations are
+ *   shared
+ * @param {number} timeout how long a request waits for an operation that another request started, in milliseconds; then it
+ *   starts its own
  * @returns {(time: Date, context: Pick<ExecutionContext, "waitUntil">, work: () => Promise<T>) => Promise<T>} returns the
  *   shared result, or starts `work`
  */

@@ -6,8 +6,8 @@ const SILENT_MILLISECONDS = 15 * 60_000;
 /**
  * @param {D1Database} db
  * @param {Date} time
- * @returns {Promise<"ok" | "degraded">} `degraded` while there is an alarm, or when the watch Worker has no recent successful
- *   run: then problems would not be detected
+ * @returns {Promise<"ok" | "degraded">} `degraded` while there is an alarm. Also `degraded` without a recent successful run of
+ *   the watch Worker, because then problems would not be detected
  */
 export async function healthOf(db, time) {
   const [raised, newest] = /** @type {[D1Result, D1Result<{ at: string, outcome: string }>]} */ (

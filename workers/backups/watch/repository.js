@@ -5,10 +5,7 @@ import { r2Pages } from "../listing.js";
 /** Path of the repository that the machines write: the hourly class. */
 const REPOSITORY = "hourly/";
 
-/**
- * Name of a backup's folder: the label of a full backup, or the label of the full backup, an underscore, and the start of a
- * differential or incremental backup that depends on it.
- */
+/** Name of a backup's folder: `20261123-013005F` for a full backup, `20261123-013005F_20261123-023005I` for one that depends on it. */
 const LABEL = /^(\d{8}-\d{6}F)(?:_(\d{8}-\d{6})[DI])?$/;
 
 const STARTED = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)$/;

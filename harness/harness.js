@@ -21,13 +21,13 @@
  */
 
 import { bucketOf, bulk, events } from "./buckets.js";
-import { forgetting } from "./lib/shared.js";
+import { resets } from "./lib/shared.js";
 import { limits } from "./lib/timeout.js";
 import { counted, forget, GENEROUS_MILLISECONDS, inTime, pass, passed, passing, signal, start } from "./limits.js";
 import { restore, save } from "./snapshots.js";
 import worker from "./WORKER";
 
-const told = limits.told;
+const forServer = limits.forServer;
 limits.start = start;
 AbortSignal.timeout = signal;
 
@@ -110,7 +110,7 @@ async function reset(env, next) {
   events.length = 0;
   forget();
   working.clear();
-  for (const forgetShared of forgetting) forgetShared();
+  for (const resetShared of resets) resetShared();
   for (const name of next.buckets) await emptyBucket(env[name]);
   for (const name of next.databases) await emptyDatabase(env[name]);
 }
@@ -154,7 +154,7 @@ const tasks = {
 function changed(bound, instruction = {}) {
   const env = { ...bound, ...bindings };
   const { clock = env.CLOCK, fall, broken = [], silent = [], hanging = [], exact = false } = instruction;
-  limits.told = exact ? told : () => GENEROUS_MILLISECONDS;
+  limits.forServer = exact ? forServer : () => GENEROUS_MILLISECONDS;
   const steps = new Steps(fall);
   globalThis.fetch = fall === undefined ? realFetch : (...parameters) => steps.take(() => realFetch(...parameters));
   const result = { ...env };

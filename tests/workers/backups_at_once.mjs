@@ -1,6 +1,6 @@
 /**
- * Checks the backups of many stanzas in a slow bucket; says what came out, how many were asked for at once, and how long it
- * took by a clock that stands while the check has something to do.
+ * Runs the API's check of backups for many stanzas in a slow bucket. Prints the result, the largest number of simultaneous
+ * requests, and the duration in milliseconds of a mock clock, which stands still while the check computes.
  */
 
 import { mock } from "node:test";
@@ -26,7 +26,7 @@ checked.then((found) => {
 });
 let took = 0;
 while (health === undefined) {
-  await new Promise((resolve) => setImmediate(resolve)); // all that can be done without the clock
+  await new Promise((resolve) => setImmediate(resolve)); // run everything that does not wait for the clock
   if (health === undefined) mock.timers.tick(1);
   took += 1;
 }

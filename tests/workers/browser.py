@@ -1,4 +1,4 @@
-"""A headless Chromium that reads the status page: the Worker itself answers every request, at a test's minute."""
+"""A headless Chromium for the status page: the status Worker answers every request, at the minute that a test sets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AXE = WORKERS / "node_modules" / "axe-core" / "axe.min.js"
 
 @contextmanager
 def chromium() -> Generator[Browser]:
-    """Debian's, so that nothing is downloaded. Its own sandbox cannot be had as root, as which tests may run."""
+    """Start Debian's Chromium, without a download and without its sandbox, because tests may run as root."""
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     # One renderer process for all pages: starting another for each test takes a fifth of a test's processor time.
     arguments += ["--renderer-process-limit=1", "--process-per-site"]
@@ -33,13 +33,13 @@ def chromium() -> Generator[Browser]:
 
 
 def refuse(route: Route) -> None:
-    """Do as a network does behind which nobody answers."""
+    """Fail a request as an unreachable network does."""
     route.abort("connectionrefused")
 
 
 @dataclass
 class Site:
-    """The status page as a browser meets it: the Worker's answers at `minute`, unless `trouble` answers instead."""
+    """The status page in a browser: the Worker answers at `minute`, unless a test sets `trouble` to answer instead."""
 
     browser: Browser
     status: Status
@@ -48,10 +48,10 @@ class Site:
     trouble: Callable[[Route], None] | None = None
     asked: list[str] = field(default_factory=list[str])
     complaints: list[str] = field(default_factory=list[str])
-    """What the browser's console says: errors of the script, and what the content security policy forbids."""
+    """Errors in the browser's console: errors of scripts, and violations of the content security policy."""
 
     def open(self, path: str = "/", **context: Any) -> Page:
-        """Open a page whose clock stands at START and goes on with the time that passes."""
+        """Open a page whose clock starts at START and runs."""
         options = {"viewport": {"width": 900, "height": 700}, **context}
         page = self.browser.new_context(**options).new_page()
         page.set_default_timeout(GENEROUS * 1_000)
@@ -73,12 +73,12 @@ class Site:
 
 
 def pass_a_minute(page: Page) -> None:
-    """Let the page's next refresh come due."""
+    """Advance the page's clock until its next refresh."""
     page.clock.run_for(61_000)
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core finds against the page as it is shown: rule, and the element."""
+    """Return the accessibility violations that axe-core finds on the page: rule and element."""
     page.evaluate(AXE.read_text())
     found = page.evaluate("async () => (await axe.run()).violations")
     return [f"{rule['id']}: {node['html']} {json.dumps(node['any'])}" for rule in found for node in rule["nodes"]]
@@ -93,7 +93,7 @@ def notice(page: Page) -> Any:
 
 
 def marked(page: Page) -> None:
-    """Remember every node of the page, and what is done to its live regions."""
+    """Mark every node of the page, and record changes of its live regions."""
     page.evaluate(
         """() => {
           for (const element of document.querySelectorAll("*")) element.seen = true;
@@ -106,11 +106,11 @@ def marked(page: Page) -> None:
 
 
 def unseen(page: Page) -> list[str]:
-    """Which elements were not there when the page was marked."""
+    """Return the elements that were added after the page was marked."""
     return page.evaluate("[...document.querySelectorAll('*')].filter(e => !e.seen).map(e => e.localName)")
 
 
 def grey(page: Page) -> bool:
-    """Whether nothing in the page looks green any more, the tab's icon included."""
+    """Return whether nothing on the page is green, including the tab's icon."""
     filtered = page.evaluate("getComputedStyle(document.querySelector('main')).filter")
     return filtered == "grayscale(1)" and "%23888" in (page.locator("link[rel=icon]").get_attribute("href") or "")

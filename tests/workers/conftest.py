@@ -1,4 +1,4 @@
-"""The real scripts in workerd."""
+"""Fixtures that run the Cloudflare Workers in workerd."""
 
 from collections.abc import Iterator
 
@@ -30,7 +30,7 @@ def offsite() -> Iterator[Offsite]:
 
 @pytest.fixture
 def status(host: Host) -> Iterator[Status]:
-    """The status Worker with empty stores, before a world in which all is well."""
+    """The status Worker with empty stores; the components that it probes are healthy."""
     world = World()
     with world.serving() as address:
         start_status(host, address)
@@ -39,7 +39,7 @@ def status(host: Host) -> Iterator[Status]:
 
 @pytest.fixture
 def without_tables(host: Host) -> Iterator[Status]:
-    """The same, but as it is first deployed: it has made no table yet."""
+    """The status Worker as in its first deployment: its database has no tables."""
     host.anew()
     world = World()
     with world.serving() as address:
@@ -55,7 +55,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def world(host: Host) -> Iterator[World]:
-    """What is around the status Worker, which is started once: a browser's tests are slow enough."""
+    """The environment of the status Worker, started once for all tests of a module, because browser tests are slow."""
     world = World()
     with world.serving() as address:
         start_status(host, address)
@@ -64,7 +64,7 @@ def world(host: Host) -> Iterator[World]:
 
 @pytest.fixture
 def site(browser: Browser, host: Host, world: World) -> Iterator[Site]:
-    """A page of which one minute was recorded, and of which the browser has nothing to complain."""
+    """The status page with one recorded minute; the test fails if the browser reports an error."""
     status = Status(host, world)
     world.well()
     status.cron(0)
@@ -80,7 +80,7 @@ def site(browser: Browser, host: Host, world: World) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def watching(host: Host) -> Iterator[Watch]:
-    """The watch Worker, which is started once: its tests empty what it knows."""
+    """The watch Worker, started once for all tests of a module; each test empties its stores."""
     outside = Outside()
     with outside.serving() as address:
         yield Watch(host, outside, address)
@@ -88,7 +88,7 @@ def watching(host: Host) -> Iterator[Watch]:
 
 @pytest.fixture
 def watch(watching: Watch) -> Watch:
-    """The watch Worker, which has looked once and found everything well."""
+    """The watch Worker after one run that found no problem."""
     watching.reset()
     assert watching.look(0) == []
     return watching

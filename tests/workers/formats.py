@@ -1,4 +1,4 @@
-"""What the formats' modules make of snapshots, snapshots to ask them with, and the shapes that clients expect."""
+"""Runs the modules of the status page's formats; builds snapshots for them; and the JSON shapes that clients expect."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 
 
 class Formats:
-    """One Node process that says what the modules make of snapshots."""
+    """A Node process that renders snapshots with the modules of the formats."""
 
     def __init__(self) -> None:
         command = ["node", "--input-type=module", "--eval", SCRIPT]
@@ -66,7 +66,7 @@ def update(id: str, status: str, at: str, body: str = "A word.") -> dict[str, An
 
 
 def incident(id: str = "i1", **changes: Any) -> dict[str, Any]:
-    """Return an open incident of the database, on which one update was made."""
+    """Return an open incident of the database with one update."""
     return {
         "id": id,
         "title": "The database is slow",
@@ -104,7 +104,7 @@ def maintenance(id: str = "m1", status: str = "scheduled", **changes: Any) -> di
 
 
 def counted(subject: dict[str, Any]) -> dict[str, Any]:
-    """Return an incident or maintenance that knows how many updates it has: those that are given, unless it says so."""
+    """Return an incident or maintenance with its number of updates, by default the number of the given ones."""
     return {"updatesTotal": len(subject["updates"]), **subject}
 
 
@@ -116,7 +116,7 @@ def snapshot(
     known: bool = True,
     **changes: Any,
 ) -> dict[str, Any]:
-    """Return what is known at NOW; `seen` is the platform's state, `known` whether there is a history."""
+    """Return a snapshot at NOW; `seen` is the platform's probed state, `known` whether there is a history."""
     history: dict[str, Any] = {
         "since": SINCE,
         "lastSampleAt": NOW,
@@ -141,7 +141,7 @@ def snapshot(
     }
 
 
-# Statuspage's fields: a type, a set of words, a tuple of alternatives, [what each item is], or an object's every field
+# Shapes of Statuspage's fields: a type, a set of words, a tuple of alternatives, [a shape of items], or a dict.
 
 
 class Time:
@@ -221,7 +221,7 @@ FILES = {
 
 
 def faults(value: Any, shape: Any, path: str = "") -> list[str]:
-    """Return where a value is not of a shape."""
+    """Return the paths at which a value does not match a shape."""
     if isinstance(shape, dict):
         fields = cast("dict[str, Any]", shape)
         if not isinstance(value, dict) or value.keys() != fields.keys():

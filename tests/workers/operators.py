@@ -1,4 +1,4 @@
-"""Calls of the status page's admin API, as operators make them."""
+"""Calls of the status page's admin API."""
 
 import json
 import uuid
@@ -25,7 +25,7 @@ WEBHOOK = {"name": "Bot", "channel": "webhook", "address": "https://hook.example
 def request(
     method: str, path: str, body: Any = None, *, key: str | None = None, minute: float = 0, **headers: str
 ) -> dict[str, Any]:
-    """A request as the host takes it; `headers` replace the usual ones (with `-` for `_`)."""
+    """Return a request for the host; `headers` replace the usual ones (with `-` for `_`)."""
     sent = {**BEARER, **({} if body is None else {"content-type": "application/json"})}
     sent |= {} if key is None else {"idempotency-key": key}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}

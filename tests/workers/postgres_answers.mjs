@@ -1,4 +1,4 @@
-/** Gives PostgreSQL's answers to the client: stdin holds a list of answers, each the chunks that arrive, in base64. */
+/** Feeds scripted answers to the PostgreSQL client. Stdin: a list of answers, each a list of chunks in base64. */
 
 import { readFileSync } from "node:fs";
 import { Connection } from "../../workers/api/postgres.js";

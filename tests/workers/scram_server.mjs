@@ -1,8 +1,8 @@
 /**
- * Lets the client authenticate by SCRAM-SHA-256 before a server that Node's own cryptography plays: stdin holds a list of
- * cases, stdout the outcome of each. A case changes what the server does: `iterations`; `nonce` (instead of the client's);
- * `own` (the server's nonce, which it appends); `first` and `final`, each `{ at, flip }`, change bits of one byte of that
- * message after the server has computed its proof; `without` names messages that it leaves out.
+ * Lets the client authenticate by SCRAM-SHA-256 with a server that this script implements on Node's cryptography. Stdin: a list
+ * of cases; stdout: the result of each. A case changes the server's behaviour: `iterations`; `nonce` (sent instead of the
+ * client's); `own` (the server's nonce, which it appends); `first` and `final`, each `{ at, flip }`, flip bits of one byte of that
+ * message after the server has computed its proof; `without` lists the messages that it omits.
  */
 
 import { createHash, createHmac, pbkdf2Sync, timingSafeEqual } from "node:crypto";
@@ -29,7 +29,7 @@ function changed(text, change) {
   return bytes;
 }
 
-/** Yields what the server says, and takes what the client says. */
+/** Yields the server's messages, and receives the client's. */
 function* conversation({ iterations = 4_096, nonce, own = "mine", first, final, without = [] }) {
   yield authentication(10, "SCRAM-SHA-256\0\0");
   const initial = (yield).toString();

@@ -1,4 +1,4 @@
-"""A PostgreSQL server's part of the conversation, played on the loopback: whatever a real one cannot be made to say."""
+"""A scripted PostgreSQL server on the loopback interface, for answers that a real server does not give on request."""
 
 import socket
 import threading
@@ -8,27 +8,27 @@ from functools import cache
 
 
 def message(kind: bytes, body: bytes) -> bytes:
-    """Return a message of the protocol: its type, its length, its body."""
+    """Return a message of the protocol: type, length and body."""
     return kind + (len(body) + 4).to_bytes(4, "big") + body
 
 
 def authentication(asked: int, details: bytes = b"") -> bytes:
-    """Return a request to authenticate; 0 asks for nothing more."""
+    """Return an authentication request; 0 means that authentication is complete."""
     return message(b"R", asked.to_bytes(4, "big") + details)
 
 
 def ready() -> bytes:
-    """Return what ends every answer."""
+    """Return the message ReadyForQuery, which ends every answer."""
     return message(b"Z", b"I")
 
 
 def complete(tag: str) -> bytes:
-    """Return what ends a statement's answer."""
+    """Return the message CommandComplete, which ends the answer to a statement."""
     return message(b"C", tag.encode() + b"\0")
 
 
 def row_description(*columns: str) -> bytes:
-    """Return the columns that the next rows have, all of type text."""
+    """Return the description of the next rows' columns, all of type text."""
     fields = b"".join(name.encode() + b"\0" + bytes(6) + b"\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0" for name in columns)
     return message(b"T", len(columns).to_bytes(2, "big") + fields)
 
@@ -43,12 +43,12 @@ def row(*values: str | None) -> bytes:
 
 
 def error(sql_state: str) -> bytes:
-    """Return a refusal with more to say than anybody should read."""
+    """Return an error with internals that must not reach a client."""
     return message(b"E", f"SFATAL\0C{sql_state}\0Mpassword of operator at 10.20.30.40 is wrong\0\0".encode())
 
 
 def answer(**values: str | None) -> bytes:
-    """Return the whole answer to a query of one row."""
+    """Return the complete answer to a query of one row."""
     return row_description(*values) + row(*values.values()) + complete("SELECT 1") + ready()
 
 
@@ -59,7 +59,7 @@ WELL = (WELCOME, HEALTHY, REPLICATED)
 
 
 class Postgres:
-    """Says the next of `lines` after each message of a client, hangs up after the last."""
+    """Sends the next one of `lines` after each message of a client, and closes the connection after the last."""
 
     def __init__(self, lines: Sequence[bytes]) -> None:
         self.lines = lines
@@ -67,7 +67,7 @@ class Postgres:
 
     @contextmanager
     def serving(self) -> Generator[str]:
-        """Be the server until the context ends; gives a connection string, which is the same for every one."""
+        """Serve until the context ends; yield a connection string, which is the same for every instance."""
         listener = _listener()
         before, listener.server = listener.server, self
         try:
@@ -76,7 +76,7 @@ class Postgres:
             listener.server = before
 
     def play(self, connection: socket.socket) -> None:
-        """Have one conversation."""
+        """Serve one connection."""
         for line in self.lines:
             heard = connection.recv(4096)
             if not heard:
@@ -86,7 +86,7 @@ class Postgres:
 
 
 class _Listener:
-    """Listens for all of them, so that a Worker need not be started for each; without one it hangs up."""
+    """One listener for all instances, so that Workers need no restart; without an instance it closes connections."""
 
     def __init__(self) -> None:
         self.server: Postgres | None = None
@@ -94,13 +94,13 @@ class _Listener:
         self.port: int = self._socket.getsockname()[1]
 
     def accept(self) -> None:
-        """Have every conversation in a thread of its own."""
+        """Serve each connection in its own thread."""
         while True:
             connection, _ = self._socket.accept()
             threading.Thread(target=self._converse, args=[connection, self.server], daemon=True).start()
 
     def _converse(self, connection: socket.socket, server: Postgres | None) -> None:
-        with connection, suppress(ConnectionError):  # the client may have had enough
+        with connection, suppress(ConnectionError):  # the client may close the connection early
             if server is not None:
                 server.play(connection)
 

@@ -1,4 +1,4 @@
-"""GET /health: what is known, in time, and nothing else."""
+"""Tests of GET /health of the API: the state of each component, within two seconds, without internals."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ SCRAM = authentication(10, b"SCRAM-SHA-256\0\0")
 
 
 def start(host: Host, database: str | None, stanzas: Sequence[str] = STANZAS) -> None:
-    """Start the API with fresh backups, at a moment that stands still."""
+    """Start the API with fresh backups and a fixed clock."""
     host.start(
         "api",
         bindings={"ENVIRONMENT": "staging", "STANZAS": list(stanzas), "CLOCK": NOW},
@@ -46,7 +46,7 @@ def components(response: dict[str, Any]) -> dict[str, Any]:
     return json.loads(response["body"])["components"]
 
 
-def test_all_is_well(host: Host) -> None:
+def test_healthy_platform_reports_ok(host: Host) -> None:
     server = Postgres(WELL)
     with server.serving() as database:
         start(host, database)
@@ -86,7 +86,7 @@ REFUSALS = {
     "starting up": [error("57P03")],
     "wrong password": [authentication(3), error("28P01")],
     "no way to authenticate": [authentication(7)],
-    "a mechanism that nobody knows": [authentication(10, b"SCRAM-SHA-1\0\0")],
+    "an unknown mechanism": [authentication(10, b"SCRAM-SHA-1\0\0")],
     "a nonce of its own": [SCRAM, authentication(11, b"r=x,s=AAAA,i=4096")],
     "no database behind Hyperdrive": [WELCOME, error("58000") + ready()],
     "disk full": [WELCOME, error("53100") + ready()],
@@ -102,7 +102,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("lines", REFUSALS.values(), ids=REFUSALS)
-def test_a_database_that_takes_no_write_is_down_and_says_nothing(host: Host, lines: list[bytes]) -> None:
+def test_database_that_rejects_writes_is_down_without_details(host: Host, lines: list[bytes]) -> None:
     with Postgres(lines).serving() as database:
         start(host, database)
         response = host.fetch("/health")
@@ -118,7 +118,7 @@ def test_a_database_that_takes_no_write_is_down_and_says_nothing(host: Host, lin
 
 
 @pytest.mark.parametrize("state", ["42883", "3F000", "42501"])
-def test_a_database_without_the_functions_is_well_as_far_as_is_known(host: Host, state: str) -> None:
+def test_database_without_the_health_functions_is_ok(host: Host, state: str) -> None:
     with Postgres([WELCOME, error(state) + ready(), answer(pg_is_in_recovery="f")]).serving() as database:
         start(host, database)
         response = host.fetch("/health")
@@ -128,7 +128,7 @@ def test_a_database_without_the_functions_is_well_as_far_as_is_known(host: Host,
     assert components(response)["replication"]["status"] == "unknown"
 
 
-def test_what_the_worker_groups_are_never_hides_that_the_database_is_writable(host: Host) -> None:
+def test_failed_query_of_worker_groups_does_not_change_the_database_state(host: Host) -> None:
     for groups in (error("57014") + ready(), b"", b"garbage that ends", answer(worker_groups_replicated=None)):
         with Postgres([WELCOME, HEALTHY, groups]).serving() as database:
             start(host, database)
@@ -140,7 +140,7 @@ def test_what_the_worker_groups_are_never_hides_that_the_database_is_writable(ho
 
 
 class Falling(Postgres):
-    """Falls silent after its lines, once it has been asked for more."""
+    """Stops answering after its lines, when the client asks for more."""
 
     def __init__(self, lines: Sequence[bytes]) -> None:
         super().__init__(lines)
@@ -154,14 +154,14 @@ class Falling(Postgres):
 
 
 @pytest.mark.parametrize("words", [0, 1, 2])
-def test_nothing_that_hangs_hangs_the_report(host: Host, words: int) -> None:
-    """Every dependency at once, and the database at every step of the conversation: it ends within two seconds."""
+def test_hung_dependencies_do_not_delay_the_report(host: Host, words: int) -> None:
+    """All dependencies hang, the database at each step of the protocol: the report still arrives within two seconds."""
     server = Falling(WELL[:words])
     with server.serving() as database:
         start(host, database)
         silent = {"silent": ["BACKUPS"], "held": True}
         response = host.report_while(lambda: server.silent.wait(GENEROUS), 1_999, instruction=silent)
-    assert response["status"] == (503 if words < 2 else 200)  # the last question is only of the worker groups
+    assert response["status"] == (503 if words < 2 else 200)  # the last query concerns only the worker groups
     assert components(response)["objectStorage"] == {"status": "down"}
     assert components(response)["backups"] == {"status": "unknown", "ageMinutes": "unknown"}
 
@@ -176,8 +176,8 @@ class Counted(Postgres):
         super().play(connection)
 
 
-def test_readers_share_one_look_for_two_seconds(host: Host) -> None:
-    """However many ask, they cannot use up the database's connections."""
+def test_readers_share_one_check_for_two_seconds(host: Host) -> None:
+    """Many readers cannot use up the database's connections."""
     server = Counted(WELL)
 
     def asked(seconds: float) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def test_readers_share_one_look_for_two_seconds(host: Host) -> None:
 
 
 class Impostor(Postgres):
-    """Lets anybody in who plays SCRAM with it: it does not know the password, and makes up its own proof."""
+    """Accepts any client by SCRAM, with an invented proof, because it does not know the password."""
 
     def play(self, connection: socket.socket) -> None:
         connection.recv(4096)
@@ -210,13 +210,13 @@ class Impostor(Postgres):
             connection.sendall(line)
 
 
-def test_a_server_that_does_not_know_the_password_is_not_the_database(host: Host) -> None:
+def test_server_without_the_password_is_rejected(host: Host) -> None:
     with Impostor([]).serving() as database:
         start(host, database)
         assert components(host.fetch("/health"))["database"] == {"status": "down", "writable": False}
 
 
-def test_without_a_way_to_the_database_its_state_is_unknown(host: Host) -> None:
+def test_database_state_is_unknown_without_a_binding(host: Host) -> None:
     start(host, None)
     response = host.fetch("/health")
     assert response["status"] == 200
@@ -224,7 +224,7 @@ def test_without_a_way_to_the_database_its_state_is_unknown(host: Host) -> None:
     assert components(response)["database"] == {"status": "unknown", "writable": "unknown"}
 
 
-def test_storage_that_fails_degrades(host: Host) -> None:
+def test_failed_storage_degrades_the_platform(host: Host) -> None:
     with Postgres(WELL).serving() as database:
         start(host, database)
         response = host.fetch("/health", instruction={"broken": ["BACKUPS"]})
@@ -234,7 +234,7 @@ def test_storage_that_fails_degrades(host: Host) -> None:
     assert components(response)["backups"] == {"status": "unknown", "ageMinutes": "unknown"}
 
 
-def test_the_oldest_of_65_stanzas_counts(host: Host) -> None:
+def test_oldest_of_65_stanzas_determines_the_state(host: Host) -> None:
     start(host, None, ["coordinator", *(f"worker-{number}" for number in range(1, 65))])
     fresh = host.fetch("/health", instruction={"clock": later(minutes=75)})
     assert components(fresh)["backups"] == {"status": "ok", "ageMinutes": 75}
@@ -247,11 +247,11 @@ def test_the_oldest_of_65_stanzas_counts(host: Host) -> None:
 
 
 @pytest.mark.parametrize(("stanzas", "milliseconds", "status"), [(65, 50, "ok"), (20, 200, "ok"), (65, 500, "unknown")])
-def test_backups_leave_connections_to_the_others_and_end_in_time(
+def test_backup_check_limits_its_connections_and_duration(
     host: Host, stanzas: int, milliseconds: int, status: str
 ) -> None:
-    """A Worker has six; a bucket too slow for so many stanzas leaves their backups unknown."""
-    assert host.process.poll() is None  # Node.js is there
+    """A Cloudflare Worker has six connections. If the bucket is too slow for all stanzas, backups are unknown."""
+    assert host.process.poll() is None  # Node.js is installed
     command = ["node", str(Path(__file__).with_name("backups_at_once.mjs")), str(stanzas), str(milliseconds)]
     outcome = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=GENEROUS).stdout)
     assert outcome["health"]["status"] == status
@@ -259,12 +259,12 @@ def test_backups_leave_connections_to_the_others_and_end_in_time(
     assert outcome["took"] < 2_000
 
 
-def test_without_stanzas_backups_are_unknown(host: Host) -> None:
+def test_backups_are_unknown_without_stanzas(host: Host) -> None:
     start(host, None, [])
     assert components(host.fetch("/health"))["backups"] == {"status": "unknown", "ageMinutes": "unknown"}
 
 
-def test_only_reads_of_known_paths(host: Host) -> None:
+def test_only_reads_of_known_paths_are_allowed(host: Host) -> None:
     start(host, None)
     head = host.fetch("/health", "HEAD")
     assert (head["status"], head["body"]) == (200, "")

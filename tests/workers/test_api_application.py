@@ -1,4 +1,4 @@
-"""The operator's own script behind the API's name: it gets its requests, and cannot take the health report along."""
+"""Tests of the operator's own script: it gets the API's other requests, and its failures do not affect /health."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ MAIN = "application/shop/index.js"
 
 
 def start(host: Host, script: str, database: str = "postgres://a:b@127.0.0.1:1/c", **others: str) -> None:
-    """Start the API with a script; `others` are further modules of it."""
+    """Start the API with a script; `others` are its further modules."""
     host.ask(
         "start",
         modules=modules("api"),
@@ -48,7 +48,7 @@ export default {
 """
 
 
-def test_it_gets_every_request_but_those_for_the_health_report(host: Host) -> None:
+def test_script_gets_every_request_except_the_health_report(host: Host) -> None:
     with Postgres(WELL).serving() as database:
         start(host, ECHO, database, words='export const greeting = "hello";')
         assert well(host.fetch("/health"))
@@ -67,7 +67,7 @@ def test_it_gets_every_request_but_those_for_the_health_report(host: Host) -> No
         assert host.fetch("/health", "POST")["status"] == 405
 
 
-def test_it_is_given_nothing_of_the_platforms_own(host: Host) -> None:
+def test_script_gets_no_binding_of_the_platform(host: Host) -> None:
     script = """
 import * as workers from "cloudflare:workers";
 export default {
@@ -116,7 +116,7 @@ export default class Shop extends Base { say() { return "hello"; } }""",
 
 
 @pytest.mark.parametrize("script", FORMS.values(), ids=FORMS)
-def test_every_form_of_a_default_export_is_asked(host: Host, script: str) -> None:
+def test_every_form_of_a_default_export_is_called(host: Host, script: str) -> None:
     start(host, script)
     for _ in range(2):
         response = host.fetch("/")
@@ -169,7 +169,7 @@ DECLARED_ELSEWHERE: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize("files", DECLARED_ELSEWHERE.values(), ids=DECLARED_ELSEWHERE)
 def test_a_default_export_may_be_declared_elsewhere(host: Host, tmp_path: Path, files: dict[str, str]) -> None:
-    """The modules are those which would be uploaded."""
+    """The test runs the same modules that would be uploaded."""
     (tmp_path / "shop").mkdir()
     for name, text in files.items():
         (tmp_path / "shop" / f"{name}.js").write_text(text)
@@ -180,7 +180,7 @@ def test_a_default_export_may_be_declared_elsewhere(host: Host, tmp_path: Path, 
     assert (response["status"], response["body"]) == (200, "hello")
 
 
-def test_each_request_has_an_entrypoint_of_its_own(host: Host) -> None:
+def test_each_request_gets_its_own_entrypoint(host: Host) -> None:
     start(
         host,
         """
@@ -223,17 +223,17 @@ export default {
 BROKEN = {
     "throws at import": 'throw new Error("secret");',
     "throws at import of another": 'import "./words.js"; export default { fetch: () => new Response() };',
-    "imports what is not there": 'import "./none.js";',
+    "imports a missing module": 'import "./none.js";',
     "exports nothing": "export const a = 1;",
     "exports no handler": "export default 7;",
     "exports null": "export default null;",
     "throws": 'export default { fetch() { throw new Error("secret"); } };',
-    "throws what is no error": 'export default { fetch() { throw "secret"; } };',
+    "throws a string": 'export default { fetch() { throw "secret"; } };',
     "rejects": 'export default { fetch: async () => { throw new TypeError("secret"); } };',
     "answers with nothing": "export default { fetch() {} };",
     "answers with rubbish": 'export default { fetch: () => ({ status: 200, secret: "secret" }) };',
     "answers with a pretended response": "export default { fetch: () => Object.create(Response.prototype) };",
-    "is a class that is no entrypoint": "export default class { fetch() { return new Response('secret'); } }",
+    "is a class other than an entrypoint": "export default class { fetch() { return new Response('secret'); } }",
     "is an entrypoint without fetch": (
         "import { WorkerEntrypoint } from 'cloudflare:workers'; export default class extends WorkerEntrypoint {}"
     ),
@@ -241,17 +241,17 @@ BROKEN = {
         "import { WorkerEntrypoint } from 'cloudflare:workers';"
         "export default class extends WorkerEntrypoint { secret = null.secret; fetch() {} }"
     ),
-    "answers with what somebody reads": (
+    "answers with a body that is being read": (
         "export default { fetch: () => { const r = new Response('secret'); r.body.getReader(); return r; } };"
     ),
-    "answers with what was read": (
+    "answers with a body that was read": (
         "export default { async fetch() { const r = new Response('secret'); await r.text(); return r; } };"
     ),
 }
 
 
 @pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
-def test_a_script_that_fails_costs_its_own_answers_only(host: Host, script: str) -> None:
+def test_failed_script_affects_only_its_own_responses(host: Host, script: str) -> None:
     with Postgres(WELL).serving() as database:
         start(host, script, database, words='throw new Error("secret");')
         for _ in range(2):
@@ -268,7 +268,7 @@ def test_a_script_that_fails_costs_its_own_answers_only(host: Host, script: str)
     ],
     ids=["fetch", "import"],
 )
-def test_a_script_that_hangs_does_not_hang_the_report(host: Host, script: str) -> None:
+def test_hung_script_does_not_delay_the_report(host: Host, script: str) -> None:
     with Postgres(WELL).serving() as database:
         start(host, script, database)
         hanging = {"op": "fetch", "path": "/", "method": "GET"}

@@ -1,4 +1,4 @@
-"""What those who look after backups say of them is on the health report, and so on the status page."""
+"""Tests of the backups' state in the API's health report, which the status page reads."""
 
 import json
 import threading
@@ -30,14 +30,14 @@ def backups(host: Host, **instruction: Any) -> dict[str, Any]:
 
 
 def start(host: Host, service: Any) -> None:
-    """Start the API alone, before a service that a test plays; the newest backup is fresh."""
+    """Start the API with a fresh backup and a service binding whose server the test plays."""
     host.start("api", **API, serviceBindings=service)
     host.put("BACKUPS", INDEX, customMetadata={"at": NOW})
 
 
 @contextmanager
 def playing(status: int, body: str | None, asked: threading.Event | None = None) -> Generator[dict[str, Any]]:
-    """Serve one answer, or none while the context lasts; gives the service binding. `asked` is set by a question."""
+    """Serve one answer, or none, while the context lasts; yield the service binding. A request sets `asked`."""
     over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -55,7 +55,7 @@ def playing(status: int, body: str | None, asked: threading.Event | None = None)
             self.wfile.write(body.encode())
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Do not log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -68,8 +68,8 @@ def playing(status: int, body: str | None, asked: threading.Event | None = None)
         server.server_close()
 
 
-def test_what_watch_finds_is_on_the_health_report(host: Host) -> None:
-    """Both Workers, one bound to the other as they are deployed."""
+def test_alarm_of_the_watch_worker_is_in_the_health_report(host: Host) -> None:
+    """Run both Workers, bound to each other as in a deployment."""
     bindings = {"GROUPS": ["coordinator"], "ROTATION": {}, "TOKEN_SHA256": "ab" * 32, "CLOCK": NOW}
     host.start_all(
         {
@@ -82,13 +82,13 @@ def test_what_watch_finds_is_on_the_health_report(host: Host) -> None:
     looks = count()
 
     def health() -> str:
-        instruction = {"clock": later(seconds=2 * next(looks))}  # for two seconds, a report is kept
+        instruction = {"clock": later(seconds=2 * next(looks))}  # a report is reused for two seconds
         return json.loads(host.fetch("/health", instruction=instruction)["body"])["components"]["backups"]["status"]
 
     def sql(statement: str) -> None:
         host.ask("sql", statement=statement, worker="report")
 
-    assert health() == "degraded"  # watch has never looked
+    assert health() == "degraded"  # watch has never run
     looked = "2026-11-24T09:59:00.000Z"
     sql(f"INSERT INTO runs VALUES ('watch', '{looked}', 'ok', '{{}}')")
     assert health() == "ok"
@@ -107,7 +107,7 @@ STALE = {"clock": later(minutes=76)}
     ("said", "fresh", "stale"),
     [("ok", "ok", "degraded"), ("degraded", "degraded", "degraded"), ("unknown", "unknown", "degraded")],
 )
-def test_the_worse_of_the_two_counts(host: Host, said: str, fresh: str, stale: str) -> None:
+def test_worse_state_of_report_and_age_counts(host: Host, said: str, fresh: str, stale: str) -> None:
     with playing(200, json.dumps({"status": said})) as service:
         start(host, service)
         assert backups(host)["status"] == fresh
@@ -130,13 +130,13 @@ def test_the_worse_of_the_two_counts(host: Host, said: str, fresh: str, stale: s
         (500, '{"status": "ok"}'),
     ],
 )
-def test_what_is_no_answer_is_unknown(host: Host, status: int, body: str) -> None:
+def test_invalid_response_is_unknown(host: Host, status: int, body: str) -> None:
     with playing(status, body) as service:
         start(host, service)
         assert backups(host) == {"status": "unknown", "ageMinutes": 0}
 
 
-def test_who_hangs_does_not_hang_the_report(host: Host) -> None:
+def test_hung_service_does_not_delay_the_report(host: Host) -> None:
     asked = threading.Event()
     with playing(200, None, asked) as service:
         start(host, service)
@@ -147,6 +147,6 @@ def test_who_hangs_does_not_hang_the_report(host: Host) -> None:
             assert json.loads(response["body"])["components"]["backups"] == {"status": "unknown", "ageMinutes": age}
 
 
-def test_where_nobody_is_bound_the_age_alone_counts(host: Host) -> None:
+def test_without_a_service_binding_only_the_age_counts(host: Host) -> None:
     start(host, {})
     assert backups(host) == {"status": "ok", "ageMinutes": 0}

@@ -1,4 +1,4 @@
-"""GET /health before a real PostgreSQL server: what is said of it is true."""
+"""Tests of GET /health with real PostgreSQL servers: the reported state of the database is true."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def servers() -> Iterator[Pair]:
 
 @pytest.fixture
 def pair(servers: Pair) -> Pair:
-    """Both servers, nothing waiting for anything."""
+    """Both servers, with no commit waiting for a standby."""
     servers.commits_wait_for("")
     servers.stream()
     servers.leader.sql("UPDATE backbuild.heartbeat SET beat = '-infinity'")
@@ -46,7 +46,7 @@ def health(host: Host, database: str) -> tuple[int, dict[str, Any]]:
     return response["status"], json.loads(response["body"])["components"]
 
 
-def test_a_write_commits_and_a_quorum_standby_has_it(host: Host, pair: Pair) -> None:
+def test_database_is_ok_when_a_write_commits_on_a_quorum_standby(host: Host, pair: Pair) -> None:
     pair.commits_wait_for(QUORUM)
     status, components = health(host, pair.leader.url())
     assert status == 200
@@ -62,7 +62,7 @@ def test_a_write_commits_and_a_quorum_standby_has_it(host: Host, pair: Pair) -> 
     assert pair.leader.sql("SELECT beat > now() - interval '5s' FROM backbuild.heartbeat") == "t"
 
 
-def test_a_standby_for_which_no_commit_waits_is_not_enough(host: Host, pair: Pair) -> None:
+def test_asynchronous_standby_does_not_count_as_replication(host: Host, pair: Pair) -> None:
     status, components = health(host, pair.leader.url())
     assert status == 200
     assert components["database"]["status"] == "ok"
@@ -80,7 +80,7 @@ def test_without_a_standby_replication_is_degraded(host: Host, pair: Pair) -> No
     assert components["replication"]["standbys"] == 0
 
 
-def test_a_standby_that_does_not_replay_is_too_far_behind(host: Host, pair: Pair) -> None:
+def test_standby_that_does_not_replay_degrades_replication(host: Host, pair: Pair) -> None:
     pair.commits_wait_for(QUORUM)
     pair.standby.sql("SELECT pg_wal_replay_pause()")
     try:
@@ -93,21 +93,21 @@ def test_a_standby_that_does_not_replay_is_too_far_behind(host: Host, pair: Pair
     assert components["replication"]["lagBytes"] > 16 * 1024 * 1024
 
 
-def test_a_commit_that_waits_for_a_standby_is_no_write(host: Host, pair: Pair) -> None:
-    """And neither is the row that it holds, nor does anybody wait for that."""
+def test_commit_that_waits_for_a_standby_is_not_a_write(host: Host, pair: Pair) -> None:
+    """Later checks do not wait for the row lock that the commit holds."""
     pair.commits_wait_for(QUORUM)
     pair.standby.stop()
     start(host, pair.leader.url())
     waits = "SELECT count(*) >= 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-    for seconds in (0, 2):  # for two seconds, a report is kept
+    for seconds in (0, 2):  # a report is reused for two seconds
         instruction = {"clock": later(seconds=seconds)}
         response = host.report_while(lambda: pair.leader.wait_for(waits), 1_999, instruction=instruction)
         assert response["status"] == 503
         assert json.loads(response["body"])["components"]["database"] == {"status": "down", "writable": False}
 
 
-def test_many_looks_are_one_write(host: Host, pair: Pair) -> None:
-    """None of them is shared: their clocks are two seconds apart."""
+def test_checks_at_once_write_one_row(host: Host, pair: Pair) -> None:
+    """No report is shared, because the clocks of the checks are two seconds apart."""
     start(host, pair.leader.url())
     clocks = [later(seconds=2 * number) for number in range(21)]
     asked = [{"op": "fetch", "path": "/health", "method": "GET", "instruction": {"clock": clock}} for clock in clocks]
@@ -120,7 +120,7 @@ def test_many_looks_are_one_write(host: Host, pair: Pair) -> None:
     assert pair.leader.sql("SELECT xmin FROM backbuild.heartbeat") == written
 
 
-def test_a_standby_is_down_because_nobody_can_write_to_it(host: Host, pair: Pair) -> None:
+def test_standby_is_down_because_it_rejects_writes(host: Host, pair: Pair) -> None:
     status, components = health(host, pair.standby.url())
     assert status == 503
     assert components["database"] == {"status": "down", "writable": False}
@@ -137,8 +137,8 @@ def test_a_read_only_database_is_down(host: Host, pair: Pair) -> None:
     assert components["database"] == {"status": "down", "writable": False}
 
 
-def test_worker_groups_are_asked_where_there_is_citus(host: Host, pair: Pair) -> None:
-    """Its function is played here: Citus is not in Debian."""
+def test_worker_groups_are_checked_with_citus(host: Host, pair: Pair) -> None:
+    """The test defines Citus's function itself, because Citus is not in Debian."""
     pair.commits_wait_for(QUORUM)
     played = (
         "CREATE OR REPLACE FUNCTION pg_catalog.run_command_on_workers(command text, parallel boolean DEFAULT true, "
@@ -169,8 +169,8 @@ def test_worker_groups_are_asked_where_there_is_citus(host: Host, pair: Pair) ->
         pair.leader.sql("DROP FUNCTION pg_catalog.run_command_on_workers")
 
 
-def test_worker_groups_are_asked_the_right_question(pair: Pair) -> None:
-    """What run_command_on_workers would send is true on a leader with a quorum standby, and false without."""
+def test_query_sent_to_worker_groups_detects_a_quorum_standby(pair: Pair) -> None:
+    """The query for run_command_on_workers returns true on a leader with a quorum standby, and false without one."""
     body = pair.leader.sql("SELECT prosrc FROM pg_proc WHERE proname = 'worker_groups_replicated'")
     question = body.split("$standbys$")[1]
     assert pair.leader.sql(question) == "f"
@@ -179,7 +179,7 @@ def test_worker_groups_are_asked_the_right_question(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("server", ["leader", "standby"])
-def test_a_database_without_the_functions_is_asked_what_it_knows(host: Host, pair: Pair, server: str) -> None:
+def test_database_without_the_functions_is_checked_with_plain_queries(host: Host, pair: Pair, server: str) -> None:
     status, components = health(host, getattr(pair, server).url(database="postgres"))
     assert components["replication"] == UNKNOWN
     if server == "leader":
@@ -188,7 +188,7 @@ def test_a_database_without_the_functions_is_asked_what_it_knows(host: Host, pai
         assert (status, components["database"]) == (503, {"status": "down", "writable": False})
 
 
-def test_the_functions_are_the_applications_alone(pair: Pair) -> None:
+def test_only_the_application_role_may_call_the_functions(pair: Pair) -> None:
     pair.leader.sql("CREATE ROLE stranger")
     for function in ("backbuild.health()", "backbuild.worker_groups_replicated()"):
         privileges = f"SELECT has_function_privilege('application', '{function}', 'EXECUTE'), "
@@ -198,7 +198,7 @@ def test_the_functions_are_the_applications_alone(pair: Pair) -> None:
     pair.leader.sql("DROP ROLE stranger")
 
 
-def test_the_wrong_password_is_down_and_not_repeated(host: Host, pair: Pair) -> None:
+def test_wrong_password_is_down_and_is_not_quoted(host: Host, pair: Pair) -> None:
     start(host, pair.leader.url(password="hunter2"))
     response = host.fetch("/health")
     assert response["status"] == 503
@@ -207,7 +207,7 @@ def test_the_wrong_password_is_down_and_not_repeated(host: Host, pair: Pair) -> 
 
 
 @pytest.mark.parametrize("method", ["md5", "password", "trust"])
-def test_every_method_that_hyperdrive_may_ask_for_is_answered(host: Host, pair: Pair, method: str) -> None:
+def test_every_authentication_method_of_hyperdrive_is_supported(host: Host, pair: Pair, method: str) -> None:
     access = pair.leader.data / "pg_hba.conf"
     before = access.read_text()
     access.write_text(f"host all {method} 127.0.0.1/32 {method}\n{before}")
@@ -227,12 +227,12 @@ def test_every_method_that_hyperdrive_may_ask_for_is_answered(host: Host, pair: 
 
 
 def unread(port: int) -> bool:
-    """Whether bytes have come to a port that nobody has read: proc_pid_net(5), where figures are hexadecimal."""
+    """Return whether a port has received bytes that are not read yet: proc_pid_net(5), with hexadecimal figures."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return any(row[1].endswith(f":{port:04X}") and not row[4].endswith(":00000000") for row in rows)
 
 
-def test_a_frozen_server_does_not_hang_the_report(host: Host, pair: Pair) -> None:
+def test_frozen_server_does_not_delay_the_report(host: Host, pair: Pair) -> None:
     assert pair.leader.process is not None
     start(host, pair.leader.url())
     os.kill(pair.leader.process.pid, signal.SIGSTOP)
@@ -244,7 +244,7 @@ def test_a_frozen_server_does_not_hang_the_report(host: Host, pair: Pair) -> Non
     assert host.fetch("/health", instruction={"clock": later(seconds=2)})["status"] == 200
 
 
-def test_what_makes_the_functions_may_run_again(pair: Pair) -> None:
+def test_health_sql_is_idempotent(pair: Pair) -> None:
     file = pair.leader.folder / "health.sql"
     pair.leader.sql(file.read_text())
     assert pair.leader.sql("SELECT count(*) FROM backbuild.heartbeat") == "1"

@@ -1,4 +1,4 @@
-"""What goes, when, and what never does."""
+"""Tests of age-out: which objects are deleted, when, and which ones never."""
 
 import copy
 from datetime import timedelta
@@ -18,7 +18,7 @@ def world(host: Host, offsite: Offsite) -> World:
 
 
 class Group:
-    """A group that has made full backups daily, with an increment after each, until a while ago."""
+    """A group with one full backup and one increment a day, for some days in the past."""
 
     def __init__(self, world: World, days: int = 5) -> None:
         self.world, self.machine = world, Machine()
@@ -45,12 +45,12 @@ class Group:
         return [run for run in self.runs if run.manifest["kind"] == "full"]
 
     def there(self, store: str = "primary") -> set[str]:
-        """Labels of the runs that the hourly class has."""
+        """Labels of the runs in the hourly class."""
         keys = self.world.keys(store)
         return {key.split("/")[3] for key in keys if key.startswith(f"hourly/backup/{GROUP}/") and "bundle" in key}
 
     def age_out(self, **instruction: Any) -> tuple[str, dict[str, Any]]:
-        """Let verify and age-out come once; returns what the latter says."""
+        """Run verify and age-out once; return the result of age-out."""
         self.world.cron("verify")
         self.world.cron("age-out", **instruction)
         return self.world.last("age-out")
@@ -74,12 +74,12 @@ def labels(runs: list[Run]) -> set[str]:
     return {run.label for run in runs}
 
 
-def test_every_day_is_exactly_what_the_rotation_says(host: Host, offsite: Offsite) -> None:
+def test_stores_match_the_rotation_every_day(host: Host, offsite: Offsite) -> None:
     counts = play(host, offsite, days=8, rotation=SMALL, seed=5, a_day=2)
     assert counts["deleted"] > 50
 
 
-def test_it_is_planned_published_and_done_a_day_later(group: Group) -> None:
+def test_deletion_is_planned_and_carried_out_a_day_later(group: Group) -> None:
     world = group.world
     world.time = group.runs[0].finished + timedelta(days=20)
     outcome, detail = group.age_out()
@@ -93,7 +93,7 @@ def test_it_is_planned_published_and_done_a_day_later(group: Group) -> None:
     assert group.age_out()[1]["deleted"] == 0
     world.pass_by(hours=1)
     assert group.age_out()[1]["deleted"] == detail["planned"]
-    kept = {*labels(group.fulls[-3:]), group.runs[-1].label}  # the newest three, and where the window begins
+    kept = {*labels(group.fulls[-3:]), group.runs[-1].label}  # the newest three, and the run at the start of the window
     assert [group.there(store) for store in STORES] == [kept] * 3
     audited = world.sql("SELECT action, SUM(objects) AS objects FROM audit WHERE action <> 'promoted' GROUP BY action")
     assert audited == [
@@ -102,7 +102,7 @@ def test_it_is_planned_published_and_done_a_day_later(group: Group) -> None:
     ]
 
 
-def test_the_newest_full_backups_stay_however_old(group: Group) -> None:
+def test_newest_full_backups_are_kept_regardless_of_age(group: Group) -> None:
     for days in (100, 101, 102, 103):
         group.world.time = group.runs[-1].finished + timedelta(days=days)
         group.age_out()
@@ -113,7 +113,7 @@ def test_the_newest_full_backups_stay_however_old(group: Group) -> None:
         assert set(wal) <= set(group.world.keys("offsite"))
 
 
-def test_what_a_kept_increment_depends_on_stays(world: World) -> None:
+def test_dependencies_of_kept_increments_are_kept(world: World) -> None:
     machine = Machine()
     begin = world.time
     runs = [machine.backup(begin, "full", files=1)]
@@ -127,11 +127,11 @@ def test_what_a_kept_increment_depends_on_stays(world: World) -> None:
         world.cron("age-out")
     kept = {key.split("/")[3] for key in world.keys("replica") if key.startswith(f"hourly/backup/{GROUP}/")}
     young = {run.label for run in runs if run.finished > world.time - timedelta(days=8)}
-    # Each increment names the full backup and the one before it.
+    # Each increment depends on the full backup and on the increment before it.
     assert kept == young | {runs[0].label} | {runs[-len(young) - 1].label}
 
 
-def test_a_group_that_is_no_longer_backed_up_goes_altogether(host: Host, offsite: Offsite) -> None:
+def test_all_backups_of_a_removed_group_expire(host: Host, offsite: Offsite) -> None:
     group = Group(World(host, offsite, GROUPS=["another"]))
     world = group.world
     yearly = {f"yearly/{GROUP}/{group.fulls[0].label}/"}
@@ -147,7 +147,7 @@ def test_a_group_that_is_no_longer_backed_up_goes_altogether(host: Host, offsite
     assert world.findings() == []
 
 
-def test_a_store_that_refuses_is_asked_again_and_nothing_is_forgotten(group: Group, offsite: Offsite) -> None:
+def test_deletion_is_retried_after_a_store_failed(group: Group, offsite: Offsite) -> None:
     world = group.world
     world.time = group.runs[0].finished + timedelta(days=20)
     planned = group.age_out()[1]["planned"]
@@ -159,14 +159,16 @@ def test_a_store_that_refuses_is_asked_again_and_nothing_is_forgotten(group: Gro
     offsite.fail = False
     assert len(group.there("offsite")) > len(group.there("primary"))
     world.cron("replicate")
-    assert len(group.there("offsite")) > len(group.there("primary"))  # what is going is not brought back
+    assert len(group.there("offsite")) > len(
+        group.there("primary")
+    )  # objects that are being deleted are not replicated again
     world.pass_by(hours=1)
     group.age_out()
     assert group.there("offsite") == group.there("primary") == group.there("replica")
     assert world.findings() == []
 
 
-def test_a_lock_is_respected_and_holds_up_only_what_it_holds(group: Group) -> None:
+def test_locked_objects_do_not_block_other_deletions(group: Group) -> None:
     world = group.world
     world.time = group.runs[0].finished + timedelta(days=20)
     group.age_out()
@@ -189,30 +191,30 @@ def test_a_lock_is_respected_and_holds_up_only_what_it_holds(group: Group) -> No
 class TestNothingIsDeleted:
     @pytest.fixture
     def due(self, group: Group) -> Group:
-        """A group of which something is to go now."""
+        """A group with objects that are due for deletion now."""
         group.world.time = group.runs[0].finished + timedelta(days=20)
         group.age_out()
         group.world.pass_by(days=1)
         return group
 
-    def nothing(self, due: Group, before: list[list[str]]) -> None:
+    def assert_unchanged(self, due: Group, before: list[list[str]]) -> None:
         assert [due.world.keys(store) for store in STORES] == before
 
-    def test_while_a_manifest_is_not_believed(self, due: Group) -> None:
+    def test_while_a_manifest_is_invalid(self, due: Group) -> None:
         key = f"manifests/{GROUP}/20270101-020000F.json"
         due.world.write({key: b"{}"})
         before = [due.world.keys(store) for store in STORES]
         outcome, detail = due.age_out()
         assert (outcome, detail["doubtful"], detail["deleted"]) == ("alarm", [GROUP], 0)
-        self.nothing(due, before)
+        self.assert_unchanged(due, before)
         due.world.delete("primary", key)
         due.world.pass_by(hours=1)
         assert due.age_out()[1]["planned"] > 0
         due.world.pass_by(days=1)
         assert due.age_out()[1]["deleted"] > 0
 
-    def test_nor_left_to_itself_meanwhile(self, due: Group) -> None:
-        """What was planned before the doubt is looked after like everything else."""
+    def test_planned_objects_are_still_repaired_while_deletions_are_blocked(self, due: Group) -> None:
+        """Objects that were planned for deletion earlier are kept in every store meanwhile."""
         (planned,) = due.world.sql("SELECT key FROM objects WHERE due_at NOTNULL AND kind = 'backup' LIMIT 1")
         due.world.write({f"manifests/{GROUP}/20270101-020000F.json": b"{}"})
         due.age_out()
@@ -221,7 +223,7 @@ class TestNothingIsDeleted:
         due.world.cron("verify")
         assert planned["key"] in due.world.keys("primary")
 
-    def test_while_its_manifests_cannot_be_read(self, due: Group) -> None:
+    def test_while_manifests_cannot_be_read(self, due: Group) -> None:
         run = due.machine.backup(due.world.time, "full", files=1)
         due.world.deliver(due.world.write(run.objects))
         due.world.write({run.key: run.envelope})
@@ -234,7 +236,7 @@ class TestNothingIsDeleted:
         assert due.age_out()[1]["doubtful"] == []
         assert due.world.findings("closed_at IS NULL") == []
 
-    def test_when_the_clock_and_the_schedule_disagree(self, due: Group, host: Host) -> None:
+    def test_when_clock_and_schedule_differ(self, due: Group, host: Host) -> None:
         before = [due.world.keys(store) for store in STORES]
         due.world.cron("verify")
         for hours in (-1, 1):
@@ -242,22 +244,22 @@ class TestNothingIsDeleted:
             instruction = {"clock": due.world.time.isoformat()}
             host.ask("scheduled", time=at.isoformat(), worker="age-out", instruction=instruction)
             assert due.world.last("age-out") == ("failed", {"error": "ClockError"})
-        self.nothing(due, before)
+        self.assert_unchanged(due, before)
 
-    def test_when_nobody_has_read_manifests_for_a_day(self, due: Group) -> None:
+    def test_when_no_manifests_were_read_for_a_day(self, due: Group) -> None:
         before = [due.world.keys(store) for store in STORES]
         due.world.pass_by(days=1, hours=1)
         due.world.cron("age-out")
         assert due.world.last("age-out") == ("failed", {"error": "StaleCatalogue"})
-        self.nothing(due, before)
+        self.assert_unchanged(due, before)
 
-    def test_without_memory(self, due: Group) -> None:
+    def test_when_the_database_fails(self, due: Group) -> None:
         before = [due.world.keys(store) for store in STORES]
         assert due.world.cron("age-out", broken=["DB"]) == "exception"
-        self.nothing(due, before)
+        self.assert_unchanged(due, before)
 
-    def test_of_what_is_needed_again(self, due: Group) -> None:
-        """The newest full backups are lost: those before them are all that is left."""
+    def test_of_objects_that_are_needed_again(self, due: Group) -> None:
+        """After the loss of the newest full backups, the older ones are needed again."""
         world = due.world
         for run in due.fulls[-2:]:
             for key in run.objects:
@@ -270,7 +272,7 @@ class TestNothingIsDeleted:
         assert detail["kept"] > 0
         assert labels(due.fulls[:3]) <= due.there()
 
-    def test_of_what_a_class_has_not_received_yet(self, group: Group) -> None:
+    def test_of_sources_of_unfinished_promotions(self, group: Group) -> None:
         world = group.world
         key = next(key for key in group.runs[0].objects if "bundle" in key)
         world.sql(f"UPDATE objects SET check_after = '2999' WHERE source = '{key}'")
@@ -287,7 +289,7 @@ class TestNothingIsDeleted:
 
 
 @pytest.mark.parametrize("every", [15, pytest.param(3, marks=pytest.mark.long)])
-def test_killed_anywhere_it_ends_as_if_it_had_not_been(group: Group, every: int) -> None:
+def test_interrupted_runs_reach_the_same_result(group: Group, every: int) -> None:
     world = group.world
     world.time = group.runs[0].finished + timedelta(days=20)
     world.cron("verify")
@@ -306,7 +308,7 @@ def test_killed_anywhere_it_ends_as_if_it_had_not_been(group: Group, every: int)
     assert world.findings() == []
 
 
-def test_a_rotation_that_lacks_a_class_deletes_nothing(host: Host, offsite: Offsite) -> None:
+def test_rotation_without_a_class_deletes_nothing(host: Host, offsite: Offsite) -> None:
     keep = {name: days for name, days in ROTATION["keepDays"].items() if name != "yearly"}
     world = World(host, offsite, ROTATION={**ROTATION, "keepDays": keep})
     machine = Machine()

@@ -1,4 +1,4 @@
-"""A copy is added, one is removed, and what is known of objects moves into the table of copies."""
+"""Tests of the list of copies: a fourth copy, an added one, a removed one, and the migration to the table of copies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EVERYWHERE = ("primary", "replica", "offsite", "archive")
 
 @pytest.fixture(scope="module")
 def elsewhere(offsite: Offsite) -> Iterator[Offsite]:
-    """A second S3 server, at another address than Amazon's."""
+    """A second S3 server, at an address that is not Amazon's."""
     elsewhere = Offsite(ARCHIVE["bucket"], ARCHIVE["region"])
     offsite.others[HOST] = elsewhere
     yield elsewhere
@@ -32,21 +32,21 @@ def elsewhere(offsite: Offsite) -> Iterator[Offsite]:
 
 @pytest.fixture
 def archive(elsewhere: Offsite) -> Offsite:
-    """The same, empty."""
+    """The second S3 server with an empty bucket."""
     elsewhere.empty()
     return elsewhere
 
 
 @pytest.fixture
 def world(host: Host, offsite: Offsite, archive: Offsite) -> World:
-    """Four copies."""
+    """Backups with four copies."""
     world = World(host, offsite, **WITH_ARCHIVE)
     world.others["archive"] = archive
     return world
 
 
 def made(world: World, machine: Machine, kind: str = "full") -> Run:
-    """A run that was written, brought to the copies and verified."""
+    """Make a run, replicate it and verify it."""
     run = machine.backup(world.time, kind)
     world.time = run.finished
     world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))
@@ -55,14 +55,14 @@ def made(world: World, machine: Machine, kind: str = "full") -> Run:
     return run
 
 
-def at(world: World, copy: str, key: str) -> str | None:
-    """When an object was last found right in a copy."""
+def verified_at(world: World, copy: str, key: str) -> str | None:
+    """Return the time of an object's last verification in a copy."""
     (row,) = world.sql(f"SELECT {verified(copy)} AS at FROM objects WHERE key = '{key}'")
     return row["at"]
 
 
 class TestFourCopies:
-    def test_every_object_reaches_the_fourth_copy_and_is_verified_there(self, world: World) -> None:
+    def test_every_object_is_copied_to_and_verified_in_the_fourth_copy(self, world: World) -> None:
         made(world, Machine())
         world.settle(2)
         digests = [world.digests(store) for store in EVERYWHERE]
@@ -73,7 +73,7 @@ class TestFourCopies:
         assert row["rows"] == row["verified"] == 4 * listed["objects"]
         assert world.findings("closed_at IS NULL") == []
 
-    def test_requests_to_another_store_name_the_bucket_in_the_path_and_are_signed_for_its_host(
+    def test_requests_to_another_store_have_the_bucket_in_the_path_and_a_signature_for_its_host(
         self, world: World, archive: Offsite
     ) -> None:
         run = made(world, Machine())
@@ -92,7 +92,7 @@ class TestFourCopies:
             signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
             assert asked.headers["authorization"].endswith(f"Signature={signature}")
 
-    def test_what_is_written_there_is_locked_as_long_as_its_class_is_kept(self, world: World, archive: Offsite) -> None:
+    def test_objects_are_locked_for_the_retention_of_their_class(self, world: World, archive: Offsite) -> None:
         run = made(world, Machine())
         assert set(archive.locks) >= {*run.objects, run.key}
         days = {key.split("/")[0]: until for key, until in archive.locks.items()}
@@ -110,7 +110,7 @@ class TestFourCopies:
             ("damaged", store, "repaired")
         ]
 
-    def test_a_store_that_fails_holds_up_no_other(self, world: World, archive: Offsite) -> None:
+    def test_failed_store_does_not_block_other_stores(self, world: World, archive: Offsite) -> None:
         archive.fail = True
         run = Machine().backup(world.time, "full")
         events = world.write(run.objects)
@@ -120,7 +120,7 @@ class TestFourCopies:
         assert world.deliver(events) == []
         assert world.keys("archive") == sorted(run.objects)
 
-    def test_what_has_had_its_time_goes_there_too(self, world: World) -> None:
+    def test_expired_objects_are_deleted_there_too(self, world: World) -> None:
         machine = Machine()
         old = made(world, machine)
         for _ in range(4):
@@ -138,52 +138,54 @@ class TestFourCopies:
         assert world.sql(f"SELECT * FROM object_copies WHERE key IN ({listed})") == []
 
 
-class TestAnAddedCopy:
+class TestAddedCopy:
     @pytest.fixture
     def world(self, host: Host, offsite: Offsite, archive: Offsite) -> World:
-        """Three copies, and a store that is none of them yet."""
+        """Backups with three copies, and a fourth store that is not a copy yet."""
         world = World(host, offsite)
         world.others["archive"] = archive
         return world
 
     @pytest.mark.parametrize("first", ["verify", "replicate"])
-    def test_what_there_is_is_brought_there_without_an_alarm(self, world: World, first: str) -> None:
+    def test_existing_objects_are_copied_there_without_findings(self, world: World, first: str) -> None:
         run = made(world, Machine())
-        before = at(world, "offsite", run.key)
+        before = verified_at(world, "offsite", run.key)
         world.rebind(**WITH_ARCHIVE)
         world.pass_by(minutes=20)
         world.cron("verify" if first == "verify" else "replicate")
         if first == "replicate":
-            world.cron("verify")  # which has the objects be in it
+            world.cron("verify")  # adds the copy to the catalogue
             world.pass_by(minutes=20)
             world.cron("replicate")
         world.settle(2)
         assert world.digests("archive") == world.digests("primary")
-        assert at(world, "archive", run.key) is not None
-        assert at(world, "offsite", run.key) >= (before or "")
+        assert verified_at(world, "archive", run.key) is not None
+        assert verified_at(world, "offsite", run.key) >= (before or "")
         assert world.findings("kind NOT IN ('unlisted', 'missed')") == []
 
-    def test_an_older_deployment_that_still_runs_enters_objects_for_it(self, world: World, host: Host) -> None:
+    def test_objects_listed_by_an_older_deployment_are_copied_there(self, world: World, host: Host) -> None:
         machine = Machine()
         made(world, machine)
         host.ask("rebind", bindings=WITH_ARCHIVE, worker="verify")
         world.cron("verify")
         run = machine.backup(world.time, "incremental")
         world.time = run.finished
-        world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))  # by the older one
+        world.deliver(
+            world.write(run.objects) + world.write({run.key: run.envelope})
+        )  # handled by the older deployment of replicate
         world.rebind(**WITH_ARCHIVE)
         world.settle(3)
         assert world.digests("archive") == world.digests("primary")
 
 
-class TestARemovedCopy:
-    def test_its_last_good_bytes_are_reported_by_name_and_not_forgotten(self, world: World) -> None:
+class TestRemovedCopy:
+    def test_last_good_bytes_are_a_finding_until_the_copy_is_added_again(self, world: World) -> None:
         run = made(world, Machine())
         key = next(key for key in run.objects if "bundle" in key)
         for store in EVERYWHERE[:3]:
             world.write({key: b"x" * len(run.objects[key])}, store)
         lost = f"key IN (SELECT key FROM objects WHERE sha256 = (SELECT sha256 FROM objects WHERE key = '{key}'))"
-        # Its other names, in the classes beyond, are damaged as well: nothing there can repair it.
+        # Damage the promoted objects with the same bytes as well, so that nothing can repair it.
         for one in world.sql(f"SELECT key FROM objects WHERE {lost} AND key <> '{key}'"):
             for store in EVERYWHERE:
                 world.write({one["key"]: b"y" * len(run.objects[key])}, store)
@@ -195,26 +197,26 @@ class TestARemovedCopy:
         world.cron("verify")
         (found,) = world.findings("kind = 'stranded' AND closed_at IS NULL")
         assert (found["store"], found["key"]) == ("archive", key)
-        assert "archive is in backups.copies no more" in found["detail"]
+        assert "the copy archive was removed from backups.copies" in found["detail"]
         world.pass_by(days=7)
         world.cron("verify")
-        assert at(world, "archive", key) is not None
+        assert verified_at(world, "archive", key) is not None
         assert world.findings(f"kind = 'lost' AND key = '{key}'") == []
         assert world.read("archive", key) == run.objects[key]
-        # Back again, it is what the others are repaired from.
+        # When the copy is added again, the others are repaired from it.
         world.rebind(**WITH_ARCHIVE)
         world.settle(3)
         assert [world.read(store, key) for store in EVERYWHERE] == [run.objects[key]] * 4
         assert world.findings("kind = 'stranded' AND closed_at IS NULL") == []
 
-    def test_it_is_forgotten_once_everything_was_found_right_elsewhere_since(self, world: World) -> None:
+    def test_its_rows_are_deleted_after_all_objects_were_verified_elsewhere(self, world: World) -> None:
         run = made(world, Machine())
         world.settle(1)
         world.rebind(**BINDINGS)
         world.pass_by(minutes=2)
         world.cron("verify")
         assert world.sql("SELECT name FROM copies WHERE removed_at NOTNULL") == [{"name": "archive"}]
-        assert at(world, "archive", run.key) is not None
+        assert verified_at(world, "archive", run.key) is not None
         world.pass_by(days=7)
         world.cron("verify")
         world.pass_by(minutes=2)
@@ -225,7 +227,7 @@ class TestARemovedCopy:
         assert world.sql("SELECT * FROM object_copies WHERE copy = 'archive'") == []
         assert world.findings("kind = 'stranded'") == []
 
-    def test_findings_about_it_end(self, world: World) -> None:
+    def test_its_findings_are_closed(self, world: World) -> None:
         run = made(world, Machine())
         key = next(key for key in run.objects if "bundle" in key)
         world.sql(
@@ -244,12 +246,12 @@ class TestMigration:
 
     @pytest.fixture
     def world(self, host: Host, offsite: Offsite) -> World:
-        """Workers that have not made a table yet."""
+        """Workers with an empty database, before any migration."""
         host.anew()
         return World(host, offsite)
 
     def old_tables(self, world: World) -> None:
-        """The database as the release before left it, with two objects."""
+        """Create the tables of the release before, with two objects."""
         for name in self.OLD:
             for statement in (WORKERS / f"backups/migrations/{name}.sql").read_text().split("\n\n"):
                 world.sql(statement)
@@ -280,17 +282,17 @@ class TestMigration:
             )
         ]
 
-    def test_what_is_known_of_each_object_moves_into_the_table_of_copies(self, world: World) -> None:
+    def test_verification_times_move_into_the_table_of_copies(self, world: World) -> None:
         self.old_tables(world)
         world.cron("verify")
         assert self.known(world) == self.expected()
         assert "primary_at" not in world.sql("SELECT sql FROM sqlite_master WHERE name = 'objects'")[0]["sql"]
 
-    def test_one_that_ends_half_way_changes_nothing_and_is_done_by_the_next_call(self, world: World) -> None:
+    def test_failed_migration_is_rolled_back_and_applied_by_the_next_call(self, world: World) -> None:
         self.old_tables(world)
         before = world.sql("SELECT name, sql FROM sqlite_master WHERE name LIKE 'object%' ORDER BY name")
         rows = world.sql("SELECT * FROM objects ORDER BY key")
-        # Its last statement fails, after it has moved everything and dropped the columns.
+        # Its last statement fails, after it has moved all rows and dropped the columns.
         world.sql("CREATE TABLE obstacle (x)")
         world.sql("CREATE INDEX object_copies_by_verification ON obstacle (x)")
         assert world.cron("verify") == "exception"
@@ -301,14 +303,14 @@ class TestMigration:
         assert self.known(world) == self.expected()
 
     @pytest.mark.parametrize("fallen", range(6))
-    def test_a_worker_that_ends_at_any_step_leaves_it_whole(self, world: World, fallen: int) -> None:
+    def test_migration_survives_a_crash_at_any_step(self, world: World, fallen: int) -> None:
         self.old_tables(world)
         world.cron("verify", fall={"at": fallen, "after": fallen % 2 == 0})
         world.pass_by(minutes=6)  # beyond the lease
         world.cron("verify")
         assert self.known(world) == self.expected()
 
-    def test_workers_that_open_it_at_the_same_time_apply_it_once(self, world: World, host: Host) -> None:
+    def test_concurrent_workers_apply_the_migration_once(self, world: World, host: Host) -> None:
         self.old_tables(world)
         at = world.time.isoformat()
         outcomes = host.together(

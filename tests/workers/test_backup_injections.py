@@ -1,4 +1,4 @@
-"""One injection of each kind in the long lane, two in the everyday one; `make injections` plays 200."""
+"""Random faults in backups: two in everyday tests, one of each kind in the long ones; `make injections` plays 200."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from harness.workerd import Host
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(12, marks=pytest.mark.long)])
-def test_each_is_found_named_and_put_right(host: Host, offsite: Offsite, count: int) -> None:
+def test_injected_faults_are_found_and_repaired(host: Host, offsite: Offsite, count: int) -> None:
     assert len(play(host, offsite, count=count, seed=7)) == count

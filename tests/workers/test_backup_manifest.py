@@ -1,4 +1,4 @@
-"""What machines sign, the Workers read; nothing else is believed, and why not is named."""
+"""Tests of reading manifests: signed ones are accepted, all others are rejected with a reason."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def reader() -> Iterator[Reader]:
 
 
 def refused(reader: Reader, *envelopes: bytes, **options: Any) -> set[str]:
-    """The reasons; every one of them must be refused by name."""
+    """Return the reasons for which the envelopes are rejected; fail if one is accepted."""
     answers = reader.read(*envelopes, **options)
-    assert {answer.get("name") for answer in answers} == {"ManifestRefused"}, answers
+    assert {answer.get("name") for answer in answers} == {"InvalidManifest"}, answers
     return {answer["reason"] for answer in answers}
 
 
@@ -43,26 +43,26 @@ FULL = manifest_of(
 )
 
 
-def test_what_a_machine_signs_is_read_as_it_was_signed(reader: Reader) -> None:
+def test_signed_manifest_is_read_unchanged(reader: Reader) -> None:
     assert reader.read(sealed(manifest_of())) == [{"manifest": manifest_of()}]
     assert reader.read(sealed(FULL), key=f"manifests/worker-1/{RUN[:16]}.json") == [{"manifest": FULL}]
     for manifest in (manifest_of(), FULL):
         VALIDATOR.validate(manifest)
 
 
-def test_any_of_the_keys_will_do_and_no_other(reader: Reader) -> None:
+def test_any_configured_key_is_accepted_and_no_other(reader: Reader) -> None:
     assert reader.read(sealed(manifest_of(), "old"), keys=("new", "old")) == [{"manifest": manifest_of()}]
     assert refused(reader, sealed(manifest_of(), "stranger")) == {"key"}
     assert refused(reader, sealed(manifest_of()), keys=()) == {"key"}
 
 
-def test_a_manifest_is_believed_in_its_own_place_alone(reader: Reader) -> None:
+def test_manifest_with_another_key_than_its_run_is_rejected(reader: Reader) -> None:
     for key in (KEY.replace("worker-1", "worker-2"), f"manifests/worker-1/{RUN[:16]}.json", f"/{KEY}", RUN):
         assert refused(reader, sealed(manifest_of()), key=key) == {"place"}
 
 
-def test_no_byte_can_be_changed(reader: Reader) -> None:
-    """Every byte of the envelope, each of its bits."""
+def test_any_flipped_bit_is_rejected(reader: Reader) -> None:
+    """Flip each bit of the envelope."""
     envelope = sealed(manifest_of())
     changed = [
         envelope[:place] + bytes([envelope[place] ^ 1 << bit]) + envelope[place + 1 :]
@@ -74,13 +74,13 @@ def test_no_byte_can_be_changed(reader: Reader) -> None:
 
 @given(st.data())
 @settings(max_examples=50)
-def test_no_piece_can_be_changed(reader: Reader, data: st.DataObject) -> None:
+def test_any_replaced_part_is_rejected(reader: Reader, data: st.DataObject) -> None:
     envelope = sealed(manifest_of())
     begin = data.draw(st.integers(0, len(envelope)))
     end = data.draw(st.integers(begin, len(envelope)))
     piece = data.draw(st.binary(max_size=20).filter(lambda piece: piece.strip() != envelope[begin:end].strip()))
     outside = begin == len(envelope) or end == 0
-    if not (outside and piece.strip() == b""):  # white space around it changes nothing that is said
+    if not (outside and piece.strip() == b""):  # white space around the JSON text does not change its meaning
         assert refused(reader, envelope[:begin] + piece + envelope[end:]) <= {"envelope", "key", "signature"}
 
 
@@ -111,17 +111,17 @@ ENVELOPES = {
 
 
 @pytest.mark.parametrize("what", ENVELOPES)
-def test_what_is_no_envelope_is_refused(reader: Reader, what: str) -> None:
+def test_malformed_envelopes_are_rejected(reader: Reader, what: str) -> None:
     assert refused(reader, ENVELOPES[what]) == {"envelope"}
 
 
 @pytest.mark.parametrize("size", [0, 63, 65])
-def test_a_signature_has_64_bytes(reader: Reader, size: int) -> None:
+def test_signatures_of_other_lengths_are_rejected(reader: Reader, size: int) -> None:
     signature = {**SIGNATURE, "sig": base64.b64encode(bytes(size)).decode()}
     assert refused(reader, with_fields(signatures=[signature])) == {"signature"}
 
 
-def test_other_versions_are_refused_as_such(reader: Reader) -> None:
+def test_other_versions_are_rejected(reader: Reader) -> None:
     for version in (0, 2, "1", None):
         assert refused(reader, sealed(manifest_of(version=version))) == {"version"}
     assert refused(reader, sealed({"version": 2, "unlike": "this one"})) == {"version"}
@@ -222,7 +222,7 @@ CONTENTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("what", CONTENTS)
-def test_what_is_signed_but_not_as_the_format_has_it_is_refused(reader: Reader, what: str) -> None:
+def test_signed_manifests_with_wrong_content_are_rejected(reader: Reader, what: str) -> None:
     assert refused(reader, sealed(CONTENTS[what]), key=KEY) == {"content"}
 
 
@@ -239,7 +239,7 @@ BEYOND_A_SCHEMA = {
         for what in CONTENTS
         if what.startswith(("previous {'run': '2", "wal {'first': 'F", "wal {'first': '00000001"))
     ),
-    *(what for what in CONTENTS if what.endswith("\n")),  # for Python, what comes before a line's end is at the end
+    *(what for what in CONTENTS if what.endswith("\n")),  # in Python, `$` also matches before a final newline
     *(
         f"object: key: {what}"
         for what in (
@@ -254,13 +254,13 @@ BEYOND_A_SCHEMA = {
 }
 
 
-def test_the_schema_refuses_all_that_a_schema_can() -> None:
+def test_json_schema_rejects_the_same_contents() -> None:
     taken = {what for what, manifest in CONTENTS.items() if VALIDATOR.is_valid(manifest)}
-    dates = {what for what in taken if "edAt 2026" in what}  # whether a calendar has it
+    dates = {what for what in taken if "edAt 2026" in what}  # a schema does not check that a date exists
     assert taken - dates <= BEYOND_A_SCHEMA
 
 
-def test_more_bytes_than_are_taken(reader: Reader) -> None:
+def test_manifest_over_the_size_limit_is_rejected(reader: Reader) -> None:
     objects = [object_of(f"{BACKUP}/{number:06}") for number in range(100_000)]
     assert refused(reader, sealed(manifest_of(objects=objects))) == {"envelope"}
     assert "manifest" in reader.read(sealed(manifest_of(objects=objects[:50_000])))[0]
@@ -273,15 +273,15 @@ def test_more_bytes_than_are_taken(reader: Reader) -> None:
     )
 )
 @settings(max_examples=100)
-def test_whatever_is_signed_is_refused_by_name(reader: Reader, value: Any) -> None:
+def test_any_signed_value_is_read_or_rejected_with_a_reason(reader: Reader, value: Any) -> None:
     fields = [*manifest_of()]
     changed = [sealed(manifest_of(**{field: value})) for field in fields if manifest_of()[field] != value]
     refused_or_read = reader.read(sealed(value), *changed)
-    assert {answer.get("name", "read") for answer in refused_or_read} <= {"ManifestRefused", "read"}
+    assert {answer.get("name", "read") for answer in refused_or_read} <= {"InvalidManifest", "read"}
     assert "manifest" not in refused_or_read[0]
 
 
-def test_no_refusal_shows_what_was_read(reader: Reader) -> None:
+def test_errors_do_not_quote_the_manifest(reader: Reader) -> None:
     (answer,) = reader.read(sealed(manifest_of(group="../secret")))
-    assert answer["message"] == "not as the format has it: group"
+    assert answer["message"] == "the manifest does not match docs/backup-manifest.md: group"
     assert PASSWORD not in str(reader.read(b"{"))

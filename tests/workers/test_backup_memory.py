@@ -1,4 +1,4 @@
-"""What the Workers know: lost and made anew, in doubt, of a database that began anew; and what it is not misled by."""
+"""Tests of the catalogue: lost and rebuilt, with damaged backups, with rebuilt databases, and with misleading input."""
 
 from datetime import timedelta
 
@@ -20,17 +20,17 @@ def machine() -> Machine:
     return Machine()
 
 
-def come(world: World, run: Run) -> None:
+def write_and_deliver(world: World, run: Run) -> None:
     world.time = run.finished
     world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))
 
 
 def daily(world: World, machine: Machine, days: int, *, ageing: bool) -> list[Run]:
-    """A full backup a day, each with one WAL segment before it that belongs to no run."""
+    """Make a full backup a day, each after one WAL segment that no run needs."""
     begin = world.time
     for day in range(days):
         machine.archive(begin + timedelta(days=day, hours=-1))
-        come(world, machine.backup(begin + timedelta(days=day), "full", files=1))
+        write_and_deliver(world, machine.backup(begin + timedelta(days=day), "full", files=1))
         world.pass_by(minutes=4)
         world.cron("verify")
         if ageing:
@@ -48,16 +48,16 @@ def kinds(world: World) -> set[str]:
 
 
 def idle(world: World, last: Run, *days: int) -> None:
-    """Let verify and age-out come on some days after the last backup."""
+    """Run verify and age-out once on each of these days after the last backup."""
     for day in days:
         world.time = last.finished + timedelta(days=day)
         world.cron("verify")
         world.cron("age-out")
 
 
-class TestLost:
+class TestLostDatabase:
     @pytest.mark.long
-    def test_what_had_aged_out_stays_away_and_nothing_is_in_doubt(self, world: World, machine: Machine) -> None:
+    def test_deleted_backups_do_not_return_and_are_no_findings(self, world: World, machine: Machine) -> None:
         runs = daily(world, machine, 12, ageing=True)
         before = [set(world.keys(store)) for store in STORES]
         world.forget()
@@ -74,7 +74,7 @@ class TestLost:
         assert kinds(world) == set()
         assert {run.label for run in runs[-8:]} <= hourly(world)
 
-    def test_the_last_full_backups_of_an_idle_group_stay(self, world: World, machine: Machine) -> None:
+    def test_newest_full_backups_of_an_idle_group_are_kept(self, world: World, machine: Machine) -> None:
         runs = daily(world, machine, 5, ageing=False)
         idle(world, runs[-1], 40, 41, 42)
         newest = {run.label for run in runs[-3:]}
@@ -85,8 +85,8 @@ class TestLost:
         assert kinds(world) == set()
 
 
-class TestDoubt:
-    def test_wal_that_no_run_needs_takes_no_full_backup_along(self, world: World, machine: Machine) -> None:
+class TestDamagedBackups:
+    def test_lost_wal_that_no_run_needs_does_not_affect_full_backups(self, world: World, machine: Machine) -> None:
         runs = daily(world, machine, 5, ageing=False)
         for run in runs[-4:]:
             wal = [one["key"] for one in run.manifest["objects"] if one["kind"] == "wal"]
@@ -96,7 +96,7 @@ class TestDoubt:
         idle(world, runs[-1], 7, 40, 41, 42)
         assert hourly(world) == {run.label for run in runs[-3:]}
 
-    def test_damaged_full_backups_stay_beside_sound_ones(self, world: World, machine: Machine) -> None:
+    def test_damaged_full_backups_are_kept_in_addition_to_good_ones(self, world: World, machine: Machine) -> None:
         runs = daily(world, machine, 5, ageing=False)
         for run in runs[-2:]:
             wal = next(key for key in run.objects if run.manifest["wal"]["first"] in key)
@@ -106,16 +106,18 @@ class TestDoubt:
         idle(world, runs[-1], 7, 40, 41, 42)
         assert hourly(world) == {run.label for run in runs}
 
-    def test_a_conflict_holds_up_deletions_for_the_hourly_classs_days(self, world: World, machine: Machine) -> None:
+    def test_conflict_blocks_deletions_for_the_retention_of_the_hourly_class(
+        self, world: World, machine: Machine
+    ) -> None:
         first = machine.backup(world.time, "full", files=1)
-        come(world, first)
+        write_and_deliver(world, first)
         second = machine.backup(world.time + timedelta(hours=1), "incremental", files=1)
         wal = next(one for one in first.manifest["objects"] if one["kind"] == "wal")
         second.manifest["objects"].append({**wal, "sha256": "0" * 64})
         second.envelope = sealed(second.manifest)
-        come(world, second)
+        write_and_deliver(world, second)
         for day in range(1, 5):
-            come(world, machine.backup(first.finished + timedelta(days=day), "full", files=1))
+            write_and_deliver(world, machine.backup(first.finished + timedelta(days=day), "full", files=1))
         idle(world, first, 7)
         assert world.last("age-out")[1]["doubtful"] == [GROUP]
         idle(world, first, 20, 21, 22)
@@ -126,22 +128,22 @@ class TestDoubt:
 
 
 class TestHistories:
-    def test_wal_of_a_database_that_began_anew_is_its_own(self, world: World, machine: Machine) -> None:
-        """Its first segment bears the name of one of the old database, and only the next manifest lists it."""
-        come(world, machine.backup(world.time, "full"))
+    def test_wal_of_a_rebuilt_database_is_assigned_to_its_own_history(self, world: World, machine: Machine) -> None:
+        """Its first segment has the name of a segment of the old database, and only the next manifest lists it."""
+        write_and_deliver(world, machine.backup(world.time, "full"))
         machine.begin_anew()
         second = machine.backup(world.time + timedelta(days=1), "full")
         first = second.manifest["wal"]["first"]
         late = [one for one in second.manifest["objects"] if one["kind"] == "wal" and f"/{first}-" in one["key"]]
         second.manifest["objects"] = [one for one in second.manifest["objects"] if one not in late]
         second.envelope = sealed(second.manifest)
-        come(world, second)
+        write_and_deliver(world, second)
         world.cron("verify")
         assert kinds(world) == {"incomplete", "chain"} or kinds(world) == {"incomplete"}
         third = machine.backup(world.time + timedelta(hours=1), "incremental")
         third.manifest["objects"] = sorted([*third.manifest["objects"], *late], key=lambda one: one["key"])
         third.envelope = sealed(third.manifest)
-        come(world, third)
+        write_and_deliver(world, third)
         world.settle(2)
         wal = {
             key for key in world.keys("replica") if key.startswith(f"daily/{GROUP}/{second.label}/archive/{GROUP}/17")
@@ -150,25 +152,23 @@ class TestHistories:
         assert all("/17-2/" in key for key in wal)
 
     @pytest.mark.long
-    def test_wal_of_the_old_database_goes_with_its_days(self, world: World, machine: Machine) -> None:
+    def test_wal_of_the_old_database_expires(self, world: World, machine: Machine) -> None:
         old = machine.backup(world.time, "full", files=1)
-        come(world, old)
+        write_and_deliver(world, old)
         machine.begin_anew()
         begin = world.time
         for day in range(1, 5):
-            come(world, machine.backup(begin + timedelta(days=day), "full", files=1))
+            write_and_deliver(world, machine.backup(begin + timedelta(days=day), "full", files=1))
         idle(world, old, 7, 15, 16, 17)
         wal = {key.split("/")[3] for key in world.keys("offsite") if key.startswith(f"hourly/archive/{GROUP}/")}
         assert wal == {"17-2"}
         assert old.label not in hourly(world)
 
 
-class TestNotMisled:
-    def test_a_dead_letter_of_what_is_right_by_now_is_forgotten(
-        self, world: World, host: Host, machine: Machine
-    ) -> None:
+class TestRobustness:
+    def test_dead_letter_of_a_copied_object_is_closed(self, world: World, host: Host, machine: Machine) -> None:
         run = machine.backup(world.time, "full")
-        come(world, run)
+        write_and_deliver(world, run)
         world.settle(1)
         key = next(iter(run.objects))
         for dead in ({"action": "PutObject", "object": {"key": key}}, "no event"):
@@ -180,12 +180,12 @@ class TestNotMisled:
         assert kinds(world) == set()
 
     @pytest.mark.long
-    def test_many_locked_objects_hold_up_no_others(self, world: World, machine: Machine) -> None:
+    def test_many_locked_objects_do_not_block_other_deletions(self, world: World, machine: Machine) -> None:
         begin = world.time
         big = machine.backup(begin, "full", files=70)
-        come(world, big)
+        write_and_deliver(world, big)
         for day in range(1, 6):
-            come(world, machine.backup(begin + timedelta(days=day), "full", files=1))
+            write_and_deliver(world, machine.backup(begin + timedelta(days=day), "full", files=1))
         world.settle(2)
         locks = [{"prefix": f"hourly/backup/{GROUP}/{big.label}/", "days": 400}]
         for day in (20, 21):
@@ -196,19 +196,19 @@ class TestNotMisled:
         assert machine.runs[1].label not in hourly(world)
         assert big.label in hourly(world)
 
-    def test_sizes_that_lie_cost_nobody_elses_time(self, world: World, machine: Machine) -> None:
+    def test_wrong_sizes_do_not_use_up_the_budget_of_other_objects(self, world: World, machine: Machine) -> None:
         run = machine.backup(world.time, "full", files=20)
         huge = {**run.manifest["objects"][0], "kind": "backup", "size": 5 * 1024**4}
         run.manifest["objects"] += [
             {**huge, "key": f"hourly/backup/{GROUP}/{run.label}/0/{number}"} for number in range(8)
         ]
         run.envelope = sealed(run.manifest)
-        come(world, run)
+        write_and_deliver(world, run)
         world.pass_by(minutes=4)
         world.cron("verify")
         assert world.last("verify")[1]["checked"] > len(run.manifest["objects"])
 
-    def test_keys_beyond_the_first_plane_are_compared_like_any_other(self, world: World) -> None:
+    def test_keys_outside_the_basic_multilingual_plane_are_compared_in_order(self, world: World) -> None:
         names = ("a", "\uffee", "\U00010000", "\U00010001", "\U00010002", "\U00010003")
         keys = [f"hourly/backup/{GROUP}/x/{name}" for name in names]
         world.write(dict.fromkeys(keys, b"x"))
@@ -216,10 +216,10 @@ class TestNotMisled:
         world.cron("replicate", page=3)
         assert set(world.keys("replica")) == set(world.keys("offsite")) == set(keys)
 
-    def test_bytes_that_arrive_otherwise_are_not_kept(self, world: World, machine: Machine) -> None:
-        """What the store gives back is as large as listed, and something else."""
+    def test_bytes_that_change_in_transfer_are_not_stored(self, world: World, machine: Machine) -> None:
+        """The store returns an object of the listed size with other bytes."""
         run = machine.backup(world.time, "full")
-        come(world, run)
+        write_and_deliver(world, run)
         world.cron("verify")
         key = next(key for key in run.objects if "bundle" in key)
         for store in ("replica", "offsite"):

@@ -1,4 +1,4 @@
-"""The whole path: a machine's backups over hours, everybody who looks after them, and what people come to know."""
+"""End-to-end test: backups of one machine over hours, all backup Workers, the report, alarms and the API's health."""
 
 import json
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ HOURS = 4
 
 
 class Platform:
-    """Backups come every hour, WAL every five minutes, and everybody who looks after them."""
+    """A machine that makes a backup every hour and WAL every five minutes, and all backup Workers."""
 
     def __init__(self, host: Host, offsite: Offsite) -> None:
         self.world = World(host, offsite, whole=True)
@@ -24,33 +24,33 @@ class Platform:
         self.slowest = timedelta()
 
     def hour(self, number: int, *, working: bool = True) -> None:
-        """Let an hour pass: a run at its beginning, WAL every five minutes, and everybody every ten."""
+        """Let an hour pass: a backup at its beginning, WAL every five minutes, and every Worker every ten minutes."""
         run: Run | None = None
         for minute in range(0, 60, 10):
             self.world.time = self.begin + timedelta(hours=number, minutes=minute)
             if working and minute == 0:
                 run = self.machine.backup(self.world.time, "full" if number % 24 == 0 else "incremental", files=1)
                 self.world.time = run.finished
-                self.come(run.objects | {run.key: run.envelope})
+                self.write_and_deliver(run.objects | {run.key: run.envelope})
             elif working:
-                self.come(self.machine.archive(self.world.time))
+                self.write_and_deliver(self.machine.archive(self.world.time))
             self.world.pass_by(minutes=2)
             for script in ("replicate", "verify", "watch"):
                 self.world.cron(script)
             if working:
                 self.world.pass_by(minutes=3)
-                self.come(self.machine.archive(self.world.time))
+                self.write_and_deliver(self.machine.archive(self.world.time))
         self.world.cron("age-out")
         if run is not None:
             self.measure(run)
 
-    def come(self, objects: dict[str, bytes]) -> None:
+    def write_and_deliver(self, objects: dict[str, bytes]) -> None:
         ordered = dict(sorted(objects.items(), key=lambda one: one[0].endswith(".json")))
         index = {f"hourly/backup/{GROUP}/backup.info": b"index"}
         self.world.deliver(self.world.write(ordered | index))
 
     def measure(self, run: Run) -> None:
-        """See when the run's objects had been proven in all copies."""
+        """Measure the time until the run's objects were verified in all copies."""
         (found,) = self.world.sql(
             f"SELECT MAX({NEWEST}) AS at, COUNT(*) AS objects FROM objects "
             f"WHERE manifest = '{run.label}' AND class IN ('hourly', 'manifests')"
@@ -70,20 +70,20 @@ class Platform:
         assert answer["status"] == 200, answer
         return json.loads(answer["body"])
 
-    def told(self) -> list[tuple[str, bool]]:
-        """What was told by webhook since the last time: which alarm, and whether it is over."""
+    def webhooks(self) -> list[tuple[str, bool]]:
+        """Return the webhooks since the last call: id of the alarm, and whether it has ended."""
         taken, self.world.offsite.hooks = self.world.offsite.hooks, []
         return [(one["id"], one["endedAt"] is not None) for one in taken]
 
 
 @pytest.mark.long
-def test_backups_look_after_themselves_and_are_missed_when_they_do_not_come(host: Host, offsite: Offsite) -> None:
+def test_backups_are_replicated_verified_and_alarmed_when_missing(host: Host, offsite: Offsite) -> None:
     platform = Platform(host, offsite)
     world = platform.world
     for number in range(HOURS):
         platform.hour(number)
-    # All is well: nobody was told anything, nothing was found, and every copy is there within five minutes.
-    assert platform.told() == []
+    # All is well: no notification, no finding, and every copy verified within five minutes.
+    assert platform.webhooks() == []
     assert host.emails() == []
     assert world.findings() == []
     assert platform.slowest <= timedelta(minutes=5)
@@ -97,7 +97,7 @@ def test_backups_look_after_themselves_and_are_missed_when_they_do_not_come(host
     assert {one["class"] for one in group["runs"]} == {"hourly", "daily", "monthly", "yearly"}
     for one in group["runs"]:
         assert {copy["verified"] for copy in one["copies"].values()} == {one["objects"]}
-    # A message that nobody could handle is said on every channel, until its object is there.
+    # A dead letter is an alarm on every channel until its object is copied.
     key = next(iter(platform.machine.archive(world.time)))
     world.write({key: b"wal"})
     dead = [{"action": "PutObject", "object": {"key": key}}]
@@ -107,19 +107,19 @@ def test_backups_look_after_themselves_and_are_missed_when_they_do_not_come(host
     for _ in range(2):
         world.pass_by(minutes=1)
         world.cron("watch")
-    assert platform.told() == [("findings:undelivered", False)]
+    assert platform.webhooks() == [("findings:undelivered", False)]
     assert len(host.emails(1)) == 1
     world.pass_by(minutes=5)
     for script in ("replicate", "watch"):
         world.cron(script)
-    assert platform.told() == [("findings:undelivered", True)]
+    assert platform.webhooks() == [("findings:undelivered", True)]
     host.emails(1)
-    # The machine makes nothing any more.
+    # The machine makes no more backups and no more WAL.
     for number in (HOURS, HOURS + 1):
         platform.hour(number, working=False)
-    assert sorted(platform.told()) == [(f"backup:{GROUP}", False), (f"wal:{GROUP}", False)]
+    assert sorted(platform.webhooks()) == [(f"backup:{GROUP}", False), (f"wal:{GROUP}", False)]
     assert len(host.emails(2)) == 2
     assert {one["id"] for one in platform.report()["alarms"]} == {f"backup:{GROUP}", f"wal:{GROUP}"}
-    # And so the status page's component has it, from the API's health report.
+    # The API's health report, which the status page reads, has it too.
     health = host.ask("fetch", path="/health", method="GET", worker="api")
     assert json.loads(health["body"])["components"]["backups"]["status"] == "degraded"

@@ -1,4 +1,4 @@
-"""A group made anew under an old name is backed up: the machine's own scripts, real PostgreSQL and real pgBackRest."""
+"""Backups of a group that was rebuilt under its old name: the machine's own scripts, PostgreSQL and pgBackRest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def made() -> Iterator[Repository]:
 
 
 def on_the_leader(made: Repository, path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the machine's scripts, where Patroni says that the member leads."""
+    """Run one of the machine's scripts as on the leader: the test's Patroni says that the member leads."""
     topology = topology_of("prod")
     script = contents(topology, member(topology, f"{GROUP}-0"))[path]
     system = made.server.sql("SELECT system_identifier FROM pg_control_system()", "postgres")
@@ -40,7 +40,7 @@ def on_the_leader(made: Repository, path: str, *arguments: str) -> subprocess.Co
     for there, here in {
         "/etc/default/backbuild": f"{made.folder}/default",
         "/proc/uptime": f"{made.folder}/uptime",
-        "exec python3 /usr/local/lib/backbuild/manifest.py": "exec true",  # signed for by the caller
+        "exec python3 /usr/local/lib/backbuild/manifest.py": "exec true",  # the caller signs the manifest
         "runuser -u postgres -- ": "",
         "/var/lib/backbuild/postgresql/17": str(made.server.data),
     }.items():
@@ -73,14 +73,14 @@ def figure(made: Repository, path: str) -> int:
 
 
 def archived(made: Repository) -> str:
-    """The histories of the archive that hold WAL."""
+    """Return the histories of the archive that have WAL."""
     objects = Folder(made.bucket).objects(f"hourly/archive/{GROUP}/")
     keys = [one["Key"] for one in objects if "/archive.info" not in one["Key"]]
     return " ".join(sorted({key.split("/")[3].partition("-")[2] for key in keys}))
 
 
 @pytest.mark.long
-def test_a_group_made_anew_is_backed_up_beside_what_was_there(made: Repository) -> None:
+def test_rebuilt_group_is_backed_up_beside_the_old_backups(made: Repository) -> None:
     done = on_the_leader(made, BACKUP, "full")
     assert done.returncode == 0, done.stderr
     first = made.sign()
@@ -89,7 +89,7 @@ def test_a_group_made_anew_is_backed_up_beside_what_was_there(made: Repository) 
 
     made.make_anew()
     made.server.sql("CREATE TABLE facts AS SELECT 2 AS life", "postgres")
-    # Nothing of this life is backed up yet, however young the other life's backup is; and its WAL waits.
+    # The rebuilt database has no backup yet; that of the old database does not count. Its WAL is not archived.
     assert figure(made, AGE) == UP
     made.server.sql("SELECT pg_switch_wal()", "postgres")
     made.server.wait_for("SELECT failed_count > 0 FROM pg_stat_archiver")
@@ -105,18 +105,18 @@ def test_a_group_made_anew_is_backed_up_beside_what_was_there(made: Repository) 
     assert archived(made) == "1 2"
     assert figure(made, AGE) < UP
     assert figure(made, WAITING) < 900
-    # The first of a life is full, also where an increment was asked for; and the next one is the increment.
+    # The first backup of a database is a full one, even if an increment was requested. The next one is an increment.
     assert second.endswith("F")
     assert on_the_leader(made, BACKUP, "incr").returncode == 0
     third = made.sign()
     assert third.startswith(f"{second}_")
 
-    # No byte of the former life is gone or other, but for pgBackRest's own indexes, which name both lives.
+    # No object of the old database was deleted or changed, except pgBackRest's indexes, which list both databases.
     after = {one["Key"]: made.bucket.joinpath(one["Key"]).read_bytes() for one in Folder(made.bucket).objects("")}
     changed = {key for key, body in before.items() if after.get(key) != body}
     assert {Path(key).name.removesuffix(".copy") for key in changed} <= {"archive.info", "backup.info"}
 
-    # Each life restores.
+    # Both databases can be restored.
     held = {key.removeprefix("hourly/"): body for key, body in after.items() if key.startswith("hourly/")}
     for run, life in ((first, "1"), (third, "2")):
         options = ("--type=immediate", "--target-action=promote", f"--set={run}")
@@ -128,8 +128,8 @@ def test_a_group_made_anew_is_backed_up_beside_what_was_there(made: Repository) 
                 assert restored.sql("SELECT count(*) FROM pg_tables WHERE tablename = 'facts'", "postgres") == "0"
 
 
-def test_a_manifest_is_not_written_for_wal_that_only_the_former_life_archived(made: Repository) -> None:
-    """Both lives begin with the same segment names."""
+def test_manifest_is_not_written_while_only_the_old_database_archived_that_wal(made: Repository) -> None:
+    """The old and the rebuilt database start with the same segment names."""
     assert on_the_leader(made, BACKUP, "full").returncode == 0
     made.sign()
     made.make_anew()

@@ -1,4 +1,4 @@
-"""What comes to the copies, by events and without them; and what does not."""
+"""Tests of replication: which objects are copied by events and by reconciliation, and which are not."""
 
 import hashlib
 import re
@@ -30,7 +30,7 @@ def copies(world: World, key: str) -> list[bytes | None]:
     return [world.read(store, key) for store in ("replica", "offsite")]
 
 
-def test_an_event_brings_an_object_to_both_copies(world: World, offsite: Offsite) -> None:
+def test_event_copies_the_object_to_both_copies(world: World, offsite: Offsite) -> None:
     assert world.deliver(world.write({ODD: b"odd", WAL: b"x" * 100_000})) == []
     assert copies(world, ODD) == [b"odd"] * 2
     assert copies(world, WAL) == [b"x" * 100_000] * 2
@@ -38,7 +38,7 @@ def test_an_event_brings_an_object_to_both_copies(world: World, offsite: Offsite
     assert all(SIGNED.fullmatch(asked.headers["authorization"]) for asked in offsite.requests)
 
 
-def test_one_store_that_fails_holds_up_no_other_and_is_tried_again(world: World, offsite: Offsite) -> None:
+def test_failed_store_does_not_block_the_others_and_is_retried(world: World, offsite: Offsite) -> None:
     offsite.fail = True
     assert world.deliver(world.write({WAL: b"one"})) == [WAL]
     assert copies(world, WAL) == [b"one", None]
@@ -53,17 +53,17 @@ def test_a_repeated_event_writes_nothing(world: World, host: Host, offsite: Offs
     offsite.requests.clear()
     world.deliver([WAL, WAL])
     assert host.get("COPY_REPLICA", WAL) == first
-    assert len(offsite.requests) == 2  # each asks, and none writes
+    assert len(offsite.requests) == 2  # one HEAD for each event, and no PUT
 
 
 @pytest.mark.parametrize("old", [b"old", b"older"])
-def test_what_no_manifest_lists_follows_the_primary(world: World, old: bytes) -> None:
+def test_unlisted_object_is_overwritten_by_the_primary(world: World, old: bytes) -> None:
     world.deliver(world.write({WAL: old}))
     world.deliver(world.write({WAL: b"new"}))
     assert copies(world, WAL) == [b"new"] * 2
 
 
-def test_deletions_do_not_spread(world: World, host: Host) -> None:
+def test_deletions_are_not_replicated(world: World, host: Host) -> None:
     world.deliver(world.write({WAL: b"one"}))
     world.delete("primary", WAL)
     messages = [
@@ -75,14 +75,14 @@ def test_deletions_do_not_spread(world: World, host: Host) -> None:
 
 
 @pytest.mark.parametrize("message", [{"action": "PutObject"}, {}, "text", None, 7])
-def test_a_message_that_is_none_is_retried_alone(world: World, host: Host, message: object) -> None:
+def test_malformed_message_is_retried_alone(world: World, host: Host, message: object) -> None:
     world.write({WAL: b"one"})
     good = {"action": "PutObject", "object": {"key": WAL}}
     result = host.ask("queue", messages=[message, good], worker="replicate")
     assert (result["explicitAcks"], [one["msgId"] for one in result["retryMessages"]]) == (["1"], ["0"])
 
 
-def test_without_memory_an_event_comes_again(world: World) -> None:
+def test_event_is_retried_when_the_database_fails(world: World) -> None:
     world.write({WAL: b"one"})
     assert world.deliver([WAL], broken=["DB"]) == [WAL]
     assert world.deliver([WAL]) == []
@@ -91,14 +91,14 @@ def test_without_memory_an_event_comes_again(world: World) -> None:
 class TestListed:
     @pytest.fixture
     def key(self, world: World) -> str:
-        """An object of a run that is whole in every store; the clock stands a few minutes later."""
+        """An object of a run that is good in every store, a few minutes later."""
         run = Machine().backup(world.time, "full")
         world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))
         world.cron("verify")
         world.pass_by(minutes=10)
         return next(key for key in run.objects if key.startswith("hourly/backup/"))
 
-    def test_other_bytes_in_the_primary_do_not_spread_and_are_put_right(self, world: World, key: str) -> None:
+    def test_damaged_primary_is_not_replicated_but_repaired(self, world: World, key: str) -> None:
         good = world.read("primary", key)
         world.deliver(world.write({key: b"bad"}))
         assert copies(world, key) == [good] * 2
@@ -108,7 +108,7 @@ class TestListed:
         assert (finding["kind"], finding["store"], finding["key"]) == ("damaged", "primary", key)
         assert finding["outcome"] == "repaired"
 
-    def test_nor_do_they_replace_a_missing_copy(self, world: World, key: str) -> None:
+    def test_damaged_primary_does_not_replace_a_missing_copy(self, world: World, key: str) -> None:
         good = world.read("primary", key)
         world.delete("offsite", key)
         world.deliver(world.write({key: b"bad"}))
@@ -119,28 +119,28 @@ class TestListed:
         assert [world.read("primary", key), *copies(world, key)] == [good] * 3
         assert world.findings("closed_at IS NULL") == []
 
-    def test_a_copy_that_says_the_right_thing_is_left(self, world: World, key: str, offsite: Offsite) -> None:
+    def test_copy_with_the_listed_checksum_is_not_rewritten(self, world: World, key: str, offsite: Offsite) -> None:
         offsite.requests.clear()
         assert world.deliver([key]) == []
         assert len(offsite.requests) == 1
 
-    def test_a_missing_copy_comes_back(self, world: World, key: str) -> None:
+    def test_missing_copy_is_written_again(self, world: World, key: str) -> None:
         world.delete("replica", key)
         world.deliver([key])
         assert copies(world, key) == [world.read("primary", key)] * 2
 
 
-def test_bytes_changed_before_their_manifest_was_read_do_not_spread(world: World) -> None:
+def test_bytes_changed_before_their_manifest_was_read_are_not_replicated(world: World) -> None:
     run = Machine().backup(world.time, "full")
     world.deliver(world.write(run.objects))
-    world.write({run.key: run.envelope})  # and its event is late
+    world.write({run.key: run.envelope})  # its event is late
     key, good = next((key, body) for key, body in run.objects.items() if "/bundle/" in key)
     world.deliver(world.write({key: b"bad"}))
     assert copies(world, key) == [good] * 2
 
 
 class TestManifests:
-    def test_one_that_is_not_believed_is_named_and_stays_where_it_is(self, world: World) -> None:
+    def test_invalid_manifest_is_a_finding_and_is_not_replicated(self, world: World) -> None:
         machine = Machine()
         machine.password = "somebody else's"
         run = machine.backup(world.time, "full")
@@ -150,7 +150,7 @@ class TestManifests:
         assert (finding["kind"], finding["store"], finding["key"]) == ("refused", "primary", run.key)
         assert finding["detail"].startswith("key: ")
 
-    def test_it_is_read_at_once(self, world: World) -> None:
+    def test_manifest_is_read_when_its_event_arrives(self, world: World) -> None:
         run = Machine().backup(world.time, "full")
         world.deliver(world.write({run.key: run.envelope}))
         assert world.sql("SELECT run FROM manifests") == [{"run": run.label}]
@@ -164,7 +164,7 @@ class TestDeadLetters:
         result = host.ask("queue", queue=queue, messages=[message], worker="replicate", instruction=instruction)
         assert result["explicitAcks"] == ["0"]
 
-    def test_they_are_said_until_the_object_is_there(self, world: World, host: Host) -> None:
+    def test_dead_letter_is_a_finding_until_the_object_is_copied(self, world: World, host: Host) -> None:
         world.write({WAL: b"one"})
         self.bury(world, host, {"action": "PutObject", "object": {"key": WAL}})
         (finding,) = world.findings("closed_at IS NULL")
@@ -174,16 +174,16 @@ class TestDeadLetters:
         assert copies(world, WAL) == [b"one"] * 2
         assert world.findings("closed_at IS NULL") == []
 
-    def test_one_that_is_no_event_is_said_too(self, world: World, host: Host) -> None:
+    def test_malformed_dead_letter_is_a_finding(self, world: World, host: Host) -> None:
         self.bury(world, host, "text")
         assert [one["kind"] for one in world.findings()] == ["undelivered"]
 
 
 class TestReconciliation:
-    def test_what_no_event_told_of_is_copied_and_said(self, world: World) -> None:
+    def test_object_without_an_event_is_copied_and_a_finding(self, world: World) -> None:
         world.write({WAL: b"one"})
         world.cron("replicate")
-        assert copies(world, WAL) == [None, None]  # its event may be on its way
+        assert copies(world, WAL) == [None, None]  # its event may still arrive
         world.pass_by(minutes=5)
         world.cron("replicate")
         assert copies(world, WAL) == [b"one"] * 2
@@ -206,7 +206,7 @@ class TestReconciliation:
             | {"since": world.time.isoformat().replace("+00:00", ".000Z")},
         )
 
-    def test_more_than_a_page_is_compared(self, world: World) -> None:
+    def test_several_pages_are_compared(self, world: World) -> None:
         keys = [f"hourly/backup/{GROUP}/20270101-013000F/bundle/{number:04}" for number in range(103)]
         world.write(dict.fromkeys(keys, b"x"))
         world.deliver(keys[:100])
@@ -215,8 +215,8 @@ class TestReconciliation:
         assert world.last("replicate")[1]["copied"] == 3
         assert world.keys("offsite") == world.keys("replica") == keys
 
-    def test_it_goes_on_where_it_stopped(self, world: World) -> None:
-        """A page is one object here, and an invocation compares 200 pages."""
+    def test_next_run_continues_where_the_last_one_stopped(self, world: World) -> None:
+        """In this test a page is one object, and an invocation compares 200 pages."""
         keys = [f"hourly/backup/{GROUP}/20270101-013000F/bundle/{number:04}" for number in range(203)]
         world.write(dict.fromkeys(keys, b"x"))
         for store in ("replica", "offsite"):
@@ -230,7 +230,7 @@ class TestReconciliation:
         detail = world.last("replicate")[1]
         assert (detail["compared"], detail["copied"], detail["complete"]) == (3, 1, True)
 
-    def test_strays_are_named_and_forgotten_when_they_go(self, world: World) -> None:
+    def test_extra_and_unlisted_objects_are_findings_until_they_are_deleted(self, world: World) -> None:
         world.write({"hourly/backup/extra": b"one"}, "replica")
         world.write({"hourly/backup/another": b"two"}, "offsite")
         world.write({WAL: b"three"})
@@ -249,7 +249,7 @@ class TestReconciliation:
         assert [one["outcome"] for one in world.findings("key = 'hourly/backup/extra'")] == ["gone"]
         assert len(world.findings("closed_at IS NULL")) == 2
 
-    def test_what_the_backup_tool_rewrites_is_no_stray(self, world: World) -> None:
+    def test_files_that_pgbackrest_rewrites_are_no_findings(self, world: World) -> None:
         for folder, name in (("backup", "backup"), ("archive", "archive")):
             world.deliver(
                 world.write(
@@ -260,7 +260,7 @@ class TestReconciliation:
         world.cron("replicate")
         assert world.findings() == []
 
-    def test_a_manifest_that_only_a_copy_has_is_believed_and_brought_back(self, world: World) -> None:
+    def test_manifest_that_only_a_copy_has_is_read_and_copied_back(self, world: World) -> None:
         run = Machine().backup(world.time, "full")
         world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}, "replica"))
         world.delete("replica", run.key)
@@ -270,7 +270,7 @@ class TestReconciliation:
         world.settle()
         assert [world.read(store, run.key) for store in ("primary", "replica", "offsite")] == [run.envelope] * 3
 
-    def test_a_store_that_fails_is_a_failed_run_and_nothing_is_lost(self, world: World, offsite: Offsite) -> None:
+    def test_failed_store_fails_the_run_and_the_next_run_continues(self, world: World, offsite: Offsite) -> None:
         world.write({WAL: b"one"})
         world.pass_by(minutes=5)
         offsite.fail = True
@@ -282,7 +282,7 @@ class TestReconciliation:
         assert copies(world, WAL) == [b"one"] * 2
 
 
-def test_what_is_written_off_site_is_locked_as_long_as_its_class_is_kept(world: World, offsite: Offsite) -> None:
+def test_offsite_objects_are_locked_for_the_retention_of_their_class(world: World, offsite: Offsite) -> None:
     run = Machine().backup(world.time, "full")
     world.deliver(world.write(run.objects) + world.write({run.key: run.envelope}))
     world.cron("verify")
@@ -296,7 +296,7 @@ def test_what_is_written_off_site_is_locked_as_long_as_its_class_is_kept(world: 
     }
 
 
-def test_an_object_larger_than_one_call_takes_is_said(world: World) -> None:
+def test_object_too_large_for_one_put_is_a_finding(world: World) -> None:
     world.write({WAL: b"one"})
     size = 6 * 1_024**3
     assert world.deliver([WAL], sizes={WAL: size}) == []
@@ -306,7 +306,7 @@ def test_an_object_larger_than_one_call_takes_is_said(world: World) -> None:
     assert str(size) in finding["detail"]
 
 
-def test_a_manifest_of_a_wrong_size_is_refused(world: World) -> None:
+def test_manifest_with_a_negative_size_is_rejected(world: World) -> None:
     manifest = Machine().backup(world.time, "full").manifest
     manifest["objects"][0]["size"] = -1
     key = f"manifests/{GROUP}/{manifest['run']}.json"
@@ -320,12 +320,12 @@ EMPTY_PAGE = (
 )
 
 
-class TestAListWithEmptyPages:
-    """S3 may answer that there is more and list nothing, as where somebody deleted thousands of objects."""
+class TestEmptyPages:
+    """S3 may return empty pages that are not the last one, for example after thousands of objects were deleted."""
 
     @pytest.fixture
     def tokens(self, offsite: Offsite, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """The continuation tokens that lead from one empty page to the next; what follows the last is answered."""
+        """The continuation tokens of the empty pages, in order; the page after the last token is the real one."""
         listed = ["one", "two/+=&"]
         answer = offsite._application
 
@@ -343,13 +343,13 @@ class TestAListWithEmptyPages:
         monkeypatch.setattr(offsite, "_application", paged)
         return listed
 
-    def test_they_are_passed(self, world: World, tokens: list[str]) -> None:
+    def test_empty_pages_are_skipped(self, world: World, tokens: list[str]) -> None:
         world.write({WAL: b"one"})
         world.pass_by(minutes=5)
         world.cron("replicate")
         assert (len(tokens), world.read("replica", WAL), world.read("offsite", WAL)) == (2, b"one", b"one")
 
-    def test_one_that_makes_no_progress_is_said_until_it_does(self, world: World, tokens: list[str]) -> None:
+    def test_stalled_listing_is_a_finding_until_it_continues(self, world: World, tokens: list[str]) -> None:
         world.write({WAL: b"one"})
         world.pass_by(minutes=5)
         tokens[1] = tokens[0]

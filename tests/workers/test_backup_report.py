@@ -1,4 +1,4 @@
-"""What is backed up, to whoever has the token; whether all is well, to anybody."""
+"""Tests of the report Worker: the report, which needs a token, and the health of backups, which does not."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def started(host: Host) -> Host:
 
 @pytest.fixture
 def report(started: Host) -> Host:
-    """The Worker with an empty catalogue."""
+    """The report Worker with an empty catalogue."""
     for table in TABLES:
         started.sql(f"DELETE FROM {table}")
     return started
@@ -64,7 +64,7 @@ def insert(host: Host, table: str, **row: Any) -> None:
 def add_object(
     host: Host, key: str, run: str = FULL, verified: Mapping[str, str] = MappingProxyType({}), **columns: Any
 ) -> None:
-    """`verified`: copy to when it was found right there."""
+    """Add an object; `verified` has the verification time by copy."""
     row = {
         "key": key,
         "grp": "coordinator",
@@ -105,7 +105,7 @@ def segment(number: int) -> str:
     return f"{1:08X}{0:08X}{number:08X}"
 
 
-def test_an_empty_catalogue(report: Host) -> None:
+def test_report_of_an_empty_catalogue(report: Host) -> None:
     assert read(report) == {
         "time": NOW,
         "copies": ["primary", "replica", "offsite"],
@@ -119,7 +119,7 @@ def test_an_empty_catalogue(report: Host) -> None:
     }
 
 
-def test_runs_by_class_with_their_copies_and_their_end(report: Host) -> None:
+def test_runs_have_class_copies_and_end_of_retention(report: Host) -> None:
     add_manifest(report, FULL, "2026-11-23T01:35:00.000Z")
     add_manifest(report, INCREMENT, "2026-11-23T02:35:00.000Z", depends_on=json.dumps([FULL]))
     both = {"primary": "2026-11-23T03:00:00.000Z", "replica": "2026-11-23T04:00:00.000Z"}
@@ -181,7 +181,7 @@ def test_runs_by_class_with_their_copies_and_their_end(report: Host) -> None:
 
 def test_wal_of_each_group(report: Host) -> None:
     times = [f"2026-11-23T0{hour}:00:00.000Z" for hour in range(10)]
-    # A rebuilt database begins anew: its segments' names do not sort behind those of before.
+    # A rebuilt database starts again with low segment names, which sort before those of the old database.
     for number, history in ((7, 1), (8, 1), (2, 2), (3, 10)):
         key = f"hourly/{history}/{number}"
         place: dict[str, Any] = {"history": history, "segment": segment(number), "stored_at": times[number]}
@@ -201,11 +201,11 @@ def test_wal_of_each_group(report: Host) -> None:
         "copies": {"primary": {"verified": 4, "oldest": times[2]}, "replica": UNSEEN, "offsite": UNSEEN},
     }
     assert groups["worker-1"] == EMPTY_WAL
-    # A group that is backed up no longer is shown while something of it is left.
+    # A former group is listed while it still has objects.
     assert groups["worker-9"]["first"] == segment(1)
 
 
-def test_a_run_without_its_manifest_or_of_an_unknown_class_is_shown(report: Host) -> None:
+def test_runs_without_manifest_or_of_an_unknown_class_are_listed(report: Host) -> None:
     add_object(report, "hourly/a", stored_at="2026-11-23T01:31:00.000Z")
     add_object(report, "hourly/b", stored_at="2026-11-23T01:32:00.000Z")
     add_object(report, "weekly/c", INCREMENT, stored_at="never", **{"class": "weekly"})
@@ -216,7 +216,7 @@ def test_a_run_without_its_manifest_or_of_an_unknown_class_is_shown(report: Host
     ]
 
 
-def test_findings_open_ones_first_then_those_of_a_week(report: Host) -> None:
+def test_findings_are_listed_open_first_then_closed_within_a_week(report: Host) -> None:
     ends = [None, "2026-11-24T00:00:00.000Z", "2026-11-17T10:00:00.001Z", "2026-11-17T09:59:59.999Z", None]
     for number, end in enumerate(ends):
         found = f"2026-10-0{number + 1}T00:00:00.000Z"
@@ -246,7 +246,7 @@ def test_findings_open_ones_first_then_those_of_a_week(report: Host) -> None:
     }
 
 
-def test_lists_have_an_end(report: Host) -> None:
+def test_lists_are_limited(report: Host) -> None:
     many = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 700)"
     report.sql(
         f"INSERT INTO findings (kind, store, key, detail, found_at, seen_at) {many} "
@@ -272,13 +272,13 @@ def test_lists_have_an_end(report: Host) -> None:
     }
 
 
-def test_alarms_are_those_that_were_raised_and_last(report: Host) -> None:
+def test_only_current_alarms_are_listed(report: Host) -> None:
     for name, raised, ended in (("suspicion", None, None), ("over", NOW, NOW), ("lasts", NOW, None)):
         insert(report, "alarms", id=name, since=NOW, text=f"{name}.", raised_at=raised, ended_at=ended)
     assert read(report)["alarms"] == [{"id": "lasts", "text": "lasts.", "since": NOW}]
 
 
-def test_the_newest_run_of_each_worker_also_where_its_detail_is_garbage(report: Host) -> None:
+def test_newest_run_of_each_worker_is_listed_even_with_malformed_detail(report: Host) -> None:
     for worker, minute, detail in (
         ("verify", 1, "{}"),
         ("verify", 3, "{oops"),
@@ -293,7 +293,7 @@ def test_the_newest_run_of_each_worker_also_where_its_detail_is_garbage(report: 
     ]
 
 
-class TestWhoMayRead:
+class TestAuthorization:
     @pytest.mark.parametrize(
         "header",
         [
@@ -308,22 +308,22 @@ class TestWhoMayRead:
             f"Bearer {TOKEN}x",
         ],
     )
-    def test_nobody_without_the_token(self, report: Host, header: str | None) -> None:
+    def test_requests_without_the_token_get_401(self, report: Host, header: str | None) -> None:
         response = report.fetch("/report.json", headers={} if header is None else {"authorization": header})
         assert response["status"] == 401
         assert response["headers"]["www-authenticate"] == "Bearer"
         assert list(json.loads(response["body"])) == ["error"]
 
-    def test_the_token_opens_it_however_bearer_is_written(self, report: Host) -> None:
+    def test_authorization_scheme_is_case_insensitive(self, report: Host) -> None:
         assert report.fetch("/report.json", headers={"authorization": f"bearer  {TOKEN}"})["status"] == 200
 
-    def test_nothing_secret_and_nothing_stored(self, report: Host) -> None:
+    def test_response_is_not_cached_and_has_no_secrets(self, report: Host) -> None:
         response = report.fetch("/report.json", headers=BEARER)
         assert response["headers"]["cache-control"] == "no-store"
         for secret in (TOKEN, DIGEST):
             assert secret not in response["body"]
 
-    def test_only_reads(self, report: Host) -> None:
+    def test_only_reads_are_allowed(self, report: Host) -> None:
         head = report.fetch("/report.json", "HEAD", headers=BEARER)
         assert (head["status"], head["body"]) == (200, "")
         assert report.fetch("/report.json", "HEAD")["status"] == 401
@@ -351,21 +351,21 @@ class TestHealth:
         ("minute", "outcome", "status"),
         [(45, "ok", "ok"), (44, "ok", "degraded"), (55, "alarm", "ok"), (55, "failed", "degraded")],
     )
-    def test_is_that_of_the_newest_look(self, report: Host, minute: int, outcome: str, status: str) -> None:
+    def test_health_is_that_of_the_newest_watch_run(self, report: Host, minute: int, outcome: str, status: str) -> None:
         self.looked(report, 30, "failed" if outcome == "ok" else "ok")
         self.looked(report, minute, outcome)
         assert self.health(report) == status
 
-    def test_before_the_first_look_nobody_would_tell(self, report: Host) -> None:
+    def test_health_is_degraded_before_the_first_watch_run(self, report: Host) -> None:
         insert(report, "runs", worker="verify", at=NOW, outcome="ok", detail="{}")
         assert self.health(report) == "degraded"
 
     @pytest.mark.parametrize("at", ["2026-11-24T10:16:00.000Z", "zzz"])
-    def test_a_look_that_has_not_been_yet_is_none(self, report: Host, at: str) -> None:
+    def test_watch_run_with_an_invalid_or_future_time_does_not_count(self, report: Host, at: str) -> None:
         insert(report, "runs", worker="watch", at=at, outcome="ok", detail="{}")
         assert self.health(report) == "degraded"
 
-    def test_an_alarm_degrades_and_a_suspicion_does_not(self, report: Host) -> None:
+    def test_alarm_degrades_health_and_pending_condition_does_not(self, report: Host) -> None:
         self.looked(report, 55)
         insert(report, "alarms", id="full:x", since=NOW, text="", raised_at=NOW, ended_at=NOW)
         insert(report, "alarms", id="wal:x", since=NOW, text="")
@@ -373,14 +373,14 @@ class TestHealth:
         insert(report, "alarms", id="wal:y", since=NOW, text="", raised_at=NOW)
         assert self.health(report) == "degraded"
 
-    def test_without_the_catalogue_it_is_unknown_in_time(self, report: Host) -> None:
+    def test_health_is_unknown_within_the_timeout_when_the_database_fails(self, report: Host) -> None:
         self.looked(report, 55)
         assert self.health(report, broken=["DB"]) == "unknown"
         assert self.health(report, silent=["DB"]) == "unknown"
         assert 0 < report.passed() < 1.5
 
 
-def test_without_the_catalogue_there_is_no_report_and_that_in_time(report: Host) -> None:
+def test_report_gets_503_within_the_timeout_when_the_database_fails(report: Host) -> None:
     for instruction in ({"broken": ["DB"]}, {"silent": ["DB"]}):
         response = report.fetch("/report.json", headers=BEARER, instruction=instruction)
         assert report.passed() < 12
@@ -389,13 +389,13 @@ def test_without_the_catalogue_there_is_no_report_and_that_in_time(report: Host)
 
 
 @pytest.mark.parametrize("bound", [None, "", TOKEN, DIGEST.upper(), DIGEST[:-1]])
-def test_a_digest_that_is_none_opens_nothing(host: Host, bound: str | None) -> None:
+def test_malformed_token_digest_grants_no_access(host: Host, bound: str | None) -> None:
     start(host, TOKEN_SHA256=bound)
     response = host.fetch("/report.json", headers=BEARER)
     assert (response["status"], json.loads(response["body"])) == (500, {"error": "internal error"})
 
 
-def test_a_rotation_that_is_none_is_not_taken_for_a_catalogue_that_fails(host: Host) -> None:
+def test_missing_rotation_is_an_internal_error(host: Host) -> None:
     start(host, ROTATION=None)
     host.fetch("/health")
     add_object(host, "hourly/a")

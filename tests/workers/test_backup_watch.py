@@ -1,4 +1,4 @@
-"""Who is told of what: once by each channel, whatever else fails."""
+"""Tests of notifications of the watch Worker: each channel is notified once, regardless of other failures."""
 
 import json
 from typing import Any
@@ -10,18 +10,18 @@ from harness.workerd import Host
 from .watch_fixtures import ADA, BEA, DAY, HOOK, KEY, OTHER_HOOK, Watch, at, lose_replica
 
 
-def test_an_alarm_that_lasts_is_repeated_every_six_hours(watch: Watch) -> None:
+def test_reminder_is_sent_every_six_hours(watch: Watch) -> None:
     watch.finding("lost", KEY)
-    told: list[float] = []
+    notified: list[float] = []
     for minute in (5, 10, 365, 370, 375, 725, 730, 735):
         assert watch.look(minute) == ([] if minute == 5 else ["findings:lost"])
-        told += [minute] * len(watch.events())
-        subjects = [message["subject"] for message in watch.mail(1 if told[-1:] == [minute] else 0)]
-        assert len(subjects) == (told[-1:] == [minute])
-    assert told == [10, 370, 730]
+        notified += [minute] * len(watch.events())
+        subjects = [message["subject"] for message in watch.mail(1 if notified[-1:] == [minute] else 0)]
+        assert len(subjects) == (notified[-1:] == [minute])
+    assert notified == [10, 370, 730]
 
 
-def test_each_mail_says_everything_at_once(watch: Watch) -> None:
+def test_each_mail_lists_all_due_notifications(watch: Watch) -> None:
     watch.finding("lost", "hourly/a")
     watch.finding("damaged", "hourly/b")
     watch.look(5)
@@ -33,7 +33,7 @@ def test_each_mail_says_everything_at_once(watch: Watch) -> None:
     watch.mail()
     watch.look(370)
     (message,) = watch.mail(1)
-    assert message["subject"] == "ledger-prod: 2 backup alarms, 1 over"
+    assert message["subject"] == "ledger-prod: 2 backup alarms, 1 resolved"
     assert message["from"].addresses[0].addr_spec == "backups@notify.example"
     assert message["from"].addresses[0].display_name == "ledger-prod backups"
     assert message["to"] == ADA
@@ -42,9 +42,9 @@ def test_each_mail_says_everything_at_once(watch: Watch) -> None:
     parts = [
         "New:",
         "findings:refused",
-        "Still so:",
+        "Continuing:",
         "findings:lost",
-        "Over:",
+        "Resolved:",
         "findings:damaged",
         "until 2026-11-24 16:10",
     ]
@@ -53,10 +53,10 @@ def test_each_mail_says_everything_at_once(watch: Watch) -> None:
     assert "https://backups.example/report.json" in text
 
 
-def test_what_is_seen_once_is_told_to_nobody(watch: Watch) -> None:
+def test_condition_found_once_raises_no_alarm(watch: Watch) -> None:
     watch.finding("lost", KEY)
     watch.look(5)
-    assert watch.look(5) == []  # the same call again is no second look
+    assert watch.look(5) == []  # the same run again does not count as a second run
     watch.close_finding(KEY)
     assert watch.look(10) == []
     watch.finding("lost", KEY)
@@ -65,7 +65,7 @@ def test_what_is_seen_once_is_told_to_nobody(watch: Watch) -> None:
     assert watch.look(20) == ["findings:lost"]
 
 
-def test_everybody_is_told_once(watch: Watch) -> None:
+def test_each_channel_is_notified_once(watch: Watch) -> None:
     watch.start(ALARM_EMAILS=[ADA, BEA], ALARM_WEBHOOKS=json.dumps([HOOK, OTHER_HOOK]))
     watch.finding("lost", KEY)
     for minute in (5, 10, 15):
@@ -79,8 +79,8 @@ def test_everybody_is_told_once(watch: Watch) -> None:
     assert sorted(message["to"] for message in watch.mail(2)) == [ADA, BEA]
 
 
-def test_an_alarm_has_one_id_until_it_is_said_again(watch: Watch) -> None:
-    """A receiver knows a second copy by it, and takes the reminder for a message of its own."""
+def test_retries_have_the_same_id_and_reminders_a_new_one(watch: Watch) -> None:
+    """A receiver discards a message whose id it knows: a retry, but not a reminder."""
     watch.finding("lost", KEY)
     watch.outside.answer = lambda _host: 500
     for minute in (5, 10, 15):
@@ -96,16 +96,16 @@ def test_an_alarm_has_one_id_until_it_is_said_again(watch: Watch) -> None:
 
 
 @pytest.mark.parametrize("answer", [500, 404, 302, None])
-def test_a_channel_that_fails_holds_up_no_other_and_is_tried_again(watch: Watch, answer: int | None) -> None:
+def test_failed_webhook_does_not_block_other_channels_and_is_retried(watch: Watch, answer: int | None) -> None:
     watch.start(ALARM_WEBHOOKS=json.dumps([HOOK, OTHER_HOOK]))
     watch.outside.answer = lambda host: answer if host == "hook.example" else 204
     watch.finding("lost", KEY)
     watch.finding("damaged", KEY)
     watch.look(5)
     watch.look(10)
-    heard = [(host, event["id"]) for host, event in watch.outside.take()]
-    # A receiver that did not take the first one is left alone with the rest.
-    assert set(heard) == {
+    received = [(host, event["id"]) for host, event in watch.outside.take()]
+    # After the first failure of a receiver, the rest of its notifications is not sent.
+    assert set(received) == {
         ("hook.example", "findings:damaged"),
         ("other.example", "findings:damaged"),
         ("other.example", "findings:lost"),
@@ -122,7 +122,7 @@ def test_a_channel_that_fails_holds_up_no_other_and_is_tried_again(watch: Watch,
     assert (watch.events(), watch.mail()) == ([], [])
 
 
-def test_mail_that_fails_holds_up_no_webhook_and_is_tried_again(watch: Watch) -> None:
+def test_failed_mail_does_not_block_webhooks_and_is_retried(watch: Watch) -> None:
     watch.finding("lost", KEY)
     watch.look(5)
     watch.look(10, broken=["EMAIL"])
@@ -133,7 +133,7 @@ def test_mail_that_fails_holds_up_no_webhook_and_is_tried_again(watch: Watch) ->
     assert len(watch.mail(1)) == 1
 
 
-def test_the_end_is_told_also_to_whom_the_beginning_could_not_be(watch: Watch) -> None:
+def test_end_is_sent_even_if_the_beginning_could_not_be_delivered(watch: Watch) -> None:
     watch.outside.answer = lambda _host: 500
     watch.finding("lost", KEY)
     watch.look(5)
@@ -149,7 +149,7 @@ def test_the_end_is_told_also_to_whom_the_beginning_could_not_be(watch: Watch) -
     assert watch.events() == []
 
 
-def test_who_cannot_be_told_of_an_end_for_three_days_no_longer_is(watch: Watch) -> None:
+def test_end_is_not_retried_after_three_days(watch: Watch) -> None:
     watch.finding("lost", KEY)
     watch.look(5)
     watch.look(10)
@@ -163,8 +163,8 @@ def test_who_cannot_be_told_of_an_end_for_three_days_no_longer_is(watch: Watch) 
 
 
 @pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.long)])
-def test_whoever_falls_is_followed_by_one_who_tells(host: Host, watch: Watch, after: bool) -> None:
-    for step in range(18, 40):  # those before only look
+def test_next_run_notifies_after_a_crash_at_any_step(host: Host, watch: Watch, after: bool) -> None:
+    for step in range(18, 40):  # the steps before are only reads
         watch.empty()
         watch.look(0)
         watch.finding("lost", KEY)
@@ -172,37 +172,37 @@ def test_whoever_falls_is_followed_by_one_who_tells(host: Host, watch: Watch, af
         watch.fresh(10)
         outcome = host.scheduled(at(10), clock=at(10), fall={"at": step, "after": after})
         watch.look(15)
-        heard = watch.events()
-        assert ("findings:lost", "lasts") in heard
-        assert len(heard) <= 2
+        received = watch.events()
+        assert ("findings:lost", "lasts") in received
+        assert len(received) <= 2
         assert 1 <= len(watch.mail(1)) <= 2
         watch.look(20)
         assert watch.events() == []
         watch.mail()
         if outcome == "ok":
             return
-    pytest.fail("a look takes more steps than were tried")
+    pytest.fail("a run takes more steps than this test tries; raise the limit of the range")
 
 
-def test_without_its_memory_it_tells_once_an_hour_what_it_sees(watch: Watch) -> None:
+def test_notifies_once_an_hour_while_the_database_fails(watch: Watch) -> None:
     for minute in (55, 65):
         watch.look(minute, "exception", broken=["DB"])
         assert (watch.events(), watch.mail()) == ([], [])
-    watch.look(60, "exception", broken=["DB"])  # nothing has come since the beginning
+    watch.look(60, "exception", broken=["DB"])  # no backup has arrived since minute 0
     assert watch.events() == [(name, "lasts") for name in ("memory", "backup:coordinator", "wal:coordinator")]
     (message,) = watch.mail(1)
     assert "database (D1, the catalogue) does not answer" in message.get_content()
     assert watch.look(66) == []
 
 
-def test_who_is_silent_is_one_who_fails(watch: Watch) -> None:
+def test_hung_sources_count_as_failed(watch: Watch) -> None:
     watch.look(60, "exception", silent=["DB", "COPY_REPLICA"])
-    assert 0 < watch.host.passed() < 40  # each is waited for once, and not at each of a dozen questions
+    assert 0 < watch.host.passed() < 40  # one timeout for each source, not one for each question
     assert [event[0] for event in watch.events()] == ["memory", "store:replica"]
     assert len(watch.mail(1)) == 1
 
 
-def test_a_memory_that_answers_in_part_hides_only_that_part(watch: Watch) -> None:
+def test_partial_database_failure_makes_only_its_checks_unknown(watch: Watch) -> None:
     watch.finding("lost", KEY)
     watch.look(5)
     watch.look(10)
@@ -223,7 +223,7 @@ STORES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("store", STORES)
-def test_a_store_that_fails_is_an_alarm_and_hides_no_other(watch: Watch, store: str) -> None:
+def test_failed_store_is_an_alarm_and_hides_no_other(watch: Watch, store: str) -> None:
     instruction = STORES[store]
     watch.stuck.add("verify")
     watch.finding("lost", KEY)
@@ -238,7 +238,7 @@ def test_a_store_that_fails_is_an_alarm_and_hides_no_other(watch: Watch, store: 
     assert watch.events() == [(f"store:{store}", "over")]
 
 
-def test_what_cannot_be_judged_neither_begins_nor_ends(watch: Watch) -> None:
+def test_unknown_conditions_neither_begin_nor_end(watch: Watch) -> None:
     watch.stuck.update({"full", "wal"})
     lose_replica(watch)
     late = 26 * 60 - 480 + 1
@@ -260,24 +260,24 @@ def test_what_cannot_be_judged_neither_begins_nor_ends(watch: Watch) -> None:
     assert watch.look(late + 15) == []
 
 
-def test_a_store_may_fail_once(watch: Watch) -> None:
-    """With this seed the first call to each bucket fails, and none of the eighty after it."""
+def test_single_failure_of_a_store_is_retried(watch: Watch) -> None:
+    """With this seed the first call to each bucket fails, and the eighty calls after it succeed."""
     watch.look(5, flaky={"share": 0.01, "seed": 1972})
     assert watch.newest_run() == ("ok", {**watch.newest_run()[1], "unknown": []})
     assert watch.host.sql("SELECT id FROM alarms") == []
 
 
 @pytest.mark.parametrize("minutes", [-11, 11])
-def test_a_clock_that_is_off_judges_nothing(watch: Watch, minutes: float) -> None:
+def test_wrong_clock_fails_the_run(watch: Watch, minutes: float) -> None:
     watch.finding("lost", KEY)
     watch.look(5)
     watch.look(10, clock=at(10 + minutes))
-    assert watch.newest_run() == ("failed", {"error": "ClockOff"})
+    assert watch.newest_run() == ("failed", {"error": "ClockError"})
     assert watch.alarms() == []
     assert watch.look(15, clock=at(15 + minutes / 1.2)) == ["findings:lost"]
 
 
-def test_runs_and_alarms_are_remembered_for_thirty_days(watch: Watch) -> None:
+def test_runs_and_alarms_are_kept_for_thirty_days(watch: Watch) -> None:
     for worker in ("replicate", "verify", "age-out", "watch"):
         watch.run(worker, at(4 - 30 * DAY))
         watch.run(worker, at(6 - 30 * DAY))
@@ -293,7 +293,7 @@ def test_runs_and_alarms_are_remembered_for_thirty_days(watch: Watch) -> None:
 
 
 @pytest.mark.parametrize("bound", ["no JSON", '{"a": 1}', "[1]", "null"])
-def test_webhooks_that_are_none_are_an_alarm_by_mail(watch: Watch, bound: str) -> None:
+def test_malformed_webhook_list_is_an_alarm_by_mail(watch: Watch, bound: str) -> None:
     watch.start(ALARM_WEBHOOKS=bound)
     watch.look(5)
     assert watch.look(10) == ["channel:ALARM_WEBHOOKS"]
@@ -301,7 +301,7 @@ def test_webhooks_that_are_none_are_an_alarm_by_mail(watch: Watch, bound: str) -
     assert "ALARM_WEBHOOKS of the watch Worker" in message.get_content()
 
 
-def test_the_address_of_a_webhook_is_kept_nowhere(watch: Watch) -> None:
+def test_webhook_address_is_not_stored(watch: Watch) -> None:
     watch.finding("lost", KEY)
     watch.look(5)
     watch.look(10)
@@ -312,7 +312,7 @@ def test_the_address_of_a_webhook_is_kept_nowhere(watch: Watch) -> None:
     )
 
 
-def test_without_its_groups_it_fails(watch: Watch) -> None:
+def test_run_fails_without_groups(watch: Watch) -> None:
     watch.start(GROUPS=None)
     watch.look(5)
     assert watch.newest_run() == ("failed", {"error": "TypeError"})

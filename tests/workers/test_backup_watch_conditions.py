@@ -1,4 +1,4 @@
-"""What watch takes for wrong, and what it does not: each condition begins, is told, and is over."""
+"""Tests of the conditions of the watch Worker: each one begins, raises an alarm, and ends; others raise none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .watch_fixtures import DAY, FULL, INCREMENT, KEY, SETTLED, WAL, Watch, at, 
 
 @dataclass(frozen=True)
 class Case:
-    """How a condition comes about, and how it goes away; `first` is the look that must find it, in minutes."""
+    """How a condition begins and ends; `first` is the minute of the first run that must find it."""
 
     id: str
     begin: Callable[[Watch], object]
@@ -58,7 +58,7 @@ CASES = {
     "full": Case("full:coordinator", stuck("full"), free, 26 * 60 - 480 + 1, ("backbuild-backup", "26 hours")),
     "backup": Case("backup:coordinator", stuck("backup"), free, 46, ("75 minutes", at(-30)[:10])),
     "wal": Case("wal:coordinator", stuck("wal"), free, 10, ("10 minutes", "pg_stat_archiver")),
-    "no wal at all": Case("wal:coordinator", delete_wal, free, 5, ("none at all",)),
+    "no wal at all": Case("wal:coordinator", delete_wal, free, 5, ("there is none",)),
     "manifest": Case("manifest:coordinator", stuck("manifest"), free, 66, ("95 minutes", "verify")),
     "replica": Case("behind:replica", lose_replica, free, words=("replica", "A1-abab")),
     "offsite": Case("behind:offsite", lose_offsite, free, words=("offsite", "A1-abab")),
@@ -67,7 +67,7 @@ CASES = {
         "verification",
         lambda watch: watch.object(KEY, -41, (4, 4, None), source="x"),
         forget(KEY),
-        words=(KEY, "1 are"),
+        words=(KEY, "1 have been listed"),
     ),
     "verified long ago": Case(
         "verification",
@@ -94,7 +94,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_each_alarm_begins_is_repeated_and_ends(watch: Watch, case: Case) -> None:
+def test_alarm_begins_with_the_second_run_and_ends_with_its_condition(watch: Watch, case: Case) -> None:
     case.begin(watch)
     first = case.first
     if first > 20:
@@ -117,25 +117,25 @@ def test_each_alarm_begins_is_repeated_and_ends(watch: Watch, case: Case) -> Non
     (message,) = watch.mail(1)
     assert message["subject"] == "ledger-prod: 1 backup alarm"
     assert text in message.get_content().replace("\r\n", "\n")
-    # Told once, and again after six hours.
+    # It is sent once; the reminder comes after six hours.
     watch.look(first + 10)
     assert (watch.events(), watch.mail()) == ([], [])
     case.end(watch)
     assert watch.look(first + 15) == []
     assert watch.events() == [(case.id, "over")]
     (message,) = watch.mail(1)
-    assert message["subject"] == "ledger-prod: 1 over"
+    assert message["subject"] == "ledger-prod: 1 resolved"
     assert watch.look(first + 20) == []
     assert (watch.events(), watch.mail()) == ([], [])
 
 
-def test_a_group_that_never_had_a_backup_is_missed(watch: Watch) -> None:
+def test_group_without_any_backup_raises_alarms(watch: Watch) -> None:
     watch.start(GROUPS=["coordinator", "worker-1"])
     watch.look(5)
     assert watch.look(10) == ["backup:worker-1", "full:worker-1", "wal:worker-1"]
 
 
-def test_a_group_that_is_no_longer_backed_up_is_over(watch: Watch) -> None:
+def test_alarms_of_a_removed_group_end(watch: Watch) -> None:
     watch.host.sql(
         f"INSERT INTO alarms (id, since, text, raised_at) VALUES ('wal:worker-9', '{at(-9)}', 'text', '{at(-4)}')"
     )
@@ -143,7 +143,7 @@ def test_a_group_that_is_no_longer_backed_up_is_over(watch: Watch) -> None:
 
 
 class TestAges:
-    """What counts as the newest of each kind."""
+    """Which objects count as the newest backup or WAL."""
 
     @staticmethod
     def ages(watch: Watch, minute: float = 5) -> dict[str, Any]:
@@ -156,38 +156,38 @@ class TestAges:
 
     @pytest.fixture(autouse=True)
     def _stuck(self, watch: Watch) -> None:
-        """At minute 5: full 485, backup 35, wal 6."""
+        """Keep the ages at minute 5: full 485, backup 35, wal 6."""
         watch.stuck.update({"full", "backup", "wal", "settled"})
 
-    def test_a_backup_without_its_manifest_does_not_count(self, watch: Watch) -> None:
+    def test_backup_without_backup_manifest_does_not_count(self, watch: Watch) -> None:
         self.put(watch, f"hourly/backup/coordinator/{FULL}_20261124-100005I/pg_data/base.bundle", 0)
         self.put(watch, "hourly/backup/coordinator/20261124-100005F/bundle/1", 0)
         assert self.ages(watch) == {"full": 485, "backup": 35, "wal": 6}
 
-    def test_a_full_backup_counts_as_both(self, watch: Watch) -> None:
+    def test_full_backup_counts_for_both_ages(self, watch: Watch) -> None:
         self.put(watch, "hourly/backup/coordinator/20261124-095505F/backup.manifest", 0)
         assert self.ages(watch) == {"full": 5, "backup": 5, "wal": 6}
 
-    def test_an_increment_is_no_full_backup(self, watch: Watch) -> None:
+    def test_increment_does_not_count_as_full_backup(self, watch: Watch) -> None:
         self.put(watch, f"hourly/backup/coordinator/{FULL}_20261124-095505D/backup.manifest", 0)
         assert self.ages(watch) == {"full": 485, "backup": 5, "wal": 6}
 
-    def test_only_segments_are_wal(self, watch: Watch) -> None:
+    def test_only_segments_count_as_wal(self, watch: Watch) -> None:
         for key in ("00000002.history", "0000000100000000/0000000100000000000000A3.partial", "17-1", "archive.info"):
             self.put(watch, f"hourly/archive/coordinator/17-1/{key}", 0)
         assert self.ages(watch)["wal"] == 6
 
-    def test_another_history_of_the_database_has_newer_wal(self, watch: Watch) -> None:
+    def test_newest_history_determines_the_age_of_wal(self, watch: Watch) -> None:
         segment = WAL.format(group="coordinator").replace("17-1", "18-10")
         self.put(watch, segment, 0)
         self.put(watch, segment.replace("18-10", "17-9"), 2)
         assert self.ages(watch)["wal"] == 5
 
-    def test_of_other_groups_nothing_counts(self, watch: Watch) -> None:
+    def test_wal_of_other_groups_does_not_count(self, watch: Watch) -> None:
         self.put(watch, WAL.format(group="worker-1"), 5)
         assert self.ages(watch)["wal"] == 6
 
-    def test_wal_that_is_old_enough_may_lie_in_the_folder_before(self, watch: Watch) -> None:
+    def test_settled_wal_is_found_in_the_previous_folder(self, watch: Watch) -> None:
         watch.stuck.clear()
         lose_replica(watch)
         watch.stuck.update({"wal", "copies"})
@@ -205,10 +205,10 @@ class TestManifests:
         watch.look(minute)
         return watch.look(minute + 5)
 
-    def test_before_the_first_one_the_oldest_backup_counts(self, watch: Watch) -> None:
+    def test_before_the_first_manifest_the_oldest_backup_counts(self, watch: Watch) -> None:
         watch.stuck.add("manifest")
         watch.host.sql("DELETE FROM manifests")
-        assert self.look(watch, 5) == ["manifest:coordinator"]  # FULL is of the day before
+        assert self.look(watch, 5) == ["manifest:coordinator"]  # FULL is from the day before
         for label in (FULL, INCREMENT):
             watch.host.delete("COPY_PRIMARY", f"hourly/backup/coordinator/{label}/backup.manifest")
         watch.stuck.update({"full", "backup"})
@@ -217,18 +217,18 @@ class TestManifests:
         )
         assert self.look(watch, 15) == []
 
-    def test_without_backups_there_is_nothing_to_sign_for(self, watch: Watch) -> None:
+    def test_no_manifest_alarm_without_recent_backups(self, watch: Watch) -> None:
         watch.stuck.update({"manifest", "backup"})
         assert self.look(watch, 90) == ["backup:coordinator"]
 
     @pytest.mark.parametrize("finished", ["2027-01-01T00:00:00.000Z", "never", ""])
-    def test_a_time_that_has_not_been_yet_or_is_none_does_not_count(self, watch: Watch, finished: str) -> None:
+    def test_manifest_with_a_future_or_invalid_time_does_not_count(self, watch: Watch, finished: str) -> None:
         watch.stuck.add("manifest")
         watch.host.sql("DELETE FROM manifests")
         watch.manifest("coordinator", finished)
         assert self.look(watch, 5) == ["manifest:coordinator"]
 
-    def test_each_group_has_its_own(self, watch: Watch) -> None:
+    def test_manifests_are_checked_per_group(self, watch: Watch) -> None:
         watch.start(GROUPS=["coordinator", "worker-1"])
         watch.fresh(10, ["worker-1"])
         watch.host.sql("DELETE FROM manifests WHERE grp = 'worker-1'")
@@ -236,44 +236,44 @@ class TestManifests:
 
 
 class TestNoAlarm:
-    """What looks like trouble and is none."""
+    """States that look wrong but raise no alarm."""
 
     @staticmethod
     def quiet(watch: Watch) -> bool:
         watch.look(20)
         return watch.look(24) == []
 
-    def test_just_listed(self, watch: Watch) -> None:
+    def test_object_that_was_just_listed(self, watch: Watch) -> None:
         watch.object(KEY, 10)
         assert self.quiet(watch)
 
-    def test_verified_slowly_but_copied(self, watch: Watch) -> None:
+    def test_object_that_is_copied_but_not_verified_yet(self, watch: Watch) -> None:
         watch.object(KEY, -30, (4, None, None))
         watch.host.put("COPY_REPLICA", KEY)
         watch.outside.offsite.add(KEY)
         assert self.quiet(watch)
 
-    def test_about_to_go(self, watch: Watch) -> None:
+    def test_objects_that_are_planned_for_deletion(self, watch: Watch) -> None:
         watch.object(KEY, -90, due_at=at(100))
         watch.object(f"{KEY}-old", -9 * DAY, (-8 * DAY,) * 3, due_at=at(100))
         assert self.quiet(watch)
 
-    def test_promoted_ones_that_are_still_to_be_placed(self, watch: Watch) -> None:
+    def test_promoted_objects_that_are_not_copied_yet(self, watch: Watch) -> None:
         watch.object("daily/coordinator/x", -30, source=KEY)
         assert self.quiet(watch)
 
-    def test_notes(self, watch: Watch) -> None:
+    def test_findings_that_need_no_action(self, watch: Watch) -> None:
         for kind in ("extra", "unlisted", "missed"):
             watch.finding(kind, KEY)
         assert self.quiet(watch)
 
-    def test_wrong_ones_are_the_findings_alone(self, watch: Watch) -> None:
+    def test_object_with_a_finding_raises_only_the_alarm_of_the_finding(self, watch: Watch) -> None:
         watch.object(KEY, -90, (4, None, 4))
         watch.finding("missing", KEY)
         watch.look(20)
         assert watch.look(24) == ["findings:missing"]
 
-    def test_all_right_for_a_week(self, watch: Watch) -> None:
+    def test_object_verified_within_a_week(self, watch: Watch) -> None:
         watch.object(KEY, -20 * DAY, (-7 * DAY + 24, 0, 0))
         assert self.quiet(watch)
 
@@ -283,27 +283,27 @@ class TestNoAlarm:
             watch.run("verify", at(minute), outcome)
         assert self.quiet(watch)
 
-    def test_a_worker_that_has_had_no_time_to_run(self, watch: Watch) -> None:
+    def test_worker_that_had_no_time_to_run(self, watch: Watch) -> None:
         watch.stuck.add("age-out")
         watch.host.sql("DELETE FROM runs WHERE worker = 'age-out'")
         assert self.quiet(watch)
 
 
-def test_a_finding_hides_no_other_copy_that_is_not_verified_any_more(watch: Watch) -> None:
+def test_finding_does_not_hide_overdue_verification_of_other_copies(watch: Watch) -> None:
     watch.object(KEY, -20 * DAY, (-7 * DAY, None, 0))
     watch.finding("missing", KEY)
     watch.look(20)
     assert watch.look(25) == ["findings:missing", "verification"]
 
 
-def test_a_note_hides_nothing(watch: Watch) -> None:
+def test_finding_without_alarm_hides_nothing(watch: Watch) -> None:
     watch.object(KEY, -90, (4, None, 4))
     watch.finding("missed", KEY)
     watch.look(20)
     assert watch.look(25) == ["behind:replica", "verification"]
 
 
-def test_the_newest_unseen_object_is_looked_for_too(watch: Watch) -> None:
+def test_newest_unverified_object_is_looked_up_too(watch: Watch) -> None:
     for number in range(5):
         watch.object(f"hourly/{number}", -30 + number, (4, None, 4))
         if number < 4:
@@ -312,7 +312,7 @@ def test_the_newest_unseen_object_is_looked_for_too(watch: Watch) -> None:
     assert watch.look(25) == ["behind:replica"]
 
 
-def test_a_worker_that_never_ran_is_missed_once_it_should_have(watch: Watch) -> None:
+def test_worker_that_never_ran_raises_an_alarm_after_its_limit(watch: Watch) -> None:
     watch.stuck.add("age-out")
     watch.host.sql("DELETE FROM runs WHERE worker = 'age-out'")
     watch.look(120)
@@ -321,7 +321,7 @@ def test_a_worker_that_never_ran_is_missed_once_it_should_have(watch: Watch) -> 
     assert watch.look(123) == ["worker:age-out"]
 
 
-def test_garbage_hides_nothing(watch: Watch) -> None:
+def test_malformed_rows_hide_nothing(watch: Watch) -> None:
     watch.stuck.add("verify")
     watch.host.sql("INSERT INTO runs VALUES ('verify', '2027-01-01T00:00:00.000Z', 'ok', 'no JSON')")
     watch.host.sql("INSERT INTO runs VALUES ('replicate', 'zzz', 'ok', '')")

@@ -1,4 +1,4 @@
-"""What holds for every backup Worker."""
+"""Tests of all scheduled backup Workers."""
 
 import pytest
 
@@ -6,6 +6,6 @@ from harness.workerd import Host
 
 
 @pytest.mark.parametrize("worker", ["replicate", "verify", "age-out", "watch"])
-def test_nothing_is_public(host: Host, worker: str) -> None:
+def test_scheduled_workers_answer_404(host: Host, worker: str) -> None:
     host.start(f"backups/{worker}", r2Buckets=["COPY_PRIMARY", "COPY_REPLICA"], d1Databases=["DB"])
     assert host.fetch("/")["status"] == 404

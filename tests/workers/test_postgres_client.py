@@ -1,4 +1,4 @@
-"""The client of PostgreSQL's protocol reads what arrives, however it arrives, and refuses everything else."""
+"""Tests of the PostgreSQL client: it reads answers in chunks of any size, and rejects malformed ones."""
 
 import base64
 import json
@@ -33,11 +33,11 @@ REFUSED = message(b"E", b"SERROR\0VERROR\0C42883\0Mfunction does not exist\0\0")
 
 @pytest.fixture(scope="module", autouse=True)
 def _tools(host: object) -> None:
-    """Node.js is there when the host is."""
+    """Start the host, which checks that Node.js is installed."""
 
 
 def outcomes(answers: list[list[bytes]]) -> list[dict[str, Any]]:
-    """What the client makes of each answer, given as the chunks that arrive before the server hangs up."""
+    """Return the client's result for each answer: a list of chunks, after which the server closes the connection."""
     encoded = [[base64.b64encode(chunk).decode() for chunk in chunks] for chunks in answers]
     command = ["node", str(Path(__file__).with_name("postgres_answers.mjs"))]
     done = subprocess.run(
@@ -46,19 +46,19 @@ def outcomes(answers: list[list[bytes]]) -> list[dict[str, Any]]:
     return json.loads(done.stdout)
 
 
-def test_an_answer_is_the_same_wherever_it_is_cut() -> None:
+def test_answer_does_not_depend_on_the_size_of_chunks() -> None:
     cuts = [[ANSWER[:at], ANSWER[at:]] for at in range(len(ANSWER) + 1)]
     single = [ANSWER[at : at + 1] for at in range(len(ANSWER))]
     assert outcomes([*cuts, single, [b"", ANSWER, b""]]) == [{"rows": ROWS}] * (len(cuts) + 2)
 
 
-def test_an_answer_that_ends_early_is_none() -> None:
+def test_truncated_answer_is_an_error() -> None:
     for answer in (ANSWER, REFUSED):
         truncated = [[answer[:at]] for at in range(len(answer))]
         assert outcomes(truncated) == [{"error": "ProtocolError"}] * len(truncated)
 
 
-def test_a_refusal_carries_its_state_and_waits_until_the_server_is_ready() -> None:
+def test_error_has_its_sqlstate_and_waits_for_ready_for_query() -> None:
     assert outcomes([[REFUSED]]) == [{"error": "PostgresError", "sqlState": "42883"}]
 
 
@@ -81,7 +81,7 @@ def test_a_refusal_carries_its_state_and_waits_until_the_server_is_ready() -> No
     }.items(),
     ids=lambda item: item[0],
 )
-def test_rubbish_is_refused(answer: tuple[str, bytes]) -> None:
+def test_malformed_answers_are_rejected(answer: tuple[str, bytes]) -> None:
     assert outcomes([[answer[1]]]) == [{"error": "ProtocolError"}]
 
 
@@ -95,13 +95,13 @@ def test_rubbish_is_refused(answer: tuple[str, bytes]) -> None:
     ids=lambda item: item[0],
 )
 def test_an_answer_of_more_than_64_kib_is_refused(endless: tuple[str, bytes]) -> None:
-    """Each message is short, and the last one ends the answer: its size alone is the reason."""
+    """Each message is short, and the last one ends the answer; only the total size is too large."""
     whole = endless[1] + complete("SELECT 1") + ready()
     chunks = [whole[at : at + 1_400] for at in range(0, len(whole), 1_400)]
     assert outcomes([[whole], chunks]) == [{"error": "ProtocolError"}] * 2
 
 
-def test_no_change_of_some_bytes_is_anything_but_an_answer_or_a_refusal() -> None:
+def test_changed_bytes_cause_an_answer_or_a_protocol_error() -> None:
     dice = random.Random(1)
     changed: list[list[bytes]] = []
     for _ in range(2_000):

@@ -1,4 +1,4 @@
-"""Work that requests share: once at a time, kept for a while, and never waited for in vain."""
+"""Tests of work that requests share: one operation at a time, a result that is reused for a while, and a timeout."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from harness.workerd import WORKERS
 
-NODE = Path(sys.executable).with_name("node")  # its version is pinned, and knows what Workers know
+NODE = Path(sys.executable).with_name("node")  # the pinned version has the same JavaScript features as Workers
 SCRIPT = """
 import { shared } from "./lib/shared.js";
 let works = 0;
@@ -26,44 +26,44 @@ CASE
 })()));
 """
 CASES: dict[str, tuple[str, Any]] = {
-    "those at once get one result, which is kept from its beginning on": (
+    "concurrent calls share one result, which is reused from the start of the work on": (
         """const share = shared(1_000, 50);
         const first = await Promise.all([share(at(0), context, work), share(at(0), context, work)]);
         const later = await share(at(999), context, work);
         return [first, later, await share(at(1_000), context, work), works];""",
         [[1, 1], 1, 2, 2],
     ),
-    "a clock that went back begins anew": (
+    "a clock that went back starts new work": (
         """const share = shared(1_000, 50);
         await share(at(5_000), context, work);
         return share(at(4_999), context, work);""",
         2,
     ),
-    "nothing is kept, and what runs is shared": (
+    "with a duration of 0 only running work is shared": (
         """const share = shared(0, 50);
         const both = await Promise.all([share(at(0), context, work), share(at(0), context, work)]);
         return [both, await share(at(0), context, work)];""",
         [[1, 1], 2],
     ),
-    "who waited in vain for another's work does its own": (
+    "a caller starts its own work after a timeout": (
         """const share = shared(1_000, 50);
         share(at(0), context, never);
         return share(at(1), context, work);""",
         1,
     ),
-    "work that does not end is begun anew when its time is over": (
+    "work that does not end is replaced after its timeout": (
         """const share = shared(1_000, 50);
         share(at(0), context, never);
         return [await share(at(50), context, work), await share(at(51), context, work)];""",
         [1, 1],
     ),
-    "a failure is the first one's own, and is not kept for others": (
+    "a failure is returned to the first caller only": (
         """const share = shared(1_000, 50);
         const both = await Promise.all([share(at(0), context, fails), share(at(0), context, work)].map(outcome));
         return [both, await share(at(1), context, work)];""",
         [["failed", 2], 3],
     ),
-    "the work goes on when its reader leaves": (
+    "the work continues when its caller disconnects": (
         """const share = shared(1_000, 50);
         await share(at(0), context, work);
         await outcome(share(at(5_000), context, fails));
@@ -73,9 +73,9 @@ CASES: dict[str, tuple[str, Any]] = {
 }
 
 
-@pytest.mark.usefixtures("host")  # it makes sure that the tools are there
+@pytest.mark.usefixtures("host")  # checks that the tools are installed
 @pytest.mark.parametrize("case", CASES)
-def test_work_is_shared(case: str) -> None:
+def test_shared_work(case: str) -> None:
     script, expected = CASES[case]
     command = [str(NODE), "--input-type=module", "--eval", SCRIPT.replace("CASE", script)]
     run = subprocess.run(command, cwd=WORKERS, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""The Workers' sources as such: types, lint, format, and what the README says of them."""
+"""Static checks of the Cloudflare Workers: types, lint, format, SQL patterns, README, uploaded modules."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ WORKERS_FOLDERS = sorted(
 
 
 @pytest.mark.parametrize("tool", [["tsc"], ["tsc", "-p", "tsconfig.browser.json"], ["biome", "ci"]])
-@pytest.mark.usefixtures("host")  # it makes sure that the tools are there
+@pytest.mark.usefixtures("host")  # checks that the tools are installed
 def test_sources_pass(tool: list[str]) -> None:
     program, *arguments = tool
     command = [str(WORKERS / "node_modules" / ".bin" / program), *arguments]
@@ -24,8 +24,8 @@ def test_sources_pass(tool: list[str]) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_no_pattern_in_sql_grows_with_what_is_stored() -> None:
-    """D1 refuses a pattern of LIKE or GLOB that has more than 50 bytes, and with it the whole batch."""
+def test_sql_patterns_have_a_fixed_length() -> None:
+    """D1 rejects a pattern of LIKE or GLOB with more than 50 bytes, and with it the whole batch."""
     files = [path for path in WORKERS.glob("[!n]*/**/*") if path.suffix in (".js", ".sql")]
     patterns = [
         (path.name, match.group(1))
@@ -36,12 +36,12 @@ def test_no_pattern_in_sql_grows_with_what_is_stored() -> None:
     assert [found for found in patterns if not re.match(r"'[^'$]{1,50}'(?!\s*\|\|)", found[1])] == []
 
 
-def test_readme_names_each_worker() -> None:
+def test_readme_lists_each_worker() -> None:
     rows = re.findall(r"^\| `([^`]+)` \| (?:requests|queue|cron)", (WORKERS / "README.md").read_text(), re.MULTILINE)
     assert sorted(rows) == WORKERS_FOLDERS
 
 
-def test_every_module_is_uploaded_with_some_worker() -> None:
+def test_every_module_is_uploaded_with_a_worker() -> None:
     uploaded = {module for worker in WORKERS_FOLDERS for module in modules(worker)}
     files = {path.relative_to(WORKERS) for path in WORKERS.glob("[!n]*/**/*") if path.suffix in (".js", ".sql")}
     only_types = {Path("lib/health.js"), Path("status/env.js")}

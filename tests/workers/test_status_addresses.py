@@ -1,4 +1,4 @@
-"""What clients that were not written for this page ask it for: browsers, crawlers, feed readers, strict decoders."""
+"""Tests of requests by browsers, crawlers, feed readers and strict JSON decoders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ask(status: Status, path: str, minute: float = 0.5, method: str = "GET", **h
 
 
 @pytest.mark.parametrize("path", ["/history", "/badge.svg", "/feed.atom", "/sla/2026-11.json", "/incidents/x"])
-def test_a_slash_at_the_end_leads_to_the_page(status: Status, path: str) -> None:
+def test_trailing_slash_redirects_to_the_page(status: Status, path: str) -> None:
     for slashes in ("/", "//"):
         answer = ask(status, f"{path}{slashes}?x=1")
         assert (answer["status"], answer["headers"]["location"]) == (308, f"{path}?x=1")
@@ -32,7 +32,7 @@ def test_a_slash_at_the_end_leads_to_the_page(status: Status, path: str) -> None
 @pytest.mark.parametrize(
     "path", ["/histroy", "//", "//evil.example/", "/history//x", "/incidents/nothing", "/sla/2020-01.json"]
 )
-def test_a_mistyped_address_is_a_page_in_a_browser_and_json_for_programs(status: Status, path: str) -> None:
+def test_unknown_address_gets_a_page_in_browsers_and_json_in_programs(status: Status, path: str) -> None:
     status.cron(0)
     page = ask(status, path, **HTML)
     assert page["status"] == 404
@@ -45,7 +45,7 @@ def test_a_mistyped_address_is_a_page_in_a_browser_and_json_for_programs(status:
         assert (answer["status"], json.loads(answer["body"])) == (404, {"error": "not found"})
 
 
-def test_crawlers_and_finders_of_weaknesses_are_told(status: Status) -> None:
+def test_robots_and_security_txt_are_served(status: Status) -> None:
     assert ask(status, "/robots.txt")["body"] == "User-agent: *\nDisallow: /admin/\n"
     answer = ask(status, "/.well-known/security.txt")
     assert answer["headers"]["content-type"] == "text/plain; charset=utf-8"
@@ -55,7 +55,7 @@ def test_crawlers_and_finders_of_weaknesses_are_told(status: Status) -> None:
     assert 0 < (datetime.fromisoformat(fields["Expires"]) - datetime.fromisoformat(at(0))).days < 365
 
 
-def test_the_page_of_an_incident_stays_when_the_history_has_forgotten_it(status: Status) -> None:
+def test_incident_page_outlives_the_history(status: Status) -> None:
     status.cron(0)
     name = made(status, "incidents", {**INCIDENT, "title": "Slow <b>logins</b>"})["id"]
     plan = made(status, "maintenances", PLAN)["id"]
@@ -76,7 +76,7 @@ def test_the_page_of_an_incident_stays_when_the_history_has_forgotten_it(status:
     assert (down["status"], "history is unavailable" in down["body"]) == (503, True)
 
 
-def test_a_feed_that_has_not_changed_is_not_sent_again(status: Status) -> None:
+def test_unchanged_feed_gets_304(status: Status) -> None:
     status.cron(0)
     name = made(status, "incidents", INCIDENT, minute=1)["id"]
     first = ask(status, "/feed.atom", 2)
@@ -99,7 +99,7 @@ def test_a_feed_that_has_not_changed_is_not_sent_again(status: Status) -> None:
     assert "etag" not in status.get("/feed.atom", 62, broken=["DB"])["headers"]
 
 
-def test_strict_decoders_find_no_field_of_our_own(status: Status) -> None:
+def test_json_has_no_extra_fields(status: Status) -> None:
     status.cron(0)
     for broken, known in (([], "true"), (["DB"], "false")):
         answer = status.get("/api/v2/summary.json", broken=broken)
@@ -114,7 +114,7 @@ def test_strict_decoders_find_no_field_of_our_own(status: Status) -> None:
         }
 
 
-def test_older_months_and_each_bad_day_with_its_reason_are_on_the_history(status: Status) -> None:
+def test_history_lists_older_months_and_bad_days_with_their_reasons(status: Status) -> None:
     status.cron(0)
     status.host.sql(f"INSERT INTO samples SELECT {MINUTE - 100 * DAY}, component, status FROM samples")
     for ago, what in ((3, "down"), (9, "degraded")):

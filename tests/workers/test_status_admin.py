@@ -1,4 +1,4 @@
-"""What operators do with the status page: each action takes effect once, whole, and stands in the audit log."""
+"""Tests of the admin API: each action is carried out exactly once, completely, and is in the audit log."""
 
 import base64
 import hmac
@@ -16,7 +16,7 @@ from .operators import EMAIL, HOUR, INCIDENT, PLAN, UPDATE, WEBHOOK, ask, key, m
 # Incidents.
 
 
-def test_an_incident_is_declared_updated_and_resolved(status: Status) -> None:
+def test_incident_is_declared_updated_and_resolved(status: Status) -> None:
     status.cron(0)
     status.contact("ann", "ann@customer.example", components=["database"])
     declared = made(status, "incidents", INCIDENT, minute=1)
@@ -59,7 +59,7 @@ def test_open_incidents_are_listed_first(status: Status) -> None:
     assert [incident["id"] for incident in listed] == [names[1], names[0], names[2]]
 
 
-def test_texts_stay_as_they_are_given(status: Status) -> None:
+def test_texts_are_stored_unchanged(status: Status) -> None:
     title = "<script>alert('1')</script> & \"quotes\"; DROP TABLE incidents; -- ?1 \U0001f525"
     body = "First line\n\tsecond \u202e\u0627\r\nthird" + "\u00e9" * 4_900
     made(status, "incidents", json.dumps({**INCIDENT, "title": title, "body": body}, ensure_ascii=False))
@@ -69,14 +69,14 @@ def test_texts_stay_as_they_are_given(status: Status) -> None:
 
 
 @pytest.mark.parametrize("text", ["7", "!", "+", "\u6771", "\U0001f525", "\u0627\u200f", "\u200be\u0301"])
-def test_one_visible_character_is_a_text(status: Status, text: str) -> None:
+def test_text_of_one_visible_character_is_accepted(status: Status, text: str) -> None:
     made(status, "incidents", {**INCIDENT, "title": text, "body": text})
     assert status.rows("SELECT title, body FROM incidents, updates") == [(text, text)]
 
 
-def test_limits_count_characters_and_duplicate_keys_are_checked_as_they_are_used(status: Status) -> None:
+def test_limits_count_characters_and_the_last_duplicate_key_counts(status: Status) -> None:
     longest = {**INCIDENT, "title": "\U0001f525" * 200, "body": "\U0001f525" * 5_000, "components": []}
-    assert len(json.dumps(longest)) > 12 * 5_200  # every character is escaped, as two times \uXXXX
+    assert len(json.dumps(longest)) > 12 * 5_200  # each character is escaped as two \uXXXX
     made(status, "incidents", longest)
     assert status.rows("SELECT body FROM updates") == [(longest["body"],)]
     twice = json.dumps(INCIDENT).replace('"impact": "minor"', '"impact": "minor", "impact": 7')
@@ -88,7 +88,7 @@ def test_limits_count_characters_and_duplicate_keys_are_checked_as_they_are_used
 # Maintenance.
 
 
-def test_maintenance_is_planned_begun_and_completed(status: Status) -> None:
+def test_maintenance_is_planned_started_and_completed(status: Status) -> None:
     planned = made(status, "maintenances", {**PLAN, "startsAt": "2026-11-27T11:00+01:00"})
     name = planned["id"]
     assert status.rows("SELECT type, status FROM updates") == [("maintenance.scheduled", "scheduled")]
@@ -115,7 +115,7 @@ def test_maintenance_is_planned_begun_and_completed(status: Status) -> None:
     assert len(status.rows("SELECT 1 FROM audit")) == len(status.rows("SELECT 1 FROM updates")) == 4
 
 
-def test_an_emergency_that_starts_now_has_begun(status: Status) -> None:
+def test_emergency_maintenance_starts_at_once(status: Status) -> None:
     change = {"emergency": True, "startsAt": at(-5), "endsAt": at(30)}
     name = made(status, "maintenances", {**PLAN, **change})["id"]
     assert status.rows("SELECT id, status, emergency FROM maintenances") == [(name, "in_progress", 1)]
@@ -125,7 +125,7 @@ def test_an_emergency_that_starts_now_has_begun(status: Status) -> None:
     assert status.rows("SELECT status FROM maintenances ORDER BY start_minute") == [("in_progress",), ("scheduled",)]
 
 
-def test_overlapping_maintenance_is_refused_and_named(status: Status) -> None:
+def test_overlapping_maintenance_is_rejected_with_its_id(status: Status) -> None:
     name = made(status, "maintenances", PLAN)["id"]
     beside = {**PLAN, "startsAt": at(73 * HOUR), "endsAt": at(75 * HOUR), "components": ["database", "backups"]}
     code, answer = post(status, "maintenances", beside)
@@ -137,7 +137,7 @@ def test_overlapping_maintenance_is_refused_and_named(status: Status) -> None:
     assert len(status.rows("SELECT 1 FROM audit WHERE action = 'maintenance.plan'")) == 4
 
 
-def test_maintenance_that_was_begun_early_overlaps_from_then_on(status: Status) -> None:
+def test_maintenance_started_early_overlaps_from_that_time(status: Status) -> None:
     name = made(status, "maintenances", PLAN)["id"]
     made(status, f"maintenances/{name}/updates", {"status": "in_progress", "body": "Early."}, minute=10)
     beside = {**PLAN, "emergency": True, "startsAt": at(20), "endsAt": at(40)}
@@ -151,7 +151,7 @@ def test_maintenance_that_was_begun_early_overlaps_from_then_on(status: Status) 
     made(status, "maintenances", beside, minute=30)
 
 
-def test_maintenance_does_not_begin_early_over_another(status: Status) -> None:
+def test_maintenance_cannot_start_early_during_another_one(status: Status) -> None:
     later = made(status, "maintenances", PLAN)["id"]
     before = {**PLAN, "title": "Repair", "emergency": True, "startsAt": at(20), "endsAt": at(40)}
     sooner = made(status, "maintenances", {**before, "components": ["edge", "backups"]})["id"]
@@ -169,7 +169,7 @@ def test_maintenance_does_not_begin_early_over_another(status: Status) -> None:
     assert len(status.rows("SELECT 1 FROM audit WHERE action = 'maintenance.update'")) == 1
 
 
-def test_at_its_time_maintenance_begins_whatever_runs(status: Status) -> None:
+def test_maintenance_starts_on_time_even_during_another_one(status: Status) -> None:
     status.cron(0)
     status.maintenance("longer", 1, 60, "backups")
     status.maintenance("shorter", 2, 30, "backups")
@@ -177,8 +177,8 @@ def test_at_its_time_maintenance_begins_whatever_runs(status: Status) -> None:
     assert status.rows("SELECT id, status FROM maintenances") == [("longer", "in_progress"), ("shorter", "in_progress")]
 
 
-def test_of_plans_at_once_one_wins(status: Status) -> None:
-    made(status, "incidents", INCIDENT)  # the tables are there
+def test_one_of_several_concurrent_plans_succeeds(status: Status) -> None:
+    made(status, "incidents", INCIDENT)  # makes the tables
     plans = [
         {"op": "fetch", **request("POST", "maintenances", {**PLAN, "title": f"Plan {number}"}, key=key())}
         for number in range(8)
@@ -195,7 +195,7 @@ def test_of_plans_at_once_one_wins(status: Status) -> None:
 # Contacts and deliveries.
 
 
-def test_contacts_are_added_listed_and_removed_and_what_they_were_owed_is_cancelled(status: Status) -> None:
+def test_removing_a_contact_cancels_its_pending_deliveries(status: Status) -> None:
     ann = made(status, "contacts", EMAIL)
     assert set(ann) == {"id", "at"}
     bot = made(status, "contacts", {**WEBHOOK, "components": ["database"], "minimum": "none"})
@@ -238,12 +238,12 @@ def test_the_same_contact_cannot_be_added_twice(status: Status, contact: dict[st
         {**WEBHOOK, "address": "https://other.status.example:443/"},
     ],
 )
-def test_other_addresses_are_taken(status: Status, contact: dict[str, Any]) -> None:
+def test_valid_addresses_are_accepted(status: Status, contact: dict[str, Any]) -> None:
     made(status, "contacts", contact)
     assert status.rows("SELECT address FROM contacts") == [(contact["address"].replace(":443", ""),)]
 
 
-def test_an_added_contact_is_told(status: Status) -> None:
+def test_new_contact_is_notified(status: Status) -> None:
     contact = made(status, "contacts", {**WEBHOOK, "minimum": "minor"})["id"]
     made(status, "incidents", INCIDENT)
     status.cron(1)
@@ -266,13 +266,13 @@ def test_dead_letters_are_listed_and_sent_again(status: Status) -> None:
     code, answer = post(status, "deliveries/retry", retry, minute=2)
     assert (code, answer) == (409, {"error": "the delivery is pending, not dead"})
     status.cron(3)
-    ask(status, "DELETE", f"contacts/{contact}")  # what was delivered stays so
+    ask(status, "DELETE", f"contacts/{contact}")  # completed deliveries do not change
     assert [hook.id for hook in status.world.hooks] == [f"{update}_{contact}"] * 2
     assert status.rows("SELECT state, attempts FROM deliveries") == [("delivered", 1)]
     assert post(status, "deliveries/retry", {**retry, "contact": "nobody"})[0] == 404
 
 
-def test_a_removed_contacts_dead_letters_stay_dead(status: Status) -> None:
+def test_dead_letters_of_a_removed_contact_are_not_retried(status: Status) -> None:
     status.world.answer = lambda _hook: 410
     contact = made(status, "contacts", WEBHOOK)["id"]
     update = made(status, "incidents", {**INCIDENT, "impact": "critical"})["update"]
@@ -282,11 +282,11 @@ def test_a_removed_contacts_dead_letters_stay_dead(status: Status) -> None:
     assert (code, answer) == (409, {"error": f"contact {contact} was removed"})
 
 
-# Once, whatever is repeated.
+# Repeated calls.
 
 
 def repeatable(status: Status) -> list[tuple[str, str, Any]]:
-    """One call of each kind."""
+    """Return one call of each kind."""
     status.host.sql("INSERT INTO updates VALUES ('said', 'incident.opened', 'old', 'identified', 2, '[]', 'Body.', 0)")
     status.host.sql("UPDATE deliveries SET state = 'dead'")
     incident = made(status, "incidents", INCIDENT)["id"]
@@ -308,7 +308,7 @@ def whole(status: Status) -> list[Any]:
     return [status.rows(f"SELECT * FROM {table}") for table in ("incidents", "maintenances", "updates", "contacts")]
 
 
-def test_a_call_repeated_after_a_lost_answer_is_answered_alike_and_done_once(status: Status) -> None:
+def test_repeated_call_gets_the_same_answer_and_is_done_once(status: Status) -> None:
     status.cron(0)
     status.contact("hook", "https://hook.example/")
     for method, path, body in repeatable(status):
@@ -321,7 +321,7 @@ def test_a_call_repeated_after_a_lost_answer_is_answered_alike_and_done_once(sta
         assert status.rows("SELECT COUNT(*) FROM audit") == [(before + 1,)]
 
 
-def test_calls_repeated_at_once_are_done_once(status: Status) -> None:
+def test_concurrent_repeated_calls_are_done_once(status: Status) -> None:
     status.cron(0)
     status.contact("hook", "https://hook.example/")
     for method, path, body in repeatable(status):
@@ -332,7 +332,7 @@ def test_calls_repeated_at_once_are_done_once(status: Status) -> None:
         assert status.rows("SELECT COUNT(*) FROM audit") == [(before + 1,)]
 
 
-def test_a_plan_is_answered_again_when_its_notice_has_passed(status: Status) -> None:
+def test_repeated_plan_gets_its_answer_after_its_notice_period(status: Status) -> None:
     name = key()
     first = post(status, "maintenances", PLAN, key=name)
     assert first[0] == 201
@@ -340,7 +340,7 @@ def test_a_plan_is_answered_again_when_its_notice_has_passed(status: Status) -> 
     assert post(status, "maintenances", {**PLAN, "components": ["backups"]}, key=key(), minute=3)[0] == 422
 
 
-def test_a_key_is_one_calls(status: Status) -> None:
+def test_idempotency_key_belongs_to_one_call(status: Status) -> None:
     name = key()
     incident = made(status, "incidents", INCIDENT, key=name)["id"]
     for path, body in (
@@ -354,7 +354,7 @@ def test_a_key_is_one_calls(status: Status) -> None:
     assert status.rows("SELECT COUNT(*) FROM audit") == [(1,)]
 
 
-def test_of_calls_at_once_with_one_key_one_is_done_and_whole(status: Status) -> None:
+def test_one_of_different_concurrent_calls_with_one_key_is_done(status: Status) -> None:
     status.cron(0)
     first, second = (
         made(status, "maintenances", {**PLAN, "components": [name]})["id"] for name in ("edge", "database")
@@ -378,11 +378,11 @@ def test_of_calls_at_once_with_one_key_one_is_done_and_whole(status: Status) -> 
             "maintenances": [False, True, True, False],
             "contacts": [False, False, False, True],
         }.get(done, [False, True, True, False])
-        calls.append(calls.pop(0))  # another one comes first
+        calls.append(calls.pop(0))  # another call is the first one
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_worker_that_falls_leaves_a_whole_action_or_none(status: Status, *, after: bool) -> None:
+def test_crash_at_any_step_leaves_a_complete_action_or_none(status: Status, *, after: bool) -> None:
     status.cron(0)
     for step in range(3):
         name = key()
@@ -395,7 +395,7 @@ def test_a_worker_that_falls_leaves_a_whole_action_or_none(status: Status, *, af
     assert status.rows("SELECT COUNT(*) FROM audit") == [(3,)]
 
 
-def test_the_audit_log_is_read_in_pages_and_kept(status: Status) -> None:
+def test_audit_log_is_paginated_and_cannot_be_changed(status: Status) -> None:
     for number in range(103):
         made(status, "incidents", {**INCIDENT, "title": f"Number {number}"}, minute=number)
     first = ask(status, "GET", "audit")[1]["entries"]

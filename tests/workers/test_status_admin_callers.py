@@ -1,4 +1,4 @@
-"""Who may call the admin API and how often, each time before a Worker of its own."""
+"""Tests of access to the admin API and of its rate limit, each with a Worker of its own."""
 
 import hashlib
 import http.client
@@ -15,7 +15,7 @@ from harness.workerd import Host
 from .operators import BEARER, INCIDENT, key, made, post, request
 
 
-def test_a_body_of_unknown_length_is_read_no_further_than_allowed(host: Host) -> None:
+def test_body_of_unknown_length_is_read_up_to_the_limit(host: Host) -> None:
     address = urlsplit(start_status(host, "127.0.0.1:1"))
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=GENEROUS)
     for chunks, code in (([b" " * 4_096] * 16, 400), ([b" " * 4_096] * 16 + [b" "], 413)):
@@ -27,7 +27,7 @@ def test_a_body_of_unknown_length_is_read_no_further_than_allowed(host: Host) ->
         connection.close()
 
 
-def test_a_body_that_is_not_utf8_is_refused(host: Host) -> None:
+def test_body_that_is_not_utf8_is_rejected(host: Host) -> None:
     address = urlsplit(start_status(host, "127.0.0.1:1"))
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=GENEROUS)
     body = json.dumps({**INCIDENT, "title": "caf?"}).encode().replace(b"?", b"\xe9")
@@ -49,13 +49,13 @@ def test_a_body_that_is_not_utf8_is_refused(host: Host) -> None:
         json.dumps({"ada": "g" * 64}),
     ],
 )
-def test_malformed_operators_are_nobodys_way_in(host: Host, operators: str) -> None:
+def test_malformed_operators_grant_no_access(host: Host, operators: str) -> None:
     start_status(host, "127.0.0.1:1", OPERATORS=operators)
     answer = host.fetch("/admin/incidents", headers=BEARER)
     assert (answer["status"], json.loads(answer["body"])) == (500, {"error": "internal error"})
 
 
-def test_any_of_the_operators_may_call_and_is_named(host: Host) -> None:
+def test_each_operator_has_access_and_is_in_the_audit_log(host: Host) -> None:
     names = ["ada", "bob", "__proto__", "constructor", "zoe"]
     operators = {name: hashlib.sha256(f"token of {name}".replace(" ", "-").encode()).hexdigest() for name in names}
     start_status(host, "127.0.0.1:1", OPERATORS=json.dumps(operators))
@@ -69,12 +69,12 @@ def test_any_of_the_operators_may_call_and_is_named(host: Host) -> None:
     assert (code, answer) == (409, {"error": "this idempotency-key was used for a different call; use a new UUID"})
 
 
-def test_without_operators_nobody_may_call(host: Host) -> None:
+def test_no_access_without_operators(host: Host) -> None:
     start_status(host, "127.0.0.1:1", OPERATORS="{}")
     assert host.fetch("/admin/incidents", headers=BEARER)["status"] == 401
 
 
-def test_whoever_calls_too_often_waits_and_others_do_not(host: Host) -> None:
+def test_rate_limit_applies_per_address(host: Host) -> None:
     host.start(
         "status",
         bindings={"OPERATORS": json.dumps({OPERATOR: hashlib.sha256(TOKEN.encode()).hexdigest()})},
@@ -93,7 +93,7 @@ def test_whoever_calls_too_often_waits_and_others_do_not(host: Host) -> None:
     assert code("192.0.2.2", TOKEN) == 200
 
 
-def test_a_database_that_is_away_is_said_without_detail(status: Status) -> None:
+def test_database_failure_is_reported_without_details(status: Status) -> None:
     for method, body in (("GET", None), ("POST", INCIDENT)):
         sent = request(method, "incidents", body)
         sent["instruction"]["broken"] = ["DB"]

@@ -1,4 +1,4 @@
-"""What the admin API refuses: strangers and bad input. Nothing of it does anything."""
+"""Tests of calls that the admin API rejects: unknown callers and invalid input. They have no effect."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from .operators import EMAIL, HOUR, INCIDENT, PLAN, UPDATE, WEBHOOK, ask, nothin
 
 @pytest.fixture(scope="module")
 def quiet(host: Host) -> Iterator[Status]:
-    """A Worker that a module's tests share: what they ask for changes nothing."""
+    """A Worker that all tests of the module share, because their calls change nothing."""
     world = World()
     with world.serving() as address:
         start_status(host, address)
@@ -45,14 +45,14 @@ def quiet(host: Host) -> Iterator[Status]:
         "Bearer __proto__",
     ],
 )
-def test_without_an_operators_token_nothing_is_answered(quiet: Status, authorization: str) -> None:
+def test_requests_without_a_valid_token_get_401(quiet: Status, authorization: str) -> None:
     for path in ("incidents", "audit", "elsewhere"):
         answer = quiet.host.fetch(f"/admin/{path}", headers={"authorization": authorization})
         assert (answer["status"], answer["headers"]["www-authenticate"]) == (401, "Bearer")
         assert json.loads(answer["body"]) == {"error": "an operator's token is needed"}
 
 
-def test_without_a_header_nothing_is_answered_either(quiet: Status) -> None:
+def test_requests_without_a_header_get_401(quiet: Status) -> None:
     answer = quiet.host.fetch("/admin/incidents", "POST", body=json.dumps(INCIDENT))
     assert answer["status"] == 401
     assert nothing_happened(quiet)
@@ -72,23 +72,23 @@ def test_without_a_header_nothing_is_answered_either(quiet: Status) -> None:
         ("x" * 80_000, {}, 413),
     ],
 )
-def test_what_cannot_be_read_is_refused(quiet: Status, body: str, headers: dict[str, str], code: int) -> None:
+def test_unreadable_bodies_are_rejected(quiet: Status, body: str, headers: dict[str, str], code: int) -> None:
     assert post(quiet, "incidents", body, **headers)[0] == code
     assert nothing_happened(quiet)
 
 
 @pytest.mark.parametrize("body", ["[]", "null", "7", '"text"', "true"])
-def test_json_that_is_no_object_is_refused(quiet: Status, body: str) -> None:
+def test_json_other_than_an_object_is_rejected(quiet: Status, body: str) -> None:
     assert problems(quiet, "incidents", body) == {"": "must be an object"}
 
 
 @pytest.mark.parametrize("size", [65_536, 65_537, 3_000_000])
-def test_the_limit_of_a_body_is_exact(quiet: Status, size: int) -> None:
+def test_body_limit_is_exact(quiet: Status, size: int) -> None:
     body = '{"title": ""}'.ljust(size)
     assert post(quiet, "incidents", body)[0] == (422 if size == 65_536 else 413)
 
 
-def test_every_problem_is_named_at_once(quiet: Status) -> None:
+def test_all_problems_are_listed_in_one_answer(quiet: Status) -> None:
     found = problems(
         quiet,
         "incidents",
@@ -141,7 +141,7 @@ def test_every_problem_is_named_at_once(quiet: Status) -> None:
         ("constructor", "x", "is unknown"),
     ],
 )
-def test_a_bad_field_is_named(quiet: Status, field: str, value: Any, problem: str) -> None:
+def test_invalid_field_is_named(quiet: Status, field: str, value: Any, problem: str) -> None:
     body = json.dumps({**INCIDENT, field: value}).replace("Infinity", "1e400")
     (named,) = problems(quiet, "incidents", body).items()
     assert named[0] == field
@@ -168,13 +168,13 @@ def test_a_bad_field_is_named(quiet: Status, field: str, value: Any, problem: st
         ["2026-12-01T02:00Z"],
     ],
 )
-def test_a_time_needs_its_zone_and_whole_minutes(quiet: Status, time: Any) -> None:
+def test_time_needs_a_zone_and_whole_minutes(quiet: Status, time: Any) -> None:
     (named,) = problems(quiet, "maintenances", {**PLAN, "startsAt": time}).items()
     assert named == ("startsAt", "must be a whole minute with its zone, such as 2026-12-01T02:00Z")
 
 
 @pytest.mark.parametrize("time", ["2026-11-31T02:00Z", "2027-02-29T00:00Z", "2026-13-01T02:00Z", "2026-12-00T02:00Z"])
-def test_a_date_must_be_in_the_calendar(quiet: Status, time: str) -> None:
+def test_date_must_exist(quiet: Status, time: str) -> None:
     assert problems(quiet, "maintenances", {**PLAN, "startsAt": time}) == {"startsAt": "is not a valid date"}
 
 
@@ -200,13 +200,13 @@ def test_a_date_must_be_in_the_calendar(quiet: Status, time: str) -> None:
         ({"components": []}, "components", "must contain at least one"),
     ],
 )
-def test_bad_plans_are_refused(quiet: Status, change: dict[str, Any], field: str, problem: str) -> None:
+def test_invalid_plans_are_rejected(quiet: Status, change: dict[str, Any], field: str, problem: str) -> None:
     found = problems(quiet, "maintenances", {**PLAN, **change})
     assert found[field].startswith(problem)
     assert nothing_happened(quiet)
 
 
-def test_too_little_notice_names_the_way_out(quiet: Status) -> None:
+def test_too_short_notice_names_the_remedy(quiet: Status) -> None:
     found = problems(quiet, "maintenances", {**PLAN, "startsAt": at(60), "title": ""})
     assert "emergency: true" in found["startsAt"]
     assert found["title"] == "must contain a visible character"
@@ -246,7 +246,7 @@ def test_too_little_notice_names_the_way_out(quiet: Status) -> None:
         "https://" + "a" * 2_000 + ".example/",
     ],
 )
-def test_webhooks_lead_to_public_https_hosts(quiet: Status, address: str) -> None:
+def test_webhooks_need_a_public_https_host(quiet: Status, address: str) -> None:
     assert list(problems(quiet, "contacts", {**WEBHOOK, "address": address})) == ["address"]
     assert nothing_happened(quiet)
 
@@ -285,12 +285,12 @@ def test_email_addresses_are_plain(quiet: Status, address: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["\u3164", "Ann \u202enoB"])
-def test_contacts_names_are_seen_as_they_are(quiet: Status, name: str) -> None:
+def test_contact_names_need_visible_characters(quiet: Status, name: str) -> None:
     assert list(problems(quiet, "contacts", {**EMAIL, "name": name})) == ["name"]
     assert nothing_happened(quiet)
 
 
-def test_contacts_name_known_components_and_impacts(quiet: Status) -> None:
+def test_contacts_need_known_components_and_impacts(quiet: Status) -> None:
     found = problems(quiet, "contacts", {**EMAIL, "components": [], "minimum": "huge", "channel": "sms"})
     assert list(found) == ["channel", "components", "minimum"]
 
@@ -314,7 +314,7 @@ def test_contacts_name_known_components_and_impacts(quiet: Status) -> None:
         ("DELETE", "contacts/x'%20OR%20'1'='1", 404),
     ],
 )
-def test_what_is_not_there(quiet: Status, method: str, path: str, code: int) -> None:
+def test_unknown_paths_and_methods_are_rejected(quiet: Status, method: str, path: str, code: int) -> None:
     body = UPDATE if "incidents/" in path else {"body": "x"}
     answer = quiet.host.fetch(**request(method, path, body if method == "POST" else None))
     assert answer["status"] == code
@@ -329,10 +329,10 @@ def test_an_idempotency_key_is_a_uuid(quiet: Status, name: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?state=", "?state=lost", "?state=dead' OR '1'='1"])
-def test_deliveries_are_asked_for_by_state(quiet: Status, query: str) -> None:
+def test_query_of_deliveries_needs_a_known_state(quiet: Status, query: str) -> None:
     assert ask(quiet, "GET", f"deliveries{query}")[0] == 422
 
 
 @pytest.mark.parametrize("before", ["x", "-1", "0", "1e3", "9" * 17, "1;"])
-def test_audit_pages_are_asked_for_by_id(quiet: Status, before: str) -> None:
+def test_query_of_audit_pages_needs_an_id(quiet: Status, before: str) -> None:
     assert ask(quiet, "GET", f"audit?before={before}")[0] == 422

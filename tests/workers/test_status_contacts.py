@@ -1,4 +1,4 @@
-"""Whom notifications reach, who hears when they do not, and how webhooks' secrets are changed."""
+"""Tests of contacts: the list of deliveries, alarms about failed deliveries, and rotation of webhook secrets."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def mails(status: Status, count: int) -> list[Any]:
     return [email.message_from_string(raw, policy=email.policy.default) for raw in status.host.emails(count)]
 
 
-# Who was told.
+# The list of deliveries.
 
 
-def test_who_was_told_of_what_and_when(status: Status) -> None:
+def test_deliveries_list_contact_event_and_time(status: Status) -> None:
     status.cron(0)
     ann, bot = (made(status, "contacts", {**one, **EVERYTHING})["id"] for one in (EMAIL, WEBHOOK))
     first = made(status, "incidents", INCIDENT, minute=1)
     made(status, "incidents", {**INCIDENT, "components": ["edge"]}, minute=1)
     status.cron(2)
-    told = ask(status, "GET", f"deliveries?state=delivered&of={first['id']}")[1]["deliveries"]
-    assert {one["contact"] for one in told} == {ann, bot}
-    for one in told:
+    delivered = ask(status, "GET", f"deliveries?state=delivered&of={first['id']}")[1]["deliveries"]
+    assert {one["contact"] for one in delivered} == {ann, bot}
+    for one in delivered:
         assert (one["update"], one["type"], one["attempts"]) == (first["update"], "incident.opened", 1)
         assert (one["saidAt"], one["settledAt"]) == ("2026-11-24T10:01:00.000Z", "2026-11-24T10:02:00.000Z")
     assert len(ask(status, "GET", f"deliveries?state=delivered&of={bot}")[1]["deliveries"]) == 2
@@ -47,7 +47,7 @@ def test_who_was_told_of_what_and_when(status: Status) -> None:
     assert (code, answer["problems"][0]["field"]) == (422, "of")
 
 
-def test_a_contact_is_tried_with_a_test_message(status: Status) -> None:
+def test_contact_can_be_sent_a_test_message(status: Status) -> None:
     ann, bot = (made(status, "contacts", one)["id"] for one in (EMAIL, WEBHOOK))
     assert post(status, f"contacts/{ann}/test", {})[0] == post(status, f"contacts/{bot}/test", {})[0] == 200
     (mail,) = mails(status, 1)
@@ -67,10 +67,10 @@ def test_a_contact_is_tried_with_a_test_message(status: Status) -> None:
     assert status.rows("SELECT 1 FROM updates") == status.rows("SELECT 1 FROM deliveries") == []
 
 
-# Who hears when notifications do not arrive.
+# Alarms about failed deliveries.
 
 
-def test_operators_hear_of_dead_letters_and_of_what_is_overdue_until_it_is_over(host: Host) -> None:
+def test_operators_are_alerted_to_dead_and_overdue_deliveries_until_resolved(host: Host) -> None:
     world = World()
     with world.serving() as address:
         alarms = {"ALARM_EMAILS": ["ada@operator.example"], "ALARM_WEBHOOKS": '["http://alarm.example/"]'}
@@ -108,7 +108,7 @@ def test_operators_hear_of_dead_letters_and_of_what_is_overdue_until_it_is_over(
         assert {one["id"] for one in heard() if one["endedAt"]} == {"notifications:dead", "notifications:overdue"}
 
 
-def test_all_is_well_while_everything_arrives(status: Status) -> None:
+def test_no_alarm_while_deliveries_arrive(status: Status) -> None:
     status.cron(0)
     made(status, "contacts", {**WEBHOOK, **EVERYTHING})
     made(status, "incidents", INCIDENT)
@@ -120,7 +120,7 @@ def test_all_is_well_while_everything_arrives(status: Status) -> None:
 # Secrets.
 
 
-def test_a_rotated_secret_signs_beside_the_one_before_until_the_overlap_ends(status: Status) -> None:
+def test_old_and_rotated_secret_both_sign_until_the_overlap_ends(status: Status) -> None:
     status.cron(0)
     contact = made(status, "contacts", {**WEBHOOK, **EVERYTHING})
     old, name = contact["secret"], key()
@@ -142,7 +142,7 @@ def test_a_rotated_secret_signs_beside_the_one_before_until_the_overlap_ends(sta
     assert "whsec_" not in log
 
 
-def test_a_secret_is_rotated_one_at_a_time_or_at_once(status: Status) -> None:
+def test_second_rotation_during_the_overlap_must_be_immediate(status: Status) -> None:
     bot, ann = (made(status, "contacts", one)["id"] for one in (WEBHOOK, EMAIL))
     path = f"contacts/{bot}/secret"
     assert post(status, path, {})[0] == 200
@@ -158,7 +158,7 @@ def test_a_secret_is_rotated_one_at_a_time_or_at_once(status: Status) -> None:
         assert list(problems(status, path, {"overlapHours": hours})) == ["overlapHours"]
 
 
-def test_webhooks_are_signed_with_the_key_before_while_both_are_bound(host: Host) -> None:
+def test_webhooks_are_signed_with_both_keys_while_both_are_bound(host: Host) -> None:
     world = World()
     with world.serving() as address:
         start_status(host, address, WEBHOOK_KEY="another key", WEBHOOK_KEY_BEFORE=WEBHOOK_KEY)
@@ -173,7 +173,7 @@ def test_webhooks_are_signed_with_the_key_before_while_both_are_bound(host: Host
             assert hook.signed_with(f"whsec_{secret}") == [index == 0, index == 1]
 
 
-# Politeness.
+# Retry-After, User-Agent and threads.
 
 
 @pytest.mark.parametrize(
@@ -194,13 +194,13 @@ def test_retry_after_is_heeded_within_bounds(status: Status, given: str | None, 
     assert due / 60_000 - int(START.timestamp()) // 60 - 1 == minutes
 
 
-def test_a_webhook_says_who_sends_it(status: Status) -> None:
+def test_webhook_has_a_user_agent(status: Status) -> None:
     bot = made(status, "contacts", WEBHOOK)["id"]
     post(status, f"contacts/{bot}/test", {})
     assert status.world.hooks[-1].headers["user-agent"] == "backbuild-status/1.0 (+https://status.example)"
 
 
-def test_the_mails_of_one_incident_are_a_thread(status: Status) -> None:
+def test_mails_of_one_incident_form_a_thread(status: Status) -> None:
     status.cron(0)
     made(status, "contacts", {**EMAIL, **EVERYTHING})
     name = made(status, "incidents", INCIDENT)["id"]

@@ -1,4 +1,4 @@
-"""What was published is corrected and withdrawn: on the page, in feed and JSON, for contacts, in the audit log."""
+"""Tests of corrections and withdrawals: on the page, in feed and JSON, for contacts, and in the audit log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PUBLIC = ("/", "/history", "/feed.atom", "/api/v2/incidents.json", "/api/v2/summ
 
 
 def everywhere(status: Status, minute: float = 1) -> str:
-    """Whatever anybody can read of the page, and all that its database holds."""
+    """Return all public responses, and all rows of the database."""
     tables = [
         name for (name,) in status.rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB '[a-z]*'")
     ]
@@ -25,11 +25,11 @@ def everywhere(status: Status, minute: float = 1) -> str:
     return json.dumps([rows, [status.get(path, minute)["body"] for path in PUBLIC]])
 
 
-def told(status: Status) -> list[tuple[str, str]]:
+def webhook_texts(status: Status) -> list[tuple[str, str]]:
     return [(hook.event["type"], hook.event["data"]["body"]) for hook in status.world.hooks]
 
 
-def test_a_withdrawn_text_is_gone_and_those_who_have_it_are_told(status: Status) -> None:
+def test_withdrawn_text_is_deleted_and_its_recipients_are_notified(status: Status) -> None:
     status.cron(0)
     made(status, "contacts", {**WEBHOOK, "minimum": "none"})
     declared = made(status, "incidents", {**INCIDENT, "body": f"It was {SECRET}."})
@@ -43,8 +43,8 @@ def test_a_withdrawn_text_is_gone_and_those_who_have_it_are_told(status: Status)
     assert "corrected" in status.get("/")["body"]
     status.cron(3)
     text = "The text of 2026-11-24 10:00 UTC was withdrawn. Please do not use it or pass it on."
-    assert told(status) == [("incident.redacted", text)]
-    assert status.world.hooks[0].host == "hook.example"  # the other one never had it
+    assert webhook_texts(status) == [("incident.redacted", text)]
+    assert status.world.hooks[0].host == "hook.example"  # the other contact never received the text
     assert all("Please do not use" not in status.get(path)["body"] for path in PUBLIC)
     entry = ask(status, "GET", "audit")[1]["entries"][0]
     assert (entry["operator"], entry["action"], entry["subject"]) == ("ada", "text.redact", declared["update"])
@@ -73,16 +73,16 @@ def test_every_kind_of_text_can_be_withdrawn_also_after_amendments(status: Statu
     assert "Title withdrawn" in status.get("/")["body"]
 
 
-def test_what_has_not_been_sent_goes_out_without_the_withdrawn_text(status: Status) -> None:
+def test_pending_deliveries_are_sent_without_the_withdrawn_text(status: Status) -> None:
     status.cron(0)
     made(status, "contacts", {**WEBHOOK, "minimum": "none"})
     declared = made(status, "incidents", {**INCIDENT, "body": SECRET})
     made(status, "redactions", {"id": declared["update"]})
     status.cron(1)
-    assert told(status) == [("incident.opened", "This text was withdrawn.")]
+    assert webhook_texts(status) == [("incident.opened", "This text was withdrawn.")]
 
 
-def test_an_amended_text_replaces_the_old_one_and_is_told_to_those_who_have_that(status: Status) -> None:
+def test_amended_text_replaces_the_old_one_and_its_recipients_are_notified(status: Status) -> None:
     status.cron(0)
     made(status, "contacts", {**WEBHOOK, "minimum": "none"})
     declared = made(status, "incidents", INCIDENT)
@@ -92,7 +92,7 @@ def test_an_amended_text_replaces_the_old_one_and_is_told_to_those_who_have_that
     assert made(status, "amendments", {"id": declared["update"], "body": "We look closely."}, key=name) == amended
     status.cron(3)
     said = "Correction of the update of 2026-11-24 10:00 UTC: We look closely."
-    assert told(status) == [("incident.opened", INCIDENT["body"]), ("incident.amended", said)]
+    assert webhook_texts(status) == [("incident.opened", INCIDENT["body"]), ("incident.amended", said)]
     for path in PUBLIC:
         body = status.get(path)["body"]
         assert "We look closely." in body
@@ -111,7 +111,7 @@ def test_an_amended_text_replaces_the_old_one_and_is_told_to_those_who_have_that
     assert "closely" not in log
 
 
-def test_a_corrected_title_is_on_the_page_and_in_the_notice(status: Status) -> None:
+def test_corrected_title_is_on_the_page_and_in_the_notice(status: Status) -> None:
     status.cron(0)
     made(status, "contacts", {**EMAIL, "minimum": "none"})
     declared = made(status, "incidents", INCIDENT)
@@ -129,14 +129,14 @@ def test_a_corrected_title_is_on_the_page_and_in_the_notice(status: Status) -> N
 @pytest.mark.parametrize(
     "body", [{"id": "x"}, {"id": "x", "body": "a", "title": "b"}, {"body": "a"}, {"id": "x", "body": " "}]
 )
-def test_an_amendment_names_one_text(status: Status, body: dict[str, str]) -> None:
+def test_amendment_must_name_one_text(status: Status, body: dict[str, str]) -> None:
     assert problems(status, "amendments", body)
 
 
 # Post-mortems and times in the past.
 
 
-def test_a_post_mortem_follows_the_end(status: Status) -> None:
+def test_post_mortem_is_published_after_the_end(status: Status) -> None:
     status.cron(0)
     made(status, "contacts", {**WEBHOOK, "minimum": "none"})
     name = made(status, "incidents", INCIDENT)["id"]
@@ -147,7 +147,7 @@ def test_a_post_mortem_follows_the_end(status: Status) -> None:
     assert "status" in problems(status, f"incidents/{name}/updates", {**learnt, "impact": "none"})
     made(status, f"incidents/{name}/updates", learnt, minute=HOUR)
     status.cron(HOUR + 1)
-    assert told(status)[-1] == ("incident.postmortem", learnt["body"])
+    assert webhook_texts(status)[-1] == ("incident.postmortem", learnt["body"])
     assert "<b>Post-mortem</b>" in status.get("/history", HOUR + 1)["body"]
     (incident,) = json.loads(status.get("/api/v2/incidents.json", HOUR + 1)["body"])["incidents"]
     assert (incident["status"], incident["resolved_at"]) == ("resolved", "2026-11-24T10:05:00.000Z")
@@ -157,7 +157,7 @@ def test_a_post_mortem_follows_the_end(status: Status) -> None:
     assert status.rows("SELECT status FROM incidents") == [("resolved",)]
 
 
-def test_an_incident_may_have_begun_and_ended_before_it_was_declared(status: Status) -> None:
+def test_incident_may_start_and_end_before_its_declaration(status: Status) -> None:
     status.cron(0)
     name = made(status, "incidents", {**INCIDENT, "startedAt": at(-30)}, minute=10)["id"]
     listed = ask(status, "GET", "incidents")[1]["incidents"][0]
@@ -169,7 +169,7 @@ def test_an_incident_may_have_begun_and_ended_before_it_was_declared(status: Sta
     assert "(20 min)" in status.get("/history", 13)["body"]
 
 
-def test_an_incident_cannot_end_before_it_began(status: Status) -> None:
+def test_incident_cannot_end_before_its_start(status: Status) -> None:
     name = made(status, "incidents", {**INCIDENT, "startedAt": at(-10)})["id"]
     early = {"status": "resolved", "body": "Over.", "endedAt": at(-20)}
     found = problems(status, f"incidents/{name}/updates", early)
@@ -190,7 +190,7 @@ def test_an_incident_cannot_end_before_it_began(status: Status) -> None:
         ("incidents/x/updates", {"status": "resolved", "body": "x", "startedAt": at(-1), "endedAt": at(-2)}, "endedAt"),
     ],
 )
-def test_impossible_times_of_an_incident_are_named(
+def test_impossible_incident_times_are_rejected_with_a_reason(
     status: Status, path: str, change: dict[str, Any], field: str
 ) -> None:
     assert list(problems(status, path, change)) == [field]
@@ -199,7 +199,7 @@ def test_impossible_times_of_an_incident_are_named(
 # A later end of maintenance.
 
 
-def test_running_maintenance_is_extended_and_contacts_hear_the_new_end(status: Status) -> None:
+def test_extended_maintenance_notifies_contacts_of_the_new_end(status: Status) -> None:
     status.cron(0)
     made(status, "contacts", WEBHOOK)
     name = made(status, "maintenances", PLAN)["id"]
@@ -219,7 +219,7 @@ def test_running_maintenance_is_extended_and_contacts_hear_the_new_end(status: S
     assert status.rows("SELECT status FROM maintenances") == [("in_progress",)]
     status.cron(75 * HOUR)
     assert status.rows("SELECT status FROM maintenances") == [("completed",)]
-    # Only what was announced in time excuses minutes.
+    # Only maintenance that was announced in time excuses minutes.
     assert status.rows(f"SELECT end_minute - {MINUTE} FROM maintenances") == [(74 * HOUR,)]
     (account,) = json.loads(status.get("/sla/2026-11.json", 75 * HOUR)["body"])["maintenances"]
     assert account["endsAt"] == "2026-11-27T12:00:00.000Z"
@@ -228,7 +228,7 @@ def test_running_maintenance_is_extended_and_contacts_hear_the_new_end(status: S
     assert post(status, path, {**more, "endsAt": at(76 * HOUR)}, minute=75 * HOUR + 1)[0] == 409
 
 
-def test_an_extension_is_later_ahead_and_over_no_other_maintenance(status: Status) -> None:
+def test_extension_must_be_later_in_the_future_and_without_overlap(status: Status) -> None:
     name = made(status, "maintenances", PLAN)["id"]
     other = made(status, "maintenances", {**PLAN, "startsAt": at(75 * HOUR), "endsAt": at(76 * HOUR)})["id"]
     path = f"maintenances/{name}/updates"

@@ -1,4 +1,4 @@
-"""The Atom feed, and what any text at all becomes in every format."""
+"""Tests of the Atom feed, and of escaping any text in every format."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def formats() -> Iterator[Formats]:
 
 
 class Text(HTMLParser):
-    """The text of HTML, as a reader shows it: a line for each break."""
+    """The text of HTML as a feed reader shows it: one line for each break."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -47,19 +47,19 @@ class Text(HTMLParser):
 
 
 def entries(feed: Element) -> dict[str, Element]:
-    """Return a feed's entries by what their link points at."""
+    """Return a feed's entries by the target of their link."""
     links = [(entry, entry.find(f"{ATOM}link")) for entry in feed.findall(f"{ATOM}entry")]
     return {link.get("href", "").rpartition("/")[2]: entry for entry, link in links if link is not None}
 
 
 def one_text(element: Element, name: str) -> str:
-    """Return the text of the one child of that name, as RFC 4287 wants it."""
+    """Return the text of the child of that name; RFC 4287 requires exactly one."""
     (child,) = element.findall(f"{ATOM}{name}")
     return child.text or ""
 
 
 def assert_atom(feed: Element) -> None:
-    """Check what RFC 4287, 4.1 demands of feeds and of entries."""
+    """Check the requirements of RFC 4287, 4.1 for feeds and entries."""
     assert feed.tag == f"{ATOM}feed"
     names = {"id", "title", "subtitle", "updated", "author", "link", "entry"}
     assert {child.tag.removeprefix(ATOM) for child in feed} <= names
@@ -82,7 +82,7 @@ def assert_atom(feed: Element) -> None:
     datetime.fromisoformat(one_text(feed, "updated"))
 
 
-def test_each_entry_tells_the_whole_story_and_the_latest_word_comes_first(formats: Formats) -> None:
+def test_each_entry_has_all_updates_latest_first(formats: Formats) -> None:
     words = [
         update("u2", "resolved", "2026-11-24T09:30:00.000Z", "Fixed.\nThank you."),
         update("u1", "investigating", "2026-11-24T09:05:00.000Z", "We are looking."),
@@ -121,7 +121,7 @@ def test_each_entry_tells_the_whole_story_and_the_latest_word_comes_first(format
     assert facts["m2"] == f"Maintenance · cancelled · affects Database · {hours}"
 
 
-def test_what_is_not_shown_is_counted(formats: Formats) -> None:
+def test_omitted_updates_are_counted(formats: Formats) -> None:
     world = snapshot(
         incident("i1", updatesTotal=7), *(incident(f"o{n}") for n in range(60)), maintenances=(maintenance(),)
     )
@@ -133,7 +133,7 @@ def test_what_is_not_shown_is_counted(formats: Formats) -> None:
     assert Text(one_text(entries(feed)["i1"], "content")).text.endswith("\n4 earlier updates not shown.")
 
 
-def test_an_entry_keeps_its_id_whatever_is_said_later(formats: Formats) -> None:
+def test_entry_id_does_not_change_with_later_updates(formats: Formats) -> None:
     first = incident()
     later = incident(
         title="Another title",
@@ -147,7 +147,7 @@ def test_an_entry_keeps_its_id_whatever_is_said_later(formats: Formats) -> None:
     assert one_text(before, "updated") < one_text(after, "updated")
 
 
-def test_a_feed_without_entries_is_one_too(formats: Formats) -> None:
+def test_feed_without_entries_is_valid(formats: Formats) -> None:
     quiet, unknown = formats.atom(snapshot()), formats.atom(snapshot(known=False))
     for feed in (quiet, unknown):
         assert_atom(feed)
@@ -157,12 +157,12 @@ def test_a_feed_without_entries_is_one_too(formats: Formats) -> None:
 
 
 def paired(text: str) -> str:
-    """Return a text as JavaScript has it: two surrogates that make a pair are one character."""
+    """Return a text as JavaScript interprets it: a surrogate pair becomes one character."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def allowed(text: str) -> str:
-    """Return what of a text an XML document may hold."""
+    """Return a text without the characters that XML forbids."""
     return re.sub("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text)
 
 
@@ -187,7 +187,7 @@ ANY_TEXT = st.lists(st.one_of(AWKWARD, st.text(st.characters())), max_size=8).ma
 
 
 @given(title=ANY_TEXT, body=ANY_TEXT, platform=ANY_TEXT, name=ANY_TEXT)
-def test_any_text_stays_text_in_every_format(formats: Formats, title: str, body: str, platform: str, name: str) -> None:
+def test_any_text_is_escaped_in_every_format(formats: Formats, title: str, body: str, platform: str, name: str) -> None:
     known: list[dict[str, Any]] = [{"id": "api", "name": "API"}, {"id": "database", "name": name}]
     words = [update("u1", "investigating", NOW, body)]
     told = incident(title=title, updates=words, updatedAt=NOW)

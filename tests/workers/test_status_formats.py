@@ -1,5 +1,4 @@
-"""What programs read of the status page: Statuspage's API v2 and the badge, as functions of snapshots; then what the
-Worker serves of them."""
+"""Tests of the formats for programs: Statuspage's API v2 and the badge, first as functions, then as served."""
 
 from __future__ import annotations
 
@@ -47,7 +46,7 @@ def test_every_body_has_the_fields_that_clients_expect(formats: Formats, world: 
     assert {name: faults(body, FILES.get(name)) for name, body in bodies.items()} == {name: [] for name in FILES}
 
 
-def test_each_list_holds_what_its_name_says(formats: Formats) -> None:
+def test_each_list_matches_its_name(formats: Formats) -> None:
     bodies = formats.statuspage(FULL)
     lists = {
         name: [one["id"] for key in ("incidents", "scheduled_maintenances") for one in body.get(key, [])]
@@ -65,34 +64,34 @@ def test_each_list_holds_what_its_name_says(formats: Formats) -> None:
     }
 
 
-def test_an_incident_is_told_as_it_went(formats: Formats) -> None:
+def test_incident_has_its_updates_in_order(formats: Formats) -> None:
     bodies = formats.statuspage(snapshot(incident(), seen="degraded", database="degraded"))
-    (told,) = bodies["incidents.json"]["incidents"]
-    assert told["created_at"] == "2026-11-24T09:05:00.000Z"
-    assert told["started_at"] == "2026-11-24T09:00:00.000Z"
-    assert told["monitoring_at"] == "2026-11-24T09:30:00.000Z"
-    assert told["shortlink"] == "https://status.example/incidents/i1"
-    assert told["page_id"] == bodies["incidents.json"]["page"]["id"] == "status.example"
-    assert [one["id"] for one in told["incident_updates"]] == ["i1-3", "i1-2", "i1-1"]
-    assert told["incident_updates"][2]["affected_components"] == [
+    (shown,) = bodies["incidents.json"]["incidents"]
+    assert shown["created_at"] == "2026-11-24T09:05:00.000Z"
+    assert shown["started_at"] == "2026-11-24T09:00:00.000Z"
+    assert shown["monitoring_at"] == "2026-11-24T09:30:00.000Z"
+    assert shown["shortlink"] == "https://status.example/incidents/i1"
+    assert shown["page_id"] == bodies["incidents.json"]["page"]["id"] == "status.example"
+    assert [one["id"] for one in shown["incident_updates"]] == ["i1-3", "i1-2", "i1-1"]
+    assert shown["incident_updates"][2]["affected_components"] == [
         {"code": "database", "name": "Database", "old_status": "operational", "new_status": "partial_outage"}
     ]
-    assert [(one["id"], one["position"], one["status"]) for one in told["components"]] == [
+    assert [(one["id"], one["position"], one["status"]) for one in shown["components"]] == [
         ("database", 2, "partial_outage")
     ]
 
 
-def test_what_maintenance_does_to_its_components_is_told_with_each_update(formats: Formats) -> None:
+def test_maintenance_updates_have_the_component_changes(formats: Formats) -> None:
     moves = [update(status, status, NOW) for status in ("completed", "in_progress", "scheduled")]
     bodies = formats.statuspage(snapshot(maintenances=(maintenance(status="completed", updates=moves),)))
-    (told,) = bodies["scheduled-maintenances.json"]["scheduled_maintenances"]
-    affected = [one["affected_components"][0] for one in told["incident_updates"]]
+    (shown,) = bodies["scheduled-maintenances.json"]["scheduled_maintenances"]
+    affected = [one["affected_components"][0] for one in shown["incident_updates"]]
     assert [(one["old_status"], one["new_status"]) for one in affected] == [
         ("under_maintenance", "operational"),
         ("operational", "under_maintenance"),
         ("operational", "operational"),
     ]
-    assert told["resolved_at"] == NOW
+    assert shown["resolved_at"] == NOW
 
 
 @pytest.mark.parametrize(
@@ -105,7 +104,7 @@ def test_what_maintenance_does_to_its_components_is_told_with_each_update(format
         ("completed", [("completed", "12:05"), ("in_progress", "11:00")], "11:00", "12:00"),
     ],
 )
-def test_maintenance_is_dated_by_what_happened(
+def test_maintenance_has_its_actual_times(
     formats: Formats, status: str, words: list[tuple[str, str]], started: str, resolved: str | None
 ) -> None:
     def day(time: str) -> str:
@@ -114,9 +113,9 @@ def test_maintenance_is_dated_by_what_happened(
     plan = maintenance(status=status, startsAt=day("11:00"), endsAt=day("12:00"))
     plan["updates"] = [*(update(word, word, day(time)) for word, time in words), *plan["updates"]]
     bodies = formats.statuspage(snapshot(maintenances=(plan,)))
-    (told,) = bodies["scheduled-maintenances.json"]["scheduled_maintenances"]
-    assert (told["started_at"], told["resolved_at"]) == (day(started), resolved and day(resolved))
-    assert (told["scheduled_for"], told["scheduled_until"]) == (day("11:00"), day("12:00"))
+    (shown,) = bodies["scheduled-maintenances.json"]["scheduled_maintenances"]
+    assert (shown["started_at"], shown["resolved_at"]) == (day(started), resolved and day(resolved))
+    assert (shown["scheduled_for"], shown["scheduled_until"]) == (day("11:00"), day("12:00"))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +133,7 @@ def test_maintenance_is_dated_by_what_happened(
         ("ok", "major", True, "partial_outage"),
     ],
 )
-def test_a_component_is_what_is_seen_and_said_of_it(
+def test_component_state_combines_probes_incidents_and_maintenance(
     formats: Formats, database: str, impact: str | None, maintained: bool, status: str
 ) -> None:
     incidents = [incident(impact=impact)] if impact else []
@@ -189,7 +188,7 @@ def test_a_component_is_what_is_seen_and_said_of_it(
         (snapshot(maintenances=(maintenance(),)), "none", "All Systems Operational", "operational"),
     ],
 )
-def test_the_whole_is_said_in_statuspages_words_and_on_the_badge(
+def test_overall_state_has_statuspages_terms_and_is_on_the_badge(
     formats: Formats, world: dict[str, Any], indicator: str, description: str, word: str
 ) -> None:
     status = {"indicator": indicator, "description": description}
@@ -199,7 +198,7 @@ def test_the_whole_is_said_in_statuspages_words_and_on_the_badge(
     assert [text.text for text in drawing.iter(f"{SVG}text")] == ["status", word]
 
 
-def test_all_is_well_only_when_everything_is_seen_and_said_to_be(formats: Formats) -> None:
+def test_overall_state_is_ok_only_if_probes_and_history_are(formats: Formats) -> None:
     impacts = [(), *([one] for one in ("none", "minor", "major", "critical"))]
     for seen, database, some, maintained, known in itertools.product(
         ("ok", "degraded", "down"), ("ok", "degraded", "down", "unknown"), impacts, (False, True), (False, True)
@@ -224,7 +223,7 @@ def test_all_is_well_only_when_everything_is_seen_and_said_to_be(formats: Format
         assert (word == "operational") == well
 
 
-def test_the_badge_can_be_read_by_everybody(formats: Formats) -> None:
+def test_badge_colours_have_enough_contrast(formats: Formats) -> None:
     fills: set[str] = set()
     for world in (
         snapshot(),
@@ -253,7 +252,7 @@ def contrast_to_white(colour: str) -> float:
     return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
 
 
-# What the Worker serves
+# Responses of the Worker.
 
 CONTENT_TYPES = {
     **{f"/api/v2/{file}": "application/json; charset=utf-8" for file in FILES},
@@ -262,7 +261,7 @@ CONTENT_TYPES = {
 }
 
 
-def test_everybody_may_read_them_and_nobody_stores_them(status: Status) -> None:
+def test_formats_are_public_and_not_cached(status: Status) -> None:
     status.cron(0)
     for path, content_type in CONTENT_TYPES.items():
         answer = status.get(path)
@@ -279,7 +278,7 @@ def test_everybody_may_read_them_and_nobody_stores_them(status: Status) -> None:
         assert status.get(f"/api/v2/{path}")["status"] == 404, path
 
 
-def test_what_d1_holds_is_served_in_every_format(status: Status) -> None:
+def test_every_format_serves_the_data_in_d1(status: Status) -> None:
     status.cron(0)
     title = "</title> ]]> \N{COLLISION SYMBOL} \N{HEBREW LETTER ALEF}"
     enter_incident(status, "i1", "First.", "Second\nline.", title=title, components=("database",))
@@ -300,7 +299,7 @@ def test_what_d1_holds_is_served_in_every_format(status: Status) -> None:
     assert "outage" in status.get("/badge.svg")["body"]
 
 
-def test_without_d1_they_tell_what_the_live_check_sees_and_say_so(status: Status) -> None:
+def test_without_d1_formats_show_the_live_check_and_a_notice(status: Status) -> None:
     status.cron(0)
     enter_incident(status, "i1", "First.")
     status.world.database_down()
@@ -319,7 +318,7 @@ def test_without_d1_they_tell_what_the_live_check_sees_and_say_so(status: Status
     assert "outage" in status.get("/badge.svg", broken=["DB"])["body"]
 
 
-def test_when_the_api_does_not_answer_they_claim_nothing_else(status: Status) -> None:
+def test_without_an_api_answer_other_components_are_shown_as_degraded(status: Status) -> None:
     status.cron(0)
     status.world.silent()
     summary = json.loads(status.get("/api/v2/summary.json")["body"])

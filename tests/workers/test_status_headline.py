@@ -1,4 +1,4 @@
-"""The page's headline over every mixture of what is seen and what is said: it is never better than either."""
+"""Tests of the page's headline for every combination of probes, incidents and maintenance."""
 
 import itertools
 import json
@@ -55,8 +55,8 @@ def snapshot(
     }
 
 
-@pytest.mark.usefixtures("host")  # it makes sure that the tools are there
-def test_the_headline_is_never_better_than_what_is_known() -> None:
+@pytest.mark.usefixtures("host")  # checks that the tools are installed
+def test_headline_is_never_better_than_the_known_state() -> None:
     incidents = [(), ("none",), ("minor",), ("minor", "critical"), ("major", "none")]
     cases = list(
         itertools.product(
@@ -93,7 +93,7 @@ def test_the_headline_is_never_better_than_what_is_known() -> None:
             assert "Maintenance in progress." in line["remarks"]
 
 
-def test_a_component_that_was_not_looked_at_is_not_said_to_work() -> None:
+def test_component_without_a_check_is_unknown() -> None:
     unseen = snapshot("ok", "ok", (), None, known=True)
     del unseen["probe"]["components"]["database"]
     [line] = headlines([unseen])
@@ -105,14 +105,14 @@ def test_a_component_that_was_not_looked_at_is_not_said_to_work() -> None:
     ("starts", "ends", "begun", "state"),
     [
         ("10:00", "11:00", None, "maintenance"),
-        ("10:00", "10:00:30", None, "degraded"),  # over, and nothing ran that would have said so
+        ("10:00", "10:00:30", None, "degraded"),  # it is over, but no run has completed it
         ("09:00", "10:00", None, "degraded"),
         ("10:10", "11:00", None, "degraded"),
-        ("10:10", "11:00", "09:50", "maintenance"),  # begun before its time
+        ("10:10", "11:00", "09:50", "maintenance"),  # started early
         ("10:10", "11:00", "10:05", "degraded"),
     ],
 )
-def test_maintenance_explains_nothing_before_it_begins_and_after_its_end(
+def test_maintenance_excuses_only_between_its_start_and_end(
     starts: str, ends: str, begun: str | None, state: str
 ) -> None:
     moment = snapshot("ok", "down", (), None, known=True)
@@ -141,7 +141,7 @@ def test_maintenance_explains_nothing_before_it_begins_and_after_its_end(
     ],
 )
 @pytest.mark.parametrize("known", [True, False])
-def test_known_trouble_is_named_and_only_doubt_is_called_doubt(
+def test_headline_names_known_problems_before_unknown_states(
     seen: str, states: dict[str, str], text: str, known: bool
 ) -> None:
     moment = snapshot(seen, "ok", (), None, known=known)
@@ -151,7 +151,7 @@ def test_known_trouble_is_named_and_only_doubt_is_called_doubt(
     assert line["state"] == ("down" if seen == "down" else "degraded")
 
 
-def test_trouble_that_maintenance_explains_is_not_named() -> None:
+def test_problem_covered_by_maintenance_is_not_in_the_headline() -> None:
     moment = snapshot("degraded", "down", (), "database", known=True)
     [line] = headlines([moment])
     assert (line["state"], line["text"]) == ("maintenance", "Maintenance in progress")
@@ -164,12 +164,12 @@ def automatic(*components: str) -> dict[str, Any]:
     return {"status": "investigating", "impact": "major", "startedAt": AT, "components": components, "automatic": True}
 
 
-def test_an_incident_of_what_is_no_longer_watched_is_not_counted() -> None:
+def test_incident_of_a_removed_component_does_not_count() -> None:
     cases = [
         (automatic("legacy"), "ok"),
         (automatic("legacy", "database"), "down"),
-        (automatic(), "down"),  # it concerns everything
-        ({**automatic("legacy"), "automatic": False}, "down"),  # an operator's is an operator's to close
+        (automatic(), "down"),  # without components it affects the whole platform
+        ({**automatic("legacy"), "automatic": False}, "down"),  # only an operator closes an operator's incident
     ]
     moments = [snapshot("ok", "ok", (), None, known=True) for _ in cases]
     for moment, (incident, _) in zip(moments, cases, strict=True):
@@ -177,7 +177,7 @@ def test_an_incident_of_what_is_no_longer_watched_is_not_counted() -> None:
     assert [line["state"] for line in headlines(moments)] == [state for _, state in cases]
 
 
-def test_recording_that_has_stopped_is_no_fine_day() -> None:
+def test_stopped_recording_degrades_the_headline() -> None:
     moment = snapshot("ok", "ok", (), None, known=True)
     moment["history"]["lastSampleAt"] = "2026-11-24T09:55:00Z"
     [line] = headlines([moment])

@@ -1,4 +1,4 @@
-"""One component's trouble costs no other component its minute, and a minute that fails in part is seen to fail."""
+"""Tests of partial failures: other components are still recorded, and the run counts as failed."""
 
 import pytest
 
@@ -11,7 +11,7 @@ IDS = ["api", *COMPONENTS, "platform"]
 
 
 def refuse(status: Status, when: str, table: str, operation: str = "INSERT") -> None:
-    """Make the database refuse some rows of a table."""
+    """Make the database reject some rows of a table."""
     status.host.sql(
         f"CREATE TRIGGER refusal BEFORE {operation} ON {table} WHEN {when} "
         "BEGIN SELECT RAISE(ABORT, 'refused by the test'); END"
@@ -23,7 +23,7 @@ def outcome(status: Status, minute: float) -> str:
 
 
 @pytest.mark.parametrize("letters", [38, 39, 63])
-def test_minutes_are_recorded_however_long_a_components_id_is(host: Host, letters: int) -> None:
+def test_minutes_are_recorded_for_component_ids_of_any_length(host: Host, letters: int) -> None:
     name = "x" * letters
     world = World(components={"long.example": 503})
     with world.serving() as address:
@@ -36,7 +36,7 @@ def test_minutes_are_recorded_however_long_a_components_id_is(host: Host, letter
     assert status.rows("SELECT id, status FROM incidents") == [(f"{name}-{MINUTE}", "resolved")]
 
 
-def test_a_sample_that_is_refused_costs_no_other_one(status: Status) -> None:
+def test_rejected_sample_does_not_affect_others(status: Status) -> None:
     status.cron(0)
     refuse(status, "NEW.component = 'backups'", "samples")
     status.world.database_down()
@@ -51,7 +51,7 @@ def test_a_sample_that_is_refused_costs_no_other_one(status: Status) -> None:
 
 
 @pytest.mark.parametrize("table", ["incidents", "updates", "deliveries"])
-def test_an_incident_that_cannot_be_opened_holds_back_no_other_one(status: Status, table: str) -> None:
+def test_incident_that_cannot_be_opened_does_not_block_others(status: Status, table: str) -> None:
     status.cron(0)
     status.contact("hook", "http://hook.example/")
     column = {"incidents": "id", "updates": "subject", "deliveries": "update_id"}[table]
@@ -69,7 +69,7 @@ def test_an_incident_that_cannot_be_opened_holds_back_no_other_one(status: Statu
     assert status.rows("SELECT COUNT(DISTINCT minute) FROM samples") == [(5,)]
 
 
-def test_maintenance_that_cannot_begin_holds_back_no_incident_and_no_other_maintenance(status: Status) -> None:
+def test_maintenance_that_cannot_start_does_not_block_others(status: Status) -> None:
     status.cron(0)
     status.maintenance("stuck", 1, 9, "backups")
     status.maintenance("well", 1, 9, "edge")
@@ -83,7 +83,7 @@ def test_maintenance_that_cannot_begin_holds_back_no_incident_and_no_other_maint
     assert status.rows("SELECT id FROM incidents") == [(f"database-{MINUTE + 1}",)]
 
 
-def test_old_samples_that_cannot_be_deleted_cost_no_minute(status: Status) -> None:
+def test_minutes_are_recorded_if_old_samples_cannot_be_deleted(status: Status) -> None:
     status.cron(0)
     status.host.sql(f"INSERT INTO samples VALUES ({MINUTE - 500 * 1440}, 'api', 'ok')")
     refuse(status, "OLD.component = 'api'", "samples", "DELETE")
@@ -91,7 +91,7 @@ def test_old_samples_that_cannot_be_deleted_cost_no_minute(status: Status) -> No
     assert status.rows("SELECT MAX(minute) FROM samples") == [(MINUTE + 1,)]
 
 
-def test_what_was_owed_is_delivered_in_a_minute_that_fails(status: Status) -> None:
+def test_pending_deliveries_are_sent_in_a_failed_run(status: Status) -> None:
     status.cron(0)
     status.contact("hook", "http://hook.example/")
     status.world.database_down()
@@ -103,8 +103,8 @@ def test_what_was_owed_is_delivered_in_a_minute_that_fails(status: Status) -> No
     assert len(status.world.hooks) == 1
 
 
-def test_half_an_hour_that_is_not_recorded_is_unknown_and_no_month_is_met(status: Status) -> None:
-    """Whatever it was that failed: the page says so while it lasts, and the account says so afterwards."""
+def test_unrecorded_half_hour_is_unknown_and_the_month_is_not_met(status: Status) -> None:
+    """The page shows late recording while it lasts, and unknown minutes afterwards."""
     status.crons(range(3))
     refuse(status, "1", "samples")
     status.world.silent()
@@ -121,15 +121,15 @@ def test_half_an_hour_that_is_not_recorded_is_unknown_and_no_month_is_met(status
 
 
 def alarms(status: Status) -> list[str]:
-    """Take what operators were told since the last time, by webhook."""
+    """Return the webhooks to operators since the last call."""
     hooks = [hook for hook in status.world.hooks if hook.event["type"] == "status.alarm"]
     assert all(hook.signed_with(ALARM_SECRET) == [True] for hook in hooks)
-    told = [hook.event["text"] for hook in hooks]
+    texts = [hook.event["text"] for hook in hooks]
     status.world.hooks.clear()
-    return told
+    return texts
 
 
-def test_operators_are_told_within_a_quarter_of_an_hour_while_minutes_fail(status: Status) -> None:
+def test_operators_are_alerted_every_15_minutes_while_runs_fail(status: Status) -> None:
     status.crons(range(2))
     assert (alarms(status), status.host.emails()) == ([], [])
     refuse(status, "NEW.component = 'backups'", "samples")
@@ -145,7 +145,7 @@ def test_operators_are_told_within_a_quarter_of_an_hour_while_minutes_fail(statu
 
 
 @pytest.mark.parametrize("instruction", [{"broken": ["DB"]}, {"broken": ["DB", "EMAIL"]}])
-def test_operators_are_told_without_the_database(status: Status, instruction: dict[str, list[str]]) -> None:
+def test_operators_are_alerted_without_the_database(status: Status, instruction: dict[str, list[str]]) -> None:
     status.cron(0)
     status.world.hooks.clear()
     assert status.host.scheduled(at(15), clock=at(15), **instruction) == "exception"

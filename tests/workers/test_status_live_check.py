@@ -1,4 +1,4 @@
-"""The live check behind the page: asked only where it is shown, once for readers at once, and never waited for long."""
+"""Tests of the live check: only pages that show it probe, concurrent readers share it, and it has a short timeout."""
 
 import json
 import re
@@ -33,13 +33,13 @@ SHOWN = ["/", "/badge.svg", *(f"/api/v2/{name}.json" for name in ("summary", "st
 
 
 def headline(page: str) -> tuple[str, str]:
-    """Return the state and the words that the page begins with."""
+    """Return the state and the words of the page's headline."""
     found = re.search(r"<section id=now class=(\w+)>.*?<h1>(.*?)</h1>", page, re.DOTALL)
     assert found
     return found[1], found[2]
 
 
-def test_nothing_is_asked_for_what_does_not_show_it(status: Status) -> None:
+def test_pages_without_the_live_check_do_not_probe(status: Status) -> None:
     status.cron(0)
     status.world.asked.clear()
     for path in NOT_SHOWN:
@@ -52,8 +52,8 @@ def test_nothing_is_asked_for_what_does_not_show_it(status: Status) -> None:
         assert len(status.world.asked) == number, path
 
 
-def test_an_api_that_hangs_holds_up_nothing(status: Status) -> None:
-    """It never answers, so that each of these answers has come without it."""
+def test_hung_api_does_not_delay_pages(status: Status) -> None:
+    """The API never answers, so every response here was made without it."""
     status.cron(0)
     status.world.hanging.add(API)
     for path in NOT_SHOWN:
@@ -73,7 +73,7 @@ def test_an_api_that_hangs_holds_up_nothing(status: Status) -> None:
     assert ">unknown</text>" in status.get_while_hanging("/badge.svg", 1.5)["body"]
 
 
-def test_what_was_recorded_is_shown_while_the_api_hangs(status: Status) -> None:
+def test_recorded_state_is_shown_while_the_api_hangs(status: Status) -> None:
     status.world.database_down()
     status.cron(0)
     status.world.hanging.add(API)
@@ -88,7 +88,7 @@ def test_what_was_recorded_is_shown_while_the_api_hangs(status: Status) -> None:
 
 
 @pytest.mark.parametrize("instruction", [{"minute": 10}, {"broken": ["DB"]}])
-def test_without_a_recent_minute_nothing_is_claimed(status: Status, instruction: dict[str, object]) -> None:
+def test_state_is_unknown_without_a_recent_minute(status: Status, instruction: dict[str, object]) -> None:
     status.cron(0)
     status.world.hanging.add(API)
     page = status.get_while_hanging("/", **instruction)["body"]
@@ -97,7 +97,7 @@ def test_without_a_recent_minute_nothing_is_claimed(status: Status, instruction:
     assert page.count("Unknown</b>") == 6
 
 
-def test_an_added_component_that_hangs_is_shown_as_it_was_recorded(host: Host) -> None:
+def test_hung_component_is_shown_with_its_recorded_state(host: Host) -> None:
     world = World(components={"billing.example": 200})
     with world.serving() as address:
         start_status(host, address, COMPONENTS=[{"id": "billing", "name": "Billing", "url": "http://billing.example/"}])
@@ -117,8 +117,8 @@ def test_an_added_component_that_hangs_is_shown_as_it_was_recorded(host: Host) -
         assert "Billing <b class=down>Down at 10:01 UTC</b>" in page
 
 
-def test_readers_at_once_share_one_look(status: Status) -> None:
-    """The API answers once all of them are there."""
+def test_concurrent_readers_share_one_check(status: Status) -> None:
+    """The API answers after all requests have arrived."""
     status.cron(0)
     status.world.asked.clear()
     status.world.hanging.add(API)

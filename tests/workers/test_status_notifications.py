@@ -1,4 +1,4 @@
-"""Who is told of what: each contact, each event, once, whatever falls on the way."""
+"""Tests of notifications: each contact is notified of each event exactly once, despite failures."""
 
 import email
 import email.policy
@@ -31,12 +31,12 @@ def states(status: Status) -> list[tuple[str, str, int]]:
 
 @pytest.fixture
 def watched(status: Status) -> Status:
-    """One quiet minute has passed."""
+    """The status Worker after one minute without events."""
     status.cron(0)
     return status
 
 
-def test_an_email_says_what_when_where_and_whom_to_ask(watched: Status) -> None:
+def test_email_has_event_time_components_and_contact(watched: Status) -> None:
     watched.contact("ann", ANN)
     outage(watched, range(1, 3))
     (message,) = mail(watched, 1)
@@ -64,7 +64,7 @@ TITLES = ["Two\r\nBcc: eve@evil.example", "Ärger mit 数据库 " * 12, "=?utf-8
 
 
 @pytest.mark.parametrize("title", TITLES)
-def test_no_title_breaks_out_of_its_header(watched: Status, title: str) -> None:
+def test_titles_cannot_inject_headers(watched: Status, title: str) -> None:
     watched.contact("ann", ANN)
     watched.incident("one", "database")
     quoted = title.replace("'", "''")
@@ -80,14 +80,14 @@ def test_no_title_breaks_out_of_its_header(watched: Status, title: str) -> None:
     assert all(len(line) <= 78 for line in raw.split("\r\n"))
 
 
-def test_a_webhook_is_signed_and_says_the_same(watched: Status) -> None:
+def test_webhook_is_signed_and_has_the_same_content(watched: Status) -> None:
     watched.contact("hook", HOOK)
     outage(watched, range(1, 3))
     (hook,) = watched.world.hooks
     assert hook.host == "hook.example"
     assert hook.signed_for("hook")
     assert not hook.signed_for("another")
-    assert hook.headers["webhook-timestamp"] == "1795514520"  # when it was sent: 10:02
+    assert hook.headers["webhook-timestamp"] == "1795514520"  # the time of sending, 10:02
     assert hook.event["type"] == "incident.opened"
     assert hook.event["timestamp"] == "2026-11-24T10:02:00.000Z"
     data = hook.event["data"]
@@ -97,7 +97,7 @@ def test_a_webhook_is_signed_and_says_the_same(watched: Status) -> None:
     assert data["url"] == f"https://status.example/incidents/{data['subject']}"
 
 
-def test_contacts_hear_of_their_components_and_severities_only(watched: Status) -> None:
+def test_contacts_are_notified_of_their_components_and_severities_only(watched: Status) -> None:
     watched.contact("all", HOOK)
     watched.contact("database", HOOK, components=["database", "edge"])
     watched.contact("storage", HOOK, components=["objectStorage"])
@@ -110,7 +110,7 @@ def test_contacts_hear_of_their_components_and_severities_only(watched: Status) 
     assert heard == [("all",), ("database",), ("grave",)]
 
 
-def test_who_was_told_of_the_beginning_is_told_of_the_end(watched: Status) -> None:
+def test_contact_notified_of_the_start_is_notified_of_the_end(watched: Status) -> None:
     watched.contact("grave", HOOK, minimum=3)
     outage(watched, range(1, 3))
     watched.host.sql("UPDATE incidents SET impact = 1")
@@ -119,7 +119,7 @@ def test_who_was_told_of_the_beginning_is_told_of_the_end(watched: Status) -> No
     assert [hook.event["type"] for hook in watched.world.hooks] == ["incident.opened", "incident.resolved"]
 
 
-def test_whoever_came_later_hears_of_what_comes_then(watched: Status) -> None:
+def test_later_contact_gets_later_updates(watched: Status) -> None:
     outage(watched, range(1, 3))
     watched.contact("late", HOOK)
     watched.world.well()
@@ -127,7 +127,7 @@ def test_whoever_came_later_hears_of_what_comes_then(watched: Status) -> None:
     assert [hook.event["type"] for hook in watched.world.hooks] == ["incident.resolved"]
 
 
-def test_maintenance_reaches_every_contact_of_its_components_and_says_when_it_is_an_emergency(watched: Status) -> None:
+def test_maintenance_notifies_all_contacts_of_its_components_and_marks_emergencies(watched: Status) -> None:
     watched.contact("ann", ANN, components=["database"], minimum=3)
     watched.contact("bob", "bob@customer.example", components=["edge"])
     watched.maintenance("upgrade", 2, 4, "database", emergency=True)
@@ -143,12 +143,12 @@ def test_maintenance_reaches_every_contact_of_its_components_and_says_when_it_is
 
 
 @pytest.mark.parametrize("answer", [500, 404, 302, None])
-def test_what_is_not_acknowledged_is_tried_again_less_and_less_often_and_ends_as_a_dead_letter(
+def test_failed_delivery_is_retried_with_back_off_and_becomes_a_dead_letter(
     watched: Status, answer: int | None
 ) -> None:
     watched.contact("hook", HOOK)
     watched.world.answer = lambda _hook: answer
-    watched.world.components["elsewhere.example"] = 200  # where a redirect leads to
+    watched.world.components["elsewhere.example"] = 200  # target of the redirect
     outage(watched, range(1, 3))
     tried = [2.0]
     for _ in range(20):
@@ -169,7 +169,7 @@ def test_what_is_not_acknowledged_is_tried_again_less_and_less_often_and_ends_as
     assert len(watched.world.hooks) == 10
 
 
-def test_a_receiver_that_is_gone_is_not_asked_again(watched: Status) -> None:
+def test_receiver_that_answers_410_is_not_retried(watched: Status) -> None:
     watched.contact("hook", HOOK)
     watched.world.answer = lambda _hook: 410
     outage(watched, range(1, 9))
@@ -177,7 +177,7 @@ def test_a_receiver_that_is_gone_is_not_asked_again(watched: Status) -> None:
     assert len(watched.world.hooks) == 1
 
 
-def test_a_receiver_that_recovers_hears_everything_in_its_order(watched: Status) -> None:
+def test_recovered_receiver_gets_all_updates_in_order(watched: Status) -> None:
     watched.contact("hook", HOOK)
     watched.world.answer = lambda _hook: 503
     outage(watched, range(1, 3))
@@ -189,14 +189,14 @@ def test_a_receiver_that_recovers_hears_everything_in_its_order(watched: Status)
     assert heard == ["incident.opened", "incident.resolved"]
 
 
-def test_maintenance_that_nobody_watched_is_told_of_in_its_order(watched: Status) -> None:
+def test_updates_of_unattended_maintenance_are_sent_in_order(watched: Status) -> None:
     watched.contact("hook", HOOK)
     watched.maintenance("upgrade", 2, 4, "database")
     watched.crons(range(30, 32))
     assert [hook.event["type"] for hook in watched.world.hooks] == ["maintenance.started", "maintenance.completed"]
 
 
-def test_who_failed_lately_comes_last(watched: Status) -> None:
+def test_recently_failed_receivers_are_sent_last(watched: Status) -> None:
     for number in range(9):
         watched.contact(f"bad-{number}", "https://bad.example/")
     watched.contact("zoe", HOOK)
@@ -208,10 +208,10 @@ def test_who_failed_lately_comes_last(watched: Status) -> None:
     outage(watched, range(15, 17))
     opened = [hook.host for hook in watched.world.hooks if hook.id.startswith(f"database-{MINUTE + 15}-opened")]
     assert len(opened) >= 10
-    assert "hook.example" in opened[:3]  # three are sent at once
+    assert "hook.example" in opened[:3]  # three are sent in parallel
 
 
-def test_mail_that_hangs_holds_up_no_webhook(watched: Status) -> None:
+def test_hung_mail_does_not_delay_webhooks(watched: Status) -> None:
     for name in "abc":
         watched.contact(name, ANN)
     watched.contact("hook", HOOK)
@@ -224,7 +224,7 @@ def test_mail_that_hangs_holds_up_no_webhook(watched: Status) -> None:
     ]
 
 
-def test_one_receiver_that_fails_holds_up_no_other(watched: Status) -> None:
+def test_failed_receiver_does_not_block_others(watched: Status) -> None:
     for number in range(30):
         watched.contact(f"bad-{number:02}", f"https://bad.example/{number}")
     watched.contact("zoe", HOOK)
@@ -233,7 +233,7 @@ def test_one_receiver_that_fails_holds_up_no_other(watched: Status) -> None:
     assert ("zoe", "delivered", 1) in states(watched)
 
 
-def test_an_email_that_is_refused_is_tried_again(watched: Status) -> None:
+def test_rejected_email_is_retried(watched: Status) -> None:
     watched.contact("ann", ANN)
     watched.world.database_down()
     watched.crons(range(1, 2))
@@ -250,8 +250,8 @@ def heard_of(hooks: list[Hook], messages: list[EmailMessage]) -> tuple[set[str],
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_worker_that_falls_at_any_step_loses_nothing_and_doubles_nothing(watched: Status, *, after: bool) -> None:
-    """Every step of the call that opens an incident, and of the one that closes it, is the last of that call once."""
+def test_crash_at_any_step_loses_no_notification(watched: Status, *, after: bool) -> None:
+    """The run that opens an incident, and the run that closes it, crash once at each of their steps."""
     for contact in ("one", "two"):
         watched.contact(contact, HOOK)
         watched.contact(f"{contact}-by-mail", ANN)
@@ -264,7 +264,7 @@ def test_a_worker_that_falls_at_any_step_loses_nothing_and_doubles_nothing(watch
         watched.cron(start + 1)
         fall = {"at": at_step, "after": after}
         watched.host.scheduled(at(start + 2), clock=at(start + 2), fall=fall)
-        watched.crons(range(start + 3, start + 7))  # a taken delivery is free again after two minutes
+        watched.crons(range(start + 3, start + 7))  # the lease of a delivery expires after two minutes
         watched.world.well()
         watched.cron(start + 7)
         watched.host.scheduled(at(start + 8), clock=at(start + 8), fall=fall)
@@ -276,11 +276,11 @@ def test_a_worker_that_falls_at_any_step_loses_nothing_and_doubles_nothing(watch
     assert watched.rows("SELECT DISTINCT state FROM deliveries") == [("delivered",)]
     assert watched.rows("SELECT COUNT(*) FROM deliveries") == [(messages,)]
     assert watched.rows("SELECT COUNT(*), COUNT(DISTINCT subject) FROM updates") == [(32, 16)]
-    # A copy too many goes out only where the Worker fell between sending and recording: at most once a fall.
+    # A crash between sending and recording sends one duplicate: at most one for each crash.
     assert messages <= copies <= messages + 2 * 16
 
 
-def test_calls_at_once_share_the_work(watched: Status) -> None:
+def test_concurrent_runs_send_each_delivery_once(watched: Status) -> None:
     for number in range(50):
         watched.contact(f"hook-{number}", HOOK)
     outage(watched, range(1, 2))

@@ -1,4 +1,4 @@
-"""The status page as people meet it: in a browser, with and without JavaScript, when all is well and when it is not."""
+"""Tests of the status page in a browser, with and without JavaScript, in normal operation and during outages."""
 
 import re
 
@@ -14,10 +14,10 @@ HOSTILE = """<b onclick="x">&amp; "quoted" 'single'</b>"""
 LONG = "antidisestablishmentarianism" * 12
 
 
-# What it says
+# Content.
 
 
-def test_says_what_is_seen_now_in_words(site: Site) -> None:
+def test_current_state_is_shown_in_words(site: Site) -> None:
     page = site.open()
     expect(page).to_have_title("All systems operational \N{EN DASH} Ledger & <Sons> status")
     expect(page.get_by_role("heading", level=1)).to_have_text("All systems operational")
@@ -31,7 +31,7 @@ def test_says_what_is_seen_now_in_words(site: Site) -> None:
         assert page.locator(f'a[href="{path}"]').count() > 0, path
 
 
-def test_an_outage_turns_the_page_at_once_and_nothing_unseen_is_claimed(site: Site) -> None:
+def test_outage_is_shown_at_once_and_unchecked_components_are_unknown(site: Site) -> None:
     site.status.world.database_down()
     page = site.open()
     expect(page.get_by_role("heading", level=1)).to_have_text("The platform is not available")
@@ -46,7 +46,7 @@ def test_an_outage_turns_the_page_at_once_and_nothing_unseen_is_claimed(site: Si
     expect(component(page, "Database")).to_contain_text("Unknown")
 
 
-def test_an_open_incident_is_said_first_whatever_the_look_says(site: Site) -> None:
+def test_open_incident_is_shown_first_even_if_checks_pass(site: Site) -> None:
     incident(site.status, "i1", "We are looking.", "Found it.", components=("api", "database"))
     page = site.open()
     article = page.locator("#i1")
@@ -65,7 +65,7 @@ def test_an_open_incident_is_said_first_whatever_the_look_says(site: Site) -> No
         expect(page.locator("#now")).to_have_class(state)
 
 
-def test_a_component_is_never_green_while_an_incident_of_it_is_open(site: Site) -> None:
+def test_component_with_an_open_incident_is_never_green(site: Site) -> None:
     incident(site.status, "i1", "We are looking.", impact=3, components=("database",))
     page = site.open()
     state = component(page, "Database").locator("h3 b")
@@ -93,7 +93,7 @@ def test_a_component_is_never_green_while_an_incident_of_it_is_open(site: Site) 
     expect(state).to_have_class("down")
 
 
-def test_maintenance_is_announced_with_its_hours_and_its_components(site: Site) -> None:
+def test_maintenance_is_announced_with_times_and_components(site: Site) -> None:
     site.status.maintenance("m1", 0, 90, "database", emergency=True)
     site.status.maintenance("m2", 3 * 1440, 3 * 1440 + 60, "api")
     site.status.cron(1)
@@ -113,15 +113,15 @@ def test_maintenance_is_announced_with_its_hours_and_its_components(site: Site) 
     expect(component(page, "Database").get_by_role("heading")).to_have_text("Database Under maintenance, down")
 
 
-def test_ninety_days_are_drawn_and_said(site: Site) -> None:
+def test_ninety_days_are_drawn_and_described(site: Site) -> None:
     bad = {10: {"down": 12}, 30: {"degraded": 7}, 31: {"degraded": 1}, 40: {"down": 1}, 50: {"unknown": 1000}}
     days(site.status, "database", trouble={**bad, 60: {"unknown": 15}, 61: {"unknown": 14}}, count=80)
     page = site.open()
     row = component(page, "Database")
     assert {path.get_attribute("class"): path.get_attribute("d") for path in row.locator("path").all()} == {
         "none": "M0 0h10m29 0h1m49 0h1",
-        "gaps": "M29 0h1",  # a quarter of an hour of it is not known
-        None: "M10 0h19m1 0h9m1 0h49",  # trouble is drawn over it
+        "gaps": "M29 0h1",  # 15 minutes of it are unknown
+        None: "M10 0h19m1 0h9m1 0h49",  # other states are drawn over it
         "degraded": "M49 0h1m9 0h1",
         "down": "M79 0h1",
     }
@@ -132,7 +132,7 @@ def test_ninety_days_are_drawn_and_said(site: Site) -> None:
     )
 
 
-def test_a_day_of_which_half_is_not_known_is_not_drawn_as_known(site: Site) -> None:
+def test_day_with_half_of_it_unknown_is_drawn_as_unknown(site: Site) -> None:
     days(site.status, "api", trouble={ago: {"unknown": 710} for ago in range(1, 90)})
     row = component(site.open(), "API")
     assert [path.get_attribute("class") for path in row.locator("path").all()] == ["none", "gaps"]
@@ -148,7 +148,7 @@ def test_many_bad_days_are_counted(site: Site) -> None:
     expect(component(page, "Edge").locator("small")).to_have_text("100 %")
 
 
-def test_a_figure_is_cut_and_never_rounded_up(site: Site) -> None:
+def test_uptime_is_truncated_not_rounded_up(site: Site) -> None:
     days(site.status, "api", trouble={3: {"down": 1}})
     days(site.status, "edge")
     page = site.open()
@@ -156,7 +156,7 @@ def test_a_figure_is_cut_and_never_rounded_up(site: Site) -> None:
     expect(component(page, "Edge").locator("small b")).to_have_text("100 %")
 
 
-def test_the_months_figure_says_what_is_left_and_what_is_not_known(site: Site) -> None:
+def test_monthly_figure_has_remaining_and_unknown_minutes(site: Site) -> None:
     days(site.status, "platform", trouble={4: {"down": 12}, 5: {"unknown": 8}, 40: {"down": 120}}, count=60)
     site.status.host.sql(f"INSERT INTO samples SELECT {MINUTE - 59 * 1440}, component, status FROM samples")
     site.status.host.sql("UPDATE days SET ok = 601 WHERE ok = 1")  # of today, by ten o'clock
@@ -170,7 +170,7 @@ def test_the_months_figure_says_what_is_left_and_what_is_not_known(site: Site) -
     expect(october).to_contain_text("Customers are credited 10 % of the month\N{RIGHT SINGLE QUOTATION MARK}s fee.")
 
 
-def test_a_month_that_unknown_minutes_could_make_miss_is_not_called_met(site: Site) -> None:
+def test_month_is_not_met_if_unknown_minutes_could_miss_the_target(site: Site) -> None:
     days(site.status, "platform", trouble={4: {"down": 12}, 5: {"unknown": 30}, 40: {"unknown": 45}}, count=60)
     site.status.host.sql(f"INSERT INTO samples SELECT {MINUTE - 59 * 1440}, component, status FROM samples")
     site.status.host.sql("UPDATE days SET ok = 601 WHERE ok = 1")
@@ -182,7 +182,7 @@ def test_a_month_that_unknown_minutes_could_make_miss_is_not_called_met(site: Si
     expect(october.locator("b.unknown")).to_have_text("unknown")
 
 
-def test_late_recording_is_said_with_its_time(site: Site) -> None:
+def test_late_recording_is_shown_with_its_time(site: Site) -> None:
     site.minute = 5
     page = site.open()
     expect(page.locator("#now")).not_to_contain_text("late")
@@ -193,7 +193,7 @@ def test_late_recording_is_said_with_its_time(site: Site) -> None:
     expect(page.locator("#now")).to_have_class("degraded")
 
 
-def test_without_its_database_the_page_says_what_it_sees(site: Site) -> None:
+def test_page_without_database_shows_the_live_check(site: Site) -> None:
     site.broken = ["DB"]
     page = site.open()
     expect(page.get_by_role("heading", level=1)).to_have_text("Not everything is confirmed to work")
@@ -208,7 +208,7 @@ def test_without_its_database_the_page_says_what_it_sees(site: Site) -> None:
     expect(page.get_by_role("main")).to_contain_text("The history is unavailable at the moment")
 
 
-def test_a_credit_is_no_fact_before_the_month_is_over(site: Site) -> None:
+def test_credit_is_conditional_until_the_month_ends(site: Site) -> None:
     days(site.status, "platform", trouble={4: {"down": 120}, 40: {"down": 45}}, count=60)
     site.status.host.sql(f"INSERT INTO samples SELECT {MINUTE - 59 * 1440}, component, status FROM samples")
     page = site.open()
@@ -220,7 +220,7 @@ def test_a_credit_is_no_fact_before_the_month_is_over(site: Site) -> None:
     expect(page.locator("#m-2026-10")).to_contain_text(f"Customers are credited 10 % {fee}.")
 
 
-def test_past_incidents_are_named_and_the_history_has_them_whole(site: Site) -> None:
+def test_past_incidents_are_listed_and_complete_on_the_history(site: Site) -> None:
     incident(site.status, "of-late", "Over.", resolved=MINUTE - 1440)
     incident(site.status, "long-ago", "Long over.", resolved=MINUTE - 30 * 1440)
     page = site.open()
@@ -235,7 +235,7 @@ def test_past_incidents_are_named_and_the_history_has_them_whole(site: Site) -> 
     expect(page.locator("#m-2026-11").get_by_role("link")).to_have_attribute("href", "/sla/2026-11.json")
 
 
-def test_the_first_page_shows_the_beginning_of_long_texts_and_the_history_all_of_them(site: Site) -> None:
+def test_long_texts_are_shortened_on_the_first_page_and_complete_on_the_history(site: Site) -> None:
     words = [f"{number}: {LONG * 3}" for number in range(5)]
     incident(site.status, "i1", *words)
     article = site.open().locator("#i1")
@@ -245,8 +245,8 @@ def test_the_first_page_shows_the_beginning_of_long_texts_and_the_history_all_of
     assert site.open("/history").locator("#i1 li p").all_text_contents() == words[::-1]
 
 
-def test_maintenance_is_dated_by_what_happened(site: Site) -> None:
-    """Begun before its time it reads as if it had begun, and ended before its time as if it had lasted."""
+def test_maintenance_has_its_actual_times(site: Site) -> None:
+    """The page shows the actual start and end of maintenance that started early or ended early."""
     site.status.maintenance("m1", 60, 120, "database")
     say = "INSERT INTO updates VALUES ('m1-{0}', 'maintenance', 'm1', '{0}', NULL, '[\"database\"]', 'Done.', {1})"
     site.status.host.sql("UPDATE maintenances SET status = 'in_progress'")
@@ -260,7 +260,7 @@ def test_maintenance_is_dated_by_what_happened(site: Site) -> None:
     expect(page.locator("#m1")).to_contain_text("2026-11-24 09:40 UTC \N{EN DASH} 10:00 UTC (20 min)")
 
 
-def test_an_incidents_text_stays_text_and_keeps_its_lines(site: Site) -> None:
+def test_incident_text_is_escaped_and_keeps_its_lines(site: Site) -> None:
     incident(site.status, "i1", f"{HOSTILE}\nsecond line\u202e", title=f"{HOSTILE} שלום")
     for path in ("/", "/history"):
         article = site.open(path).locator("#i1")
@@ -273,10 +273,10 @@ def test_an_incidents_text_stays_text_and_keeps_its_lines(site: Site) -> None:
         assert article.locator("[onclick]").count() == 0
 
 
-# How it reads
+# Accessibility.
 
 
-def test_reads_without_javascript(site: Site) -> None:
+def test_page_is_complete_without_javascript(site: Site) -> None:
     incident(site.status, "i1", "We are looking.")
     page = site.open(java_script_enabled=False)
     meta = page.locator("head meta[http-equiv=refresh]")
@@ -290,7 +290,7 @@ def test_reads_without_javascript(site: Site) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/history"])
 @pytest.mark.parametrize("state", ["well", "outage", "maintenance", "no database", "out of date"])
-def test_axe_finds_nothing(site: Site, path: str, state: str) -> None:
+def test_axe_finds_no_violation(site: Site, path: str, state: str) -> None:
     days(site.status, "database", trouble={10: {"down": 12}, 20: {"unknown": 1440}}, count=80)
     incident(site.status, "past", "Over.", resolved=MINUTE - 1440)
     if state == "outage":
@@ -313,7 +313,7 @@ def test_axe_finds_nothing(site: Site, path: str, state: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/history"])
-def test_a_phone_never_scrolls_sideways(site: Site, path: str) -> None:
+def test_page_fits_the_width_of_a_phone(site: Site, path: str) -> None:
     days(site.status, "database", trouble={10: {"down": 12}})
     incident(site.status, "i1", LONG, title=LONG)
     incident(site.status, "past", LONG, title=LONG, resolved=MINUTE - 1440)
@@ -323,13 +323,13 @@ def test_a_phone_never_scrolls_sideways(site: Site, path: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 320
 
 
-def test_states_keep_their_signs_in_forced_colours(site: Site) -> None:
+def test_states_are_distinguishable_in_forced_colours(site: Site) -> None:
     page = site.open(forced_colors="active")
     sign = page.locator("#components b").first.evaluate("b => getComputedStyle(b, '::before').content")
     assert sign.startswith('"✓')
 
 
-def test_follows_the_readers_light_and_dark(site: Site) -> None:
+def test_page_follows_the_light_or_dark_preference(site: Site) -> None:
     ground = "getComputedStyle(document.documentElement).backgroundColor"
     light, dark = site.open().evaluate(ground), site.open(color_scheme="dark").evaluate(ground)
     assert [sum(map(int, re.findall(r"\d+", colour))) > 382 for colour in (light, dark)] == [True, False]
@@ -339,7 +339,7 @@ def test_follows_the_readers_light_and_dark(site: Site) -> None:
     ("zone", "added"),
     [("Etc/UTC", ""), ("Asia/Tokyo", " (Wed, 00:30 GMT+0900)"), ("Europe/Berlin", " (Tue, 16:30 GMT+0100)")],
 )
-def test_adds_the_readers_own_time_where_it_differs(site: Site, zone: str, added: str) -> None:
+def test_local_time_is_added_if_it_differs(site: Site, zone: str, added: str) -> None:
     site.status.maintenance("m1", 330, 390, "database")
     page = site.open(timezone_id=zone)
     expect(page.locator("#m1 time").first).to_have_text(f"2026-11-24 15:30 UTC{added}")

@@ -1,4 +1,4 @@
-"""How the status page keeps itself true while it is open in a browser."""
+"""Tests of how the open status page refreshes itself in a browser."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from harness.status_rows import days, incident
 from .browser import Site, component, grey, marked, notice, pass_a_minute, refuse, unseen
 
 
-def test_a_refresh_touches_only_what_has_changed(site: Site) -> None:
+def test_refresh_replaces_only_changed_elements(site: Site) -> None:
     incident(site.status, "of-late", "Over.", resolved=MINUTE - 1440)
     days(site.status, "database")
     page = site.open()
@@ -49,7 +49,7 @@ def test_a_refresh_touches_only_what_has_changed(site: Site) -> None:
     assert page.evaluate("document.activeElement.getAttribute('href')") == "/history"
 
 
-def test_a_refresh_takes_away_what_the_page_no_longer_has(site: Site) -> None:
+def test_refresh_removes_outdated_attributes(site: Site) -> None:
     page = site.open()
     page.evaluate("document.querySelector('#now').setAttribute('hidden', '')")
     site.minute = 1.5
@@ -58,7 +58,7 @@ def test_a_refresh_takes_away_what_the_page_no_longer_has(site: Site) -> None:
     expect(page.locator("#now")).to_be_visible()
 
 
-def test_a_stale_page_says_so_and_recovers(site: Site) -> None:
+def test_stale_page_shows_a_notice_and_recovers(site: Site) -> None:
     page = site.open()
     expect(notice(page)).to_have_text("")
     assert not grey(page)
@@ -84,7 +84,7 @@ def test_a_stale_page_says_so_and_recovers(site: Site) -> None:
     site.complaints.clear()  # the refused connection
 
 
-def test_a_page_whose_clock_went_back_is_refreshed_at_once(site: Site) -> None:
+def test_page_is_refreshed_at_once_after_its_clock_went_back(site: Site) -> None:
     page = site.open()
     site.trouble = refuse
     page.clock.set_system_time(START - timedelta(hours=3))
@@ -98,21 +98,21 @@ def test_a_page_whose_clock_went_back_is_refreshed_at_once(site: Site) -> None:
     site.complaints.clear()  # the refused connection
 
 
-def test_a_page_is_out_of_date_while_its_refresh_gets_no_answer_and_asks_once(site: Site) -> None:
+def test_page_without_an_answer_is_out_of_date_and_requests_once(site: Site) -> None:
     page = site.open()
     site.trouble = lambda _route: None
     page.clock.run_for(61_000)
     page.evaluate("dispatchEvent(new Event('online')); dispatchEvent(new Event('online'))")
     assert site.asked == ["/", "/"]
     expect(notice(page)).to_have_text("")
-    # As after sleep: no timer has run, and the answer is still due.
+    # As after the computer slept: no timer has run, and the response is still pending.
     page.clock.set_system_time(START + timedelta(minutes=4))
     page.clock.run_for(1_000)
     expect(notice(page)).to_contain_text("This page is out of date")
     site.complaints.clear()
 
 
-def test_a_page_without_network_says_so_and_recovers_at_once(site: Site) -> None:
+def test_page_without_network_shows_a_notice_and_recovers_at_once(site: Site) -> None:
     page = site.open()
     page.context.set_offline(True)
     expect(notice(page)).to_have_text("You are offline: last checked 10:00:30 UTC (1 min ago)")
@@ -133,8 +133,8 @@ def portal(route: Route) -> None:
 
 
 @pytest.mark.parametrize("trouble", [error, portal, refuse, None])
-def test_what_is_not_the_page_anew_is_not_taken_for_it(site: Site, trouble: Any) -> None:
-    """With None, the answer is a copy that somebody kept: the page as it was."""
+def test_other_responses_are_not_accepted_as_a_refresh(site: Site, trouble: Any) -> None:
+    """With None, the response is a cached copy of the old page."""
     page = site.open()
     marked(page)
     site.trouble = trouble
@@ -146,10 +146,10 @@ def test_what_is_not_the_page_anew_is_not_taken_for_it(site: Site, trouble: Any)
     site.trouble, site.minute = None, 1.5
     page.evaluate("dispatchEvent(new Event('online'))")
     expect(notice(page)).to_have_text("")
-    site.complaints.clear()  # what was refused
+    site.complaints.clear()  # the rejected responses
 
 
-def test_a_page_that_comes_back_into_view_is_refreshed_at_once(site: Site) -> None:
+def test_page_is_refreshed_at_once_when_it_becomes_visible(site: Site) -> None:
     page = site.open()
     site.minute = 1.5
     page.evaluate("document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))")

@@ -1,4 +1,4 @@
-"""How small the status page is, whatever has happened and however much was said."""
+"""Tests that the size of the status page is limited, for any number and length of incidents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def page_of(status: Status, path: str = "/") -> str:
     return body
 
 
-def test_twenty_components_with_many_bad_days_and_a_bad_day_today_stay_small(host: Host) -> None:
+def test_page_of_twenty_components_with_many_bad_days_is_small(host: Host) -> None:
     names = ["Console", "Webhooks", "Sign-in", "Search", "Reports", "Exports", "Imports", "Billing", "Invoices"]
     names += ["Payments", "E-mail", "Audit", "Files", "Sandbox"]
     added = [{"id": name.lower(), "name": name, "url": f"http://{name.lower()}.example/up"} for name in names]
@@ -45,13 +45,13 @@ def test_twenty_components_with_many_bad_days_and_a_bad_day_today_stay_small(hos
         status.host.sql(f"INSERT INTO samples SELECT {MINUTE - 89 * 1440}, component, status FROM samples")
         announcements(status)
         page = page_of(status)
-    assert page.count("<svg ") == 21  # and the tab's icon
+    assert page.count("<svg ") == 21  # 20 components, and the tab's icon
     assert page.count("<article") == 4
     assert page.count(" bad days") == 20
 
 
-def test_how_many_incidents_are_read_and_shown_is_bounded(status: Status) -> None:
-    """500 incidents of long texts."""
+def test_number_of_incidents_shown_is_limited(status: Status) -> None:
+    """500 incidents with long texts."""
     status.cron(0)
     status.host.sql(
         f"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 499) INSERT INTO incidents "
@@ -64,14 +64,14 @@ def test_how_many_incidents_are_read_and_shown_is_bounded(status: Status) -> Non
     )
     assert page_of(status).count("<li><a href") == 5
     history = page_of(status, "/history")
-    assert history.count("<article") == 51  # and a month
+    assert history.count("<article") == 51  # 50 incidents, and a month
     assert "450 more not shown." in history
     assert "450 more not shown" in page_of(status, "/feed.atom")
 
 
 @pytest.mark.long
-def test_how_much_of_an_incident_is_read_and_shown_is_bounded(status: Status) -> None:
-    """Incidents of each of which more is said than a row of D1 can hold."""
+def test_length_of_an_incident_shown_is_limited(status: Status) -> None:
+    """The updates of each incident are longer than the limit of a row in D1."""
     status.cron(0)
     for number in range(4):
         incident(status, f"open-{number}", *(["\u6570" * 5_000] * 250), impact=3, components=("edge",))
@@ -85,7 +85,7 @@ def test_how_much_of_an_incident_is_read_and_shown_is_bounded(status: Status) ->
     assert len(re.findall('<article id="?open', history)) == 4
 
 
-def test_a_view_answers_while_the_database_hangs(status: Status) -> None:
+def test_page_answers_while_the_database_hangs(status: Status) -> None:
     status.cron(0)
     for path in ("/", "/badge.svg", "/api/v2/status.json"):
         assert status.get(path, silent=["DB"])["status"] == 200, path

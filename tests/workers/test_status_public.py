@@ -1,4 +1,4 @@
-"""What everybody may read: it gives nothing away, and lives without everything behind it."""
+"""Tests of public responses: they reveal no internals, and do not need the platform to be up."""
 
 import json
 import re
@@ -42,7 +42,7 @@ PATHS = [
     "/api/v2/",
     "/?x=<script>alert(1)</script>",
 ]
-# What must not show: people, secrets, where things are asked, and what errors look like from inside.
+# Texts that no response may contain: people, secrets, internal addresses, and error details.
 SECRETS = [
     "ann@customer.example",
     "customer.example",
@@ -65,14 +65,14 @@ SECRETS = [
 
 
 @pytest.fixture
-def told(status: Status) -> Status:
-    """An outage, maintenance and contacts have left their traces everywhere."""
+def after_outage(status: Status) -> Status:
+    """The status Worker after an outage, maintenance and deliveries to contacts."""
     status.cron(0)
     status.contact("ann", "ann@customer.example")
     status.contact("hook", "https://hook.example/secret-path")
     status.maintenance("upgrade", 6, 60, "objectStorage")
     status.world.answer = lambda _hook: 500
-    # A report that says more than it should.
+    # A health report with additional fields.
     leaky = {
         "status": "down",
         "components": {"database": {"status": "down", "host": "10.20.0.7"}},
@@ -83,16 +83,16 @@ def told(status: Status) -> Status:
     return status
 
 
-def everything(response: dict[str, Any]) -> str:
+def text_of(response: dict[str, Any]) -> str:
     return f"{response['headers']}\n{response['body']}"
 
 
 @pytest.mark.parametrize("broken", [[], ["DB"], ["ADMIN_LIMIT"]])
 @pytest.mark.parametrize("path", PATHS)
-def test_no_response_gives_anything_away(told: Status, path: str, broken: list[str]) -> None:
+def test_no_response_reveals_internals(after_outage: Status, path: str, broken: list[str]) -> None:
     for method in ("GET", "HEAD", "POST", "OPTIONS", "DELETE"):
-        response = told.host.fetch(path, method, instruction={"clock": at(7.5), "broken": broken})
-        seen = everything(response)
+        response = after_outage.host.fetch(path, method, instruction={"clock": at(7.5), "broken": broken})
+        seen = text_of(response)
         assert [secret for secret in SECRETS if secret in seen] == []
         assert "<script>alert" not in seen
         assert response["headers"]["cache-control"] == "no-store"
@@ -100,32 +100,32 @@ def test_no_response_gives_anything_away(told: Status, path: str, broken: list[s
         assert response["status"] in (200, 401, 404, 405, 429, 500, 503)
 
 
-def test_everything_public_answers_while_the_platform_is_down(told: Status) -> None:
-    told.world.silent()
+def test_public_pages_answer_while_the_platform_is_down(after_outage: Status) -> None:
+    after_outage.world.silent()
     for path in ("/", "/history", "/feed.atom", "/badge.svg", "/api/v2/summary.json", "/sla/2026-11.json"):
-        assert told.get(path, 8)["status"] == 200, path
+        assert after_outage.get(path, 8)["status"] == 200, path
 
 
-def test_without_its_database_the_page_shows_the_live_look_and_says_what_is_missing(told: Status) -> None:
-    told.world.well()
-    page = told.get("/", 8, broken=["DB"])
+def test_page_without_database_shows_the_live_check_and_a_notice(after_outage: Status) -> None:
+    after_outage.world.well()
+    page = after_outage.get("/", 8, broken=["DB"])
     assert page["status"] == 200
     text = re.sub(r"\s+", " ", re.sub(r"<(style|script)[^>]*>.*?</\1>|<[^>]*>", " ", page["body"], flags=re.DOTALL))
     assert "istory is unavailable" in text
     assert "Operational" in text
-    told.world.database_down()
-    answer = told.get("/api/v2/summary.json", 8, broken=["DB"])
+    after_outage.world.database_down()
+    answer = after_outage.get("/api/v2/summary.json", 8, broken=["DB"])
     assert json.loads(answer["body"])["status"]["indicator"] == "critical"
     assert answer["headers"]["x-history-available"] == "false"
 
 
-def test_only_the_health_report_and_receivers_are_ever_asked(told: Status) -> None:
+def test_only_the_health_report_and_receivers_are_called(after_outage: Status) -> None:
     for path in PATHS:
-        told.get(path, 8)
-    assert set(told.world.asked) == {"api.example /health"}
+        after_outage.get(path, 8)
+    assert set(after_outage.world.asked) == {"api.example /health"}
 
 
-def test_a_view_is_red_at_once(status: Status) -> None:
+def test_page_shows_an_outage_at_once(status: Status) -> None:
     status.cron(0)
     assert "All systems operational" in status.get("/")["body"]
     status.world.status, status.world.body = 503, report(database="down")

@@ -1,4 +1,4 @@
-"""What the cron records: a sample per component and minute, and the days that are made of them."""
+"""Tests of recording: one sample for each component and minute, and the days that are computed from them."""
 
 import json
 import random
@@ -19,7 +19,7 @@ def samples(status: Status) -> dict[int, dict[str, str]]:
     return seen
 
 
-def test_each_minute_is_recorded_once_as_it_was_seen_first(status: Status) -> None:
+def test_first_sample_of_each_minute_is_recorded(status: Status) -> None:
     status.cron(0)
     status.world.database_down()
     status.cron(1)
@@ -32,13 +32,13 @@ def test_each_minute_is_recorded_once_as_it_was_seen_first(status: Status) -> No
 
 
 @pytest.mark.parametrize("body", [None, "", "null", "<p>oops", "[]", '{"status": "fine"}'])
-def test_no_health_report_is_an_outage_of_the_api_and_nothing_more_is_claimed(status: Status, body: str | None) -> None:
+def test_missing_health_report_is_an_outage_of_the_api_only(status: Status, body: str | None) -> None:
     status.world.body = body
     status.cron(0)
     assert samples(status)[0] == {**dict.fromkeys(COMPONENTS, "unknown"), "api": "down", "platform": "down"}
 
 
-def test_a_redirect_or_an_error_with_a_good_report_is_not_a_good_report(status: Status) -> None:
+def test_good_report_with_a_redirect_or_error_status_is_rejected(status: Status) -> None:
     status.world.status = 302
     status.cron(0)
     status.world.status = 500
@@ -46,7 +46,7 @@ def test_a_redirect_or_an_error_with_a_good_report_is_not_a_good_report(status: 
     assert [seen["platform"] for seen in samples(status).values()] == ["down", "down"]
 
 
-def test_report_cannot_add_anything_of_its_own(status: Status) -> None:
+def test_unknown_components_in_the_report_are_ignored(status: Status) -> None:
     components = {"database": {"status": "<b>x</b>"}, "10.0.0.7": {"status": "ok"}, "edge": None}
     status.world.body = json.dumps({"status": "degraded", "components": components})
     status.cron(0)
@@ -54,7 +54,7 @@ def test_report_cannot_add_anything_of_its_own(status: Status) -> None:
     assert samples(status)[0] == expected
 
 
-def test_added_components_are_asked_themselves(host: Host) -> None:
+def test_added_components_are_probed_directly(host: Host) -> None:
     world = World(components={"console.example": 200, "billing.example": 503, "moved.example": 301})
     added = [
         {"id": name.split(".")[0], "name": name, "url": f"http://{name}/up"}
@@ -78,7 +78,7 @@ def test_an_added_component_that_is_down_degrades_the_platform(host: Host) -> No
     assert samples(status)[0]["platform"] == "degraded"
 
 
-def test_days_are_exactly_what_was_recorded(status: Status) -> None:
+def test_days_are_the_sum_of_samples(status: Status) -> None:
     chance = random.Random(4)
     for minute in chance.sample(range(-4_000, 4_000), 60):
         body = report(**{name: chance.choice(["ok", "degraded", "down", "unknown"]) for name in COMPONENTS})
@@ -91,7 +91,7 @@ def test_days_are_exactly_what_was_recorded(status: Status) -> None:
     assert sum(sum(day[2:]) for day in days) == 60 * len(IDS)
 
 
-def test_what_an_earlier_version_recorded_is_counted(without_tables: Status) -> None:
+def test_samples_of_an_earlier_version_count(without_tables: Status) -> None:
     status = without_tables
     status.host.sql(
         "CREATE TABLE samples (minute INTEGER NOT NULL, component TEXT NOT NULL, status TEXT NOT NULL, "
@@ -102,7 +102,7 @@ def test_what_an_earlier_version_recorded_is_counted(without_tables: Status) -> 
     assert status.rows("SELECT ok, down FROM days WHERE component = 'api'") == [(2, 1)]
 
 
-def test_samples_go_by_whole_months_and_the_days_stay(status: Status) -> None:
+def test_samples_are_deleted_by_whole_months_and_days_are_kept(status: Status) -> None:
     status.cron(0)
     kept, gone = [
         int(START.replace(year=2025, month=month, day=day).timestamp()) // 60 for month, day in ((10, 1), (9, 30))
@@ -114,15 +114,15 @@ def test_samples_go_by_whole_months_and_the_days_stay(status: Status) -> None:
     assert status.rows("SELECT COUNT(*) FROM days WHERE component = 'api'") == [(3,)]
 
 
-def test_a_minute_without_its_database_is_unknown_and_nothing_else_breaks(status: Status) -> None:
+def test_minute_without_database_is_unknown(status: Status) -> None:
     status.cron(0)
-    # The call fails, and so is seen to fail.
+    # The run fails, so Cloudflare's metrics show the failure.
     assert status.host.scheduled(at(1), clock=at(1), broken=["DB"]) != "ok"
     status.cron(2)
     assert sorted(samples(status)) == [0, 2]
 
 
-def test_two_calls_of_one_minute_at_once_are_one(status: Status) -> None:
+def test_two_concurrent_runs_of_one_minute_record_it_once(status: Status) -> None:
     status.host.together(
         *({"op": "scheduled", "time": START.isoformat(), "instruction": {"clock": START.isoformat()}},) * 6
     )
@@ -130,8 +130,8 @@ def test_two_calls_of_one_minute_at_once_are_one(status: Status) -> None:
     assert status.rows("SELECT SUM(ok) FROM days") == [(len(IDS),)]
 
 
-def test_a_month_that_is_final_stays_as_it_was_when_older_samples_go(status: Status) -> None:
-    """It began with minutes that nobody saw: those are unknown, whether or not the month before is still there."""
+def test_final_month_does_not_change_when_older_samples_are_deleted(status: Status) -> None:
+    """The month starts with minutes without samples: they are unknown, even after the month before is deleted."""
     october, november = -24 * 24 * 60 - 600, -23 * 24 * 60 - 600 + 45
     status.cron(october)
     status.cron(november)
@@ -150,7 +150,7 @@ def test_a_minute_counts_once_it_is_recorded(status: Status) -> None:
     assert (statement["to"], statement["minutes"]["up"]) == (at(1).replace("Z", ".000Z"), 1)
 
 
-def test_no_more_are_asked_at_once_than_a_worker_may(host: Host) -> None:
+def test_parallel_probes_stay_within_the_connection_limit(host: Host) -> None:
     world = World(components={f"c{number}.example": 200 for number in range(14)}, crowd=5)
     added = [{"id": name.split(".")[0], "name": name, "url": f"http://{name}/"} for name in world.components]
     with world.serving() as address:

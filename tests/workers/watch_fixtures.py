@@ -1,4 +1,4 @@
-"""The watch Worker before backups that are well until a test changes that, with a clock that a test sets."""
+"""Drives the watch Worker: backups are good until a test changes that, and the test sets the clock."""
 
 import email
 import email.policy
@@ -49,7 +49,7 @@ WELL = {
     "verify": -2,
     "age-out": -45,
 }
-"""What is there at each look, in minutes before it."""
+"""Times of the newest objects and runs, in minutes relative to each run of the watch Worker."""
 
 
 def at(minute: float) -> str:
@@ -58,7 +58,7 @@ def at(minute: float) -> str:
 
 @dataclass
 class Outside:
-    """Plays the off-site bucket, which has what is in `offsite`, and every webhook."""
+    """HTTP server that plays the off-site bucket, with the keys in `offsite`, and every webhook receiver."""
 
     offsite: set[str] = field(default_factory=set[str])
     offsite_status: int = 200
@@ -66,7 +66,7 @@ class Outside:
     answer: Callable[[str], int | None] = lambda _host: 204
 
     def take(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return the webhooks since the last time: host and event; each must be signed."""
+        """Return host and event of the webhooks since the last call; fail if a signature is wrong."""
         taken, self.hooks = self.hooks, []
         assert all(hook.signed_with(ALARM_SECRET) == [True] for hook in taken)
         return [(hook.host, hook.event) for hook in taken]
@@ -82,7 +82,7 @@ class Outside:
                 self._say(404 if status == 200 and not there else status)
 
             def do_GET(self) -> None:
-                self._say(200)  # who follows a redirect arrives here
+                self._say(200)  # the target of a followed redirect
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"])).decode()
@@ -104,7 +104,7 @@ class Outside:
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
+                """Do not log."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
@@ -118,16 +118,16 @@ class Outside:
 
 @dataclass
 class Watch:
-    """Drives the Worker; `minute` counts from START, and `stuck` are the names in WELL that nothing new comes of."""
+    """Runs the Worker. Minutes count from START; the names of WELL in `stuck` get no new objects or runs."""
 
     host: Host
     outside: Outside
     address: str
     stuck: set[str] = field(default_factory=set[str])
-    changed: bool = True  # not started as every test expects it
+    changed: bool = True  # whether other bindings are in use than tests expect
 
     def reset(self) -> None:
-        """Bring back the beginning: started, with empty stores and nobody told."""
+        """Restore the initial state: usual bindings, empty stores, no notifications."""
         self.stuck.clear()
         self.outside.offsite.clear()
         self.outside.offsite_status, self.outside.answer = 200, lambda _host: 204
@@ -161,7 +161,7 @@ class Watch:
             self.host.sql(f"DELETE FROM {table}")
 
     def fresh(self, minute: float, groups: Sequence[str] = ("coordinator",)) -> None:
-        """Bring everything that is not stuck up to date."""
+        """Write new objects, manifests and runs, except the ones in `stuck`."""
         times = {name: at(minute + age) for name, age in WELL.items() if name not in self.stuck}
         for group in groups:
             backups = f"hourly/backup/{group}/"
@@ -194,7 +194,7 @@ class Watch:
         self.host.sql(f"INSERT OR REPLACE INTO runs VALUES ('{worker}', '{time}', '{outcome}', '{{}}')")
 
     def object(self, key: str, listed: float, checked: tuple[float | None, ...] = (None,) * 3, **columns: Any) -> None:
-        """List an object, and when each of its three copies was verified; times are minutes."""
+        """Add an object to the catalogue, with the verification time of each of its three copies; times are minutes."""
         times = [None if minute is None else at(minute) for minute in checked]
         row = {
             "key": key,
@@ -230,7 +230,7 @@ class Watch:
         self.host.sql(f"UPDATE findings SET closed_at = '{at(0)}', outcome = 'repaired' WHERE key = '{key}'")
 
     def look(self, minute: float, expected: str = "ok", **instruction: Any) -> list[str]:
-        """Call the Worker as its cron does; returns ids of the alarms that are open now."""
+        """Run the Worker as its cron trigger does; return the ids of the current alarms."""
         if "DB" not in instruction.get("broken", []):
             self.fresh(minute)
         assert self.host.scheduled(at(minute), **{"clock": at(minute), **instruction}) == expected
@@ -241,7 +241,7 @@ class Watch:
         return [row["id"] for row in rows]
 
     def events(self) -> list[tuple[str, str]]:
-        """Take the webhooks since the last time: id, and whether it lasts."""
+        """Return the webhooks since the last call: id of the alarm, and whether it lasts or is over."""
         return [(event["id"], "lasts" if event["endedAt"] is None else "over") for _, event in self.outside.take()]
 
     def mail(self, count: int = 0) -> list[EmailMessage]:
@@ -253,6 +253,6 @@ class Watch:
 
 
 def lose_replica(watch: Watch) -> None:
-    """Take away from the replica what the primary has had for long."""
+    """Delete the settled WAL segment from the replica, and keep the copies from getting new ones."""
     watch.stuck.add("copies")
     watch.host.delete("COPY_REPLICA", SETTLED.format(group="coordinator"))

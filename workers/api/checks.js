@@ -1,7 +1,7 @@
 /** The checks of the health report. Each ends within its timeout; anything it could not check is `unknown`. */
 
 import { now } from "../lib/clock.js";
-import { inLanes } from "../lib/lanes.js";
+import { forEachConcurrently } from "../lib/concurrency.js";
 import { failureName, logFailure } from "../lib/log.js";
 import { withTimeout } from "../lib/timeout.js";
 import { queryDatabase } from "./database.js";
@@ -154,7 +154,7 @@ function worse(one, other) {
 async function lastBackups(bucket, stanzas, signal) {
   /** @type {(Date | null)[]} */
   const written = [];
-  await inLanes(stanzas, PARALLEL_READS, async (stanza) => {
+  await forEachConcurrently(stanzas, PARALLEL_READS, async (stanza) => {
     if (signal.aborted) return;
     const index = await bucket.head(`hourly/backup/${stanza}/backup.info`);
     written.push(index?.uploaded ?? null);

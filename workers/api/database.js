@@ -27,9 +27,9 @@ const UNKNOWN = {
 // The machines create both functions (health.sql). In Hyperdrive a SET is valid for the query that contains it only,
 // because the connection returns to the pool after each query. Caching is off. Both statement timeouts leave half of the
 // check's time for the network. The first does not limit a commit that waits for a standby; the check's timeout does.
-const HEALTH = () => `SET LOCAL statement_timeout = '${limits.told(600)}ms'; SELECT * FROM backbuild.health()`;
+const HEALTH = () => `SET LOCAL statement_timeout = '${limits.forServer(600)}ms'; SELECT * FROM backbuild.health()`;
 const WORKER_GROUPS = () =>
-  `SET LOCAL statement_timeout = '${limits.told(300)}ms'; SELECT backbuild.worker_groups_replicated()`;
+  `SET LOCAL statement_timeout = '${limits.forServer(300)}ms'; SELECT backbuild.worker_groups_replicated()`;
 const RECOVERY = "SELECT pg_is_in_recovery()";
 
 /** Slightly longer than the statement timeout, in case the database does not enforce it. */

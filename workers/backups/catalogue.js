@@ -1,13 +1,13 @@
-/** What is to exist: read from signed manifests as they come, and remembered in D1. */
+/** The catalogue: the objects that must exist, read from signed manifests and recorded in D1. */
 
 import { hex, utf8 } from "../lib/bytes.js";
 import { failureName, logFailure } from "../lib/log.js";
-import { enrol } from "./enrolment.js";
+import { addCopies } from "./copy-list.js";
 import { close, open } from "./findings.js";
 import { r2Pages } from "./listing.js";
-import { importKeys, LIMIT_BYTES, ManifestRefused, readManifest } from "./manifest.js";
-import { begun, DAY, days, placeOfWal, timeOf } from "./rotation.js";
-import { Refused, storesOf } from "./stores.js";
+import { InvalidManifest, importKeys, LIMIT_BYTES, readManifest } from "./manifest.js";
+import { DAY, daysKept, startOf, startTimeOf, walPosition } from "./rotation.js";
+import { StoreError, storesOf } from "./stores.js";
 
 /** @import { Manifest } from "./manifest.js" */
 /** @import { Rotation } from "./rotation.js" */
@@ -15,21 +15,21 @@ import { Refused, storesOf } from "./stores.js";
 
 /** @typedef {Stores & { DB: D1Database, GROUPS: string[], MANIFEST_KEYS: string[] }} Env */
 
-/** D1 takes 2 MB in one value, and a Worker's memory a few of them at once. */
-const BYTES_A_STATEMENT = 1_000_000;
+/** Size of one JSON parameter. D1 accepts 2 MB in a value, and several of them must fit into a Cloudflare Worker's memory. */
+const PARAMETER_BYTES = 1_000_000;
 
-/** A machine's clock may be ahead of this one by so much. */
-const CLOCK_MILLISECONDS = 3_600_000;
+/** A machine's clock may be ahead of the Worker's clock by this much. */
+const CLOCK_TOLERANCE_MILLISECONDS = 3_600_000;
 
 const MANIFEST = /^manifests\/([a-z0-9-]+)\/(\d{8}-\d{6}F(?:_\d{8}-\d{6}[DI])?)\.json$/;
 
-/** @typedef {{ read: number, refused: number, failed: number }} Reading */
+/** @typedef {{ read: number, refused: number, failed: number }} ReadCounts manifests read, manifests rejected, groups failed */
 
-/** @typedef {{ key: string, size: number, sha256: string }} Envelope */
+/** @typedef {{ key: string, size: number, sha256: string }} Envelope a manifest as an object in the store */
 
 /**
  * @param {string} key
- * @returns {{ group: string, run: string } | null} whose manifest lies there
+ * @returns {{ group: string, run: string } | null} the group and run of the manifest with this key; null for another key
  */
 export function manifestAt(key) {
   const [, group, run] = MANIFEST.exec(key) ?? [];
@@ -37,48 +37,48 @@ export function manifestAt(key) {
 }
 
 /**
- * Reads every manifest that is not known yet, each group's in the order in which its runs began.
+ * Reads every manifest that is not in the catalogue yet, in the order in which the runs of each group started.
  *
  * @param {Env} env
  * @param {D1Database} db
  * @param {Date} time
- * @param {string[]} [groups] all by default
- * @returns {Promise<Reading>}
+ * @param {string[]} [groups] all groups by default
+ * @returns {Promise<ReadCounts>}
  */
 export async function readManifests(env, db, time, groups) {
   const keys = await importKeys(env.MANIFEST_KEYS);
-  await enrol(db, env.COPIES, time);
+  await addCopies(db, env.COPIES, time);
   const total = { read: 0, refused: 0, failed: 0 };
   for (const group of groups ?? (await groupsOf(env))) {
     try {
-      const unknown = (await unknownRuns(env, db, group)).map((run) => `manifests/${group}/${run}.json`);
-      await db.prepare(CLOSE_GONE).bind(time.toISOString(), `manifests/${group}/`, JSON.stringify(unknown)).run();
-      for (const key of unknown) {
-        const doubt = await readOne(env, db, keys, key, time);
-        total[doubt === null ? "read" : "refused"] += 1;
-        if (doubt !== null) await open(db, { ...doubt, store: "primary", key }, time).run();
+      const unread = (await unreadRuns(env, db, group)).map((run) => `manifests/${group}/${run}.json`);
+      await db.prepare(CLOSE_DELETED).bind(time.toISOString(), `manifests/${group}/`, JSON.stringify(unread)).run();
+      for (const key of unread) {
+        const problem = await recordManifest(env, db, keys, key, time);
+        total[problem === null ? "read" : "refused"] += 1;
+        if (problem !== null) await open(db, { ...problem, store: "primary", key }, time).run();
       }
       await close(db, { kinds: ["unread"], key: `manifests/${group}/` }, "read", time).run();
     } catch (error) {
-      // One group's trouble is not the others'.
+      // A failure in one group must not block the other groups.
       logFailure("manifests not read", { group, error: failureName(error) });
       total.failed += 1;
-      const detail = `its manifests could not be read (${failureName(error)})`;
+      const detail = `the group's manifests could not be read (${failureName(error)})`;
       await open(db, { kind: "unread", store: "primary", key: `manifests/${group}/`, detail }, time).run();
     }
   }
   return total;
 }
 
-/** Whoever took away a manifest that was not believed has answered what was said of it. */
-const CLOSE_GONE = `
+/** Closes the findings about rejected manifests that were deleted. */
+const CLOSE_DELETED = `
   UPDATE findings SET closed_at = ?1, outcome = 'gone'
   WHERE closed_at IS NULL AND kind IN ('refused', 'clock') AND instr(key, ?2) = 1
     AND key NOT IN (SELECT value FROM json_each(?3))`;
 
 /**
  * @param {Env} env
- * @returns {Promise<string[]>} those that are backed up, and those that once were
+ * @returns {Promise<string[]>} the groups that are backed up, and former groups that have manifests
  */
 async function groupsOf(env) {
   const groups = new Set(env.GROUPS);
@@ -92,9 +92,9 @@ async function groupsOf(env) {
  * @param {Env} env
  * @param {D1Database} db
  * @param {string} group
- * @returns {Promise<string[]>} oldest first
+ * @returns {Promise<string[]>} labels of the runs whose manifests are not in the catalogue, oldest first
  */
-async function unknownRuns(env, db, group) {
+async function unreadRuns(env, db, group) {
   const { results } = await db.prepare("SELECT run FROM manifests WHERE grp = ?").bind(group).run();
   const known = new Set(results.map(({ run }) => run));
   const prefix = `manifests/${group}/`;
@@ -103,70 +103,73 @@ async function unknownRuns(env, db, group) {
   for await (const { objects } of r2Pages(env.COPY_PRIMARY, { prefix, delimiter: "/" })) {
     found.push(...objects.map(({ key }) => manifestAt(key)?.run ?? ""));
   }
-  return found.filter((run) => run !== "" && !known.has(run)).sort((a, b) => begun(a).localeCompare(begun(b)));
+  return found.filter((run) => run !== "" && !known.has(run)).sort((a, b) => startOf(a).localeCompare(startOf(b)));
 }
 
 /**
- * Reads one manifest, from whichever store has one that is believed.
+ * Reads one manifest from the first store that has a valid copy of it, and records it in the catalogue.
  *
  * @param {Env} env
  * @param {D1Database} db
  * @param {ReadonlyMap<string, CryptoKey>} keys
  * @param {string} key
  * @param {Date} time
- * @returns {Promise<{ kind: "refused" | "clock", detail: string } | null>} null when it is known now, otherwise why not
+ * @returns {Promise<{ kind: "refused" | "clock", detail: string } | null>} null when it was recorded, otherwise the finding
+ * @throws what a store throws: then the next invocation tries again
  */
-export async function readOne(env, db, keys, key, time) {
-  /** @type {ManifestRefused | undefined} */
+export async function recordManifest(env, db, keys, key, time) {
+  /** @type {InvalidManifest | undefined} */
   let refusal;
   for (const store of storesOf(env)) {
     try {
       const bytes = await readBytes(store, key);
       if (bytes === null) continue;
       const manifest = await readManifest(bytes, keys, key);
-      if (Date.parse(manifest.finishedAt) > time.getTime() + CLOCK_MILLISECONDS) {
-        const detail = `it ends at ${manifest.finishedAt}, in the future, and is not counted until then. Check the clocks of the group's machines (chronyc tracking)`;
+      if (Date.parse(manifest.finishedAt) > time.getTime() + CLOCK_TOLERANCE_MILLISECONDS) {
+        const detail = `finishedAt is ${manifest.finishedAt}, in the future; the backup does not count until then. Check the clocks of the group's machines (chronyc tracking)`;
         return { kind: "clock", detail };
       }
       const sha256 = hex(await crypto.subtle.digest("SHA-256", bytes));
-      await record(db, manifest, { key, size: bytes.length, sha256 }, env.ROTATION, time);
+      await insertManifest(db, manifest, { key, size: bytes.length, sha256 }, env.ROTATION, time);
       return null;
     } catch (error) {
-      // Another copy may be believed; where a store fails, so that nobody knows, the next look decides.
-      if (!(error instanceof ManifestRefused)) throw error;
+      // Another store may have a valid copy. If a store fails, the result is unknown.
+      if (!(error instanceof InvalidManifest)) throw error;
       refusal ??= error;
     }
   }
-  const why = refusal === undefined ? "it is not there any more" : `${refusal.reason}: ${refusal.message}`;
-  const detail = `${why}. Nothing that it lists counts as a backup; find out who wrote it, and take it away`;
+  const why = refusal === undefined ? "the manifest was deleted" : `${refusal.reason}: ${refusal.message}`;
+  const detail = `${why}. The objects in it do not count as backups. Find out who wrote the manifest, and delete it`;
   return { kind: "refused", detail };
 }
 
 /**
  * @param {Store} store
  * @param {string} key
- * @returns {Promise<Uint8Array | null>}
+ * @returns {Promise<Uint8Array | null>} null when the store does not have the object
  */
 async function readBytes(store, key) {
   const content = await store.get(key);
   if (content === null) return null;
   if (content.size > LIMIT_BYTES) {
     await content.body.cancel();
-    throw new ManifestRefused("envelope", `it has more than ${LIMIT_BYTES} bytes`);
+    throw new InvalidManifest("envelope", `the manifest has more than ${LIMIT_BYTES} bytes`);
   }
   const bytes = new Uint8Array(await new Response(content.body).arrayBuffer());
-  if (bytes.length !== content.size) throw new Refused("GET", 200);
+  if (bytes.length !== content.size) throw new StoreError("GET", 200);
   return bytes;
 }
 
 /**
+ * Adds a manifest and its objects to the catalogue.
+ *
  * @param {D1Database} db
  * @param {Manifest} manifest
- * @param {Envelope} envelope as it is stored
+ * @param {Envelope} envelope
  * @param {Rotation} rotation
  * @param {Date} time
  */
-async function record(db, manifest, envelope, rotation, time) {
+async function insertManifest(db, manifest, envelope, rotation, time) {
   const { group, run } = manifest;
   const at = time.toISOString();
   /** @type {(Envelope & { kind: string, class: string, storedAt: string, history?: number, segment?: string })[]} */
@@ -175,18 +178,18 @@ async function record(db, manifest, envelope, rotation, time) {
       ...object,
       class: object.kind === "index" ? "manifests" : "hourly",
       storedAt: new Date(object.storedAt).toISOString(),
-      ...(object.kind === "wal" ? placeOfWal(object.key) : null),
+      ...(object.kind === "wal" ? walPosition(object.key) : null),
     })),
     { ...envelope, kind: "manifest", class: "manifests", storedAt: new Date(manifest.finishedAt).toISOString() },
   ];
-  const hourly = new Date(time.getTime() - days(rotation, "hourly") * DAY).toISOString();
-  // What is entered without its manifest, because this ends in the midst of it, is entered again with it.
-  for (const json of chunks(rows, BYTES_A_STATEMENT)) {
+  const hourly = new Date(time.getTime() - daysKept(rotation, "hourly") * DAY).toISOString();
+  // The manifest's own row is inserted last: if this invocation ends early, the next one inserts the objects again.
+  for (const json of chunks(rows, PARAMETER_BYTES)) {
     await db.batch([
       db.prepare(INSERT_OBJECTS).bind(json, group, run, at, hourly),
       db.prepare(INSERT_COPIES).bind(json, at),
       db.prepare(OPEN_CONFLICTS).bind(json, at),
-      db.prepare(CLOSE_STRAYS).bind(json, at),
+      db.prepare(CLOSE_UNLISTED).bind(json, at),
     ]);
   }
   await db.batch([
@@ -205,15 +208,16 @@ async function record(db, manifest, envelope, rotation, time) {
         manifest.wal.last,
         at,
       ),
-    db.prepare(PLACE_MANIFESTS).bind(group),
+    db.prepare(SET_HISTORIES).bind(group),
     ...(await chainFindings(db, manifest, envelope.key, rotation, time)),
     close(db, { kinds: ["refused", "clock"], key: envelope.key }, "resolved", time),
   ]);
 }
 
 /**
- * A listed object stays as it was listed first; it is looked at as soon as possible. What is older than its class when it is
- * listed, because this database was made anew, may be long gone: age-out says first whether anything needs it.
+ * If two manifests list an object, the first one counts. A new row is due for verification at once. An hourly object whose
+ * retention is already over is inserted as due for deletion: after a loss of the database, old manifests list objects that were
+ * deleted long ago, and these are not missing. Age-out removes that mark if the object is still needed.
  */
 const INSERT_OBJECTS = `
   INSERT OR IGNORE INTO objects
@@ -223,7 +227,7 @@ const INSERT_OBJECTS = `
     CASE WHEN value->>'class' = 'hourly' AND value->>'storedAt' <= ?5 THEN ?4 END
   FROM json_each(?1)`;
 
-/** Also for the object that was listed before by a manifest that was not read to its end. */
+/** Also inserts the copies of objects that exist already, because an earlier invocation ended early. */
 const INSERT_COPIES = `
   INSERT OR IGNORE INTO object_copies (key, copy, since)
   SELECT value->>'key', copies.name, ?2 FROM json_each(?1), copies WHERE removed_at IS NULL`;
@@ -231,12 +235,12 @@ const INSERT_COPIES = `
 const OPEN_CONFLICTS = `
   INSERT INTO findings (kind, store, key, detail, found_at, seen_at)
   SELECT 'conflict', 'primary', objects.key,
-    'two signed manifests name different bytes for it; the first one counts. Find out which machine overwrote it', ?2, ?2
+    'two signed manifests list the object with different checksums; the first one counts. Find out which machine overwrote it', ?2, ?2
   FROM json_each(?1) JOIN objects ON objects.key = value->>'key'
   WHERE objects.sha256 <> value->>'sha256'
   ON CONFLICT DO NOTHING`;
 
-const CLOSE_STRAYS = `
+const CLOSE_UNLISTED = `
   UPDATE findings SET closed_at = ?2, outcome = 'listed'
   WHERE closed_at IS NULL AND kind IN ('extra', 'unlisted') AND key IN (SELECT value->>'key' FROM json_each(?1))`;
 
@@ -246,10 +250,11 @@ const INSERT_MANIFEST = `
   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING`;
 
 /**
- * Runs that follow each other closely leave the first segment to the manifest before, or even to the next. A database that
- * was made anew begins its segments anew: one of an older history than the run's own is another's.
+ * Sets the history of each run: that of its first WAL segment. The segment may be listed by the manifest before, or by the next
+ * one. A database that was rebuilt starts again with the same segment names in a new history, so a segment of an older
+ * history than the run's own objects belongs to another database.
  */
-const PLACE_MANIFESTS = `
+const SET_HISTORIES = `
   UPDATE manifests SET history = (
     SELECT MAX(history) FROM objects WHERE grp = ?1 AND class = 'hourly' AND segment = wal_first
       AND history >= COALESCE(
@@ -257,39 +262,42 @@ const PLACE_MANIFESTS = `
   WHERE grp = ?1 AND history IS NULL`;
 
 /**
+ * Checks the chain of manifests: each one names the manifest before it and that one's SHA-256.
+ *
  * @param {D1Database} db
  * @param {Manifest} manifest
- * @param {string} key
+ * @param {string} key of the manifest
  * @param {Rotation} rotation
  * @param {Date} time
- * @returns {Promise<D1PreparedStatement[]>} what to say of the one before it, and of a gap that this one fills
+ * @returns {Promise<D1PreparedStatement[]>} open a finding if the manifest before this one is missing or has another SHA-256;
+ *   close the finding of a gap that this manifest fills
  */
 async function chainFindings(db, { group, run, previous }, key, rotation, time) {
-  const healed = db
+  const closeFilledGap = db
     .prepare(
       `UPDATE findings SET closed_at = ?1, outcome = 'resolved' WHERE closed_at IS NULL AND kind = 'chain' AND key IN (
          SELECT 'manifests/' || grp || '/' || run || '.json' FROM manifests WHERE grp = ?2 AND previous = ?3)`,
     )
     .bind(time.toISOString(), group, run);
-  if (previous === null) return [healed];
+  if (previous === null) return [closeFilledGap];
   const before = "SELECT sha256 FROM manifests WHERE grp = ? AND run = ?";
   const known = await db.prepare(before).bind(group, previous.run).first("sha256");
-  // Before a group's first one there was none, and old ones age out: gaps are left when this database is made anew.
+  // After a loss of the database the catalogue is read anew, without the manifests that aged out: such gaps are expected.
   const isFirst = (await db.prepare("SELECT 1 FROM manifests WHERE grp = ? LIMIT 1").bind(group).first()) === null;
-  const isOld = timeOf(previous.run).getTime() + (days(rotation, "hourly") + 1) * DAY <= time.getTime();
-  const gone = known === null && (isFirst || isOld);
-  if (gone || known === previous.sha256) return [healed];
+  const isOld = startTimeOf(previous.run).getTime() + (daysKept(rotation, "hourly") + 1) * DAY <= time.getTime();
+  const agedOut = known === null && (isFirst || isOld);
+  if (agedOut || known === previous.sha256) return [closeFilledGap];
   const detail =
     known === null
-      ? `the manifest before it, ${previous.run}, is not there. Bring it back from a copy`
-      : `it names another manifest before it (${previous.run}) than was read. Find out who changed that one`;
-  return [healed, open(db, { kind: "chain", store: "primary", key, detail }, time)];
+      ? `the manifest of the run before, ${previous.run}, is missing. Copy it back from another store`
+      : `the manifest of the run before, ${previous.run}, has another checksum than this manifest names. Find out who changed it`;
+  return [closeFilledGap, open(db, { kind: "chain", store: "primary", key, detail }, time)];
 }
 
 /**
  * @param {readonly object[]} rows
- * @param {number} size
- * @returns {string[]} JSON arrays of up to so many bytes each
+ * @param {number} size in bytes
+ * @returns {string[]} JSON arrays of at most this size
  */
 function chunks(rows, size) {
   /** @type {string[][]} */

@@ -1,18 +1,20 @@
-/** When a copy counts as a copy. Pure. */
+/** Compares the metadata of an object and its copy. Pure. */
 
-/** Metadata of a copy: the etag of what it was copied from. */
+/** Metadata key of a copy: the etag of its source object. */
 export const SOURCE_ETAG = "source-etag";
 
 /**
- * @typedef {object} Copy what a store knows of an object
- * @property {number} size bytes
- * @property {string | undefined} sha256 hexadecimal; undefined when the store was never told
- * @property {string | undefined} sourceEtag of the object that it was copied from, at that time
+ * @typedef {object} Copy metadata of an object in a store
+ * @property {number} size in bytes
+ * @property {string | undefined} sha256 hexadecimal; undefined when the object was uploaded without one
+ * @property {string | undefined} sourceEtag etag of the source object at the time of copying
  */
 
 /**
- * Compares what the stores know about the two objects, not their bytes: by SHA-256 where the source has one; else (a
- * multipart upload carries no checksum, and its etag depends on its parts) by the etag that the copy was made from.
+ * Returns whether the metadata shows that an object is a current copy of another one. It does not read the bytes.
+ *
+ * It compares the SHA-256 if the source has one. A multipart upload has none, and its etag depends on its parts; then it
+ * compares the etag of the source that the copy recorded.
  *
  * @param {R2Object} source
  * @param {Copy | null} copy

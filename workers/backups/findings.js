@@ -1,23 +1,23 @@
-/** What is wrong with a store or an object in it: opened once, seen again and again, closed when it is right again. */
+/** Findings: problems with a store or with an object in it, in D1. A finding stays open until the problem is resolved. */
 
 /**
- * - `damaged`: the bytes are not those that the manifest names;
- * - `missing`: the object is not there;
- * - `lost`: no copy anywhere has the bytes that the manifest names;
- * - `stranded`: the only copy that has them is listed no more (its store is that copy);
- * - `refused`: a manifest that is not believed: nothing of what it lists counts as a backup;
- * - `chain`: a manifest names another one before it than there is;
- * - `clock`: a manifest ends in the future;
- * - `unread`: a group's manifests cannot be read;
- * - `conflict`: two manifests name different bytes for the same object;
- * - `incomplete`: a backup cannot be kept in its classes, for want of WAL;
- * - `oversize`: too large to be copied at once;
- * - `undelivered`: an event ended among the dead letters;
- * - `kept-on`: an object that is to go could not be deleted;
- * - `stalled`: a store says that it lists more and does not come to it: nothing behind the key is compared;
- * - `missed`: an event never came, and the object was copied without it;
- * - `extra`: an object in a copy that the primary does not have and no manifest lists;
- * - `unlisted`: an object in the primary that no manifest lists, a day after it was stored.
+ * - `damaged`: the checksum of an object is not the one in its manifest;
+ * - `missing`: an object is not in the store;
+ * - `lost`: no store has an object with the checksum in its manifest;
+ * - `stranded`: the only good copy of an object is in a copy that was removed from `backups.copies` (the finding's store);
+ * - `refused`: a manifest is invalid, so that its objects do not count as backups;
+ * - `chain`: the manifest before this one is missing, or has another checksum than this one names;
+ * - `clock`: a manifest's run finished in the future;
+ * - `unread`: the manifests of a group cannot be read;
+ * - `conflict`: two manifests list the same object with different checksums;
+ * - `incomplete`: a backup cannot be promoted, because manifests do not list all of its WAL;
+ * - `oversize`: an object is too large for one PUT, so that it cannot be copied;
+ * - `undelivered`: an event of the primary bucket went to the dead-letter queue;
+ * - `kept-on`: an object is due for deletion, but could not be deleted;
+ * - `stalled`: a store's listing does not continue after this key: later keys are not compared;
+ * - `missed`: an event did not arrive; reconciliation copied the object;
+ * - `extra`: an object in a copy is neither in the primary nor in a manifest;
+ * - `unlisted`: an object in the primary is in no manifest a day after it was stored.
  *
  * @typedef {"damaged" | "missing" | "lost" | "stranded" | "refused" | "chain" | "clock" | "conflict" | "incomplete" | "oversize" |
  *   "undelivered" | "kept-on" | "unread" | "stalled" | "missed" | "extra" | "unlisted"} FindingKind
@@ -25,14 +25,16 @@
 
 /** @typedef {{ kind: FindingKind, store: string, key: string, detail: string }} Finding */
 
-/** Those that nobody needs to act on today: they are reported and raise no alarm. */
-export const NOTES = /** @type {const} */ (["extra", "unlisted", "missed"]);
+/** Kinds that need no action: they are in the report, but raise no alarm. */
+export const KINDS_WITHOUT_ALARM = /** @type {const} */ (["extra", "unlisted", "missed"]);
 
 /**
+ * Returns the statement that opens a finding, or updates it if it is open.
+ *
  * @param {D1Database} db
  * @param {Finding} finding
  * @param {Date} time
- * @returns {D1PreparedStatement} opens it, or sees it again
+ * @returns {D1PreparedStatement}
  */
 export function open(db, { kind, store, key, detail }, time) {
   const at = time.toISOString();
@@ -45,8 +47,10 @@ export function open(db, { kind, store, key, detail }, time) {
 }
 
 /**
+ * Returns the statement that closes the open findings of an object.
+ *
  * @param {D1Database} db
- * @param {{ kinds: FindingKind[], key: string, store?: string }} which without `store`: in every one
+ * @param {{ kinds: FindingKind[], key: string, store?: string }} which without `store`: of all stores
  * @param {string} outcome
  * @param {Date} time
  * @returns {D1PreparedStatement}

@@ -1,15 +1,17 @@
-/** Keeps an invocation that takes long and the next one from doing the same work. Both doing it would be slow, not wrong. */
+/** A lease in D1, so that two invocations of a Worker do not do the same work. Doing it twice would be slow, but correct. */
 
 const LEASE_MILLISECONDS = 300_000;
 
 /**
+ * Runs `job` unless another invocation holds the Worker's lease. If an invocation ends early, its lease expires after five
+ * minutes.
+ *
  * @param {D1Database} db
  * @param {string} worker
  * @param {Date} time
  * @param {() => Promise<void>} job
- * @returns {Promise<void>} not done when somebody is at it; who ended in the midst of it holds up the others for five minutes
  */
-export async function alone(db, worker, time, job) {
+export async function withLease(db, worker, time, job) {
   const until = new Date(time.getTime() + LEASE_MILLISECONDS).toISOString();
   const taken = await db
     .prepare(

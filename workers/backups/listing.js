@@ -1,24 +1,27 @@
-/** Lists a store page after page: a page that holds nothing need not be the last one, and one that repeats never ends. */
+/** Pagination of listings. An empty page is not necessarily the last one, and a store that repeats pages must not cause a loop. */
 
 import { withTimeout } from "../lib/timeout.js";
 
-/** S3 answers so many empty pages at most where somebody deleted thousands of objects; beyond them it is no answer. */
+/** Limit of consecutive empty pages. S3 returns a few of them where thousands of objects were deleted. */
 const EMPTY_PAGES = 50;
 
-const PAGE_MILLISECONDS = 30_000;
+const PAGE_TIMEOUT_MILLISECONDS = 30_000;
 
 /**
+ * Yields every page of a listing.
+ *
  * @template Page
- * @param {(cursor: string | undefined) => Promise<Page>} ask for the page at a cursor, the first one without
- * @param {(page: Page) => string | undefined} nextOf the cursor of the page behind; undefined behind the last
- * @param {(page: Page) => number} sizeOf what a page holds
+ * @param {(cursor: string | undefined) => Promise<Page>} fetchPage returns the page at a cursor, or the first page without one
+ * @param {(page: Page) => string | undefined} nextOf returns the cursor of the next page; undefined for the last page
+ * @param {(page: Page) => number} sizeOf returns the number of entries on a page
  * @yields {Page}
+ * @throws {StalledListing}
  */
-export async function* pages(ask, nextOf, sizeOf) {
+export async function* pages(fetchPage, nextOf, sizeOf) {
   /** @type {string | undefined} */
   let cursor;
   for (let empty = 0; empty < EMPTY_PAGES; ) {
-    const page = await ask(cursor);
+    const page = await fetchPage(cursor);
     yield page;
     const next = nextOf(page);
     if (next === undefined) return;
@@ -26,7 +29,7 @@ export async function* pages(ask, nextOf, sizeOf) {
     empty = sizeOf(page) === 0 ? empty + 1 : 0;
     cursor = next;
   }
-  throw new Stalled();
+  throw new StalledListing();
 }
 
 /**
@@ -36,13 +39,14 @@ export async function* pages(ask, nextOf, sizeOf) {
  */
 export function r2Pages(bucket, options) {
   return pages(
-    (cursor) => withTimeout(bucket.list({ ...options, ...(cursor !== undefined && { cursor }) }), PAGE_MILLISECONDS),
+    (cursor) =>
+      withTimeout(bucket.list({ ...options, ...(cursor !== undefined && { cursor }) }), PAGE_TIMEOUT_MILLISECONDS),
     (page) => (page.truncated ? page.cursor : undefined),
     (page) => page.objects.length + page.delimitedPrefixes.length,
   );
 }
 
-/** A store that says that there is more, and does not come to it. */
-export class Stalled extends Error {
-  name = "Stalled";
+/** A store announces further pages, but returns the same cursor again or only empty pages. */
+export class StalledListing extends Error {
+  name = "StalledListing";
 }

@@ -1,15 +1,16 @@
-/** Reads the manifest of a backup run as docs/backup-manifest.md defines it, and believes nothing that is not. Pure. */
+/** Reads and validates the signed manifest of a backup run (docs/backup-manifest.md). Pure. */
 
 import { hex, utf8 } from "../lib/bytes.js";
 
 const PAYLOAD_TYPE = "application/vnd.backbuild.backup-manifest+json";
 
-/** An envelope of so many bytes, and what is made of it, fits into a Worker's memory. */
+/** The largest envelope. Envelope and parsed manifest fit into the 128 MB of a Cloudflare Worker. */
 export const LIMIT_BYTES = 16 * 1_024 * 1_024;
 
-/** The most that S3 takes in one object, in bytes. */
+/** S3's limit for one object, in bytes. */
 const LARGEST_OBJECT = 5 * 1_024 ** 4;
 
+/** S3's limit for a key, in bytes of UTF-8. */
 const LONGEST_KEY = 1_024;
 
 const FIELDS = [
@@ -36,11 +37,11 @@ const CONTROL = /\p{Cc}/u;
 
 /**
  * @typedef {object} ManifestObject
- * @property {string} key as in the bucket
+ * @property {string} key in the bucket
  * @property {number} size in bytes
  * @property {string} sha256 64 hexadecimal digits
  * @property {ObjectKind} kind
- * @property {string} storedAt ISO 8601 in UTC, by the store's clock
+ * @property {string} storedAt ISO 8601 in UTC; Last-Modified of the object in the store
  */
 
 /**
@@ -49,22 +50,22 @@ const CONTROL = /\p{Cc}/u;
  * @property {string} group
  * @property {string} run pgBackRest's label
  * @property {"full" | "incremental"} kind
- * @property {string} startedAt ISO 8601 in UTC, as every time here
- * @property {string} finishedAt
+ * @property {string} startedAt ISO 8601 in UTC
+ * @property {string} finishedAt ISO 8601 in UTC
  * @property {{ run: string, sha256: string } | null} previous the group's manifest before this one, and the SHA-256 of its envelope
- * @property {string[]} dependsOn the runs whose objects this one needs too, the full one first
- * @property {{ first: string, last: string }} wal the segments without which what it restores is not consistent
+ * @property {string[]} dependsOn the runs whose objects a restore of this one also needs, the full backup first
+ * @property {{ first: string, last: string }} wal first and last WAL segment that a consistent restore needs
  * @property {ManifestObject[]} objects
  */
 
-/** @typedef {"envelope" | "key" | "signature" | "version" | "place" | "content"} Reason why a manifest is not believed */
+/** @typedef {"envelope" | "key" | "signature" | "version" | "place" | "content"} Reason the part of a manifest that is invalid */
 
-export class ManifestRefused extends Error {
-  name = "ManifestRefused";
+export class InvalidManifest extends Error {
+  name = "InvalidManifest";
 
   /**
    * @param {Reason} reason
-   * @param {string} message what is wrong, and where; what was read is quoted nowhere
+   * @param {string} message names what is wrong, and the field; it never quotes the manifest, which is untrusted text
    */
   constructor(reason, message) {
     super(message);
@@ -73,13 +74,18 @@ export class ManifestRefused extends Error {
 }
 
 /**
- * @param {readonly string[]} publicKeys Ed25519, base64: the stack's output `manifestPublicKeys`
+ * @param {readonly string[]} publicKeys the binding MANIFEST_KEYS: Ed25519 keys in base64, also in the output `manifestPublicKeys`
  * @returns {Promise<ReadonlyMap<string, CryptoKey>>} by key id, for `readManifest`
+ * @throws {TypeError} when a key is malformed
  */
 export async function importKeys(publicKeys) {
   const imported = publicKeys.map(async (text) => {
     const raw = decode(text);
-    if (raw === null || raw.length !== 32) throw new TypeError("a public key must be the base64 of 32 bytes");
+    if (raw === null || raw.length !== 32) {
+      throw new TypeError(
+        "the binding MANIFEST_KEYS has a key that is not the base64 of 32 bytes; run pulumi up to bind it again",
+      );
+    }
     const id = hex(await crypto.subtle.digest("SHA-256", raw)).slice(0, 16);
     return /** @type {const} */ ([id, await crypto.subtle.importKey("raw", raw, "Ed25519", false, ["verify"])]);
   });
@@ -87,16 +93,18 @@ export async function importKeys(publicKeys) {
 }
 
 /**
- * @param {Uint8Array} bytes the envelope as it is stored
+ * Verifies the signature of a manifest and validates its content.
+ *
+ * @param {Uint8Array} bytes the stored envelope (DSSE, in JSON)
  * @param {ReadonlyMap<string, CryptoKey>} keys see `importKeys`
- * @param {string} key where it is stored
+ * @param {string} key of the object that holds the envelope
  * @returns {Promise<Manifest>}
- * @throws {ManifestRefused}
+ * @throws {InvalidManifest}
  */
 export async function readManifest(bytes, keys, key) {
   const manifest = checked(json(await verified(bytes, keys), "content"));
   if (key !== `manifests/${manifest.group}/${manifest.run}.json`) {
-    throw new ManifestRefused("place", "it is another run's, or another group's");
+    throw new InvalidManifest("place", "the manifest is of another group or run than its key");
   }
   return manifest;
 }
@@ -104,10 +112,11 @@ export async function readManifest(bytes, keys, key) {
 /**
  * @param {Uint8Array} bytes
  * @param {ReadonlyMap<string, CryptoKey>} keys
- * @returns {Promise<Uint8Array>} the payload that one of the keys has signed
+ * @returns {Promise<Uint8Array>} the payload, signed by one of the keys
  */
 async function verified(bytes, keys) {
-  if (bytes.length > LIMIT_BYTES) throw new ManifestRefused("envelope", `it has more than ${LIMIT_BYTES} bytes`);
+  if (bytes.length > LIMIT_BYTES)
+    throw new InvalidManifest("envelope", `the manifest has more than ${LIMIT_BYTES} bytes`);
   const envelope = fields(json(bytes, "envelope"), ["payload", "payloadType", "signatures"]);
   const [signature] =
     Array.isArray(envelope?.signatures) && envelope.signatures.length === 1 ? envelope.signatures : [];
@@ -115,18 +124,18 @@ async function verified(bytes, keys) {
   const payload = decode(envelope?.payload);
   const signed = decode(sig);
   if (envelope?.payloadType !== PAYLOAD_TYPE || payload === null || signed === null || typeof keyid !== "string") {
-    throw new ManifestRefused("envelope", "it is not an envelope of a manifest with one signature");
+    throw new InvalidManifest("envelope", "the object is not a DSSE envelope of a manifest with one signature");
   }
   const publicKey = keys.get(keyid);
-  if (publicKey === undefined) throw new ManifestRefused("key", "it is signed with a key that is not known");
+  if (publicKey === undefined) throw new InvalidManifest("key", "the signing key is not in MANIFEST_KEYS");
   if (!(await crypto.subtle.verify("Ed25519", publicKey, signed, preAuthentication(payload)))) {
-    throw new ManifestRefused("signature", "its signature is wrong");
+    throw new InvalidManifest("signature", "the signature does not match the payload");
   }
   return payload;
 }
 
 /**
- * What DSSE signs.
+ * Returns the bytes that a DSSE signature covers: DSSE's pre-authentication encoding of the payload.
  *
  * @param {Uint8Array} payload
  * @returns {Uint8Array}
@@ -141,14 +150,15 @@ function preAuthentication(payload) {
 
 /**
  * @param {unknown} given
- * @returns {Manifest}
+ * @returns {Manifest} the same value, when it matches the format
+ * @throws {InvalidManifest} that names the first wrong field
  */
 function checked(given) {
   if (typeof given === "object" && given !== null && "version" in given && given.version !== 1) {
-    throw new ManifestRefused("version", "its version is not 1, the one that is known here");
+    throw new InvalidManifest("version", "the manifest's version is not 1; deploy Workers that support it");
   }
   const manifest = /** @type {Manifest} */ (/** @type {unknown} */ (fields(given, FIELDS)));
-  must(manifest !== null, "the fields");
+  must(manifest !== null, "names of the fields");
   const { group, run, kind, startedAt, finishedAt, previous, dependsOn, wal, objects } = manifest;
   must(matches(group, GROUP) && group.length <= 63, "group");
   must(matches(run, RUN), "run");
@@ -160,13 +170,13 @@ function checked(given) {
   must(isWal(wal), "wal");
   must(Array.isArray(objects) && objects.length > 0, "objects");
   for (const [index, object] of objects.entries()) checkObject(object, `objects[${index}]`, manifest);
-  must(new Set(objects.map(({ key }) => key)).size === objects.length, "objects: a key stands there twice");
+  must(new Set(objects.map(({ key }) => key)).size === objects.length, "objects: duplicate key");
   return manifest;
 }
 
 /**
  * @param {ManifestObject} object
- * @param {string} where
+ * @param {string} where path of the object, for errors
  * @param {Manifest} manifest
  */
 function checkObject(object, where, { group, run }) {
@@ -187,7 +197,7 @@ function checkObject(object, where, { group, run }) {
 
 /**
  * @param {unknown} key
- * @returns {key is string} a path without tricks
+ * @returns {key is string} whether it is well-formed Unicode, short enough, and has no empty, `.` or `..` segment
  */
 function isKey(key) {
   if (typeof key !== "string" || !key.isWellFormed() || CONTROL.test(key)) return false;
@@ -198,20 +208,22 @@ function isKey(key) {
 /**
  * @param {unknown} previous
  * @param {string} run
- * @returns {boolean}
+ * @returns {boolean} whether it names a run that started before `run`, and a SHA-256
  */
 function isPrevious(previous, run) {
   const given = fields(previous, ["run", "sha256"]);
-  return given !== null && matches(given.run, RUN) && begun(given.run) < begun(run) && matches(given.sha256, SHA256);
+  return (
+    given !== null && matches(given.run, RUN) && startOf(given.run) < startOf(run) && matches(given.sha256, SHA256)
+  );
 }
 
 /**
  * @param {unknown} dependsOn
  * @param {string} run
- * @returns {boolean} whether these are runs before it, the first of them the full one that its label names
+ * @returns {boolean} whether these are different runs that started before it; the first one is the full backup in its label
  */
 function isDependencies(dependsOn, run) {
-  if (!Array.isArray(dependsOn) || !dependsOn.every((one) => matches(one, RUN) && begun(one) < begun(run)))
+  if (!Array.isArray(dependsOn) || !dependsOn.every((one) => matches(one, RUN) && startOf(one) < startOf(run)))
     return false;
   const first = run.endsWith("F") ? undefined : run.slice(0, 16);
   return dependsOn[0] === first && new Set(dependsOn).size === dependsOn.length;
@@ -219,7 +231,7 @@ function isDependencies(dependsOn, run) {
 
 /**
  * @param {unknown} wal
- * @returns {boolean} whether it goes from a segment to one of the same timeline that is not before it
+ * @returns {boolean} whether it names two segments of one timeline, in order
  */
 function isWal(wal) {
   const { first, last } = fields(wal, ["first", "last"]) ?? {};
@@ -227,16 +239,16 @@ function isWal(wal) {
 }
 
 /**
- * @param {string} run
- * @returns {string} when it began, in a form that sorts by time
+ * @param {string} run label
+ * @returns {string} start time as in the label, `YYYYMMDD-HHMMSS`: sorts by time
  */
-function begun(run) {
+function startOf(run) {
   return run.slice(-16, -1);
 }
 
 /**
  * @param {unknown} value
- * @returns {value is string} a time of the calendar
+ * @returns {value is string} whether it is an existing time in ISO 8601, UTC, with whole seconds
  */
 function isTime(value) {
   if (!matches(value, TIME)) return false;
@@ -256,7 +268,7 @@ function matches(value, pattern) {
 /**
  * @param {unknown} given
  * @param {readonly string[]} names
- * @returns {Record<string, unknown> | null} an object that has these fields and no others
+ * @returns {Record<string, unknown> | null} the same object; null unless it has exactly these fields
  */
 function fields(given, names) {
   if (typeof given !== "object" || given === null || Array.isArray(given)) return null;
@@ -266,11 +278,11 @@ function fields(given, names) {
 
 /**
  * @param {boolean} condition
- * @param {string} where
+ * @param {string} where path of the field
  * @returns {asserts condition}
  */
 function must(condition, where) {
-  if (!condition) throw new ManifestRefused("content", `not as the format has it: ${where}`);
+  if (!condition) throw new InvalidManifest("content", `the manifest does not match docs/backup-manifest.md: ${where}`);
 }
 
 /**
@@ -282,13 +294,13 @@ function json(bytes, reason) {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch {
-    throw new ManifestRefused(reason, "it is not JSON in UTF-8");
+    throw new InvalidManifest(reason, `the ${reason} is not JSON in UTF-8`);
   }
 }
 
 /**
  * @param {unknown} text
- * @returns {Uint8Array | null} null unless it is base64 as everybody writes it: the same bytes have one text only
+ * @returns {Uint8Array | null} null unless it is canonical base64, in which the same bytes have only one text
  */
 function decode(text) {
   if (typeof text !== "string" || text.length % 4 !== 0 || /[^A-Za-z0-9+/=]/.test(text)) return null;

@@ -1,17 +1,22 @@
-/** Keeps full backups in longer-lived classes: lists what each class's own repository is to hold. Placing it is verify's. */
+/**
+ * Promotes full backups to the daily, monthly and yearly classes: it adds the objects of each class's repository to the
+ * catalogue. Verification then copies them there.
+ */
 
 import { close, open } from "./findings.js";
-import { classesOf, historyOf, segmentsBetween } from "./rotation.js";
+import { classesOf, segmentsBetween, timelineFilePosition } from "./rotation.js";
 
 /** @import { Rotation, Run } from "./rotation.js" */
 
 /** @typedef {Run & { grp: string, promoted: string | null }} Full */
 
 /**
+ * Decides on the classes of every new full backup.
+ *
  * @param {D1Database} db
  * @param {Rotation} rotation
  * @param {Date} time
- * @returns {Promise<number>} full backups that were decided on
+ * @returns {Promise<number>} number of full backups that were decided on
  */
 export async function promote(db, rotation, time) {
   const { results } = /** @type {D1Result<Full>} */ (await db.prepare(FULLS).run());
@@ -22,7 +27,7 @@ export async function promote(db, rotation, time) {
       .filter(({ grp, promoted }) => grp === full.grp && promoted !== null)
       .map(({ run, promoted }) => ({ run, classes: /** @type {string[]} */ (JSON.parse(promoted ?? "[]")) }));
     const classes = classesOf(full, others, rotation, time);
-    if (await enter(db, full, classes, time)) {
+    if (await addToClasses(db, full, classes, time)) {
       full.promoted = JSON.stringify(classes);
       decided += 1;
     }
@@ -36,27 +41,31 @@ const FULLS = `
   ORDER BY run`;
 
 /**
+ * Adds a full backup to classes.
+ *
  * @param {D1Database} db
  * @param {Full} full
  * @param {string[]} classes
  * @param {Date} time
- * @returns {Promise<boolean>} false while it would not restore for want of WAL
+ * @returns {Promise<boolean>} false while WAL for a restore is missing: then a finding is opened, and the next run tries again
  */
-async function enter(db, full, classes, time) {
+async function addToClasses(db, full, classes, time) {
   const { grp, run, history, walFirst, walLast } = full;
   const key = `manifests/${grp}/${run}.json`;
   const wanted = segmentsBetween(walFirst, walLast);
   const found = Number(await db.prepare(SEGMENTS).bind(grp, history, walFirst, walLast).first("segments"));
   if (classes.length > 0 && found < wanted) {
-    const detail = `${wanted - found} of its ${wanted} WAL segments are in no manifest, so it is kept in the hourly class alone`;
+    const detail = `${wanted - found} of the ${wanted} WAL segments that it needs are in no manifest; until they are, the backup is kept in the hourly class only`;
     await open(db, { kind: "incomplete", store: "primary", key, detail }, time).run();
     return false;
   }
   const at = time.toISOString();
   await db.batch([
     ...classes.flatMap((name) => [
-      db.prepare(ENTER).bind(name, grp, run, history, walFirst, walLast, historyOf(walFirst.slice(0, 8)), at),
-      db.prepare(ENTER_COPIES).bind(name, grp, run, at),
+      db
+        .prepare(INSERT_OBJECTS)
+        .bind(name, grp, run, history, walFirst, walLast, timelineFilePosition(walFirst.slice(0, 8)), at),
+      db.prepare(INSERT_COPIES).bind(name, grp, run, at),
       db.prepare(AUDIT).bind(at, grp, name, run),
     ]),
     db
@@ -71,8 +80,11 @@ const SEGMENTS = `
   SELECT COUNT(DISTINCT segment) AS segments FROM objects
   WHERE grp = ? AND class = 'hourly' AND history = ? AND segment BETWEEN ? AND ? AND length(segment) = 24`;
 
-/** A pgBackRest repository of its own, below CLASS/GROUP/RUN/: the backup, the WAL that makes it consistent, both indexes. */
-const ENTER = `
+/**
+ * Inserts the objects of a complete pgBackRest repository below CLASS/GROUP/RUN/: the backup, the WAL that makes it consistent,
+ * and both index files.
+ */
+const INSERT_OBJECTS = `
   INSERT OR IGNORE INTO objects
     (key, grp, class, run, manifest, kind, size, sha256, stored_at, history, segment, source, listed_at, check_after)
   SELECT ?1 || '/' || ?2 || '/' || ?3 || '/' || CASE
@@ -88,7 +100,7 @@ const ENTER = `
     OR (class = 'hourly' AND kind = 'wal' AND history = ?4 AND length(segment) = 24 AND segment BETWEEN ?5 AND ?6)
     OR (class = 'hourly' AND kind = 'wal' AND history = ?4 AND segment = ?7))`;
 
-const ENTER_COPIES = `
+const INSERT_COPIES = `
   INSERT OR IGNORE INTO object_copies (key, copy, since)
   SELECT key, copies.name, ?4 FROM objects, copies WHERE class = ?1 AND grp = ?2 AND run = ?3 AND removed_at IS NULL`;
 

@@ -1,100 +1,106 @@
-/** The rotation: which backups are kept in which class, and what of a group is needed at a time. Pure. */
+/** The rotation policy (docs/retention.md): which class keeps which backup, and which backups of a group are still needed. Pure. */
 
 /** @typedef {"daily" | "monthly" | "yearly"} PromotedClass */
 
 /**
- * @typedef {object} Rotation as docs/retention.md has it
- * @property {number} pointInTimeDays how far back any point can be restored
- * @property {number} minimumFulls of each group that stay whatever their age
- * @property {Record<string, number>} keepDays by class
+ * @typedef {object} Rotation the binding ROTATION
+ * @property {number} pointInTimeDays length of the window in which any point in time can be restored
+ * @property {number} minimumFulls number of full backups of each group that are kept regardless of their age
+ * @property {Record<string, number>} keepDays retention in days, by class
  */
 
 /**
- * @typedef {object} Run
- * @property {string} run label
+ * @typedef {object} Run a backup run
+ * @property {string} run pgBackRest's label
  * @property {"full" | "incremental"} kind
  * @property {string} finishedAt ISO 8601
- * @property {string[]} dependsOn
- * @property {number | null} history of its archive; null while its first WAL segment is in no manifest
- * @property {string} walFirst
- * @property {string} walLast
+ * @property {string[]} dependsOn labels of all runs that a restore of this one needs
+ * @property {number | null} history the N of the archive `17-N`; null while no manifest lists its first WAL segment
+ * @property {string} walFirst first WAL segment that a restore needs
+ * @property {string} walLast last WAL segment that a consistent restore needs
  */
 
 export const DAY = 86_400_000;
 
-/** How much of a label, which begins with the date, tells a class's periods apart. */
+/** Digits of the label's date that identify a period of the class: a day, a month, a year. */
 const PERIOD_DIGITS = { daily: 8, monthly: 6, yearly: 4 };
 
 export const PROMOTED = /** @type {PromotedClass[]} */ (Object.keys(PERIOD_DIGITS));
 
 /**
- * The first full backup of each day, month and year is kept in that class too.
+ * Returns the classes that a full backup is promoted to: each class keeps the first full backup of its day, month or year.
  *
  * @param {Run} full
- * @param {readonly { run: string, classes: readonly string[] }[]} decided the group's other full backups
+ * @param {readonly { run: string, classes: readonly string[] }[]} decided other full backups of the group, with their classes
  * @param {Rotation} rotation
  * @param {Date} time
- * @returns {PromotedClass[]}
+ * @returns {PromotedClass[]} without the classes in which the backup would already have expired
  */
 export function classesOf(full, decided, rotation, time) {
   return PROMOTED.filter((name) => {
     const period = full.run.slice(0, PERIOD_DIGITS[name]);
     const taken = decided.some(({ run, classes }) => run.startsWith(period) && classes.includes(name));
-    return !taken && !isOver(full.finishedAt, days(rotation, name), time);
+    return !taken && !hasExpired(full.finishedAt, daysKept(rotation, name), time);
   });
 }
 
 /**
+ * Returns the runs of a group that must be kept in the hourly class.
+ *
  * @param {readonly Run[]} runs of one group
- * @param {ReadonlySet<string>} doubtful those of which something is lost: nothing rests on them
+ * @param {ReadonlySet<string>} doubtful labels of the runs that lost an object: they do not count as restorable
  * @param {Rotation} rotation
  * @param {Date} time
- * @returns {Needed}
+ * @returns {NeededRuns}
  */
-export function needed(runs, doubtful, rotation, time) {
+export function neededRuns(runs, doubtful, rotation, time) {
   const sound = runs.filter(({ run, dependsOn }) => ![run, ...dependsOn].some((label) => doubtful.has(label)));
-  const anchor = newestFirst(sound).find(({ finishedAt }) => isOver(finishedAt, rotation.pointInTimeDays, time));
-  // Those of which something is lost stay beside the sound ones: they may be all that there is.
+  const anchor = newestFirst(sound).find(({ finishedAt }) => hasExpired(finishedAt, rotation.pointInTimeDays, time));
+  // Keep damaged full backups in addition: a partial restore from them may be the only possibility left.
   const fulls = [...newestFulls(sound, rotation), ...newestFulls(runs, rotation)];
-  return { kept: completed([...young(runs, rotation, time), ...fulls, ...(anchor ? [anchor] : [])]), anchor };
+  return {
+    kept: withDependencies([...unexpired(runs, rotation, time), ...fulls, ...(anchor ? [anchor] : [])]),
+    anchor,
+  };
 }
 
 /**
- * The same of a group that is no longer backed up: no window moves on, and no newer backup comes, so all of it goes by age.
+ * Returns the runs that must be kept of a group that is no longer backed up. Only their age counts: such a group has no
+ * point-in-time window and no minimum of full backups, so that all of its backups expire.
  *
  * @param {readonly Run[]} runs
  * @param {Rotation} rotation
  * @param {Date} time
- * @returns {Needed}
+ * @returns {NeededRuns}
  */
-export function neededOfRemoved(runs, rotation, time) {
-  const kept = completed(young(runs, rotation, time));
-  return { kept, anchor: newestFirst(runs.filter(({ run }) => kept.has(run))).at(-1) ?? END };
+export function neededRunsOfRemovedGroup(runs, rotation, time) {
+  const kept = withDependencies(unexpired(runs, rotation, time));
+  return { kept, anchor: newestFirst(runs.filter(({ run }) => kept.has(run))).at(-1) ?? AFTER_ALL_WAL };
 }
 
 /**
- * @typedef {object} Needed
- * @property {Set<string>} kept every run that is young enough, the newest full ones, where the point-in-time window begins,
- *   and what these depend on
- * @property {Pick<Run, "history" | "walFirst"> | undefined} anchor WAL is needed from its first segment on, and all of it
- *   when there is no anchor
+ * @typedef {object} NeededRuns
+ * @property {Set<string>} kept labels of the runs that have not expired, the newest full backups, the run at the start of the
+ *   point-in-time window, and the runs that these depend on
+ * @property {Pick<Run, "history" | "walFirst"> | undefined} anchor the run at the start of the point-in-time window: WAL
+ *   before its first segment is not needed. Without an anchor all WAL is needed
  */
 
-/** Behind every WAL segment that there can be. */
-const END = { run: "", history: Number.MAX_SAFE_INTEGER, walFirst: "" };
+/** A position after every possible WAL segment. */
+const AFTER_ALL_WAL = { run: "", history: Number.MAX_SAFE_INTEGER, walFirst: "" };
 
 /**
  * @param {readonly Run[]} runs
  * @returns {Run[]}
  */
 function newestFirst(runs) {
-  return [...runs].sort((one, other) => begun(other.run).localeCompare(begun(one.run)));
+  return [...runs].sort((one, other) => startOf(other.run).localeCompare(startOf(one.run)));
 }
 
 /**
  * @param {readonly Run[]} runs
  * @param {Rotation} rotation
- * @returns {Run[]} as many as stay whatever their age
+ * @returns {Run[]} the full backups that are kept regardless of their age
  */
 function newestFulls(runs, rotation) {
   return newestFirst(runs.filter(({ kind }) => kind === "full")).slice(0, rotation.minimumFulls);
@@ -104,17 +110,17 @@ function newestFulls(runs, rotation) {
  * @param {readonly Run[]} runs
  * @param {Rotation} rotation
  * @param {Date} time
- * @returns {Run[]}
+ * @returns {Run[]} the runs within the hourly class's retention
  */
-function young(runs, rotation, time) {
-  return runs.filter(({ finishedAt }) => !isOver(finishedAt, days(rotation, "hourly"), time));
+function unexpired(runs, rotation, time) {
+  return runs.filter(({ finishedAt }) => !hasExpired(finishedAt, daysKept(rotation, "hourly"), time));
 }
 
 /**
  * @param {readonly Run[]} wanted
- * @returns {Set<string>} and what they depend on: a run names every one, so one step is all of them
+ * @returns {Set<string>} labels of these runs and of their dependencies. `dependsOn` is already transitive
  */
-function completed(wanted) {
+function withDependencies(wanted) {
   return new Set(wanted.flatMap(({ run, dependsOn }) => [run, ...dependsOn]));
 }
 
@@ -122,43 +128,49 @@ function completed(wanted) {
  * @param {string} since ISO 8601
  * @param {number} days
  * @param {Date} time
- * @returns {boolean}
+ * @returns {boolean} whether so many days have passed
  */
-function isOver(since, days, time) {
+function hasExpired(since, days, time) {
   return Date.parse(since) + days * DAY <= time.getTime();
 }
 
 /**
  * @param {Rotation} rotation
- * @param {string} name
- * @returns {number}
+ * @param {string} name of a class
+ * @returns {number} its retention in days
+ * @throws {RangeError} when the binding ROTATION lacks the class, so that nothing is deleted by a wrong limit
  */
-export function days(rotation, name) {
+export function daysKept(rotation, name) {
   const kept = rotation.keepDays[name];
-  if (kept === undefined) throw new RangeError(`ROTATION.keepDays has no class ${name}`);
+  if (kept === undefined) {
+    throw new RangeError(`the binding ROTATION has no keepDays.${name}; run pulumi up to bind it again`);
+  }
   return kept;
 }
 
 /**
- * @param {string} run
- * @returns {string} when it began, in a form that sorts by time
+ * @param {string} run label
+ * @returns {string} start time as in the label, `YYYYMMDD-HHMMSS`: sorts by time
  */
-export function begun(run) {
+export function startOf(run) {
   return run.slice(-16, -1);
 }
 
 /**
- * @param {string} run
- * @returns {Date} when it began, by its label
+ * @param {string} run label
+ * @returns {Date} start time
  */
-export function timeOf(run) {
-  return new Date(begun(run).replace(/(....)(..)(..)-(..)(..)(..)/, "$1-$2-$3T$4:$5:$6Z"));
+export function startTimeOf(run) {
+  return new Date(startOf(run).replace(/(....)(..)(..)-(..)(..)(..)/, "$1-$2-$3T$4:$5:$6Z"));
 }
 
 /**
+ * Counts the WAL segments from `first` to `last`, both included. With segments of 16 MiB, the last eight digits of a name
+ * count from 0 to 255, and then the eight digits before them increase by one.
+ *
  * @param {string} first
  * @param {string} last of the same timeline
- * @returns {number} of WAL segments from one to the other: of 16 MiB, 256 to each number in the middle
+ * @returns {number}
  */
 export function segmentsBetween(first, last) {
   const number = (/** @type {string} */ name) =>
@@ -167,13 +179,14 @@ export function segmentsBetween(first, last) {
 }
 
 /**
- * Where in the database's history a WAL file lies.
+ * Returns the position of a WAL file in the archive.
  *
  * @param {string} key such as `hourly/archive/GROUP/17-1/0000000100000000/0000000100000000000000A1-….zst`
- * @returns {{ history: number, segment: string } | null} `segment` sorts: a segment by its name, what accompanies it right
- *   behind it, a timeline's history behind all of its segments; null for what is none of these
+ * @returns {{ history: number, segment: string } | null} `history` is the N of `17-N`. `segment` sorts in the order of WAL:
+ *   a segment has its name; a file that belongs to a segment (such as `.backup`) sorts directly after it; a timeline's history
+ *   file sorts after the timeline's segments. Null for any other file
  */
-export function placeOfWal(key) {
+export function walPosition(key) {
   const parts = key.split("/");
   const history = Number(/-(\d+)$/.exec(parts[3] ?? "")?.[1]);
   const name = parts.at(-1) ?? "";
@@ -181,13 +194,13 @@ export function placeOfWal(key) {
   const timeline = /^([0-9A-F]{8})\.history/.exec(name)?.[1];
   if (!Number.isInteger(history)) return null;
   if (segment !== undefined) return { history, segment: name.charAt(24) === "-" ? segment : `${segment}.` };
-  return timeline === undefined ? null : { history, segment: historyOf(timeline) };
+  return timeline === undefined ? null : { history, segment: timelineFilePosition(timeline) };
 }
 
 /**
- * @param {string} timeline
- * @returns {string}
+ * @param {string} timeline eight hexadecimal digits
+ * @returns {string} position of the timeline's history file: after every segment of the timeline
  */
-export function historyOf(timeline) {
+export function timelineFilePosition(timeline) {
   return `${timeline}${"F".repeat(16)}~`;
 }

@@ -1,17 +1,17 @@
-/** The log of what the scheduled backup Workers did, in D1. */
+/** The log of the scheduled backup Workers' runs, in D1. */
 
 import { failureName, logFailure } from "../lib/log.js";
 
 /** @typedef {{ outcome: "ok" | "alarm", detail: object }} Result */
 
 /**
- * Does `job` and records what came of it; anything but `ok` is also logged as an error.
+ * Runs `job` and records its result. A result other than `ok` is also logged as an error.
  *
- * @param {D1Database} db opened
+ * @param {D1Database} db migrated
  * @param {string} worker
  * @param {Date} at the scheduled time
  * @param {() => Promise<Result>} job
- * @throws what D1 throws: a run that cannot be recorded fails as a whole, which the platform's own metrics show
+ * @throws what D1 throws: if the result cannot be recorded, the invocation fails, which Cloudflare's metrics show
  */
 export async function recordRun(db, worker, at, job) {
   const { outcome, detail } = await job().catch((error) => ({
@@ -26,9 +26,9 @@ export async function recordRun(db, worker, at, job) {
 }
 
 /**
- * @param {D1Database} db opened
+ * @param {D1Database} db migrated
  * @param {string} worker
- * @returns {Promise<any>} detail of the newest run that did not fail, or null before the first
+ * @returns {Promise<any>} detail of the newest run that did not fail; null without such a run
  */
 export async function lastDetail(db, worker) {
   const detail = await db

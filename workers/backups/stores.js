@@ -1,4 +1,4 @@
-/** The copies of the backups, alike to whoever copies: R2 buckets in several jurisdictions, S3, and stores like it. */
+/** The stores of the copies behind one interface: R2 buckets in several jurisdictions, Amazon S3, and S3-compatible stores. */
 
 import { hex, utf8 } from "../lib/bytes.js";
 import { now } from "../lib/clock.js";
@@ -6,25 +6,25 @@ import { checksumOf, requestS3 } from "../lib/s3.js";
 import { withTimeout } from "../lib/timeout.js";
 import { elements, textOf, xml } from "../lib/xml.js";
 import { SOURCE_ETAG } from "./copies.js";
-import { pages, r2Pages, Stalled } from "./listing.js";
+import { pages, r2Pages, StalledListing } from "./listing.js";
 
 /** @import { Place } from "../lib/s3.js" */
 /** @import { Copy } from "./copies.js" */
 /** @import { Rotation } from "./rotation.js" */
 
 /**
- * @typedef {object} CopyBinding a copy, as `backups.copies` of the settings has it; those of kind `s3` have the other fields
+ * @typedef {object} CopyBinding a copy, as in the setting `backups.copies`; only kind `s3` has the optional fields
  * @property {string} name
  * @property {"r2" | "s3"} kind
  * @property {string} [bucket]
  * @property {string} [region]
  * @property {string} [lockMode]
- * @property {string} [endpoint] of another store than Amazon's
+ * @property {string} [endpoint] origin of a store other than Amazon's
  */
 
 /**
- * @typedef {object} Env the copies, as the backup Workers are bound to them: each R2 bucket is `COPY_NAME`, and S3's keys are
- *   the secrets `COPY_NAME_ACCESS_KEY_ID` and `COPY_NAME_SECRET_ACCESS_KEY`
+ * @typedef {object} Env the bindings of the copies: `COPY_NAME` is the R2 bucket of the copy `name`; the secrets
+ *   `COPY_NAME_ACCESS_KEY_ID` and `COPY_NAME_SECRET_ACCESS_KEY` are the keys of a copy in S3
  * @property {CopyBinding[]} COPIES the primary first
  * @property {R2Bucket} COPY_PRIMARY
  * @property {Rotation} ROTATION
@@ -32,63 +32,64 @@ import { pages, r2Pages, Stalled } from "./listing.js";
  */
 
 /**
- * @typedef {object} Content what is to be written
+ * @typedef {object} Content of an object
  * @property {ReadableStream} body
- * @property {number} size of it, in bytes
- * @property {string} [etag] of the object that it comes from, where that one has no SHA-256 of its own
+ * @property {number} size in bytes
+ * @property {string} [etag] of the source object, if the source has no SHA-256; it becomes metadata of the copy
  * @property {Record<string, string>} [metadata]
  */
 
-/** @typedef {{ key: string, size: number, uploaded: Date }} Listed */
+/** @typedef {{ key: string, size: number, uploaded: Date }} ListEntry an object in the listing of a store */
 
 /**
- * @typedef {object} Store
- * @property {string} name
- * @property {(key: string) => Promise<Copy | null>} head
- * @property {(key: string) => Promise<Content | null>} get
- * @property {(key: string, content: Content, sha256: string) => Promise<void>} put refuses bytes of another SHA-256
- * @property {(keys: string[]) => Promise<string[]>} remove at most 1,000; the keys that could not be
- * @property {(after: string | undefined, prefix?: string) => Promise<{ objects: Listed[], more: boolean }>} list the next
- *   up to 1,000, by key, and one at least where there are more; throws `Stalled` where the store does not come to it
+ * @typedef {object} Store its methods throw when the store fails or does not answer in time
+ * @property {string} name of the copy
+ * @property {(key: string) => Promise<Copy | null>} head null when there is no such object
+ * @property {(key: string) => Promise<Content | null>} get null when there is no such object
+ * @property {(key: string, content: Content, sha256: string) => Promise<void>} put stores nothing if the SHA-256 does not match
+ * @property {(keys: string[]) => Promise<string[]>} remove deletes at most 1,000 objects; returns the keys that were not deleted
+ * @property {(after: string | undefined, prefix?: string) => Promise<{ objects: ListEntry[], more: boolean }>} list returns
+ *   the next objects by key: up to 1,000, and at least one while `more` is true. It throws `StalledListing` when the
+ *   store repeats empty pages
  */
 
 /** The name of the copy that machines write to. */
 export const PRIMARY = "primary";
 
-/** The most that one `put` takes: R2 and S3 end at 5 GiB, and leave no room beside. */
+/** The largest object that one `put` copies, in bytes. R2 and S3 limit a PUT to 5 GiB; this leaves a margin. */
 export const LARGEST_PUT = 4.9 * 1_024 ** 3;
 
-/** A call that moves no object has this long. */
+/** Timeout of a call that transfers no object. */
 const CALL_MILLISECONDS = 30_000;
 
-/** One that does has this long, and as much again as the slowest way that is still worth waiting for takes. */
+/** The slowest acceptable transfer, in bytes per millisecond (4 MiB/s); it determines the timeout of a transfer. */
 const SLOWEST_BYTES_A_MILLISECOND = 4 * 1_024;
 
-/** A call that names many and fails is halved until it is known which are refused, with so many calls at most. */
-const HALVINGS = 400;
+/** Limit of calls to delete one batch. A batch that fails is split into halves, to find the objects that are locked. */
+const DELETE_CALLS = 400;
 
 /**
- * @param {number} size in bytes
- * @returns {number} milliseconds
+ * @param {number} size of the transferred object, in bytes
+ * @returns {number} timeout of the transfer, in milliseconds
  */
-export function patience(size) {
+export function timeoutOf(size) {
   return CALL_MILLISECONDS + size / SLOWEST_BYTES_A_MILLISECOND;
 }
 
 /**
  * @param {Env} env
- * @returns {[Store, ...Store[]]} the primary, and its copies
+ * @returns {[Store, ...Store[]]} the stores of all copies, the primary first
  */
 export function storesOf(env) {
   const stores = env.COPIES.map((copy) =>
-    copy.kind === "r2" ? r2Store(copy.name, bound(env, copy)) : s3Store(env, copy, placeOf(env, copy)),
+    copy.kind === "r2" ? r2Store(copy.name, bindingOf(env, copy)) : s3Store(env, copy, placeOf(env, copy)),
   );
   return /** @type {[Store, ...Store[]]} */ (stores);
 }
 
 /**
  * @param {Env} env
- * @returns {Store[]} where every object of the primary bucket is to be, too
+ * @returns {Store[]} the stores of all copies except the primary
  */
 export function copiesOf(env) {
   return storesOf(env).slice(1);
@@ -97,13 +98,17 @@ export function copiesOf(env) {
 /**
  * @param {Env} env
  * @param {CopyBinding} copy
- * @param {string} [part] of the binding's name
- * @returns {any}
+ * @param {string} [suffix] of the binding's name
+ * @returns {any} value of a copy's binding
  */
-function bound(env, { name }, part = "") {
-  const binding = `COPY_${name.toUpperCase()}${part}`;
+function bindingOf(env, { name }, suffix = "") {
+  const binding = `COPY_${name.toUpperCase()}${suffix}`;
   const value = /** @type {Record<string, any>} */ (/** @type {unknown} */ (env))[binding];
-  if (value === undefined) throw new TypeError(`COPIES lists ${name}, and ${binding} is not bound`);
+  if (value === undefined) {
+    throw new TypeError(
+      `the binding COPIES lists the copy ${name}, but ${binding} is not bound; run pulumi up to bind it`,
+    );
+  }
   return value;
 }
 
@@ -114,7 +119,10 @@ function bound(env, { name }, part = "") {
  */
 function placeOf(env, copy) {
   const { bucket = "", region = "", endpoint } = copy;
-  const [accessKeyId, secretAccessKey] = [bound(env, copy, "_ACCESS_KEY_ID"), bound(env, copy, "_SECRET_ACCESS_KEY")];
+  const [accessKeyId, secretAccessKey] = [
+    bindingOf(env, copy, "_ACCESS_KEY_ID"),
+    bindingOf(env, copy, "_SECRET_ACCESS_KEY"),
+  ];
   return { bucket, region, endpoint, accessKeyId, secretAccessKey };
 }
 
@@ -141,29 +149,30 @@ function r2Store(name, bucket) {
     },
     async put(key, { body, size, etag, metadata }, sha256) {
       const customMetadata = { ...metadata, ...(etag === undefined ? {} : { [SOURCE_ETAG]: etag }) };
-      await withTimeout(bucket.put(key, body, { sha256, customMetadata }), patience(size));
+      await withTimeout(bucket.put(key, body, { sha256, customMetadata }), timeoutOf(size));
     },
     async remove(keys) {
-      return refusedOf(keys, (some) => withTimeout(bucket.delete(some), CALL_MILLISECONDS));
+      return deleteByHalves(keys, (some) => withTimeout(bucket.delete(some), CALL_MILLISECONDS));
     },
     async list(after, prefix) {
       const options = { ...(after !== undefined && { startAfter: after }), ...(prefix !== undefined && { prefix }) };
       for await (const { objects, truncated } of r2Pages(bucket, options)) {
         if (objects.length > 0 || !truncated) return { objects, more: truncated };
       }
-      throw new Stalled();
+      throw new StalledListing();
     },
   };
 }
 
 /**
- * A lock refuses a whole call for one key in it.
+ * Deletes objects with as few calls as possible. R2 rejects a whole call when one of its objects is locked, so a call that
+ * fails is repeated with each half of its keys.
  *
  * @param {string[]} keys
  * @param {(keys: string[]) => Promise<void>} remove
- * @returns {Promise<string[]>} those that are still there, or that nobody tried
+ * @returns {Promise<string[]>} the keys that were not deleted: rejected, or not tried within the limit of calls
  */
-async function refusedOf(keys, remove) {
+async function deleteByHalves(keys, remove) {
   /** @type {string[]} */
   const refused = [];
   const parts = [keys];
@@ -171,14 +180,14 @@ async function refusedOf(keys, remove) {
   for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
     calls += 1;
     const failed =
-      calls > HALVINGS ||
+      calls > DELETE_CALLS ||
       (await remove(part).then(
         () => false,
         () => true,
       ));
     if (!failed) continue;
     const middle = Math.ceil(part.length / 2);
-    if (part.length === 1 || calls > HALVINGS) refused.push(...part);
+    if (part.length === 1 || calls > DELETE_CALLS) refused.push(...part);
     else parts.push(part.slice(0, middle), part.slice(middle));
   }
   return refused;
@@ -208,13 +217,13 @@ function s3Store(env, { name, lockMode = "" }, place) {
     /** @type {string} */ key,
     /** @type {Parameters<typeof requestS3>[4]} */ request,
     size = 0,
-  ) => requestS3(place, method, key, now(env), { signal: AbortSignal.timeout(patience(size)), ...request });
+  ) => requestS3(place, method, key, now(env), { signal: AbortSignal.timeout(timeoutOf(size)), ...request });
   return {
     name,
     async head(key) {
       const response = await ask("HEAD", key, {});
       if (response.status === 404) return null;
-      if (!response.ok) throw new Refused("HEAD", response.status);
+      if (!response.ok) throw new StoreError("HEAD", response.status);
       return {
         size: Number(response.headers.get("content-length")),
         sha256: response.headers.get("x-amz-meta-sha256") ?? undefined,
@@ -222,14 +231,14 @@ function s3Store(env, { name, lockMode = "" }, place) {
       };
     },
     async get(key) {
-      // How large it is says only the answer, so this one has the time of the largest.
+      // The size is not known before the response, so the timeout is that of the largest object.
       const response = await ask("GET", key, {}, LARGEST_PUT);
       if (response.ok && response.body !== null) {
         return { body: response.body, size: Number(response.headers.get("content-length")) };
       }
       await response.body?.cancel();
       if (response.status === 404) return null;
-      throw new Refused("GET", response.status);
+      throw new StoreError("GET", response.status);
     },
     async put(key, { body, size, etag }, sha256) {
       const { readable, writable } = new FixedLengthStream(size);
@@ -252,7 +261,7 @@ function s3Store(env, { name, lockMode = "" }, place) {
         body.pipeTo(writable),
       ]);
       await response.body?.cancel();
-      if (!response.ok) throw new Refused("PUT", response.status);
+      if (!response.ok) throw new StoreError("PUT", response.status);
     },
     async remove(keys) {
       const named = keys.map((key) => `<Object><Key>${xml(key)}</Key></Object>`).join("");
@@ -261,7 +270,7 @@ function s3Store(env, { name, lockMode = "" }, place) {
       const headers = { "content-type": "application/xml", ...checksums(sha256) };
       const response = await ask("POST", "", { query: { delete: "" }, body, sha256, headers });
       const answer = await response.text();
-      if (!response.ok) throw new Refused("POST", response.status);
+      if (!response.ok) throw new StoreError("POST", response.status);
       return elements(answer, "Error").map((error) => textOf(error, "Key"));
     },
     async list(after, prefix) {
@@ -275,7 +284,7 @@ function s3Store(env, { name, lockMode = "" }, place) {
         };
         const response = await ask("GET", "", { query });
         const answer = await response.text();
-        if (!response.ok) throw new Refused("GET", response.status);
+        if (!response.ok) throw new StoreError("GET", response.status);
         const objects = elements(answer, "Contents").map((entry) => ({
           key: textOf(entry, "Key"),
           size: Number(textOf(entry, "Size")),
@@ -284,17 +293,17 @@ function s3Store(env, { name, lockMode = "" }, place) {
         const more = textOf(answer, "IsTruncated") === "true";
         return { objects, more, next: more ? textOf(answer, "NextContinuationToken") : undefined };
       };
-      const sizeOf = (/** @type {{ objects: Listed[] }} */ { objects }) => objects.length;
+      const sizeOf = (/** @type {{ objects: ListEntry[] }} */ { objects }) => objects.length;
       for await (const { objects, more } of pages(page, ({ next }) => next, sizeOf)) {
         if (objects.length > 0 || !more) return { objects, more };
       }
-      throw new Stalled();
+      throw new StalledListing();
     },
   };
 }
 
 /**
- * A bucket with object lock takes nothing without them.
+ * Returns the checksum headers. S3 requires them for writes to a bucket with object lock.
  *
  * @param {string} sha256 hexadecimal
  * @returns {Record<string, string>} headers
@@ -304,7 +313,8 @@ function checksums(sha256) {
 }
 
 /**
- * Each object says how long it is locked: a bucket has one period for all classes, and another store's may have none.
+ * Returns the headers that lock an object for its class's retention. The default retention of a bucket is not enough: it is
+ * the same for all classes, and a bucket outside Amazon may have none.
  *
  * @param {Env} env
  * @param {string} lockMode
@@ -322,8 +332,8 @@ function lockOf(env, lockMode, key) {
   };
 }
 
-/** A store that answers, but not with what was asked for; the number is all that is told of its answer. */
-export class Refused extends Error {
+/** An error response of a store. Its name has the method and the status, such as `GET 503`; it has no message. */
+export class StoreError extends Error {
   /**
    * @param {string} method
    * @param {number} status

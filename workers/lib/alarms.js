@@ -1,57 +1,66 @@
 /**
- * What was found becomes alarms, and each channel's own account of what it was told of them.
+ * Turns the conditions that a check run finds into alarms, and records per channel which notifications were sent.
  *
- * What is found once is a suspicion; found by the next look too, it is an alarm. That costs the minutes between two looks,
- * which are few against any limit, and it holds for every condition alike: an object may be on its way, a store may fail for a
- * moment, an age may be read just before a backup is complete. Only when the database itself does not answer can nothing be
- * remembered, so that this is told at once (backups/watch). One look that finds it well ends an alarm; who alternates for hours
- * is told of each beginning and each end. What could not be judged stays as it was.
+ * A condition that one check run finds is pending. If the next run finds it too, it becomes an alarm. This delay avoids false
+ * alarms (an object is still being copied, one request to a store fails, a backup completes just after its age was read), and
+ * it is short compared with every limit. There is one exception: if the database does not answer, nothing can be recorded, so
+ * backups/watch notifies at once.
+ *
+ * An alarm ends with the first run that does not find its condition. A condition that comes and goes causes a notification each
+ * time. A condition that could not be checked keeps its state.
  */
 
 /**
- * @typedef {object} Condition
- * @property {string} id what is wrong, and with what
- * @property {string} text the thing, the place and the remedy, for people
+ * @typedef {object} Condition something that is wrong
+ * @property {string} id kind and subject, such as `full:coordinator`
+ * @property {string} text for operators: names the thing, the place and the remedy
  */
 
-/** @typedef {{ wrong: Condition[], unknown: string[] }} Look `unknown`: ids, or their beginnings, that could not be judged */
+/**
+ * @typedef {object} CheckResults
+ * @property {Condition[]} wrong the conditions that hold
+ * @property {string[]} unknown ids, or prefixes of ids, of the conditions that could not be checked
+ */
 
 /** @typedef {{ id: string, since: string }} Key */
-/** @typedef {Key & { raised: number }} Open an alarm, or a suspicion (0) */
+/** @typedef {Key & { raised: number }} Open a condition that has not ended; `raised`: 1 for an alarm, 0 for a pending condition */
 
 /**
  * @typedef {object} Changes
- * @property {Condition[]} begun suspicions
- * @property {(Key & { text: string })[]} seen again, and so an alarm from now on
- * @property {Key[]} ended alarms
- * @property {Key[]} dropped suspicions that nothing came of
+ * @property {Condition[]} begun conditions that become pending
+ * @property {(Key & { text: string })[]} seen conditions that were found again: alarms from now on
+ * @property {Key[]} ended alarms that end
+ * @property {Key[]} dropped pending conditions that end without an alarm
  */
 
 /**
- * @typedef {object} Due what a channel is to be told
+ * @typedef {object} Due a notification that is due on a channel
  * @property {string} channel
- * @property {string} id
+ * @property {string} id of the condition
  * @property {string} text
- * @property {string} since
- * @property {string | null} endedAt
- * @property {boolean} again whether it was told before that it lasts
+ * @property {string} since ISO 8601
+ * @property {string | null} endedAt null while the alarm lasts
+ * @property {boolean} again whether this is a reminder: the channel was already notified that the alarm has begun
  */
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
-/** Who cannot be told for so long that something is over no longer cares. */
-const TRIED = 3 * DAY;
+/** Limit for retrying the notification that an alarm has ended. */
+const END_RETRY_LIMIT = 3 * DAY;
 
-const REPEATED = 6 * HOUR;
+const REMINDER_INTERVAL = 6 * HOUR;
 
-/** Alarms that ended are remembered for so long. */
-const REMEMBERED = 30 * DAY;
+/** Retention of ended alarms. */
+const ENDED_ALARM_RETENTION = 30 * DAY;
 
 /**
+ * Compares the open conditions with the results of a check run. Pure.
+ *
  * @param {readonly Open[]} open
- * @param {Look} look
- * @param {string} at a call that is repeated finds nothing a second time
+ * @param {CheckResults} results
+ * @param {string} at scheduled time of the run, ISO 8601. If a run is executed twice, the second one raises no alarm for a
+ *   condition that the first one found
  * @returns {Changes}
  */
 export function changesOf(open, { wrong, unknown }, at) {
@@ -72,33 +81,37 @@ export function changesOf(open, { wrong, unknown }, at) {
 }
 
 /**
+ * Records the results of a check run in one transaction.
+ *
  * @param {D1Database} db
- * @param {Look} look
- * @param {string[]} channels who is to hear
- * @param {Date} time the scheduled one
- * @param {(before: string) => D1PreparedStatement[]} [housekeeping] of what is no longer remembered either
- * @returns {Promise<{ raised: string[], due: Due[] }>} ids of all alarms, and what is owed to whom
+ * @param {CheckResults} results
+ * @param {string[]} channels ids of the channels to notify
+ * @param {Date} time scheduled time of the run
+ * @param {(before: string) => D1PreparedStatement[]} [housekeeping] deletes other rows that are older than `before`
+ * @returns {Promise<{ raised: string[], due: Due[] }>} ids of all current alarms, and the notifications that are due
  */
-export async function remember(db, look, channels, time, housekeeping = () => []) {
+export async function recordConditions(db, results, channels, time, housekeeping = () => []) {
   const at = time.toISOString();
   const open = await db
     .prepare("SELECT id, since, raised_at IS NOT NULL AS raised FROM alarms WHERE ended_at IS NULL")
     .run();
-  const { begun, seen, ended, dropped } = changesOf(/** @type {Open[]} */ (open.results), look, at);
+  const { begun, seen, ended, dropped } = changesOf(/** @type {Open[]} */ (open.results), results, at);
   const before = (/** @type {number} */ span) => new Date(time.getTime() - span).toISOString();
-  const long = before(REMEMBERED);
+  const expired = before(ENDED_ALARM_RETENTION);
   const answers = /** @type {D1Result<Record<string, any>>[]} */ (
     await db.batch([
       db.prepare(END).bind(JSON.stringify(ended), at),
       db.prepare(DROP).bind(JSON.stringify(dropped)),
       db.prepare(BEGIN).bind(JSON.stringify(begun), at),
       db.prepare(RAISE).bind(JSON.stringify(seen), at),
-      db.prepare(OWE).bind(JSON.stringify(channels)),
-      db.prepare("DELETE FROM told WHERE (id, since) IN (SELECT id, since FROM alarms WHERE ended_at < ?)").bind(long),
-      db.prepare("DELETE FROM alarms WHERE ended_at < ?").bind(long),
-      ...housekeeping(long),
+      db.prepare(ADD_CHANNELS).bind(JSON.stringify(channels)),
+      db
+        .prepare("DELETE FROM told WHERE (id, since) IN (SELECT id, since FROM alarms WHERE ended_at < ?)")
+        .bind(expired),
+      db.prepare("DELETE FROM alarms WHERE ended_at < ?").bind(expired),
+      ...housekeeping(expired),
       db.prepare("SELECT id FROM alarms WHERE ended_at IS NULL AND raised_at IS NOT NULL ORDER BY id"),
-      db.prepare(OWED).bind(before(REPEATED), before(TRIED)),
+      db.prepare(DUE).bind(before(REMINDER_INTERVAL), before(END_RETRY_LIMIT)),
     ])
   );
   const [raised = [], due = []] = answers.slice(-2).map(({ results }) => results);
@@ -111,11 +124,13 @@ export async function remember(db, look, channels, time, housekeeping = () => []
 }
 
 /**
+ * Records the notifications that were sent.
+ *
  * @param {D1Database} db
- * @param {readonly Due[]} due what one channel has been told
- * @param {Date} time the scheduled one, so that six hours are six hours
+ * @param {readonly Due[]} due the notifications that one channel accepted
+ * @param {Date} time scheduled time of the run. With the time of sending, which is later, reminders would drift
  */
-export async function settle(db, due, time) {
+export async function markNotified(db, due, time) {
   const set = (/** @type {string} */ column, /** @type {Due[]} */ some) =>
     db
       .prepare(
@@ -149,12 +164,13 @@ const RAISE = `
   FROM (SELECT value->>'id' AS id, value->>'since' AS since, value->>'text' AS text FROM json_each(?1)) AS given
   WHERE alarms.id = given.id AND alarms.since = given.since`;
 
-const OWE = `
+/** Adds a row for each alarm and channel. A null column in it means that the notification is still due. */
+const ADD_CHANNELS = `
   INSERT OR IGNORE INTO told (id, since, channel)
   SELECT alarms.id, since, channel.value FROM alarms JOIN json_each(?1) AS channel WHERE ended_at IS NULL AND raised_at IS NOT NULL`;
 
-/** An end is told also to whom the beginning could not be. */
-const OWED = `
+/** The end of an alarm is also sent to channels on which its beginning could not be delivered. */
+const DUE = `
   SELECT told.channel, alarms.id, alarms.text, alarms.since, alarms.ended_at, told.last_at
   FROM told JOIN alarms ON alarms.id = told.id AND alarms.since = told.since
   WHERE (ended_at IS NULL AND (last_at IS NULL OR last_at <= ?1))

@@ -1,4 +1,4 @@
-/** Who calls, by a bearer token, of which a Worker knows the SHA-256 alone. */
+/** Authentication by bearer token. A Cloudflare Worker stores only the SHA-256 of each token. */
 
 import { unhex, utf8 } from "./bytes.js";
 
@@ -6,11 +6,13 @@ const BEARER = /^Bearer +(\S+)$/i;
 const SHA256 = /^[0-9a-f]{64}$/;
 
 /**
- * Compares with every holder's digest, in constant time each, so that the time taken tells nothing.
+ * Returns the holder of the request's bearer token.
+ *
+ * It compares with the digest of every holder, each in constant time, so that the duration reveals nothing.
  *
  * @param {Request} request
- * @param {ReadonlyMap<string, Uint8Array>} digests by holder
- * @returns {Promise<string | undefined>} whose token came with the request
+ * @param {ReadonlyMap<string, Uint8Array>} digests SHA-256 of each token, by holder
+ * @returns {Promise<string | undefined>} undefined without a token, or with an unknown one
  */
 export async function holderOf(request, digests) {
   const token = BEARER.exec(request.headers.get("authorization") ?? "")?.[1];
@@ -25,12 +27,18 @@ export async function holderOf(request, digests) {
 }
 
 /**
- * @param {unknown} text hexadecimal
- * @param {string} binding where it comes from
+ * Decodes the SHA-256 of a token from a binding.
+ *
+ * @param {unknown} text 64 lower-case hexadecimal digits
+ * @param {string} binding name of the binding, for the error
  * @returns {Uint8Array} for `holderOf`
- * @throws {Error} without the text, which is nobody's to read
+ * @throws {TypeError} when the text is not a SHA-256. The message does not quote the text: it may be a secret
  */
 export function digestOf(text, binding) {
-  if (typeof text !== "string" || !SHA256.test(text)) throw new TypeError(`${binding} holds what is no SHA-256`);
+  if (typeof text !== "string" || !SHA256.test(text)) {
+    throw new TypeError(
+      `the binding ${binding} is not a SHA-256 in lower-case hexadecimal; run pulumi up to bind it again`,
+    );
+  }
   return unhex(text);
 }

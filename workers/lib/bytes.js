@@ -1,4 +1,4 @@
-/** Bytes and the texts they are written as, and the one code that everything here is signed with. */
+/** Encodings of bytes (UTF-8, base64, hexadecimal), and HMAC-SHA-256. */
 
 /**
  * @param {string} text
@@ -9,7 +9,7 @@ export function utf8(text) {
 }
 
 /**
- * @param {Uint8Array} bytes a few kilobytes at most: each becomes an argument
+ * @param {Uint8Array} bytes a few kilobytes at most, because each byte becomes an argument of one call
  * @returns {string}
  */
 export function base64(bytes) {
@@ -26,14 +26,14 @@ export function unbase64(text) {
 
 /**
  * @param {ArrayBuffer | Uint8Array} bytes
- * @returns {string} two lower-case digits a byte
+ * @returns {string} two lower-case digits for each byte
  */
 export function hex(bytes) {
   return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /**
- * @param {string} text two hexadecimal digits a byte, and nothing else
+ * @param {string} text two hexadecimal digits for each byte, without separators
  * @returns {Uint8Array}
  */
 export function unhex(text) {

@@ -1,8 +1,8 @@
-/** The only place a Worker asks for the time. */
+/** The clock of the Cloudflare Workers: no other module reads the current time. */
 
 /**
- * @param {{ CLOCK?: string }} env `CLOCK` (ISO 8601) stops the clock; only tests bind it, because workerd's own clock
- *   cannot be set.
+ * @param {{ CLOCK?: string }} env `CLOCK` (ISO 8601) replaces the clock with a fixed time. Only tests bind it, because
+ *   workerd's own clock cannot be set
  * @returns {Date}
  */
 export function now(env) {

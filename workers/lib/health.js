@@ -1,9 +1,9 @@
 /** The health report: written by the API, read by the status page. */
 
-/** @typedef {"ok" | "degraded" | "down"} Health what a customer experiences */
-/** @typedef {Health | "unknown"} ComponentHealth `unknown`: it could not be determined, which is not an outage */
+/** @typedef {"ok" | "degraded" | "down"} Health as a customer experiences it */
+/** @typedef {Health | "unknown"} ComponentHealth `unknown`: it could not be determined, and does not count as an outage */
 
-/** Names of the components in a report, in the order in which people read them. */
+/** Names of the components in a report, in the order in which they are displayed. */
 export const COMPONENTS = /** @type {const} */ (["edge", "database", "replication", "objectStorage", "backups"]);
 
 /** @typedef {typeof COMPONENTS[number]} Component */

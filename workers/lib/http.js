@@ -1,4 +1,4 @@
-/** What every public response has in common: never stored by anyone, read-only paths, JSON errors that give nothing away. */
+/** Public HTTP responses: uncached, from read-only paths, and with JSON errors that reveal no internals. */
 
 import { failureName, logFailure } from "./log.js";
 
@@ -31,7 +31,7 @@ export function json(body, status = 200, headers = {}) {
 /**
  * @param {string | null} body
  * @param {string} type
- * @param {Record<string, string>} headers a page's hold its own `content-security-policy`
+ * @param {Record<string, string>} headers replace the default ones; an HTML page sets its own `content-security-policy`
  * @param {number} [status]
  * @returns {Response}
  */
@@ -53,10 +53,10 @@ export function notFound() {
 }
 
 /**
- * Answers a read of one of `pages`, keyed by exact path; anything else is 404, any other method 405.
+ * Answers a GET or HEAD request with the page of its path. Any other path gets 404, any other method 405, a failure 500.
  *
  * @param {Request} request
- * @param {Record<string, () => Promise<Response>>} pages
+ * @param {Record<string, () => Promise<Response>>} pages by exact path
  * @returns {Promise<Response>}
  */
 export async function route(request, pages) {

@@ -1,7 +1,7 @@
-/** One line of JSON per event, which Workers observability indexes by field. */
+/** Structured log: one line of JSON for each event. Workers observability indexes its fields. */
 
 /**
- * Names the kind of a failure and leaves out its text, which may hold an address or a credential.
+ * Returns the name of an error, without its message: the message may contain an address or a credential.
  *
  * @param {unknown} error
  * @returns {string}

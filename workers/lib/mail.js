@@ -1,4 +1,4 @@
-/** E-mail as it goes out through the `send_email` binding: plain text, whatever is in it. */
+/** Sends plain-text e-mail through the `send_email` binding. Any text is encoded safely. */
 
 import { EmailMessage } from "cloudflare:email";
 import { base64, utf8 } from "./bytes.js";
@@ -6,41 +6,44 @@ import { withTimeout } from "./timeout.js";
 
 /**
  * @typedef {object} Mail
- * @property {string} id of the message, without the host: the same at every attempt
- * @property {readonly string[]} [thread] ids of earlier messages that it follows, the last one is answered
- * @property {string} host that the ids belong to
+ * @property {string} id left part of the Message-ID, the same at every attempt
+ * @property {readonly string[]} [thread] ids of the earlier messages of its thread; the message replies to the last one
+ * @property {string} host right part of every Message-ID
  * @property {Date} date
  * @property {{ name: string, address: string }} from
  * @property {string} to address
  * @property {string} [replyTo] address
  * @property {string} subject
- * @property {string} text with lines that end as the format wants: `\r\n`
+ * @property {string} text its lines end with `\r\n`
  */
 
-const PATIENCE_MILLISECONDS = 5_000;
+const TIMEOUT_MILLISECONDS = 5_000;
 
-/** RFC 2045 wants lines of base64 no longer than this. */
-const LINE = 76;
+/** The longest line of base64 that RFC 2045 allows, in characters. */
+const MAX_LINE_CHARACTERS = 76;
 
-/** RFC 2047: 75 characters a word, `=?utf-8?B?` and `?=` included, and no character cut in two (4 bytes at most). */
+/**
+ * Bytes of text in one encoded word of a header. RFC 2047 allows 75 characters for a word with its `=?utf-8?B?` and `?=`,
+ * and forbids to split a character (4 bytes at most) between two words.
+ */
 const WORD_BYTES = 42;
 
-/** `base64` takes a few kilobytes; three bytes become four characters, so that pieces of these can be joined. */
+/** `base64` accepts a few kilobytes. A multiple of three, so that the encoded pieces can be joined. */
 const PIECE_BYTES = 3 * 1_024;
 
 /**
  * @param {SendEmail} binding
  * @param {Mail} mail
- * @throws {Error} when it is not taken in time
+ * @throws {Error} when the message is not accepted within the timeout
  */
 export async function sendMail(binding, mail) {
   const message = new EmailMessage(mail.from.address, mail.to, rawOf(mail));
-  await withTimeout(binding.send(message), PATIENCE_MILLISECONDS);
+  await withTimeout(binding.send(message), TIMEOUT_MILLISECONDS);
 }
 
 /**
  * @param {Mail} mail
- * @returns {string}
+ * @returns {string} the message with its headers (RFC 5322)
  */
 function rawOf({ id, thread = [], host, date, from, to, replyTo, subject, text }) {
   return [
@@ -64,7 +67,7 @@ function rawOf({ id, thread = [], host, date, from, to, replyTo, subject, text }
 
 /**
  * @param {string} text
- * @returns {string} as a header may hold it, whatever is in it
+ * @returns {string} the text as encoded words (RFC 2047), which are safe in a header
  */
 function encodedWords(text) {
   /** @type {string[]} */
@@ -90,8 +93,8 @@ function encoded(text) {
 
 /**
  * @param {string} text
- * @returns {string[]}
+ * @returns {string[]} the text in lines of the longest length allowed
  */
 function linesOf(text) {
-  return text.match(new RegExp(`.{1,${LINE}}`, "g")) ?? [];
+  return text.match(new RegExp(`.{1,${MAX_LINE_CHARACTERS}}`, "g")) ?? [];
 }

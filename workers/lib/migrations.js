@@ -1,15 +1,17 @@
-/** A Worker's D1 database: its tables, which the Worker makes itself because it is deployed before anything reaches them. */
+/** Migrations of a Cloudflare Worker's D1 database. The Worker applies them itself, because no other program has access to it. */
 
 import { withTimeout } from "./timeout.js";
 
 /**
- * Each migration is one transaction that begins with its own name, which is there once: two isolates that do this at the same
- * time apply none twice, and one that ends in the midst of it has changed nothing.
+ * Returns a function that applies the pending migrations to a database before its first use in this isolate.
  *
- * @param {Record<string, string>} migrations SQL by name, in order, its statements separated by blank lines; one that has been
- *   deployed is never changed, only followed by another
- * @param {number} milliseconds that the first call waits at most
- * @returns {(db: D1Database) => Promise<D1Database>} the same database with every table there; asked once in an isolate's life
+ * Each migration is one transaction, whose first statement inserts the migration's unique name. So two isolates never apply
+ * the same migration twice, and an isolate that ends during a migration changes nothing.
+ *
+ * @param {Record<string, string>} migrations SQL by name, in order, with a blank line between two statements. Never change the
+ *   statements of a migration that was deployed; add another migration
+ * @param {number} milliseconds timeout of the first call
+ * @returns {(db: D1Database) => Promise<D1Database>} resolves to the same database
  */
 export function opener(migrations, milliseconds) {
   let migrated = false;
@@ -34,7 +36,7 @@ async function migrate(db, migrations) {
     try {
       await db.batch([db.prepare("INSERT INTO migrations VALUES (?)").bind(name), ...statements]);
     } catch (error) {
-      // Another isolate may have been first.
+      // Another isolate may have applied it meanwhile.
       if (!(await applied(db)).has(name)) throw error;
     }
   }
@@ -42,7 +44,7 @@ async function migrate(db, migrations) {
 
 /**
  * @param {D1Database} db
- * @returns {Promise<Set<string>>} names
+ * @returns {Promise<Set<string>>} names of the applied migrations
  */
 async function applied(db) {
   /** @type {D1Result<{ name: string }>[]} */

@@ -1,25 +1,25 @@
 /**
- * Webhooks, signed as the Standard Webhooks specification says: `webhook-id`, `webhook-timestamp` and
- * `webhook-signature` (`v1,` and the base64 of HMAC-SHA-256 over `id.timestamp.body`, for each secret that is good now).
+ * Sends webhooks with the headers of the Standard Webhooks specification: `webhook-id`, `webhook-timestamp` and
+ * `webhook-signature` (for each valid secret, `v1,` and the base64 of HMAC-SHA-256 over `id.timestamp.body`).
  */
 
 import { base64, hmac } from "./bytes.js";
 
-/** A receiver acknowledges first and works later. */
-const PATIENCE_MILLISECONDS = 5_000;
+/** Short, because a receiver is expected to acknowledge a webhook before it processes it. */
+const TIMEOUT_MILLISECONDS = 5_000;
 
 const GONE = 410;
 
-/** A failure that no later attempt can mend. */
+/** The receiver answered 410: retries cannot succeed. */
 export class PermanentError extends Error {
   name = `HTTP ${GONE}`;
 }
 
-/** What the receiver answered; the number is all that is kept of it, and when it wants to be asked again. */
+/** The receiver answered with an error. Only its status and the delay of its Retry-After header are kept. */
 export class HttpError extends Error {
   /**
    * @param {number} status
-   * @param {number | undefined} retryAfter milliseconds
+   * @param {number | undefined} retryAfter milliseconds; undefined without the header
    */
   constructor(status, retryAfter) {
     super();
@@ -30,35 +30,37 @@ export class HttpError extends Error {
 
 /**
  * @typedef {object} Message
- * @property {string} id the same at every attempt, without a full stop, which separates the parts that are signed
- * @property {object} event what is sent, as JSON
- * @property {readonly Uint8Array[]} secrets those to sign with, the newest first: a receiver takes any that it knows
- * @property {string} sender who calls: name, and after a space an address at which more is said
+ * @property {string} id the same at every attempt; without a full stop, which separates the signed parts
+ * @property {object} event the body, sent as JSON
+ * @property {readonly Uint8Array[]} secrets signing secrets, the newest first: a receiver accepts a signature by any of them
+ * @property {string} sender User-Agent header: a name, a space, and the address of a page with details
  */
 
 /**
+ * Sends one webhook.
+ *
  * @param {string} address
  * @param {Message} message
  * @param {Date} time
- * @throws {Error} when the receiver does not answer 2xx in time
+ * @throws {Error} unless the receiver answers 2xx within the timeout
  */
 export async function post(address, { id, event, secrets, sender }, time) {
   const body = JSON.stringify(event);
   const timestamp = String(Math.floor(time.getTime() / 1_000));
-  const codes = await Promise.all(secrets.map((secret) => hmac(secret, `${id}.${timestamp}.${body}`)));
+  const signatures = await Promise.all(secrets.map((secret) => hmac(secret, `${id}.${timestamp}.${body}`)));
   const response = await fetch(address, {
     method: "POST",
     headers: {
       "content-type": "application/json",
       "webhook-id": id,
       "webhook-timestamp": timestamp,
-      "webhook-signature": codes.map((code) => `v1,${base64(code)}`).join(" "),
+      "webhook-signature": signatures.map((signature) => `v1,${base64(signature)}`).join(" "),
       "user-agent": sender,
     },
     body,
-    // Where it leads to was not what anybody entered.
+    // An operator approved this address only, not the target of a redirect.
     redirect: "manual",
-    signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
+    signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS),
   });
   await response.body?.cancel();
   if (response.status === GONE) throw new PermanentError();
@@ -66,9 +68,9 @@ export async function post(address, { id, event, secrets, sender }, time) {
 }
 
 /**
- * @param {string | null} header seconds, or an HTTP date (RFC 9110, 10.2.3)
+ * @param {string | null} header Retry-After: seconds, or an HTTP date (RFC 9110, 10.2.3)
  * @param {Date} time
- * @returns {number | undefined} milliseconds from then on
+ * @returns {number | undefined} delay in milliseconds, counted from `time`
  */
 export function retryAfter(header, time) {
   if (header === null) return undefined;

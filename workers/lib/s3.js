@@ -1,21 +1,26 @@
-/** Requests to Amazon S3 and to stores that speak its protocol, signed with Signature Version 4: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html */
+/** Requests to Amazon S3 and S3-compatible stores, signed with Signature Version 4: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html */
 
 import { base64, hex, hmac, unhex, utf8 } from "./bytes.js";
 
 /** @typedef {{ accessKeyId: string, secretAccessKey: string }} Keys */
-/** @typedef {{ region: string, bucket: string, endpoint?: string | undefined } & Keys} Place `endpoint`: another store's origin */
+/**
+ * @typedef {{ region: string, bucket: string, endpoint?: string | undefined } & Keys} Place a bucket; `endpoint`: origin of a
+ *   store other than Amazon's
+ */
 
-/** SHA-256 of nothing: the body of every request but a `PUT`. */
+/** SHA-256 of an empty body. */
 const EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /**
+ * Sends a signed request.
+ *
  * @param {Place} place
  * @param {"GET" | "HEAD" | "PUT" | "POST" | "DELETE"} method
- * @param {string} key of the object; none for the bucket itself
- * @param {Date} time S3 refuses what is signed more than a quarter of an hour off
+ * @param {string} key of the object; empty for the bucket itself
+ * @param {Date} time S3 rejects a signature whose time differs from its clock by more than 15 minutes
  * @param {{ query?: Record<string, string>, body?: BodyInit, sha256?: string, headers?: Record<string, string>,
- *   signal?: AbortSignal }} [request] `sha256`: of the body, in hexadecimal; S3 refuses a body that does not match
- * @returns {Promise<Response>}
+ *   signal?: AbortSignal }} [request] `sha256`: of the body, in hexadecimal; S3 rejects a body that does not match
+ * @returns {Promise<Response>} of any status; redirects are not followed
  */
 export async function requestS3(place, method, key, time, request = {}) {
   const { query = {}, body, sha256 = EMPTY, headers = {}, signal } = request;
@@ -41,8 +46,8 @@ export async function requestS3(place, method, key, time, request = {}) {
 
 /**
  * @param {Place} place
- * @returns {{ origin: string, host: string, base: string }} `base`: what the path of everything in the bucket begins with.
- *   Amazon wants the bucket in the host's name; another store may have no certificate for that, and takes it in the path
+ * @returns {{ origin: string, host: string, base: string }} `base`: prefix of every path. Amazon requires the bucket in the
+ *   host name; another store may have no certificate for such host names, so there the bucket is in the path
  */
 function addressOf({ bucket, region, endpoint }) {
   if (endpoint !== undefined) return { origin: endpoint, host: new URL(endpoint).host, base: `/${bucket}` };
@@ -51,10 +56,12 @@ function addressOf({ bucket, region, endpoint }) {
 }
 
 /**
+ * Signs a request with Signature Version 4.
+ *
  * @param {Place} place
  * @param {{ method: string, path: string, search?: string, headers: Record<string, string>, sha256: string, stamp: string }}
  *   request `headers` in lower case, `search` sorted
- * @returns {Promise<string>} the header
+ * @returns {Promise<string>} the Authorization header
  */
 export async function authorize({ region, accessKeyId, secretAccessKey }, request) {
   const { method, path, search = "", headers, sha256, stamp } = request;
@@ -79,7 +86,7 @@ export async function authorize({ region, accessKeyId, secretAccessKey }, reques
 
 /**
  * @param {string} sha256 hexadecimal
- * @returns {string} base64, as S3's checksum headers have it
+ * @returns {string} base64, for S3's checksum headers
  */
 export function checksumOf(sha256) {
   return base64(unhex(sha256));
@@ -87,7 +94,7 @@ export function checksumOf(sha256) {
 
 /**
  * @param {string} segment of a path
- * @returns {string} encoded as S3 does: everything but letters, digits and `-._~`
+ * @returns {string} percent-encoded as S3 requires: everything except letters, digits and `-._~`
  */
 function encoded(segment) {
   return encodeURIComponent(segment).replace(

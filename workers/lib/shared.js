@@ -1,33 +1,36 @@
-/** Work that requests of one isolate share, so that a crowd of readers asks what is behind it once and not once each. */
+/** Shares the result of one operation between simultaneous requests to an isolate, so that many readers cause one operation. */
 
 import { withTimeout } from "./timeout.js";
 
 /**
- * Each forgets the results that are shared. Only tests call them, because one isolate serves many tests.
+ * Functions that clear the shared results. Only tests call them, because one isolate serves many tests.
  *
  * @type {(() => void)[]}
  */
-export const forgetting = [];
+export const resets = [];
 
 /**
  * @template T
- * @param {number} keep milliseconds from its beginning in which a result is given to others; 0 shares only what runs
- * @param {number} patience milliseconds after which nobody waits any longer for what another request began
- * @returns {(time: Date, context: Pick<ExecutionContext, "waitUntil">, work: () => Promise<T>) => Promise<T>}
+ * @param {number} keep how long a result is reused, in milliseconds after the operation started; 0: only running operations are
+ *   shared
+ * @param {number} timeout how long a request waits for an operation that another request started, in milliseconds; then it
+ *   starts its own
+ * @returns {(time: Date, context: Pick<ExecutionContext, "waitUntil">, work: () => Promise<T>) => Promise<T>} returns the
+ *   shared result, or starts `work`
  */
-export function shared(keep, patience) {
+export function shared(keep, timeout) {
   /** @type {{ began: number, running: boolean, result: Promise<T> } | undefined} */
   let latest;
-  forgetting.push(() => {
+  resets.push(() => {
     latest = undefined;
   });
   return async (time, context, work) => {
     const age = time.getTime() - (latest?.began ?? Number.POSITIVE_INFINITY);
-    if (latest !== undefined && age >= 0 && age < (latest.running ? patience : keep)) {
+    if (latest !== undefined && age >= 0 && age < (latest.running ? timeout : keep)) {
       try {
-        return await withTimeout(latest.result, patience);
+        return await withTimeout(latest.result, timeout);
       } catch {
-        // The request that began it may have ended, and taken its connections along.
+        // The request that started it may have ended, which closes its connections.
         return work();
       }
     }
@@ -37,7 +40,7 @@ export function shared(keep, patience) {
     };
     const ended = begun.result.then(end, end);
     latest = begun;
-    // Others wait for it, even when the reader who began it leaves.
+    // Other requests may wait for the result even after the client of this request disconnects.
     context.waitUntil(ended);
     return begun.result;
   };

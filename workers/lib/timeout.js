@@ -1,38 +1,42 @@
-/** Waiting with an end: a check that hangs must not hang its report. */
+/** Timeouts. */
 
 export class TimedOut extends Error {
   name = "TimedOut";
 }
 
-/** Counts the time of limits. Tests put a clock of their own in its place, because workerd's cannot be set. */
+/** The timers of timeouts. Tests replace these functions, because workerd's clock cannot be set. */
 export const limits = {
   /**
-   * @param {() => void} over called when the time is over
+   * Starts a timer.
+   *
+   * @param {() => void} onTimeout
    * @param {number} milliseconds
-   * @returns {() => void} calls it off
+   * @returns {() => void} cancels the timer
    */
-  start(over, milliseconds) {
-    const timer = setTimeout(over, milliseconds);
+  start(onTimeout, milliseconds) {
+    const timer = setTimeout(onTimeout, milliseconds);
     return () => clearTimeout(timer);
   },
 
   /**
-   * @param {number} milliseconds of a limit that a server counts
-   * @returns {number} what to tell it
+   * Returns the timeout to send to a server that enforces it itself.
+   *
+   * @param {number} milliseconds
+   * @returns {number} milliseconds
    */
-  told(milliseconds) {
+  forServer(milliseconds) {
     return milliseconds;
   },
 };
 
 /**
- * Waits for `work` at most `milliseconds`; afterwards its outcome, even a failure, is ignored.
+ * Waits for `work` for at most `milliseconds`. It does not cancel `work`; a later result or error is ignored.
  *
  * @template T
  * @param {Promise<T>} work
  * @param {number} milliseconds
  * @returns {Promise<T>}
- * @throws {TimedOut} when the time is over first
+ * @throws {TimedOut}
  */
 export async function withTimeout(work, milliseconds) {
   const end = Promise.withResolvers();

@@ -1,4 +1,4 @@
-/** How times are written in plain text. */
+/** The format of times in plain text. */
 
 /**
  * @param {Date} time

@@ -1,11 +1,11 @@
-/** XML, as much of it as is needed here: text that stays text (https://www.w3.org/TR/xml/#charsets), and what S3 answers. Pure. */
+/** Escapes text for XML (https://www.w3.org/TR/xml/#charsets), and reads the XML responses of S3. Pure; not a general parser. */
 
-/** No XML document may hold these, however they are written. */
+/** Characters that XML forbids, even when they are escaped. */
 const FORBIDDEN = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu;
 
 /**
  * @param {string} text
- * @returns {string} safe in XML text and quoted attributes; what no document may hold is left out
+ * @returns {string} escaped for XML text and quoted attributes, without forbidden characters
  */
 export function xml(text) {
   return text.replace(FORBIDDEN, "").replace(/[&<>"'\r]/g, (character) => `&#${character.charCodeAt(0)};`);
@@ -17,7 +17,7 @@ const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
 /**
  * @param {string} xml
  * @param {string} name
- * @returns {string[]} what is inside each element of that name; none of which holds another of it
+ * @returns {string[]} content of each element of that name; such elements must not be nested in each other
  */
 export function elements(xml, name) {
   return Array.from(
@@ -29,7 +29,7 @@ export function elements(xml, name) {
 /**
  * @param {string} xml
  * @param {string} name
- * @returns {string} of the first element of that name, decoded; empty without one
+ * @returns {string} decoded text of the first element of that name; empty if there is none
  */
 export function textOf(xml, name) {
   const [inside = ""] = elements(xml, name);

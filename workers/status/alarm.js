@@ -1,12 +1,12 @@
 /** Alerts operators when the every-minute run fails. It works without the database, whose failure may be the cause. */
 
 import { failureName } from "../lib/log.js";
-import { channelsOf, tellAll } from "../lib/tell.js";
+import { channelsOf, notifyAll } from "../lib/notify.js";
 import { stamp } from "../lib/times.js";
 import { TickError } from "./tick.js";
 import { minuteOf } from "./uptime.js";
 
-/** @import { About } from "../lib/tell.js" */
+/** @import { About } from "../lib/notify.js" */
 /** @import { Env } from "./env.js" */
 
 /** Without a database sent alarms cannot be recorded, so an alarm is sent at each full quarter of an hour. */
@@ -26,11 +26,11 @@ export async function alarm(env, time, error) {
     "Minutes without a sample count as unknown, and incidents may not be announced.",
     `The log of the status Worker names each part that failed. This alarm is repeated every ${EVERY_MINUTES} minutes until the runs succeed.`,
   ].join(" ");
-  const word = { id: "minutes", text, since: time.toISOString(), endedAt: null, again: false };
+  const notification = { id: "minutes", text, since: time.toISOString(), endedAt: null, again: false };
   const { channels } = await channelsOf(env, aboutOf(env, "status page alarm"));
-  await tellAll(
+  await notifyAll(
     channels,
-    () => [word],
+    () => [notification],
     time,
     async () => {},
   );

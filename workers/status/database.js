@@ -13,7 +13,7 @@ import deadDeliveries from "./migrations/0008_dead_deliveries.sql";
 /** At most the timeout of a probe. */
 const OPEN_MILLISECONDS = 5_000;
 
-export const opened = opener(
+export const openDatabase = opener(
   { samples, days, announcements, notifications, corrections, alarms, webhookSecrets, deadDeliveries },
   OPEN_MILLISECONDS,
 );

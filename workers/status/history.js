@@ -4,7 +4,7 @@ import { failureName, logFailure } from "../lib/log.js";
 import { withTimeout } from "../lib/timeout.js";
 import { UNTIL } from "./announcements.js";
 import { PLATFORM } from "./components.js";
-import { opened } from "./database.js";
+import { openDatabase } from "./database.js";
 import { IMPACTS } from "./judge.js";
 import { HISTORY_DAYS, LISTED, LISTED_UPDATES } from "./model.js";
 import { countQueries, ENDS, recordedOf, statementOf } from "./months.js";
@@ -94,7 +94,7 @@ async function readOrOpen(db, time, agreement) {
   try {
     return await read(db.withSession("first-unconstrained"), time, agreement);
   } catch {
-    return read((await opened(db)).withSession("first-primary"), time, agreement);
+    return read((await openDatabase(db)).withSession("first-primary"), time, agreement);
   }
 }
 

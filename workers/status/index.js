@@ -8,7 +8,7 @@ import { withTimeout } from "../lib/timeout.js";
 import { admin } from "./admin/index.js";
 import { alarm } from "./alarm.js";
 import { catalogue } from "./components.js";
-import { opened } from "./database.js";
+import { openDatabase } from "./database.js";
 import { atom, feedChangedAt } from "./formats/atom.js";
 import { badge } from "./formats/badge.js";
 import { FILES, statuspage } from "./formats/statuspage.js";
@@ -93,7 +93,7 @@ function html(render, status = 200) {
  * @returns {Promise<Response>}
  */
 async function subject(env, table, id) {
-  const found = await opened(env.DB)
+  const found = await openDatabase(env.DB)
     .then((db) => readSubject(db, table, id))
     .catch((error) => {
       logFailure("history unavailable", { error: failureName(error) });
@@ -155,7 +155,7 @@ function securityText(env) {
  * @returns {Promise<Response>}
  */
 async function account(env, month) {
-  const counted = (async () => accountOf(await opened(env.DB), month, now(env), env.SLA))();
+  const counted = (async () => accountOf(await openDatabase(env.DB), month, now(env), env.SLA))();
   const found = await withTimeout(counted, ACCOUNT_MILLISECONDS);
   return found === null ? notFound() : json(found, 200, PUBLIC_CORS);
 }
@@ -251,14 +251,14 @@ export default {
     const seen = await probe(env.HEALTH_URL, components, CRON_MILLISECONDS);
     try {
       if (!isPlausible(time, controller.scheduledTime)) throw new Error("the clock differs from the scheduled time");
-      const minute = (async () => tick(await opened(env.DB), components, seen, time))();
+      const minute = (async () => tick(await openDatabase(env.DB), components, seen, time))();
       await withTimeout(minute, TICK_MILLISECONDS);
     } catch (error) {
       logFailure("minute failed", { error: failureName(error) });
       await alarm(env, time, error);
       throw error;
     } finally {
-      const db = await opened(env.DB);
+      const db = await openDatabase(env.DB);
       await deliverDue(env, db);
       try {
         await watchDeliveries(env, db, new Date(controller.scheduledTime));

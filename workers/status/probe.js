@@ -1,7 +1,7 @@
 /** Probes all components from outside. */
 
+import { forEachConcurrently } from "../lib/concurrency.js";
 import { COMPONENTS } from "../lib/health.js";
-import { inLanes } from "../lib/lanes.js";
 import { failureName, logFailure } from "../lib/log.js";
 
 /** @import { ComponentHealth, Health, HealthReport } from "../lib/health.js" */
@@ -46,7 +46,7 @@ export async function probe(healthUrl, components, timeout) {
       pending.delete(id);
     }),
   ];
-  const sent = inLanes(requests, PARALLEL_PROBES, async (send) => {
+  const sent = forEachConcurrently(requests, PARALLEL_PROBES, async (send) => {
     if (!end.aborted) await send();
   });
   await Promise.race([sent, new Promise((resolve) => end.addEventListener("abort", resolve))]);

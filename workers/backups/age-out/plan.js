@@ -1,36 +1,45 @@
-/** What is to go, group by group, and its going. What it rests on is in rotation.js; all that is done is in the audit log. */
+/** Plans and carries out deletions, group by group (policy: rotation.js). Every decision is recorded in the audit log. */
 
 import { failureName, logFailure } from "../../lib/log.js";
 import { open } from "../findings.js";
-import { DAY, days, needed, neededOfRemoved, PROMOTED } from "../rotation.js";
+import { DAY, daysKept, neededRuns, neededRunsOfRemovedGroup, PROMOTED } from "../rotation.js";
 import { PRIMARY, storesOf } from "../stores.js";
 
 /** @import { Run } from "../rotation.js" */
 /** @import { Result } from "../runs.js" */
 /** @import { Env as Stores, Store } from "../stores.js" */
 
-/** @typedef {Stores & { DB: D1Database, GROUPS: string[] }} Env `GROUPS`: those that are backed up */
+/** @typedef {Stores & { DB: D1Database, GROUPS: string[] }} Env `GROUPS`: names of the groups that are backed up */
 
-/** The most that one call deletes. */
+/** Objects per call: the limit of R2 and S3. */
 const BATCH = 1_000;
 
-/** The next invocation comes in an hour, and goes on where this one stops. */
+/** Time for deletions in one invocation. The next invocation, an hour later, continues. */
 const BUDGET_MILLISECONDS = 600_000;
 
-/** A lock, which counts from when a copy was written, may outlast the plan: that of a copy which was repaired, by days. */
-const PATIENCE_DAYS = 10;
+/**
+ * Days after its planned deletion until an object that cannot be deleted becomes a finding. A lock may last longer than planned:
+ * it counts from the time at which the copy was written, and a repaired copy was written later than the original.
+ */
+const LOCK_DAYS = 10;
 
-/** What makes it uncertain which objects a group has, so that none of them is deleted. */
-const DOUBTS = ["refused", "clock", "unread"];
-
-/** The same, of what nobody may be able to put right: in the hourly class's days, all that it is about has grown old. */
-const PASSING_DOUBTS = ["chain", "conflict"];
+/** Findings that make it uncertain which objects a group needs. While one is open, nothing of the group is deleted. */
+const BLOCKING_KINDS = ["refused", "clock", "unread"];
 
 /**
+ * Findings that block deletions for the hourly class's retention only. They may be impossible to repair, and after that time the
+ * objects that they concern have expired anyway.
+ */
+const TEMPORARILY_BLOCKING_KINDS = ["chain", "conflict"];
+
+/**
+ * Runs age-out for every group that has manifests.
+ *
  * @param {Env} env
  * @param {D1Database} db
  * @param {Date} time
  * @returns {Promise<Result>}
+ * @throws {StaleCatalogue}
  */
 export async function ageOut(env, db, time) {
   const total = { planned: 0, deleted: 0, kept: 0, refused: 0, failed: 0, doubtful: /** @type {string[]} */ ([]) };
@@ -39,21 +48,22 @@ export async function ageOut(env, db, time) {
   const end = Date.now() + BUDGET_MILLISECONDS;
   for (const grp of groups.results.map((row) => String(row.grp))) {
     try {
-      if (await isInDoubt(env, db, grp, time)) {
+      if (await isBlocked(env, db, grp, time)) {
         total.doubtful.push(grp);
-        total.kept += await unplan(db, grp, NOTHING, time);
+        total.kept += await cancelPlanned(db, grp, NONE, time);
         continue;
       }
       const tomorrow = new Date(time.getTime() + DAY);
-      const [now, then] = [await goners(env, db, grp, time), await goners(env, db, grp, tomorrow)];
-      total.kept += await unplan(db, grp, then, time);
-      const { deleted, refused } = await carryOut(env, db, grp, now, time, end);
+      const deletableNow = await deletable(env, db, grp, time);
+      const deletableTomorrow = await deletable(env, db, grp, tomorrow);
+      total.kept += await cancelPlanned(db, grp, deletableTomorrow, time);
+      const { deleted, refused } = await deleteDue(env, db, grp, deletableNow, time, end);
       total.deleted += deleted;
       total.refused += refused;
-      // Last, so that the manifests of what has just gone are planned too.
-      total.planned += await plan(db, grp, then, time, tomorrow);
+      // After the deletion, so that it includes the manifests whose last object was just deleted.
+      total.planned += await plan(db, grp, deletableTomorrow, time, tomorrow);
     } catch (error) {
-      // One group's trouble is not the others'.
+      // A failure in one group must not block the other groups.
       logFailure("group not aged out", { group: grp, error: failureName(error) });
       total.failed += 1;
     }
@@ -61,7 +71,7 @@ export async function ageOut(env, db, time) {
   return { outcome: total.failed > 0 || total.doubtful.length > 0 ? "alarm" : "ok", detail: total };
 }
 
-/** Nobody has read manifests for a day: what is needed may not be known. */
+/** Verification has not read manifests for a day, so the catalogue may not show which objects are needed. */
 class StaleCatalogue extends Error {
   name = "StaleCatalogue";
 }
@@ -69,7 +79,7 @@ class StaleCatalogue extends Error {
 /**
  * @param {D1Database} db
  * @param {Date} time
- * @returns {Promise<boolean>}
+ * @returns {Promise<boolean>} whether verification, which reads manifests, succeeded within the last day
  */
 async function isFresh(db, time) {
   const at = await db
@@ -83,28 +93,28 @@ async function isFresh(db, time) {
  * @param {D1Database} db
  * @param {string} grp
  * @param {Date} time
- * @returns {Promise<boolean>}
+ * @returns {Promise<boolean>} whether an open finding forbids deletions in the group
  */
-async function isInDoubt({ ROTATION: rotation }, db, grp, time) {
-  const since = new Date(time.getTime() - days(rotation, "hourly") * DAY).toISOString();
+async function isBlocked({ ROTATION: rotation }, db, grp, time) {
+  const since = new Date(time.getTime() - daysKept(rotation, "hourly") * DAY).toISOString();
   const found = await db
     .prepare(
       `SELECT 1 FROM findings WHERE closed_at IS NULL
        AND (kind IN (SELECT value FROM json_each(?1)) OR (kind IN (SELECT value FROM json_each(?3)) AND found_at > ?4))
        AND (instr(key, 'manifests/' || ?2 || '/') = 1 OR key IN (SELECT key FROM objects WHERE grp = ?2)) LIMIT 1`,
     )
-    .bind(JSON.stringify(DOUBTS), grp, JSON.stringify(PASSING_DOUBTS), since)
+    .bind(JSON.stringify(BLOCKING_KINDS), grp, JSON.stringify(TEMPORARILY_BLOCKING_KINDS), since)
     .first();
   return found !== null;
 }
 
-/** @typedef {{ sql: string, values: unknown[] }} Condition on `objects`, its parameters numbered from ?2; ?1 is the group */
+/** @typedef {{ sql: string, values: unknown[] }} Condition on `objects`: ?1 is the group, `values` are ?2 and following */
 
 /** @type {Condition} */
-const NOTHING = { sql: "0", values: [] };
+const NONE = { sql: "0", values: [] };
 
 /**
- * What nothing needs any more at `time`.
+ * Returns the condition for the objects that are no longer needed at `time`.
  *
  * @param {Env} env
  * @param {D1Database} db
@@ -112,25 +122,30 @@ const NOTHING = { sql: "0", values: [] };
  * @param {Date} time
  * @returns {Promise<Condition>}
  */
-async function goners({ ROTATION: rotation, GROUPS }, db, grp, time) {
+async function deletable({ ROTATION: rotation, GROUPS }, db, grp, time) {
   const runs = await runsOf(db, grp);
   const { kept, anchor } = GROUPS.includes(grp)
-    ? needed(runs, await doubtfulRuns(db, grp), rotation, time)
-    : neededOfRemoved(runs, rotation, time);
+    ? neededRuns(runs, await doubtfulRuns(db, grp), rotation, time)
+    : neededRunsOfRemovedGroup(runs, rotation, time);
   const limits = ["hourly", ...PROMOTED].map((name) =>
-    new Date(time.getTime() - days(rotation, name) * DAY).toISOString(),
+    new Date(time.getTime() - daysKept(rotation, name) * DAY).toISOString(),
   );
   return {
-    sql: GONERS,
-    // Nothing lies before an anchor that there is not, or whose place nobody knows.
+    sql: DELETABLE,
+    // Without an anchor, or while its history is unknown, these are null: then no WAL sorts before it, and none is deleted.
     values: [JSON.stringify([...kept]), anchor?.history ?? null, anchor?.walFirst ?? null, ...limits],
   };
 }
 
-const GONERS = `
+/**
+ * In the hourly class: objects of backups that are no longer kept; and WAL that has expired, is older than the point-in-time
+ * window, and is not needed by a kept backup. In the other classes: objects that have expired. Manifests: those of which no
+ * other object is left. An object is kept while an object promoted from it is not verified in the primary yet.
+ */
+const DELETABLE = `
   objects.grp = ?1 AND CASE class
     WHEN 'hourly' THEN CASE kind
-      -- Objects are listed before their manifest is known: until then nobody can say who needs them.
+      -- Objects are inserted before their manifest: until then it is unknown whether another run depends on them.
       WHEN 'backup' THEN run NOT IN (SELECT value FROM json_each(?2))
         AND EXISTS (SELECT 1 FROM manifests WHERE manifests.grp = ?1 AND manifests.run = objects.run)
       ELSE stored_at <= ?5 AND (history < ?3 OR (history = ?3 AND segment < ?4)) AND NOT EXISTS (
@@ -154,7 +169,7 @@ const GONERS = `
 /**
  * @param {D1Database} db
  * @param {string} grp
- * @returns {Promise<Run[]>}
+ * @returns {Promise<Run[]>} the runs in the hourly class
  */
 async function runsOf(db, grp) {
   const { results } = await db
@@ -173,7 +188,7 @@ async function runsOf(db, grp) {
 /**
  * @param {D1Database} db
  * @param {string} grp
- * @returns {Promise<Set<string>>}
+ * @returns {Promise<Set<string>>} labels of the runs that lost an object or WAL which they need
  */
 async function doubtfulRuns(db, grp) {
   const { results } = await db
@@ -190,35 +205,37 @@ async function doubtfulRuns(db, grp) {
 }
 
 /**
- * Leaves be what was planned and is needed after all.
+ * Cancels the planned deletion of objects that are needed again.
  *
  * @param {D1Database} db
  * @param {string} grp
- * @param {Condition} then
+ * @param {Condition} deletable objects whose deletion stays planned
  * @param {Date} time
- * @returns {Promise<number>} objects
+ * @returns {Promise<number>} number of objects
  */
-async function unplan(db, grp, { sql, values }, time) {
+async function cancelPlanned(db, grp, { sql, values }, time) {
   const which = `objects.grp = ?1 AND due_at IS NOT NULL AND NOT COALESCE((${sql}), 0)`;
-  const at = numbered(values.length);
+  const at = parameterAfter(values.length);
   const [, changed] = await db.batch([
-    db.prepare(audit("kept", which, "it is needed after all", at)).bind(grp, ...values, time.toISOString()),
+    db.prepare(audit("kept", which, "it is needed again", at)).bind(grp, ...values, time.toISOString()),
     db.prepare(`UPDATE objects SET due_at = NULL WHERE ${which}`).bind(grp, ...values),
   ]);
   return changed?.meta.changes ?? 0;
 }
 
 /**
+ * Plans the deletion of objects for the next day.
+ *
  * @param {D1Database} db
  * @param {string} grp
- * @param {Condition} then
+ * @param {Condition} deletable
  * @param {Date} time
  * @param {Date} tomorrow
- * @returns {Promise<number>} objects
+ * @returns {Promise<number>} number of objects
  */
 async function plan(db, grp, { sql, values }, time, tomorrow) {
   const which = `due_at IS NULL AND ${sql}`;
-  const at = numbered(values.length);
+  const at = parameterAfter(values.length);
   const [, changed] = await db.batch([
     db.prepare(audit("planned", which, "the rotation no longer keeps it", at)).bind(grp, ...values, time.toISOString()),
     db.prepare(`UPDATE objects SET due_at = ${at} WHERE ${which}`).bind(grp, ...values, tomorrow.toISOString()),
@@ -227,19 +244,19 @@ async function plan(db, grp, { sql, values }, time, tomorrow) {
 }
 
 /**
- * @param {number} count of values, which follow the group
- * @returns {string} the parameter behind them
+ * @param {number} count of a condition's values
+ * @returns {string} placeholder of the next parameter, such as `?9`: the group is ?1, and the values follow it
  */
-function numbered(count) {
+function parameterAfter(count) {
   return `?${count + 2}`;
 }
 
 /**
  * @param {"planned" | "kept"} action
- * @param {string} which objects
+ * @param {string} which SQL condition on `objects`
  * @param {string} reason
- * @param {string} at parameter
- * @returns {string}
+ * @param {string} at parameter that holds the time
+ * @returns {string} the SQL statement that records the action
  */
 function audit(action, which, reason, at) {
   return `INSERT INTO audit (at, action, grp, class, run, kind, objects, bytes, reason)
@@ -248,19 +265,20 @@ function audit(action, which, reason, at) {
 }
 
 /**
- * Deletes from the primary first: what is left of an object when this ends in the midst of it is never copied back.
+ * Deletes the objects whose planned time has come, from the primary first: if the invocation ends early, replication does not
+ * restore them from the copies.
  *
  * @param {Env} env
  * @param {D1Database} db
  * @param {string} grp
- * @param {Condition} now
+ * @param {Condition} deletable
  * @param {Date} time
- * @param {number} end milliseconds
- * @returns {Promise<{ deleted: number, refused: number }>}
+ * @param {number} end time at which to stop, in milliseconds since 1970
+ * @returns {Promise<{ deleted: number, refused: number }>} number of objects: deleted everywhere, or still in a store
  */
-async function carryOut(env, db, grp, { sql, values }, time, end) {
+async function deleteDue(env, db, grp, { sql, values }, time, end) {
   const total = { deleted: 0, refused: 0 };
-  const at = numbered(values.length);
+  const at = parameterAfter(values.length);
   const which = `SELECT key, due_at FROM objects WHERE due_at <= ${at} AND key > ?${values.length + 3} AND ${sql} ORDER BY key LIMIT ${BATCH}`;
   for (let after = ""; Date.now() < end; ) {
     const { results } = await db
@@ -274,13 +292,13 @@ async function carryOut(env, db, grp, { sql, values }, time, end) {
       storesOf(env),
       due.map(({ key }) => key),
     );
-    const gone = JSON.stringify(due.map(({ key }) => key).filter((key) => !refused.has(key)));
+    const deleted = JSON.stringify(due.map(({ key }) => key).filter((key) => !refused.has(key)));
     await db.batch([
-      db.prepare(AUDIT_DELETED).bind(time.toISOString(), gone),
-      db.prepare(FORGET_FINDINGS).bind(time.toISOString(), gone),
-      db.prepare(FORGET_MANIFESTS).bind(gone),
-      db.prepare(FORGET_COPIES).bind(gone),
-      db.prepare(FORGET_OBJECTS).bind(gone),
+      db.prepare(AUDIT_DELETED).bind(time.toISOString(), deleted),
+      db.prepare(CLOSE_FINDINGS).bind(time.toISOString(), deleted),
+      db.prepare(DELETE_MANIFESTS).bind(deleted),
+      db.prepare(DELETE_COPIES).bind(deleted),
+      db.prepare(DELETE_OBJECTS).bind(deleted),
       ...overdue(db, due, refused, time),
     ]);
     total.deleted += due.length - refused.size;
@@ -294,21 +312,21 @@ const AUDIT_DELETED = `
   SELECT ?1, 'deleted', grp, class, run, kind, COUNT(*), SUM(size), 'the rotation no longer keeps it'
   FROM objects WHERE key IN (SELECT value FROM json_each(?2)) GROUP BY grp, class, run, kind`;
 
-const FORGET_FINDINGS = `
+const CLOSE_FINDINGS = `
   UPDATE findings SET closed_at = ?1, outcome = 'aged out'
   WHERE closed_at IS NULL AND key IN (SELECT value FROM json_each(?2))`;
 
-const FORGET_MANIFESTS = `
+const DELETE_MANIFESTS = `
   DELETE FROM manifests WHERE 'manifests/' || grp || '/' || run || '.json' IN (SELECT value FROM json_each(?1))`;
 
-const FORGET_COPIES = "DELETE FROM object_copies WHERE key IN (SELECT value FROM json_each(?1))";
+const DELETE_COPIES = "DELETE FROM object_copies WHERE key IN (SELECT value FROM json_each(?1))";
 
-const FORGET_OBJECTS = "DELETE FROM objects WHERE key IN (SELECT value FROM json_each(?1))";
+const DELETE_OBJECTS = "DELETE FROM objects WHERE key IN (SELECT value FROM json_each(?1))";
 
 /**
  * @param {Store[]} stores the primary first
  * @param {string[]} keys
- * @returns {Promise<Map<string, string>>} those that are still somewhere, and where
+ * @returns {Promise<Map<string, string>>} the objects that could not be deleted, each with the store that still has it
  */
 async function removeEverywhere(stores, keys) {
   /** @type {Map<string, string>} */
@@ -330,14 +348,14 @@ async function removeEverywhere(stores, keys) {
  * @param {{ key: string, dueAt: string }[]} due
  * @param {Map<string, string>} refused
  * @param {Date} time
- * @returns {D1PreparedStatement[]}
+ * @returns {D1PreparedStatement[]} open a finding for each object that could not be deleted for too long
  */
 function overdue(db, due, refused, time) {
-  const since = new Date(time.getTime() - PATIENCE_DAYS * DAY).toISOString();
+  const since = new Date(time.getTime() - LOCK_DAYS * DAY).toISOString();
   return due.flatMap(({ key, dueAt }) => {
     const store = refused.get(key);
     if (store === undefined || dueAt > since) return [];
-    const detail = `it was to go at ${dueAt} and could not be deleted since; a lock may hold it: see the bucket's rules`;
+    const detail = `due for deletion since ${dueAt}, but the store does not delete it; check whether a lock rule of the bucket holds it`;
     return [open(db, { kind: "kept-on", store, key, detail }, time)];
   });
 }

@@ -1,4 +1,4 @@
--- What each scheduled Worker did, and when; at is the scheduled time, so that a repeated call replaces its row.
+-- Runs of the scheduled Workers. `at` is the scheduled time, so a repeated invocation replaces its row.
 CREATE TABLE IF NOT EXISTS runs (
   worker TEXT NOT NULL,
   at TEXT NOT NULL, -- ISO 8601, UTC

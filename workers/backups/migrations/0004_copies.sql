@@ -1,21 +1,20 @@
--- The copies that objects are to be in: those that the binding COPIES lists, and those that it listed once and that still
--- hold what no other copy was proven to have since.
+-- The copies in the binding COPIES, and former copies on which an object still depends.
 CREATE TABLE copies (
   name TEXT PRIMARY KEY,
-  since TEXT NOT NULL, -- when it was listed first
-  removed_at TEXT -- when it was found to be listed no more
+  since TEXT NOT NULL, -- when it was first in COPIES
+  removed_at TEXT -- when it was first found to be missing in COPIES
 ) WITHOUT ROWID;
 
--- One row for each object and copy. Null: never found right there, or not since it was found wrong.
+-- One row for each object and copy.
 CREATE TABLE object_copies (
   key TEXT NOT NULL,
   copy TEXT NOT NULL,
-  since TEXT NOT NULL, -- since when it is to be there: the object was listed, or the copy was added
-  verified_at TEXT, -- when its bytes were last found right there
+  since TEXT NOT NULL, -- since when the object must be there: it was listed, or the copy was added
+  verified_at TEXT, -- last successful verification there; null: never, or found damaged since
   PRIMARY KEY (key, copy)
 ) WITHOUT ROWID;
 
--- Three columns of each object until now.
+-- Until this migration, `objects` had one column for each of three copies.
 INSERT INTO copies (name, since)
 SELECT value, (SELECT MIN(listed_at) FROM objects) FROM json_each('["primary", "replica", "offsite"]')
 WHERE EXISTS (SELECT 1 FROM objects);

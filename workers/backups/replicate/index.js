@@ -1,11 +1,11 @@
-/** Brings each new backup object to every copy: told by the primary bucket's events, and without them. */
+/** The replicate Worker copies each new backup object to every copy: by events of the primary bucket, and by reconciliation. */
 
 import { now } from "../../lib/clock.js";
 import { notFound } from "../../lib/http.js";
 import { failureName, logFailure } from "../../lib/log.js";
-import { opened } from "../database.js";
+import { openDatabase } from "../database.js";
 import { open } from "../findings.js";
-import { alone } from "../lease.js";
+import { withLease } from "../lease.js";
 import { recordRun } from "../runs.js";
 import { replicate } from "./objects.js";
 import { reconcile } from "./reconcile.js";
@@ -16,10 +16,10 @@ import { reconcile } from "./reconcile.js";
 
 const CREATED = ["PutObject", "CopyObject", "CompleteMultipartUpload"];
 
-/** Grows with each attempt: a store that fails now is rarely well again within seconds. */
+/** Delay before the second attempt; it grows linearly, because a failed store rarely recovers within seconds. */
 const RETRY_SECONDS = 30;
 
-/** How the queue is called that holds what could not be handled: the vault's names end so. */
+/** Suffix of the dead-letter queue's name (components/vault.py). */
 const DEAD_LETTERS = "-dead-letters";
 
 /**
@@ -27,20 +27,21 @@ const DEAD_LETTERS = "-dead-letters";
  * @param {BucketEvent} event
  */
 async function handle(env, { action, object: { key } }) {
-  // Deletions do not spread: age-out deletes in every store by itself.
-  if (CREATED.includes(action)) await replicate(env, await opened(env.DB), key, now(env));
+  // Deletions are not replicated: age-out itself deletes in every store.
+  if (CREATED.includes(action)) await replicate(env, await openDatabase(env.DB), key, now(env));
 }
 
 /**
- * What was tried in vain for hours is said, and left to reconciliation.
+ * Opens a finding for an event in the dead-letter queue. Reconciliation then tries to copy the object.
  *
  * @param {Env} env
  * @param {BucketEvent} event
  */
-async function bury(env, event) {
-  const db = await opened(env.DB);
+async function recordDeadLetter(env, event) {
+  const db = await openDatabase(env.DB);
   const key = String(event?.object?.key);
-  const detail = "its event could not be handled for hours; reconciliation goes on trying. See the logs of replicate";
+  const detail =
+    "the event of this object failed for hours; reconciliation keeps trying. See the replicate Worker's log";
   await open(db, { kind: "undelivered", store: "primary", key, detail }, now(env)).run();
 }
 
@@ -50,13 +51,13 @@ export default {
 
   async queue(batch, env) {
     const isDead = batch.queue.endsWith(DEAD_LETTERS);
-    // One after another: an object is two streams by itself.
+    // Sequentially, because one object already takes several of the Worker's six connections.
     for (const message of batch.messages) {
       try {
-        await (isDead ? bury : handle)(env, message.body);
+        await (isDead ? recordDeadLetter : handle)(env, message.body);
         message.ack();
       } catch (error) {
-        // A message that can never succeed goes the same way, and ends in the dead-letter queue, where it is seen.
+        // A message that can never succeed, such as a malformed one, also goes to the dead-letter queue after its retries.
         logFailure("object not replicated", { message: message.id, error: failureName(error) });
         message.retry({ delaySeconds: RETRY_SECONDS * message.attempts });
       }
@@ -64,9 +65,9 @@ export default {
   },
 
   async scheduled(controller, env) {
-    const db = await opened(env.DB);
+    const db = await openDatabase(env.DB);
     const time = now(env);
-    await alone(db, "replicate", time, () =>
+    await withLease(db, "replicate", time, () =>
       recordRun(db, "replicate", new Date(controller.scheduledTime), () => reconcile(env, db, time)),
     );
   },

@@ -1,31 +1,35 @@
-/** Brings one object of the primary to its copies. Listed bytes are proven on their way; a listed copy is never made worse. */
+/**
+ * Copies one object of the primary to the other copies. If a manifest lists the object, only bytes with the listed SHA-256 are
+ * copied, so that a damaged primary never replaces a good copy.
+ */
 
-import { inLanes } from "../../lib/lanes.js";
+import { forEachConcurrently } from "../../lib/concurrency.js";
 import { manifestAt, readManifests } from "../catalogue.js";
 import { isCopy } from "../copies.js";
 import { close, open } from "../findings.js";
 import { copiesOf, LARGEST_PUT, PRIMARY, storesOf } from "../stores.js";
-import { digestOf, inspect, NotThere, transfer } from "../transfer.js";
+import { digestOf, inspect, SourceMismatch, transfer } from "../transfer.js";
 
 /** @import { Env } from "../catalogue.js" */
 /** @import { Store } from "../stores.js" */
 /** @import { Expected } from "../transfer.js" */
 
-/** Each is two streams, and a Worker has six connections. */
-const AT_ONCE = 3;
+/** Copies written at once: each takes two connections, and a Cloudflare Worker has six. */
+const PARALLEL_COPIES = 3;
 
 /**
- * Events come at least once and in any order, so what counts is the object as it is now.
+ * Copies the present object of the primary to every copy that lacks it. It is idempotent and reads the object's present state,
+ * because events arrive at least once and in any order.
  *
  * @param {Env} env
  * @param {D1Database} db
  * @param {string} key
  * @param {Date} time
- * @returns {Promise<boolean>} whether anything was copied
- * @throws what the stores throw: then it is to be tried again
+ * @returns {Promise<boolean>} whether it copied anything
+ * @throws what the stores throw: then the caller must try again
  */
 export async function replicate(env, db, key, time) {
-  const copied = await bring(env, db, key, time);
+  const copied = await copyToAll(env, db, key, time);
   await close(db, { kinds: ["undelivered"], key }, copied ? "copied" : "nothing to do", time).run();
   return copied;
 }
@@ -35,9 +39,9 @@ export async function replicate(env, db, key, time) {
  * @param {D1Database} db
  * @param {string} key
  * @param {Date} time
- * @returns {Promise<boolean>}
+ * @returns {Promise<boolean>} whether it copied anything
  */
-async function bring(env, db, key, time) {
+async function copyToAll(env, db, key, time) {
   const source = await env.COPY_PRIMARY.head(key);
   if (source === null) return false;
   const manifest = manifestAt(key);
@@ -45,29 +49,29 @@ async function bring(env, db, key, time) {
   if (listed === null && manifest !== null) {
     await readManifests(env, db, time, [manifest.group]);
     listed = await listing(db, key);
-    // A manifest that is not believed is said to be so, and stays where it is.
+    // An invalid manifest is not copied; reading it opened a finding.
     if (listed === null) return false;
   }
   if (source.size > LARGEST_PUT) {
-    const detail = `it has ${source.size} bytes, more than can be written at once; copy it by hand, and keep such objects smaller`;
+    const detail = `the object has ${source.size} bytes, too many for one PUT; copy it by hand, and reduce pgBackRest's bundle and segment sizes`;
     await open(db, { kind: "oversize", store: "primary", key, detail }, time).run();
     return false;
   }
   const expected = listed;
-  if (expected !== null) await checkSoon(db, source, time);
+  if (expected !== null) await verifyIfRewritten(db, source, time);
   return expected === null
-    ? follow(env, db, source, time)
-    : each(copiesOf(env), (store) => prove(env, db, store, key, expected, time));
+    ? copyUnlisted(env, db, source, time)
+    : forEachStore(copiesOf(env), (store) => copyListed(env, db, store, key, expected, time));
 }
 
 /**
- * Whoever wrote it since it was last found right may have written something else.
+ * Makes a listed object due for verification if it was written again since its last verification in the primary.
  *
  * @param {D1Database} db
  * @param {R2Object} source
  * @param {Date} time
  */
-async function checkSoon(db, { key, uploaded }, time) {
+async function verifyIfRewritten(db, { key, uploaded }, time) {
   await db
     .prepare(`UPDATE objects SET check_after = MIN(check_after, ?2)
        WHERE key = ?1 AND (SELECT verified_at FROM object_copies WHERE key = ?1 AND copy = ?4) < ?3`)
@@ -78,22 +82,25 @@ async function checkSoon(db, { key, uploaded }, time) {
 /**
  * @param {D1Database} db
  * @param {string} key
- * @returns {Promise<Expected | null>} the bytes that a manifest names
+ * @returns {Promise<Expected | null>} size and SHA-256 as a manifest lists them; null when no manifest lists the object
  */
 function listing(db, key) {
   return db.prepare("SELECT size, sha256 FROM objects WHERE key = ?").bind(key).first();
 }
 
 /**
+ * Copies an object that a manifest lists, unless the store has it. If the primary's bytes do not match the manifest, it copies
+ * nothing, opens a finding and makes the object due for verification.
+ *
  * @param {Env} env
  * @param {D1Database} db
  * @param {Store} store
  * @param {string} key
  * @param {Expected} listed
  * @param {Date} time
- * @returns {Promise<boolean>}
+ * @returns {Promise<boolean>} whether it copied the object
  */
-async function prove(env, db, store, key, listed, time) {
+async function copyListed(env, db, store, key, listed, time) {
   const copy = await store.head(key);
   if (copy !== null && copy.size === listed.size && copy.sha256 === listed.sha256) return false;
   const [primary] = storesOf(env);
@@ -101,10 +108,10 @@ async function prove(env, db, store, key, listed, time) {
     await transfer({ store: primary, key }, { store, key }, listed);
     return true;
   } catch (error) {
-    // Either the way there failed, or these are not the listed bytes. The latter is verify's to repair.
-    const state = error instanceof NotThere ? "damaged" : await inspect(primary, key, listed);
+    // Either the transfer failed, or the primary is damaged; verification repairs a damaged primary.
+    const state = error instanceof SourceMismatch ? "damaged" : await inspect(primary, key, listed);
     if (state === "good") throw error;
-    const detail = "its bytes are not those that its manifest names; it was not copied";
+    const detail = "checksum mismatch: the bytes are not those in the manifest; the object was not copied";
     await open(db, { kind: "damaged", store: "primary", key, detail }, time).run();
     await db.prepare("UPDATE objects SET check_after = ? WHERE key = ?").bind(time.toISOString(), key).run();
     return false;
@@ -112,29 +119,30 @@ async function prove(env, db, store, key, listed, time) {
 }
 
 /**
- * What no manifest lists yet is what the primary has: the backup tool may write it anew until its run has ended.
+ * Copies an object that no manifest lists yet. The primary counts as correct, because pgBackRest may rewrite the object until
+ * its run ends.
  *
  * @param {Env} env
  * @param {D1Database} db
  * @param {R2Object} source
  * @param {Date} time
- * @returns {Promise<boolean>}
+ * @returns {Promise<boolean>} whether it copied the object to any store
  */
-function follow(env, db, source, time) {
+function copyUnlisted(env, db, source, time) {
   const { key } = source;
   const [primary] = storesOf(env);
   /** @type {Promise<string> | undefined} */
   let sha256;
   /** @type {Promise<Expected | null> | undefined} */
-  let unread;
-  return each(copiesOf(env), async (store) => {
+  let latestListing;
+  return forEachStore(copiesOf(env), async (store) => {
     const copy = await store.head(key);
     if (isCopy(source, copy)) return false;
     if (copy !== null) {
-      // Before it is overwritten, no manifest may be left unread that would say which of the two is right.
-      unread ??= readBefore(env, db, key, time);
-      const listed = await unread;
-      if (listed !== null) return prove(env, db, store, key, listed, time);
+      // Before a copy is overwritten, read new manifests: one of them may show that the copy is right, and not the primary.
+      latestListing ??= listingAfterReading(env, db, key, time);
+      const listed = await latestListing;
+      if (listed !== null) return copyListed(env, db, store, key, listed, time);
     }
     sha256 ??= sha256Of(env.COPY_PRIMARY, source);
     const expected = { size: source.size, sha256: await sha256 };
@@ -144,40 +152,43 @@ function follow(env, db, source, time) {
 }
 
 /**
+ * Reads the group's new manifests first.
+ *
  * @param {Env} env
  * @param {D1Database} db
  * @param {string} key
  * @param {Date} time
- * @returns {Promise<Expected | null>}
+ * @returns {Promise<Expected | null>} as `listing`
  */
-async function readBefore(env, db, key, time) {
+async function listingAfterReading(env, db, key, time) {
   const { failed } = await readManifests(env, db, time, [groupOf(key)]);
-  if (failed > 0) throw new Error("manifests not read");
+  if (failed > 0) throw new Error("the group's manifests could not be read; the retry reads them again");
   return listing(db, key);
 }
 
 /**
- * Each with a stream of its own: one that fails takes nothing from the others, and the next attempt finds it done.
+ * Calls `work` for every store, also after a failure: the next attempt then skips the stores that succeeded.
  *
  * @param {Store[]} stores
- * @param {(store: Store) => Promise<boolean>} work
- * @returns {Promise<boolean>} whether any did something
+ * @param {(store: Store) => Promise<boolean>} work returns whether it copied the object
+ * @returns {Promise<boolean>} whether any call copied the object
+ * @throws the first error, after all calls have ended
  */
-async function each(stores, work) {
-  let [did, failures] = [false, /** @type {unknown[]} */ ([])];
-  await inLanes(stores, AT_ONCE, async (store) => {
+async function forEachStore(stores, work) {
+  let [copied, failures] = [false, /** @type {unknown[]} */ ([])];
+  await forEachConcurrently(stores, PARALLEL_COPIES, async (store) => {
     try {
-      if (await work(store)) did = true;
+      if (await work(store)) copied = true;
     } catch (error) {
       failures = [...failures, error];
     }
   });
   if (failures.length > 0) throw failures[0];
-  return did;
+  return copied;
 }
 
 /**
- * The store's own checksum where it has one; else (a multipart upload carries none) from the bytes.
+ * Returns the SHA-256 in the object's metadata, or else (multipart uploads have none) computes it from the bytes.
  *
  * @param {R2Bucket} bucket
  * @param {R2Object} source
@@ -187,13 +198,14 @@ async function sha256Of(bucket, source) {
   const known = source.checksums.toJSON().sha256;
   if (known !== undefined) return known;
   const object = await bucket.get(source.key, { onlyIf: { etagMatches: source.etag } });
-  if (object === null || !("body" in object)) throw new Error("the object has changed");
+  if (object === null || !("body" in object))
+    throw new Error("the object was rewritten meanwhile; the retry reads it again");
   return digestOf(object.body, object.size);
 }
 
 /**
  * @param {string} key
- * @returns {string} the group that it belongs to
+ * @returns {string} name of its group
  */
 function groupOf(key) {
   const parts = key.split("/");

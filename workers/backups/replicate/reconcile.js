@@ -1,11 +1,11 @@
-/** Compares what all stores list, a part at a time, and copies what no event told of. */
+/** Reconciliation: compares the listings of all stores, page by page, and copies objects whose event did not arrive. */
 
 import { utf8 } from "../../lib/bytes.js";
 import { failureName, logFailure } from "../../lib/log.js";
-import { manifestAt, readOne } from "../catalogue.js";
-import { COPIES_OF_OBJECT } from "../enrolment.js";
+import { manifestAt, recordManifest } from "../catalogue.js";
+import { COPIES_OF_OBJECT } from "../copy-list.js";
 import { close, open } from "../findings.js";
-import { Stalled } from "../listing.js";
+import { StalledListing } from "../listing.js";
 import { importKeys } from "../manifest.js";
 import { lastDetail } from "../runs.js";
 import { copiesOf, storesOf } from "../stores.js";
@@ -13,39 +13,44 @@ import { replicate } from "./objects.js";
 
 /** @import { Env } from "../catalogue.js" */
 /** @import { Result } from "../runs.js" */
-/** @import { Listed, Store } from "../stores.js" */
+/** @import { ListEntry, Store } from "../stores.js" */
 
-/** The next invocation comes in five minutes, and goes on where this one stops. */
+/** Time for one invocation. The next invocation, five minutes later, continues. */
 const BUDGET_MILLISECONDS = 240_000;
 
-/** So that an invocation stays below the calls that it may make: a page is one to each store, and each copy some more. */
-const LISTS = 600;
+/**
+ * Limit of list calls in one invocation: a page takes one for each store. Cloudflare limits all calls of an invocation, and each
+ * copied object takes further calls.
+ */
+const LIST_CALLS = 600;
 
-/** An event may be on its way for so long. */
-const ON_ITS_WAY = 60_000;
+/** Time in which an event normally arrives. Younger objects are not copied by reconciliation. */
+const EVENT_MILLISECONDS = 60_000;
 
-/** A run's objects are listed once it has ended. */
+/** Age from which an object must be in a manifest: longer than a run, whose manifest is written at its end. */
 const UNLISTED_MILLISECONDS = 26 * 3_600_000;
 
-/** What the backup tool rewrites with every run, so that no manifest lists it; each run's has a copy of them. */
+/** Files that pgBackRest rewrites with every run. Manifests do not list them; they list a copy of them for each run. */
 const REWRITTEN = /^hourly\/(backup\/[^/]+\/backup\.info|archive\/[^/]+\/archive\.info)(\.copy)?$/;
 
-/** @typedef {{ key: string, at: (Listed | undefined)[] }} Row of one key, what each store lists */
+/** @typedef {{ key: string, at: (ListEntry | undefined)[] }} Row one key, and its entry in the listing of each store */
 
 /**
  * @typedef {object} Progress
- * @property {number} compared keys
- * @property {number} copied though an event should have brought them
- * @property {number} placed in a copy that was added since
- * @property {number} failed
- * @property {number} extra
- * @property {number} unlisted
- * @property {boolean} complete whether the end was reached
- * @property {string | null} continueAfter
- * @property {string} since when this pass over all keys began
+ * @property {number} compared number of keys
+ * @property {number} copied objects whose event did not arrive
+ * @property {number} placed objects copied to a copy that was added later
+ * @property {number} failed objects, or pages, that could not be compared
+ * @property {number} extra objects with this finding
+ * @property {number} unlisted objects with this finding
+ * @property {boolean} complete whether this invocation reached the last key
+ * @property {string | null} continueAfter key after which the next invocation continues; null: at the first key
+ * @property {string} since time at which this pass over all keys began
  */
 
 /**
+ * Compares as many keys as the budget of one invocation allows.
+ *
  * @param {Env} env
  * @param {D1Database} db
  * @param {Date} time
@@ -53,7 +58,7 @@ const REWRITTEN = /^hourly\/(backup\/[^/]+\/backup\.info|archive\/[^/]+\/archive
  */
 export async function reconcile(env, db, time) {
   const last = /** @type {Progress | null} */ (await lastDetail(db, "replicate"));
-  const going = last !== null && last.continueAfter !== null;
+  const continues = last !== null && last.continueAfter !== null;
   /** @type {Progress} */
   const progress = {
     compared: 0,
@@ -63,20 +68,22 @@ export async function reconcile(env, db, time) {
     extra: 0,
     unlisted: 0,
     complete: false,
-    continueAfter: going ? last.continueAfter : null,
-    since: going ? last.since : time.toISOString(),
+    continueAfter: continues ? last.continueAfter : null,
+    since: continues ? last.since : time.toISOString(),
   };
   await retryUndelivered(env, db, time);
   const end = Date.now() + BUDGET_MILLISECONDS;
-  for (let page = 0; page < LISTS / env.COPIES.length && !progress.complete && Date.now() < end; page++) {
+  for (let page = 0; page < LIST_CALLS / env.COPIES.length && !progress.complete && Date.now() < end; page++) {
     if (!(await comparePage(env, db, time, progress))) break;
   }
-  // A stray, or a stalled list, that this whole pass has not met is gone.
-  if (progress.complete) await db.prepare(CLOSE_GONE).bind(time.toISOString(), progress.since).run();
+  // The pass is complete, so a finding that it did not see again is resolved.
+  if (progress.complete) await db.prepare(CLOSE_RESOLVED).bind(time.toISOString(), progress.since).run();
   return { outcome: progress.failed + progress.copied > 0 ? "alarm" : "ok", detail: progress };
 }
 
 /**
+ * Tries again to copy the objects whose event went to the dead-letter queue.
+ *
  * @param {Env} env
  * @param {D1Database} db
  * @param {Date} time
@@ -93,16 +100,18 @@ async function retryUndelivered(env, db, time) {
 const UNDELIVERED =
   "SELECT key FROM findings WHERE closed_at IS NULL AND kind = 'undelivered' ORDER BY seen_at LIMIT 20";
 
-const CLOSE_GONE = `
+const CLOSE_RESOLVED = `
   UPDATE findings SET closed_at = ?1, outcome = 'gone'
   WHERE closed_at IS NULL AND kind IN ('extra', 'unlisted', 'stalled') AND seen_at < ?2`;
 
 /**
+ * Compares the next page, and updates `progress`.
+ *
  * @param {Env} env
  * @param {D1Database} db
  * @param {Date} time
  * @param {Progress} progress
- * @returns {Promise<boolean>} false when it came no further: the next invocation tries again
+ * @returns {Promise<boolean>} false when a listing does not continue; the next invocation tries again
  */
 async function comparePage(env, db, time, progress) {
   const after = progress.continueAfter ?? undefined;
@@ -112,7 +121,7 @@ async function comparePage(env, db, time, progress) {
     progress.failed += 1;
     return false;
   }
-  // Beyond the shortest list that goes on, some store has not said yet what it has.
+  // Compare only up to the first page end among the stores with more pages: beyond it, some listing is incomplete.
   const limits = pages.filter(({ more }) => more).map(({ objects }) => objects.at(-1)?.key ?? "");
   const limit = limits.length === 0 ? undefined : limits.reduce((a, b) => (isBefore(a, b) ? a : b));
   const rows = joined(pages.map(({ objects }) => objects)).filter(
@@ -138,25 +147,26 @@ async function comparePage(env, db, time, progress) {
  * @param {Date} time
  * @param {Store} store
  * @param {string | undefined} after
- * @returns {Promise<{ objects: Listed[], more: boolean } | null>} the next page; null where the store does not come to it
+ * @returns {Promise<{ objects: ListEntry[], more: boolean } | null>} the next page; null, with a finding, when the listing stalled
  */
 async function nextPage(db, time, store, after) {
   try {
     const page = await store.list(after);
-    if (page.more && page.objects.at(-1)?.key === after) throw new Stalled();
+    if (page.more && page.objects.at(-1)?.key === after) throw new StalledListing();
     return page;
   } catch (error) {
-    if (!(error instanceof Stalled)) throw error;
-    logFailure("list makes no progress", { store: store.name, after });
-    const detail = "it says that there is more and lists none of it; nothing behind this key is compared until it does";
+    if (!(error instanceof StalledListing)) throw error;
+    logFailure("listing stalled", { store: store.name, after });
+    const detail =
+      "the store announces more objects but does not list them; objects after this key are not compared until it does";
     await open(db, { kind: "stalled", store: store.name, key: after ?? "", detail }, time).run();
     return null;
   }
 }
 
 /**
- * @param {Listed[][]} lists
- * @returns {Row[]} by key
+ * @param {ListEntry[][]} lists one listing for each store
+ * @returns {Row[]} one row for each key, in the order of keys
  */
 export function joined(lists) {
   /** @type {Map<string, Row>} */
@@ -171,33 +181,33 @@ export function joined(lists) {
   return [...rows.values()].sort((a, b) => (isBefore(a.key, b.key) ? -1 : 1));
 }
 
-/** Where JavaScript's order of texts is another than that of their bytes in UTF-8, which stores list by. */
-const PAIRS = /[\ud800-\udfff]/;
+/** Surrogates: only with them does the order of JavaScript strings differ from the order of UTF-8 bytes, which stores use. */
+const SURROGATES = /[\ud800-\udfff]/;
 
 /**
  * @param {string} one
  * @param {string} other
- * @returns {boolean}
+ * @returns {boolean} whether a store lists the key `one` before the key `other`
  */
 function isBefore(one, other) {
-  if (!PAIRS.test(one) && !PAIRS.test(other)) return one < other;
+  if (!SURROGATES.test(one) && !SURROGATES.test(other)) return one < other;
   const [a, b] = [utf8(one), utf8(other)];
   const at = a.findIndex((byte, index) => byte !== b[index]);
   return at === -1 ? a.length < b.length : (a[at] ?? 0) < (b[at] ?? -1);
 }
 
 /**
- * @typedef {object} Known of a listed object
- * @property {string | null} due_at when it is to go
- * @property {string} listed_at
- * @property {Map<string, { since: string, verifiedAt: string | null }>} copies by name: since when it is to be there, and when
- *   its bytes were last found right there
+ * @typedef {object} Known an object in the catalogue
+ * @property {string | null} due_at planned time of its deletion
+ * @property {string} listed_at time at which its manifest was read
+ * @property {Map<string, { since: string, verifiedAt: string | null }>} copies by name: the time since which the object must be
+ *   in that copy, and the time of its last successful verification there
  */
 
 /**
  * @param {D1Database} db
  * @param {Row[]} rows
- * @returns {Promise<Map<string, Known>>} those that manifests list, by key
+ * @returns {Promise<Map<string, Known>>} the objects that are in the catalogue, by key
  */
 async function listedOf(db, rows) {
   const { results } = await db
@@ -216,16 +226,18 @@ const LISTED = `
   SELECT key, due_at, listed_at, ${COPIES_OF_OBJECT} AS copies FROM objects WHERE key IN (SELECT value FROM json_each(?))`;
 
 /**
+ * Compares one key in all stores: opens findings, copies the object, or makes it due for verification.
+ *
  * @param {Env} env
  * @param {D1Database} db
  * @param {Date} time
  * @param {Row} row
- * @param {Known | undefined} known undefined: no manifest lists it
+ * @param {Known | undefined} known undefined: no manifest lists the object
  * @param {Progress} progress
  */
 async function compare(env, db, time, { key, at }, known, progress) {
   const [source] = at;
-  // Age-out is at it.
+  // Age-out is deleting the object.
   if (known?.due_at != null && known.due_at <= time.toISOString()) return;
   if (source === undefined) {
     await onlyInCopies(env, db, time, key, at, known !== undefined, progress);
@@ -234,22 +246,22 @@ async function compare(env, db, time, { key, at }, known, progress) {
   const age = time.getTime() - source.uploaded.getTime();
   if (known === undefined && age > UNLISTED_MILLISECONDS && !REWRITTEN.test(key) && manifestAt(key) === null) {
     progress.unlisted += 1;
-    const detail = `stored at ${source.uploaded.toISOString()}, and no manifest lists it; a run that failed leaves such things, and they expire`;
+    const detail = `stored at ${source.uploaded.toISOString()}, but no manifest lists it; probably of a failed run. A lifecycle rule deletes it`;
     await open(db, { kind: "unlisted", store: "primary", key, detail }, time).run();
   }
   const behind = copiesOf(env)
     .filter((_, index) => at[index + 1]?.size !== source.size)
     .map(({ name }) => ({ store: name, was: known?.copies.get(name) }));
-  if (age <= ON_ITS_WAY || behind.length === 0) return;
+  if (age <= EVENT_MILLISECONDS || behind.length === 0) return;
   if (behind.some(({ was }) => was !== undefined && was.verifiedAt !== null)) {
     await verifySoon(db, key, time);
     return;
   }
   if (!(await replicate(env, db, key, time))) return;
-  // Of an object that is older than the copy, no event could have come.
+  // For a copy that was added after the object was listed, there was no event to miss.
   const missed = behind.filter(({ was }) => known === undefined || was === undefined || was.since <= known.listed_at);
   progress[missed.length > 0 ? "copied" : "placed"] += 1;
-  const detail = "no event brought it there; it was found by comparing lists";
+  const detail = "the event of this object did not arrive; reconciliation copied it";
   await db.batch([
     ...missed.map(({ store }) => open(db, { kind: "missed", store, key, detail }, time)),
     close(db, { kinds: ["missed"], key }, "copied", time),
@@ -257,7 +269,7 @@ async function compare(env, db, time, { key, at }, known, progress) {
 }
 
 /**
- * What was right there once is verify's to judge, and to repair.
+ * Makes an object due for verification. Verification, not reconciliation, repairs a copy that was already verified once.
  *
  * @param {D1Database} db
  * @param {string} key
@@ -271,12 +283,14 @@ async function verifySoon(db, key, time) {
 }
 
 /**
+ * Handles an object that is in copies, but not in the primary.
+ *
  * @param {Env} env
  * @param {D1Database} db
  * @param {Date} time
  * @param {string} key
- * @param {(Listed | undefined)[]} at
- * @param {boolean} isListed
+ * @param {(ListEntry | undefined)[]} at
+ * @param {boolean} isListed whether a manifest lists it
  * @param {Progress} progress
  */
 async function onlyInCopies(env, db, time, key, at, isListed, progress) {
@@ -285,10 +299,13 @@ async function onlyInCopies(env, db, time, key, at, isListed, progress) {
     return;
   }
   const isManifest = manifestAt(key) !== null;
-  const doubt = isManifest ? await readOne(env, db, await importKeys(env.MANIFEST_KEYS), key, time) : undefined;
-  if (doubt === null) return;
+  const problem = isManifest
+    ? await recordManifest(env, db, await importKeys(env.MANIFEST_KEYS), key, time)
+    : undefined;
+  if (problem === null) return;
   progress.extra += 1;
-  const detail = doubt?.detail ?? "neither the primary nor any manifest has it; it expires by the bucket's rule";
+  const detail =
+    problem?.detail ?? "the object is neither in the primary nor in any manifest; a lifecycle rule deletes it";
   const stores = storesOf(env).filter((_, index) => at[index] !== undefined);
   await db.batch(stores.map(({ name }) => open(db, { kind: "extra", store: name, key, detail }, time)));
 }

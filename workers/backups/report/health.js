@@ -1,12 +1,13 @@
-/** One word about backups, as watch sees them; and whether watch itself still looks. */
+/** The health of backups in one word, for the API's health report. */
 
-/** Watch looks every five minutes: it has missed two looks, and would be through with the third. */
+/** The watch Worker runs every five minutes; after this time it has missed two runs. */
 const SILENT_MILLISECONDS = 15 * 60_000;
 
 /**
  * @param {D1Database} db
  * @param {Date} time
- * @returns {Promise<"ok" | "degraded">} `degraded` also when watch has never looked: nobody would tell
+ * @returns {Promise<"ok" | "degraded">} `degraded` while there is an alarm. Also `degraded` without a recent successful run of
+ *   the watch Worker, because then problems would not be detected
  */
 export async function healthOf(db, time) {
   const [raised, newest] = /** @type {[D1Result, D1Result<{ at: string, outcome: string }>]} */ (
@@ -16,9 +17,9 @@ export async function healthOf(db, time) {
     ])
   );
   const [run] = newest.results;
-  const looks =
+  const isWatched =
     run !== undefined &&
     run.outcome !== "failed" &&
     Math.abs(time.getTime() - Date.parse(run.at)) <= SILENT_MILLISECONDS;
-  return looks && raised.results.length === 0 ? "ok" : "degraded";
+  return isWatched && raised.results.length === 0 ? "ok" : "degraded";
 }

@@ -1,19 +1,22 @@
-/** What is backed up, where, and until when. The database counts: the rows of a full catalogue fit into no Worker. */
+/**
+ * Builds the report on all backups: where each one is, and until when it is kept. SQL aggregates the rows, because a full
+ * catalogue does not fit into the memory of a Cloudflare Worker.
+ */
 
 /** @import { Rotation } from "../rotation.js" */
 /** @import { CopyBinding } from "../stores.js" */
 
 const DAY = 86_400_000;
 
-/** Findings that are closed are shown for so long. */
-const LATELY = 7 * DAY;
+/** Closed findings are in the report for this long. */
+const CLOSED_FINDINGS_SHOWN = 7 * DAY;
 
 const WORKERS = ["replicate", "verify", "age-out", "watch"];
 
-/** Of each row's objects in each copy. */
+/** For each copy: the number of verified objects, and the oldest verification. */
 const VERIFIED = "copy, COUNT(verified_at) AS verified, MIN(verified_at) AS oldest";
 
-/** WAL of the hourly class is every run's; a class beyond holds runs that are complete in themselves. */
+/** Objects that belong to one run. WAL of the hourly class belongs to several runs; in the other classes each run has its own. */
 const OF_RUNS = "class <> 'manifests' AND (class <> 'hourly' OR kind <> 'wal')";
 
 const RUNS = `
@@ -29,11 +32,11 @@ const COPIES_OF_RUNS = `
   SELECT grp, class, run, ${VERIFIED} FROM objects CROSS JOIN object_copies USING (key)
   WHERE ${OF_RUNS} GROUP BY grp, class, run, copy`;
 
-/** A history of the archive begins with every upgrade or rebuild of the database, and may name segments anew. */
-const PLACE = "CASE WHEN length(segment) = 24 THEN printf('%09d', history) || segment END";
+/** Sort key of a segment. Every upgrade or rebuild of the database starts a new history, in which segment names may repeat. */
+const POSITION = "CASE WHEN length(segment) = 24 THEN printf('%09d', history) || segment END";
 
 const WAL = `
-  SELECT grp, substr(MIN(${PLACE}), 10) AS first, substr(MAX(${PLACE}), 10) AS last,
+  SELECT grp, substr(MIN(${POSITION}), 10) AS first, substr(MAX(${POSITION}), 10) AS last,
     MIN(stored_at) AS oldest, MAX(stored_at) AS newest, COUNT(*) AS objects, SUM(size) AS bytes
   FROM objects WHERE class = 'hourly' AND kind = 'wal'
   GROUP BY grp`;
@@ -57,7 +60,7 @@ const NEWEST_RUNS = `
     AND runs.at = (SELECT at FROM runs WHERE worker = named.value ORDER BY at DESC LIMIT 1)
   ORDER BY named.key`;
 
-/** Left to itself, the planner reads all objects in the order of the groups, of which few are planned. */
+/** INDEXED BY, because SQLite's planner would otherwise read all objects; only a few of them are planned. */
 const PLANNED = `
   SELECT class, grp AS "group", run, kind, COUNT(*) AS objects, SUM(size) AS bytes, MIN(due_at) AS dueAt
   FROM objects INDEXED BY objects_by_end WHERE due_at IS NOT NULL
@@ -69,6 +72,8 @@ const AUDIT = `
 /** @typedef {Record<string, any>} Row */
 
 /**
+ * Reads the rows of the report in one transaction.
+ *
  * @param {D1Database} db
  * @param {Date} time
  * @returns {Promise<Row[][]>} for `reportOf`
@@ -80,7 +85,7 @@ export async function readRows(db, time) {
       db.prepare(COPIES_OF_RUNS),
       db.prepare(WAL),
       db.prepare(COPIES_OF_WAL),
-      db.prepare(FINDINGS).bind(new Date(time.getTime() - LATELY).toISOString()),
+      db.prepare(FINDINGS).bind(new Date(time.getTime() - CLOSED_FINDINGS_SHOWN).toISOString()),
       db.prepare(ALARMS),
       db.prepare(NEWEST_RUNS).bind(JSON.stringify(WORKERS)),
       db.prepare(PLANNED),
@@ -91,7 +96,9 @@ export async function readRows(db, time) {
 }
 
 /**
- * @param {Row[][]} rows
+ * Builds the report. Pure.
+ *
+ * @param {Row[][]} rows see `readRows`
  * @param {{ COPIES: CopyBinding[], GROUPS: string[], ROTATION: Rotation }} env
  * @param {Date} time
  */
@@ -113,9 +120,9 @@ export function reportOf(rows, env, time) {
 
 /**
  * @param {Row[]} rows
- * @param {Row[]} counts of each row's objects in one copy
- * @param {string[]} copies
- * @returns {Row[]} the rows, each with `copies`: by name, how many objects are verified there, and the oldest verification
+ * @param {Row[]} counts verified objects of each row in each copy
+ * @param {string[]} copies names of all copies
+ * @returns {Row[]} the rows, each with `copies`: by name, the number of verified objects and the oldest verification
  */
 function withCopies(rows, counts, copies) {
   const idOf = (/** @type {Row} */ { grp, class: name, run }) => [grp, name, run].join("/");
@@ -134,7 +141,7 @@ const NONE = { verified: 0, oldest: null };
  * @param {{ COPIES: CopyBinding[], GROUPS: string[], ROTATION: Rotation }} env
  * @param {Row[]} runs
  * @param {Row[]} wal
- * @returns {object[]} those that are backed up, then those of which something is left
+ * @returns {object[]} the groups that are backed up, then former groups that still have backups
  */
 function groupsOf({ COPIES, GROUPS, ROTATION: rotation }, runs, wal) {
   const names = new Set([...GROUPS, ...[...runs, ...wal].map(({ grp }) => grp)]);
@@ -175,7 +182,7 @@ function walOf({ objects = 0, bytes = 0, first = null, last = null, oldest = nul
 /**
  * @param {string} finishedAt
  * @param {number | undefined} days
- * @returns {string | null} null for a class that the rotation does not name, or a time that is none
+ * @returns {string | null} end of the retention; null for a class that is not in the rotation, or an invalid time
  */
 function end(finishedAt, days = Number.NaN) {
   const at = Date.parse(finishedAt) + days * DAY;
@@ -184,7 +191,7 @@ function end(finishedAt, days = Number.NaN) {
 
 /**
  * @param {string | null} text
- * @returns {any} null for what is no JSON: one bad row hides no others
+ * @returns {any} null when the text is not JSON, so that one malformed row does not break the report
  */
 function parsed(text) {
   try {

@@ -1,12 +1,15 @@
-/** Reads new manifests, and proves every object that they list in every store: by its bytes, at once and every week. */
+/**
+ * The verify Worker reads new manifests, and verifies every listed object in every store by its SHA-256: at once, and then
+ * every week.
+ */
 
 import { now } from "../../lib/clock.js";
+import { forEachConcurrently } from "../../lib/concurrency.js";
 import { notFound } from "../../lib/http.js";
-import { inLanes } from "../../lib/lanes.js";
 import { readManifests } from "../catalogue.js";
-import { opened } from "../database.js";
-import { COPIES_OF_OBJECT, retire } from "../enrolment.js";
-import { alone } from "../lease.js";
+import { COPIES_OF_OBJECT, removeFormerCopies } from "../copy-list.js";
+import { openDatabase } from "../database.js";
+import { withLease } from "../lease.js";
 import { promote } from "../promotion.js";
 import { recordRun } from "../runs.js";
 import { storesOf } from "../stores.js";
@@ -14,23 +17,25 @@ import { verifyObject } from "./objects.js";
 
 /** @import { Env } from "../catalogue.js" */
 /** @import { Result } from "../runs.js" */
-/** @import { Counts, Listed } from "./objects.js" */
+/** @import { Counts, CatalogueObject } from "./objects.js" */
 
-/** The next invocation comes two minutes after this one, and goes on where this one stops. */
+/** Time for one invocation. The next invocation, two minutes later, continues. */
 const BUDGET_MILLISECONDS = 100_000;
 
-/** Hashing is what computes here: so many bytes in all stores take less than the 30 s that a frequent cron may compute. */
+/** Bytes read from all stores in one invocation: hashing them takes less than the 30 s of CPU time that Cloudflare allows. */
 const BUDGET_BYTES = 12 * 1_024 ** 3;
 
-const PAGE = 50;
+const PAGE_OBJECTS = 50;
 
-/** Each object is a stream from every store, and a Worker has so many connections. */
+/** Connections of a Cloudflare Worker. Each object needs one for every store. */
 const CONNECTIONS = 6;
 
-/** Stores that fail so often are down; what they hold is looked at when they are up again. */
-const PATIENCE = 50;
+/** Failures of stores that end an invocation: a store is probably down, and the next invocation tries again. */
+const FAILURE_LIMIT = 50;
 
 /**
+ * Performs one run.
+ *
  * @param {Env} env
  * @param {D1Database} db
  * @param {Date} time
@@ -38,21 +43,21 @@ const PATIENCE = 50;
  */
 async function verify(env, db, time) {
   const manifests = await readManifests(env, db, time);
-  await retire(db, env.COPIES, time);
+  await removeFormerCopies(db, env.COPIES, time);
   const promoted = await promote(db, env.ROTATION, time);
   const counts = { checked: 0, bytes: 0, repaired: 0, placed: 0, wrong: 0, waiting: 0, failed: 0 };
   const end = Date.now() + BUDGET_MILLISECONDS;
   const stores = storesOf(env);
   for (let due = await dueObjects(db, time); due.length > 0; due = await dueObjects(db, time)) {
-    await inLanes(due, Math.max(1, Math.floor(CONNECTIONS / stores.length)), async (object) => {
-      if (goesOn(counts, end)) await verifyObject(db, stores, object, time, counts);
+    await forEachConcurrently(due, Math.max(1, Math.floor(CONNECTIONS / stores.length)), async (object) => {
+      if (isWithinBudget(counts, end)) await verifyObject(db, stores, object, time, counts);
     });
-    if (!goesOn(counts, end)) break;
+    if (!isWithinBudget(counts, end)) break;
   }
   const overdue = Number(
     await db
       .prepare(OVERDUE)
-      .bind(...openAt(time))
+      .bind(...dueParameters(time))
       .first("overdue"),
   );
   const well = manifests.refused + manifests.failed + counts.wrong + counts.repaired + counts.failed === 0;
@@ -61,45 +66,45 @@ async function verify(env, db, time) {
 
 /**
  * @param {Counts} counts
- * @param {number} end milliseconds
- * @returns {boolean}
+ * @param {number} end in milliseconds since 1970
+ * @returns {boolean} whether this invocation may verify another object
  */
-function goesOn({ failed, bytes }, end) {
-  return failed < PATIENCE && bytes < BUDGET_BYTES && Date.now() < end;
+function isWithinBudget({ failed, bytes }, end) {
+  return failed < FAILURE_LIMIT && bytes < BUDGET_BYTES && Date.now() < end;
 }
 
-/** What is about to go, also while this invocation lasts, is no longer repaired. */
-const OPEN = "check_after <= ?1 AND (due_at IS NULL OR due_at > ?2)";
+/** SQL condition for the objects that are due for verification, without those that age-out deletes soon. */
+const DUE_CONDITION = "check_after <= ?1 AND (due_at IS NULL OR due_at > ?2)";
 
-const ABOUT_TO_GO_MILLISECONDS = 900_000;
+const DELETION_MARGIN_MILLISECONDS = 900_000;
 
-const DUE = `
+const DUE_OBJECTS = `
   SELECT key, size, sha256, source, listed_at, ${COPIES_OF_OBJECT} AS copies FROM objects
-  WHERE ${OPEN} ORDER BY check_after LIMIT ${PAGE}`;
+  WHERE ${DUE_CONDITION} ORDER BY check_after LIMIT ${PAGE_OBJECTS}`;
 
-const OVERDUE = `SELECT COUNT(*) AS overdue FROM objects WHERE ${OPEN}`;
+const OVERDUE = `SELECT COUNT(*) AS overdue FROM objects WHERE ${DUE_CONDITION}`;
 
 /**
  * @param {Date} time
- * @returns {[string, string]} parameters of OPEN
+ * @returns {[string, string]} values of the parameters of DUE_CONDITION
  */
-function openAt(time) {
-  return [time.toISOString(), new Date(time.getTime() + ABOUT_TO_GO_MILLISECONDS).toISOString()];
+function dueParameters(time) {
+  return [time.toISOString(), new Date(time.getTime() + DELETION_MARGIN_MILLISECONDS).toISOString()];
 }
 
 /**
  * @param {D1Database} db
  * @param {Date} time
- * @returns {Promise<Listed[]>} the next ones
+ * @returns {Promise<CatalogueObject[]>} the next objects that are due
  */
 async function dueObjects(db, time) {
   const { results } = await db
-    .prepare(DUE)
-    .bind(...openAt(time))
+    .prepare(DUE_OBJECTS)
+    .bind(...dueParameters(time))
     .run();
   return results.map((row) => {
     const copies = new Map(Object.entries(JSON.parse(String(row.copies))));
-    return /** @type {Listed} */ (/** @type {unknown} */ ({ ...row, copies }));
+    return /** @type {CatalogueObject} */ (/** @type {unknown} */ ({ ...row, copies }));
   });
 }
 
@@ -108,9 +113,9 @@ export default {
   fetch: notFound,
 
   async scheduled(controller, env) {
-    const db = await opened(env.DB);
+    const db = await openDatabase(env.DB);
     const time = now(env);
-    await alone(db, "verify", time, () =>
+    await withLease(db, "verify", time, () =>
       recordRun(db, "verify", new Date(controller.scheduledTime), () => verify(env, db, time)),
     );
   },

@@ -1,88 +1,103 @@
-/** One object: what it is in each store, by every byte, and made right where a good copy is left. */
+/** Verifies one object in every store by its SHA-256, and repairs bad copies from a good one. */
 
 import { failureName, logFailure } from "../../lib/log.js";
 import { close, open } from "../findings.js";
 import { LARGEST_PUT } from "../stores.js";
-import { inspect, NotThere, transfer } from "../transfer.js";
+import { inspect, SourceMismatch, transfer } from "../transfer.js";
 
 /** @import { Store } from "../stores.js" */
 
 /**
- * @typedef {object} Listed
+ * @typedef {object} CatalogueObject an object that is due for verification
  * @property {string} key
- * @property {number} size
- * @property {string} sha256
- * @property {string | null} source
- * @property {string} listed_at
- * @property {Map<string, { since: string, verifiedAt: string | null }>} copies by name: since when it is to be there, and when
- *   its bytes were last found right there; also a copy that is listed no more and of which it is not forgotten
+ * @property {number} size in bytes
+ * @property {string} sha256 hexadecimal
+ * @property {string | null} source key of the hourly object that was promoted to this one; null for an object of a machine
+ * @property {string} listed_at time at which its manifest was read
+ * @property {Map<string, { since: string, verifiedAt: string | null }>} copies by name: the time since which the object must be
+ *   in that copy, and the time of its last successful verification there. It also has former copies that are still in the catalogue
  */
 
 /**
- * @typedef {object} Look at an object in one store
+ * @typedef {object} Inspection of an object in one store
  * @property {Store} store
- * @property {"good" | "missing" | "damaged" | "failed"} state `failed`: the store does not say
- * @property {string | null} unrepaired why it is still wrong; null when it is right now
+ * @property {"good" | "missing" | "damaged" | "failed"} state `failed`: the store did not answer
+ * @property {string | null} unrepaired why the object is still wrong there; null when it is good or repaired
  */
 
-/** @typedef {{ checked: number, bytes: number, repaired: number, placed: number, wrong: number, waiting: number, failed: number }} Counts */
+/**
+ * @typedef {object} Counts of a run
+ * @property {number} checked objects
+ * @property {number} bytes read from all stores
+ * @property {number} repaired missing or damaged copies that were repaired
+ * @property {number} placed first copies that verification wrote
+ * @property {number} wrong missing or damaged copies that could not be repaired
+ * @property {number} waiting objects that wait for their event
+ * @property {number} failed reads of a store that failed
+ */
 
 const MINUTE = 60_000;
 
-/** So that an object that waits a day for its turn is still looked at within a week. */
-const AGAIN = 6 * 24 * 60 * MINUTE;
+/** A week, which is the promised interval, less a day for the queue. */
+const RECHECK_INTERVAL = 6 * 24 * 60 * MINUTE;
 
-/** What could not be put right now may be able to be soon. */
-const SOON = 10 * MINUTE;
+/** Delay before an object that could not be repaired, or not be read, is verified again. */
+const RETRY_INTERVAL = 10 * MINUTE;
 
-/** An event brings a new object to the copies; it may be on its way for so long. */
-const ON_ITS_WAY = 3 * MINUTE;
+/** Time in which an event normally brings a new object to the copies. Until then a missing copy is not wrong. */
+const EVENT_LIMIT = 3 * MINUTE;
 
-const IN_A_MOMENT = 1 * MINUTE;
+const EVENT_RECHECK_INTERVAL = 1 * MINUTE;
 
 /**
+ * Verifies one object in every store, repairs it, and records the results and findings.
+ *
  * @param {D1Database} db
  * @param {Store[]} stores the primary first
- * @param {Listed} object
+ * @param {CatalogueObject} object
  * @param {Date} time
- * @param {Counts} counts
+ * @param {Counts} counts updated
  */
 export async function verifyObject(db, stores, object, time, counts) {
-  const looks = await Promise.all(stores.map((store) => lookAt(store, object)));
+  const inspections = await Promise.all(stores.map((store) => inspectIn(store, object)));
   counts.checked += 1;
-  // What is missing, or of another size, is not read.
-  counts.bytes += object.size * looks.filter(({ state }) => state === "good").length;
-  counts.failed += looks.filter(({ state }) => state === "failed").length;
-  if (isOnItsWay(object, looks, time)) {
+  // An object that is missing or has another size is not read.
+  counts.bytes += object.size * inspections.filter(({ state }) => state === "good").length;
+  counts.failed += inspections.filter(({ state }) => state === "failed").length;
+  if (awaitsEvent(object, inspections, time)) {
     counts.waiting += 1;
-    for (const look of looks) if (look.state === "missing") look.unrepaired = "it is on its way";
-    await db.batch(remembered(db, object, looks, time, IN_A_MOMENT));
+    for (const inspection of inspections)
+      if (inspection.state === "missing") inspection.unrepaired = "awaiting its event";
+    await db.batch(recordStatements(db, object, inspections, time, EVENT_RECHECK_INTERVAL));
     return;
   }
-  const wrong = looks.filter(({ state }) => state === "missing" || state === "damaged");
+  const wrong = inspections.filter(({ state }) => state === "missing" || state === "damaged");
   if (wrong.length > 0) {
-    const sources = await sourcesOf(db, object, looks);
-    for (const look of wrong) look.unrepaired = await repair(sources, look.store, object);
+    const sources = await sourcesOf(db, object, inspections);
+    for (const inspection of wrong) inspection.unrepaired = await repair(sources, inspection.store, object);
   }
-  const isPlaced = (/** @type {Look} */ look) => look.state === "missing" && isToBePlaced(object, look.store.name);
+  const isPlaced = (/** @type {Inspection} */ inspection) =>
+    inspection.state === "missing" && mustBePlaced(object, inspection.store.name);
   const repaired = wrong.filter(({ unrepaired }) => unrepaired === null);
   counts.placed += repaired.filter(isPlaced).length;
-  counts.repaired += repaired.filter((look) => !isPlaced(look)).length;
+  counts.repaired += repaired.filter((inspection) => !isPlaced(inspection)).length;
   counts.wrong += wrong.length - repaired.length;
-  const right = looks.every(({ state, unrepaired }) => state !== "failed" && unrepaired === null);
+  const right = inspections.every(({ state, unrepaired }) => state !== "failed" && unrepaired === null);
   await db.batch([
-    ...looks.flatMap((look) => (isPlaced(look) && look.unrepaired === null ? [] : said(db, object, look, time))),
-    ...saidOfAll(db, object, looks, time),
-    ...remembered(db, object, looks, time, right ? AGAIN : SOON),
+    ...inspections.flatMap((inspection) =>
+      isPlaced(inspection) && inspection.unrepaired === null ? [] : findingStatements(db, object, inspection, time),
+    ),
+    ...lossStatements(db, object, inspections, time),
+    ...recordStatements(db, object, inspections, time, right ? RECHECK_INTERVAL : RETRY_INTERVAL),
   ]);
 }
 
 /**
  * @param {Store} store
- * @param {Listed} object
- * @returns {Promise<Look>}
+ * @param {CatalogueObject} object
+ * @returns {Promise<Inspection>}
  */
-async function lookAt(store, object) {
+async function inspectIn(store, object) {
   try {
     return { store, state: await inspect(store, object.key, object), unrepaired: null };
   } catch (error) {
@@ -92,28 +107,30 @@ async function lookAt(store, object) {
 }
 
 /**
- * @param {Listed} object
+ * @param {CatalogueObject} object
  * @param {string} store
- * @returns {boolean} whether nobody but this Worker brings it there: it is of a class, or older than the copy
+ * @returns {boolean} whether verification has to write the first copy there. No event causes it if the object is promoted, or
+ *   if the copy was added after the object was listed
  */
-function isToBePlaced({ source, listed_at, copies }, store) {
+function mustBePlaced({ source, listed_at, copies }, store) {
   const own = copies.get(store);
   const isNew = [...copies.values()].every(({ verifiedAt }) => verifiedAt === null);
   return (source !== null && isNew) || (own !== undefined && own.verifiedAt === null && own.since > listed_at);
 }
 
 /**
- * A new object that the primary has, and that copies have never had, is what an event is about to bring there.
+ * Returns whether an object is new, good in the primary, and missing only in copies that never had it: its event, which causes
+ * the copying, probably has not been handled yet.
  *
- * @param {Listed} object
- * @param {Look[]} looks
+ * @param {CatalogueObject} object
+ * @param {Inspection[]} inspections
  * @param {Date} time
  * @returns {boolean}
  */
-function isOnItsWay({ listed_at, copies }, [primary, ...others], time) {
+function awaitsEvent({ listed_at, copies }, [primary, ...others], time) {
   const missing = others.filter(({ state }) => state === "missing");
   return (
-    time.getTime() - Date.parse(listed_at) < ON_ITS_WAY &&
+    time.getTime() - Date.parse(listed_at) < EVENT_LIMIT &&
     primary?.state === "good" &&
     missing.length > 0 &&
     missing.every(({ store }) => (copies.get(store.name)?.verifiedAt ?? null) === null) &&
@@ -123,13 +140,13 @@ function isOnItsWay({ listed_at, copies }, [primary, ...others], time) {
 
 /**
  * @param {D1Database} db
- * @param {Listed} object
- * @param {Look[]} looks
- * @returns {Promise<{ store: Store, key: string }[]>} good copies; without one, where the same bytes may lie under other
- *   names: what it was copied from, or what was copied from it
+ * @param {CatalogueObject} object
+ * @param {Inspection[]} inspections
+ * @returns {Promise<{ store: Store, key: string }[]>} the good copies; without any, objects with the same content under other
+ *   keys in all stores: the source of its promotion, or the objects promoted from it
  */
-async function sourcesOf(db, { key, sha256, size }, looks) {
-  const good = looks.filter(({ state }) => state === "good").map(({ store }) => ({ store, key }));
+async function sourcesOf(db, { key, sha256, size }, inspections) {
+  const good = inspections.filter(({ state }) => state === "good").map(({ store }) => ({ store, key }));
   if (good.length > 0) return good;
   const { results } = await db
     .prepare(
@@ -137,27 +154,26 @@ async function sourcesOf(db, { key, sha256, size }, looks) {
     )
     .bind(sha256, size, key)
     .run();
-  return results.flatMap((other) => looks.map(({ store }) => ({ store, key: String(other.key) })));
+  return results.flatMap((other) => inspections.map(({ store }) => ({ store, key: String(other.key) })));
 }
 
 /**
  * @param {{ store: Store, key: string }[]} sources
  * @param {Store} store
- * @param {Listed} object
- * @returns {Promise<string | null>} null when it is right now, otherwise why not
+ * @param {CatalogueObject} object
+ * @returns {Promise<string | null>} null after a repair, otherwise why it failed
  */
 async function repair(sources, store, object) {
-  if (object.size > LARGEST_PUT)
-    return `it has ${object.size} bytes, more than can be written at once; copy it by hand`;
-  let why = "no good copy is left";
+  if (object.size > LARGEST_PUT) return `the object has ${object.size} bytes, too many for one PUT; copy it by hand`;
+  let why = "there is no good copy to repair it from";
   for (const source of sources) {
     try {
       await transfer(source, { store, key: object.key }, object);
       return null;
     } catch (error) {
-      if (error instanceof NotThere) continue;
+      if (error instanceof SourceMismatch) continue;
       logFailure("copy not repaired", { store: store.name, key: object.key, error: failureName(error) });
-      why = `writing it failed (${failureName(error)}); where a lock refuses to overwrite, lift its rule until it is repaired`;
+      why = `repair failed (${failureName(error)}); if a lock rule forbids to overwrite the object, disable the rule until it is repaired`;
     }
   }
   return why;
@@ -165,17 +181,18 @@ async function repair(sources, store, object) {
 
 /**
  * @param {D1Database} db
- * @param {Listed} object
- * @param {Look} look
+ * @param {CatalogueObject} object
+ * @param {Inspection} inspection
  * @param {Date} time
- * @returns {D1PreparedStatement[]} what is found, and the end of what no longer is
+ * @returns {D1PreparedStatement[]} open and close the findings about an object in one store
  */
-function said(db, { key, size }, { store: { name: store }, state, unrepaired }, time) {
+function findingStatements(db, { key, size }, { store: { name: store }, state, unrepaired }, time) {
   if (state === "failed") return [];
   if (state === "good")
-    return [close(db, { kinds: ["missing", "damaged", "oversize"], key, store }, "right again", time)];
+    return [close(db, { kinds: ["missing", "damaged", "oversize"], key, store }, "verified again", time)];
   const kind = state === "missing" && size > LARGEST_PUT ? "oversize" : state;
-  const what = state === "missing" ? "it is not there" : "its bytes are not those that its manifest names";
+  const what =
+    state === "missing" ? "the object is missing" : "checksum mismatch: the bytes are not those in the manifest";
   const kinds = /** @type {const} */ (["missing", "damaged", "oversize"]);
   return [
     close(db, { kinds: kinds.filter((other) => other !== kind), key, store }, `now ${kind}`, time),
@@ -186,42 +203,44 @@ function said(db, { key, size }, { store: { name: store }, state, unrepaired }, 
 
 /**
  * @param {D1Database} db
- * @param {Listed} object
- * @param {Look[]} looks
+ * @param {CatalogueObject} object
+ * @param {Inspection[]} inspections
  * @param {Date} time
- * @returns {D1PreparedStatement[]} whether it is lost; nothing that a silent store, or one that is listed no more, may still have is
+ * @returns {D1PreparedStatement[]} open or close the finding `lost`. An object is not lost while a store that did not answer,
+ *   or a former copy, may still have it
  */
-function saidOfAll(db, { key, copies }, looks, time) {
-  const isThere = looks.some(({ state, unrepaired }) => state !== "failed" && unrepaired === null);
-  if (isThere) return [close(db, { kinds: ["lost"], key }, "found again", time)];
-  const listed = new Set(looks.map(({ store }) => store.name));
+function lossStatements(db, { key, copies }, inspections, time) {
+  const isGood = inspections.some(({ state, unrepaired }) => state !== "failed" && unrepaired === null);
+  if (isGood) return [close(db, { kinds: ["lost"], key }, "found again", time)];
+  const listed = new Set(inspections.map(({ store }) => store.name));
   const isStranded = [...copies].some(([name, { verifiedAt }]) => !listed.has(name) && verifiedAt !== null);
-  if (isStranded || looks.some(({ state }) => state === "failed")) return [];
-  const detail = "no store has the bytes that its manifest names, under any name: what needs it cannot be restored";
+  if (isStranded || inspections.some(({ state }) => state === "failed")) return [];
+  const detail =
+    "no store has the bytes in the manifest, under any key: backups that need this object cannot be restored";
   return [open(db, { kind: "lost", store: "primary", key, detail }, time)];
 }
 
 /**
  * @param {D1Database} db
- * @param {Listed} object
- * @param {Look[]} looks
+ * @param {CatalogueObject} object
+ * @param {Inspection[]} inspections
  * @param {Date} time
- * @param {number} milliseconds until it is looked at again
- * @returns {D1PreparedStatement[]}
+ * @param {number} milliseconds until the next verification
+ * @returns {D1PreparedStatement[]} record the time of this verification and of the next one
  */
-function remembered(db, { key }, looks, time, milliseconds) {
-  // What a store that failed has, nobody knows better than before.
-  const seen = looks
+function recordStatements(db, { key }, inspections, time, milliseconds) {
+  // A store that did not answer keeps its earlier verification time.
+  const seen = inspections
     .filter(({ state }) => state !== "failed")
     .map(({ store, unrepaired }) => ({ copy: store.name, at: unrepaired === null ? time.toISOString() : null }));
   return [
     db
       .prepare("UPDATE objects SET check_after = ?2 WHERE key = ?1")
       .bind(key, new Date(time.getTime() + milliseconds).toISOString()),
-    db.prepare(REMEMBER).bind(key, JSON.stringify(seen)),
+    db.prepare(SET_VERIFIED).bind(key, JSON.stringify(seen)),
   ];
 }
 
-const REMEMBER = `
+const SET_VERIFIED = `
   UPDATE object_copies SET verified_at = seen.value->>'at' FROM json_each(?2) AS seen
   WHERE object_copies.key = ?1 AND object_copies.copy = seen.value->>'copy'`;

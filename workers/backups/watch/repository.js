@@ -1,11 +1,11 @@
-/** What is newest in a pgBackRest repository, read from the names of its folders, not by listing every object. */
+/** Finds the newest backups and WAL in a pgBackRest repository by the names of its folders, without listing every object. */
 
 import { r2Pages } from "../listing.js";
 
-/** Where the machines write: the class of the rotation that holds increments and WAL. */
+/** Path of the repository that the machines write: the hourly class. */
 const REPOSITORY = "hourly/";
 
-/** A backup's folder: a full one, or a differential or incremental one behind the full one it depends on. */
+/** Name of a backup's folder: `20261123-013005F` for a full backup, `20261123-013005F_20261123-023005I` for one that depends on it. */
 const LABEL = /^(\d{8}-\d{6}F)(?:_(\d{8}-\d{6})[DI])?$/;
 
 const STARTED = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)$/;
@@ -13,18 +13,18 @@ const STARTED = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)$/;
 const SEGMENT = /\/[0-9A-F]{24}-[0-9a-f]{40}(?:\.\w+)?$/;
 
 /**
- * @typedef {object} Archive what a group has in the primary bucket; null where there is none
- * @property {Date | null} full when the newest complete full backup was complete
- * @property {Date | null} backup the same of any kind: a full one also holds what an increment would
- * @property {Date | null} first when the oldest backup that is there was started
- * @property {Date | null} wal when the newest WAL segment was stored
- * @property {string | null} settled key of the newest WAL segment of those stored before a given time
+ * @typedef {object} Archive a group's backups and WAL in the primary bucket; null where there is none
+ * @property {Date | null} full completion time of the newest complete full backup
+ * @property {Date | null} backup completion time of the newest complete backup of any kind
+ * @property {Date | null} first start time of the oldest backup
+ * @property {Date | null} wal upload time of the newest WAL segment
+ * @property {string | null} settled key of the newest WAL segment that was uploaded before a given time
  */
 
 /**
  * @param {R2Bucket} bucket
- * @param {string} stanza a group's
- * @param {Date} before
+ * @param {string} stanza name of the group
+ * @param {Date} before time for `settled`
  * @returns {Promise<Archive>}
  */
 export async function readArchive(bucket, stanza, before) {
@@ -33,7 +33,7 @@ export async function readArchive(bucket, stanza, before) {
 }
 
 /**
- * A backup's manifest is written last, so its time is when the backup was complete.
+ * Finds the newest complete backups. pgBackRest writes `backup.manifest` last, so its upload time is the completion time.
  *
  * @param {R2Bucket} bucket
  * @param {string} stanza
@@ -56,13 +56,13 @@ async function newestBackups(bucket, stanza) {
  */
 async function newestWal(bucket, stanza, before) {
   const base = `${REPOSITORY}archive/${stanza}/`;
-  // Named VERSION-N, where N grows with every upgrade or rebuild of the database.
+  // The folder's name is VERSION-N. N increases with every upgrade or rebuild of the database.
   const [database] = (await folders(bucket, base)).filter((name) => /-\d+$/.test(name)).sort(byHistory);
   const [newest, previous] =
     database === undefined ? [] : (await folders(bucket, `${base}${database}/`)).sort().reverse();
   const segments = await segmentsIn(bucket, `${base}${database}/`, newest);
   const settledIn = (/** @type {R2Object[]} */ those) => those.filter(({ uploaded }) => uploaded <= before);
-  // A folder that has just been begun holds nothing older.
+  // If the newest folder was just created, the segments from before that time are in the previous folder.
   const settled = settledIn(segments);
   if (settled.length === 0) settled.push(...settledIn(await segmentsIn(bucket, `${base}${database}/`, previous)));
   return { wal: latest(segments)?.uploaded ?? null, settled: latest(settled)?.key ?? null };
@@ -99,7 +99,7 @@ function isFull(label) {
 
 /**
  * @param {string} label
- * @returns {string} when the backup was started, in a form that sorts by time
+ * @returns {string} start time of the backup, `YYYYMMDD-HHMMSS`: sorts by time
  */
 function started(label) {
   const [, full = "", increment] = LABEL.exec(label) ?? [];
@@ -108,7 +108,7 @@ function started(label) {
 
 /**
  * @param {string | undefined} label
- * @returns {Date | null} null also for digits that are no time
+ * @returns {Date | null} start time of the backup; null without a label, or when its digits are not a valid time
  */
 function timeOf(label = "") {
   const time = new Date(started(label).replace(STARTED, "$1-$2-$3T$4:$5:$6Z"));
@@ -116,9 +116,11 @@ function timeOf(label = "") {
 }
 
 /**
+ * Compares two folder names VERSION-N.
+ *
  * @param {string} one
  * @param {string} other
- * @returns {number} newest first
+ * @returns {number} sorts the highest N first
  */
 function byHistory(one, other) {
   return Number(other.split("-").at(-1)) - Number(one.split("-").at(-1));
@@ -128,7 +130,7 @@ function byHistory(one, other) {
  * @param {R2Bucket} bucket
  * @param {string} base
  * @param {string[]} labels newest first
- * @returns {Promise<Date | null>}
+ * @returns {Promise<Date | null>} completion time of the first backup that is complete
  */
 async function firstComplete(bucket, base, labels) {
   for (const label of labels) {

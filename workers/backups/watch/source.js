@@ -1,21 +1,24 @@
-/** Asking a store that may fail, or hang: without ado when it fails once, and no longer than the next look allows. */
+/** Requests to the stores and the catalogue with a timeout, so that a hung source cannot block the whole run. */
 
 import { failureName, logFailure } from "../../lib/log.js";
 import { TimedOut, withTimeout } from "../../lib/timeout.js";
 
-/** One question may be a few calls. */
-const PATIENCE_MILLISECONDS = 10_000;
+/** Name of the catalogue (the D1 database) as a source. It is also the id of a stored alarm, so it must not change. */
+export const CATALOGUE = "memory";
 
-/** Stores fail now and then, and answer the next moment. */
+/** Timeout of one question, which may take a few calls. */
+const TIMEOUT_MILLISECONDS = 10_000;
+
+/** Delay before the only retry after an error. */
 const PAUSE_MILLISECONDS = 500;
 
-/** That a source does not answer, and which one. */
-export class Unanswered extends Error {
-  name = "Unanswered";
+/** A source failed twice, or did not answer in time. */
+export class SourceFailure extends Error {
+  name = "SourceFailure";
 
   /**
    * @param {string} source
-   * @param {string} failure its name
+   * @param {string} failure name of the error
    */
   constructor(source, failure) {
     super(`${source}: ${failure}`);
@@ -24,18 +27,19 @@ export class Unanswered extends Error {
   }
 }
 
+/** A store or the catalogue. Questions to it have limited concurrency, a timeout, and one retry after an error. */
 export class Source {
   /** @type {Promise<unknown>[]} */
   #lanes;
 
   #next = 0;
 
-  /** It hung, and whoever waits for the next answer waits in vain, once for each question. */
-  #hangs = false;
+  /** Whether a question timed out. Then all further questions fail at once, instead of each waiting for the timeout. */
+  #timedOut = false;
 
   /**
    * @param {string} name
-   * @param {number} [lanes] questions at once: all sources share the six connections that a Worker has
+   * @param {number} [lanes] number of parallel questions; all sources share the six connections of a Cloudflare Worker
    */
   constructor(name, lanes = 1) {
     this.name = name;
@@ -43,10 +47,12 @@ export class Source {
   }
 
   /**
+   * Asks a question as soon as one of the parallel lanes is free.
+   *
    * @template T
-   * @param {() => Promise<T>} question may be asked twice
+   * @param {() => Promise<T>} question may be called twice
    * @returns {Promise<T>}
-   * @throws {Unanswered}
+   * @throws {SourceFailure}
    */
   ask(question) {
     const lane = this.#next++ % this.#lanes.length;
@@ -63,13 +69,13 @@ export class Source {
   async #answer(question) {
     try {
       return await this.#once(question).catch(async (error) => {
-        if (this.#hangs) throw error;
+        if (this.#timedOut) throw error;
         await new Promise((resolve) => setTimeout(resolve, PAUSE_MILLISECONDS));
         return this.#once(question);
       });
     } catch (error) {
-      logFailure("no answer", { source: this.name, error: failureName(error) });
-      throw new Unanswered(this.name, failureName(error));
+      logFailure("source failed", { source: this.name, error: failureName(error) });
+      throw new SourceFailure(this.name, failureName(error));
     }
   }
 
@@ -79,11 +85,11 @@ export class Source {
    * @returns {Promise<T>}
    */
   async #once(question) {
-    if (this.#hangs) throw new TimedOut("it hung before");
+    if (this.#timedOut) throw new TimedOut("an earlier question to this source timed out");
     try {
-      return await withTimeout(question(), PATIENCE_MILLISECONDS);
+      return await withTimeout(question(), TIMEOUT_MILLISECONDS);
     } catch (error) {
-      this.#hangs ||= error instanceof TimedOut;
+      this.#timedOut ||= error instanceof TimedOut;
       throw error;
     }
   }

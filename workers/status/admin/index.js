@@ -4,7 +4,7 @@ import { now } from "../../lib/clock.js";
 import { json, notFound } from "../../lib/http.js";
 import { failureName, logFailure } from "../../lib/log.js";
 import { catalogue } from "../components.js";
-import { opened } from "../database.js";
+import { openDatabase } from "../database.js";
 import { listAudit } from "./audit.js";
 import { authenticated } from "./authentication.js";
 import { keyOf, readJson } from "./body.js";
@@ -122,7 +122,7 @@ async function answer(request, env) {
   if (handler === undefined) {
     throw new HttpError(405, "method not allowed", {}, { allow: Object.keys(route.methods).join(", ") });
   }
-  const db = await opened(env.DB);
+  const db = await openDatabase(env.DB);
   return handler({
     env,
     db,

@@ -5,7 +5,7 @@
  */
 
 import { now } from "../../lib/clock.js";
-import { inLanes } from "../../lib/lanes.js";
+import { forEachConcurrently } from "../../lib/concurrency.js";
 import { failureName, logFailure } from "../../lib/log.js";
 import { HttpError, PermanentError } from "../../lib/post.js";
 import { UNTIL } from "../announcements.js";
@@ -122,7 +122,7 @@ async function deliverBy(env, db, channel) {
   for (let round = 0; round < ROUNDS; round += 1) {
     const taken = await take(db, channel, now(env));
     if (taken.length === 0) return;
-    await inLanes(taken, PARALLEL_SENDS[channel], (row) => deliver(env, db, row));
+    await forEachConcurrently(taken, PARALLEL_SENDS[channel], (row) => deliver(env, db, row));
   }
 }
 

@@ -1,7 +1,7 @@
 /** Monitors the outbox and alerts operators to undelivered notifications, through the channels of all other alarms. */
 
-import { remember, settle } from "../../lib/alarms.js";
-import { channelsOf, tellAll } from "../../lib/tell.js";
+import { markNotified, recordConditions } from "../../lib/alarms.js";
+import { channelsOf, notifyAll } from "../../lib/notify.js";
 import { aboutOf } from "../alarm.js";
 import { MINUTE } from "../uptime.js";
 
@@ -38,16 +38,16 @@ export async function watchDeliveries(env, db, scheduled) {
     .all();
   const { channels } = await channelsOf(env, aboutOf(env, "notification alarm"));
   const ids = channels.map(({ id }) => id);
-  const look = { wrong: conditionsOf(/** @type {Row[]} */ (results)), unknown: [] };
-  const { due } = await remember(db, look, ids, scheduled);
-  await tellAll(
+  const found = { wrong: conditionsOf(/** @type {Row[]} */ (results)), unknown: [] };
+  const { due } = await recordConditions(db, found, ids, scheduled);
+  await notifyAll(
     channels,
     ({ id }) => due.filter(({ channel }) => channel === id),
     scheduled,
-    ({ id }, some) =>
-      settle(
+    ({ id }, sent) =>
+      markNotified(
         db,
-        some.map((word) => ({ ...word, channel: id })),
+        sent.map((one) => ({ ...one, channel: id })),
         scheduled,
       ),
   );

@@ -1,16 +1,17 @@
 /** Bounded concurrency. */
 
 /**
- * Does `work` for every item, so many at a time. Each item is taken when there is room for it, so that whoever fills the
- * list, or looks at a clock in `work`, is heard until the end.
+ * Calls `work` for every item, with at most `limit` calls at a time.
+ *
+ * An item is read from `items` only when its call can start, so items may be added meanwhile.
  *
  * @template T
  * @param {Iterable<T>} items
- * @param {number} atOnce
+ * @param {number} limit
  * @param {(item: T) => Promise<unknown>} work
- * @throws what `work` throws first; what is under way then goes on unheard, and nothing more is begun
+ * @throws the first error of `work`. No further calls start then; running calls continue, and their results are ignored
  */
-export async function inLanes(items, atOnce, work) {
+export async function forEachConcurrently(items, limit, work) {
   const waiting = items[Symbol.iterator]();
   let failed = false;
   const lane = async () => {
@@ -23,5 +24,5 @@ export async function inLanes(items, atOnce, work) {
       }
     }
   };
-  await Promise.all(Array.from({ length: atOnce }, lane));
+  await Promise.all(Array.from({ length: limit }, lane));
 }

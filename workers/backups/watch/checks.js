@@ -1,24 +1,24 @@
 /**
- * One look at everything. Each check asks by itself, so that what fails hides nothing but what depends on it: that is
- * then not known, which neither begins an alarm nor ends one.
+ * Runs all checks of the backups. The checks are independent: if a source fails, only the checks that need it have an unknown
+ * result, which neither begins nor ends an alarm.
  */
 
 import { failureName, logFailure } from "../../lib/log.js";
-import { NOTES } from "../findings.js";
+import { KINDS_WITHOUT_ALARM } from "../findings.js";
 import { copiesOf } from "../stores.js";
 import {
   agesOf,
-  behind,
+  copyIsBehind,
   idleWorker,
   missedBackups,
   missedManifest,
   openFindings,
   overdueVerification,
-  unanswered,
+  sourceFailed,
   WORKER_LIMITS,
 } from "./conditions.js";
 import { readArchive } from "./repository.js";
-import { Source, Unanswered } from "./source.js";
+import { Source, SourceFailure } from "./source.js";
 
 /** @import { Env as Stores, Store } from "../stores.js" */
 /** @import { Condition } from "../../lib/alarms.js" */
@@ -26,39 +26,41 @@ import { Source, Unanswered } from "./source.js";
 /** @import { Archive } from "./repository.js" */
 
 /**
- * @typedef {object} Look
- * @property {Condition[]} wrong
- * @property {string[]} unknown ids of what could not be judged, or what they begin with
+ * @typedef {object} CheckResults
+ * @property {Condition[]} wrong the conditions that hold
+ * @property {string[]} unknown ids, or prefixes of ids, of the conditions that could not be checked
  * @property {Record<string, object>} ages of each group's newest backups and WAL, in minutes
  */
 
 /**
  * @typedef {object} Check
- * @property {string[]} covers ids of what it may find, or what they begin with
- * @property {() => Promise<Condition[] | null>} judge null when it cannot be told
+ * @property {string[]} covers ids, or prefixes of ids, of the conditions that it can find
+ * @property {() => Promise<Condition[] | null>} run returns the conditions that hold; null when they cannot be determined
  */
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** An object reaches its copies within seconds of its event; reconciliation brings a missed one within ten minutes. */
+/** Limit for an object to reach its copies: by its event within seconds, by reconciliation within ten minutes. */
 const BEHIND = 15 * MINUTE;
 
-/** What machines' clocks are ahead at most; a time beyond is no time that anything was done at. */
+/** Tolerance for the machines' clocks. A time further in the future is wrong, and is ignored. */
 const AHEAD = 10 * MINUTE;
 
-/** Of the objects that nobody has seen in a copy, so many are looked for: the oldest, and the newest. */
-const OLDEST_UNSEEN = 2;
+/** Of the objects that were never verified in a copy, this number of the oldest ones, and the newest one, are looked up there. */
+const OLDEST_UNVERIFIED = 2;
 
 /**
+ * Runs all checks once.
+ *
  * @param {Stores & { GROUPS: string[] }} env
- * @param {Source} memory
+ * @param {Source} catalogue
  * @param {() => Promise<D1Database>} database
  * @param {Date} at
- * @returns {Promise<Look>}
+ * @returns {Promise<CheckResults>}
  */
-export async function look(env, memory, database, at) {
+export async function runChecks(env, catalogue, database, at) {
   const primary = new Source("primary", 3);
   const before = new Date(at.getTime() - BEHIND);
   /** @type {Map<string, Promise<Archive>>} */
@@ -66,7 +68,7 @@ export async function look(env, memory, database, at) {
     env.GROUPS.map((group) => [group, primary.ask(() => readArchive(env.COPY_PRIMARY, group, before))]),
   );
   const rows = (/** @type {string} */ sql, /** @type {unknown[]} */ ...values) =>
-    memory.ask(async () => {
+    catalogue.ask(async () => {
       const statement = (await database()).prepare(sql).bind(...values);
       return /** @type {Record<string, any>[]} */ ((await statement.run()).results);
     });
@@ -77,11 +79,11 @@ export async function look(env, memory, database, at) {
     ...[...archives].flatMap(([group, archive]) => [
       {
         covers: ["full", "backup", "wal"].map((kind) => `${kind}:${group}`),
-        judge: async () => missedBackups(group, await archive, at),
+        run: async () => missedBackups(group, await archive, at),
       },
       {
         covers: [`manifest:${group}`],
-        judge: async () => {
+        run: async () => {
           const [newest, manifests] = await Promise.all([archive, finished]);
           const found = manifests.find(({ grp }) => grp === group)?.finishedAt;
           return missedManifest(group, newest, found === undefined ? null : new Date(found), at);
@@ -90,31 +92,35 @@ export async function look(env, memory, database, at) {
     ]),
     ...copiesOf(env).map((store) => ({
       covers: [`behind:${store.name}`],
-      judge: () =>
-        judgeCopy(store, [...archives.values()], rows(UNSEEN, store.name, later(at, -BEHIND), JSON.stringify(NOTES))),
+      run: () =>
+        checkCopy(
+          store,
+          [...archives.values()],
+          rows(UNVERIFIED, store.name, later(at, -BEHIND), JSON.stringify(KINDS_WITHOUT_ALARM)),
+        ),
     })),
     {
       covers: ["verification"],
-      judge: async () => {
-        const [found] = await rows(OVERDUE, later(at, -7 * DAY), later(at, -HOUR), JSON.stringify(NOTES));
+      run: async () => {
+        const [found] = await rows(OVERDUE, later(at, -7 * DAY), later(at, -HOUR), JSON.stringify(KINDS_WITHOUT_ALARM));
         return overdueVerification({ late: found?.late ?? 0, never: found?.never ?? 0, key: found?.key ?? null });
       },
     },
     {
       covers: ["findings"],
-      judge: async () => openFindings(/** @type {any[]} */ (await rows(FINDINGS, JSON.stringify(NOTES)))),
+      run: async () => openFindings(/** @type {any[]} */ (await rows(FINDINGS, JSON.stringify(KINDS_WITHOUT_ALARM)))),
     },
     .../** @type {WorkerName[]} */ (Object.keys(WORKER_LIMITS)).map((worker) => ({
       covers: [`worker:${worker}`],
-      judge: async () => {
+      run: async () => {
         const runs = /** @type {any[]} */ (await rows(LAST_RUNS, worker, later(at, AHEAD)));
-        const [first] = await rows(FIRST_LOOK);
+        const [first] = await rows(FIRST_RUN);
         return idleWorker(worker, runs, new Date(first?.at ?? at), at);
       },
     })),
   ];
-  const { wrong, unknown } = await judged(checks);
-  /** @type {Look["ages"]} */
+  const { wrong, unknown } = await runAll(checks);
+  /** @type {CheckResults["ages"]} */
   const ages = {};
   for (const [group, archive] of archives) {
     await archive.then(
@@ -128,11 +134,13 @@ export async function look(env, memory, database, at) {
 }
 
 /**
+ * Runs all checks in parallel. A check that fails becomes a condition itself.
+ *
  * @param {Check[]} checks
  * @returns {Promise<{ wrong: Condition[], unknown: string[] }>}
  */
-async function judged(checks) {
-  const outcomes = await Promise.allSettled(checks.map(({ judge }) => judge()));
+async function runAll(checks) {
+  const outcomes = await Promise.allSettled(checks.map(({ run }) => run()));
   /** @type {Map<string, Condition>} */
   const wrong = new Map();
   /** @type {string[]} */
@@ -152,33 +160,35 @@ async function judged(checks) {
 }
 
 /**
- * @param {unknown} error
+ * @param {unknown} error of a check
  * @param {string[]} covers
  * @returns {Condition}
  */
 function failed(error, covers) {
-  if (error instanceof Unanswered) return unanswered(error.source, error.failure);
-  logFailure("not judged", { covers, error: failureName(error) });
-  const text = `The watch Worker could not judge ${covers.join(", ")} (${failureName(error)}). See its log: what it read is not what it expects`;
+  if (error instanceof SourceFailure) return sourceFailed(error.source, error.failure);
+  logFailure("check failed", { covers, error: failureName(error) });
+  const text = `The watch Worker could not check ${covers.join(", ")} (${failureName(error)}). See the Worker's log; probably its data is malformed`;
   return { id: `watch:${covers[0]}`, text };
 }
 
 /**
- * Whether what is old enough to be in a copy is there: each group's newest WAL, which comes every few minutes, and of what
- * manifests list and verification has not seen there. Looked for is the object itself, so that slow verification is not
- * taken for slow copying; and objects that are said to be wrong are the findings' matter, promoted ones verification's.
+ * Checks whether objects that are old enough are in a copy: the newest WAL of each group, which arrives every few minutes, and
+ * objects that manifests list and that were never verified there.
+ *
+ * It looks the object up in the store, so that slow verification does not count as slow replication. Objects with a finding, and
+ * promoted objects, are excluded: they have their own checks.
  *
  * @param {Store} store
  * @param {Promise<Archive>[]} archives
- * @param {Promise<Record<string, any>[]>} unseen
+ * @param {Promise<Record<string, any>[]>} unverified
  * @returns {Promise<Condition[]>}
- * @throws {Unanswered} when something could not be looked for, and nothing that could was missing
+ * @throws {SourceFailure} when an object could not be looked up, unless another one is missing
  */
-async function judgeCopy(store, archives, unseen) {
+async function checkCopy(store, archives, unverified) {
   const source = new Source(store.name);
   const keys = [
     ...archives.map(async (archive) => [(await archive).settled]),
-    unseen.then((rows) => rows.map(({ key }) => /** @type {string} */ (key))),
+    unverified.then((rows) => rows.map(({ key }) => /** @type {string} */ (key))),
   ];
   const outcomes = await Promise.allSettled(
     keys.map(async (some) => {
@@ -190,7 +200,7 @@ async function judgeCopy(store, archives, unseen) {
   const missing = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? outcome.value : []));
   const failure = outcomes.find((outcome) => outcome.status === "rejected");
   if (missing.length === 0 && failure !== undefined) throw failure.reason;
-  return behind(store.name, [...new Set(missing)]);
+  return copyIsBehind(store.name, [...new Set(missing)]);
 }
 
 /**
@@ -206,33 +216,37 @@ const NEWEST_MANIFESTS = `
   SELECT grp, MAX(finished_at) AS finishedAt FROM manifests WHERE finished_at <= ? GROUP BY grp`;
 
 /**
- * Asked once and not for each object: there may be many of both.
+ * SQL condition: the object has no open finding that raises an alarm. It is not a correlated subquery, so SQLite evaluates it
+ * once; there may be many objects and many findings.
  *
- * @param {string} notes which parameter holds them
+ * @param {string} parameter that holds KINDS_WITHOUT_ALARM
  */
-const NOT_FOUND_WRONG = (notes) => `key NOT IN (
-  SELECT key FROM findings WHERE closed_at IS NULL AND kind NOT IN (SELECT value FROM json_each(${notes})))`;
+const WITHOUT_FINDING = (parameter) => `key NOT IN (
+  SELECT key FROM findings WHERE closed_at IS NULL AND kind NOT IN (SELECT value FROM json_each(${parameter})))`;
 
-/** In terms of `object_copies_by_verification`; objects are then looked up by their key. */
-const UNSEEN_OF_COPY = `
+/** CROSS JOIN fixes the order of the join: first the index `object_copies_by_verification`, then `objects` by key. */
+const UNVERIFIED_IN_COPY = `
   SELECT objects.key, since FROM object_copies CROSS JOIN objects USING (key)
   WHERE verified_at IS NULL AND copy = ?1 AND since <= ?2 AND due_at IS NULL AND source IS NULL
-    AND objects.${NOT_FOUND_WRONG("?3")}`;
+    AND objects.${WITHOUT_FINDING("?3")}`;
 
-const UNSEEN = `
-  SELECT key FROM (${UNSEEN_OF_COPY} ORDER BY since LIMIT ${OLDEST_UNSEEN})
-  UNION SELECT key FROM (${UNSEEN_OF_COPY} ORDER BY since DESC LIMIT 1)`;
+const UNVERIFIED = `
+  SELECT key FROM (${UNVERIFIED_IN_COPY} ORDER BY since LIMIT ${OLDEST_UNVERIFIED})
+  UNION SELECT key FROM (${UNVERIFIED_IN_COPY} ORDER BY since DESC LIMIT 1)`;
 
 const LISTED = "copy IN (SELECT name FROM copies WHERE removed_at IS NULL)";
 
-/** An object of which one copy is wrong is the findings' matter; its other copies are still to be verified. */
+/**
+ * Counts the objects that are overdue for verification. An object with a finding does not count as never verified, but its
+ * copies that were verified before must still be verified every week.
+ */
 const OVERDUE = `
   SELECT COALESCE(SUM(late), 0) AS late, COALESCE(SUM(NOT late), 0) AS never, MIN(key) AS key FROM (
     SELECT key, MAX(late) AS late FROM (
       SELECT key, 1 AS late FROM object_copies WHERE verified_at < ?1 AND ${LISTED}
       UNION ALL
       SELECT key, 0 FROM object_copies
-      WHERE verified_at IS NULL AND ${LISTED} AND since < ?2 AND ${NOT_FOUND_WRONG("?3")}
+      WHERE verified_at IS NULL AND ${LISTED} AND since < ?2 AND ${WITHOUT_FINDING("?3")}
     ) GROUP BY key
   ) CROSS JOIN objects USING (key) WHERE due_at IS NULL`;
 
@@ -245,4 +259,4 @@ const FINDINGS = `
 
 const LAST_RUNS = "SELECT at, outcome FROM runs WHERE worker = ? AND at <= ? ORDER BY at DESC LIMIT 3";
 
-const FIRST_LOOK = "SELECT MIN(at) AS at FROM runs WHERE worker = 'watch'";
+const FIRST_RUN = "SELECT MIN(at) AS at FROM runs WHERE worker = 'watch'";

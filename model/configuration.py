@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from model.copies import OLD_KEYS, problems_of_copies, translated
+from model.copies import OLD_KEYS, migrated, problems_of_copies
 from model.problems import NAMESPACE, Problem
 from model.settings import Settings, Tier
 from model.worker_modules import ModuleError, application_of
@@ -53,7 +53,7 @@ def load(config: Mapping[str, str], stack: str) -> Settings:
     """
     raw = {name: _read(name, text) for name, text in _own_keys(config)}
     if "backups" in raw:
-        raw["backups"] = translated(raw["backups"])
+        raw["backups"] = migrated(raw["backups"])
     problems: list[Problem] = []
     if not STACK_NAME.fullmatch(stack):
         allowed = "1 to 33 lower-case letters, digits and hyphens, with a letter or digit at both ends"

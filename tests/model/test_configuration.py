@@ -195,7 +195,8 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"backups.copies.1.jurisdiction": "eu"},
         "backups.copies[1].jurisdiction",
-        "replica would lie where primary does (R2, jurisdiction eu, backups.copies[0]); allowed: another jurisdiction",
+        "replica is in the same place as primary (R2, jurisdiction eu, backups.copies[0]); "
+        "allowed: another jurisdiction",
     ),
     "location hint for a jurisdiction": (
         "prod",
@@ -207,19 +208,19 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"backups.copies.2.region": "eu-central-1"},
         "backups.copies[2].region",
-        "allowed: any but eu-central-1",
+        "allowed: any region except eu-central-1",
     ),
     "two copies of one name": (
         "prod",
         {"backups.copies.1.name": "primary"},
         "backups.copies[1].name",
-        "copies[0] is called primary, too; give each copy a name of its own",
+        "copies[0] has the name primary, too; allowed: a different name for each",
     ),
     "two copies in one region": (
         "prod",
         {"backups.copies.1": {"name": "second", "kind": "s3", "region": "eu-north-1"}},
         "backups.copies[2].region",
-        "offsite would lie where second does (AWS, region eu-north-1, backups.copies[1])",
+        "offsite is in the same place as second (AWS, region eu-north-1, backups.copies[1])",
     ),
     "unknown kind of copy": ("prod", {"backups.copies.2.kind": "tape"}, "backups.copies[2].kind", "'r2' or 's3'"),
     "unknown key of a copy": (
@@ -244,25 +245,25 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"backups.copies.0.name": "first", "backups.copies.2.name": "primary"},
         "backups.copies[2].kind",
-        "the primary is always in R2; allowed: r2",
+        "the copy named primary must be in R2; allowed: r2",
     ),
     "two copies": (
         "prod",
         {"backups.copies.1": REMOVED},
         "backups.copies",
-        "2 copies, 1 of them of kind s3; allowed: 3 or more, one of kind s3 at least",
+        "2 copies, 1 of them of kind s3; allowed: 3 or more, at least one of kind s3",
     ),
     "all copies in R2": (
         "prod",
         {"backups.copies.2": {"name": "third", "kind": "r2", "jurisdiction": "fedramp"}},
         "backups.copies",
-        "3 copies, 0 of them of kind s3; allowed: 3 or more, one of kind s3 at least",
+        "3 copies, 0 of them of kind s3; allowed: 3 or more, at least one of kind s3",
     ),
     "jurisdiction in S3": (
         "prod",
         {"backups.copies.2.jurisdiction": "us"},
         "backups.copies[2].jurisdiction",
-        "is not for a copy of kind s3; allowed: kind, lockMode, name, region, roleArn",
+        "is not a key of a copy of kind s3; allowed: kind, lockMode, name, region, roleArn",
     ),
     "R2 without a jurisdiction": (
         "prod",
@@ -292,10 +293,10 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "no contact": ("prod", {"contact": REMOVED}, "contact", "set it in the stack's file"),
     "empty contact": ("prod", {"contact": ""}, "contact", "set it in the stack's file"),
     "bad contact": ("prod", {"contact": "security"}, "contact", "an e-mail address"),
-    "nobody mailed": ("prod", {"alarms.emails": []}, "alarms.emails", "one or more"),
-    "no hook called": ("prod", {"alarms.webhooks": []}, "alarms.webhooks", "one or more"),
-    "mailed twice": ("prod", {"alarms.emails": ["a@b.io", "c@d.io", "A@B.io"]}, "alarms.emails", "entries 1 and 3"),
-    "hook called twice": (
+    "no e-mail recipient": ("prod", {"alarms.emails": []}, "alarms.emails", "one or more"),
+    "no webhook": ("prod", {"alarms.webhooks": []}, "alarms.webhooks", "one or more"),
+    "e-mail recipient twice": ("prod", {"alarms.emails": ["a@b.io", "c@d.io", "A@B.io"]}, "alarms.emails", "entries 1 and 3"),
+    "webhook twice": (
         "prod",
         {"alarms.webhooks": ["https://a.io/x", "https://A.io:443/x"]},
         "alarms.webhooks",

@@ -100,10 +100,10 @@ def _problem(detail: dict[str, Any]) -> Problem:
     if kind == "extra_forbidden":
         return Problem(path, f"unknown key{_siblings(detail['loc'])}")
     message = str(detail["msg"]).removeprefix("Value error, ")
-    # A section may hold a secret, and so may a field that is one: neither is repeated.
+    # The message must not contain secrets: neither a secret's value nor a section, which may contain one.
     shown = isinstance(given, str | int | float | bool) and detail["loc"][-1] not in SECRETS
-    told = f"{message[0].lower()}{message[1:]}{f'; given: {given!r}' if shown else ''}"
-    return Problem(path, message if kind == "value_error" else told)
+    from_pydantic = f"{message[0].lower()}{message[1:]}{f'; given: {given!r}' if shown else ''}"
+    return Problem(path, message if kind == "value_error" else from_pydantic)
 
 
 def _siblings(location: tuple[str | int, ...]) -> str:

@@ -271,6 +271,4 @@ def _endpoint_problems(key: str, copy: BackupCopy) -> Iterator[Problem]:
         )
     for suffix, instead in _DECLARED_STORES.items():
         if host == suffix or host.endswith(f".{suffix}"):
-            yield Problem(
-                f"{key}.endpoint", f"{host} must not be an endpoint; allowed: another store. Use {instead}"
-            )
+            yield Problem(f"{key}.endpoint", f"{host} must not be an endpoint; allowed: another store. Use {instead}")

@@ -195,8 +195,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"backups.copies.1.jurisdiction": "eu"},
         "backups.copies[1].jurisdiction",
-        "replica is in the same place as primary (R2, jurisdiction eu, backups.copies[0]); "
-        "allowed: another jurisdiction",
+        "replica is in the same place as primary (R2, jurisdiction eu, backups.copies[0]); allowed: another",
     ),
     "location hint for a jurisdiction": (
         "prod",
@@ -295,7 +294,12 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "bad contact": ("prod", {"contact": "security"}, "contact", "an e-mail address"),
     "no e-mail recipient": ("prod", {"alarms.emails": []}, "alarms.emails", "one or more"),
     "no webhook": ("prod", {"alarms.webhooks": []}, "alarms.webhooks", "one or more"),
-    "e-mail recipient twice": ("prod", {"alarms.emails": ["a@b.io", "c@d.io", "A@B.io"]}, "alarms.emails", "entries 1 and 3"),
+    "e-mail recipient twice": (
+        "prod",
+        {"alarms.emails": ["a@b.io", "c@d.io", "A@B.io"]},
+        "alarms.emails",
+        "entries 1 and 3",
+    ),
     "webhook twice": (
         "prod",
         {"alarms.webhooks": ["https://a.io/x", "https://A.io:443/x"]},

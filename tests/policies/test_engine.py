@@ -60,7 +60,7 @@ def test_a_preview_shows_what_the_packs_note(project: Project) -> None:
 
 @pytest.mark.long
 def test_what_was_undetermined_is_judged_after_the_update(project: Project) -> None:
-    project.edit("components/closed_bucket.py", '"Effect": "Deny"', '"Effect": "Allow"')
+    project.edit("components/private_bucket.py", '"Effect": "Deny"', '"Effect": "Allow"')
     planned = project.json("preview", "--stack", "staging")
     assert "offsite-speaks-tls-only" in rules(planned, mandatory=False)
     done = project.json("up", "--stack", "staging", "--skip-preview", code=1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.patience import GENEROUS, until
+from harness.waiting import TIMEOUT_SECONDS, until
 
 SCRIPT = Path(__file__).parents[1] / "bin" / "under-load"
 
@@ -36,7 +36,7 @@ def ended(pid: int) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_busy_process_outlives_it(number: signal.Signals) -> None:
-    with subprocess.Popen([SCRIPT, "sleep", str(GENEROUS)], start_new_session=True) as process:
+    with subprocess.Popen([SCRIPT, "sleep", str(TIMEOUT_SECONDS)], start_new_session=True) as process:
         until(lambda: running(process.pid, "sleep"), "four busy processes and the command run")
         started = children(process.pid)
         if number == signal.SIGINT:
@@ -44,10 +44,10 @@ def test_no_busy_process_outlives_it(number: signal.Signals) -> None:
         else:
             process.send_signal(number)
             os.kill(started[-1], signal.SIGTERM)  # bash waits for its command before it obeys
-        process.wait(timeout=GENEROUS)
+        process.wait(timeout=TIMEOUT_SECONDS)
     until(lambda: all(ended(pid) for pid in started), "all have ended")
 
 
 def test_it_ends_as_its_command_does() -> None:
-    done = subprocess.run([SCRIPT, "sh", "-c", "exit 7"], check=False, timeout=GENEROUS)
+    done = subprocess.run([SCRIPT, "sh", "-c", "exit 7"], check=False, timeout=TIMEOUT_SECONDS)
     assert done.returncode == 7

@@ -16,7 +16,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from harness.patience import GENEROUS
+from harness.waiting import TIMEOUT_SECONDS
 from machines.archive import Archive, archive_of
 from machines.files import TEMPLATES, File
 
@@ -105,7 +105,7 @@ def boot(root: Path, clouds: Clouds, sha256: str) -> subprocess.CompletedProcess
         capture_output=True,
         text=True,
         check=False,
-        timeout=GENEROUS,
+        timeout=TIMEOUT_SECONDS,
     )
 
 

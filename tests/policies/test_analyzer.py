@@ -14,7 +14,7 @@ import pytest
 from google.protobuf import empty_pb2, json_format
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 
-from harness.patience import GENEROUS
+from harness.waiting import TIMEOUT_SECONDS
 from policies.packs import PACKS, VERSION, rules_of
 
 from .graphs import PREFIX
@@ -40,7 +40,7 @@ def started(pack: str, *, preview: bool) -> Generator[Any]:
             stub: Any = analyzer_pb2_grpc.AnalyzerStub(channel)
             yield stub
             stub.Cancel(empty_pb2.Empty())
-        assert process.wait(timeout=GENEROUS) == 0
+        assert process.wait(timeout=TIMEOUT_SECONDS) == 0
 
 
 @pytest.mark.parametrize("pack", PACKS)

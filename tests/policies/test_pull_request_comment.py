@@ -171,7 +171,7 @@ def test_the_comment_says_that_a_request_changes_what_judges_it(tmp_path: Path) 
     [
         *("components/x.py", "machines/templates/x", "__main__.py", "Pulumi.yaml", "Pulumi.prod.yaml", "status/cli.py"),
         *("backups/x.py", "json.py", "yaml/__init__.py", ".venv/bin/python", "sitecustomize.py", "workers/x.py"),
-        *("tests/__init__.py", "pyproject.toml", "docs.py", "model/settings.py", "harness/patience.py"),
+        *("tests/__init__.py", "pyproject.toml", "docs.py", "model/settings.py", "harness/waiting.py"),
     ],
 )
 def test_the_comment_says_that_a_request_changes_what_runs_while_it_is_planned(tmp_path: Path, file: str) -> None:

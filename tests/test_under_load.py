@@ -35,7 +35,7 @@ def ended(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_no_busy_process_outlives_it(number: signal.Signals) -> None:
+def test_no_busy_process_remains(number: signal.Signals) -> None:
     with subprocess.Popen([SCRIPT, "sleep", str(TIMEOUT_SECONDS)], start_new_session=True) as process:
         until(lambda: running(process.pid, "sleep"), "four busy processes and the command run")
         started = children(process.pid)
@@ -48,6 +48,6 @@ def test_no_busy_process_outlives_it(number: signal.Signals) -> None:
     until(lambda: all(ended(pid) for pid in started), "all have ended")
 
 
-def test_it_ends_as_its_command_does() -> None:
+def test_the_exit_code_is_that_of_the_command() -> None:
     done = subprocess.run([SCRIPT, "sh", "-c", "exit 7"], check=False, timeout=TIMEOUT_SECONDS)
     assert done.returncode == 7

@@ -82,7 +82,7 @@ def test_every_link_path_and_command_exists(document: Path) -> None:
     assert [*dangling(document, text), *misspelt(text)] == []
 
 
-def test_what_does_not_exist_is_found(tmp_path: Path) -> None:
+def test_a_missing_target_is_detected(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     text = (
         "# A heading\n[good](#a-heading) [gone](gone.md) [bad](#another) `components/none.py`\n"

@@ -376,7 +376,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("stack", "changes", "key", "allowed"), BAD.values(), ids=BAD)
-def test_bad_input_is_refused_with_its_key_and_what_is_allowed(
+def test_invalid_input_is_refused_with_its_key_and_the_allowed_values(
     stack: str, changes: dict[str, Any], key: str, allowed: str
 ):
     lines = [str(problem) for problem in problems_of(stack, changes)]
@@ -512,21 +512,21 @@ def test_the_keys_of_earlier_releases_mean_the_same_copies(stack: str):
         ("offsite", {"region": "eu-north-1"}, "{name: offsite, kind: s3, region: …}"),
     ],
 )
-def test_an_old_key_beside_the_list_of_copies_is_refused_with_the_entry_to_write(old: str, value: Any, entry: str):
+def test_an_old_key_together_with_copies_is_refused_with_its_replacement(old: str, value: Any, entry: str):
     (problem,) = problems_of("prod", {f"backups.{old}": value})
     assert problem.key == f"backups.{old}"
     assert problem.message == f"is an entry of backups.copies now; write {entry} there instead"
 
 
 @pytest.mark.parametrize("offsite", [{}, {"backups.offsite": "eu-north-1"}])
-def test_an_old_form_that_is_incomplete_is_refused_as_the_list_that_it_means(offsite: dict[str, Any]):
+def test_incomplete_old_keys_are_refused_like_the_equivalent_list(offsite: dict[str, Any]):
     old = {key: value for key, value in OLD_FORM.items() if key != "backups.offsite"}
     (problem,) = problems_of("prod", old | offsite)
     assert problem.key == "backups.copies"
     assert "allowed: 3 or more" in problem.message
 
 
-def test_a_fourth_copy_may_lie_in_another_store():
+def test_a_fourth_copy_may_be_in_another_store():
     settings = settings_of("prod", {"backups.copies.3": FOREIGN})
     assert [copy.name for copy in settings.backups.copies] == ["primary", "replica", "offsite", "archive"]
     assert FOREIGN["secretAccessKey"] not in repr(settings)

@@ -290,7 +290,7 @@ def test_reads_without_javascript(site: Site) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/history"])
 @pytest.mark.parametrize("state", ["well", "outage", "maintenance", "no database", "out of date"])
-def test_axe_finds_nothing(site: Site, path: str, state: str) -> None:
+def test_axe_finds_no_accessibility_problem(site: Site, path: str, state: str) -> None:
     days(site.status, "database", trouble={10: {"down": 12}, 20: {"unknown": 1440}}, count=80)
     incident(site.status, "past", "Over.", resolved=MINUTE - 1440)
     if state == "outage":

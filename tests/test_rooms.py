@@ -1,4 +1,4 @@
-"""The table of rooms in docs/architecture.md: who may import whom."""
+"""The table of rooms in docs/architecture.md: each room imports only the rooms that the table allows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PURE["policies"] = PROVIDERS  # its packs speak Pulumi's protocol
 
 
 def imports_of(room: str) -> Iterator[tuple[str, str]]:
-    """Each import in a room: where it stands, and the package that it names."""
+    """Yield each import in a room: its file and line, and the imported package."""
     for path in sorted((ROOT / room).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             names: list[str] = []

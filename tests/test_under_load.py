@@ -1,4 +1,4 @@
-"""`make test-under-load` leaves no busy process behind, however it ends."""
+"""`make test-under-load` stops its busy processes, even if it is interrupted or killed."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ SCRIPT = Path(__file__).parents[1] / "bin" / "under-load"
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that a process has started and not yet seen end."""
+    """Return the child processes of a process."""
     file = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(one) for one in file.read_text().split()] if file.exists() else []
 
 
 def running(pid: int, command: str) -> bool:
-    """Whether a process has five children, the last of which has become the command."""
+    """Whether a process has five children, of which the last one runs the command."""
     started = children(pid)
     return len(started) == 5 and Path(f"/proc/{started[-1]}/comm").read_text().strip() == command
 
 
 def ended(pid: int) -> bool:
-    """Whether a process is gone, or waits as a zombie for somebody to notice."""
+    """Whether a process has ended (it does not exist or is a zombie)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):

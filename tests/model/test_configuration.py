@@ -307,8 +307,8 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "entries 1 and 2 are the same address; allowed: each address once",
     ),
     "bad address": ("prod", {"alarms.emails": ["a@b.io", "a b@c.io"]}, "alarms.emails[1]", "an e-mail address"),
-    "hook in the clear": ("prod", {"alarms.webhooks": ["http://a.io"]}, "alarms.webhooks[0]", "an https:// address"),
-    "hook with credentials": (
+    "webhook without TLS": ("prod", {"alarms.webhooks": ["http://a.io"]}, "alarms.webhooks[0]", "an https:// address"),
+    "webhook with credentials": (
         "prod",
         {"alarms.webhooks": ["https://robot:hunter2@a.io/x"]},
         "alarms.webhooks[0]",
@@ -335,7 +335,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "status.components[0].id",
         "allowed: any id but api, backups",
     ),
-    "a component in the clear": (
+    "a component without TLS": (
         "prod",
         {"status.components": [{"id": "console", "name": "Console", "url": "http://a.io/"}]},
         "status.components[0].url",
@@ -348,17 +348,17 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "at most 14",
     ),
     "disk alarm too late": ("prod", {"alarms.diskUsedPercent": 96}, "alarms.diskUsedPercent", "equal to 95"),
-    "partial rollout of nothing else": (
+    "partial rollout without a stable version": (
         "prod",
         {"api.rollout.percentage": 10},
         "api.rollout.stableVersion",
         "90 % of requests need it",
     ),
-    "rollout to nobody": ("prod", {"api.rollout.percentage": 0}, "api.rollout.percentage", "equal to 1"),
+    "rollout of 0 percent": ("prod", {"api.rollout.percentage": 0}, "api.rollout.percentage", "equal to 1"),
     "no version": ("prod", {"api.rollout.stableVersion": "v1"}, "api.rollout.stableVersion", "a UUID"),
     "no script": ("prod", {"api.script": "none"}, "api.script", "there is no module none/index.js; allowed: a folder"),
     "script outside": ("prod", {"api.script": "../shop"}, "api.script", "outside the folder"),
-    "script that is no text": ("prod", {"api.script": 7}, "api.script", "valid string"),
+    "script that is not a text": ("prod", {"api.script": 7}, "api.script", "valid string"),
     "status page in the domain": (
         "prod",
         {"statusDomain": "status.backbuild.ai"},
@@ -370,7 +370,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "no account": ("prod", {"edge.accountId": "mine"}, "edge.accountId", "32 hexadecimal digits"),
     "a whole section missing": ("prod", {"maintenance": {}}, "maintenance.weekday", "set it in the stack's file"),
     "no weekday": ("prod", {"maintenance.weekday": "Sunday"}, "maintenance.weekday", "'SUN'"),
-    "hour of no day": ("prod", {"maintenance.startHourUtc": 24}, "maintenance.startHourUtc", "equal to 23"),
+    "invalid hour": ("prod", {"maintenance.startHourUtc": 24}, "maintenance.startHourUtc", "equal to 23"),
     "no notice": ("prod", {"maintenance.noticeHours": 23}, "maintenance.noticeHours", "equal to 24"),
 }
 
@@ -394,7 +394,7 @@ def test_one_mistake_is_one_problem(name: str):
 
 
 def test_all_mistakes_are_reported_at_once():
-    """Those of single fields, those between fields, and those between the fields that could be read."""
+    """Errors of single fields are reported together with errors between the remaining valid fields."""
     names = (
         "unknown key",
         "unknown nested key",
@@ -405,8 +405,8 @@ def test_all_mistakes_are_reported_at_once():
         "replica in the primary's jurisdiction",
         "off-site in the database's region",
         "no contact",
-        "hook in the clear",
-        "partial rollout of nothing else",
+        "webhook without TLS",
+        "partial rollout without a stable version",
         "status page in the domain",
         "unprotected production",
         "65 worker groups",
@@ -424,7 +424,7 @@ def test_the_message_counts_the_problems_and_names_the_file():
 
 
 def test_an_error_does_not_repeat_credentials():
-    (problem,) = problems_of("prod", BAD["hook with credentials"][1])
+    (problem,) = problems_of("prod", BAD["webhook with credentials"][1])
     assert "hunter2" not in str(problem)
 
 

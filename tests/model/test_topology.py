@@ -33,7 +33,7 @@ DATABASES = st.fixed_dictionaries(
 
 
 def staging(changes: dict[str, Any]) -> Topology:
-    """Staging topologies, because production allows no groups of two."""
+    """Return a topology of staging, because production does not allow groups of two."""
     return topology_of("staging", changes)
 
 
@@ -41,7 +41,7 @@ TOPOLOGIES = DATABASES.map(staging)
 
 
 def machines(topology: Topology) -> list[tuple[str, str, str, str]]:
-    """(name, zone, address, data subnet) of every member."""
+    """Return name, zone, address and data subnet of every member."""
     return [
         (member.name, member.zone.name, member.address, member.zone.data_cidr)
         for group in topology.groups
@@ -174,10 +174,10 @@ def test_no_lifecycle_rule_deletes_an_object_that_a_kept_backup_needs(changes: d
 @settings(max_examples=50)
 def test_the_workers_binding_and_the_bucket_rules_have_the_same_days(changes: dict[str, int]):
     topology = staging(changes)
-    told = topology.rotation
-    assert told["keepDays"] == {one.name: one.keep_days for one in topology.retention if one.name != "manifests"}
-    assert told["pointInTimeDays"] == changes["backups.pointInTimeDays"]
-    assert told["minimumFulls"] == changes["backups.rotation.minimumFulls"]
+    binding = topology.rotation
+    assert binding["keepDays"] == {one.name: one.keep_days for one in topology.retention if one.name != "manifests"}
+    assert binding["pointInTimeDays"] == changes["backups.pointInTimeDays"]
+    assert binding["minimumFulls"] == changes["backups.rotation.minimumFulls"]
 
 
 @pytest.mark.parametrize(

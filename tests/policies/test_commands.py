@@ -118,7 +118,7 @@ def test_compliant_is_null_if_a_verdict_is_undecided(
     assert found["compliant"] is None
     assert found["undecided"] == len([one for one in found["verdicts"] if one["verdict"] == "undetermined"]) > 0
     assert found["basis"].startswith("program and rules of commit ")
-    # Whoever is handed the plan may judge it by other rules.
+    # The commit of a given plan is unknown, so the evidence names only the commit of the rules.
     (tmp_path / "plan.json").write_bytes(prod_plan.content)
     assert main(["judge", "--file", str(tmp_path / "plan.json"), "--planned", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["basis"].startswith("rules of commit ")

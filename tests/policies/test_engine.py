@@ -64,7 +64,7 @@ def test_undetermined_verdicts_are_judged_after_the_update(project: Project) -> 
     planned = project.json("preview", "--stack", "staging")
     assert "offsite-speaks-tls-only" in rules(planned, mandatory=False)
     done = project.json("up", "--stack", "staging", "--skip-preview", code=1)
-    # A policy that allows everybody what it denied is two holes.
+    # A policy that allows everyone instead of denying breaks two rules.
     assert rules(done, mandatory=True) == {"offsite-speaks-tls-only", "writers-cannot-unlock"}
     assert project.made > 250
     # Now that it is known, the next preview stops.

@@ -209,6 +209,6 @@ def test_drop_ins_override_their_unit(unit: str, drop_in: str, overridden: bool)
 def test_pgbackrest_options_have_a_precedence() -> None:
     text = "[global:backup]\nt=1\n[global]\nt=2\nu=3\n[a]\nu=4\n[a:backup]\nu=5\n[b]\nv=6\n"
     found = machine(**{"/etc/pgbackrest/pgbackrest.conf": text})
-    assert found.said("t") == {"all": "2", "backup": "1"}
-    assert found.said("u") == {"all": "4", "backup": "5"}
-    assert found.told("v", "none") == "none"
+    assert found.pgbackrest_by_command("t") == {"all": "2", "backup": "1"}
+    assert found.pgbackrest_by_command("u") == {"all": "4", "backup": "5"}
+    assert found.pgbackrest("v", "none") == "none"

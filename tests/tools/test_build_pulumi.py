@@ -1,6 +1,6 @@
-"""`bin/build-pulumi` with what can be wrong on a machine: no Go, an old one, no network, a build that fails half-way.
+"""`bin/build-pulumi` without Go, with an old Go, without a network, and with a build that fails half-way.
 
-Stand-ins for `go` and `pulumi` show each case in a moment; the real build is run by `make conformance`.
+The tests use fake `go` and `pulumi` programs. `make conformance` runs the real build.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ BUILDS = 'while [ "$1" != -o ]; do shift; done; echo compiled; echo binary >"$2"
 
 @dataclass
 class Machine:
-    """A copy of the script's surroundings, with a PATH of its own."""
+    """A copy of the script and the files that it needs, with its own PATH."""
 
     root: Path
 

@@ -26,7 +26,7 @@ KEEP_ALL = {
     "minimumFulls": 3,
     "keepDays": dict.fromkeys(("hourly", "daily", "monthly", "yearly"), 30_000),
 }
-Named = tuple[str, str, str]
+Finding = tuple[str, str, str]
 """Kind, store and key of a finding."""
 
 
@@ -45,7 +45,7 @@ class Injections:
         self.offsite = offsite
         self.machine = Machine(seed=seed)
         self.chance = random.Random(seed)
-        self.wanted: dict[str, str] = {}
+        self.expected: dict[str, str] = {}
         self.bodies: dict[str, bytes] = {}
         self.unlisted: set[str] = set()  # keys in a store that are in no manifest, and must stay
         for kind in ("full", "incremental", "incremental", "full"):
@@ -53,19 +53,19 @@ class Injections:
             self.deliver(self.written(run))
             self.settle()
         self.expect()
-        self.kinds: dict[str, Callable[[], set[Named]]] = {
-            "flipped byte": self.flip,
+        self.kinds: dict[str, Callable[[], set[Finding]]] = {
+            "flipped byte": self.flip_bit,
             "truncated": self.truncate,
-            "missing": self.miss,
+            "missing": self.remove,
             "swapped": self.swap,
-            "extra": self.extra,
-            "stale manifest": self.stale,
-            "forged manifest": self.forge,
-            "lost everywhere": self.lose,
-            "event lost": self.lose_event,
-            "events doubled and reordered": self.shuffle,
-            "killed": self.kill,
-            "stores failing": self.fail,
+            "extra": self.add_unlisted,
+            "stale manifest": self.replace_manifest,
+            "forged manifest": self.forge_manifest,
+            "lost everywhere": self.damage_every_copy,
+            "event lost": self.drop_event,
+            "events doubled and reordered": self.reorder_events,
+            "killed": self.crash_workers,
+            "stores failing": self.fail_stores,
         }
 
     def play(self, name: str) -> None:
@@ -89,8 +89,10 @@ class Injections:
         """Check that every store contains exactly the expected objects. Raises `InjectionError`."""
         for store in STORES:
             digests = {key: sha for key, sha in self.world.digests(store).items() if key not in self.unlisted}
-            if digests != self.wanted:
-                wrong = {key for key in digests.keys() | self.wanted.keys() if digests.get(key) != self.wanted.get(key)}
+            if digests != self.expected:
+                wrong = {
+                    key for key in digests.keys() | self.expected.keys() if digests.get(key) != self.expected.get(key)
+                }
                 raise InjectionError(f"{name}: {store} has wrong or missing objects: {sorted(wrong)[:5]}")
 
     def settle(self) -> None:
@@ -105,7 +107,7 @@ class Injections:
         listed = self.world.sql("SELECT key, source FROM objects")
         self.bodies = {one["key"]: made[one["source"] or one["key"]] for one in listed}
         assert made.keys() <= self.bodies.keys()
-        self.wanted = {key: hashlib.sha256(body).hexdigest() for key, body in self.bodies.items()}
+        self.expected = {key: hashlib.sha256(body).hexdigest() for key, body in self.bodies.items()}
 
     # Backup runs and their replication.
 
@@ -139,7 +141,7 @@ class Injections:
         """Choose one or two of the three stores, so that one good copy remains."""
         return self.chance.sample(STORES, self.chance.choice([1, 1, 2]))
 
-    def change(self, key: str, body: bytes) -> set[Named]:
+    def change(self, key: str, body: bytes) -> set[Finding]:
         """Overwrite an object in some stores. In the primary, sometimes deliver the event, too."""
         stores = self.places()
         for store in stores:
@@ -149,19 +151,19 @@ class Injections:
                 self.deliver(events)
         return {("damaged", store, key) for store in stores}
 
-    def flip(self) -> set[Named]:
+    def flip_bit(self) -> set[Finding]:
         """Flip one bit of an object."""
         (key,) = self.some()
         body = bytearray(self.bodies[key])
         body[self.chance.randrange(len(body))] ^= 1 << self.chance.randrange(8)
         return self.change(key, bytes(body))
 
-    def truncate(self) -> set[Named]:
+    def truncate(self) -> set[Finding]:
         """Cut off the end of an object."""
         (key,) = self.some()
         return self.change(key, self.bodies[key][: self.chance.randrange(len(self.bodies[key]))])
 
-    def miss(self) -> set[Named]:
+    def remove(self) -> set[Finding]:
         """Delete an object."""
         (key,) = self.some()
         stores = self.places()
@@ -169,7 +171,7 @@ class Injections:
             self.world.delete(store, key)
         return {("missing", store, key) for store in stores}
 
-    def swap(self) -> set[Named]:
+    def swap(self) -> set[Finding]:
         """Exchange the bytes of two objects in one store."""
         one, other = self.some(2)
         while self.bodies[one] == self.bodies[other]:
@@ -178,7 +180,7 @@ class Injections:
         self.world.write({one: self.bodies[other], other: self.bodies[one]}, store)
         return {("damaged", store, one), ("damaged", store, other)}
 
-    def extra(self) -> set[Named]:
+    def add_unlisted(self) -> set[Finding]:
         """Write an object that no manifest lists."""
         store = self.chance.choice(STORES)
         key = f"hourly/backup/{GROUP}/{self.chance.randrange(10**9)}"
@@ -186,14 +188,14 @@ class Injections:
         self.world.write({key: b"in no manifest"}, store)
         return {("unlisted" if store == "primary" else "extra", store, key)}
 
-    def stale(self) -> set[Named]:
+    def replace_manifest(self) -> set[Finding]:
         """Overwrite a manifest with the manifest of another run."""
         old, new = self.chance.sample(self.machine.runs, 2)
         store = self.chance.choice(STORES)
         self.world.write({new.key: old.envelope}, store)
         return {("damaged", store, new.key)}
 
-    def forge(self) -> set[Named]:
+    def forge_manifest(self) -> set[Finding]:
         """Write a manifest with an invalid signature or content, and delete it after it was reported."""
         genuine = self.chance.choice(self.machine.runs)
         label = (self.world.time).strftime("%Y%m%d-%H%M%SF")
@@ -216,11 +218,11 @@ class Injections:
         envelope["payload"] = envelope["payload"][::-1]
         return json.dumps(envelope).encode()
 
-    def lose(self) -> set[Named]:
+    def damage_every_copy(self) -> set[Finding]:
         """Damage every copy of an object, then restore it as an operator would. No other key has the same bytes."""
-        times = Counter(self.wanted.values())
+        times = Counter(self.expected.values())
         (key,) = self.some()
-        while times[self.wanted[key]] > 1:
+        while times[self.expected[key]] > 1:
             (key,) = self.some()
         for store in STORES:
             self.world.write({key: b"gone"}, store)
@@ -231,26 +233,26 @@ class Injections:
         self.world.write({key: self.bodies[key]}, self.chance.choice(STORES))
         return {("lost", "primary", key), *(("damaged", store, key) for store in STORES)}
 
-    def lose_event(self) -> set[Named]:
+    def drop_event(self) -> set[Finding]:
         """Drop the event of one object. Reconciliation must find the object."""
         run = self.run()
         events = self.written(run)
         lost = self.chance.choice([key for key in events if not key.startswith("manifests/")])
         self.deliver([key for key in events if key != lost])
         self.world.cron("replicate")
-        self._grown()
+        self._process_run()
         return {("missed", "replica", lost)}
 
-    def shuffle(self) -> set[Named]:
+    def reorder_events(self) -> set[Finding]:
         """Deliver all events in random order, and some of them twice."""
         events = self.written(self.run(self.chance.choice(["full", "incremental"])))
         events = [*events, *self.chance.sample(events, len(events) // 2)]
         self.chance.shuffle(events)
         self.deliver(events)
-        self._grown()
+        self._process_run()
         return set()
 
-    def kill(self) -> set[Named]:
+    def crash_workers(self) -> set[Finding]:
         """Crash each Worker several times, before or after a random step takes effect."""
         events = self.written(self.run(self.chance.choice(["full", "incremental"])))
         for _ in range(3):
@@ -261,10 +263,10 @@ class Injections:
                 fall = {"at": self.chance.randrange(60), "after": self.chance.random() < 0.5}
                 self.world.cron(script, fall=fall)
         self.deliver(events)
-        self._grown()
+        self._process_run()
         return set()
 
-    def fail(self) -> set[Named]:
+    def fail_stores(self) -> set[Finding]:
         """Let 30 % of the calls to every store fail, before or after they take effect."""
         events = self.written(self.run(self.chance.choice(["full", "incremental"])))
         seed = self.chance.randrange(2**32)
@@ -278,10 +280,10 @@ class Injections:
         finally:
             self.offsite.failing = lambda: False
         self.deliver(events)
-        self._grown()
+        self._process_run()
         return set()
 
-    def _grown(self) -> None:
+    def _process_run(self) -> None:
         """Let the Workers process a new run, and expect its objects from now on."""
         self.settle()
         self.expect()

@@ -81,7 +81,7 @@ benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure planning, policies, status page,
 page: $(DEVELOPMENT) $(WORKERS) ## Serve the status page at http://127.0.0.1:8787/, and simulate outages on it
 	@$(PYTHON) -m harness.look
 
-injections: $(DEVELOPMENT) $(WORKERS) ## Inject 200 faults into backups, and check that each is found, named and repaired
+injections: $(DEVELOPMENT) $(WORKERS) ## Inject 200 faults into backups, and check that each is found, reported and repaired
 	$(PYTHON) -m drills.injections --count 200
 
 rotations: $(DEVELOPMENT) $(WORKERS) ## Simulate 400 days of backups, and compare each day with the documented rotation

@@ -9,26 +9,26 @@ from console.running import carry_out
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Carry out a command line and return the exit code: 0 all is well, 1 it is not, 2 the input cannot be used."""
+    """Run a command line and return its exit code: 0 no problems, 1 problems or no report, 2 invalid input."""
     return carry_out(parser(), arguments, "interrupted")
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands with their options."""
-    whole = argparse.ArgumentParser(
+    """Return the parser of all commands and their options."""
+    root = argparse.ArgumentParser(
         prog="python -m backups",
-        description="What is backed up, where and until when. The token comes from BACKUPS_TOKEN.",
+        description="Show the backups of a stack and how long they are kept. BACKUPS_TOKEN must contain the token.",
     )
-    rooms = whole.add_subparsers(required=True, metavar="COMMAND")
-    told = "what the backup Workers report; ends with 1 when something is wrong"
-    status = rooms.add_parser("status", help=told, description=told)
+    subcommands = root.add_subparsers(required=True, metavar="COMMAND")
+    summary = "show the backup Workers' report; exit with 1 if it contains a problem"
+    status = subcommands.add_parser("status", help=summary, description=summary)
     status.add_argument("--url", help="the report's address (default: the stack's)")
-    status.add_argument("--all", action="store_true", help="every run, not only each class's newest")
+    status.add_argument("--all", action="store_true", help="show every run, not only the newest of each class")
     status.set_defaults(run=commands.status)
-    told = "how long what is kept, as the table in docs/retention.md"
-    rotation = rooms.add_parser("rotation", help=told, description=told)
+    summary = "print the retention of each class, as the table in docs/retention.md"
+    rotation = subcommands.add_parser("rotation", help=summary, description=summary)
     rotation.set_defaults(run=commands.rotation)
     for command in (status, rotation):
         command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-        command.add_argument("--stack", required=True, help="such as prod: whose settings are in Pulumi.prod.yaml")
-    return whole
+        command.add_argument("--stack", required=True, help="the stack, such as prod (settings: Pulumi.prod.yaml)")
+    return root

@@ -1,4 +1,4 @@
-"""The report, asked for once: the token goes to the one address and nowhere else."""
+"""Fetch the report of the backup Workers (Cloudflare Workers). The token is sent to the given address only."""
 
 from __future__ import annotations
 
@@ -9,61 +9,66 @@ import httpx
 from console.errors import CommandError
 from console.tables import cell
 
-PATIENCE_SECONDS = 30.0  # the Worker gives up after 10
-LARGEST_BYTES = 64 * 1024 * 1024  # 65 groups with all that a rotation keeps are a quarter of it
+TIMEOUT_SECONDS = 30.0  # the report Worker itself times out after 10
+MAXIMUM_BYTES = 64 * 1024 * 1024  # four times the report of 65 groups with every run that the rotation keeps
 OK, UNAUTHORIZED, UNAVAILABLE = 200, 401, 503
 
 
 def read(url: str, token: str) -> str:
-    """What `GET /report.json` answers; raises `CommandError` naming why there is nothing, and the remedy."""
+    """Return the body of `GET /report.json`. Raises `CommandError` with the reason and the remedy if it fails."""
     try:
         with (
-            httpx.Client(timeout=PATIENCE_SECONDS) as http,
+            httpx.Client(timeout=TIMEOUT_SECONDS) as http,
             http.stream("GET", f"{url}/report.json", headers={"authorization": f"Bearer {token}"}) as response,
         ):
             _check(url, response)
-            return _whole(url, response)
+            return _body(url, response)
     except httpx.TransportError as error:
-        raise CommandError(_lost(url, error)) from None
+        raise CommandError(_connection_error(url, error)) from None
 
 
 def _check(url: str, response: httpx.Response) -> None:
     code = response.status_code
     if code == UNAUTHORIZED:
         raise CommandError(
-            f"{url} does not know the token in BACKUPS_TOKEN; remedy: take it from "
+            f"{url} rejects the token in BACKUPS_TOKEN; remedy: take it from "
             "`pulumi stack output backupsToken --show-secrets`"
         )
     if response.is_redirect:
         place = cell(response.headers.get("location", ""))
         raise CommandError(
-            f"{url} sends the caller on, to {place}, where no token of ours is to go; "
-            "remedy: check --url, and what answers there"
+            f"{url} redirects to {place}; the token is not sent there; "
+            "remedy: check that --url is the address of the report Worker"
         )
     if code == UNAVAILABLE:
-        raise CommandError(f"{url} answers 503: the catalogue does not answer; remedy: try again later")
+        raise CommandError(f"{url} answers 503: the catalogue (D1) is unavailable; remedy: try again later")
     if code != OK:
         raise CommandError(f"{url} answers {code}; remedy: check that --url is the backup report's, without a path")
 
 
-def _whole(url: str, response: httpx.Response) -> str:
+def _body(url: str, response: httpx.Response) -> str:
     body = bytearray()
     for chunk in response.iter_bytes():
         body += chunk
-        if len(body) > LARGEST_BYTES:
-            raise CommandError(f"{url} answers with more than {LARGEST_BYTES} bytes; remedy: see what answers there")
+        if len(body) > MAXIMUM_BYTES:
+            raise CommandError(
+                f"{url}: the response has more than {MAXIMUM_BYTES} bytes; "
+                "remedy: check that --url is the address of the report Worker"
+            )
     try:
         return body.decode()
     except UnicodeDecodeError:
-        raise CommandError(f"{url} answers with what is no UTF-8; remedy: see what answers there") from None
+        raise CommandError(
+            f"{url}: the response is not valid UTF-8; remedy: check that --url is the address of the report Worker"
+        ) from None
 
 
-def _lost(url: str, error: httpx.TransportError) -> str:
+def _connection_error(url: str, error: httpx.TransportError) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
-                f"{url} shows a certificate that is not believed ({cause.verify_message}); the token was not sent; "
+                f"{url}: the TLS certificate is not valid ({cause.verify_message}); the token was not sent; "
                 "remedy: check the address, and that the domain's zone is active"
             )
         cause = cause.__cause__ or cause.__context__

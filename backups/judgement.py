@@ -1,4 +1,4 @@
-"""Whether all is well, by a report. Pure."""
+"""Find the problems in a report of the backup Workers (Cloudflare Workers). Pure functions."""
 
 from __future__ import annotations
 
@@ -9,66 +9,71 @@ from backups.report import Copies, Group, Report
 from model.topology import Topology
 
 NOTES = ("extra", "unlisted", "missed")
-"""Findings that nobody needs to act on today (workers/backups/findings.js)."""
+"""Kinds of findings that are not problems (workers/backups/findings.js)."""
 
-UNVERIFIED = timedelta(days=1)  # everything is looked at within minutes; what is not by then will not be by itself
-STALE = timedelta(days=7)  # and again every week
-SILENT = timedelta(minutes=15)  # watch looks every five
-CLOCK = timedelta(minutes=15)  # what a report's time and ours may differ by
+UNVERIFIED = timedelta(days=1)  # verify reads new objects within minutes; after a day it needs an operator
+STALE = timedelta(days=7)  # verify reads every object again within a week
+SILENT = timedelta(minutes=15)  # watch runs every five
+CLOCK_TOLERANCE = timedelta(minutes=15)
 
 
 def problems(report: Report, topology: Topology, now: datetime) -> list[str]:
-    """What is wrong, each with its place; empty when all is well."""
+    """Return a sentence for each problem, with its place."""
     return [
-        *_of_the_report(report, topology, now),
+        *_report_problems(report, topology, now),
         *(f"alarm {alarm.id} since {minute(alarm.since)}: {alarm.text}" for alarm in report.alarms),
         *(
             f"{found.kind} in {found.store}: {found.key}: {found.detail}"
             for found in report.findings
             if found.closed_at is None and found.kind not in NOTES
         ),
-        *(problem for group in report.groups for problem in _of_a_group(group, report.time)),
+        *(problem for group in report.groups for problem in _group_problems(group, report.time)),
     ]
 
 
 def minute(time: datetime) -> str:
-    """A time as people read it, in UTC."""
+    """Format a UTC time to the minute."""
     return f"{time:%Y-%m-%d %H:%M}"
 
 
-def _of_the_report(report: Report, topology: Topology, now: datetime) -> Iterator[str]:
-    if abs(now - report.time) > CLOCK:
-        yield f"the report is of {minute(report.time)}, and here it is {minute(now)}; remedy: see which one is wrong"
+def _report_problems(report: Report, topology: Topology, now: datetime) -> Iterator[str]:
+    if abs(now - report.time) > CLOCK_TOLERANCE:
+        yield (
+            f"the report was made at {minute(report.time)}, but this machine's clock says {minute(now)}; "
+            "remedy: check the machine's clock and the report Worker"
+        )
     if report.rotation.model_dump(by_alias=True) != topology.rotation:
-        yield f"the Workers go by another rotation than Pulumi.{topology.stack}.yaml says; remedy: deploy it"
+        yield f"the Workers use a different rotation from Pulumi.{topology.stack}.yaml; remedy: run `pulumi up`"
     declared = [copy.name for copy in topology.copies]
     if sorted(report.copies) != sorted(declared):
         yield (
-            f"the Workers look after the copies {', '.join(report.copies)}, and Pulumi.{topology.stack}.yaml lists "
-            f"{', '.join(declared)}; remedy: deploy it"
+            f"the Workers maintain the copies {', '.join(report.copies)}, but Pulumi.{topology.stack}.yaml lists "
+            f"{', '.join(declared)}; remedy: run `pulumi up`"
         )
-    seen = [one.at for one in report.workers if one.worker == "watch"]
-    if not seen or report.time - max(seen) > SILENT:
-        last = f"since {minute(max(seen))}" if seen else "ever"
-        yield f"watch has not looked {last}: nobody would be told; remedy: see its logs"
+    runs = [one.at for one in report.workers if one.worker == "watch"]
+    if not runs or report.time - max(runs) > SILENT:
+        state = f"has not run since {minute(max(runs))}" if runs else "has never run"
+        yield f"the watch Worker {state}, so it sends no alarms; remedy: read its logs at Cloudflare"
     reported = {group.group for group in report.groups if group.runs}
     for group in topology.database_groups:
         if group.name not in reported:
-            yield f"{group.name} has no backup at all; remedy: see backbuild-backup on its leader"
+            yield (
+                f"{group.name} has no backup at all; remedy: on its leader, run `journalctl -u 'backbuild-backup@*'`"
+            )
 
 
-def _of_a_group(group: Group, time: datetime) -> Iterator[str]:
+def _group_problems(group: Group, time: datetime) -> Iterator[str]:
     for run in group.runs:
         place = f"{group.group}: {run.class_} {run.run}"
-        yield from _of_copies(place, run.objects, run.copies, run.finished_at, time)
+        yield from _copy_problems(place, run.objects, run.copies, run.finished_at, time)
     wal = group.wal
     if wal.newest is not None:
-        yield from _of_copies(f"{group.group}: WAL", wal.objects, wal.copies, wal.newest, time)
+        yield from _copy_problems(f"{group.group}: WAL", wal.objects, wal.copies, wal.newest, time)
 
 
-def _of_copies(place: str, objects: int, copies: Copies, since: datetime, time: datetime) -> Iterator[str]:
+def _copy_problems(place: str, objects: int, copies: Copies, since: datetime, time: datetime) -> Iterator[str]:
     for store, copy in copies.items():
         if copy.verified < objects and time - since > UNVERIFIED:
-            yield f"{place}: {objects - copy.verified} of {objects} objects are not verified in {store}, after a day"
+            yield f"{place}: {objects - copy.verified} of {objects} objects are not verified in {store} after a day"
         elif copy.oldest is not None and time - copy.oldest > STALE:
-            yield f"{place}: in {store} not verified since {minute(copy.oldest)}, for more than a week"
+            yield f"{place}: not verified in {store} since {minute(copy.oldest)}, for more than a week"

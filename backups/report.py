@@ -1,4 +1,4 @@
-"""The report as the Worker writes it (workers/backups/report/report.js), typed; what is not that is refused."""
+"""The types of the report that the report Worker writes (workers/backups/report/report.js), and its parser."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Copies = dict[str, "Copy"]
 
 
 class _Part(BaseModel):
-    """Fields that this version does not know are left alone: the Worker may be newer."""
+    """A part of the report. Unknown fields are ignored, because the Worker may be newer than this command."""
 
     model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel)
 
 
 class Rotation(_Part):
-    """What the Workers go by."""
+    """The rotation that the backup Workers use."""
 
     point_in_time_days: int
     minimum_fulls: int
@@ -29,14 +29,14 @@ class Rotation(_Part):
 
 
 class Copy(_Part):
-    """How many objects have been found right in one copy, and when the one that waits the longest was."""
+    """The verified objects of a run in one copy: their number, and when the oldest verification was."""
 
     verified: Count
     oldest: AwareDatetime | None
 
 
 class Run(_Part):
-    """One backup in one class."""
+    """One backup run in one class."""
 
     class_: Annotated[str, Field(alias="class")]
     run: str
@@ -51,7 +51,7 @@ class Run(_Part):
 
 
 class Wal(_Part):
-    """All WAL of a group: from which segment to which."""
+    """The WAL of a group, from the segment `first` to the segment `last`."""
 
     objects: Count
     bytes: Count
@@ -63,7 +63,7 @@ class Wal(_Part):
 
 
 class Group(_Part):
-    """What there is of one database group."""
+    """The backups of one database group."""
 
     group: str
     runs: tuple[Run, ...]
@@ -71,7 +71,7 @@ class Group(_Part):
 
 
 class Finding(_Part):
-    """Something that is or was wrong with an object."""
+    """A problem with an object, open or closed."""
 
     kind: str
     store: str
@@ -83,7 +83,7 @@ class Finding(_Part):
 
 
 class Alarm(_Part):
-    """Something that people have been told of and that lasts."""
+    """An alarm that was sent and has not ended."""
 
     id: str
     text: str
@@ -91,7 +91,7 @@ class Alarm(_Part):
 
 
 class Worker(_Part):
-    """The newest run of a Worker."""
+    """The newest run of a backup Worker (a Cloudflare Worker)."""
 
     worker: str
     at: AwareDatetime
@@ -100,7 +100,7 @@ class Worker(_Part):
 
 
 class Planned(_Part):
-    """What goes at its time, unless something comes to need it."""
+    """A run that age-out will delete at `due_at`, unless another backup needs it by then."""
 
     class_: Annotated[str, Field(alias="class")]
     group: str
@@ -112,7 +112,7 @@ class Planned(_Part):
 
 
 class Report(_Part):
-    """All of it."""
+    """The report."""
 
     time: AwareDatetime
     copies: tuple[str, ...]
@@ -128,21 +128,23 @@ class Report(_Part):
         for group in self.groups:
             for part in (*group.runs, group.wal):
                 if set(part.copies) != set(self.copies):
-                    said = ", ".join(part.copies) or "none"
-                    raise ValueError(f"{group.group}: counts the copies {said}; expected: {', '.join(self.copies)}")
+                    counted = ", ".join(part.copies) or "none"
+                    raise ValueError(f"{group.group}: counts the copies {counted}; expected: {', '.join(self.copies)}")
         return self
 
 
 def parse(text: str, url: str) -> Report:
-    """Read a report that came from `url`; raises `CommandError` naming what is wrong with it, and where."""
+    """Parse a report from `url`. Raises `CommandError` with the field and the reason if it is not valid."""
     try:
         return Report.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         if first["type"] == "json_invalid":
-            raise CommandError(f"{url} answers no JSON; remedy: check that --url is the backup report's") from None
+            raise CommandError(
+                f"{url}: the response is not JSON; remedy: check that --url is the address of the report Worker"
+            ) from None
         path = ".".join(map(str, first["loc"])) or "the document"
         raise CommandError(
-            f"{url} answers no report that this version reads: {path}: {first['msg']}; "
-            "remedy: use the version that is deployed"
+            f"{url}: this version cannot read the report: {path}: {first['msg']}; "
+            "remedy: use the commit that is deployed"
         ) from None

@@ -1,4 +1,4 @@
-"""A stack's rotation in Markdown (what stands between the markers in docs/retention.md), and as JSON takes it."""
+"""The retention of a stack's backups, as Markdown for docs/retention.md and as JSON."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from model.topology import Topology
 
 
 def markdown(topology: Topology) -> str:
-    """The table, and what goes beyond a number of days."""
+    """Return the table of classes, and a sentence on each of the two settings that are not in the table."""
     backups = topology.settings.backups
     chosen = backups.rotation
     kept = {
-        "hourly": f"{{}}: `hourlyDays: {chosen.hourly_days}`, and one",
+        "hourly": f"{{}}: `hourlyDays: {chosen.hourly_days}` plus one",
         "daily": f"{{}}: `dailyDays: {chosen.daily_days}`",
         "monthly": f"{{}}: `monthlyMonths: {chosen.monthly_months}`",
         "yearly": f"{{}}: `yearlyYears: {chosen.yearly_years}`",
-        "manifests": "a day longer than what they list",
+        "manifests": "one day longer than the last object that they list",
     }
     lines = [
-        "| class | what | kept | locked | deleted by a bucket's rule |",
+        "| class | content | kept for | locked for | deleted by the lifecycle rule |",
         "|---|---|---|---|---|",
         *(_row(one, kept[one.name].format(_days(one.keep_days))) for one in topology.retention),
         "",
-        f"Any point in the last {_days(backups.point_in_time_days)} can be restored (`pointInTimeDays`). However old,",
-        f"the newest {_fulls(chosen.minimum_fulls)} of each group stay (`minimumFulls`).",
+        f"Any point in the last {_days(backups.point_in_time_days)} can be restored (`pointInTimeDays`).",
+        f"The newest {_fulls(chosen.minimum_fulls)} of each group never expire (`minimumFulls`).",
     ]
     return "\n".join(lines)
 
 
 def document(topology: Topology) -> dict[str, object]:
-    """The table's figures: days for which each class is kept and locked, and after which a bucket's rule deletes it."""
+    """Return the table's figures: the days for which each class is kept and locked, and of its lifecycle rule."""
     backups = topology.settings.backups
     return {
         "stack": topology.stack,
@@ -49,20 +49,19 @@ def document(topology: Topology) -> dict[str, object]:
     }
 
 
-_WHAT = {
+_CONTENT = {
     "hourly": "every run, all WAL",
     "daily": "the first full backup of each day",
-    "monthly": "the first of each month",
-    "yearly": "the first of each year",
-    "manifests": "what was backed up, signed",
+    "monthly": "the first full backup of each month",
+    "yearly": "the first full backup of each year",
+    "manifests": "the signed list of each run's objects",
 }
 
 
 def _row(one: Retention, kept: str) -> str:
     part = "" if set(one.locked) == set(one.expiring) else ", WAL only"
-    return (
-        f"| {one.name} | {_WHAT[one.name]} | {kept} | {_days(one.lock_days)}{part} | after {_days(one.expire_days)} |"
-    )
+    locked, expired = f"{_days(one.lock_days)}{part}", f"after {_days(one.expire_days)}"
+    return f"| {one.name} | {_CONTENT[one.name]} | {kept} | {locked} | {expired} |"
 
 
 def _days(count: int) -> str:

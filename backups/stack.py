@@ -1,4 +1,4 @@
-"""A stack's shape, from its settings as they lie in the project: no cloud and no Pulumi is asked."""
+"""Read a stack's topology from the project's files, without Pulumi and without any cloud."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from model.worker_modules import PROJECT
 
 
 def topology_of(stack: str, project: Path = PROJECT) -> Topology:
-    """The shape of `Pulumi.STACK.yaml`, over the defaults of `Pulumi.yaml`; raises `InputError`."""
+    """Return the topology of `Pulumi.STACK.yaml` with the defaults of `Pulumi.yaml`. Raises `InputError`."""
     known = sorted(path.name.split(".")[1] for path in project.glob("Pulumi.*.yaml"))
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", stack) or stack not in known:
         raise InputError(
-            f"{stack!r} is no stack: there is no Pulumi.{stack}.yaml; there are: {', '.join(known) or 'none'}"
+            f"{stack!r} is not a stack: Pulumi.{stack}.yaml does not exist; stacks: {', '.join(known) or 'none'}"
         )
     schema = _config(project / "Pulumi.yaml")
     values = {f"{NAMESPACE}:{key}": entry["default"] for key, entry in schema.items()}
@@ -39,5 +39,5 @@ def _config(file: Path) -> dict[str, Any]:
         raise InputError(f"{file} cannot be read: {error}") from None
     config = cast("dict[str, Any]", document).get("config") if isinstance(document, dict) else None
     if not isinstance(config, dict):
-        raise InputError(f"{file} has no `config`, which holds a stack's settings")
+        raise InputError(f"{file} has no section `config`, which contains the stack's settings")
     return cast("dict[str, Any]", config)

@@ -2,6 +2,6 @@
 
 Each module is a program (`python -m benchmarks.preview --help`); `make benchmark` runs all. This package may import
 `model`, `components`, `sandbox` and `harness`.
-To add a benchmark, write a module that measures with `measure.py`, and add it to the Makefile's target. It prints
-ratios and their targets: a time by itself says little on a shared machine. Test with `pytest tests/benchmarks`.
+To add a benchmark, write a module that prints ratios and their targets (`measure.py` measures previews), and add it to
+the Makefile's target. An absolute time depends on the machine's load. Test with `pytest tests/benchmarks`.
 """

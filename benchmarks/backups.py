@@ -1,9 +1,10 @@
-"""How fast backups come to their copies, and in how much memory: `python -m benchmarks.backups [--gib 5] [--json]`.
+"""Speed and memory of replication and verification: `python -m benchmarks.backups [--gib 5] [--json]`.
 
-The real Workers in workerd, before its own R2 and an S3 that keeps bytes in files. First one object of 512 MiB: the
-baseline of the same run is a plain copy of it from bucket to bucket, without any proof. Then a run of so many GiB in
-objects of that size: written, brought to both copies, and every byte of all three stores proven. Targets: 60 MiB/s a
-stream, 128 MiB of memory beside what workerd has anyway, and five minutes from the last byte written to all proven.
+Runs the backup Workers (Cloudflare Workers) in workerd, with its own R2 and an S3 server that stores files. First it
+replicates one object of 512 MiB. The baseline is a copy of it from bucket to bucket without verification, in the same
+run. Then it replicates a backup run of some GiB in objects of that size, and verifies every byte in all three stores.
+Targets: 60 MiB/s for each stream, 128 MiB of memory in addition to idle workerd, and five minutes from the first
+event until every object is verified.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ TARGET_MIB_S, TARGET_MEMORY_MIB, TARGET_SECONDS = 60, 128, 300
 
 @dataclass(frozen=True)
 class Result:
-    """MiB a second: of a plain copy, of bringing an object to replica and S3 at once, and of proving each copy."""
+    """The rates of a plain copy, of replication to both copies at once and of verification of each copy; and totals."""
 
     plain_mib_s: float
     replicate_mib_s: float
@@ -41,7 +42,7 @@ class Result:
 
 
 class Process:
-    """The process that the Workers run in, and its memory."""
+    """The workerd process of a host, and its memory."""
 
     def __init__(self, host: Host) -> None:
         children = Path(f"/proc/{host.process.pid}/task/{host.process.pid}/children").read_text().split()
@@ -49,12 +50,12 @@ class Process:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the peak."""
+        """Reset the peak, and use the present memory as the baseline."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
         self.before = self._mib("VmRSS")
 
     def grown(self) -> float:
-        """MiB at the peak, beyond what it had."""
+        """Return the peak since `reset`, in MiB above the baseline."""
         return self._mib("VmHWM") - self.before
 
     def _mib(self, name: str) -> float:
@@ -64,10 +65,10 @@ class Process:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--gib", type=int, default=5, help="of the run that is brought and proven (default: 5)")
-    options.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    options.add_argument("--gib", type=int, default=5, help="size of the backup run (default: 5)")
+    options.add_argument("--json", action="store_true", help="print one JSON object")
     chosen = options.parse_args()
     host, sink = Host(), Sink()
     try:
@@ -81,14 +82,14 @@ def main() -> None:
     ratio = result.replicate_mib_s / result.plain_mib_s
     print(f"plain copy, bucket to bucket     {result.plain_mib_s:7.0f} MiB/s")
     rate = f"{result.replicate_mib_s:7.0f} MiB/s       (target {TARGET_MIB_S}); {ratio:.2f} x"
-    print(f"to the replica and to S3, each   {rate}")
-    print(f"proving all three copies, each   {result.verify_mib_s:7.0f} MiB/s")
-    print(f"{result.gib} GiB brought and proven        {result.seconds:7.0f} s           (target {TARGET_SECONDS})")
-    print(f"memory, beyond what there was    {result.peak_mib:7.0f} MiB         (target {TARGET_MEMORY_MIB})")
+    print(f"replication, for each copy       {rate}")
+    print(f"verification, for each copy      {result.verify_mib_s:7.0f} MiB/s")
+    print(f"{result.gib} GiB replicated and verified   {result.seconds:7.0f} s           (target {TARGET_SECONDS})")
+    print(f"memory above the baseline        {result.peak_mib:7.0f} MiB         (target {TARGET_MEMORY_MIB})")
 
 
 def measure(host: Host, sink: Sink, gib: int) -> Result:
-    """One object for the rates, then a run for the whole way."""
+    """Measure the rates with one object, then replication and verification of a backup run of `gib` GiB."""
     bindings = {
         "ROTATION": ROTATION,
         "GROUPS": [GROUP],
@@ -106,53 +107,53 @@ def measure(host: Host, sink: Sink, gib: int) -> Result:
     fill(host, first)
     plain = timed(lambda: bulk(host, "copy", key=first, to="COPY_REPLICA"))
     process = Process(host)
-    brought = timed(lambda: deliver(host, first))
+    replication = timed(lambda: deliver(host, first))
     clock = START
     run = f"{clock:%Y%m%d-%H%M%S}F_{clock + timedelta(hours=1):%Y%m%d-%H%M%S}I"
     keys = [f"hourly/backup/{GROUP}/{run}/bundle/{number}" for number in range(gib * 1024 // MIB)]
     digests = {key: fill(host, key) for key in keys}
     process.reset()
-    begun = time.perf_counter()
+    began = time.perf_counter()
     for key in keys:
         deliver(host, key)
     peak = process.grown()
     write_manifest(host, run, digests)
     process.reset()
-    proving = time.perf_counter()
+    verification_began = time.perf_counter()
     for minutes in range(6, 600, 6):
-        if prove(host, START + timedelta(minutes=minutes)) == len(keys):
+        if verify(host, START + timedelta(minutes=minutes)) == len(keys):
             break
     ended = time.perf_counter()
     return Result(
         plain_mib_s=MIB / plain,
-        replicate_mib_s=MIB / brought,
+        replicate_mib_s=MIB / replication,
         # The three copies of an object are read at once.
-        verify_mib_s=MIB * len(keys) / (ended - proving),
+        verify_mib_s=MIB * len(keys) / (ended - verification_began),
         peak_mib=max(peak, process.grown()),
         gib=gib,
-        seconds=ended - begun,
+        seconds=ended - began,
     )
 
 
 def bulk(host: Host, operation: str, **parameters: Any) -> Any:
-    """What the harness does in the Worker's own process."""
+    """Run an operation of harness/buckets.js in the Worker's process."""
     return host.bulk(operation, "COPY_PRIMARY", worker="replicate", **parameters)
 
 
 def fill(host: Host, key: str) -> str:
-    """Write an object; returns its SHA-256."""
+    """Write an object of `MIB` MiB. Return its SHA-256."""
     return bulk(host, "fill", key=key, mib=MIB)
 
 
 def deliver(host: Host, key: str) -> None:
-    """Bring an object's event."""
+    """Deliver an object's event to the replicate Worker."""
     message = {"action": "PutObject", "object": {"key": key}}
     result = host.ask("queue", messages=[message], worker="replicate")
     assert result["explicitAcks"] == ["0"], result
 
 
 def write_manifest(host: Host, run: str, digests: dict[str, str]) -> None:
-    """Sign for the objects, as the machine does."""
+    """Write a signed manifest of the objects, as the machine does."""
     manifest = {
         "version": 1,
         "group": GROUP,
@@ -171,19 +172,19 @@ def write_manifest(host: Host, run: str, digests: dict[str, str]) -> None:
     host.ask("put", bucket="COPY_PRIMARY", key=f"manifests/{GROUP}/{run}.json", text=sealed(manifest).decode())
 
 
-def prove(host: Host, time: datetime) -> int:
-    """Let verify's schedule come; returns how many objects are proven in all stores."""
+def verify(host: Host, time: datetime) -> int:
+    """Run the verify Worker once. Return the number of objects that are verified in all stores."""
     host.ask("scheduled", time=time.isoformat(), worker="verify", instruction={"clock": time.isoformat()})
-    good = f"kind = 'backup' AND {copies.OLDEST} NOTNULL"
-    proven = f"SELECT COUNT(*) AS proven FROM objects WHERE {good}"  # noqa: S608 (our own)
-    return host.ask("sql", statement=proven, worker="verify")[0]["proven"]
+    condition = f"kind = 'backup' AND {copies.OLDEST} NOTNULL"
+    statement = f"SELECT COUNT(*) AS verified FROM objects WHERE {condition}"  # noqa: S608 (no input from outside)
+    return host.ask("sql", statement=statement, worker="verify")[0]["verified"]
 
 
 def timed(work: Any) -> float:
-    """Seconds that it takes."""
-    begun = time.perf_counter()
+    """Call `work` and return its duration in seconds."""
+    began = time.perf_counter()
     work()
-    return time.perf_counter() - begun
+    return time.perf_counter() - began
 
 
 if __name__ == "__main__":

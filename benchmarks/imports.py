@@ -1,7 +1,7 @@
-"""What loading an SDK's resources on demand saves: `python -m benchmarks.imports [--json]`.
+"""The time that loading an SDK's resources on demand saves: `python -m benchmarks.imports [--json]`.
 
-Pairs of processes load the platform's declarations, with the lazy loader of `sandbox/engine/program.py` and without, in
-turns. The figure is the median of their ratios in processor time.
+Pairs of processes load the platform's declarations, with and without the lazy loader of `sandbox/engine/program.py`.
+The figure is the median ratio of their processor times.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ LAZY: Final = EAGER.replace("before =", "sys.meta_path.insert(0, LazySdks())\nbe
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    options.add_argument("--json", action="store_true", help="print one JSON object")
     options.add_argument("--pairs", type=int, default=5)
     chosen = options.parse_args()
     _seconds(EAGER)  # the first run reads the files from the disk

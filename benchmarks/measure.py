@@ -1,7 +1,7 @@
-"""Running the sandbox's engine on a program, and reading its clock and its memory.
+"""Run a preview in the sandbox, and measure its time and memory.
 
-This kind of machine is shared and noisy, so nothing here reports a time by itself: benchmarks compare runs of the same
-minute and report ratios.
+On a shared machine an absolute time depends on the load, so benchmarks compare runs that follow each other, and report
+ratios.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Run:
 
 
 def preview(project: Path, stack: str, *options: str) -> Run:
-    """Preview a project in the sandbox, in a home of its own, and measure it. Raises when the preview fails."""
+    """Preview a project with a new SANDBOX_HOME, and measure it. Raises `RuntimeError` if the preview fails."""
     with tempfile.TemporaryDirectory() as home:
         command = [
             sys.executable,
@@ -47,20 +47,20 @@ def preview(project: Path, stack: str, *options: str) -> Run:
             *options,
         ]
         environment = {**os.environ, "SANDBOX_HOME": home, "PYTHONPATH": str(PROJECT)}
-        begun = time.perf_counter()
+        began = time.perf_counter()
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            answer, complaint = process.communicate()
-        seconds = time.perf_counter() - begun
+            output, errors = process.communicate()
+        seconds = time.perf_counter() - began
     if process.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{complaint.decode()}")
-    summary = cast("dict[str, int]", cast("dict[str, Any]", json.loads(answer))["summary"])
-    # Linux counts in KiB, and over all children that have ended so far: the largest of them.
+        raise RuntimeError(f"{' '.join(command)} failed:\n{errors.decode()}")
+    summary = cast("dict[str, int]", cast("dict[str, Any]", json.loads(output))["summary"])
+    # Linux reports KiB: the maximum over all child processes that have ended so far.
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return Run(seconds=seconds, peak_mib=peak, resources=sum(summary.values()))
 
 
 def platform(folder: Path, stack: str, worker_groups: int | None = None) -> Path:
-    """The platform's project in `folder`, its stack changed to so many worker groups."""
+    """Create the platform's project in `folder`, optionally with another number of Citus worker groups. Return it."""
     for shared in ("__main__.py", "model", "components", "machines", "workers", "Pulumi.yaml"):
         (folder / shared).symlink_to(PROJECT / shared)
     configuration = cast("dict[str, Any]", yaml.safe_load((PROJECT / f"Pulumi.{stack}.yaml").read_text()))

@@ -1,7 +1,7 @@
-"""What judging costs on top of a preview: `python -m benchmarks.policies [--json]`.
+"""The time that the policy packs add to a preview: `python -m benchmarks.policies [--json]`.
 
-Pairs of previews of production, with its policy packs and without, in turns; the figure is the median difference. As
-committed it may be 1 s at most, with 64 worker groups 4 s.
+Previews production in pairs, with and without its policy packs, and reports the median difference. The targets are at
+most 1 s for the committed settings, and at most 4 s with 64 Citus worker groups.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 from benchmarks.measure import PROJECT, platform, preview
 
-TARGETS = {None: 1.0, 64: 4.0}  # worker groups (None: as committed) to seconds
+TARGETS = {None: 1.0, 64: 4.0}  # seconds, by Citus worker groups (None: the committed settings)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    options.add_argument("--json", action="store_true", help="print one JSON object")
     options.add_argument("--pairs", type=int, default=5)
     chosen = options.parse_args()
     results = [_measure(groups, target, chosen.pairs) for groups, target in TARGETS.items()]
@@ -40,7 +40,7 @@ def _measure(groups: int | None, target: float, pairs: int) -> dict[str, Any]:
         project = platform(Path(folder), "prod", worker_groups=groups)
         for shared in ("policies", "console", "promises.toml"):
             (project / shared).symlink_to(PROJECT / shared)
-        preview(project, "prod")  # the first run reads the SDKs' metadata, which is then kept
+        preview(project, "prod")  # the first run fills the cache of the SDKs' metadata
         runs = [(preview(project, "prod"), preview(project, "prod", "--skip-policies")) for _ in range(pairs)]
     return {
         "workerGroups": groups,

@@ -1,6 +1,6 @@
 /**
- * The API Worker's database check in workerd with each PostgreSQL client: `node postgres_clients.mjs URL CHECKS`, URL being
- * a real database. Prints a line of JSON for each server that misbehaves, and one for each start before the real one.
+ * Runs the API Worker's database check in workerd with each PostgreSQL client: `node postgres_clients.mjs URL CHECKS`, where
+ * URL is a real database. Prints a line of JSON for each faulty server, and one for each start with the real database.
  */
 
 import { readdirSync, readFileSync } from "node:fs";
@@ -14,7 +14,7 @@ const { Miniflare } = await import(`${WORKERS}node_modules/miniflare/dist/src/in
 
 const MIB = 1024 * 1024;
 const STARTS = 5;
-const LATER_MILLISECONDS = 1_000;
+const SETTLE_MILLISECONDS = 1_000;
 
 const MAIN = `
 import { checkDatabase } from "./api/checks.js";
@@ -54,20 +54,20 @@ const COLUMN = message("T", "\0\x01writable\0", Buffer.alloc(6), "\0\0\0\x19\xff
 const HEALTHY = Buffer.concat([COLUMN, message("D", "\0\x01\0\0\0\x01t"), message("C", "SELECT 1\0"), READY]);
 const ROWS = Buffer.concat(Array(32).fill(message("D", "\0\x01\0\0\x80\0", Buffer.alloc(32_768, "x"))));
 
-/** Has the server say the next of `lines` after each message of a client. */
-const saying = (...lines) => (socket) => {
-  socket.on("data", (heard) => {
-    const line = lines.shift();
-    if (typeof line === "function") line(socket, heard.toString("latin1"));
-    else if (line !== undefined) socket.write(line);
+/** Returns a server that sends the next of `responses` after each message from a client. */
+const responding = (...responses) => (socket) => {
+  socket.on("data", (received) => {
+    const response = responses.shift();
+    if (typeof response === "function") response(socket, received.toString("latin1"));
+    else if (response !== undefined) socket.write(response);
   });
 };
 
-const hangUp = (...last) => (socket) => socket.end(Buffer.concat(last));
-const scram = (iterations) => (socket, heard) =>
-  socket.write(authentication(11, `r=${heard.split("r=")[1]}mine,s=c2FsdA==,i=${iterations}`));
+const closeAfter = (...last) => (socket) => socket.end(Buffer.concat(last));
+const scram = (iterations) => (socket, received) =>
+  socket.write(authentication(11, `r=${received.split("r=")[1]}mine,s=c2FsdA==,i=${iterations}`));
 
-function withoutEnd(socket) {
+function endlessRows(socket) {
   const more = () => {
     while (socket.writable && socket.write(ROWS));
   };
@@ -77,24 +77,24 @@ function withoutEnd(socket) {
 }
 
 const SERVERS = {
-  "hangs up after the startup message": () => saying(hangUp()),
-  "speaks HTTP": () => saying(hangUp(Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n"))),
+  "closes the connection after the startup message": () => responding(closeAfter()),
+  "speaks HTTP": () => responding(closeAfter(Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n"))),
   "accepts and never answers": () => () => {},
-  "hangs up after the query": () => saying(WELCOME, hangUp()),
-  "refuses the password": () => saying(authentication(3), hangUp(message("E", "SFATAL\0C28P01\0Mwrong\0\0"))),
-  "asks for an unknown authentication": () => saying(authentication(7)),
-  "asks for a million SCRAM iterations": () => saying(authentication(10, "SCRAM-SHA-256\0\0"), scram(1_000_000)),
+  "closes the connection after the query": () => responding(WELCOME, closeAfter()),
+  "refuses the password": () => responding(authentication(3), closeAfter(message("E", "SFATAL\0C28P01\0Mwrong\0\0"))),
+  "asks for an unknown authentication": () => responding(authentication(7)),
+  "asks for a million SCRAM iterations": () => responding(authentication(10, "SCRAM-SHA-256\0\0"), scram(1_000_000)),
   "sends no SCRAM proof": () =>
-    saying(authentication(10, "SCRAM-SHA-256\0\0"), scram(4_096), WELCOME, HEALTHY, HEALTHY),
-  "sends a message of 64 MiB": () => saying(WELCOME, (socket) => socket.write(message("D", Buffer.alloc(64 * MIB)))),
-  "sends rows without an end": () => saying(WELCOME, withoutEnd),
+    responding(authentication(10, "SCRAM-SHA-256\0\0"), scram(4_096), WELCOME, HEALTHY, HEALTHY),
+  "sends a message of 64 MiB": () => responding(WELCOME, (socket) => socket.write(message("D", Buffer.alloc(64 * MIB)))),
+  "sends rows without an end": () => responding(WELCOME, endlessRows),
 };
 
-// Miniflare's stand-in for Hyperdrive fails when a client writes to a server that has gone.
+// Miniflare's simulated Hyperdrive throws if a client writes to a closed server.
 process.on("uncaughtException", () => {});
 
 async function start({ flags, modules }, database) {
-  const begun = performance.now();
+  const began = performance.now();
   const worker = new Miniflare({
     cf: false,
     modulesRoot: "/w",
@@ -105,16 +105,16 @@ async function start({ flags, modules }, database) {
     handleRuntimeStdio: (out, err) => [out.resume(), err.resume()],
   });
   await worker.ready;
-  return { worker, startMs: performance.now() - begun };
+  return { worker, startMs: performance.now() - began };
 }
 
 async function check(worker) {
-  const begun = performance.now();
+  const began = performance.now();
   const answer = await (await worker.dispatchFetch("https://worker.example/")).json();
-  return { answer, ms: performance.now() - begun };
+  return { answer, ms: performance.now() - began };
 }
 
-/** MiB of workerd's memory: now, and at its peak. */
+/** Returns the present and the peak memory of workerd, in MiB. */
 function memory() {
   for (const child of readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").trim().split(" ")) {
     const status = readFileSync(`/proc/${child}/status`, "utf8");
@@ -126,7 +126,7 @@ function memory() {
 
 const print = (figures) => console.log(JSON.stringify(figures));
 
-async function misbehave(server, play) {
+async function measureFaulty(server, play) {
   for (const [client, made] of Object.entries(CLIENTS)) {
     let connections = 0;
     const listener = createServer((socket) => {
@@ -138,14 +138,14 @@ async function misbehave(server, play) {
     const { worker } = await start(made, `postgres://u:p@127.0.0.1:${listener.address().port}/d`);
     const before = memory().now;
     const { answer, ms } = await check(worker);
-    await new Promise((over) => setTimeout(over, LATER_MILLISECONDS));
+    await new Promise((over) => setTimeout(over, SETTLE_MILLISECONDS));
     print({ server, client, answer: answer.writable ?? answer, ms, connections, mib: memory().peak - before });
     await worker.dispose();
     listener.close();
   }
 }
 
-async function behave(client, made) {
+async function measureReal(client, made) {
   const { worker, startMs } = await start(made, DATABASE);
   const { ms: firstMs, answer } = await check(worker);
   if (answer.writable !== true) throw new Error(`the ${client} client found the database ${JSON.stringify(answer)}`);
@@ -156,8 +156,8 @@ async function behave(client, made) {
   await worker.dispose();
 }
 
-for (const [server, play] of Object.entries(SERVERS)) await misbehave(server, play);
+for (const [server, play] of Object.entries(SERVERS)) await measureFaulty(server, play);
 for (let number = 0; number < STARTS; number++) {
-  for (const [client, made] of Object.entries(CLIENTS)) await behave(client, made);
+  for (const [client, made] of Object.entries(CLIENTS)) await measureReal(client, made);
 }
-process.exit(); // the stand-in for Hyperdrive may still hold a connection
+process.exit(); // the simulated Hyperdrive may still have an open connection

@@ -1,8 +1,8 @@
-"""The API Worker's own PostgreSQL client against the npm package `postgres`: `python -m benchmarks.postgres_clients`.
+"""Compare the API Worker's PostgreSQL client with the npm package `postgres`: `python -m benchmarks.postgres_clients`.
 
-Both clients run the Worker's database check in workerd: before servers that misbehave, and before a real PostgreSQL.
-Prints lines and bytes of each client, what each misbehaving server costs, and ratios of speed and memory. The decision
-that rests on it is docs/adr/0029-own-postgresql-client.md.
+Both clients run the database check of the API Worker (a Cloudflare Worker) in workerd, against faulty servers and
+against a real PostgreSQL. Prints the size of each client, its time, connections and memory for each faulty server, and
+ratios of speed and memory. docs/adr/0029-own-postgresql-client.md is based on these figures.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def size(files: list[Path]) -> str:
 
 
 def measured(database: str) -> Iterator[dict[str, Any]]:
-    """Run postgres_clients.mjs before a database, and yield what it prints. Raises when it fails."""
+    """Run postgres_clients.mjs with a database, and yield the figures that it prints. Raises if it fails."""
     command = ["node", str(Path(__file__).with_suffix(".mjs")), database, str(CHECKS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -39,14 +39,14 @@ def measured(database: str) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure, and print as it goes."""
+    """Run the benchmark and print each figure as soon as it is measured."""
     print(f"own: {size(OWN)}; library: {size(sorted(LIBRARY.rglob('*.js')))}")
     speeds: dict[str, list[dict[str, Any]]] = {"own": [], "library": []}
     with running() as pair:
         for figures in measured(pair.leader.url()):
             if "server" in figures:
                 cost = "{ms:6.0f} ms {connections:5} connections {mib:4.0f} MiB".format(**figures)
-                print(f"{figures['server']:36} {figures['client']:8} {figures['answer']!s:12} {cost}")
+                print(f"{figures['server']:48} {figures['client']:8} {figures['answer']!s:12} {cost}")
             else:
                 speeds[figures["client"]].append(figures)
     for name in ("startMs", "firstMs", "p50Ms", "mib"):

@@ -1,4 +1,4 @@
-/** What workers/api/postgres.js would be with the npm package `postgres`: the same two exports. */
+/** A replacement of workers/api/postgres.js, with the same two exports, on top of the npm package `postgres`. */
 
 import postgres from "../postgres/cf/src/index.js";
 
@@ -15,16 +15,16 @@ export async function connect({ host, port, user, password, database }, signal) 
   const sql = postgres({
     ...{ host, port, user, password, database },
     ...{ max: 1, prepare: false, fetch_types: false, no_subscribe: true, onnotice() {} },
-    // The Worker has time limits of its own.
+    // The Worker itself applies time limits.
     ...{ connect_timeout: 0, idle_timeout: 0, max_lifetime: 0 },
   });
   signal.addEventListener("abort", () => sql.end({ timeout: 0 }).catch(() => {}));
   return { query: (text) => rowsOf(sql.unsafe(text).simple()) };
 }
 
-async function rowsOf(asked) {
+async function rowsOf(query) {
   try {
-    const results = await asked;
+    const results = await query;
     const rows = Array.isArray(results[0]) ? results.at(-1) : results;
     return rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, textOf(value)])));
   } catch (error) {

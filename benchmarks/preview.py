@@ -1,8 +1,8 @@
-"""Planning a stack beside the Pulumi CLI: `python -m benchmarks.preview [--stack S] [--pairs N] [--json]`.
+"""Compare previews of the sandbox's engine and the Pulumi CLI: `python -m benchmarks.preview [--stack S] [--json]`.
 
-Both engines preview the same program on the same simulated clouds, in turns. The figure is the median of their ratios
-in wall time, at most 0.5. The engine's own share is its processor time, that of the simulated clouds included, in the
-processor time of the whole preview; the program with the SDK has the rest. Needs a `pulumi` on the PATH.
+Both engines preview the same program with the same simulated clouds, in pairs. The figure is the median ratio of their
+wall times; the target is at most 0.5. The own share is the part of the processor time that the engine and the simulated
+clouds use; the program with Pulumi's SDK uses the rest. Needs the `pulumi` CLI on the PATH.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TARGET: Final = 0.5
 
 @dataclass(frozen=True)
 class Measured:
-    """One preview: wall seconds, processor seconds of this process and of the processes it started, and its size."""
+    """One preview: wall seconds, processor seconds of this process and of its children, and the number of resources."""
 
     seconds: float
     own: float
@@ -37,15 +37,15 @@ class Measured:
 
     @property
     def share(self) -> float:
-        """The part of this process in the processor time."""
+        """Return this process's part of the processor time, between 0 and 1."""
         return self.own / (self.own + self.others)
 
 
 def measured(preview: Callable[[], Outcome]) -> Measured:
-    """Run a preview and measure it. Raises when it fails."""
-    begun, before = time.perf_counter(), os.times()
+    """Run a preview and measure it. Raises `RuntimeError` if it fails."""
+    began, before = time.perf_counter(), os.times()
     outcome = preview()
-    seconds, after = time.perf_counter() - begun, os.times()
+    seconds, after = time.perf_counter() - began, os.times()
     if not outcome.ok:
         raise RuntimeError("the preview failed:\n" + "\n".join(outcome.messages))
     own = after.user + after.system - before.user - before.system
@@ -54,9 +54,9 @@ def measured(preview: Callable[[], Outcome]) -> Measured:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    options.add_argument("--json", action="store_true", help="print one JSON object")
     options.add_argument("--stack", default="prod")
     options.add_argument("--pairs", type=int, default=5)
     chosen = options.parse_args()
@@ -66,7 +66,7 @@ def main() -> None:
         (root := Path(folder) / "platform").mkdir()
         platform(root, chosen.stack)
         ours = Ours(root, chosen.stack, open_clouds)
-        ours.preview()  # the first run reads the SDKs' metadata, which is then kept
+        ours.preview()  # the first run fills the cache of the SDKs' metadata
         with Official(cli, root, chosen.stack, open_clouds) as official:
             official.preview()
             pairs = [(measured(ours.preview), measured(official.preview)) for _ in range(chosen.pairs)]
@@ -85,10 +85,10 @@ def main() -> None:
         print(json.dumps(result))
         return
     print(f"preview of {chosen.stack}, {result['resources']} resources: {result['seconds']} s")
-    print(f"the same under the Pulumi CLI {cli.version}: {result['pulumiSeconds']} s")
+    print(f"the same with the Pulumi CLI {cli.version}: {result['pulumiSeconds']} s")
     print(f"ratio, median of {chosen.pairs} pairs: {result['ratio']} (target: at most {TARGET})")
     share = f"{result['ownShare']:.0%}"
-    print(f"processor time: {share} in the engine and its clouds, the rest in the program and the SDK")
+    print(f"processor time: {share} in the engine and the simulated clouds, the rest in the program and the SDK")
 
 
 if __name__ == "__main__":

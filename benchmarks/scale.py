@@ -1,7 +1,7 @@
-"""How planning grows with the platform: `python -m benchmarks.scale [--json]`.
+"""The time and memory that each further resource adds to a preview: `python -m benchmarks.scale [--json]`.
 
-Previews production with 2, 8, 16, 32 and 64 worker groups in one run, and
-reports the time and memory that one added resource takes. The target is at most 5 ms, flat, and memory at most linear.
+Previews production with 2, 8, 16, 32 and 64 Citus worker groups in one run. The targets are at most 5 ms for each added
+resource, independent of the size, and memory that grows at most linearly.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ TARGET_MS = 5
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its figures."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    options.add_argument("--json", action="store_true", help="print one JSON object")
     options.add_argument("--repeat", type=int, default=3)
     chosen = options.parse_args()
-    # From small to large: the operating system only tells the peak of all runs so far.
+    # From small to large, because the operating system reports the peak of all runs so far.
     runs = {groups: _measure(groups, chosen.repeat) for groups in GROUPS}
     steps = [
         {
@@ -44,10 +44,10 @@ def main() -> None:
         return
     for step in steps:
         print(
-            f"{step['from']:>3} to {step['to']:>2} worker groups: {step['addedResources']:>4} resources more, "
+            f"{step['from']:>3} to {step['to']:>2} Citus worker groups: {step['addedResources']:>4} more resources, "
             f"{step['msPerAddedResource']:.2f} ms and {step['kibPerAddedResource']:.1f} KiB each"
         )
-    print(f"from {GROUPS[0]} to {GROUPS[-1]}: {overall} ms an added resource (target: at most {TARGET_MS})")
+    print(f"from {GROUPS[0]} to {GROUPS[-1]}: {overall} ms for each added resource (target: at most {TARGET_MS})")
 
 
 def _measure(groups: int, repeat: int) -> Run:

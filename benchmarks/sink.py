@@ -1,4 +1,4 @@
-"""An S3 that keeps bytes in files and is in nobody's way: for measuring what comes to it."""
+"""A minimal S3 server that stores objects as files. It is fast enough not to limit a benchmark."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder = folder
         self.objects: dict[str, tuple[Path, str]] = {}
-        """File and SHA-256, by path."""
+        """The file and SHA-256 of each object, by the path of its URL."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -26,24 +26,24 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         path = self.server.folder / hashlib.sha256(self.path.encode()).hexdigest()
-        digest, left = hashlib.sha256(), int(self.headers["content-length"])
+        digest, remaining = hashlib.sha256(), int(self.headers["content-length"])
         with path.open("wb") as file:
-            while left > 0 and (chunk := self.rfile.read(min(left, CHUNK))):
+            while remaining > 0 and (chunk := self.rfile.read(min(remaining, CHUNK))):
                 digest.update(chunk)
                 file.write(chunk)
-                left -= len(chunk)
-        good = digest.hexdigest() == self.headers["x-amz-content-sha256"]
-        if good:
+                remaining -= len(chunk)
+        matches = digest.hexdigest() == self.headers["x-amz-content-sha256"]
+        if matches:
             self.server.objects[unquote(self.path)] = (path, digest.hexdigest())
-        self._answer(200 if good else 400)
+        self._respond(200 if matches else 400)
 
     def do_HEAD(self) -> None:
         found = self._found()
-        self._answer(404 if found is None else 200, found)
+        self._respond(404 if found is None else 200, found)
 
     def do_GET(self) -> None:
         found = self._found()
-        self._answer(404 if found is None else 200, found)
+        self._respond(404 if found is None else 200, found)
         if found is not None:
             with found[0].open("rb") as file:
                 while chunk := file.read(CHUNK):
@@ -52,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _found(self) -> tuple[Path, str] | None:
         return self.server.objects.get(unquote(self.path))
 
-    def _answer(self, status: int, found: tuple[Path, str] | None = None) -> None:
+    def _respond(self, status: int, found: tuple[Path, str] | None = None) -> None:
         self.send_response(status)
         self.send_header("content-length", str(found[0].stat().st_size if found else 0))
         if found:
@@ -60,11 +60,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Sink:
-    """Serves `GET`, `HEAD` and `PUT` of objects until closed; refuses a body that is not of the announced SHA-256."""
+    """Serves GET, HEAD and PUT of objects until closed. Rejects a body whose SHA-256 differs from its header."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
@@ -73,11 +73,11 @@ class Sink:
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """Return the server's HOST:PORT."""
         return f"127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:
-        """End it, and remove what it has."""
+        """Stop the server and delete its files."""
         self._server.shutdown()
         self._server.server_close()
         self._folder.cleanup()

@@ -1,4 +1,4 @@
-"""What is declared: the Pulumi components of the platform, and the only code that creates cloud resources.
+"""The Pulumi components of the platform: the only code that creates cloud resources.
 
 `platform.py` composes them. This package may import `model` and `machines`; everything that can be decided without a
 cloud is decided in `model`.

@@ -1,4 +1,4 @@
-"""The Workers that look after backups: replicate at once, verify always, age out by the rotation, watch, and report."""
+"""The backup Workers (Cloudflare Workers): replicate, verify and age out backups, send alarms, and serve the report."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from components.worker import Binding, EdgeWorker, EdgeWorkerArgs
 from model.copies import R2Copy, binding_name, binding_of
 from model.topology import Topology
 
-BATCH = 10  # messages at once: each is a whole object to copy, within the 15 minutes that a batch may take
+BATCH = 10  # messages per call: each means copying one object, and a call may take 15 minutes
 BATCH_WAIT_MS = 5_000
-RETRIES = 20  # with the delay below: an outage of a store of an hour and a half loses nothing
+RETRIES = 20  # with the delay below, no message is lost if a store is down for an hour and a half
 RETRY_DELAY_SECONDS = 300
 CONCURRENCY = 5
-# A dead letter is only written down, and nothing stands behind its queue: one that cannot be, because D1 is down, is
-# tried again as often as queues do (100 times, 8 hours at least), then gone. Reconciliation still finds the object.
+# The consumer records a dead letter in D1; the dead-letter queue has no such queue of its own. While D1 is down, it
+# retries as often as Queues allow: 100 times, over at least 8 hours. After that the message is lost, but reconciliation
+# still finds the object.
 DEAD_LETTER_RETRIES = 100
-CPU_MS = 300_000  # the most there is: SHA-256 over gigabytes, where 30 seconds are the default
+CPU_MS = 300_000  # the maximum. SHA-256 over gigabytes takes longer than the default, 30 seconds
 
 
 @dataclass(frozen=True)
 class BackupWorkersArgs:
-    """The shape to declare, the vault they look after, whom they believe, and where they are heard.
+    """The topology, the vault, and the keys, addresses and secrets of the Workers.
 
-    `manifest_keys` are the public keys of what machines sign; `zone_id` is the zone that the report answers in;
-    `mail_domain` is one that mail may be sent from; `alarm_secret` is what webhooks to operators are signed with.
+    `manifest_keys` are the public keys that verify manifests; `zone_id` is the zone of the report's hostname;
+    `mail_domain` is the sender domain of alarms by e-mail; `alarm_secret` signs webhooks to operators.
     """
 
     topology: Topology
@@ -43,19 +44,19 @@ class BackupWorkersArgs:
 
 
 class BackupWorkers(ComponentResource):
-    """`backbuild:index:BackupWorkers`: four scheduled Workers, one that answers for them, and what they remember.
+    """`backbuild:index:BackupWorkers`: four scheduled Cloudflare Workers, the report Worker, and their database.
 
-    Makes: a D1 database for the catalogue of what is to exist, findings, alarms and their runs; the `EdgeWorker`s
-    replicate, verify, age-out and watch, each with its schedule, and report with its custom domain; the token that the
-    report is read with; and the queue consumers that feed replicate: of the vault's events and of its dead letters.
+    Makes: a D1 database with the catalogue of expected objects, findings, alarms and runs of the Workers; the
+    `EdgeWorker`s replicate, verify, age-out and watch, each with its schedule, and report with its custom domain; the
+    token for the report; and the queue consumers of replicate, for the vault's events and for its dead letters.
     """
 
     script_names: dict[str, Output[str]]
-    """Purpose to script."""
+    """The script name of each Worker, by its purpose."""
     url: Output[str]
-    """Where the report is read."""
+    """The URL of the report."""
     token: Output[str]
-    """What it is read with; secret."""
+    """The bearer token for the report; secret."""
 
     def __init__(self, name: str, args: BackupWorkersArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:BackupWorkers", name, {}, opts)
@@ -65,32 +66,33 @@ class BackupWorkers(ComponentResource):
         self._account: str = settings.edge.account_id
         self._own: ResourceOptions = ResourceOptions(parent=self)
         data = ResourceOptions(parent=self, protect=settings.protect)
-        memory = cloudflare.D1Database(
+        database = cloudflare.D1Database(
             name,
             account_id=self._account,
             name=f"{topology.prefix}-backups",
-            # Said, not left out: a refresh reads `disabled` back, and the update that would take it away is refused.
+            # Explicit although it is the default: a refresh reads `disabled` back, and Cloudflare refuses an update
+            # that removes it (error 7400).
             read_replication={"mode": "disabled"},
             opts=data,
         )
         self.token = generated(f"{name}-report-token", data)
         catalogue: list[Binding] = [
-            {"name": "DB", "type": "d1", "id": memory.id},
+            {"name": "DB", "type": "d1", "id": database.id},
             _json("GROUPS", [group.name for group in topology.database_groups]),
             _json("ROTATION", topology.rotation),
             _json("COPIES", binding_of(topology.copies)),
         ]
         stores = [*catalogue, *self._stores()]
-        believing: list[Binding] = [
+        verifying: list[Binding] = [
             *stores,
             {"name": "MANIFEST_KEYS", "type": "json", "json": Output.json_dumps(args.manifest_keys)},
         ]
         schedules = topology.schedules
         self.script_names = {
-            "replicate": self._worker("replicate", believing, schedules.reconcile, cpu_ms=CPU_MS),
-            "verify": self._worker("verify", believing, schedules.verify, cpu_ms=CPU_MS),
+            "replicate": self._worker("replicate", verifying, schedules.reconcile, cpu_ms=CPU_MS),
+            "verify": self._worker("verify", verifying, schedules.verify, cpu_ms=CPU_MS),
             "age-out": self._worker("age-out", stores, schedules.age_out),
-            "watch": self._worker("watch", [*stores, *self._telling()], schedules.watch),
+            "watch": self._worker("watch", [*stores, *self._alarm_bindings()], schedules.watch),
             "report": self._worker(
                 "report",
                 [*catalogue, {"name": "TOKEN_SHA256", "type": "secret_text", "text": self.token.apply(digest)}],
@@ -125,7 +127,7 @@ class BackupWorkers(ComponentResource):
         ).script_name
 
     def _consumers(self) -> None:
-        """What replicate hears of: each new object, and each one that it could not handle."""
+        """Declare the queue consumers of replicate: new objects, and events that failed after all retries."""
         vault = self._args.vault
         script = self.script_names["replicate"]
         cloudflare.QueueConsumer(
@@ -161,7 +163,7 @@ class BackupWorkers(ComponentResource):
         )
 
     def _stores(self) -> list[Binding]:
-        """What leads to each copy: a bucket's binding, or keys."""
+        """Return the bindings of each copy: an R2 bucket, or the keys of an S3-compatible store."""
         keys = self._args.vault.writer_keys
         stores: list[Binding] = []
         for copy in self._args.topology.copies:
@@ -174,8 +176,8 @@ class BackupWorkers(ComponentResource):
                     stores.append({"name": f"{name}_{key}", "type": "secret_text", "text": text})
         return stores
 
-    def _telling(self) -> list[Binding]:
-        """Who is told when something is missing, and by whom."""
+    def _alarm_bindings(self) -> list[Binding]:
+        """Return the bindings for alarms: recipients, sender, and the secret that signs webhooks."""
         topology = self._args.topology
         sender = Output.concat("backups@", self._args.mail_domain)
         alarms = topology.settings.alarms
@@ -183,7 +185,7 @@ class BackupWorkers(ComponentResource):
             {"name": "EMAIL", "type": "send_email", "allowed_sender_addresses": [sender]},
             {"name": "SENDER", "type": "plain_text", "text": sender},
             _json("ALARM_EMAILS", alarms.emails),
-            # Shown to nobody at the edge: whoever has a hook's address can call it.
+            # A secret, because a webhook's URL is enough to call it.
             {"name": "ALARM_WEBHOOKS", "type": "secret_text", "text": json.dumps(alarms.webhooks)},
             {"name": "ALARM_SECRET", "type": "secret_text", "text": self._args.alarm_secret},
             {"name": "PLATFORM", "type": "plain_text", "text": topology.prefix},

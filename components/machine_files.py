@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 from pulumi import ComponentResource, ResourceOptions
 
-from components.closed_bucket import close
+from components.private_bucket import make_private
 from model.topology import Topology
 
 
@@ -22,13 +22,12 @@ class MachineFilesArgs:
 class MachineFiles(ComponentResource):
     """`backbuild:index:MachineFiles`: a private S3 bucket for the machines' archives.
 
-    Makes: the bucket, closed to the public and to requests without TLS. Each member's archive is an object that its
-    `NodeGroup` makes. An object's key is its SHA-256, so a change of a machine's files is a new object and never a
-    changed one.
+    Makes: the bucket, without public access and for TLS only. Each member's `NodeGroup` stores the member's archive
+    there. An object's key is its SHA-256, so changed files of a machine become a new object; no object is overwritten.
     """
 
     ready: list[pulumi.Resource]
-    """The bucket and its settings, which must exist before an object does."""
+    """The bucket and its policy. Objects depend on them."""
 
     def __init__(self, name: str, args: MachineFilesArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:MachineFiles", name, {}, opts)
@@ -39,5 +38,5 @@ class MachineFiles(ComponentResource):
             force_destroy=True,  # each `pulumi up` can store every archive again
             opts=own,
         )
-        self.ready = [bucket, close(name, bucket, own)]
+        self.ready = [bucket, make_private(name, bucket, own)]
         self.register_outputs({"bucket": bucket.id})

@@ -1,4 +1,4 @@
-"""A copy in S3: in another region than the database and, where its provider says so, in another account."""
+"""One copy of the backups in AWS S3, in another region than the database and, if configured, in another account."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pulumi_aws as aws
 from pulumi import ComponentResource, Output, ResourceOptions
 
-from components.closed_bucket import close
 from components.policy_documents import policy
+from components.private_bucket import make_private
 from model.copies import AwsCopy
 from model.rotation import Retention, in_rule_order
 from model.topology import ABANDONED_UPLOAD_DAYS, Topology
@@ -17,7 +17,7 @@ from model.topology import ABANDONED_UPLOAD_DAYS, Topology
 
 @dataclass(frozen=True)
 class StorageKeys:
-    """S3-compatible keys: both secret."""
+    """An S3-compatible access key. Both parts are secret."""
 
     access_key_id: Output[str]
     secret_access_key: Output[str]
@@ -25,21 +25,22 @@ class StorageKeys:
 
 @dataclass(frozen=True)
 class OffsiteCopyArgs:
-    """The shape to declare, and which of its copies."""
+    """The topology, and the copy to declare."""
 
     topology: Topology
     copy: AwsCopy
 
 
 class OffsiteCopy(ComponentResource):
-    """`backbuild:index:OffsiteCopy`: an S3 bucket that the backup Workers write to.
+    """`backbuild:index:OffsiteCopy`: an S3 bucket that the backup Workers (Cloudflare Workers) write to.
 
     Makes: a KMS key; the bucket with versioning, object lock, encryption with that key, no public access, TLS only,
-    one owner, and lifecycle rules from `topology.retention`; and a user who may write objects there, with its keys.
+    one owner, and lifecycle rules from `topology.retention`; and an IAM user that may write objects there, with its
+    access key.
     """
 
     writer_keys: StorageKeys
-    """What the Workers write with."""
+    """The access key with which the backup Workers write."""
 
     def __init__(self, name: str, args: OffsiteCopyArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:OffsiteCopy", name, {}, opts)
@@ -56,9 +57,9 @@ class OffsiteCopy(ComponentResource):
             opts=self._data,
         )
         bucket = aws.s3.Bucket(name, bucket=args.copy.bucket, object_lock_enabled=True, opts=self._data)
-        close(self._name, bucket, self._own)
+        make_private(self._name, bucket, self._own)
         self._encrypt(bucket, key)
-        self._keep(bucket)
+        self._retain(bucket)
         self.writer_keys = self._writer(bucket, key)
         self.register_outputs({"bucketArn": bucket.arn})
 
@@ -78,8 +79,8 @@ class OffsiteCopy(ComponentResource):
             opts=self._own,
         )
 
-    def _keep(self, bucket: aws.s3.Bucket) -> None:
-        """As long as the rotation says: not shorter (object lock), not longer (lifecycle)."""
+    def _retain(self, bucket: aws.s3.Bucket) -> None:
+        """Declare object lock and lifecycle rules: the minimum and the maximum retention of an object."""
         versioning = aws.s3.BucketVersioning(
             self._name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=self._own
         )
@@ -90,7 +91,7 @@ class OffsiteCopy(ComponentResource):
             rule={
                 "default_retention": {
                     "mode": self._copy.lock_mode,
-                    # The least that any object needs; who writes a longer-lived one sets its own date.
+                    # The shortest lock of any class. The Workers set a later date on objects of the other classes.
                     "days": min(kept.lock_days for kept in self._topology.retention),
                 }
             },
@@ -106,7 +107,7 @@ class OffsiteCopy(ComponentResource):
         aws.iam.UserPolicy(
             label,
             user=user.name,
-            policy=Output.all(bucket.arn, key.arn).apply(lambda arns: _writing(*arns)),
+            policy=Output.all(bucket.arn, key.arn).apply(lambda arns: _writer_policy(*arns)),
             opts=self._own,
         )
         pair = aws.iam.AccessKey(label, user=user.name, opts=self._own)
@@ -116,7 +117,7 @@ class OffsiteCopy(ComponentResource):
 def s3_lifecycle_rules(
     retention: Sequence[Retention],
 ) -> list[aws.s3.BucketLifecycleConfigurationRuleArgsDict]:
-    """The same in S3, where a deletion leaves a version behind that has to go too."""
+    """Return the bucket's lifecycle rules. A deletion keeps the old version, so each rule deletes old versions, too."""
     return [
         {
             "id": rule_id("expire", prefix),
@@ -131,12 +132,15 @@ def s3_lifecycle_rules(
 
 
 def rule_id(purpose: str, prefix: str) -> str:
-    """What a bucket calls a rule: its purpose and the prefix it is for."""
+    """Return the id of a lock or lifecycle rule: its purpose and its prefix."""
     return f"{purpose}-{prefix.strip('/-').replace('/', '-')}"
 
 
-def _writing(bucket_arn: str, key_arn: str) -> str:
-    """What replicating, verifying and ageing out need; neither the bucket's configuration nor its locks."""
+def _writer_policy(bucket_arn: str, key_arn: str) -> str:
+    """Return the IAM policy for replication, verification and age-out.
+
+    It allows to set an object's retention, but not to bypass a lock or to change the bucket's configuration.
+    """
     return policy(
         {
             "Effect": "Allow",

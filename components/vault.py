@@ -1,4 +1,4 @@
-"""The backup vault: copies that no single mistake, account or region can take away together."""
+"""The backup vault: the buckets of all copies, the event queue for replication, and the keys that write to them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from model.topology import ABANDONED_UPLOAD_DAYS, Topology
 SECONDS_A_DAY = 86_400
 # R2 permission groups, by the ids that Cloudflare's API documents for "Workers R2 Storage Bucket Item Write".
 BUCKET_ITEM_WRITE = "2efd5506f9c8494dacb1fa10a3e7d5b6"
-EVENT_DAYS = 4  # how long a message waits in the queue: longer than a weekend without anybody looking
-DEAD_LETTER_DAYS = 14  # the longest that Queues keep a message
+EVENT_DAYS = 4  # how long a message stays in the queue: longer than a weekend without an operator
+DEAD_LETTER_DAYS = 14  # the maximum message retention of Cloudflare Queues
 
 
 @dataclass(frozen=True)
 class BackupVaultArgs:
-    """The shape to declare, and the provider of each S3 copy's region and account, by the copy's name."""
+    """The topology, and for each copy in AWS S3 the provider of its region and account, by the copy's name."""
 
     topology: Topology
     providers: Mapping[str, aws.Provider]
@@ -34,20 +34,19 @@ class BackupVaultArgs:
 class BackupVault(ComponentResource):
     """`backbuild:index:BackupVault`: the copies of every backup, as `topology.copies` lists them.
 
-    Makes: for each copy in R2 a bucket with lock and lifecycle rules from `topology.retention`, for each one at AWS an
-    `OffsiteCopy`, and nothing for one in another store, whose bucket is the operator's; the queue that hears of every
-    object in the primary and its dead-letter queue; and S3-compatible keys with which the machines write to the
-    primary, and to nothing else.
+    Makes: for each copy in R2 a bucket with lock and lifecycle rules from `topology.retention`; for each copy at AWS
+    an `OffsiteCopy`; the queue of the primary bucket's object events and its dead-letter queue; and S3-compatible keys
+    with which machines write to the primary bucket and to no other. The operator creates the buckets in other stores.
     """
 
     queue: cloudflare.Queue
-    """Tells of every object created in the primary bucket."""
+    """The queue with an event for every object created in the primary bucket."""
     dead_letters: cloudflare.Queue
-    """Where a message goes that could not be handled."""
+    """The dead-letter queue: messages that failed after all retries."""
     machine_keys: StorageKeys
-    """What machines write backups with."""
+    """The keys with which machines write backups to the primary bucket."""
     writer_keys: dict[str, StorageKeys]
-    """Copy to what the Workers write it with, of those in S3 and stores like it."""
+    """The keys with which the backup Workers write to each S3-compatible copy, by the copy's name."""
 
     def __init__(self, name: str, args: BackupVaultArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:BackupVault", name, {}, opts)
@@ -85,10 +84,10 @@ class BackupVault(ComponentResource):
     def _writer_keys(self, copy: AwsCopy | ForeignCopy, providers: Mapping[str, aws.Provider]) -> StorageKeys:
         if isinstance(copy, ForeignCopy):
             return StorageKeys(Output.secret(copy.access_key_id), Output.secret(copy.secret_access_key))
-        # The one component that lives elsewhere: in the region, and through it the account, of its own provider.
-        elsewhere = ResourceOptions(parent=self, providers=[providers[copy.name]])
+        # This copy's own AWS provider has its region and account.
+        options = ResourceOptions(parent=self, providers=[providers[copy.name]])
         args = OffsiteCopyArgs(topology=self._topology, copy=copy)
-        return OffsiteCopy(f"{self._name}-{copy.name}", args, elsewhere).writer_keys
+        return OffsiteCopy(f"{self._name}-{copy.name}", args, options).writer_keys
 
     def _r2(self, copy: R2Copy) -> cloudflare.R2Bucket:
         label, jurisdiction = f"{self._name}-{copy.name}", copy.jurisdiction
@@ -97,7 +96,7 @@ class BackupVault(ComponentResource):
             account_id=self._account,
             name=copy.bucket,
             jurisdiction=jurisdiction,
-            # The API reports where it put the bucket, which is not ours to choose and no reason to replace it.
+            # Cloudflare chooses the location and reports it. A different one must not replace the bucket.
             opts=ResourceOptions(parent=self, protect=self._topology.settings.protect, ignore_changes=["location"]),
         )
         cloudflare.R2BucketLock(
@@ -139,7 +138,7 @@ class BackupVault(ComponentResource):
             policies=[{"effect": "allow", "permission_groups": [{"id": BUCKET_ITEM_WRITE}], "resources": scope}],
             opts=self._own,
         )
-        # R2's S3 keys derive from the token: its id, and the SHA-256 of its value.
+        # R2's S3-compatible access key id is the token's id; the secret access key is the SHA-256 of the token's value.
         return StorageKeys(
             access_key_id=Output.secret(token.id),
             secret_access_key=token.value.apply(lambda value: hashlib.sha256(value.encode()).hexdigest()),
@@ -147,7 +146,7 @@ class BackupVault(ComponentResource):
 
 
 def r2_lock_rules(retention: Sequence[Retention]) -> list[cloudflare.R2BucketLockRuleArgsDict]:
-    """What nobody may delete or overwrite yet."""
+    """Return the bucket's lock rules: objects below a prefix cannot be deleted or overwritten for some days."""
     return [
         {
             "id": rule_id("lock", prefix),
@@ -160,7 +159,7 @@ def r2_lock_rules(retention: Sequence[Retention]) -> list[cloudflare.R2BucketLoc
 
 
 def r2_lifecycle_rules(retention: Sequence[Retention]) -> list[cloudflare.R2BucketLifecycleRuleArgsDict]:
-    """What R2 deletes by itself, behind the age-out Worker."""
+    """Return the bucket's lifecycle rules: R2 deletes objects that the age-out Worker has not deleted."""
     return [
         {
             "id": rule_id("expire", prefix),

@@ -1,6 +1,6 @@
-"""Faults injected into backups at random: each must be found, named and repaired, and none may spread.
+"""Inject random faults into backups. Each must be found, reported and repaired, and none may spread to another copy.
 
-`python -m drills.injections --count 200` plays that many; the tests play a few of each kind.
+`python -m drills.injections --count 200` injects 200 faults; the tests inject a few of each kind.
 """
 
 from __future__ import annotations
@@ -20,53 +20,56 @@ from harness.backup_world import GROUP, STORES, Machine, Run, World
 from harness.offsite import Offsite
 from harness.workerd import Host
 
-# Nothing ages out here: what is needed is everything.
-FOR_EVER = {
+# No object expires during the drill.
+KEEP_ALL = {
     "pointInTimeDays": 30_000,
     "minimumFulls": 3,
     "keepDays": dict.fromkeys(("hourly", "daily", "monthly", "yearly"), 30_000),
 }
-Named = tuple[str, str, str]
+Finding = tuple[str, str, str]
 """Kind, store and key of a finding."""
 
 
 class InjectionError(AssertionError):
-    """An injection that was not found, or not put right, or spread."""
+    """An injected fault was not found, was not repaired, or spread to another copy."""
 
 
 class Injections:
-    """A world in which all is well, what it should hold, and the ways to hurt it; each answers what is to be found."""
+    """Backups without faults, the expected content of the stores, and the faults to inject.
+
+    The method of each fault injects it and returns the findings that must be reported.
+    """
 
     def __init__(self, host: Host, offsite: Offsite, seed: int) -> None:
-        self.world = World(host, offsite, ROTATION=FOR_EVER)
+        self.world = World(host, offsite, ROTATION=KEEP_ALL)
         self.offsite = offsite
         self.machine = Machine(seed=seed)
         self.chance = random.Random(seed)
-        self.wanted: dict[str, str] = {}
+        self.expected: dict[str, str] = {}
         self.bodies: dict[str, bytes] = {}
-        self.spared: set[str] = set()  # keys that are to be in a store although nobody wants them
+        self.unlisted: set[str] = set()  # keys in a store that are in no manifest, and must stay
         for kind in ("full", "incremental", "incremental", "full"):
             run = self.run(kind)
             self.deliver(self.written(run))
             self.settle()
         self.expect()
-        self.kinds: dict[str, Callable[[], set[Named]]] = {
-            "flipped byte": self.flip,
+        self.kinds: dict[str, Callable[[], set[Finding]]] = {
+            "flipped byte": self.flip_bit,
             "truncated": self.truncate,
-            "missing": self.miss,
+            "missing": self.remove,
             "swapped": self.swap,
-            "extra": self.extra,
-            "stale manifest": self.stale,
-            "forged manifest": self.forge,
-            "lost everywhere": self.lose,
-            "event lost": self.lose_event,
-            "events doubled and reordered": self.shuffle,
-            "killed": self.kill,
-            "stores failing": self.fail,
+            "extra": self.add_unlisted,
+            "stale manifest": self.replace_manifest,
+            "forged manifest": self.forge_manifest,
+            "lost everywhere": self.damage_every_copy,
+            "event lost": self.drop_event,
+            "events doubled and reordered": self.reorder_events,
+            "killed": self.crash_workers,
+            "stores failing": self.fail_stores,
         }
 
     def play(self, name: str) -> None:
-        """Do one injection; raises `InjectionError`."""
+        """Inject one fault and check the result. Raises `InjectionError`."""
         before = max((one["id"] for one in self.world.findings()), default=0)
         expected = self.kinds[name]()
         self.settle()
@@ -76,68 +79,70 @@ class Injections:
             raise InjectionError(f"{name}: not found: {expected - names}; found: {names}")
         damaged = {one for one in names if one[0] == "damaged"}
         if not damaged <= expected:
-            raise InjectionError(f"{name}: it has spread: {damaged - expected}")
+            raise InjectionError(f"{name}: the damage spread: {damaged - expected}")
         still = [one for one in found if one["closed_at"] is None and one["kind"] not in ("extra", "unlisted")]
         if still:
-            raise InjectionError(f"{name}: not put right: {still}")
+            raise InjectionError(f"{name}: not repaired: {still}")
         self.check(name)
 
     def check(self, name: str) -> None:
-        """See that every store holds what it should, byte for byte."""
+        """Check that every store contains exactly the expected objects. Raises `InjectionError`."""
         for store in STORES:
-            digests = {key: sha for key, sha in self.world.digests(store).items() if key not in self.spared}
-            if digests != self.wanted:
-                wrong = {key for key in digests.keys() | self.wanted.keys() if digests.get(key) != self.wanted.get(key)}
-                raise InjectionError(f"{name}: {store} is not as it should be: {sorted(wrong)[:5]}")
+            digests = {key: sha for key, sha in self.world.digests(store).items() if key not in self.unlisted}
+            if digests != self.expected:
+                wrong = {
+                    key for key in digests.keys() | self.expected.keys() if digests.get(key) != self.expected.get(key)
+                }
+                raise InjectionError(f"{name}: {store} has wrong or missing objects: {sorted(wrong)[:5]}")
 
     def settle(self) -> None:
-        """Let a week's worth of looks go by."""
+        """Let enough time pass for every object to be verified again, and run the Workers."""
         self.world.pass_by(days=6, hours=1)
         self.world.settle()
 
     def expect(self) -> None:
-        """Take what the machine made, and what was promoted of it, as what should be there."""
+        """Expect the objects that the machine has written, and their promoted copies."""
         made = {key: body for run in self.machine.runs for key, body in run.objects.items()}
         made |= {run.key: run.envelope for run in self.machine.runs}
         listed = self.world.sql("SELECT key, source FROM objects")
         self.bodies = {one["key"]: made[one["source"] or one["key"]] for one in listed}
         assert made.keys() <= self.bodies.keys()
-        self.wanted = {key: hashlib.sha256(body).hexdigest() for key, body in self.bodies.items()}
+        self.expected = {key: hashlib.sha256(body).hexdigest() for key, body in self.bodies.items()}
 
-    # A run, and how it comes to the copies.
+    # Backup runs and their replication.
 
     def run(self, kind: str = "incremental") -> Run:
-        """Have the machine make a backup run, an hour after the last one."""
+        """Make a backup run, an hour after the previous one."""
         self.world.pass_by(hours=1)
         run = self.machine.backup(self.world.time, kind)
         self.world.pass_by(minutes=2)
         return run
 
     def written(self, run: Run) -> list[str]:
-        """Write a run's objects, then its manifest; return the keys, which are the bucket's events."""
+        """Write a run's objects, then its manifest. Return the keys for the bucket's events."""
         return self.world.write(run.objects) + self.world.write({run.key: run.envelope})
 
     def deliver(self, keys: list[str], **instruction: Any) -> None:
-        """Bring events, and those that failed again until all have come."""
+        """Deliver events, and redeliver failed ones until all have succeeded."""
         for _ in range(30):
             keys = self.world.deliver(keys, **instruction)
             if not keys:
                 return
             self.world.pass_by(minutes=2)
-        raise InjectionError(f"events cannot be handled: {keys}")
+        raise InjectionError(f"events failed 30 times: {keys}")
 
-    # The injections.
+    # The faults.
 
     def some(self, count: int = 1) -> list[str]:
-        """Choose keys at random."""
+        """Choose random keys."""
         return self.chance.sample(sorted(self.bodies), count)
 
     def places(self) -> list[str]:
-        """One or two of the stores: one good copy is left."""
+        """Choose one or two of the three stores, so that one good copy remains."""
         return self.chance.sample(STORES, self.chance.choice([1, 1, 2]))
 
-    def change(self, key: str, body: bytes) -> set[Named]:
-        """Put other bytes in place of an object; the primary's event may come too."""
+    def change(self, key: str, body: bytes) -> set[Finding]:
+        """Overwrite an object in some stores. In the primary, sometimes deliver the event, too."""
         stores = self.places()
         for store in stores:
             events = self.world.write({key: body}, store)
@@ -146,19 +151,19 @@ class Injections:
                 self.deliver(events)
         return {("damaged", store, key) for store in stores}
 
-    def flip(self) -> set[Named]:
+    def flip_bit(self) -> set[Finding]:
         """Flip one bit of an object."""
         (key,) = self.some()
         body = bytearray(self.bodies[key])
         body[self.chance.randrange(len(body))] ^= 1 << self.chance.randrange(8)
         return self.change(key, bytes(body))
 
-    def truncate(self) -> set[Named]:
+    def truncate(self) -> set[Finding]:
         """Cut off the end of an object."""
         (key,) = self.some()
         return self.change(key, self.bodies[key][: self.chance.randrange(len(self.bodies[key]))])
 
-    def miss(self) -> set[Named]:
+    def remove(self) -> set[Finding]:
         """Delete an object."""
         (key,) = self.some()
         stores = self.places()
@@ -166,7 +171,7 @@ class Injections:
             self.world.delete(store, key)
         return {("missing", store, key) for store in stores}
 
-    def swap(self) -> set[Named]:
+    def swap(self) -> set[Finding]:
         """Exchange the bytes of two objects in one store."""
         one, other = self.some(2)
         while self.bodies[one] == self.bodies[other]:
@@ -175,30 +180,30 @@ class Injections:
         self.world.write({one: self.bodies[other], other: self.bodies[one]}, store)
         return {("damaged", store, one), ("damaged", store, other)}
 
-    def extra(self) -> set[Named]:
+    def add_unlisted(self) -> set[Finding]:
         """Write an object that no manifest lists."""
         store = self.chance.choice(STORES)
         key = f"hourly/backup/{GROUP}/{self.chance.randrange(10**9)}"
-        self.spared.add(key)
-        self.world.write({key: b"nobody wants this"}, store)
+        self.unlisted.add(key)
+        self.world.write({key: b"in no manifest"}, store)
         return {("unlisted" if store == "primary" else "extra", store, key)}
 
-    def stale(self) -> set[Named]:
-        """Put an older manifest in the place of a newer one."""
+    def replace_manifest(self) -> set[Finding]:
+        """Overwrite a manifest with the manifest of another run."""
         old, new = self.chance.sample(self.machine.runs, 2)
         store = self.chance.choice(STORES)
         self.world.write({new.key: old.envelope}, store)
         return {("damaged", store, new.key)}
 
-    def forge(self) -> set[Named]:
-        """A manifest of a run that never was; somebody takes it away once it is said."""
+    def forge_manifest(self) -> set[Finding]:
+        """Write a manifest with an invalid signature or content, and delete it after it was reported."""
         genuine = self.chance.choice(self.machine.runs)
         label = (self.world.time).strftime("%Y%m%d-%H%M%SF")
         key = f"manifests/{GROUP}/{label}.json"
         changes: dict[str, Any] = {"run": label, "kind": "full", "dependsOn": [], "previous": None}
         manifest = genuine.manifest | changes
         forged = self.chance.choice(
-            [sealed(manifest, "somebody else's"), genuine.envelope, b"{}", self._unsigned(manifest)]
+            [sealed(manifest, "another password"), genuine.envelope, b"{}", self._unsigned(manifest)]
         )
         self.deliver(self.world.write({key: forged}))
         self.world.settle(1)
@@ -213,42 +218,42 @@ class Injections:
         envelope["payload"] = envelope["payload"][::-1]
         return json.dumps(envelope).encode()
 
-    def lose(self) -> set[Named]:
-        """Every copy is damaged of what lies under no other name, and a person finds another one."""
-        times = Counter(self.wanted.values())
+    def damage_every_copy(self) -> set[Finding]:
+        """Damage every copy of an object, then restore it as an operator would. No other key has the same bytes."""
+        times = Counter(self.expected.values())
         (key,) = self.some()
-        while times[self.wanted[key]] > 1:
+        while times[self.expected[key]] > 1:
             (key,) = self.some()
         for store in STORES:
             self.world.write({key: b"gone"}, store)
         self.settle()
         lost = [one for one in self.world.findings("closed_at IS NULL AND kind = 'lost'") if one["key"] == key]
         if not lost:
-            raise InjectionError(f"lost everywhere: not said of {key}")
+            raise InjectionError(f"lost everywhere: no finding `lost` for {key}")
         self.world.write({key: self.bodies[key]}, self.chance.choice(STORES))
         return {("lost", "primary", key), *(("damaged", store, key) for store in STORES)}
 
-    def lose_event(self) -> set[Named]:
-        """Lose the event of one object; the comparison of listings finds it."""
+    def drop_event(self) -> set[Finding]:
+        """Drop the event of one object. Reconciliation must find the object."""
         run = self.run()
         events = self.written(run)
         lost = self.chance.choice([key for key in events if not key.startswith("manifests/")])
         self.deliver([key for key in events if key != lost])
         self.world.cron("replicate")
-        self._grown()
+        self._process_run()
         return {("missed", "replica", lost)}
 
-    def shuffle(self) -> set[Named]:
-        """Deliver some events twice, and all in any order."""
+    def reorder_events(self) -> set[Finding]:
+        """Deliver all events in random order, and some of them twice."""
         events = self.written(self.run(self.chance.choice(["full", "incremental"])))
         events = [*events, *self.chance.sample(events, len(events) // 2)]
         self.chance.shuffle(events)
         self.deliver(events)
-        self._grown()
+        self._process_run()
         return set()
 
-    def kill(self) -> set[Named]:
-        """Each Worker ends somewhere, before or after its step took effect, again and again."""
+    def crash_workers(self) -> set[Finding]:
+        """Crash each Worker several times, before or after a random step takes effect."""
         events = self.written(self.run(self.chance.choice(["full", "incremental"])))
         for _ in range(3):
             fall = {"at": self.chance.randrange(60), "after": self.chance.random() < 0.5}
@@ -258,11 +263,11 @@ class Injections:
                 fall = {"at": self.chance.randrange(60), "after": self.chance.random() < 0.5}
                 self.world.cron(script, fall=fall)
         self.deliver(events)
-        self._grown()
+        self._process_run()
         return set()
 
-    def fail(self) -> set[Named]:
-        """Three of ten calls to every store fail, before or after they took effect."""
+    def fail_stores(self) -> set[Finding]:
+        """Let 30 % of the calls to every store fail, before or after they take effect."""
         events = self.written(self.run(self.chance.choice(["full", "incremental"])))
         seed = self.chance.randrange(2**32)
         self.offsite.flaky(0.3, seed)
@@ -275,17 +280,17 @@ class Injections:
         finally:
             self.offsite.failing = lambda: False
         self.deliver(events)
-        self._grown()
+        self._process_run()
         return set()
 
-    def _grown(self) -> None:
-        """See that a run has come in, and expect its objects from now on."""
+    def _process_run(self) -> None:
+        """Let the Workers process a new run, and expect its objects from now on."""
         self.settle()
         self.expect()
 
 
 def play(host: Host, offsite: Offsite, count: int, seed: int) -> Counter[str]:
-    """Play so many, of each kind alike; returns how many of each. Raises `InjectionError`."""
+    """Inject `count` faults, the same number of each kind. Return the number by kind. Raises `InjectionError`."""
     injections = Injections(host, offsite, seed)
     names = [name for _ in range(count) for name in injections.kinds][:count]
     injections.chance.shuffle(names)
@@ -315,7 +320,8 @@ def main() -> int:
         offsite.close()
     for name, count in sorted(counts.items()):
         print(f"{count:5} {name}")
-    print(f"{options.count} injections: each found, named and put right, none spread; {time.monotonic() - began:.0f} s")
+    seconds = time.monotonic() - began
+    print(f"{options.count} injections: each was found, reported and repaired, and none spread; {seconds:.0f} s")
     return 0
 
 

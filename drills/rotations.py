@@ -1,6 +1,6 @@
-"""Backups of many days: after each day, every store must hold exactly the objects that the rotation says.
+"""Simulate many days of backups. After each day, every store must contain exactly the objects that the rotation keeps.
 
-`python -m drills.rotations --days 400` plays production's rotation; the tests play a shorter one.
+`python -m drills.rotations --days 400` uses production's rotation. The tests use a shorter rotation.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SMALL = {
 
 
 def locks_of(rotation: dict[str, Any]) -> list[dict[str, Any]]:
-    """What R2 refuses to delete, as docs/retention.md has it."""
+    """Return R2's lock rules for a rotation, as docs/retention.md describes them."""
     keep = rotation["keepDays"]
     return [
         {"prefix": f"hourly/archive/{GROUP}/17-", "days": keep["hourly"]},
@@ -36,7 +36,7 @@ def locks_of(rotation: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def segment(key: str) -> str:
-    """Return the name of the WAL segment that an object holds."""
+    """Return the name of the WAL segment in an object's key."""
     return key.rpartition("/")[2][:24]
 
 
@@ -46,16 +46,16 @@ def is_within(key: str, run: Run) -> bool:
 
 
 class Expected:
-    """What docs/retention.md says is there, worked out anew from all that was ever made."""
+    """The objects that must exist by docs/retention.md, computed from all runs since the start."""
 
     def __init__(self, rotation: dict[str, Any]) -> None:
         self.rotation = rotation
-        self._gone: dict[str, datetime] = {}  # manifests whose content has gone, and when
+        self._expired: dict[str, datetime] = {}  # runs without any object left, and since when
 
     def keys(self, runs: list[Run], now: datetime) -> set[str]:
-        """After age-out has run at `now`."""
-        there: dict[str, set[str]] = {run.label: set() for run in runs}  # by the manifest that lists it
-        self._in_hourly(runs, now, there)
+        """Return the keys of all objects that must exist after age-out has run at `now`."""
+        kept: dict[str, set[str]] = {run.label: set() for run in runs}  # keys, by the run whose manifest lists them
+        self._add_hourly(runs, now, kept)
         for name, digits in PERIODS.items():
             keep, seen = timedelta(days=self.rotation["keepDays"][name]), set[str]()
             for run in runs:
@@ -63,33 +63,33 @@ class Expected:
                 if run.manifest["kind"] == "full" and period not in seen:
                     seen.add(period)
                     if run.finished > now - keep:
-                        self._promoted(run, runs, name, there)
+                        self._add_promoted(run, runs, name, kept)
         for run in runs:
-            if there[run.label]:
-                self._gone.pop(run.label, None)
+            if kept[run.label]:
+                self._expired.pop(run.label, None)
             else:
-                self._gone.setdefault(run.label, now)
-            if now - self._gone.get(run.label, now) < timedelta(days=1):
+                self._expired.setdefault(run.label, now)
+            if now - self._expired.get(run.label, now) < timedelta(days=1):
                 indexes = [one["key"] for one in run.manifest["objects"] if one["kind"] == "index"]
-                there[run.label] |= {run.key, *indexes}
-        return set[str]().union(*there.values())
+                kept[run.label] |= {run.key, *indexes}
+        return set[str]().union(*kept.values())
 
-    def _in_hourly(self, runs: list[Run], now: datetime, there: dict[str, set[str]]) -> None:
+    def _add_hourly(self, runs: list[Run], now: datetime, kept: dict[str, set[str]]) -> None:
         keep = timedelta(days=self.rotation["keepDays"]["hourly"])
-        # Planned a day ahead: what only a newer backup makes superfluous waits for a day after that one.
+        # Deletions are planned a day ahead, so an object that a newer backup replaces is deleted a day after it.
         yesterday = [run for run in runs if run.finished <= now - timedelta(days=1)]
-        hourly = self._hourly(runs, now, keep) + self._hourly(yesterday, now, keep)
+        hourly = self._needed_runs(runs, now, keep) + self._needed_runs(yesterday, now, keep)
         anchors = [run for run in runs if run.finished <= now - timedelta(days=self.rotation["pointInTimeDays"])]
         first = anchors[-1].manifest["wal"]["first"] if anchors else ""
         for run in runs:
             for one in run.manifest["objects"]:
                 key = one["key"]
                 young = datetime.fromisoformat(one["storedAt"]) > now - keep
-                needed = young or segment(key) >= first or any(is_within(key, kept) for kept in hourly)
+                needed = young or segment(key) >= first or any(is_within(key, other) for other in hourly)
                 if (one["kind"] == "backup" and run in hourly) or (one["kind"] == "wal" and needed):
-                    there[run.label].add(key)
+                    kept[run.label].add(key)
 
-    def _hourly(self, runs: list[Run], now: datetime, keep: timedelta) -> list[Run]:
+    def _needed_runs(self, runs: list[Run], now: datetime, keep: timedelta) -> list[Run]:
         fulls = [run for run in runs if run.manifest["kind"] == "full"]
         window = timedelta(days=self.rotation["pointInTimeDays"])
         kept = [run for run in runs if run.finished > now - keep]
@@ -98,22 +98,22 @@ class Expected:
         labels = {label for run in kept for label in [run.label, *run.manifest["dependsOn"]]}
         return [run for run in runs if run.label in labels]
 
-    def _promoted(self, run: Run, runs: list[Run], name: str, there: dict[str, set[str]]) -> None:
+    def _add_promoted(self, run: Run, runs: list[Run], name: str, kept: dict[str, set[str]]) -> None:
         base = f"{name}/{GROUP}/{run.label}/"
         for other in runs:
             for one in other.manifest["objects"]:
                 key, own = one["key"], other is run
                 if (one["kind"] == "backup" and own) or (one["kind"] == "wal" and is_within(key, run)):
-                    there[other.label].add(base + key.removeprefix("hourly/"))
+                    kept[other.label].add(base + key.removeprefix("hourly/"))
                 elif one["kind"] == "index" and own:
                     folder = "archive" if key.endswith("archive.info") else "backup"
-                    there[other.label].add(f"{base}{folder}/{GROUP}/{key.rpartition('/')[2]}")
+                    kept[other.label].add(f"{base}{folder}/{GROUP}/{key.rpartition('/')[2]}")
 
 
 def play(
     host: Host, offsite: Offsite, days: int, rotation: dict[str, Any], seed: int, a_day: int = 4
 ) -> dict[str, int]:
-    """Play so many days; raises AssertionError naming what is there and should not be, or the other way round."""
+    """Simulate `days` days with `a_day` runs each. Raises `AssertionError` if a store has unexpected content."""
     world = World(host, offsite, ROTATION=rotation)
     world.instruction = {"locks": locks_of(rotation)}
     machine, chance = Machine(seed=seed), random.Random(seed)
@@ -123,7 +123,7 @@ def play(
     for day in range(days):
         for number in range(a_day):
             world.time = begin + timedelta(days=day, hours=number * 20 / a_day)
-            # Once in a while the day's full backup does not come, nor any backup for some days.
+            # Sometimes a day has no full backup, and sometimes a run is missing.
             if (number > 0 or chance.random() < 0.1) and machine.runs:
                 if chance.random() < 0.05:
                     continue
@@ -146,7 +146,7 @@ def play(
         for store in STORES:
             found = set(world.keys(store))
             assert found == wanted, (
-                f"day {day}, {store}: {len(found - wanted)} too many, such as {sorted(found - wanted)[:3]}; "
+                f"day {day}, {store}: {len(found - wanted)} unexpected, such as {sorted(found - wanted)[:3]}; "
                 f"{len(wanted - found)} missing, such as {sorted(wanted - found)[:3]}"
             )
         counts["days"], counts["objects"] = day + 1, len(wanted)
@@ -175,8 +175,8 @@ def main() -> int:
         host.close()
         offsite.close()
     print(
-        f"{counts['days']} days, {counts['runs']} runs: each day exactly what the rotation says, in each store; "
-        f"{counts['deleted']} objects aged out, {counts['objects']} are left; {time.monotonic() - began:.0f} s"
+        f"{counts['days']} days, {counts['runs']} runs: after each day, every store contained exactly the expected "
+        f"objects; {counts['deleted']} objects aged out, {counts['objects']} remain; {time.monotonic() - began:.0f} s"
     )
     return 0
 

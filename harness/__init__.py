@@ -1,9 +1,8 @@
-"""What tests, drills and benchmarks share: the project's own programs, run on one machine with their surroundings.
+"""Test environments that tests, drills and benchmarks share: real programs and simulated services on the loopback.
 
-`workerd.py` runs Cloudflare Workers, `offsite.py` serves object storage, `status_world.py` receives webhooks,
-`postgres.py` and `repository.py` run PostgreSQL and pgBackRest. Everything listens on the loopback only.
-`look.py` is a program: `python -m harness.look` serves the status page.
-This package may import `model`, `machines` and `components`. It holds no test and no pytest fixture.
-Add here what two of tests, drills and benchmarks use; a helper of one room's tests stays in tests/.
+`workerd.py` runs Cloudflare Workers, `offsite.py` serves S3, `status_world.py` simulates the API and webhook receivers,
+`postgres.py` and `repository.py` run PostgreSQL and pgBackRest; `python -m harness.look` serves the status page.
+This package may import `model` and `machines`. It contains no test and no pytest fixture.
+Add code here if two of tests, drills and benchmarks need it; otherwise keep it in that package.
 Test with `pytest tests/workers`, which uses most of it.
 """

@@ -1,4 +1,4 @@
-"""Manifests as the machines sign them, and one Node process that reads them with the Workers' module."""
+"""Signed manifests for tests, and a Node process that reads manifests with the Cloudflare Workers' module."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import runpy
 import subprocess
 from typing import Any
 
-from harness.patience import GENEROUS
+from harness.waiting import TIMEOUT_SECONDS
 from harness.workerd import WORKERS
 from machines.files import TEMPLATES
 from model.signing import public_key
@@ -36,19 +36,19 @@ for await (const line of createInterface({ input: process.stdin })) {
 
 
 class Reader:
-    """Says what `readManifest` makes of envelopes: `{manifest}`, or `{name, reason, message}` of what it throws."""
+    """A Node process that calls `readManifest` and returns `{manifest}`, or its error as `{name, reason, message}`."""
 
     def __init__(self) -> None:
         command = ["node", "--input-type=module", "--eval", SCRIPT]
         self.process = subprocess.Popen(command, cwd=WORKERS, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def read(self, *envelopes: bytes, keys: tuple[str, ...] = (PASSWORD,), key: str = KEY) -> list[dict[str, Any]]:
-        """Read envelopes as the Workers do, believing these passwords' public keys."""
+        """Read envelopes as the Workers do, with the public keys of these passwords."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         texts = [base64.b64encode(envelope).decode() for envelope in envelopes]
-        question = {"envelopes": texts, "keys": [public_key(password) for password in keys], "key": key}
-        self.process.stdin.write(json.dumps(question).encode() + b"\n")
+        request = {"envelopes": texts, "keys": [public_key(password) for password in keys], "key": key}
+        self.process.stdin.write(json.dumps(request).encode() + b"\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
@@ -56,11 +56,11 @@ class Reader:
         """End the process."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(timeout=GENEROUS)
+        self.process.wait(timeout=TIMEOUT_SECONDS)
 
 
 def sealed(manifest: Any, password: str = PASSWORD) -> bytes:
-    """Sign whatever is given, as a machine does."""
+    """Return a signed envelope of any JSON value, as a machine writes it."""
     return PRODUCER["Keys"](password).seal(manifest)
 
 
@@ -72,7 +72,7 @@ def object_of(
 
 
 def manifest_of(**changes: Any) -> dict[str, Any]:
-    """Return the manifest of an increment."""
+    """Return the manifest of an incremental run, with some fields replaced."""
     return {
         "version": 1,
         "group": "worker-1",

@@ -1,4 +1,4 @@
-"""The backup Workers together in workerd, and a machine that makes backups: driven by a clock."""
+"""The backup Workers (Cloudflare Workers) together in workerd, a simulated machine, and a simulated clock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROTATION = {
     "minimumFulls": 3,
     "keepDays": {"hourly": 8, "daily": 35, "monthly": 403, "yearly": 2562},
 }
-START = datetime(2027, 1, 1, 1, 30, tzinfo=UTC)  # ahead of the machine that this runs on, whatever its clock
+START = datetime(2027, 1, 1, 1, 30, tzinfo=UTC)  # later than the real time of the machine that runs the tests
 GROUP = "worker-1"
 STORES = ("primary", "replica", "offsite")
 SCRIPTS = ("replicate", "verify", "age-out")
@@ -30,13 +30,13 @@ TOKEN = "a-token-for-the-report"
 
 
 def stamp(time: datetime) -> str:
-    """ISO 8601 in whole seconds, as manifests have it."""
+    """Format a time as in manifests: ISO 8601 in whole seconds."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass
 class Run:
-    """A backup run as it was made: its manifest, and the bytes of everything that it lists."""
+    """A backup run: its manifest, and the bytes of every object that the manifest lists."""
 
     manifest: dict[str, Any]
     envelope: bytes
@@ -44,7 +44,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """Return the run's label, as pgBackRest has it."""
+        """Return pgBackRest's label of the run."""
         return self.manifest["run"]
 
     @property
@@ -54,12 +54,12 @@ class Run:
 
     @property
     def finished(self) -> datetime:
-        """Return when the run was finished."""
+        """Return the time at which the run ended."""
         return datetime.fromisoformat(self.manifest["finishedAt"])
 
 
 class Machine:
-    """Makes what a group's leader makes: WAL, full and incremental runs, and their signed manifests."""
+    """A simulated leader of a group: makes WAL, full and incremental runs, and their signed manifests."""
 
     def __init__(self, group: str = GROUP, seed: int = 0) -> None:
         self.group = group
@@ -71,12 +71,12 @@ class Machine:
         self._wal: list[tuple[str, bytes, datetime]] = []  # archived since the last manifest
 
     def begin_anew(self) -> None:
-        """The database was initialised again: a history of its own, and segments from the first one on."""
+        """Recreate the database: WAL starts at the first segment again, with a new history number."""
         self.history += 1
         self._segment = 0
 
     def archive(self, at: datetime) -> dict[str, bytes]:
-        """One more WAL segment; returns the object."""
+        """Archive one more WAL segment. Return the object, by key."""
         self._segment += 1
         name = f"{1:08X}{self._segment >> 8:08X}{self._segment & 0xFF:08X}"
         key = f"hourly/archive/{self.group}/17-{self.history}/{name[:16]}/{name}-{self._random.randbytes(20).hex()}.zst"
@@ -85,7 +85,7 @@ class Machine:
         return {key: body}
 
     def backup(self, at: datetime, kind: str, files: int = 2) -> Run:
-        """One more run, which took a minute, and the WAL that makes it consistent."""
+        """Make one more run, which takes a minute, and archive the WAL that makes it consistent."""
         stamped = at.strftime("%Y%m%d-%H%M%S")
         fulls = [run.label for run in self.runs if run.manifest["kind"] == "full"]
         label = f"{stamped}F" if kind == "full" else f"{fulls[-1]}_{stamped}I"
@@ -146,12 +146,12 @@ class Snapshot:
 
 
 class World:
-    """The three stores, the Workers that look after them, and what time it is."""
+    """The three stores, the backup Workers, and the simulated time."""
 
     def __init__(self, host: Host, offsite: Offsite, *, whole: bool = False, **bindings: Any) -> None:
-        """`whole` adds those who watch and report, and the API."""
+        """Start the Workers with empty stores. `whole` adds the watch, report and API Workers."""
         self.host, self.offsite = host, offsite
-        self.others: dict[str, Offsite] = {"offsite": offsite}  # copies that are not in R2
+        self.others: dict[str, Offsite] = {"offsite": offsite}  # the S3 copies, by name
         self.time = START
         self.lost_events: list[str] = []
         self.instruction: dict[str, Any] = {}
@@ -203,14 +203,14 @@ class World:
             self.others[name].restore(objects)
 
     def rebind(self, **bindings: Any) -> None:
-        """Deploy the Workers that look after the copies with other bindings."""
+        """Deploy the Workers in `SCRIPTS` again with changed bindings."""
         for script in SCRIPTS:
             self.host.ask("rebind", bindings=bindings, worker=script)
 
-    # What is in the stores.
+    # The content of the stores.
 
     def write(self, objects: dict[str, bytes], store: str = "primary") -> list[str]:
-        """Write as a machine does; returns the keys, which are the bucket's events."""
+        """Write objects as a machine does. Return their keys, for the bucket's events."""
         if store in self.others:
             for key, body in objects.items():
                 self.others[store].put(key, body)
@@ -220,7 +220,7 @@ class World:
         return list(objects)
 
     def forget(self) -> None:
-        """Lose the Workers' database."""
+        """Empty the Workers' database, as if it was lost."""
         for table in ("objects", "object_copies", "copies", "manifests", "findings", "audit", "runs", "leases"):
             self.sql(f"DELETE FROM {table}")
 
@@ -239,7 +239,7 @@ class World:
         return None if found is None else base64.b64decode(found)
 
     def digests(self, store: str) -> dict[str, str]:
-        """SHA-256 of every object's bytes, by key."""
+        """Return the SHA-256 of every object's bytes, by key."""
         return self.others[store].digests() if store in self.others else self.bulk("digests", store)
 
     def keys(self, store: str) -> list[str]:
@@ -247,17 +247,17 @@ class World:
         return self.others[store].keys() if store in self.others else sorted(self.bulk("keys", store))
 
     def bulk(self, operation: str, store: str = "primary", *, worker: str = "replicate", **parameters: Any) -> Any:
-        """Have the harness do something with a bucket."""
+        """Run an operation of harness/buckets.js on a store's bucket."""
         return self.host.bulk(operation, binding(store), worker=worker, **parameters)
 
-    # What happens.
+    # Time, events and schedules.
 
     def pass_by(self, **duration: float) -> None:
-        """Let time pass; `duration` is as for `timedelta`."""
+        """Let time pass. `duration` has the parameters of `timedelta`."""
         self.time += timedelta(**duration)
 
     def deliver(self, keys: list[str], **instruction: Any) -> list[str]:
-        """Bring events to the replicate Worker; returns the keys that are to come again."""
+        """Deliver events to the replicate Worker. Return the keys whose events it did not acknowledge."""
         again: list[str] = []
         for begin in range(0, len(keys), 10):
             batch = keys[begin : begin + 10]
@@ -269,7 +269,7 @@ class World:
         return again
 
     def cron(self, script: str, **instruction: Any) -> str:
-        """Let a Worker's schedule come, and deliver the events of what it wrote."""
+        """Run a Worker's schedule, then deliver the events of the objects that it wrote. Return the outcome."""
         given = {"clock": self.time.isoformat(), **self.instruction, **instruction}
         outcome = self.host.ask("scheduled", time=self.time.isoformat(), worker=script, instruction=given)
         if written := self.bulk("events", worker=script):
@@ -277,13 +277,13 @@ class World:
         return outcome
 
     def settle(self, rounds: int = 3) -> None:
-        """Let the schedules come until there is nothing left to do."""
+        """Run the schedules of replicate and verify several times, twelve minutes apart."""
         for _ in range(rounds):
             self.pass_by(minutes=12)
             self.cron("replicate")
             self.cron("verify")
 
-    # What they remember.
+    # The Workers' database.
 
     def sql(self, statement: str) -> list[dict[str, Any]]:
         """Run a statement in the Workers' database."""

@@ -1,6 +1,6 @@
 /**
- * Stands before R2 in tests: uploads bear the time that the test says it is, locks hold, calls fail when they are told to,
- * and what is written to the primary is remembered as the bucket's events.
+ * Wraps R2 buckets in tests: uploads have the simulated time, locks are enforced, calls fail on request,
+ * and each key written to the primary is recorded as one of the bucket's events.
  */
 
 export const events = [];
@@ -66,7 +66,7 @@ export function bucketOf(name, real, steps, { clock, flaky, locks = [], sizes = 
       }),
     list: (options) =>
       call(async () => {
-        // Asked for metadata, R2 answers with shorter pages than a Worker that does not ask would see.
+        // With metadata included, R2 returns shorter pages than the Worker would get: join them.
         const whole = { objects: [], delimitedPrefixes: [] };
         const limit = options?.limit ?? most;
         for (let more = true, cursor = options?.cursor; more && whole.objects.length < limit; ) {
@@ -96,10 +96,10 @@ function hex(digest) {
 }
 
 const OPERATIONS = {
-  /** What was written to the primary bucket since the last time, by keys. */
+  /** Returns the keys that were written to the primary bucket since the last call. */
   events: () => events.splice(0),
 
-  /** `objects` is base64 by key; `at` is when they are said to have been uploaded. */
+  /** Writes objects. `objects` is base64 by key; `at` is their simulated time of upload. */
   async write(bucket, { objects, at }) {
     for (const [key, base64] of Object.entries(objects)) {
       const body = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
@@ -116,7 +116,7 @@ const OPERATIONS = {
 
   keys: (bucket) => listed(bucket),
 
-  /** SHA-256 of every object, by key. */
+  /** Returns the SHA-256 of every object, by key. */
   async digests(bucket) {
     const found = {};
     for (const key of await listed(bucket)) {
@@ -126,7 +126,7 @@ const OPERATIONS = {
     return found;
   },
 
-  /** Writes so many MiB, of which no two are alike; answers their SHA-256. For benchmarks. */
+  /** Writes an object of `mib` random MiB. Returns its SHA-256. For benchmarks. */
   async fill(bucket, { key, mib }) {
     const { readable, writable } = new FixedLengthStream(mib * 2 ** 20);
     const [stored, hashed] = readable.tee();
@@ -144,14 +144,14 @@ const OPERATIONS = {
     return hex(await digest.digest);
   },
 
-  /** Copies an object as plainly as can be: what there is to compare with. For benchmarks. */
+  /** Copies an object without any check, as the baseline of benchmarks. */
   async copy(bucket, { key, to }, env) {
     await env[to].put(`copied/${key}`, (await bucket.get(key)).body);
     return null;
   },
 };
 
-/** What tests do to buckets, where these are; `request` is { operation, bucket, … }. */
+/** Runs an operation on a bucket for a test, inside the Worker's process. The request is { operation, bucket, … }. */
 export function bulk(env, { operation, bucket, ...rest }) {
   return OPERATIONS[operation](env[bucket], rest, env);
 }

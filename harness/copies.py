@@ -1,4 +1,4 @@
-"""The copies that tests bind the backup Workers to, and what their database knows of them."""
+"""The copies that tests configure for the backup Workers, and SQL expressions on their verification."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ WITH_ARCHIVE: dict[str, Any] = {
     "COPY_ARCHIVE_SECRET_ACCESS_KEY": "not-a-secret-either",
 }
 BUCKETS = {"COPY_PRIMARY": "primary", "COPY_REPLICA": "replica"}
-"""Binding to bucket, as miniflare takes them."""
+"""Buckets by binding, in miniflare's format."""
 
 OLDEST = """
   (SELECT IIF(COUNT(*) = COUNT(verified_at), MIN(verified_at), NULL)
    FROM object_copies WHERE object_copies.key = objects.key)"""
-"""SQL, of `objects`: the oldest verification; NULL while one of the copies has none."""
+"""SQL on a row of `objects`: the oldest verification of its copies; NULL if a copy is not verified."""
 
 NEWEST = "(SELECT MAX(verified_at) FROM object_copies WHERE object_copies.key = objects.key)"
-"""The same: the newest verification."""
+"""SQL on a row of `objects`: the newest verification of its copies."""
 
 
 def binding(store: str) -> str:
-    """The binding of a copy in R2."""
+    """Return the binding of a copy in R2."""
     return f"COPY_{store.upper()}"
 
 
 def verified(store: str) -> str:
-    """SQL, of `objects`: when its bytes were last found right in a copy."""
+    """Return SQL on a row of `objects`: when its bytes were last verified in a copy."""
     return f"(SELECT verified_at FROM object_copies WHERE object_copies.key = objects.key AND copy = '{store}')"

@@ -1,29 +1,29 @@
 /**
- * Stands before the real Worker in tests and does what an instruction says: requests carry it in `x-test`, cron calls in
- * their `cron`, both as JSON:
- * - `clock`: what time it is (ISO 8601);
- * - `fall`: { at, after }: the Worker ends at its step number `at` (from 0), before or after that step takes effect, and
- *   does nothing more: as when its machine dies. Steps are calls of D1, of buckets and of `fetch`, and e-mails;
- * - `broken`: names of bindings that fail;
- * - `silent`: names of bindings that never answer; while nothing else is waited for, the Worker's limits end at once,
- *   unless `held` says that they wait for `pass`;
- * - `hanging`: hosts that never answer, to the same effect: they are asked, and not waited for;
- * - `exact`: the database is told the Worker's own limits, and not generous ones;
- * - `flaky`: { share, seed }: so many of the calls to buckets fail, before or after they took effect;
- * - `locks`: [{ prefix, days }]: what the buckets refuse to overwrite and to delete;
- * - `sizes`: how large objects are said to be, by key;
- * - `altered`: keys of objects that come as so many zeros;
- * - `page`: how many objects a bucket lists at once.
- * Queues carry it in their name.
+ * Wraps the real Worker in tests and follows an instruction. The instruction is JSON: in the header `x-test` of a request, in
+ * the `cron` of a schedule, and in the name of a queue. Its fields are:
+ * - `clock`: the simulated time (ISO 8601);
+ * - `fall`: { at, after }: the Worker crashes at step number `at` (from 0), before or after that step takes effect, as if
+ *   its machine failed. Steps are calls of D1, of buckets and of `fetch`, and e-mails;
+ * - `broken`: names of bindings whose calls fail;
+ * - `silent`: names of bindings that never respond. When only such calls are pending, the Worker's time limits expire at
+ *   once; with `held`, they expire only by `pass`;
+ * - `hanging`: hosts that never respond, with the same effect. The request itself is sent;
+ * - `exact`: use the Worker's own time limits for the database instead of long ones;
+ * - `flaky`: { share, seed }: this share of the calls to buckets fails, before or after it takes effect;
+ * - `locks`: [{ prefix, days }]: the buckets refuse to overwrite and delete these objects;
+ * - `sizes`: reported sizes of objects, by key;
+ * - `altered`: keys of objects whose bytes are read as zeros;
+ * - `page`: the maximum number of objects in one page of a listing.
  *
- * Requests whose `x-test` has a `task` are for the harness itself: `bulk` (buckets.js), `reset` (empty stores and
- * memory, and the bindings of the next test), `rebind` (other plain bindings), `working` (how much the Worker does), `pass` and `passed` (limits.js).
+ * Requests with a `task` in `x-test` call the harness itself: `bulk` (buckets.js), `reset` (empties stores and
+ * memory, and sets the bindings of the next test), `rebind` (changes plain bindings), `working` (the number of pending calls
+ * of the Worker), `pass` and `passed` (limits.js).
  */
 
 import { bucketOf, bulk, events } from "./buckets.js";
 import { resets } from "./lib/shared.js";
 import { limits } from "./lib/timeout.js";
-import { counted, forget, GENEROUS_MILLISECONDS, inTime, pass, passed, passing, signal, start } from "./limits.js";
+import { counted, forget, TIMEOUT_MILLISECONDS, inTime, pass, passed, passing, signal, start } from "./limits.js";
 import { restore, save } from "./snapshots.js";
 import worker from "./WORKER";
 
@@ -31,9 +31,9 @@ const forServer = limits.forServer;
 limits.start = start;
 AbortSignal.timeout = signal;
 
-class Fallen extends Error {}
+class Crash extends Error {}
 
-/** Counts steps, and ends the invocation at one of them. */
+/** Counts steps, and lets the Worker crash at one of them. */
 class Steps {
   constructor({ at = Number.POSITIVE_INFINITY, after = false } = {}) {
     this.at = at;
@@ -44,9 +44,9 @@ class Steps {
   async take(step) {
     const number = this.taken;
     this.taken += 1;
-    if (number > this.at || (number === this.at && !this.after)) throw new Fallen();
+    if (number > this.at || (number === this.at && !this.after)) throw new Crash();
     const result = await step();
-    if (number === this.at) throw new Fallen();
+    if (number === this.at) throw new Crash();
     return result;
   }
 }
@@ -77,13 +77,13 @@ const hangs = new Proxy({}, { get: () => () => new Promise(() => {}) });
 
 const realFetch = globalThis.fetch;
 
-/** A response counts as a call until its body has come. */
+/** Fetches a response with its whole body, so that the call is pending until the body has arrived. */
 async function wholeFetch(...parameters) {
   const { body, status, statusText, headers } = await realFetch(...parameters);
   return new Response(body === null ? null : await new Response(body).arrayBuffer(), { status, statusText, headers });
 }
 
-/** A binding whose calls count, also those of the statements that it makes. */
+/** Returns a binding whose pending calls are counted, including those of its statements. */
 function countedBinding(binding) {
   return new Proxy(binding, {
     get(target, name) {
@@ -98,13 +98,13 @@ function countedBinding(binding) {
   });
 }
 
-/** The plain bindings of the test that runs. */
+/** The plain bindings of the present test. */
 let bindings = {};
 
-/** What the Worker was called for in this test and is not over. */
+/** The pending calls of the Worker in the present test. */
 const working = new Set();
 
-/** Begins a test: its plain bindings, and nothing in the stores or in the Worker's memory. */
+/** Begins a test: sets its plain bindings, and empties the stores and the Worker's memory. */
 async function reset(env, next) {
   bindings = next.bindings;
   events.length = 0;
@@ -121,7 +121,10 @@ async function emptyBucket(bucket) {
   if (truncated) await emptyBucket(bucket);
 }
 
-/** The tables stay, because a Worker makes them but once in its life; triggers stand aside, for some forbid to delete. */
+/**
+ * Deletes all rows. The tables stay, because a Worker creates them only once in its life. Triggers are dropped and created
+ * again, because some forbid deletions.
+ */
 async function emptyDatabase(database) {
   const made = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE '\\_cf\\_%' ESCAPE '\\' AND name <> 'migrations'";
   const { results } = await database.prepare(made).all();
@@ -154,13 +157,13 @@ const tasks = {
 function changed(bound, instruction = {}) {
   const env = { ...bound, ...bindings };
   const { clock = env.CLOCK, fall, broken = [], silent = [], hanging = [], exact = false } = instruction;
-  limits.forServer = exact ? forServer : () => GENEROUS_MILLISECONDS;
+  limits.forServer = exact ? forServer : () => TIMEOUT_MILLISECONDS;
   const steps = new Steps(fall);
   globalThis.fetch = fall === undefined ? realFetch : (...parameters) => steps.take(() => realFetch(...parameters));
   const result = { ...env };
   if (clock !== undefined) result.CLOCK = clock;
   if (env.DB !== undefined) result.DB = databaseOf(env.DB, steps);
-  // By name: a service binding seems to have every method.
+  // By name, because a service binding appears to have every method.
   const isBucket = (name) => name === "BACKUPS" || (name.startsWith("COPY_") && typeof env[name] !== "string");
   const buckets = Object.keys(env).filter(isBucket);
   for (const name of buckets) {
@@ -181,7 +184,7 @@ function changed(bound, instruction = {}) {
   return result;
 }
 
-/** Has the Worker do its work; where something is silent or hangs, its limits end. */
+/** Calls the Worker. If bindings are silent or hosts hang, its time limits expire. */
 async function work({ silent, hanging, held }, call) {
   const isSilent = silent !== undefined || hanging !== undefined;
   if (isSilent) forget();

@@ -1,6 +1,6 @@
 /**
- * Runs Workers in workerd, for pytest: one request a line on stdin, one answer a line on stdout, in JSON.
- * Requests are {op, ...}; answers {result} or {error}.
+ * Runs Cloudflare Workers in workerd for pytest. Each line on stdin is a request in JSON, {op, ...}. Each line on stdout is the
+ * response, {result} or {error}.
  */
 
 import { readFileSync } from "node:fs";
@@ -10,26 +10,26 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 const WORKERS = fileURLToPath(new URL("../workers/", import.meta.url));
 const { Log, LogLevel, Miniflare } = await import(pathToFileURL(`${WORKERS}node_modules/miniflare/dist/src/index.js`).href);
 
-/** Stands before the Worker and does what a test's `instruction` says: harness.js. */
+/** The main module of every Worker in tests: it wraps the Worker and follows a test's `instruction`. */
 const HARNESS = readFileSync(new URL("harness.js", import.meta.url), "utf8");
-const BESIDE = ["buckets.js", "limits.js", "snapshots.js"].map((name) => [name, readFileSync(new URL(name, import.meta.url), "utf8")]);
+const HARNESS_MODULES = ["buckets.js", "limits.js", "snapshots.js"].map((name) => [name, readFileSync(new URL(name, import.meta.url), "utf8")]);
 
-/** What the harness imports, whether the Worker does or not. */
+/** The modules of workers/ that the harness imports. */
 const IMPORTED = ["lib/shared.js", "lib/timeout.js"];
 
 /** @type {Miniflare | undefined} */
 let running;
 
-/** What `running` was started with, but for plain bindings; undefined when a test has changed the tables since. */
+/** The configuration of `running` without plain bindings; undefined if a test has changed the tables since. */
 let shape;
 
-/** What was begun, by its number. */
+/** Operations that were begun, by number. */
 const begun = [];
 
-/** How long something is waited for that comes, whatever else the machine has to do. */
-const GENEROUS_MILLISECONDS = 60_000;
+/** The time limit for an expected event, also on a slow machine. */
+const TIMEOUT_MILLISECONDS = 60_000;
 
-/** What `send_email` would have sent: miniflare keeps each message in a file, and logs its name. */
+/** The e-mails of `send_email`: miniflare stores each message in a file and logs the file's name. */
 let emails = [];
 
 class MailLog extends Log {
@@ -43,13 +43,13 @@ class MailLog extends Log {
   }
 }
 
-/** One Worker as miniflare takes it: its modules' paths below workers/, the first one being the Worker itself. */
+/** Returns miniflare's options for a Worker. `modules` are paths below workers/, the Worker's main module first. */
 function workerOf({ modules, added = {}, compatibilityDate, options }) {
   return {
     modulesRoot: WORKERS,
     modules: [
       { type: "ESModule", path: `${WORKERS}harness.js`, contents: HARNESS.replace("WORKER", modules[0]) },
-      ...BESIDE.map(([name, contents]) => ({ type: "ESModule", path: `${WORKERS}${name}`, contents })),
+      ...HARNESS_MODULES.map(([name, contents]) => ({ type: "ESModule", path: `${WORKERS}${name}`, contents })),
       ...[...new Set([...modules, ...IMPORTED])].map((path) => ({
         type: path.endsWith(".js") ? "ESModule" : "Text",
         path: `${WORKERS}${path}`,
@@ -62,7 +62,7 @@ function workerOf({ modules, added = {}, compatibilityDate, options }) {
   };
 }
 
-/** What comes back over a WebSocket. */
+/** Sends a message over a WebSocket and returns the reply. */
 function reply(socket, message) {
   return new Promise((resolve) => {
     socket.addEventListener("message", ({ data }) => {
@@ -75,8 +75,8 @@ function reply(socket, message) {
 }
 
 /**
- * Starts Workers with empty stores. workerd is started but once for tests that differ in their plain bindings alone: a
- * start costs more than most tests. The harness empties the stores and hands the bindings on.
+ * Starts Workers with empty stores. Tests that differ only in plain bindings share one workerd, because a start takes longer
+ * than most tests. The harness empties the stores and passes the bindings on.
  */
 async function startAll(workers) {
   emails = [];
@@ -95,12 +95,12 @@ async function startAll(workers) {
   return String(await running.ready);
 }
 
-/** Bindings as miniflare takes them: a list of names, or what is bound by name. */
+/** Returns the names of bindings in miniflare's format, which is a list of names or an object. */
 function namesOf(bound) {
   return Array.isArray(bound) ? bound : Object.keys(bound);
 }
 
-/** Has the harness of a Worker do something itself. */
+/** Calls a task of a Worker's harness. */
 async function task(name, parameters, worker) {
   const headers = { "x-test": JSON.stringify({ task: name }) };
   const asked = await running.getWorker(worker);
@@ -111,27 +111,27 @@ async function task(name, parameters, worker) {
 
 const operations = {
   /**
-   * `modules` are paths below workers/, the first one being the Worker; `added` are texts by path, as if they lay there;
-   * `options` are miniflare's own. Answers with the address at which it listens.
+   * Starts a Worker. `modules` are paths below workers/, the main module first; `added` are further modules, text by path;
+   * `options` are miniflare's. Returns the Worker's address.
    */
   start(worker) {
     return startAll([{ name: "worker", ...worker }]);
   },
 
-  /** Starts several that share what they are bound to: `workers`, by name, each as for `start`. */
+  /** Starts several Workers with common stores. `workers` are the parameters of `start`, by name. */
   startAll({ workers }) {
     return startAll(Object.entries(workers).map(([name, worker]) => ({ name, ...worker })));
   },
 
-  /** Another deployment of a running Worker: its plain bindings are `bindings`, and its stores are as they were. */
+  /** Changes plain bindings of a running Worker, as a new deployment does. The stores keep their content. */
   rebind({ bindings, worker }) {
     return task("rebind", bindings, worker);
   },
 
-  /** Begins another operation, and answers at once with its number; `finish` gives its outcome. */
+  /** Begins another operation and returns its number at once. `finish` returns its result. */
   begin({ request: { op, ...parameters } }) {
     const outcome = operations[op](parameters);
-    outcome.catch(() => {}); // it is for whoever finishes it
+    outcome.catch(() => {}); // `finish` reports the error
     return begun.push(outcome) - 1;
   },
 
@@ -139,27 +139,27 @@ const operations = {
     return begun[number];
   },
 
-  /** Lets time pass for a Worker's limits, unless what was begun has no need of it: see limits.js. */
+  /** Advances the time of a Worker's limits (limits.js), unless the begun operation ends first. */
   async pass({ milliseconds, number, worker }) {
     await Promise.race([task("pass", milliseconds, worker), begun[number]]);
   },
 
-  /** The next test starts workerd anew: its tables, or a Worker's memory, are what it is about. */
+  /** Makes the next test start a new workerd, with an empty database and an empty memory. */
   anew() {
     shape = undefined;
   },
 
-  /** How many calls of the Worker are not over. */
+  /** Returns the number of pending calls of the Worker. */
   working({ worker }) {
     return task("working", {}, worker);
   },
 
-  /** How much time has passed for them, in milliseconds. */
+  /** Returns the simulated time of the Worker's limits, in milliseconds. */
   passed({ worker }) {
     return task("passed", {}, worker);
   },
 
-  /** `say`: what is said over the WebSocket that is opened; the answer to it is the `body`. */
+  /** Sends a request. With `say`, opens a WebSocket and sends that message; the `body` is then the reply. */
   async fetch({ path, method, headers, body, instruction, say, worker: name }) {
     const asked = name === undefined ? null : await running.getWorker(name);
     const ask = asked === null ? (...request) => running.dispatchFetch(...request) : (...request) => asked.fetch(...request);
@@ -183,14 +183,14 @@ const operations = {
     return outcome;
   },
 
-  /** Does several at once. */
+  /** Runs several operations at once. */
   async together({ requests }) {
     return Promise.all(requests.map(({ op, ...parameters }) => operations[op](parameters)));
   },
 
-  /** Takes what was sent, once there are as many. */
+  /** Returns the e-mails since the last call, once there are `count`. */
   async emails({ count }) {
-    const end = performance.now() + GENEROUS_MILLISECONDS;
+    const end = performance.now() + TIMEOUT_MILLISECONDS;
     while (emails.length < count && performance.now() < end) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
@@ -209,12 +209,12 @@ const operations = {
   },
 
   async sql({ statement, worker: name }) {
-    if (/\b(CREATE|ALTER|DROP)\b/i.test(statement)) shape = undefined; // the next test starts with tables of its own
+    if (/\b(CREATE|ALTER|DROP)\b/i.test(statement)) shape = undefined; // the next test needs a new database
     const database = await running.getD1Database("DB", name);
     return (await database.prepare(statement).all()).results;
   },
 
-  /** Done by the harness, where the buckets are: see `bulk` in buckets.js. */
+  /** Runs an operation on a bucket inside the Worker's process: `bulk` in buckets.js. */
   bulk({ worker, ...request }) {
     return task("bulk", request, worker);
   },
@@ -256,5 +256,5 @@ for await (const line of createInterface({ input: process.stdin })) {
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
 await running?.dispose();
-// Miniflare's stand-in for Hyperdrive may still hold a connection that would keep this process alive.
+// Miniflare's simulated Hyperdrive may still have a connection that would keep this process alive.
 process.exit();

@@ -1,24 +1,24 @@
 /**
- * The clock of a Worker's limits in tests: how fast the machine is must decide nothing. A limit is over once the test's
- * own time has passed, by `pass`, or by itself while `passing` looks on; or after two minutes of the machine's time, so that a
- * Worker that waits for what never comes still ends: with an error.
+ * A simulated clock for a Worker's time limits, so that no test depends on the speed of the machine. A limit expires when the
+ * simulated time reaches it: `pass` advances the time, and `passing` advances it whenever only silent calls are pending. After
+ * two minutes of real time every limit expires, so that a Worker that waits for ever ends with an error.
  */
 
-export const GENEROUS_MILLISECONDS = 120_000;
+export const TIMEOUT_MILLISECONDS = 120_000;
 
-/** A turn of the event loop, long enough for all that follows from a limit without the network to have happened. */
+/** Long enough for all local consequences of an expired limit. */
 const TURN_MILLISECONDS = 20;
 
-/** Milliseconds since the test began, or since something was silent. */
+/** The simulated time in milliseconds, since the last `forget`. */
 let time = 0;
 
-/** Whether a limit ended by the machine's time. */
+/** Whether a limit expired by real time. */
 let overdue = false;
 
-/** Limits that are neither over nor called off. @type {Set<{ due: number, over: () => void }>} */
+/** Limits that have neither expired nor been cancelled. @type {Set<{ due: number, over: () => void }>} */
 const waiting = new Set();
 
-/** Calls of bindings and requests that are not over, but for those which never will be. */
+/** The number of pending calls of bindings and requests, without those that never end. */
 let calls = 0;
 
 const turn = (milliseconds = TURN_MILLISECONDS) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -29,14 +29,14 @@ export function start(over, milliseconds) {
   const timer = setTimeout(() => {
     overdue ||= waiting.has(limit);
     end(limit);
-  }, GENEROUS_MILLISECONDS);
+  }, TIMEOUT_MILLISECONDS);
   return () => {
     waiting.delete(limit);
     clearTimeout(timer);
   };
 }
 
-/** In the place of AbortSignal.timeout. */
+/** Replaces AbortSignal.timeout. */
 export function signal(milliseconds) {
   const controller = new AbortController();
   start(() => controller.abort(new DOMException("The operation timed out", "TimeoutError")), milliseconds);
@@ -51,9 +51,9 @@ function next() {
   return [...waiting].sort((one, other) => one.due - other.due)[0];
 }
 
-/** Lets time pass, once there is a limit that waits; limits end in their order, and each has its consequences first. */
+/** Waits for a limit, then advances the time. Limits expire in order, each with a pause for its consequences. */
 export async function pass(milliseconds) {
-  for (let turns = 0; waiting.size === 0 && turns < GENEROUS_MILLISECONDS / TURN_MILLISECONDS; turns++) await turn();
+  for (let turns = 0; waiting.size === 0 && turns < TIMEOUT_MILLISECONDS / TURN_MILLISECONDS; turns++) await turn();
   const until = time + milliseconds;
   for (let limit = next(); limit !== undefined && limit.due <= until; limit = next()) {
     time = limit.due;
@@ -63,7 +63,7 @@ export async function pass(milliseconds) {
   time = until;
 }
 
-/** Counts a call while it is not over. */
+/** Counts a call in `calls` while it is pending. */
 export async function counted(call) {
   calls += 1;
   try {
@@ -73,7 +73,7 @@ export async function counted(call) {
   }
 }
 
-/** Until `work` is over: lets the next limit end whenever nothing but silence is waited for. Answers with `work`'s outcome. */
+/** Lets the next limit expire whenever only silent calls are pending, until `work` has ended. Returns its result. */
 export async function passing(work) {
   let over = false;
   const done = work.finally(() => {
@@ -90,19 +90,19 @@ export async function passing(work) {
   return done;
 }
 
-/** How much time has passed. */
+/** Returns the simulated time in milliseconds. */
 export function passed() {
   return time;
 }
 
-/** Fails when a Worker would have waited longer than the test's own time. */
+/** Returns the result of `work`. Throws if a limit expired by real time. */
 export async function inTime(work) {
   const result = await work;
-  if (overdue) throw new Error("the Worker waits for what never comes");
+  if (overdue) throw new Error("the Worker waited two minutes for an event that never happened");
   return result;
 }
 
-/** What a test before has left waits no more, and the time begins anew. */
+/** Removes the limits of earlier tests and resets the time. */
 export function forget() {
   waiting.clear();
   time = 0;

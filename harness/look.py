@@ -1,8 +1,7 @@
-"""The status page on this machine, to look at and to break: `make page`.
+"""Serve the status page on this machine: `make page`.
 
-The real Worker in workerd with 90 days behind it, called by its cron every minute of the real clock. Each line that is
-entered changes the world before it: `down` (the database), `degraded` (its replication), `silent` (no health report),
-`well`.
+Runs the status Worker (a Cloudflare Worker) in workerd with 90 days of samples, and calls its cron every minute. Enter
+a word to change the API's health report: `down` (database), `degraded` (replication), `silent` (no report) or `well`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ DAYS = 90
 
 
 def fill(host: Host, now: datetime) -> None:
-    """Store 90 days in which little happened, an incident that was, and maintenance to come."""
+    """Store 90 days of samples with few failures, a resolved incident, and planned maintenance."""
     minute, minutes = int(now.timestamp()) // 60, DAYS * 24 * 60
     for number, component in enumerate(("platform", "api", *COMPONENTS)):
         bad = "'degraded'" if component == "replication" else "'down'"
@@ -49,7 +48,7 @@ def fill(host: Host, now: datetime) -> None:
 
 
 def change(world: World, word: str) -> None:
-    """Change the world as the word says."""
+    """Change the API's health report. An unknown word means `well`."""
     states = {"down": (503, report(database="down")), "degraded": (200, report(replication="degraded"))}
     world.status, world.body = states.get(word, (200, None if word == "silent" else report()))
 
@@ -61,7 +60,7 @@ def main() -> None:
         start_status(host, address, port=PORT, STATUS_URL=f"http://127.0.0.1:{PORT}")
         host.scheduled(datetime.now(UTC).isoformat())
         fill(host, datetime.now(UTC))
-        print(f"http://127.0.0.1:{PORT}/ \N{EN DASH} enter down, degraded, silent or well; Ctrl-C ends it", flush=True)
+        print(f"http://127.0.0.1:{PORT}/ \N{EN DASH} enter down, degraded, silent or well; Ctrl-C ends", flush=True)
         inputs = [sys.stdin]
         try:
             while True:
@@ -72,7 +71,7 @@ def main() -> None:
                         if line:
                             change(world, line.strip())
                         else:
-                            inputs.clear()  # at its end it would be ready for ever
+                            inputs.clear()  # at end of file, select would return at once for ever
                 host.scheduled(datetime.now(UTC).isoformat())
                 print(json.dumps(host.sql("SELECT id, status FROM incidents WHERE id <> 'past'")), flush=True)
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""S3 on the loopback, of moto: at Amazon's address, and others at their own. It can fail, and keeps what was signed."""
+"""An S3 server on the loopback (moto), for AWS and for other stores. It records requests and can simulate failures."""
 
 import copy
 import hashlib
@@ -16,12 +16,12 @@ from moto.s3.models import FakeDeleteMarker, s3_backends
 from werkzeug.serving import make_server
 
 from harness.copies import BINDINGS, BUCKET, REGION
-from harness.quiet import Quiet
+from harness.request_handler import SilentRequestHandler
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request as it came: `path` with its query, `headers` by their names in lower case."""
+class Request:
+    """A received request. `path` includes the query; the names of `headers` are in lower case."""
 
     method: str
     path: str
@@ -29,29 +29,29 @@ class Asked:
 
     @property
     def signed(self) -> list[str]:
-        """The names of the headers that its signature covers."""
+        """Return the names of the headers that the signature covers."""
         return self.headers["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
 
 
 class Offsite:
-    """Serves until it is closed; `options` are what a backup Worker is started with."""
+    """An S3 server with one bucket, which runs until it is closed. `options` are miniflare's, for a backup Worker."""
 
     def __init__(self, bucket: str = BUCKET, region: str = REGION) -> None:
         self.bucket, self.region = bucket, region
-        self.others: dict[str, Offsite] = {}  # host to the store that answers there, with its bucket in the path
+        self.others: dict[str, Offsite] = {}  # other stores by host; they use path-style requests
         self.fail = False
         self.failing: Callable[[], bool] = lambda: False
-        self.requests: list[Asked] = []
+        self.requests: list[Request] = []
         self.locks: dict[str, str] = {}
-        self.hooks: list[dict[str, Any]] = []  # what came to any other host
-        # S3 alone: Moto's dispatcher would search all its services for each request.
+        self.hooks: list[dict[str, Any]] = []  # webhooks: requests to hosts that are no store
+        # S3 only, because moto's dispatcher would search all services for each request.
         self._application = create_backend_app("s3")
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Quiet)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=SilentRequestHandler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self._backend: Any = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
         self._backend.buckets.pop(bucket, None)
         self._bucket = self._backend.create_bucket(bucket, region)
-        # As OffsiteCopy declares it: with locks, and so with versions.
+        # As OffsiteCopy declares the bucket: with object lock, which needs versioning.
         self._bucket.object_lock_enabled = True
         self._bucket.versioning_status = "Enabled"
         self._bucket.default_lock_mode = "GOVERNANCE"
@@ -59,28 +59,28 @@ class Offsite:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return what a backup Worker is started with to write here."""
+        """Return miniflare's options for a backup Worker that writes to this server."""
         return {
             "bindings": BINDINGS,
             "outboundService": {"external": {"address": f"127.0.0.1:{self._server.server_port}", "http": {}}},
         }
 
     def get(self, key: str) -> tuple[bytes, str]:
-        """Return an object's bytes, and the SHA-256 that its metadata has."""
+        """Return an object's bytes, and the SHA-256 in its metadata."""
         found = self._backend.get_object(self.bucket, key)
         return found.value, found.metadata["x-amz-meta-sha256"]
 
     def put(self, key: str, body: bytes) -> None:
-        """Store an object as the Workers do: with the SHA-256 of its bytes in its metadata."""
+        """Store an object as the Workers do, with its SHA-256 in the metadata."""
         stored = self._backend.put_object(self.bucket, key, body)
         stored.set_metadata({"x-amz-meta-sha256": hashlib.sha256(body).hexdigest()})
 
     def relabel(self, key: str, sha256: str) -> None:
-        """Let an object say something else of itself."""
+        """Set the SHA-256 in an object's metadata."""
         self._bucket.keys[key].set_metadata({"x-amz-meta-sha256": sha256})
 
     def delete(self, key: str) -> None:
-        """Delete an object; its older versions stay."""
+        """Delete an object. Its older versions are kept."""
         self._backend.delete_object(self.bucket, key)
 
     def keys(self) -> list[str]:
@@ -92,12 +92,12 @@ class Offsite:
         return {key: hashlib.sha256(self._bucket.keys[key].value).hexdigest() for key in self.keys()}
 
     def flaky(self, share: float, seed: int) -> None:
-        """Refuse so many of the calls from now on."""
+        """Let a random share (0 to 1) of the requests fail from now on."""
         source = random.Random(seed)
         self.failing = lambda: source.random() < share
 
     def empty(self) -> None:
-        """Remove every object, and answer every call again."""
+        """Delete all objects and recorded requests, and end simulated failures."""
         self.fail = False
         self.failing = lambda: False
         self.requests.clear()
@@ -126,15 +126,15 @@ class Offsite:
             return self.others[host].serve(environ, start, f"/{self.others[host].bucket}/")
         if not host.endswith(".amazonaws.com"):
             self.hooks.append(json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))))
-            start("204 Heard", [])
+            start("204 No Content", [])
             return []
         return self.serve(environ, start, "/")
 
     def serve(self, environ: dict[str, Any], start: Any, root: str) -> Any:
-        """Answer a request for something in the bucket; `root` is what its path begins with."""
-        self.requests.append(_asked(environ))
+        """Respond to a request for the bucket. `root` is the part of the path before the key."""
+        self.requests.append(_request(environ))
         if root != "/":
-            environ["HTTP_HOST"] = f"s3.{self.region}.amazonaws.com"  # where moto finds the bucket in the path
+            environ["HTTP_HOST"] = f"s3.{self.region}.amazonaws.com"  # moto's host name for path-style requests
         if until := environ.get("HTTP_X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE"):
             self.locks[environ["PATH_INFO"].removeprefix(root)] = until
         if self.fail or self.failing():
@@ -142,7 +142,7 @@ class Offsite:
             start("503 Slow Down", [("Content-Length", "0")])
             return [b""]
         if environ["REQUEST_METHOD"] == "PUT":
-            # As S3 does, and moto does not: the body must be what was signed for.
+            # S3 checks the body against its signed SHA-256; moto does not.
             body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
             if hashlib.sha256(body).hexdigest() != environ["HTTP_X_AMZ_CONTENT_SHA256"]:
                 start("400 XAmzContentSHA256Mismatch", [("Content-Length", "0")])
@@ -151,10 +151,10 @@ class Offsite:
         return self._application(environ, start)
 
 
-def _asked(environ: dict[str, Any]) -> Asked:
+def _request(environ: dict[str, Any]) -> Request:
     headers = {
         name.removeprefix("HTTP_").replace("_", "-").lower(): value
         for name, value in environ.items()
         if name.startswith("HTTP_") or name == "CONTENT_TYPE"
     }
-    return Asked(environ["REQUEST_METHOD"], environ["RAW_URI"], headers)
+    return Request(environ["REQUEST_METHOD"], environ["RAW_URI"], headers)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server on the loopback, made ready by what the machines run, and a standby that streams from it."""
+"""A real PostgreSQL leader on the loopback, prepared by the machines' own scripts, and a streaming standby."""
 
 import os
 import pwd
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from harness.patience import GENEROUS, attempts
 from harness.stacks import contents, member, topology_of
+from harness.waiting import TIMEOUT_SECONDS, attempts
 from model.topology import APPLICATION_ROLE, DATABASE_NAME
 
 PASSWORD = "pass-phrase with spaces, an ünläut & a 'quote'"
@@ -38,7 +38,7 @@ def programs() -> Path:
 
 
 def unprivileged() -> dict[str, Any]:
-    """Return options of a process that the server agrees to run in: it refuses root."""
+    """Return subprocess options for the account `postgres`, because PostgreSQL refuses to run as root."""
     if os.getuid() != 0:
         return {}
     account = pwd.getpwnam("postgres")
@@ -46,9 +46,16 @@ def unprivileged() -> dict[str, Any]:
 
 
 def run(*command: str | Path, **options: Any) -> str:
-    """Run as the server's owner, in a folder that it may enter."""
+    """Run a command as the server's account. Return its output; fail if its exit code is not 0."""
     done = subprocess.run(
-        command, **unprivileged(), cwd="/", text=True, timeout=GENEROUS, capture_output=True, check=False, **options
+        command,
+        **unprivileged(),
+        cwd="/",
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        capture_output=True,
+        check=False,
+        **options,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -56,7 +63,7 @@ def run(*command: str | Path, **options: Any) -> str:
 
 @dataclass
 class Server:
-    """One server; its socket and its data lie in `folder`."""
+    """One PostgreSQL server, with its socket and its data in `folder`."""
 
     folder: Path
     name: str
@@ -69,7 +76,7 @@ class Server:
         return self.folder / self.name
 
     def start(self) -> None:
-        """Return as soon as it takes connections."""
+        """Start the server, and return as soon as it accepts connections."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", self.port))
             self.port = free.getsockname()[1]
@@ -88,24 +95,24 @@ class Server:
             raise
 
     def stop(self) -> None:
-        """End it at once, also while it is frozen."""
+        """Stop the server immediately, even if the process is suspended."""
         if self.process is not None:
             self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(signal.SIGQUIT)
-            self.process.wait(timeout=GENEROUS)
+            self.process.wait(timeout=TIMEOUT_SECONDS)
             self.process = None
 
     def sql(self, statement: str, database: str = DATABASE_NAME) -> str:
-        """Return the rows as text."""
+        """Run a statement as superuser. Return the rows as text."""
         arguments = ("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--command", statement)
         return run(programs() / "psql", "--dbname", self.local(database), *arguments).strip()
 
     def local(self, database: str) -> str:
-        """The superuser's way in."""
+        """Return the superuser's connection string, over the Unix socket."""
         return f"host={self.folder} port={self.port} user=postgres dbname={database}"
 
     def url(self, user: str = APPLICATION_ROLE, password: str = PASSWORD, database: str = DATABASE_NAME) -> str:
-        """A client's way in, over TCP with a password."""
+        """Return a client's connection URL, over TCP with a password."""
         return f"postgres://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
 
     def wait_for(self, condition: str, database: str = "postgres") -> None:
@@ -121,18 +128,18 @@ class Server:
 
 @dataclass
 class Pair:
-    """A leader that the machines' own script has made ready, and a standby."""
+    """A leader that the machines' own script has prepared, and its standby."""
 
     leader: Server
     standby: Server
 
     def commits_wait_for(self, names: str) -> None:
-        """Set which standbys a commit waits for; none when empty."""
+        """Set `synchronous_standby_names`. If empty, commits wait for no standby."""
         self.leader.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
         self.leader.sql("SELECT pg_reload_conf()")
 
     def stream(self) -> None:
-        """Have the standby stream, and what was written arrive there."""
+        """Start the standby unless it runs, and wait until it has replayed all WAL."""
         if self.standby.process is None:
             self.standby.start()
         caught_up = "state = 'streaming' AND replay_lsn = pg_current_wal_lsn()"
@@ -141,8 +148,8 @@ class Pair:
 
 @contextmanager
 def running() -> Generator[Pair]:
-    """Start both; they end, and their files go, with the context."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path may have 107 bytes
+    """Start both servers. On exit, stop them and delete their files."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short, because a socket's path is limited to 107 bytes
     if os.getuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
     pair = Pair(Server(folder, "leader"), Server(folder, "standby"))
@@ -173,7 +180,7 @@ def running() -> Generator[Pair]:
 
 
 def bootstrap(server: Server) -> None:
-    """Run the script that Patroni runs, as it is on a machine but for where its files lie."""
+    """Run the script that Patroni runs after bootstrap, with the paths of its files replaced."""
     topology = topology_of("prod")
     files = contents(topology, member(topology, "coordinator-0"))
     script = files["/usr/local/lib/backbuild/post-bootstrap"]

@@ -1,4 +1,4 @@
-"""A real PostgreSQL that real pgBackRest backs up into a folder, with signed manifests; and a restore of it."""
+"""A real PostgreSQL server that pgBackRest backs up into a folder, with signed manifests, and restores of it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from harness.postgres import Server, programs, run
 
 
 class Folder:
-    """What the manifests' producer needs of a bucket, in a folder."""
+    """A folder with the interface of the manifest program's `Store`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def objects(self, prefix: str) -> list[dict[str, Any]]:
-        """Return the files whose key has a prefix, as S3 lists them."""
+        """Return the files whose keys begin with a prefix, in S3's list format."""
         files = [path for path in self.root.rglob("*") if path.is_file() and not path.is_symlink()]
         named = {path.relative_to(self.root).as_posix(): path for path in files}
         return [
@@ -56,7 +56,7 @@ class Folder:
 
 
 class Repository:
-    """A server, and its repository at `bucket`: with the keys that it has in the primary bucket."""
+    """A server and its pgBackRest repository. Paths below `bucket` are the keys in the primary bucket."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.bucket = folder, folder / "bucket"
@@ -70,7 +70,7 @@ class Repository:
         self.pgbackrest("stanza-create")
 
     def make_anew(self) -> None:
-        """Another server of the same name, as where a group is lowered and raised again: the repository stays."""
+        """Recreate the server with an empty database, as if the group was removed and added; keep the repository."""
         self.server.stop()
         _remove(self.server.data)
         self._make()
@@ -82,7 +82,7 @@ class Repository:
             push = f"pgbackrest --config={self.configuration} --stanza={GROUP} archive-push %p"
             settings.write(f"archive_mode=on\narchive_command='{push}'\n")
         self.server.start()
-        # The port is known by now.
+        # Now the port is known.
         self.configure(self.configuration, self.bucket / "hourly", self.server)
 
     def configure(self, path: Path, repository: Path, server: Server) -> Path:
@@ -97,16 +97,16 @@ class Repository:
         return path
 
     def pgbackrest(self, *arguments: str, configuration: Path | None = None) -> str:
-        """Run pgBackRest for this group; return what it printed."""
+        """Run pgBackRest for this group. Return its output."""
         return run("pgbackrest", f"--config={configuration or self.configuration}", f"--stanza={GROUP}", *arguments)
 
     def backup(self, kind: str) -> str:
-        """Back up as a machine does, and sign for it; returns the label."""
+        """Make a backup and its manifest, as a machine does. Return the run's label."""
         self.pgbackrest(f"--type={kind}", "backup")
         return self.sign()
 
     def sign(self) -> str:
-        """Write the manifests that are missing; returns the newest run's label."""
+        """Write the missing manifests. Return the newest run's label."""
         information = json.loads(self.pgbackrest("--output=json", "info"))
         runs = [PRODUCER["run_of"](backup) for stanza in information for backup in stanza["backup"]]
         group = PRODUCER["Group"](GROUP, "hourly", Folder(self.bucket), PRODUCER["Keys"](PASSWORD))
@@ -115,7 +115,7 @@ class Repository:
         return runs[-1]["run"]
 
     def written(self) -> dict[str, bytes]:
-        """What has come since the last time: key to bytes, manifests last."""
+        """Return the objects that were written since the last call, by key, manifests last."""
         folder = Folder(self.bucket)
         keys = [one["Key"] for one in folder.objects("") if one["Key"] not in self._written]
         self._written |= {key for key in keys if not key.endswith((".info", ".info.copy"))}
@@ -123,7 +123,7 @@ class Repository:
 
     @contextmanager
     def restored(self, objects: dict[str, bytes], *options: str) -> Generator[Server]:
-        """A server made of a repository's files alone, by path below the repository."""
+        """Restore a server from a repository that contains only `objects`, by path below the repository."""
         where = Path(tempfile.mkdtemp(prefix="restored-", dir=self.folder))
         for path, body in objects.items():
             (where / "repository" / path).parent.mkdir(parents=True, exist_ok=True)
@@ -150,8 +150,8 @@ def _owned(folder: Path) -> None:
 
 @contextmanager
 def repository() -> Generator[Repository]:
-    """A server of its own; it ends, and its files go, with the context."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path may have 107 bytes
+    """Start a server with a repository. On exit, stop it and delete its files."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short, because a socket's path is limited to 107 bytes
     made: Repository | None = None
     try:
         made = Repository(folder)
@@ -163,7 +163,7 @@ def repository() -> Generator[Repository]:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder into which a segment may still be archived: that command outlives its server by a moment."""
+    """Delete a folder. An `archive_command` may run a little longer than its server and still write there: retry."""
     for _ in range(100):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():

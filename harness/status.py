@@ -1,4 +1,4 @@
-"""The status Worker before a played world, with a clock that a test sets."""
+"""Drives the status Worker (a Cloudflare Worker) in a simulated world with a simulated clock."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ MINUTE = int(START.timestamp()) // 60
 
 @dataclass
 class Status:
-    """Drives the Worker; `minute` counts from START."""
+    """A running status Worker. A `minute` is the number of minutes after START."""
 
     host: Host
     world: World
 
     def cron(self, minute: float, **instruction: Any) -> None:
-        """Call the Worker as its cron does, at a minute."""
+        """Run the Worker's cron at a minute."""
         assert self.host.scheduled(at(minute), **{"clock": at(minute), **instruction}) == "ok"
 
     def crons(self, minutes: range) -> None:
-        """Call the cron at each of these minutes."""
+        """Run the Worker's cron at each of these minutes."""
         for minute in minutes:
             self.cron(minute)
 
     def get(self, path: str, minute: float = 0.5, **instruction: Any) -> dict[str, Any]:
-        """Read a path at a minute."""
+        """Request a path at a minute."""
         return self.host.fetch(path, instruction={"clock": at(minute), **instruction})
 
     def get_while_hanging(self, path: str, minute: float = 0.5, **instruction: Any) -> dict[str, Any]:
-        """Read what waits for hosts that hang: time passes while nothing else is waited for, two seconds in all."""
+        """Request a path while some hosts never respond. Check that the Worker's limits wait two seconds in all."""
         response = self.get(path, minute, hanging=sorted(self.world.hanging), **instruction)
         assert self.host.passed() == 2, path
         return response
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """Return the rows that an SQL statement selects."""
+        """Return the rows of an SQL query."""
         return [tuple(row.values()) for row in self.host.sql(statement)]
 
     def contact(self, name: str, address: str, *, components: list[str] | None = None, minimum: int = 0) -> None:
-        """Enter a contact; its id is its name, and an address with `://` is a webhook's."""
+        """Insert a contact. Its id is its name; an address with `://` is a webhook."""
         channel = "webhook" if "://" in address else "email"
         wanted = "NULL" if components is None else f"'{json.dumps(components)}'"
         self.host.sql(
@@ -53,14 +53,14 @@ class Status:
         )
 
     def incident(self, name: str, *components: str, impact: int = 2) -> None:
-        """Open an incident as an operator does."""
+        """Insert an open incident, as an operator opens it."""
         self.host.sql(
             f"INSERT INTO incidents VALUES ('{name}', '{name}', {impact}, 'identified', '{json.dumps(components)}', 0, "
             f"{MINUTE * 60_000}, {MINUTE * 60_000}, NULL)"
         )
 
     def maintenance(self, name: str, start: int, end: int, *components: str, emergency: bool = False) -> None:
-        """Plan maintenance, from and to a minute."""
+        """Insert planned maintenance from the minute `start` to the minute `end`."""
         self.host.sql(
             f"INSERT INTO maintenances VALUES ('{name}', '{name}', 'scheduled', '{json.dumps(components)}', "
             f"{int(emergency)}, 0, {MINUTE + start}, {MINUTE + end}, 0)"
@@ -68,5 +68,5 @@ class Status:
 
 
 def at(minute: float) -> str:
-    """Return a minute after START as ISO 8601."""
+    """Return the time `minute` minutes after START as ISO 8601."""
     return (START + timedelta(minutes=minute)).isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""What the status page shows, entered into its database."""
+"""Inserts incidents, maintenance and daily figures into the status page's database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def incident(
     components: tuple[str, ...] = ("api",),
     title: str = "",
 ) -> None:
-    """Enter an incident that began an hour before START, with an update every ten minutes since."""
+    """Insert an incident with an update every ten minutes.
+
+    It begins an hour before START. With `resolved` (a minute since 1970) it begins 42 minutes before that.
+    """
     began = MINUTE - 60 if resolved is None else resolved - 42
     state, end = ("identified", "NULL") if resolved is None else ("resolved", str(resolved * 60_000))
     named = json.dumps(components)
@@ -39,7 +42,7 @@ def incident(
 
 
 def days(status: Status, component: str, *, trouble: dict[int, dict[str, int]] | None = None, count: int = 90) -> None:
-    """Enter whole days before today; `trouble`: minutes by state, by how many days ago."""
+    """Insert figures of whole days before today. `trouble` maps days ago to the minutes of each state."""
     rows: list[str] = []
     for ago in range(1, count):
         bad = (trouble or {}).get(ago, {})
@@ -52,7 +55,7 @@ def days(status: Status, component: str, *, trouble: dict[int, dict[str, int]] |
 
 
 def announcements(status: Status) -> None:
-    """Enter what a bad day has: an open incident with three updates, three recent ones, and maintenance to come."""
+    """Insert an open incident with three updates, three resolved incidents, and planned maintenance."""
     incident(
         status,
         "0b0f6a52-1d5c-4a0e-8a6e-3f0d8a3c2b11",

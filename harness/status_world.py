@@ -1,4 +1,4 @@
-"""What the status Worker meets outside: the API's health report, other components, and contacts' webhooks."""
+"""A server that simulates the status Worker's environment: the API's health report, components and webhooks."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from harness.patience import GENEROUS
+from harness.waiting import TIMEOUT_SECONDS
 from harness.webhooks import ALARM_SECRET, WEBHOOK_KEY, Hook
 from harness.workerd import Host
 
@@ -37,7 +37,7 @@ BINDINGS: dict[str, Any] = {
 
 
 def report(**changes: str) -> str:
-    """Return a health report in which all is well but for `changes`."""
+    """Return a health report in which all components are ok, except `changes`."""
     states = {**dict.fromkeys(COMPONENTS, "ok"), **changes}
     overall = "down" if states["database"] == "down" else "ok" if set(states.values()) == {"ok"} else "degraded"
     return json.dumps({"status": overall, "components": {name: {"status": state} for name, state in states.items()}})
@@ -45,42 +45,45 @@ def report(**changes: str) -> str:
 
 @dataclass
 class World:
-    """Plays every host: `api.example` answers with `status` and `body` (None hangs up), all others are webhooks."""
+    """The simulated hosts. `api.example` responds with `status` and `body`; a POST to any host is a webhook.
+
+    If `body` is None, the API closes the connection without a response.
+    """
 
     status: int = 200
     body: str | None = field(default_factory=report)
     asked: list[str] = field(default_factory=list[str])
     hooks: list[Hook] = field(default_factory=list[Hook])
     answer: Callable[[Hook], int | None] = lambda _hook: 204
-    retry_after: str | None = None  # what a webhook's answer says of it
-    components: dict[str, int] = field(default_factory=dict[str, int])
-    crowd: int = 1  # so many questions are answered together
-    hanging: set[str] = field(default_factory=set[str])  # hosts that answer when they are released, or the world ends
-    busy: int = 0
-    busiest: int = 0  # questions at once
+    retry_after: str | None = None  # the header of each response
+    components: dict[str, int] = field(default_factory=dict[str, int])  # status codes of components, by host
+    crowd: int = 1  # requests wait until this number of them can be answered together
+    hanging: set[str] = field(default_factory=set[str])  # hosts that respond only after `release`
+    busy: int = 0  # requests in progress
+    busiest: int = 0  # the maximum of `busy`
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def well(self) -> None:
-        """Have the API report that all is well."""
+        """Let the API report all components as ok."""
         self.status, self.body = 200, report()
 
     def database_down(self) -> None:
-        """Have the API report that the database is down."""
+        """Let the API report the database as down."""
         self.status, self.body = 503, report(database="down")
 
     def silent(self) -> None:
-        """Have the API hang up."""
+        """Let the API close connections without a response."""
         self.body = None
 
     def release(self) -> None:
-        """Have every host that hangs answer."""
+        """Let all hanging hosts respond."""
         with self.changed:
             self.hanging.clear()
             self.changed.notify_all()
 
     @contextmanager
     def serving(self) -> Generator[str]:
-        """Be what answers until the context ends; gives HOST:PORT, which is the same for every world."""
+        """Serve this world until the context ends. Yields HOST:PORT, which is the same for every world."""
         server = _server()
         before, server.world = server.world, self
         try:
@@ -91,20 +94,20 @@ class World:
 
 
 class _Server(ThreadingHTTPServer):
-    """Answers as its world does; one for all worlds, so that a Worker need not be started for each."""
+    """The server of the present world. All worlds share it, so a Worker need not be restarted for each."""
 
     daemon_threads = True
     world: World | None = None
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a Worker that falls leaves its connections, and that is part of the game."""
+        """Log nothing: a Worker that crashes closes its connections, which some tests do on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     @property
     def _world(self) -> World:
         assert isinstance(self.server, _Server)
-        assert self.server.world is not None, "a Worker asks after its test"
+        assert self.server.world is not None, "a Worker sent a request after its test had ended"
         return self.server.world
 
     def do_GET(self) -> None:
@@ -116,18 +119,18 @@ class _Handler(BaseHTTPRequestHandler):
             world.changed.notify_all()
             number = len(world.asked)
             together = -(-number // world.crowd) * world.crowd
-            world.changed.wait_for(lambda: len(world.asked) >= together, GENEROUS)
+            world.changed.wait_for(lambda: len(world.asked) >= together, TIMEOUT_SECONDS)
             world.changed.wait_for(lambda: host not in world.hanging)
         if world.crowd > 1:
-            time.sleep(0.1)  # for one too many to come: nobody judges by who is late
+            time.sleep(0.1)  # lets requests above the expected number arrive; a late one does not fail a test
         with world.changed:
             world.busy -= 1
         if host in world.components:
-            self._say(world.components[host], "")
+            self._respond(world.components[host], "")
         elif world.body is None:
             self.close_connection = True
         else:
-            self._say(world.status, world.body)
+            self._respond(world.status, world.body)
 
     def do_POST(self) -> None:
         world = self._world
@@ -139,21 +142,21 @@ class _Handler(BaseHTTPRequestHandler):
         if status is None:
             self.close_connection = True
         else:
-            self._say(status, "")
+            self._respond(status, "")
 
-    def _say(self, status: int, body: str) -> None:
+    def _respond(self, status: int, body: str) -> None:
         self.send_response(status)
         self.send_header("content-length", str(len(body.encode())))
         if self._world.retry_after is not None:
             self.send_header("retry-after", self._world.retry_after)
-        self.send_header("connection", "close")  # or the next request may meet the connection as it closes
+        self.send_header("connection", "close")  # else the next request could use a connection that is being closed
         if 300 <= status < 400:
             self.send_header("location", "http://elsewhere.example/")
         self.end_headers()
         self.wfile.write(body.encode())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @cache
@@ -164,7 +167,7 @@ def _server() -> _Server:
 
 
 def start_status(host: Host, address: str, *, port: int = 0, **bindings: Any) -> str:
-    """Start the status Worker with empty stores before a world that answers at `address`; returns its own address."""
+    """Start the status Worker with empty stores and a world at `address`. Return the Worker's address."""
     return host.start(
         "status",
         port=port,

@@ -1,4 +1,4 @@
-"""Webhooks as they arrive, and what tests have them signed with."""
+"""Received webhooks, their signatures, and the secrets that tests sign them with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALARM_SECRET = f"whsec_{base64.b64encode(b'what alarms are signed with').decode(
 
 @dataclass(frozen=True)
 class Hook:
-    """A webhook as it arrived."""
+    """A received webhook."""
 
     host: str
     headers: dict[str, str]
@@ -22,7 +22,7 @@ class Hook:
 
     @property
     def id(self) -> str:
-        """Return the message's id, which is the same in every attempt."""
+        """Return the message's id, which is the same for every attempt."""
         return self.headers["webhook-id"]
 
     @property
@@ -31,12 +31,12 @@ class Hook:
         return json.loads(self.body)
 
     def signed_for(self, contact: str) -> bool:
-        """Check the only signature as a receiver would that was given its first secret."""
+        """Whether the webhook has exactly one signature, with the contact's first secret."""
         secret = hmac.digest(WEBHOOK_KEY.encode(), f"webhook:{contact}".encode(), "sha256")
         return self.signed_with(f"whsec_{base64.b64encode(secret).decode()}") == [True]
 
     def signed_with(self, secret: str) -> list[bool]:
-        """Which of the signatures a secret explains."""
+        """Return for each signature whether it was made with `secret`."""
         signed = f"{self.id}.{self.headers['webhook-timestamp']}.{self.body}"
         key = base64.b64decode(secret.removeprefix("whsec_"))
         expected = "v1," + base64.b64encode(hmac.digest(key, signed.encode(), "sha256")).decode()

@@ -1,4 +1,4 @@
-"""A member's files as one compressed archive, the same bytes for the same files."""
+"""Pack a member's files into one compressed archive. The same files always produce the same bytes."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from machines.files import File
 
 @dataclass(frozen=True)
 class Archive:
-    """A `.tar.gz` of files at their absolute paths. Its name is its SHA-256."""
+    """A `.tar.gz` whose entries are relative to `/`. Its object in S3 is named by its SHA-256."""
 
     content: bytes
 
     @cached_property
     def sha256(self) -> str:
-        """The SHA-256 of the content, in hexadecimal."""
+        """Return the SHA-256 of the content, in hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
 
     @property
     def key(self) -> str:
-        """The key of the object that holds the archive."""
+        """Return the key of the archive's object in S3."""
         return f"{self.sha256}.tar.gz"
 
 
 def archive_of(files: Iterable[File]) -> Archive:
-    """Pack `files` in their order, with modes and owners, without time stamps."""
+    """Pack `files` in the given order, with modes and owners but without timestamps."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for file in files:

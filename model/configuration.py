@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from model.copies import OLD_KEYS, problems_of_copies, translated
+from model.copies import OLD_KEYS, migrated, problems_of_copies
 from model.problems import NAMESPACE, Problem
 from model.settings import Settings, Tier
 from model.worker_modules import ModuleError, application_of
@@ -53,7 +53,7 @@ def load(config: Mapping[str, str], stack: str) -> Settings:
     """
     raw = {name: _read(name, text) for name, text in _own_keys(config)}
     if "backups" in raw:
-        raw["backups"] = translated(raw["backups"])
+        raw["backups"] = migrated(raw["backups"])
     problems: list[Problem] = []
     if not STACK_NAME.fullmatch(stack):
         allowed = "1 to 33 lower-case letters, digits and hyphens, with a letter or digit at both ends"
@@ -100,10 +100,10 @@ def _problem(detail: dict[str, Any]) -> Problem:
     if kind == "extra_forbidden":
         return Problem(path, f"unknown key{_siblings(detail['loc'])}")
     message = str(detail["msg"]).removeprefix("Value error, ")
-    # A section may hold a secret, and so may a field that is one: neither is repeated.
+    # The message must not contain secrets: neither a secret's value nor a section, which may contain one.
     shown = isinstance(given, str | int | float | bool) and detail["loc"][-1] not in SECRETS
-    told = f"{message[0].lower()}{message[1:]}{f'; given: {given!r}' if shown else ''}"
-    return Problem(path, message if kind == "value_error" else told)
+    from_pydantic = f"{message[0].lower()}{message[1:]}{f'; given: {given!r}' if shown else ''}"
+    return Problem(path, message if kind == "value_error" else from_pydantic)
 
 
 def _siblings(location: tuple[str | int, ...]) -> str:

@@ -1,7 +1,7 @@
-"""The copies of every backup: where each one lies, what it is called, and what the Workers are told of it. Pure.
+"""The copies of every backup: the location and bucket of each, its Worker binding, and the checks of `backups.copies`.
 
-`backups.copies` of the settings is the only list of them. The machines write to the copy named `primary`; the Workers
-bring every object from there to all others.
+The setting `backups.copies` is the only list of copies. Machines write to the copy named `primary`; the backup Workers
+(Cloudflare Workers) replicate every object from there to all other copies. Does not import Pulumi.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from model.partitions import partition_of
 from model.problems import Problem
 from model.settings import PRIMARY, BackupCopy, CopyKind, LockMode, Region, Settings
 
-LEAST = 3
-"""One that is damaged, one that is out of reach, and one to restore from."""
-# These stores have kinds of their own, which place and protect the bucket.
-_OWN_KINDS = {"amazonaws.com": "kind s3 without an endpoint", "r2.cloudflarestorage.com": "kind r2"}
+MINIMUM_COPIES = 3
+"""With three, one copy can be damaged and another one unreachable, and one is left to restore from."""
+# Buckets in these stores are declared by the platform, which chooses their place and their locks: no endpoint is given.
+_DECLARED_STORES = {"amazonaws.com": "kind s3 without an endpoint", "r2.cloudflarestorage.com": "kind r2"}
 _FIELDS = {
     "r2": ({"jurisdiction"}, set[str]()),
     "s3": ({"region"}, {"role_arn", "lock_mode"}),
@@ -29,43 +29,46 @@ _FIELDS = {
         {"lock_mode"},
     ),
 }
-"""Fields that a copy must and may have beside its name and kind."""
+"""The required and the optional fields of a copy, in addition to its name and kind."""
 
 
 @dataclass(frozen=True)
 class R2Copy:
-    """A bucket in R2, within the borders of a jurisdiction; the platform declares it."""
+    """A bucket in R2, in a jurisdiction. The platform declares it."""
 
     name: str
     bucket: str
     jurisdiction: str
     endpoint: str
-    """The host of its S3-compatible interface."""
+    """The hostname of its S3-compatible API."""
 
 
 @dataclass(frozen=True)
 class AwsCopy:
-    """A bucket in S3, in a region and through `role_arn` in another account; the platform declares it."""
+    """A bucket in AWS S3. The platform declares it in `region`; with `role_arn`, in that role's account."""
 
     name: str
     bucket: str
     region: str
     role_arn: str | None
     lock_mode: str
-    """COMPLIANCE: nobody, the account's root included, shortens a lock."""
+    """With COMPLIANCE not even the account's root user can shorten a lock."""
     writer: str
-    """The IAM user whose keys the Workers hold."""
+    """The name of the IAM user with whose keys the backup Workers write."""
 
 
 @dataclass(frozen=True)
 class ForeignCopy:
-    """A bucket in another S3-compatible store. The operator makes it, with versioning and object lock, and its keys."""
+    """A bucket in another S3-compatible store. The operator creates the bucket and its access keys.
+
+    The bucket needs versioning and object lock.
+    """
 
     name: str
     bucket: str
     region: str
     endpoint: str
-    """The origin, `https://…`; the bucket is the first part of the path."""
+    """The store's origin, `https://…`. Requests are path-style: the bucket is the first part of the path."""
     lock_mode: str
     access_key_id: str
     secret_access_key: str
@@ -75,9 +78,9 @@ Copy = R2Copy | AwsCopy | ForeignCopy
 
 
 def copies_of(prefix: str, settings: Settings) -> tuple[Copy, ...]:
-    """Every copy of a stack, the primary first; `prefix` begins the names of what the stack declares."""
+    """Return every copy of a stack, the primary first. `prefix` is the prefix of the stack's resource names."""
     copies = [_copy(prefix, settings, given) for given in settings.backups.copies]
-    return tuple(sorted(copies, key=lambda copy: copy.name != PRIMARY))  # stable: the others stay in their order
+    return tuple(sorted(copies, key=lambda copy: copy.name != PRIMARY))  # stable: the others keep their order
 
 
 def _copy(prefix: str, settings: Settings, given: BackupCopy) -> Copy:
@@ -102,7 +105,7 @@ def _copy(prefix: str, settings: Settings, given: BackupCopy) -> Copy:
 
 
 def _writer(prefix: str, name: str) -> str:
-    # The first S3 copy of the platform was called `offsite`. Another name of its user would replace the user's keys.
+    # Stacks of earlier releases have this user for the copy `offsite`. Renaming the user would replace its keys.
     return f"{prefix}-backup-writer" if name == "offsite" else f"{prefix}-{name}-writer"
 
 
@@ -111,16 +114,16 @@ def _secret(value: Any) -> str:
 
 
 def binding_name(copy: Copy) -> str:
-    """What the Workers' bindings for a copy are called, or begin with."""
+    """Return the name, or for S3 the prefix of the names, of a copy's bindings in the backup Workers."""
     return f"COPY_{copy.name.upper()}"
 
 
 def binding_of(copies: Sequence[Copy]) -> list[dict[str, str]]:
-    """What the Workers are told of all copies: the binding `COPIES`."""
-    return [_told(copy) for copy in copies]
+    """Return the binding `COPIES` of the backup Workers: one entry for each copy."""
+    return [_binding_entry(copy) for copy in copies]
 
 
-def _told(copy: Copy) -> dict[str, str]:
+def _binding_entry(copy: Copy) -> dict[str, str]:
     if isinstance(copy, R2Copy):
         return {"name": copy.name, "kind": "r2"}
     place = {"bucket": copy.bucket, "region": copy.region, "lockMode": copy.lock_mode}
@@ -128,20 +131,20 @@ def _told(copy: Copy) -> dict[str, str]:
     return {"name": copy.name, "kind": "s3", **place, **endpoint}
 
 
-def translated(backups: Any) -> Any:
-    """The section `backups` in which the keys of earlier releases, if any, have become the list `copies`.
+def migrated(backups: Any) -> Any:
+    """Return the section `backups` with the keys of earlier releases converted to the list `copies`.
 
-    A section that has both is left as it is: its old keys are then refused, each with the name of the new one.
+    A section with both is returned unchanged. Validation then rejects its old keys and names the new ones.
     """
     if not isinstance(backups, dict):
-        return backups  # pyright: ignore[reportUnknownVariableType] (refused as it is)
+        return backups  # pyright: ignore[reportUnknownVariableType] (validation rejects it)
     section = cast("dict[str, Any]", backups)
     if "copies" in section or not section.keys() & OLD_KEYS.keys():
         return section
     old = {
         PRIMARY: {"kind": "r2", "jurisdiction": section.get("jurisdiction")},
-        "replica": _given("r2", section.get("replica")),
-        "offsite": _given("s3", section.get("offsite")),
+        "replica": _migrated_copy("r2", section.get("replica")),
+        "offsite": _migrated_copy("s3", section.get("offsite")),
     }
     copies = [{"name": name, **fields} for name, fields in old.items() if fields is not None]
     return {key: value for key, value in section.items() if key not in OLD_KEYS} | {"copies": copies}
@@ -152,31 +155,33 @@ OLD_KEYS = {
     "replica": "{name: replica, kind: r2, jurisdiction: …}",
     "offsite": "{name: offsite, kind: s3, region: …}",
 }
-"""Keys of `backups` in earlier releases, and the entry of `backups.copies` that each has become."""
+"""The keys of `backups` in earlier releases, each with the entry of `backups.copies` that replaces it."""
 
 
-def _given(kind: str, fields: Any) -> dict[str, Any] | None:
+def _migrated_copy(kind: str, fields: Any) -> dict[str, Any] | None:
     return {"kind": kind, **cast("dict[str, Any]", fields)} if isinstance(fields, dict) else None
 
 
 def problems_of_copies(settings: Settings) -> Iterator[Problem]:
-    """What keeps the copies from being that many independent ones."""
+    """Yield a problem for each way in which `backups.copies` is invalid or its copies are not independent."""
     copies = settings.backups.copies
-    yield from _whole(copies)
-    sound: list[tuple[str, BackupCopy]] = []
+    yield from _list_problems(copies)
+    valid: list[tuple[str, BackupCopy]] = []
     for index, copy in enumerate(copies):
         key = f"backups.copies[{index}]"
-        found = [*_fields(key, copy), *_named_once(key, copies, index)]
+        found = [*_field_problems(key, copy), *_name_problems(key, copies, index)]
         yield from found
         if not found:
-            sound.append((key, copy))
-    for index, (key, copy) in enumerate(sound):
-        yield from _apart(key, copy, sound[:index])
-        if copy.kind is CopyKind.S3:
-            yield from (_at_aws if copy.endpoint is None else _elsewhere)(key, copy, settings.database.region)
+            valid.append((key, copy))
+    for index, (key, copy) in enumerate(valid):
+        yield from _place_problems(key, copy, valid[:index])
+        if copy.kind is CopyKind.S3 and copy.endpoint is None:
+            yield from _aws_problems(key, copy, settings.database.region)
+        elif copy.kind is CopyKind.S3:
+            yield from _endpoint_problems(key, copy)
 
 
-def _whole(copies: Sequence[BackupCopy]) -> Iterator[Problem]:
+def _list_problems(copies: Sequence[BackupCopy]) -> Iterator[Problem]:
     primaries = [copy for copy in copies if copy.name == PRIMARY]
     if not primaries:
         yield Problem(
@@ -185,23 +190,23 @@ def _whole(copies: Sequence[BackupCopy]) -> Iterator[Problem]:
         )
     if any(copy.kind is not CopyKind.R2 for copy in primaries):
         index = next(index for index, copy in enumerate(copies) if copy in primaries)
-        yield Problem(f"backups.copies[{index}].kind", "the primary is always in R2; allowed: r2")
-    if len(copies) < LEAST or all(copy.kind is CopyKind.R2 for copy in copies):
+        yield Problem(f"backups.copies[{index}].kind", f"the copy named {PRIMARY} must be in R2; allowed: r2")
+    if len(copies) < MINIMUM_COPIES or all(copy.kind is CopyKind.R2 for copy in copies):
         yield Problem(
             "backups.copies",
             f"{len(copies)} copies, {sum(copy.kind is CopyKind.S3 for copy in copies)} of them of kind s3; "
-            f"allowed: {LEAST} or more, one of kind s3 at least, so that no single provider holds them all",
+            f"allowed: {MINIMUM_COPIES} or more, at least one of kind s3, so that no single provider has all copies",
         )
 
 
-def _named_once(key: str, copies: Sequence[BackupCopy], index: int) -> Iterator[Problem]:
+def _name_problems(key: str, copies: Sequence[BackupCopy], index: int) -> Iterator[Problem]:
     name = copies[index].name
     first = next(number for number, copy in enumerate(copies) if copy.name == name)
     if first != index:
-        yield Problem(f"{key}.name", f"copies[{first}] is called {name}, too; give each copy a name of its own")
+        yield Problem(f"{key}.name", f"copies[{first}] has the name {name}, too; allowed: a different name for each")
 
 
-def _fields(key: str, copy: BackupCopy) -> Iterator[Problem]:
+def _field_problems(key: str, copy: BackupCopy) -> Iterator[Problem]:
     kind = "s3 with an endpoint" if copy.kind is CopyKind.S3 and copy.endpoint is not None else copy.kind.value
     needed, optional = _FIELDS[kind]
     names = {name: str(field.alias) for name, field in BackupCopy.model_fields.items()}
@@ -210,29 +215,29 @@ def _fields(key: str, copy: BackupCopy) -> Iterator[Problem]:
         yield Problem(f"{key}.{names[name]}", f"is missing; a copy of kind {kind} needs it")
     for name in sorted(given - needed - optional - {"name", "kind"}):
         allowed = ", ".join(sorted(names[one] for one in {"name", "kind"} | needed | optional))
-        yield Problem(f"{key}.{names[name]}", f"is not for a copy of kind {kind}; allowed: {allowed}")
+        yield Problem(f"{key}.{names[name]}", f"is not a key of a copy of kind {kind}; allowed: {allowed}")
 
 
-def _apart(key: str, copy: BackupCopy, others: Sequence[tuple[str, BackupCopy]]) -> Iterator[Problem]:
+def _place_problems(key: str, copy: BackupCopy, others: Sequence[tuple[str, BackupCopy]]) -> Iterator[Problem]:
     for other_key, other in others:
         if place_of(other) == place_of(copy):
             field = "jurisdiction" if copy.kind is CopyKind.R2 else "region"
             yield Problem(
                 f"{key}.{field}",
-                f"{copy.name} would lie where {other.name} does ({place_of(copy)}, {other_key}); "
+                f"{copy.name} is in the same place as {other.name} ({place_of(copy)}, {other_key}); "
                 f"allowed: {'another jurisdiction' if copy.kind is CopyKind.R2 else 'another region or store'}",
             )
 
 
 def place_of(copy: BackupCopy) -> str:
-    """Where a copy lies; two in one place are lost together."""
+    """Return the place of a copy. One failure can destroy all copies in the same place."""
     if copy.kind is CopyKind.R2:
         return f"R2, jurisdiction {copy.jurisdiction}"
     store = "AWS" if copy.endpoint is None else urlsplit(copy.endpoint).netloc.lower()
     return f"{store}, region {copy.region}"
 
 
-def _at_aws(key: str, copy: BackupCopy, database: str) -> Iterator[Problem]:
+def _aws_problems(key: str, copy: BackupCopy, database: str) -> Iterator[Problem]:
     region, partition = str(copy.region), partition_of(database)
     try:
         TypeAdapter[str](Region).validate_python(region)
@@ -241,9 +246,9 @@ def _at_aws(key: str, copy: BackupCopy, database: str) -> Iterator[Problem]:
         return
     if region == database:
         yield Problem(
-            f"{key}.region", f"{copy.name} must not lie in the database's region; allowed: any but {database}"
+            f"{key}.region", f"{copy.name} is in the database's region; allowed: any region except {database}"
         )
-    # No credentials are valid in two partitions, and no role can be assumed across them.
+    # Credentials are valid in one AWS partition only, and a role cannot be assumed across partitions.
     if partition_of(region) != partition:
         yield Problem(
             f"{key}.region",
@@ -256,15 +261,14 @@ def _at_aws(key: str, copy: BackupCopy, database: str) -> Iterator[Problem]:
         )
 
 
-def _elsewhere(key: str, copy: BackupCopy, _database: str) -> Iterator[Problem]:
+def _endpoint_problems(key: str, copy: BackupCopy) -> Iterator[Problem]:
     address = urlsplit(str(copy.endpoint))
     host = (address.hostname or "").lower()
     if address.path.strip("/"):
         yield Problem(
-            f"{key}.endpoint", "has a path; allowed: https:// and the store's host, the bucket is a key of its own"
+            f"{key}.endpoint",
+            f"has a path; allowed: https:// and the store's hostname. Set the bucket's name in {key}.bucket",
         )
-    for suffix, instead in _OWN_KINDS.items():
+    for suffix, instead in _DECLARED_STORES.items():
         if host == suffix or host.endswith(f".{suffix}"):
-            yield Problem(
-                f"{key}.endpoint", f"{host} needs no endpoint; allowed here: a store elsewhere. Use {instead}"
-            )
+            yield Problem(f"{key}.endpoint", f"{host} must not be an endpoint; allowed: another store. Use {instead}")

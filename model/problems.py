@@ -1,4 +1,4 @@
-"""What is wrong with a stack's configuration, by key. Pure."""
+"""The type of a configuration error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NAMESPACE = "backbuild"
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with the configuration: the key, and what is allowed there; no key means the stack's own name."""
+    """A configuration error: the key, and a message that says what is allowed. An empty key means the stack's name."""
 
     key: str
     message: str

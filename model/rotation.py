@@ -1,6 +1,6 @@
-"""The rotation: how long what is kept where, and from it the rules of every bucket and what the Workers go by.
+"""Retention: how long each class of backups is kept, and the bucket rules and Worker binding that follow from it.
 
-The one place where that is decided; everything here is arithmetic on the settings. Nothing here imports Pulumi.
+Computed from the settings `backups.rotation`. No other module decides a retention period. Does not import Pulumi.
 """
 
 from __future__ import annotations
@@ -11,44 +11,45 @@ from dataclasses import dataclass
 from model.configuration import DAYS_A_MONTH, DAYS_A_YEAR
 from model.settings import Backups, Rotation
 
-# The age-out Worker deletes what is no longer needed; a bucket's own rule knows prefixes and ages, but not which backup
-# needs which, so it may only come when nothing of that age can be needed any more. How old that may be, with a full
-# backup a day:
+# The age-out Worker deletes objects that no kept backup needs. A bucket's lifecycle rule knows only prefixes and ages,
+# not which backup needs which, so it must not delete an object of an age that a kept backup can still need. The oldest
+# such object, with one full backup a day:
 #
-# - hourly: an increment is kept keep_days and rests on a full backup that ended up to a day before it: keep_days + 1.
-#   The point-in-time window is at most keep_days - 1; it begins on the newest run before it, an hour older, which rests
-#   on a full backup a day older: less. The newest N full backups: N days.
-# - daily, monthly, yearly: keep_days after the run ended; put there after that, so the object itself is younger.
-# - manifests: a day longer than the last thing that they list.
+# - hourly: an increment is kept for keep_days and needs a full backup that ended up to a day earlier: keep_days + 1.
+#   The point-in-time window is shorter: it is at most keep_days - 1, starts from a run at most an hour older, and that
+#   run needs a full backup at most a day older. The newest N full backups are up to N days old.
+# - daily, monthly, yearly: keep_days after the run ended. The object is copied there later, so it is younger.
+# - manifests: one day longer than the last object that they list.
 #
-# That makes max(keep_days + 1, N) at most, and the rule comes BACKSTOP_DAYS after max(keep_days, N). Each day without a
-# full backup makes what is needed a day older: 29 of them pass before a rule takes what a kept backup needs, and people
-# have been told for 28 (a full backup is missed after 26 hours). Beyond that no rule by age is right; what to do then
-# stands in docs/retention.md.
+# So the oldest needed object is max(keep_days + 1, N) days old, and the rule deletes BACKSTOP_DAYS after
+# max(keep_days, N). Each day without a full backup makes the oldest needed object a day older. After 29 such days a
+# rule deletes an object that a kept backup needs; the watch Worker has then sent alarms for 28 days, because it reports
+# a missing full backup after 26 hours. docs/retention.md says what an operator must do before that.
 BACKSTOP_DAYS = 30
 _ARCHIVE = "hourly/archive/"  # WAL, by group
 
 
 @dataclass(frozen=True)
 class Retention:
-    """What lies below some prefixes, as the bucket rules see it, in whole days: lock <= keep < expire."""
+    """The retention periods of one class of objects, in whole days: lock <= keep < expire."""
 
     name: str
     keep_days: int
-    """The age-out Worker leaves it for so long, and longer when something needs it."""
+    """The age-out Worker deletes nothing younger, nor an older object that a kept backup needs."""
     lock_days: int
-    """Nobody deletes or overwrites a `locked` object that is younger than this."""
+    """The bucket's lock rejects deleting or overwriting an object below a `locked` prefix that is younger."""
     expire_days: int
-    """A rule deletes an `expiring` object that is older than this."""
+    """The bucket's lifecycle rule deletes an object below an `expiring` prefix that is older."""
     locked: tuple[str, ...]
+    """Prefixes with a lock rule."""
     expiring: tuple[str, ...]
+    """Prefixes with a lifecycle rule."""
 
 
 def keep_days(rotation: Rotation) -> dict[str, int]:
-    """Each class, shortest first, and the days that a run stays in it after it ended.
+    """Return the days that each class keeps a run, counted from the run's end; the shortest class first.
 
-    Increments and WAL need the full backup they build on, which may be a day older than the first of them, so that
-    class keeps one day more than the policy says.
+    The hourly class keeps one day more than the setting: an increment needs a full backup that may be a day older.
     """
     return {
         "hourly": rotation.hourly_days + 1,
@@ -59,12 +60,11 @@ def keep_days(rotation: Rotation) -> dict[str, int]:
 
 
 def retention_of(rotation: Rotation, groups: Sequence[str], postgres_major: int) -> tuple[Retention, ...]:
-    """The bucket rules of a rotation: its classes, shortest first, and the manifests of what is in them.
+    """Return the retention of each class, the shortest first, then that of the manifests.
 
-    `groups` are those that are backed up, by name. The hourly class is the one that the backup tool writes itself, and
-    where not every object is a backup. The tool rewrites its index and the manifest of a running backup, which a lock
-    would refuse: locked is what is written once, the WAL. And it writes an archive's description once and needs it for
-    ever: expiring are the backups and the WAL beside it.
+    `groups` are the names of the database groups that are backed up. pgBackRest writes below `hourly/` itself. There,
+    only WAL is locked, because pgBackRest rewrites its index and the manifest of a running backup, which a lock would
+    reject. Only backups and WAL expire, because pgBackRest writes `archive.info` once and always needs it.
     """
     keep = keep_days(rotation)
     hourly, longest = keep["hourly"], max(keep.values())
@@ -78,25 +78,26 @@ def retention_of(rotation: Rotation, groups: Sequence[str], postgres_major: int)
             locked=wal,
             expiring=("hourly/backup/", *wal),
         ),
-        *(_whole(name, days, lock_days=days) for name, days in keep.items() if name != "hourly"),
-        # A manifest goes with what it lists, which nobody knows when it is written: locked as long as any run is kept.
-        _whole("manifests", longest, lock_days=hourly),
+        *(_one_prefix(name, days, lock_days=days) for name, days in keep.items() if name != "hourly"),
+        # When a manifest is written, it is unknown for which classes its run will be promoted. It is locked as long as
+        # the hourly class, in which every run starts; the lifecycle rule waits for the longest class.
+        _one_prefix("manifests", longest, lock_days=hourly),
     )
 
 
 def in_rule_order(
     retention: Sequence[Retention], prefixes: Callable[[Retention], tuple[str, ...]]
 ) -> list[tuple[Retention, str]]:
-    """Each prefix with its retention, in the order of a bucket's rules: fixed ones first, then those of the groups.
+    """Return each prefix with its retention in the order of a bucket's rules: fixed prefixes first, then the groups'.
 
-    A new worker group appends to such a list and moves nothing in it.
+    So a new Citus worker group appends rules and changes no existing one.
     """
     pairs = [(kept, prefix) for kept in retention for prefix in prefixes(kept)]
     return sorted(pairs, key=lambda pair: pair[1].startswith(_ARCHIVE))  # stable: groups stay in their order
 
 
 def binding_of(backups: Backups) -> dict[str, object]:
-    """What the Workers are told of it: the binding `ROTATION`."""
+    """Return the binding `ROTATION` of the backup Workers (Cloudflare Workers)."""
     return {
         "pointInTimeDays": backups.point_in_time_days,
         "minimumFulls": backups.rotation.minimum_fulls,
@@ -104,6 +105,6 @@ def binding_of(backups: Backups) -> dict[str, object]:
     }
 
 
-def _whole(name: str, keep: int, *, lock_days: int) -> Retention:
+def _one_prefix(name: str, keep: int, *, lock_days: int) -> Retention:
     prefix = (f"{name}/",)
     return Retention(name, keep, lock_days, keep + BACKSTOP_DAYS, locked=prefix, expiring=prefix)

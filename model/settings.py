@@ -149,7 +149,7 @@ VolumeGib = Annotated[
 
 def _printable(secret: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]{1,256}", secret.get_secret_value()):
-        raise ValueError("what is given does not fit; allowed: 1 to 256 printable characters without a space")
+        raise ValueError("the value is invalid; allowed: 1 to 256 printable characters without a space")
     return secret
 
 
@@ -227,24 +227,24 @@ class Database(_Section):
 
 
 class Rotation(_Section):
-    """How long each kind of backup is kept: the only source of lock, lifecycle and age-out rules."""
+    """How long each class of backups is kept: the only source of lock, lifecycle and age-out rules."""
 
     hourly_days: Annotated[int, Field(ge=1, le=90)]
-    daily_days: Annotated[int, Field(ge=2, le=366)]  # more than hourly_days, whose least is 1
+    daily_days: Annotated[int, Field(ge=2, le=366)]  # must exceed hourly_days, which is at least 1
     monthly_months: Annotated[int, Field(ge=1, le=120)]
     yearly_years: Annotated[int, Field(ge=1, le=30)]
     minimum_fulls: Annotated[int, Field(ge=1, le=30)] = 3  # the newest full backups of a group, however old
 
 
 class CopyKind(StrEnum):
-    """Where a copy of the backups lies: in R2, or in S3 and stores that speak its protocol."""
+    """The store of a copy of the backups: Cloudflare R2, or AWS S3 and other S3-compatible stores."""
 
     R2 = "r2"
     S3 = "s3"
 
 
 class LockMode(StrEnum):
-    """Who may shorten a lock in S3: nobody, or those with a special permission."""
+    """The mode of S3 Object Lock. GOVERNANCE: users with a special permission can shorten a lock. COMPLIANCE: none."""
 
     COMPLIANCE = "COMPLIANCE"
     GOVERNANCE = "GOVERNANCE"
@@ -257,7 +257,7 @@ PRIMARY = "primary"
 class BackupCopy(_Section):
     """One copy of the backups: r2 with a jurisdiction, s3 with a region at AWS, or s3 with another store's endpoint.
 
-    The bucket in another store is the operator's to make, with versioning and object lock; its keys come as secrets.
+    The operator creates a bucket in another store, with versioning and object lock, and sets its keys as secrets.
     """
 
     name: CopyName
@@ -265,7 +265,7 @@ class BackupCopy(_Section):
     jurisdiction: Jurisdiction | None = None
     region: StoreRegion | None = None
     role_arn: RoleArn | None = None
-    lock_mode: LockMode | None = None  # none: COMPLIANCE where the stack is protected, else GOVERNANCE
+    lock_mode: LockMode | None = None  # None: COMPLIANCE if the stack is protected, else GOVERNANCE
     endpoint: HttpsUrl | None = None
     bucket: BucketName | None = None
     access_key_id: Credential | None = None
@@ -273,9 +273,9 @@ class BackupCopy(_Section):
 
 
 class Backups(_Section):
-    """Where backups go, how long they stay, and how far back a point in time can be restored."""
+    """The copies of the backups, their rotation, and the days for which any point in time can be restored."""
 
-    copies: Annotated[tuple[BackupCopy, ...], Field(max_length=8)]  # each is one more stream that verify opens at once
+    copies: Annotated[tuple[BackupCopy, ...], Field(max_length=8)]  # the verify Worker reads one stream from each copy
     rotation: Rotation
     point_in_time_days: Annotated[int, Field(ge=1, le=90)]
     full_hour_utc: Annotated[int, Field(ge=0, le=23)] = 1

@@ -25,7 +25,7 @@ SLOTS_PER_GROUP = 8
 POSTGRES_MAJOR = 17  # the version in Debian 13
 DATABASE_NAME = "backbuild"
 APPLICATION_ROLE = "application"  # the database role of the API
-ABANDONED_UPLOAD_DAYS = 7  # parts of an upload that nobody finished; longer than any outage worth waiting for
+ABANDONED_UPLOAD_DAYS = 7  # deletes the parts of an unfinished upload; longer than an outage that an upload survives
 
 
 class Role(StrEnum):
@@ -142,7 +142,7 @@ class SecretNames:
     application: str
     backup_cipher: str  # encrypts backups before they leave the machine
     backup_storage: str  # JSON: accessKeyId and secretAccessKey of the primary bucket
-    manifest_keys: str  # a line each; sign what a backup stored
+    manifest_keys: str  # sign the manifests of backups; one key per line
     tunnel_token: str
 
 
@@ -308,10 +308,10 @@ class Topology:
             full_backup_hour=self.settings.backups.full_hour_utc,
             incremental_minute=30,
             probe="* * * * *",  # STA-2: the stored history is per minute
-            reconcile="*/5 * * * *",  # what no event told of is copied within the 15 minutes that a copy may be behind
-            verify="*/2 * * * *",  # a new run is proven within minutes; a whole pass ends within the week
-            age_out="15 * * * *",  # what has had its time is gone within the hour
-            watch="*/5 * * * *",  # three looks within the 15 minutes that a replica may be behind
+            reconcile="*/5 * * * *",  # copies an object without an event well within a copy's maximum lag, 15 minutes
+            verify="*/2 * * * *",  # verifies a new run within minutes, and every object within a week
+            age_out="15 * * * *",  # deletes an expired object within an hour
+            watch="*/5 * * * *",  # checks three times within a copy's maximum lag, 15 minutes
             maintenance=f"cron(0 {maintenance.start_hour_utc} ? * {maintenance.weekday.value} *)",
             maintenance_hours=maintenance.duration_hours,
         )

@@ -1,6 +1,6 @@
-"""A plugin for pytest that writes what was collected: each test's id and its parameters, in order, as JSON.
+"""A pytest plugin that writes the id and the parameters of each collected test as JSON, in order.
 
-Loaded by `-p tests.collected`, it writes to the file that the variable COLLECTED names.
+Load it with `-p tests.collected`. It writes to the file in the environment variable COLLECTED.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 COLLECTED = pytest.StashKey[list[Any]]()
-"""Where a session keeps what it collected."""
+"""The key of a session's collected tests."""
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -24,20 +24,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def of(items: Iterable[pytest.Item]) -> list[Any]:
-    """Return each test's id and its parameters, as they are once read from JSON."""
-    return [[item.nodeid, told(getattr(getattr(item, "callspec", None), "params", {}))] for item in items]
+    """Return each test's id and parameters as JSON values."""
+    return [[item.nodeid, plain(getattr(getattr(item, "callspec", None), "params", {}))] for item in items]
 
 
-def told(value: Any) -> Any:
-    """Return a value as JSON: equal for equal values, wherever in the memory they lie."""
+def plain(value: Any) -> Any:
+    """Return a value as JSON, without memory addresses, so that equal values give equal JSON."""
     match value:
         case Mapping():
-            return [[told(key), told(item)] for key, item in value.items()]
+            return [[plain(key), plain(item)] for key, item in value.items()]
         case list() | tuple():
-            return [told(item) for item in value]
-        case set() | frozenset():  # its members count, the order in which they come does not
-            return sorted((told(item) for item in value), key=json.dumps)
+            return [plain(item) for item in value]
+        case set() | frozenset():  # sorted, because the order of a set varies
+            return sorted((plain(item) for item in value), key=json.dumps)
         case _ if is_dataclass(value) and not isinstance(value, type):
-            return [type(value).__name__, *([one.name, told(getattr(value, one.name))] for one in fields(value))]
+            return [type(value).__name__, *([one.name, plain(getattr(value, one.name))] for one in fields(value))]
         case _:
             return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -1,4 +1,4 @@
-"""What every test run has in common, so that its verdict depends on the code and on nothing else."""
+"""Settings of every test run, so that its result depends only on the code."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, settings
 
 from tests.collected import COLLECTED, of
 
-# While modules are loaded there is nothing to collect: without looking for it, that takes two thirds of the time.
+# Loading modules creates no garbage. With the garbage collector off it takes two thirds of the time.
 gc.disable()
 
-# The same examples in every run, and none that fails because a machine is slow.
+# The same examples in every run, and no failure because of a slow machine.
 settings.register_profile(
     "suite", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -24,12 +24,12 @@ settings.load_profile("suite")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
-    """Note what the tests are before any of them runs, and before `-m` leaves some out."""
+    """Record the collected tests before `-m` deselects some."""
     session.stash[COLLECTED] = of(items)
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage again, but not among the modules, which stay."""
+    """Enable the garbage collector again, without the loaded modules, which are never freed."""
     gc.freeze()
     gc.enable()
 
@@ -43,9 +43,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the sandbox's state in a folder of this run: not in the project's, which a developer or another run uses."""
+    """Keep the sandbox's state in a temporary folder, because a developer or another run may use the project's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SANDBOX_HOME", str(tmp_path_factory.mktemp("sandbox")))
-        # Programs that tests start again and again compile their modules once.
+        # Tests start the same programs repeatedly: with bytecode files, these compile their modules once.
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield

@@ -1,4 +1,4 @@
-"""The committed stacks, brought up once for all processes of a test run."""
+"""Bring each committed stack up once for all processes of a test run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests are is decided by the code: not by the time, the process or the seed of its hashes."""
+"""The collected tests depend only on the code, not on the time, the process or the hash seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILES = list((ROOT / "tests").rglob("test_*.py"))
 
 
 def collecting(file: Path, *before: str, seed: int) -> subprocess.Popen[str]:
-    """Collect all tests in a process of its own; `before` are words before the command."""
+    """Start a process that collects all tests. `before` is a prefix of its command, such as faketime."""
     command = [
         *before,
         sys.executable,
@@ -50,11 +50,11 @@ def collected(file: Path, process: subprocess.Popen[str]) -> list[Any]:
 def test_another_process_collects_the_same_tests_with_the_same_parameters_a_year_later(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    # The date, the time of day and the second are all others.
+    # Another date, hour, minute and second.
     another = collecting(tmp_path / "later.json", "faketime", "+400 days 7 hours 31 minutes 17 seconds", seed=2)
     first = request.session.stash[COLLECTED]
     if {name.partition("::")[0] for name, _ in first} < {str(file.relative_to(ROOT)) for file in FILES}:
-        # Only some tests run here.
+        # This session has only some of the tests.
         first = collected(tmp_path / "now.json", collecting(tmp_path / "now.json", seed=1))
     second = collected(tmp_path / "later.json", another)
     assert len(first) > 2_000

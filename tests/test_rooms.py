@@ -1,4 +1,4 @@
-"""The table of rooms in docs/architecture.md: who may import whom."""
+"""The table of rooms in docs/architecture.md: each room imports only the rooms that the table allows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PURE["policies"] = PROVIDERS  # its packs speak Pulumi's protocol
 
 
 def imports_of(room: str) -> Iterator[tuple[str, str]]:
-    """Each import in a room: where it stands, and the package that it names."""
+    """Yield each import in a room: its file and line, and the imported package."""
     for path in sorted((ROOT / room).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             names: list[str] = []
@@ -32,7 +32,7 @@ def imports_of(room: str) -> Iterator[tuple[str, str]]:
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", name.split(".")[0]
 
 
-def test_every_room_stands_in_the_table():
+def test_every_room_is_in_the_table():
     rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {"workers"}
     assert rooms == set(ALLOWED)
 
@@ -44,7 +44,7 @@ def test_a_room_imports_only_what_the_table_allows(room: str):
 
 
 @pytest.mark.parametrize(("room", "excluded"), PURE.items())
-def test_rooms_that_decide_import_nothing_of_pulumi(room: str, excluded: set[str]):
+def test_pure_rooms_do_not_import_pulumi(room: str, excluded: set[str]):
     assert [(place, name) for place, name in imports_of(room) if name in excluded] == []
 
 

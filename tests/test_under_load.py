@@ -1,4 +1,4 @@
-"""`make test-under-load` leaves no busy process behind, however it ends."""
+"""`make test-under-load` stops its busy processes, even if it is interrupted or killed."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from harness.patience import GENEROUS, until
+from harness.waiting import TIMEOUT_SECONDS, until
 
 SCRIPT = Path(__file__).parents[1] / "bin" / "under-load"
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that a process has started and not yet seen end."""
+    """Return the child processes of a process."""
     file = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(one) for one in file.read_text().split()] if file.exists() else []
 
 
 def running(pid: int, command: str) -> bool:
-    """Whether a process has five children, the last of which has become the command."""
+    """Whether a process has five children, of which the last one runs the command."""
     started = children(pid)
     return len(started) == 5 and Path(f"/proc/{started[-1]}/comm").read_text().strip() == command
 
 
 def ended(pid: int) -> bool:
-    """Whether a process is gone, or waits as a zombie for somebody to notice."""
+    """Whether a process has ended (it does not exist or is a zombie)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -35,8 +35,8 @@ def ended(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_no_busy_process_outlives_it(number: signal.Signals) -> None:
-    with subprocess.Popen([SCRIPT, "sleep", str(GENEROUS)], start_new_session=True) as process:
+def test_no_busy_process_remains(number: signal.Signals) -> None:
+    with subprocess.Popen([SCRIPT, "sleep", str(TIMEOUT_SECONDS)], start_new_session=True) as process:
         until(lambda: running(process.pid, "sleep"), "four busy processes and the command run")
         started = children(process.pid)
         if number == signal.SIGINT:
@@ -44,10 +44,10 @@ def test_no_busy_process_outlives_it(number: signal.Signals) -> None:
         else:
             process.send_signal(number)
             os.kill(started[-1], signal.SIGTERM)  # bash waits for its command before it obeys
-        process.wait(timeout=GENEROUS)
+        process.wait(timeout=TIMEOUT_SECONDS)
     until(lambda: all(ended(pid) for pid in started), "all have ended")
 
 
-def test_it_ends_as_its_command_does() -> None:
-    done = subprocess.run([SCRIPT, "sh", "-c", "exit 7"], check=False, timeout=GENEROUS)
+def test_the_exit_code_is_that_of_the_command() -> None:
+    done = subprocess.run([SCRIPT, "sh", "-c", "exit 7"], check=False, timeout=TIMEOUT_SECONDS)
     assert done.returncode == 7

@@ -1,4 +1,4 @@
-"""What a machine boots with: the cloud-config in its user data, and the archive of files that it names."""
+"""A machine's boot: the cloud-config in its user data, and the archive of files that the cloud-config installs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from policies.views.shared import once
 
 OBJECT: Final = "aws:s3/bucketObjectv2:BucketObjectv2"
 BOOT: Final = "/usr/local/sbin/backbuild-boot"
-REVIEWED_BOOT: Final = "fadf52b3d55b12922b24d5ef2324aaeb594fa7121ea6558e8a179a6588ec5800"
-"""SHA-256 of the boot script that was reviewed: it installs the archive whose SHA-256 the user data pins, or none."""
+REVIEWED_BOOT: Final = "350af4c1ae7685597e5a1c475a03098e8c9254f9a766c5c673dec1749ee76ec3"
+"""SHA-256 of the reviewed boot script. That script installs only an archive with the SHA-256 in the user data."""
 _KEYS: Final = {"hostname", "ssh_pwauth", "write_files", "runcmd"}
 
 
@@ -36,16 +36,16 @@ class Boot:
 
 @once
 def archives(graph: Graph) -> dict[str, Resource]:
-    """Key to object, of all objects that the stack stores in S3."""
+    """Return every S3 object of the stack, by its key."""
     return {one.text("key"): one for one in graph.of(OBJECT) if one.known("key")}
 
 
 @cache
 def boot_of(user_data: str) -> Boot:
-    """Read user data; `ValueError` says what in it is not the reviewed way to boot."""
+    """Parse user data. Raises `ValueError` if it does more or less than run the reviewed boot script."""
     document = _document(user_data)
-    if strange := sorted(document.keys() - _KEYS):
-        raise ValueError(f"{strange[0]} may change the machine's files")
+    if unexpected := sorted(document.keys() - _KEYS):
+        raise ValueError(f"{unexpected[0]} may change the machine's files")
     written = document.get("write_files")
     scripts = cast("list[dict[str, Any]]", written) if isinstance(written, list) else []
     if [script.get("path") for script in scripts] != [BOOT]:
@@ -67,23 +67,23 @@ def boot_of(user_data: str) -> Boot:
 
 def _document(user_data: str) -> dict[str, Any]:
     if not user_data.startswith("#cloud-config\n"):
-        raise ValueError("it is no cloud-config")
+        raise ValueError("it is not a cloud-config")
     try:
         document = yaml.load(user_data, yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise ValueError(str(error).splitlines()[0]) from error
     if not isinstance(document, dict):
-        raise ValueError("it is no cloud-config")
+        raise ValueError("it is not a cloud-config")
     return cast("dict[str, Any]", document)
 
 
 @cache
 def files_of(encoded: str, sha256: str) -> Mapping[str, str]:
-    """Path to content of the files in an archive in base64; `ValueError` if its SHA-256 is another or it is damaged."""
+    """Return the files of a base64-encoded archive, by path. Raises `ValueError` on damage or a wrong SHA-256."""
     try:
         content = base64.b64decode(encoded, validate=True)
         if (found := hashlib.sha256(content).hexdigest()) != sha256:
-            raise ValueError(f"its SHA-256 is {found}, and the machine expects {sha256}")
+            raise ValueError(f"its SHA-256 is {found}, but the machine expects {sha256}")
         with tarfile.open(fileobj=io.BytesIO(gzip.decompress(content))) as tar:
             entries = {f"/{entry.name}": tar.extractfile(entry) for entry in tar.getmembers()}
             return {path: b"".join(file or ()).decode() for path, file in entries.items()}

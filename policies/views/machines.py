@@ -121,7 +121,7 @@ class Machine:
                     return value
         return None
 
-    def said(self, option: str, default: str = "") -> dict[str, str]:
+    def pgbackrest_by_command(self, option: str, default: str = "") -> dict[str, str]:
         """Return pgBackRest's value of an option: for each command with its own section, and for all others (`all`)."""
         parts = {head: dict(settings) for head, settings in sections(self.file(PGBACKREST)).items()}
         commands = {head.partition(":")[2] for head in parts}
@@ -132,9 +132,9 @@ class Machine:
             answers[command or "all"] = next(found, default)
         return answers
 
-    def told(self, option: str, default: str = "") -> str:
+    def pgbackrest(self, option: str, default: str = "") -> str:
         """Return pgBackRest's value of an option if it is the same for all commands; else it is undetermined."""
-        answers = self.said(option, default)
+        answers = self.pgbackrest_by_command(option, default)
         if len(set(answers.values())) > 1:
             differ = ", ".join(f"{value or 'nothing'} for {command}" for command, value in sorted(answers.items()))
             raise Undetermined(self.urn, f"{PGBACKREST}: {option}", f"is {differ}; set one value for all commands")

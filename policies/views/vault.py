@@ -178,7 +178,7 @@ def primaries(graph: Graph) -> list[Copy]:
         bucket
         for group in database_groups(graph)
         for machine in group.members
-        for bucket in machine.said("repo1-s3-bucket").values()
+        for bucket in machine.pgbackrest_by_command("repo1-s3-bucket").values()
     }
     return [copy for copy in r2_copies(graph) if copy.name in repositories]
 
@@ -229,7 +229,7 @@ def rotation(graph: Graph) -> Rotation:
 def machine_keep_days(graph: Graph) -> float | None:
     """Return pgBackRest's retention in days: the least of all machines."""
     figures = [
-        float(machine.told("repo1-retention-full", "0"))
+        float(machine.pgbackrest("repo1-retention-full", "0"))
         for group in database_groups(graph)
         for machine in group.members
     ]

@@ -1,4 +1,4 @@
-"""The command line, and a server on loopback that answers as it is told."""
+"""Fixtures: run a command line, and an HTTP server on the loopback with configurable responses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOKEN = "the-token-of-the-report"
 
 @dataclass(frozen=True)
 class Ran:
-    """A command that has ended."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -29,31 +29,31 @@ Run = Callable[..., Ran]
 
 @dataclass
 class Server:
-    """What it answers, and what it was asked."""
+    """The response to send, and the requests (path and authorization header) that were received."""
 
     code: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     repeat: int = 1
-    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    requests: list[tuple[str, str | None]] = field(default_factory=list)
     url: str = ""
 
     def listen(self) -> ThreadingHTTPServer:
-        """A server that is not running yet."""
-        told = self
+        """Bind a server to a free port. The caller runs it."""
+        configured = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 token = self.headers.get("authorization")
-                told.asked.append((self.path, token))
-                right = token == f"Bearer {TOKEN}"
-                self.send_response(told.code if right else 401)
-                for name, value in told.headers.items():
+                configured.requests.append((self.path, token))
+                authorized = token == f"Bearer {TOKEN}"
+                self.send_response(configured.code if authorized else 401)
+                for name, value in configured.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
                 try:
-                    for _ in range(told.repeat):
-                        self.wfile.write(told.body if right else b"{}")
+                    for _ in range(configured.repeat):
+                        self.wfile.write(configured.body if authorized else b"{}")
                 except ConnectionError:
                     pass
 
@@ -65,21 +65,21 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server that wants the token, which the environment has."""
+    """A running server that requires the token in BACKUPS_TOKEN."""
     monkeypatch.setenv("BACKUPS_TOKEN", TOKEN)
-    told = Server()
-    with told.listen() as listening:
-        told.url = f"http://127.0.0.1:{listening.server_port}"
+    configured = Server()
+    with configured.listen() as listening:
+        configured.url = f"http://127.0.0.1:{listening.server_port}"
         thread = threading.Thread(target=listening.serve_forever, args=(0.05,))
         thread.start()
-        yield told
+        yield configured
         listening.shutdown()
         thread.join()
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command line as a shell would, in a wide terminal."""
+    """A function that runs a command line in a terminal 300 columns wide."""
     monkeypatch.setenv("COLUMNS", "300")
 
     def run(*arguments: str) -> Ran:

@@ -1,4 +1,4 @@
-"""A report of staging on which all is well, to be changed."""
+"""A report of staging without problems. Tests change it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROTATION = {
 
 
 def ago(**past: float) -> str:
-    """A moment before now, as the Worker writes it."""
+    """Return a time before now, in the report's format."""
     return f"{datetime.now(UTC) - timedelta(**past):%Y-%m-%dT%H:%M:%S}.000Z"
 
 
@@ -55,13 +55,13 @@ def group(name: str) -> dict[str, Any]:
             "last": "000000010000000000000064",
             "oldest": ago(days=8),
             "newest": ago(minutes=1),
-            "copies": copies(97, ago(days=5)),  # the newest are yet to be looked at
+            "copies": copies(97, ago(days=5)),  # the newest segments are not verified yet
         },
     }
 
 
-def well() -> Report:
-    """Nothing is wrong."""
+def without_problems() -> Report:
+    """Return a report without problems."""
     return {
         "time": ago(),
         "copies": list(COPIES),

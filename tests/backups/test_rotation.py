@@ -1,4 +1,4 @@
-"""The rotation as people read it: what is printed, what the document says, and what bad settings end with."""
+"""`python -m backups rotation`: the printed table, docs/retention.md, and invalid settings."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ DOCUMENT = PROJECT / "docs" / "retention.md"
 
 
 @pytest.mark.parametrize("stack", ["prod", "staging"])
-def test_the_document_has_what_is_printed(run: Run, stack: str) -> None:
+def test_the_document_contains_the_printed_table(run: Run, stack: str) -> None:
     ran = run("rotation", "--stack", stack)
     assert (ran.code, ran.err) == (0, "")
     (written,) = re.findall(rf"<!-- rotation {stack} -->\n(.*?)<!-- /rotation -->", DOCUMENT.read_text(), re.DOTALL)
-    assert written == ran.out, f"put into it what `python -m backups rotation --stack {stack}` prints"
+    assert written == ran.out, f"update it with the output of `python -m backups rotation --stack {stack}`"
 
 
-def test_json_has_the_figures_of_the_table(run: Run) -> None:
+def test_json_contains_the_figures_of_the_table(run: Run) -> None:
     found = json.loads(run("rotation", "--stack", "prod", "--json").out)
     topology = shipped("prod")
     assert (found["stack"], found["minimumFulls"]) == ("prod", topology.settings.backups.rotation.minimum_fulls)
@@ -41,7 +41,7 @@ def test_json_has_the_figures_of_the_table(run: Run) -> None:
 
 
 def test_each_figure_is_in_the_table() -> None:
-    """By hand: days a class longer than its setting, locks as long, rules thirty days after, or after thirty fulls."""
+    """Figures by hand: hourly 9 + 1 days; locks as long as the class; rules 30 days after, hourly 30 after 20 fulls."""
     table = markdown(
         topology_of(
             "prod",
@@ -57,24 +57,24 @@ def test_each_figure_is_in_the_table() -> None:
     )
     rows = [line.split(" | ")[2:] for line in table.splitlines()[2:7]]
     assert rows == [
-        ["10 days: `hourlyDays: 9`, and one", "10 days, WAL only", "after 50 days |"],
+        ["10 days: `hourlyDays: 9` plus one", "10 days, WAL only", "after 50 days |"],
         ["11 days: `dailyDays: 11`", "11 days", "after 41 days |"],
         ["62 days: `monthlyMonths: 2`", "62 days", "after 92 days |"],
         ["366 days: `yearlyYears: 1`", "366 days", "after 396 days |"],
-        ["a day longer than what they list", "10 days", "after 396 days |"],
+        ["one day longer than the last object that they list", "10 days", "after 396 days |"],
     ]
     assert "Any point in the last 1 day can" in table
-    assert "the newest 20 full backups of each group stay" in table
+    assert "The newest 20 full backups of each group never expire" in table
 
 
 @pytest.mark.parametrize("stack", ["prod", "staging"])
-def test_a_stack_is_read_as_the_program_reads_it(stack: str) -> None:
-    mine, theirs = shipped(stack), topology_of(stack)
-    assert mine.settings == theirs.settings
-    assert mine.hostnames == theirs.hostnames
+def test_the_command_and_the_program_parse_a_stack_alike(stack: str) -> None:
+    parsed, expected = shipped(stack), topology_of(stack)
+    assert parsed.settings == expected.settings
+    assert parsed.hostnames == expected.hostnames
 
 
-def test_commands_of_the_document_are_commands(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documents_commands_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BACKUPS_TOKEN", raising=False)
     commands = re.findall(r"python -m backups ([^`\n]+)", DOCUMENT.read_text())
     assert {command.split()[0] for command in commands} == {"status", "rotation"}
@@ -95,25 +95,25 @@ def project(tmp_path: Path) -> Path:
     ("text", "message"),
     [
         ("config: [", "Pulumi.prod.yaml cannot be read"),
-        ("config:\n  - a", "Pulumi.prod.yaml has no `config`"),
-        ("[]", "Pulumi.prod.yaml has no `config`"),
-        ("", "Pulumi.prod.yaml has no `config`"),
+        ("config:\n  - a", "Pulumi.prod.yaml has no section `config`"),
+        ("[]", "Pulumi.prod.yaml has no section `config`"),
+        ("", "Pulumi.prod.yaml has no section `config`"),
         ("config: {backbuild:tier: production}", "the configuration of stack prod (Pulumi.prod.yaml) has"),
         ("\x00", "Pulumi.prod.yaml cannot be read"),
     ],
 )
-def test_a_stack_that_cannot_be_read_is_named(project: Path, text: str, message: str) -> None:
+def test_an_invalid_stack_file_is_named_in_the_error(project: Path, text: str, message: str) -> None:
     (project / "Pulumi.prod.yaml").write_text(text)
     with pytest.raises(InputError, match=re.escape(message)):
         shipped("prod", project)
 
 
-def test_a_project_without_stacks_has_none(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'prod' is no stack.*there are: none"):
+def test_a_project_without_stacks_reports_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'prod' is not a stack.*stacks: none"):
         shipped("prod", tmp_path)
 
 
-def test_a_rotation_that_contradicts_itself_ends_with_two(project: Path, run: Run) -> None:
+def test_an_inconsistent_rotation_exits_with_two(project: Path, run: Run) -> None:
     file = project / "Pulumi.prod.yaml"
     file.write_text(file.read_text().replace("dailyDays: 35", "dailyDays: 7"))
     with pytest.raises(InputError, match=r"backups\.rotation\.dailyDays: keeps 7 days, no more than hourlyDays"):

@@ -1,4 +1,4 @@
-"""What `status` says of a report, and what it ends with; asked of a real server."""
+"""`python -m backups status`: its output and exit code for a report from an HTTP server."""
 
 from __future__ import annotations
 
@@ -21,73 +21,73 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from backups import client
+from backups.display import size
 from backups.judgement import NOTES
-from backups.shown import size
 from model.worker_modules import WORKERS
 from tests.console.terminal import PIPE, printed
 
 from .conftest import TOKEN, Ran, Run, Server
-from .reports import Report, ago, copies, finding, group, well
+from .reports import Report, ago, copies, finding, group, without_problems
 
 STATUS = ["status", "--stack", "staging", "--url"]
 
 
 @pytest.fixture
-def asked(server: Server, run: Run) -> Callable[..., Ran]:
-    """Runs `status` before a server that answers with this report."""
+def status_of(server: Server, run: Run) -> Callable[..., Ran]:
+    """A function that runs `status` against a server that responds with the given report."""
 
-    def asked(report: Any, *options: str) -> Ran:
+    def status_of(report: Any, *options: str) -> Ran:
         server.body = report if isinstance(report, bytes) else json.dumps(report).encode()
         return run(*STATUS, server.url, *options)
 
-    return asked
+    return status_of
 
 
-def test_all_is_well(server: Server, asked: Callable[..., Ran]) -> None:
-    ran = asked(well())
+def test_a_report_without_problems_is_shown_and_exits_with_zero(server: Server, status_of: Callable[..., Ran]) -> None:
+    ran = status_of(without_problems())
     assert (ran.code, ran.err) == (0, "")
-    assert "all is well" in ran.out
-    assert "wrong: " not in ran.out
-    assert server.asked == [("/report.json", f"Bearer {TOKEN}")]
+    assert "no problems at" in ran.out
+    assert "problem: " not in ran.out
+    assert server.requests == [("/report.json", f"Bearer {TOKEN}")]
     for text in (
-        "coordinator: each copy",
-        "worker-1: each copy",
+        "coordinator: runs",
+        "worker-1: runs",
         "5.0 GiB",
         "2.0 KiB",
         "000000010000000000000064",
         "97 of 100",
     ):
         assert text in ran.out
-    assert "unlisted (a note)" in ran.out
+    assert "unlisted (note)" in ran.out
     assert "damaged" not in ran.out  # it is closed
     assert "alarms: none" in ran.out
     assert "20261110-010000F" in ran.out
     assert '{"checked": 7}' in ran.out
 
 
-def test_the_newest_runs_of_a_class_stand_for_the_others_unless_all_are_asked_for(asked: Callable[..., Ran]) -> None:
-    report = well()
+def test_only_the_newest_runs_of_a_class_are_shown_without_all(status_of: Callable[..., Ran]) -> None:
+    report = without_problems()
     labels = [one["run"] for one in report["groups"][0]["runs"] if one["class"] == "hourly"]
-    some, every = asked(report), asked(report, "--all")
+    some, every = status_of(report), status_of(report, "--all")
     assert [label for label in labels if f"{label} " not in some.out] == labels[5:-1]  # the full one is daily too
-    assert "… and 6 older ones (--all)" in some.out
+    assert "… and 6 older runs (--all)" in some.out
     assert all(every.out.count(f"{label} ") >= 2 for label in labels)  # in either group
     assert "--all" not in every.out
 
 
-def test_json_is_the_report_and_what_was_concluded_from_it(asked: Callable[..., Ran]) -> None:
-    report = {**well(), "news": "a field of a newer Worker"}
-    ran = asked(report, "--json")
+def test_json_is_the_report_with_its_problems(status_of: Callable[..., Ran]) -> None:
+    report = {**without_problems(), "news": "a field of a newer Worker"}
+    ran = status_of(report, "--json")
     assert (ran.code, json.loads(ran.out)) == (0, {**report, "well": True, "problems": []})
-    ran = asked({**report, "alarms": [ALARM]}, "--json")
+    ran = status_of({**report, "alarms": [ALARM]}, "--json")
     found = json.loads(ran.out)
     assert (ran.code, found["alarms"], found["well"]) == (1, [ALARM], False)
     assert found["problems"] == ["alarm full:worker-1 since 2026-11-24 10:00: Make one."]
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200, PIPE])
-def test_no_terminal_takes_a_letter(server: Server, columns: int) -> None:
-    report = well()
+def test_no_text_is_cut_off_in_a_narrow_terminal(server: Server, columns: int) -> None:
+    report = without_problems()
     key = "hourly/backup/worker-1/20261124-010000F/bundle/" + "1" * 60
     report["findings"] = [finding("lost", key=key)]
     server.body = json.dumps(report).encode()
@@ -97,8 +97,8 @@ def test_no_terminal_takes_a_letter(server: Server, columns: int) -> None:
         assert run["run"] in text
         assert run["finishedAt"][:16].replace("T", " ") in text
     assert key in text
-    (wrong,) = (line for line in lines if line.startswith("wrong: "))
-    assert wrong.endswith(f"lost in replica: {key}: what is wrong with it")
+    (problem,) = (line for line in lines if line.startswith("problem: "))
+    assert problem.endswith(f"lost in replica: {key}: what is wrong with it")
     runs = [line for line in lines if report["groups"][0]["runs"][0]["run"] in line]
     assert all(line.startswith("hourly  ") == (columns in (200, PIPE)) for line in runs)
 
@@ -135,53 +135,53 @@ def rename(report: Report) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "wrong"),
+    ("change", "problem"),
     [
         (lambda it: it["findings"].append(finding("lost")), r"lost in replica: hourly/backup/worker-1/\S+: what is"),
         (lambda it: it["alarms"].append(ALARM), r"alarm full:worker-1 since 2026-11-24 10:00: Make one\."),
-        (unverified, r"coordinator: daily \S+F: 1 of 12 objects are not verified in primary, after a day"),
+        (unverified, r"coordinator: daily \S+F: 1 of 12 objects are not verified in primary after a day"),
         (fresh, None),
         (one_copy, r"worker-1: daily \S+F: 12 of 12 objects are not verified in offsite"),
-        (stale, r"coordinator: hourly \S+I: in replica not verified since .*, for more than a week"),
+        (stale, r"coordinator: hourly \S+I: not verified in replica since .*, for more than a week"),
         (old_wal, "coordinator: WAL: 3 of 100 objects are not verified in primary"),
         (lambda it: it["groups"].pop(), "worker-1 has no backup at all"),
         (lambda it: it["groups"][1].update(runs=[]), "worker-1 has no backup at all"),
         (lambda it: it["groups"].append(group("worker-9")), None),  # a group that was removed still has backups
-        (lambda it: it["rotation"].update(minimumFulls=2), r"another rotation than Pulumi\.staging\.yaml says"),
-        (lambda it: it["rotation"]["keepDays"].update(hourly=9), "another rotation"),
-        (rename, "look after the copies primary, replica, nearby, and Pulumi.staging.yaml lists primary, replica, off"),
-        (lambda it: it["workers"].pop(), "watch has not looked ever"),
-        (lambda it: it["workers"][-1].update(at=ago(minutes=16)), r"watch has not looked since 2\d{3}-"),
-        (lambda it: it["workers"][-1].update(outcome="alarm", detail=None), None),  # the alarms say what it found
-        (lambda it: it.update(time=ago(minutes=16)), r"the report is of 2\d{3}-.*, and here it is"),
-        (lambda it: it.update(time=ago(minutes=-16)), "see which one is wrong"),
+        (lambda it: it["rotation"].update(minimumFulls=2), r"a different rotation from Pulumi\.staging\.yaml"),
+        (lambda it: it["rotation"]["keepDays"].update(hourly=9), "a different rotation"),
+        (rename, "maintain the copies primary, replica, nearby, but Pulumi.staging.yaml lists primary, replica, off"),
+        (lambda it: it["workers"].pop(), "the watch Worker has never run"),
+        (lambda it: it["workers"][-1].update(at=ago(minutes=16)), r"the watch Worker has not run since 2\d{3}-"),
+        (lambda it: it["workers"][-1].update(outcome="alarm", detail=None), None),  # its alarms are in `alarms`
+        (lambda it: it.update(time=ago(minutes=16)), r"the report was made at 2\d{3}-.*, but this machine's clock"),
+        (lambda it: it.update(time=ago(minutes=-16)), "remedy: check the machine's clock"),
         (lambda it: it["findings"].extend(map(finding, NOTES)), None),
         (lambda it: it.update(news="a field of a newer Worker"), None),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_and_ends_with_one(
-    asked: Callable[..., Ran], change: Callable[[Report], None], wrong: str | None
+def test_a_problem_is_shown_and_exits_with_one(
+    status_of: Callable[..., Ran], change: Callable[[Report], None], problem: str | None
 ) -> None:
-    report = json.loads(json.dumps(well()))
+    report = json.loads(json.dumps(without_problems()))
     change(report)
-    ran = asked(report)
-    assert (ran.code, ran.err) == (0 if wrong is None else 1, "")
-    said = [line for line in ran.out.splitlines() if line.startswith("wrong: ")]
-    assert bool(said) == (wrong is not None)
-    assert ("all is well" in ran.out) == (wrong is None)
-    assert wrong is None or re.search(wrong, said[0]), said
+    ran = status_of(report)
+    assert (ran.code, ran.err) == (0 if problem is None else 1, "")
+    shown = [line for line in ran.out.splitlines() if line.startswith("problem: ")]
+    assert bool(shown) == (problem is not None)
+    assert ("no problems at" in ran.out) == (problem is None)
+    assert problem is None or re.search(problem, shown[0]), shown
 
 
-def test_what_somebody_put_into_a_bucket_does_not_steer_the_terminal(asked: Callable[..., Ran]) -> None:
-    report = well()
+def test_control_characters_in_keys_do_not_reach_the_terminal(status_of: Callable[..., Ran]) -> None:
+    report = without_problems()
     report["findings"] = [finding("lost", key="hourly/\x1b]0;title\x07\n[red]x", detail="\x1b[2J")]
-    ran = asked(report)
+    ran = status_of(report)
     assert "\x1b" not in ran.out
     assert "\x07" not in ran.out
     assert "hourly/\N{REPLACEMENT CHARACTER}]0;title\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}[red]x" in ran.out
 
 
-def test_notes_are_those_of_the_workers() -> None:
+def test_the_command_and_the_workers_have_the_same_notes() -> None:
     source = (WORKERS / "backups" / "findings.js").read_text()
     (listed,) = re.findall(r"NOTES = .*?\[(.*?)\]", source)
     assert tuple(json.loads(f"[{listed}]")) == NOTES
@@ -190,24 +190,19 @@ def test_notes_are_those_of_the_workers() -> None:
 @pytest.mark.parametrize(
     ("code", "headers", "body", "message"),
     [
-        (200, {}, b"<html>", "answers no JSON; remedy: check that --url is the backup report's"),
-        (200, {}, b"", "answers no JSON"),
-        (200, {}, b"\xff\xfe", "is no UTF-8"),
-        (200, {}, b"[]", "answers no report that this version reads: the document: "),
-        (200, {}, b'{"status": "ok"}', "time: Field required; remedy: use the version that is deployed"),
-        (
-            302,
-            {"location": "https://elsewhere.example/\x9b"},
-            b"",
-            "sends the caller on, to https://elsewhere.example/",
-        ),
-        (503, {}, b'{"error": "x"}', "answers 503: the catalogue does not answer; remedy: try again later"),
+        (200, {}, b"<html>", "the response is not JSON; remedy: check that --url is the address of the report Worker"),
+        (200, {}, b"", "the response is not JSON"),
+        (200, {}, b"\xff\xfe", "the response is not valid UTF-8"),
+        (200, {}, b"[]", "this version cannot read the report: the document: "),
+        (200, {}, b'{"status": "ok"}', "time: Field required; remedy: use the commit that is deployed"),
+        (302, {"location": "https://other.example/\x9b"}, b"", "redirects to https://other.example/"),
+        (503, {}, b'{"error": "x"}', "answers 503: the catalogue (D1) is unavailable; remedy: try again later"),
         (404, {}, b"", "answers 404; remedy: check that --url"),
         (500, {}, b"{}", "answers 500"),
         (204, {}, b"", "answers 204"),
     ],
 )
-def test_an_answer_that_is_no_report_is_named(
+def test_an_invalid_response_exits_with_one_and_a_remedy(
     server: Server, run: Run, code: int, headers: dict[str, str], body: bytes, message: str
 ) -> None:
     server.code, server.headers, server.body = code, headers, body
@@ -216,7 +211,7 @@ def test_an_answer_that_is_no_report_is_named(
     assert message in ran.err
     assert "\x9b" not in ran.err
     assert TOKEN not in ran.err
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     ran = run(*STATUS, server.url, "--json")
     assert message in json.loads(ran.out)["error"]
 
@@ -239,21 +234,23 @@ def test_an_answer_that_is_no_report_is_named(
         (("rotation", "keepDays"), [8], "rotation.keepDays: "),
     ],
 )
-def test_a_report_of_another_shape_is_named_with_its_field(
-    asked: Callable[..., Ran], path: tuple[str | int, ...], value: object, where: str
+def test_an_invalid_field_of_a_report_is_named(
+    status_of: Callable[..., Ran], path: tuple[str | int, ...], value: object, where: str
 ) -> None:
-    report = well()
+    report = without_problems()
     part: Any = report
     for step in path[:-1]:
         part = part[step]
     part[path[-1]] = value
-    ran = asked(report)
+    ran = status_of(report)
     assert (ran.code, ran.out) == (1, "")
     assert where in ran.err
 
 
-def test_an_endless_answer_is_not_read_to_its_end(server: Server, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "LARGEST_BYTES", 1_000_000)
+def test_a_response_above_the_maximum_size_is_rejected(
+    server: Server, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MAXIMUM_BYTES", 1_000_000)
     server.body, server.repeat = b"x" * 65_536, 1_000_000
     ran = run(*STATUS, server.url)
     assert (ran.code, ran.out) == (1, "")
@@ -265,16 +262,16 @@ def test_an_endless_answer_is_not_read_to_its_end(server: Server, run: Run, monk
     [
         ({"BACKUPS_TOKEN": ""}, [], 2, "BACKUPS_TOKEN is not set; remedy: export it, from `pulumi stack output"),
         ({"BACKUPS_TOKEN": "two words"}, [], 2, "BACKUPS_TOKEN contains characters that are not valid in a token"),
-        ({"BACKUPS_TOKEN": "wrong-token-of-mine"}, [], 1, "does not know the token in BACKUPS_TOKEN; remedy: take it"),
+        ({"BACKUPS_TOKEN": "wrong-token-of-mine"}, [], 1, "rejects the token in BACKUPS_TOKEN; remedy: take it"),
         ({}, ["--url", "http://backups.example"], 2, "is not an https:// address"),
         ({}, ["--url", "https://backups.example/report.json"], 2, "is not an https:// address"),
         ({}, ["--url", "http://127.0.0.1:1"], 1, "http://127.0.0.1:1 does not answer (ConnectError)"),
-        ({}, ["--stack", "moon"], 2, "'moon' is no stack: there is no Pulumi.moon.yaml; there are: prod, staging"),
-        ({}, ["--stack", "../staging"], 2, "is no stack"),
-        ({}, ["--stack", ""], 2, "is no stack"),
+        ({}, ["--stack", "moon"], 2, "'moon' is not a stack: Pulumi.moon.yaml does not exist; stacks: prod, staging"),
+        ({}, ["--stack", "../staging"], 2, "is not a stack"),
+        ({}, ["--stack", ""], 2, "is not a stack"),
     ],
 )
-def test_what_is_missing_is_named_and_tokens_are_not_shown(
+def test_invalid_input_is_named_and_no_token_is_shown(
     server: Server, run: Run, monkeypatch: pytest.MonkeyPatch,
     environment: dict[str, str], arguments: list[str], code: int, message: str,
 ) -> None:  # fmt: skip
@@ -287,16 +284,16 @@ def test_what_is_missing_is_named_and_tokens_are_not_shown(
     assert "of-mine" not in ran.err
 
 
-def test_the_address_is_the_stacks_own(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
-    monkeypatch.setattr(client, "read", lambda url, _: seen.append(url) or json.dumps(well()))
+def test_the_default_address_is_the_stacks(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    urls: list[str] = []
+    monkeypatch.setattr(client, "read", lambda url, _: urls.append(url) or json.dumps(without_problems()))
     assert run("status", "--stack", "staging").code == 0
-    assert seen == ["https://backups.backbuild.dev"]
-    assert server.asked == []
+    assert urls == ["https://backups.backbuild.dev"]
+    assert server.requests == []
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """One that nobody has signed, for this machine, and its key."""
+    """Write a self-signed certificate for 127.0.0.1 and its key. Return both paths."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = dt.datetime.now(dt.UTC)
@@ -314,29 +311,29 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.usefixtures("server")
-def test_a_certificate_that_is_not_believed_gets_no_token(run: Run, tmp_path: Path) -> None:
-    told = Server(body=json.dumps(well()).encode())
+def test_no_token_is_sent_to_a_server_with_an_invalid_certificate(run: Run, tmp_path: Path) -> None:
+    configured = Server(body=json.dumps(without_problems()).encode())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate(tmp_path))
-    with told.listen() as listening:
+    with configured.listen() as listening:
         listening.socket = context.wrap_socket(listening.socket, server_side=True)
-        listening.handle_error = lambda *_: None  # the handshake fails, which is what this is about
+        listening.handle_error = lambda *_: None  # the failed handshake is expected
         thread = threading.Thread(target=listening.serve_forever, args=(0.05,))
         thread.start()
         ran = run(*STATUS, f"https://127.0.0.1:{listening.server_port}")
         listening.shutdown()
         thread.join()
     assert (ran.code, ran.out) == (1, "")
-    assert re.search(r"shows a certificate that is not believed \(self.signed certificate\)", ran.err)
+    assert re.search(r"the TLS certificate is not valid \(self.signed certificate\)", ran.err)
     assert "the token was not sent; remedy: check the address" in ran.err
-    assert told.asked == []
+    assert configured.requests == []
 
 
 @pytest.mark.usefixtures("server")
-def test_whoever_says_nothing_is_not_waited_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "PATIENCE_SECONDS", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as mute:
-        ran = run(*STATUS, f"http://127.0.0.1:{mute.getsockname()[1]}")
+def test_a_server_that_does_not_respond_times_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "TIMEOUT_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ran = run(*STATUS, f"http://127.0.0.1:{silent.getsockname()[1]}")
     assert ran.code == 1
     assert "does not answer (ReadTimeout)" in ran.err
 
@@ -345,11 +342,11 @@ def test_whoever_says_nothing_is_not_waited_for(run: Run, monkeypatch: pytest.Mo
     ("count", "text"),
     [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 * 1024**3, "5.0 GiB"), (3 * 1024**5, "3072.0 TiB")],
 )
-def test_sizes(count: int, text: str) -> None:
+def test_a_size_is_formatted_with_its_unit(count: int, text: str) -> None:
     assert size(count) == text
 
 
-def test_it_is_a_program() -> None:
+def test_the_package_runs_as_a_program() -> None:
     ran = subprocess.run([sys.executable, "-m", "backups"], capture_output=True, text=True, check=False)
     assert ran.returncode == 2
     assert "usage: python -m backups" in ran.stderr

@@ -1,4 +1,4 @@
-"""The command line before the real report Worker: what the one writes, the other reads."""
+"""`python -m backups status` against the real report Worker (a Cloudflare Worker) in workerd."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def host() -> Iterator[Host]:
 
 @pytest.fixture
 def url(host: Host, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The Worker with an empty catalogue, bound as staging's."""
+    """The address of the report Worker with staging's bindings and an empty catalogue."""
     monkeypatch.setenv("BACKUPS_TOKEN", TOKEN)
     address = host.start(
         "backups/report",
@@ -47,7 +47,7 @@ def url(host: Host, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def fill(host: Host) -> None:
-    """A backup and WAL of each group, verified an hour ago, and Workers that have just run."""
+    """Insert a full backup and a WAL segment of each group, verified an hour ago, and a recent run of watch."""
     host.sql(f"INSERT INTO runs VALUES ('watch', '{ago(minutes=2)}', 'ok', '{{\"ages\": {{}}}}')")
     first = "000000010000000000000001"
     for group in ("coordinator", "worker-1"):
@@ -73,22 +73,22 @@ def fill(host: Host) -> None:
                 )
 
 
-def test_an_empty_catalogue_is_a_report_in_which_all_is_missing(url: str, run: Run) -> None:
+def test_an_empty_catalogue_is_reported_as_missing_backups(url: str, run: Run) -> None:
     ran = run("status", "--stack", "staging", "--url", url)
     assert (ran.code, ran.err) == (1, "")
-    wrong = [line for line in ran.out.splitlines() if line.startswith("wrong: ")]
-    assert [line.split()[1] for line in wrong] == ["watch", "coordinator", "worker-1"]
+    problems = [line.partition(": ")[2] for line in ran.out.splitlines() if line.startswith("problem: ")]
+    assert [problem.split(" has ")[0] for problem in problems] == ["the watch Worker", "coordinator", "worker-1"]
 
 
-def test_what_the_worker_reports_is_what_is_shown(host: Host, url: str, run: Run) -> None:
-    run("status", "--stack", "staging", "--url", url)  # makes the tables
+def test_the_workers_report_is_shown(host: Host, url: str, run: Run) -> None:
+    run("status", "--stack", "staging", "--url", url)  # the Worker creates the tables
     fill(host)
     ran = run("status", "--stack", "staging", "--url", url)
     assert (ran.code, ran.err) == (0, ""), ran.out
     assert ran.out.count(LABEL) == 4
     assert ran.out.count("WAL: 1 objects, 2.0 KiB, 000000010000000000000001 to 000000010000000000000001") == 2
-    going = datetime.strptime(LABEL, "%Y%m%d-%H%M%SF").replace(tzinfo=UTC) + timedelta(days=14)
-    assert f"{going:%Y-%m-%d}" in ran.out
+    expiry = datetime.strptime(LABEL, "%Y%m%d-%H%M%SF").replace(tzinfo=UTC) + timedelta(days=14)
+    assert f"{expiry:%Y-%m-%d}" in ran.out
     host.sql(
         "INSERT INTO findings (kind, store, key, detail, found_at, seen_at) "
         f"VALUES ('lost', 'primary', 'hourly/x', 'gone', '{ago(hours=1)}', '{ago(hours=1)}')"
@@ -101,14 +101,14 @@ def test_what_the_worker_reports_is_what_is_shown(host: Host, url: str, run: Run
     host.sql("UPDATE object_copies SET verified_at = NULL WHERE copy = 'offsite' AND key LIKE 'daily/%'")
     ran = run("status", "--stack", "staging", "--url", url)
     assert ran.code == 1
-    assert "wrong: lost in primary: hourly/x: gone" in ran.out
+    assert "problem: lost in primary: hourly/x: gone" in ran.out
     assert "A loss." in ran.out
     assert "0 of 1" in ran.out
     assert ran.out.count("planned") == 2
 
 
-def test_every_field_of_the_report_is_known(host: Host, url: str, run: Run) -> None:
-    """So that a field which the Worker gains is decided on here, too."""
+def test_every_field_of_the_report_is_parsed_or_listed(host: Host, url: str, run: Run) -> None:
+    """A field that is added to the Worker's report fails this test until it is added here."""
     run("status", "--stack", "staging", "--url", url)
     fill(host)
     report = json.loads(run("status", "--stack", "staging", "--url", url, "--json").out)
@@ -124,8 +124,8 @@ def test_every_field_of_the_report_is_known(host: Host, url: str, run: Run) -> N
         assert set(part) == set(known[name]["properties"]), name
 
 
-def test_the_worker_refuses_another_token(url: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worker_rejects_another_token(url: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKUPS_TOKEN", "another-token")
     ran = run("status", "--stack", "staging", "--url", url)
     assert (ran.code, ran.out) == (1, "")
-    assert "does not know the token" in ran.err
+    assert "rejects the token" in ran.err

@@ -1,4 +1,4 @@
-"""What the benchmarks measure is what they say."""
+"""The measurements of the benchmarks."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from benchmarks.measure import platform, preview
 from benchmarks.preview import Measured
 
 
-def test_a_run_counts_what_was_planned(tmp_path: Path):
+def test_a_preview_is_measured_with_its_resources(tmp_path: Path):
     (tmp_path / "platform").mkdir()
-    whole = preview(platform(tmp_path / "platform", "staging"), "staging")
-    assert whole.resources > 250
-    assert whole.peak_mib > 50
-    assert whole.seconds > 0
+    run = preview(platform(tmp_path / "platform", "staging"), "staging")
+    assert run.resources > 250
+    assert run.peak_mib > 50
+    assert run.seconds > 0
 
 
-def test_the_own_share_is_of_the_processor_time():
+def test_the_own_share_is_a_part_of_the_processor_time():
     assert Measured(seconds=9.0, own=1.0, others=3.0, resources=1).share == 0.25

@@ -1,4 +1,4 @@
-"""One copy of the project and one `up` of each stack, shared by every test that looks at them."""
+"""One copy of the project and one `up` of each stack, shared by all tests of this folder."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def prod(project: Project, shared: Path) -> Deployed:
-    """Production, brought up."""
+    """Production after an `up`."""
     return project.adopt(brought_up(shared, "prod"), "prod")
 
 
 @pytest.fixture(scope="session")
 def staging(project: Project, shared: Path) -> Deployed:
-    """Staging, brought up."""
+    """Staging after an `up`."""
     return project.adopt(brought_up(shared, "staging"), "staging")

@@ -1,4 +1,4 @@
-"""Every setting at every end: cases generated from the settings' models, packed into as few plans as are needed."""
+"""Test cases for every setting at both ends of its range, generated from the models and packed into few plans."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STORE = {
     "secretAccessKey": "secret",
     "lockMode": "GOVERNANCE",
 }
-# What ranges of numbers and lists of values do not say: the shortest and the longest, or one of each kind.
+# Values of settings without a range or a list of values: the shortest and the longest, or one of each kind.
 EXAMPLES: Mapping[str, tuple[Any, ...]] = {
     "domain": ("a.io", f"{_LABEL}.{'b' * 40}.example"),
     "statusDomain": ("b.io", f"{_LABEL}.{'c' * 40}.example"),
@@ -84,7 +84,7 @@ EXAMPLES: Mapping[str, tuple[Any, ...]] = {
     "alarms.webhooks": (["https://example.com"], [f"https://example.com/{index}" for index in range(5)]),
     "alarms.replicationLagBytes": (1, 2**40),
 }
-# What a value needs beside it: settings that contradict each other are refused.
+# Other settings that a value requires, because contradicting settings are refused.
 _ROTATION = ("hourlyDays", "dailyDays", "monthlyMonths", "yearlyYears")
 
 
@@ -102,7 +102,7 @@ BESIDE: Mapping[tuple[str, Any], Changes] = {
     ("api.rollout.percentage", 1): {"api.rollout.stableVersion": STABLE_VERSION},
     ("database.coordinator.members", 2): {"tier": "staging"},
     ("database.workers.members", 2): {"tier": "staging"},
-    # Two members a group are enough to show that so many groups can be planned.
+    # Two members in each group keep the plan small.
     ("database.workers.groups", 64): {"tier": "staging", "database.workers.members": 2},
     ("database.region", "us-west-2"): {"database.zones": ["us-west-2a", "us-west-2b", "us-west-2c"]},
     ("backups.rotation.hourlyDays", 1): {"backups.pointInTimeDays": 1},
@@ -119,7 +119,7 @@ BESIDE: Mapping[tuple[str, Any], Changes] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One setting with one value, and what must stand beside it."""
+    """One setting with one value, and the other settings that this value requires."""
 
     path: str
     words: str
@@ -130,13 +130,13 @@ class Case:
 
 
 def cases(stack: str) -> list[Case]:
-    """Every setting: absent where it may be, at both ends of its range, with each of its values."""
+    """Return the cases of all settings: absent if optional, both ends of a range, and each listed value."""
     shipped = configured(stack)
     return [case for path, field in leaves(Settings) for case in _of(path, field, shipped)]
 
 
 def leaves(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Every field with its dotted path: sections first, then what is in them."""
+    """Yield every field with its dotted path, a section before its fields."""
     for field in model.model_fields.values():
         here = f"{path}.{field.alias}" if path else str(field.alias)
         yield here, field
@@ -145,7 +145,7 @@ def leaves(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, FieldI
 
 
 def packed(stack: str) -> list[list[Case]]:
-    """The cases in groups whose changes do not contradict each other: each group is one plan."""
+    """Return the cases in groups without contradictions. Each group becomes one plan."""
     groups: list[list[Case]] = []
     for case in cases(stack):
         for group in groups:
@@ -159,7 +159,7 @@ def packed(stack: str) -> list[list[Case]]:
 
 
 def changes_of(group: list[Case]) -> Changes:
-    """What all cases of a group change."""
+    """Return the changes of all cases of a group."""
     return {path: value for case in group for path, value in case.changes.items()}
 
 
@@ -194,7 +194,7 @@ def _present(shipped: Changes, path: str) -> bool:
 
 
 def _compatible(one: Changes, other: Changes) -> bool:
-    """Whether no path of one lies at or inside a path of the other, unless both say the same."""
+    """Whether no path of one equals or contains a path of the other, except for equal paths with equal values."""
     return not any(
         (mine == theirs and one[mine] != other[theirs])
         or mine.startswith(f"{theirs}.")

@@ -1,4 +1,4 @@
-"""Plans the platform in this process, with the sandbox's own engine and clouds: no program is started for each plan."""
+"""Plan the platform inside the test's process with the sandbox's engine and clouds, without starting a program."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from sandbox.engine.state import Resource
 from sandbox.engine.watch import SilentWatcher
 from sandbox.engine.workspace import Workspace
 
-gc.enable()  # the launcher, a short-lived process of its own otherwise, turns it off when it is loaded
+gc.enable()  # sandbox.engine.program disables it on import, because it usually runs in a short-lived process
 PROJECT = "backbuild"
 STABLE_VERSION = "0a1b2c3d-0000-4000-8000-0123456789ab"
-"""A version of the API Worker that the clouds have already: what a partial rollout leaves the rest with."""
+"""A version of the API Worker that already exists in the clouds: the stable version of a partial rollout."""
 _VERSION = CloudObject("cloudflare:index/workerVersion:WorkerVersion", STABLE_VERSION, "earlier", "", (), {})
 
 
 class _Aborting:
-    """Stands in for a gRPC context: an aborted call fails the program, as it does over the wire."""
+    """Replaces a gRPC context. An aborted call raises an error in the program, as over a connection."""
 
     def abort(self, code: object, details: str) -> None:
         raise RuntimeError(f"{code}: {details}")
 
 
 class _Direct:
-    """A service called without a connection."""
+    """Calls a gRPC service directly, without a connection."""
 
     def __init__(self, service: object) -> None:
         self._service: object = service
@@ -53,7 +53,7 @@ class _Direct:
 
 
 def plan(folder: Path, stack: str, changes: Mapping[str, Any] | None = None) -> list[Resource]:
-    """Return what a first `up` of the changed stack would create; fail with the plan's errors."""
+    """Return the resources that a first `up` of the changed stack would create. Fails with the plan's errors."""
     workspace = Workspace(folder, stack)
     workspace.folder.mkdir(parents=True, exist_ok=True)
     workspace.store.write_text(json.dumps({"version": 1, "objects": {_VERSION.key: _VERSION.entry()}}))
@@ -61,7 +61,7 @@ def plan(folder: Path, stack: str, changes: Mapping[str, Any] | None = None) -> 
 
 
 def plan_update(workspace: Workspace, changes: Mapping[str, Any]) -> Plan:
-    """Return what an `up` of the changed stack would do to the deployed one; fail with the plan's errors."""
+    """Return the plan of an `up` of the changed, deployed stack. Fails with the plan's errors."""
     return _plan(workspace, changes).plan
 
 

@@ -1,4 +1,4 @@
-"""A copy of the project to change and run as an operator does: `python -m sandbox`, in a process of its own."""
+"""A copy of the project that tests change and run as an operator does, with `python -m sandbox`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ PARTS = ("model", "components", "machines", "workers")
 
 @dataclass(frozen=True)
 class Project:
-    """A project in a folder, with its stacks' states beside it."""
+    """A copy of the project, and the sandbox's home with the states of its stacks."""
 
     folder: Path
     home: Path
 
     @classmethod
     def copy(cls, folder: Path) -> Project:
-        """The program as it is now: whoever edits it meanwhile does not disturb."""
+        """Copy the program, so that edits during the test have no effect."""
         project = cls(folder / "project", new_home(folder / "home"))
         project.folder.mkdir()
         for file in ("Pulumi.yaml", "__main__.py"):
@@ -40,39 +40,39 @@ class Project:
         return project
 
     def configure(self, stack: str, changes: Mapping[str, Any] | None = None, *, like: str | None = None) -> None:
-        """Write the stack's file: the shipped one (of the stack `like`) with these changes."""
+        """Write the stack's file: the committed one (of the stack `like`) with these changes."""
         file = self.folder / f"Pulumi.{stack}.yaml"
         file.write_text(yaml.safe_dump({"config": configured(like or stack, changes)}))
 
     def run(self, command: str, stack: str, *options: str, code: int = 0) -> Any:
-        """Return what the command printed, parsed; it must exit with `code`."""
+        """Run a command and return its output, parsed as JSON. Fails unless it exits with `code`."""
         return sandbox(self.home, command, "--stack", stack, *options, cwd=self.folder, code=code)
 
     def adopt(self, home: Path, stack: str) -> Deployed:
-        """Take over a committed stack that is up in another home: its configuration and its state."""
+        """Copy the configuration and the state of a committed stack from another home."""
         self.configure(stack)
         shutil.copytree(home / stack, self.home / stack)
         return self.deployed(stack, json.loads((home / f"{stack}.json").read_text()))
 
     def deployed(self, stack: str, printed: dict[str, Any]) -> Deployed:
-        """Return a stack that is up, with what its `up` printed."""
+        """Return a deployed stack. `printed` is the output of its `up`."""
         return Deployed(printed, self.state(stack), self.run("export", stack, "--show-secrets"))
 
     def up(self, stack: str) -> Any:
-        """What an `up` did; without the plan that it shows a person first, which takes as long again."""
+        """Run `up` without its preview, which would double the time. Return its output."""
         return self.run("up", stack, "--json", "--skip-preview")
 
     def state(self, stack: str) -> Any:
-        """The state as it lies on the disk."""
+        """Return the stored state."""
         return json.loads((self.home / stack / "state.json").read_text())
 
     def planned(self, stack: str, changed: Mapping[str, Any]) -> dict[str, set[str]]:
-        """Return what an `up` of the stack would do after these changes, planned in this process."""
+        """Return the changes that an `up` with some changed settings would make, planned in this process."""
         return changes(plan_update(Workspace(self.home, stack), changed).to_json())
 
 
 def changes(plan: dict[str, Any]) -> dict[str, set[str]]:
-    """What a plan does: operation to the short names of the resources; what stays is left out."""
+    """Return the short names of a plan's resources by operation, without unchanged resources."""
     found: dict[str, set[str]] = {}
     for step in plan["steps"]:
         if step["op"] != "same":
@@ -81,14 +81,14 @@ def changes(plan: dict[str, Any]) -> dict[str, set[str]]:
 
 
 def short(urn: str) -> str:
-    """`Instance::worker-1-0`: what tells a resource apart, without the components around it."""
+    """Return a URN's last type and its name, such as `Instance::worker-1-0`."""
     _, _, types, name = urn.split("::")
     return f"{types.rsplit(':', 1)[-1]}::{name}"
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """A stack after its first `up`: what was printed, and its state with and without its secrets in the clear."""
+    """A stack after its first `up`: the output, the stored state, and the state with decrypted secrets."""
 
     printed: dict[str, Any]
     state: dict[str, Any]
@@ -96,28 +96,28 @@ class Deployed:
 
     @cached_property
     def resources(self) -> list[Resource]:
-        """Every resource in the state."""
+        """Return every resource in the state."""
         return self.state["deployment"]["resources"]
 
     def of(self, kind: str) -> dict[str, Resource]:
-        """Name to resource of one type, by the last part of its token."""
+        """Return the resources of a type by name. `kind` is the last part of the type token."""
         found = {one["urn"].rsplit("::", 1)[-1]: one for one in self.resources if one["type"].endswith(f":{kind}")}
         assert found, f"no {kind} in the state"
         return found
 
     def bindings(self, worker: str) -> dict[str, Resource]:
-        """What a Worker is bound to, by name; secrets opened: the engine marks the list as a whole."""
+        """Return a Worker's bindings by name, decrypted: the engine marks the whole list as secret."""
         resources = self.revealed["deployment"]["resources"]
         (version,) = (one for one in resources if short(one["urn"]) == f"WorkerVersion::{worker}")
         return {binding["name"]: binding for binding in opened(version["outputs"]["bindings"])}
 
     def inputs(self, kind: str) -> dict[str, Resource]:
-        """Name to inputs of one type."""
+        """Return the inputs of the resources of a type, by name."""
         return {name: one["inputs"] for name, one in self.of(kind).items()}
 
 
 def opened(value: Any) -> Any:
-    """A property of a state that was exported with its secrets, without their marks."""
+    """Return a property of a decrypted state without the marks of secrets."""
     if isinstance(value, dict):
         if "plaintext" in value:
             return opened(json.loads(value["plaintext"]))

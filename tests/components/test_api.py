@@ -1,4 +1,4 @@
-"""The API Worker as it is declared: what its health report is bound to, and the operator's own script in it."""
+"""The API Worker (a Cloudflare Worker): the bindings of its health report, and the operator's own script."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ WORDS = 'export const greeting = "hello";\n'
 
 @pytest.fixture
 def shop(project: Project) -> Project:
-    """The project with an operator's script in it."""
+    """The project with an operator's script."""
     return with_script(project)
 
 
 @pytest.fixture(scope="module")
 def deployed(project: Project) -> Any:
-    """The stack `shop` with that script, brought up: its state with its secrets."""
+    """The decrypted state of the stack `shop` with that script, after an `up`."""
     with_script(project).configure("shop", {"api.script": "shop/api"}, like="staging")
     project.up("shop")
     return project.run("export", "shop", "--show-secrets")
@@ -38,14 +38,14 @@ def with_script(project: Project) -> Project:
     return project
 
 
-def test_the_health_report_knows_every_stanza(prod: Deployed):
+def test_the_health_report_has_the_stanza_of_every_group(prod: Deployed):
     bound = prod.bindings("api")
     groups = [group.name for group in topology_of("prod").database_groups]
     assert json.loads(bound["STANZAS"]["json"]) == groups == ["coordinator", "worker-1", "worker-2"]
     assert bound["BACKUPS"]["bucketName"] == topology_of("prod").primary.bucket
 
 
-def test_without_a_script_nothing_is_added(prod: Deployed):
+def test_without_a_script_no_module_is_added(prod: Deployed):
     version = prod.inputs("WorkerVersion")["api"]
     assert "APPLICATION" not in prod.bindings("api")
     assert {one["name"] for one in version["modules"]} == {module.name for module in modules_of("api")}
@@ -75,7 +75,7 @@ def test_a_changed_script_is_a_new_version(shop: Project):
     assert changes(planned) == {"replace": {"WorkerVersion::api", "WorkersDeployment::api"}}
 
 
-def test_a_script_that_cannot_be_uploaded_ends_a_preview(shop: Project):
+def test_a_script_that_cannot_be_uploaded_stops_a_preview(shop: Project):
     (shop.folder / "shop" / "words.js").unlink()
     shop.configure("bad", {"api.script": "shop/api"}, like="staging")
     (error,) = shop.run("preview", "bad", "--json", code=2)["errors"]

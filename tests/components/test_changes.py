@@ -1,4 +1,4 @@
-"""What an operator's change does: exactly what depends on it, and nothing that holds production's data."""
+"""The plan for a changed setting contains exactly the resources that depend on it, and replaces none with data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COPIES = ("vault-primary", "vault-replica")
 RULES = {f"{kind}::{copy}" for kind in ("R2BucketLock", "R2BucketLifecycle") for copy in COPIES} | {
     "BucketLifecycleConfiguration::vault-offsite"
 }
-"""What keeps backups in all three copies."""
+"""The lock and lifecycle rules of the three copies."""
 API = {"WorkerVersion::api", "WorkersDeployment::api"}
 """A new version of the API, and its rollout."""
 BACKUP_WORKERS = {
@@ -21,20 +21,20 @@ BACKUP_WORKERS = {
     for kind in ("WorkerVersion", "WorkersDeployment")
     for purpose in ("replicate", "verify", "age-out", "watch", "report")
 }
-"""The same of those that go by the rotation."""
+"""A new version of each backup Worker (a Cloudflare Worker), and its rollout."""
 METRICS = ("Healthy", "DataDiskUsedPercent", "ReplicationLagBytes", "WalWaitingSeconds")
 
 
 @pytest.fixture(autouse=True)
 def restored(project: Project) -> Iterator[None]:
-    """The shipped configuration again, whatever a test wrote."""
+    """Restore the committed configuration after each test."""
     yield
     for stack in ("prod", "staging"):
         project.configure(stack)
 
 
 def everything_of(group: str, members: int) -> set[str]:
-    """All that stands and falls with a worker group."""
+    """Return the resources of one Citus worker group."""
     names = [f"{group}-{index}" for index in range(members)]
     own = {f"NodeGroup::{group}", f"MetricAlarm::alarms-{group}-backup"}
     for name in names:
@@ -52,8 +52,8 @@ def test_a_second_up_changes_nothing(project: Project, staging: Deployed):
     assert again["outputs"] == staging.printed["outputs"]
 
 
-def test_after_a_refresh_nothing_is_planned(project: Project, staging: Deployed):
-    """Whatever the clouds fill in, sort or leave at its default is read back, and is no change."""
+def test_a_preview_after_a_refresh_plans_no_change(project: Project, staging: Deployed):
+    """A refresh reads values that the clouds fill in, sort or default. These must not appear as changes."""
     refreshed = project.run("refresh", "staging", "--json")["summary"]
     assert (refreshed["delete"], refreshed["create"]) == (0, 0)
     assert refreshed["same"] + refreshed["update"] == len(staging.printed["steps"])
@@ -61,7 +61,7 @@ def test_after_a_refresh_nothing_is_planned(project: Project, staging: Deployed)
 
 
 @pytest.mark.usefixtures("prod")
-def test_a_threshold_changes_the_alarms_that_have_it(project: Project):
+def test_a_changed_threshold_updates_only_its_alarms(project: Project):
     members = [one for group in topology_of("prod").groups[:-1] for one in group.members]
     assert project.planned("prod", {"alarms.diskUsedPercent": 85}) == {
         "update": {f"MetricAlarm::alarms-{member.name}-DataDiskUsedPercent" for member in members}
@@ -69,7 +69,7 @@ def test_a_threshold_changes_the_alarms_that_have_it(project: Project):
 
 
 @pytest.mark.usefixtures("prod")
-def test_a_rotation_changes_the_rules_of_all_three_copies_and_the_workers_that_go_by_it(project: Project):
+def test_a_changed_rotation_updates_the_rules_of_all_copies_and_the_backup_workers(project: Project):
     planned = project.planned("prod", {"backups.rotation.dailyDays": 40})
     assert planned == {"update": RULES, "replace": BACKUP_WORKERS}
 
@@ -79,12 +79,12 @@ def test_a_rotation_changes_the_rules_of_all_three_copies_and_the_workers_that_g
     "change",
     [{"backups.pointInTimeDays": 6}, pytest.param({"backups.rotation.minimumFulls": 7}, marks=pytest.mark.long)],
 )
-def test_what_only_the_workers_go_by_changes_no_rule(project: Project, change: dict[str, int]):
+def test_a_setting_of_the_workers_alone_changes_no_bucket_rule(project: Project, change: dict[str, int]):
     assert project.planned("prod", change) == {"replace": BACKUP_WORKERS}
 
 
 @pytest.mark.usefixtures("prod")
-def test_the_keys_of_earlier_releases_plan_nothing(project: Project):
+def test_the_keys_of_earlier_releases_plan_no_change(project: Project):
     old = {"jurisdiction": "eu", "replica": {"jurisdiction": "us"}, "offsite": {"region": "eu-north-1"}}
     changes = {"backups.copies": REMOVED, **{f"backups.{key}": value for key, value in old.items()}}
     assert project.planned("prod", changes) == {}
@@ -98,10 +98,10 @@ HOLDING_DATA = {
     "Platform$BackupWorkers$D1Database::backups": "backbuild-prod-backups",
     "Platform$StatusPage$D1Database::status": "backbuild-prod-status",
 }
-"""Another name, or another place in the program without an alias, would have a deployed stack lose what it holds."""
+"""A changed name, or a moved resource without an alias, would delete the data of a deployed stack."""
 
 
-def test_what_holds_data_keeps_its_names(prod: Deployed):
+def test_resources_with_data_keep_their_names(prod: Deployed):
     found: dict[str, str] = {}
     for one in prod.resources:
         types, name = one["urn"].split("::")[2:4]
@@ -156,25 +156,25 @@ ARCHIVE = {
     ],
     ids=["another store", "R2", "AWS"],
 )
-def test_a_fourth_copy_comes_alone(project: Project, copy: dict[str, str], created: set[str]):
-    """But for the Workers that look after it."""
+def test_a_fourth_copy_adds_only_its_own_resources(project: Project, copy: dict[str, str], created: set[str]):
+    """The backup Workers get new versions with the new binding."""
     planned = project.planned("prod", {"backups.copies.3": copy})
     assert planned == {"replace": BACKUP_WORKERS} | ({"create": created} if created else {})
 
 
-def test_a_machine_is_told_the_id_of_the_volume_that_is_attached_to_it(prod: Deployed):
+def test_a_machines_tag_is_the_id_of_its_attached_volume(prod: Deployed):
     volumes = {name: volume["id"] for name, volume in prod.of("Volume").items()}
     attached = {name: one["inputs"]["volumeId"] for name, one in prod.of("VolumeAttachment").items()}
-    told = {
+    tags = {
         f"{name}-data": one["tags"]["DataVolume"]
         for name, one in prod.inputs("Instance").items()
         if "DataVolume" in one["tags"]
     }
-    assert told == attached == volumes
+    assert tags == attached == volumes
 
 
 @pytest.mark.usefixtures("prod")
-def test_production_gives_up_no_volume(project: Project, prod: Deployed):
+def test_production_refuses_to_delete_a_volume(project: Project, prod: Deployed):
     project.configure("prod", {"database.workers.groups": 1})
     refused = project.run("up", "prod", "--json", code=1)
     (error,) = refused["errors"]
@@ -183,20 +183,20 @@ def test_production_gives_up_no_volume(project: Project, prod: Deployed):
     assert project.state("prod")["deployment"]["resources"] == prod.resources
 
 
-AROUND = {"update": RULES, "replace": API | BACKUP_WORKERS}
-"""What changes beside a worker group: the rules that keep backups, the Workers that look after them, and the API."""
+DEPENDENTS = {"update": RULES, "replace": API | BACKUP_WORKERS}
+"""The changes that a new Citus worker group causes elsewhere: bucket rules, backup Workers and the API."""
 
 
 @pytest.mark.usefixtures("staging")
-def test_a_worker_group_comes_alone(project: Project):
+def test_a_worker_group_adds_only_its_own_resources(project: Project):
     planned = project.planned("staging", {"database.workers.groups": 2})
-    assert planned == AROUND | {"create": everything_of("worker-2", 2)}
+    assert planned == DEPENDENTS | {"create": everything_of("worker-2", 2)}
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("staging")
-def test_a_worker_group_comes_and_goes_alone(project: Project):
+def test_a_worker_group_is_added_and_removed_without_other_changes(project: Project):
     project.configure("staging", {"database.workers.groups": 2})
-    assert changes(project.up("staging")) == AROUND | {"create": everything_of("worker-2", 2)}
+    assert changes(project.up("staging")) == DEPENDENTS | {"create": everything_of("worker-2", 2)}
     project.configure("staging")
-    assert changes(project.up("staging")) == AROUND | {"delete": everything_of("worker-2", 2)}
+    assert changes(project.up("staging")) == DEPENDENTS | {"delete": everything_of("worker-2", 2)}

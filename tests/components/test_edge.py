@@ -1,4 +1,4 @@
-"""What stands at the edge and in the vault after an `up`, and who is told when something is wrong."""
+"""The resources at Cloudflare, in the vault and for alarms after an `up`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OFFSITE_KEYS = {"COPY_OFFSITE_ACCESS_KEY_ID", "COPY_OFFSITE_SECRET_ACCESS_KEY"}
 WORKER_NAMES = {"api", "status", *BACKUP_WORKERS}
 
 
-def test_every_worker_is_deployed_whole_and_has_no_second_address(prod: Deployed):
+def test_every_worker_serves_its_newest_version_and_has_no_workers_dev_address(prod: Deployed):
     assert set(prod.of("Worker")) == set(prod.of("WorkerVersion")) == set(prod.of("WorkersDeployment")) == WORKER_NAMES
     for name, worker in prod.inputs("Worker").items():
         assert worker["subdomain"] == {"enabled": False, "previewsEnabled": False}, name
@@ -28,14 +28,14 @@ def test_every_worker_is_deployed_whole_and_has_no_second_address(prod: Deployed
         assert prod.inputs("WorkersDeployment")[name]["versions"] == [{"versionId": version, "percentage": 100}]
 
 
-def test_what_is_uploaded_is_what_lies_in_the_folder(prod: Deployed):
+def test_uploaded_modules_equal_their_files(prod: Deployed):
     for version in prod.inputs("WorkerVersion").values():
         modules = {one["name"]: base64.b64decode(one["contentBase64"]) for one in version["modules"]}
         assert version["mainModule"] in modules
         assert modules == {name: (WORKERS / name).read_bytes() for name in modules}
 
 
-def test_workers_run_when_the_schedules_say(prod: Deployed):
+def test_workers_have_the_schedules_of_the_topology(prod: Deployed):
     schedules = topology_of("prod").schedules
     crons = {name: [one["cron"] for one in it["schedules"]] for name, it in prod.inputs("WorkersCronTrigger").items()}
     assert crons == {
@@ -47,12 +47,12 @@ def test_workers_run_when_the_schedules_say(prod: Deployed):
     }
 
 
-def test_bindings_stand_in_the_order_in_which_the_api_answers_them(prod: Deployed):
+def test_bindings_are_sorted_like_the_apis_response(prod: Deployed):
     for name in WORKER_NAMES:
         assert list(prod.bindings(name)) == sorted(prod.bindings(name)), name
 
 
-def test_bindings_name_what_was_made(prod: Deployed):
+def test_bindings_refer_to_declared_resources(prod: Deployed):
     bound = {name: prod.bindings(name) for name in WORKER_NAMES}
     assert bound["api"]["HYPERDRIVE"]["id"] == prod.of("HyperdriveConfig")["database"]["id"]
     assert bound["api"]["ENVIRONMENT"]["text"] == Tier.PRODUCTION
@@ -86,12 +86,12 @@ BOUND = {
 
 
 @pytest.mark.parametrize("worker", sorted(BACKUP_WORKERS))
-def test_each_backup_worker_is_bound_to_what_it_needs_and_no_more(prod: Deployed, worker: str):
+def test_each_backup_worker_has_only_the_bindings_that_it_needs(prod: Deployed, worker: str):
     bound = prod.bindings(worker)
     assert set(bound) == BOUND[worker]
     assert bound["DB"]["id"] == prod.of("D1Database")["backups"]["id"]
     assert json.loads(bound["GROUPS"]["json"]) == ["coordinator", "worker-1", "worker-2"]
-    # By hand, from Pulumi.prod.yaml: a day more than 7, 13 months of 31 days, 7 years of 366.
+    # Computed by hand from Pulumi.prod.yaml: 7 days plus one, 13 months of 31 days, 7 years of 366 days.
     assert json.loads(bound["ROTATION"]["json"]) == {
         "pointInTimeDays": 7,
         "minimumFulls": 3,
@@ -112,7 +112,7 @@ def test_each_backup_worker_is_bound_to_what_it_needs_and_no_more(prod: Deployed
         ]
 
 
-def test_those_that_hash_may_compute_for_as_long_as_there_is(prod: Deployed):
+def test_workers_that_hash_have_the_maximum_cpu_limit(prod: Deployed):
     limits = {
         name: version["limits"]["cpuMs"]
         for name, version in prod.inputs("WorkerVersion").items()
@@ -121,7 +121,7 @@ def test_those_that_hash_may_compute_for_as_long_as_there_is(prod: Deployed):
     assert limits == {"backups-replicate": 300_000, "backups-verify": 300_000}
 
 
-def test_watch_tells_the_same_people_as_the_other_alarms(prod: Deployed):
+def test_watch_has_the_recipients_of_the_other_alarms(prod: Deployed):
     bound, alarms = prod.bindings("backups-watch"), topology_of("prod").settings.alarms
     assert json.loads(bound["ALARM_EMAILS"]["json"]) == list(alarms.emails)
     assert json.loads(bound["ALARM_WEBHOOKS"]["text"]) == list(alarms.webhooks)
@@ -131,12 +131,12 @@ def test_watch_tells_the_same_people_as_the_other_alarms(prod: Deployed):
     assert bound["PLATFORM"]["text"] == "backbuild-prod"
 
 
-def test_mail_can_be_sent_before_watch_looks(prod: Deployed):
-    behind = {short(urn) for urn in prod.of("WorkerVersion")["backups-watch"]["dependencies"]}
-    assert "EmailSendingSubdomain::status" in behind
+def test_watch_depends_on_its_sender_domain(prod: Deployed):
+    dependencies = {short(urn) for urn in prod.of("WorkerVersion")["backups-watch"]["dependencies"]}
+    assert "EmailSendingSubdomain::status" in dependencies
 
 
-def test_the_report_answers_whoever_has_its_token_and_the_api(prod: Deployed):
+def test_the_report_is_reachable_with_its_token_and_from_the_api(prod: Deployed):
     domain = prod.inputs("WorkersCustomDomain")["backups-report"]
     script = prod.inputs("Worker")["backups-report"]["name"]
     assert (domain["hostname"], domain["service"]) == ("backups.backbuild.ai", script)
@@ -152,7 +152,7 @@ def test_the_report_answers_whoever_has_its_token_and_the_api(prod: Deployed):
     assert len(token) == 40
 
 
-def test_the_status_page_knows_its_promise_and_can_reach_people(prod: Deployed):
+def test_the_status_page_has_its_sla_and_its_sender_address(prod: Deployed):
     bound = prod.bindings("status")
     assert json.loads(bound["SLA"]["json"]) == {
         "target": 99_900,
@@ -166,7 +166,7 @@ def test_the_status_page_knows_its_promise_and_can_reach_people(prod: Deployed):
     assert bound["ADMIN_LIMIT"]["simple"] == {"limit": 60, "period": 60}
 
 
-def test_the_status_page_alarms_the_same_people_as_the_other_alarms(prod: Deployed):
+def test_the_status_page_has_the_recipients_of_the_other_alarms(prod: Deployed):
     bound = prod.bindings("status")
     alarms = topology_of("prod").settings.alarms
     assert json.loads(bound["ALARM_EMAILS"]["json"]) == list(alarms.emails)
@@ -177,7 +177,7 @@ def test_the_status_page_alarms_the_same_people_as_the_other_alarms(prod: Deploy
 @pytest.mark.parametrize(
     ("generation", "overlap", "signing"), [(1, True, [1]), (2, True, [2, 1]), (2, False, [2]), (7, True, [7, 6])]
 )
-def test_the_webhook_key_before_signs_while_it_overlaps(generation: int, overlap: bool, signing: list[int]):
+def test_the_previous_webhook_key_signs_during_the_overlap(generation: int, overlap: bool, signing: list[int]):
     assert signing_generations(WebhookKey(generation=generation, overlap=overlap)) == signing
 
 
@@ -187,14 +187,14 @@ def test_operators_tokens_reach_the_worker_as_digests_only():
     assert known == {name: hashlib.sha256(token.encode()).hexdigest() for name, token in tokens.items()}
 
 
-def test_secrets_of_the_status_page_are_secrets(prod: Deployed):
+def test_secret_bindings_of_the_status_page_are_encrypted(prod: Deployed):
     bound = prod.bindings("status")
     assert {bound[name]["type"] for name in ("OPERATORS", "WEBHOOK_KEY")} == {"secret_text"}
     assert "ciphertext" in prod.inputs("WorkerVersion")["status"]["bindings"]
 
 
 @pytest.mark.parametrize("zone", ["zone", "status-zone"])
-def test_zones_cannot_be_forged_or_read(prod: Deployed, zone: str):
+def test_zones_have_strict_tls_dnssec_and_caa_records(prod: Deployed, zone: str):
     zone_id = prod.of("Zone")[zone]["id"]
     settings = {
         one["settingId"]: one["value"] for one in prod.inputs("ZoneSetting").values() if one["zoneId"] == zone_id
@@ -214,23 +214,24 @@ def test_zones_cannot_be_forged_or_read(prod: Deployed, zone: str):
     assert all(one["ttl"] == 1 for one in records if one.get("proxied"))
 
 
-def test_the_database_is_reached_through_the_tunnel_with_a_token_only(prod: Deployed):
+def test_the_database_is_reachable_only_through_the_tunnel_with_a_service_token(prod: Deployed):
     (tunnel,) = prod.of("ZeroTrustTunnelCloudflared").values()
     assert prod.inputs("DnsRecord")["database"]["content"] == f"{tunnel['id']}.cfargotunnel.com"
-    (guard,) = prod.inputs("ZeroTrustAccessApplication").values()
-    (rule,) = prod.of("ZeroTrustAccessPolicy").values()
-    assert (guard["domain"], [one["id"] for one in guard["policies"]]) == ("database.backbuild.ai", [rule["id"]])
+    (application,) = prod.inputs("ZeroTrustAccessApplication").values()
+    (policy,) = prod.of("ZeroTrustAccessPolicy").values()
+    assert application["domain"] == "database.backbuild.ai"
+    assert [one["id"] for one in application["policies"]] == [policy["id"]]
     (token,) = prod.of("ZeroTrustAccessServiceToken").values()
-    assert rule["inputs"]["decision"] == "non_identity"
-    assert rule["inputs"]["includes"] == [{"serviceToken": {"tokenId": token["id"]}}]
+    assert policy["inputs"]["decision"] == "non_identity"
+    assert policy["inputs"]["includes"] == [{"serviceToken": {"tokenId": token["id"]}}]
     origin = prod.inputs("HyperdriveConfig")["database"]["origin"]
-    assert origin["host"] == guard["domain"]
+    assert origin["host"] == application["domain"]
     assert origin["accessClientId"] == token["outputs"]["clientId"]
     assert "port" not in origin
     assert prod.inputs("HyperdriveConfig")["database"]["caching"] == {"disabled": True}
 
 
-def test_three_copies_lie_apart_under_the_same_rotation(prod: Deployed):
+def test_three_copies_are_in_different_places_with_the_same_rules(prod: Deployed):
     buckets = prod.inputs("R2Bucket")
     assert {name: one["jurisdiction"] for name, one in buckets.items()} == {
         "vault-primary": "eu",
@@ -252,7 +253,7 @@ def test_three_copies_lie_apart_under_the_same_rotation(prod: Deployed):
     }
 
 
-def test_the_off_site_copy_is_closed_and_cannot_be_taken_back(prod: Deployed, staging: Deployed):
+def test_the_offsite_bucket_is_private_encrypted_and_locked(prod: Deployed, staging: Deployed):
     assert prod.of("Bucket")["vault-offsite"]["inputs"]["objectLockEnabled"]
     block = prod.inputs("BucketPublicAccessBlock")["vault-offsite"]
     assert all(block[key] for key in block if key.startswith(("block", "ignore", "restrict")))
@@ -269,7 +270,7 @@ def test_the_off_site_copy_is_closed_and_cannot_be_taken_back(prod: Deployed, st
         assert lock["rule"]["defaultRetention"] == {"mode": mode, "days": 8}
 
 
-def test_every_new_object_is_heard_of_and_no_message_is_lost(prod: Deployed):
+def test_every_new_object_sends_an_event_and_dead_letters_are_consumed(prod: Deployed):
     (notification,) = prod.inputs("R2BucketEventNotification").values()
     queues = {name: one["outputs"] for name, one in prod.of("Queue").items()}
     assert notification["queueId"] == queues["vault-events"]["queueId"]
@@ -281,39 +282,39 @@ def test_every_new_object_is_heard_of_and_no_message_is_lost(prod: Deployed):
     assert consumer["queueId"] == queues["vault-events"]["queueId"]
     assert consumer["deadLetterQueue"] == queues["vault-dead-letters"]["queueName"]
     assert consumer["scriptName"] == dead["scriptName"] == prod.inputs("Worker")["backups-replicate"]["name"]
-    # What is dead is read once more, by name, and goes to no queue from there: neither its own nor the first.
+    # The dead-letter queue has a consumer, and no dead-letter queue of its own.
     assert dead["queueId"] == queues["vault-dead-letters"]["queueId"]
     assert queues["vault-dead-letters"]["queueName"].endswith("-dead-letters")
     assert "deadLetterQueue" not in dead
     assert dead["settings"]["maxRetries"] == 100
 
 
-def test_rules_windows_and_workers_come_from_one_policy(prod: Deployed, staging: Deployed):
-    """Of what is deployed: the rules of all three copies, what each Worker goes by, and the output."""
+def test_bucket_rules_workers_and_outputs_follow_one_rotation(prod: Deployed, staging: Deployed):
+    """Check the deployed rules of all three copies, the binding of each backup Worker, and the output."""
     for name, stack in (("prod", prod), ("staging", staging)):
-        told = [json.loads(stack.bindings(worker)["ROTATION"]["json"]) for worker in sorted(BACKUP_WORKERS)]
-        assert all(one == told[0] for one in told)
-        keep, backups = told[0]["keepDays"], topology_of(name).settings.backups
-        assert told[0]["pointInTimeDays"] == backups.point_in_time_days < keep["hourly"]
+        bound = [json.loads(stack.bindings(worker)["ROTATION"]["json"]) for worker in sorted(BACKUP_WORKERS)]
+        assert all(one == bound[0] for one in bound)
+        keep, backups = bound[0]["keepDays"], topology_of(name).settings.backups
+        assert bound[0]["pointInTimeDays"] == backups.point_in_time_days < keep["hourly"]
         days = keep | {"manifests": max(keep.values())}
         assert stack.printed["outputs"]["retentionDays"] == days
-        hourly_gone = max(keep["hourly"], told[0]["minimumFulls"]) + 30
-        gone = {name: hourly_gone if name == "hourly" else kept + 30 for name, kept in days.items()}
+        hourly_expiry = max(keep["hourly"], bound[0]["minimumFulls"]) + 30
+        expiry = {name: hourly_expiry if name == "hourly" else kept + 30 for name, kept in days.items()}
         for lock in stack.inputs("R2BucketLock").values():
             locked = {rule["prefix"].split("/")[0]: rule["condition"]["maxAgeSeconds"] for rule in lock["rules"]}
             assert locked == {name: 86_400 * kept for name, kept in (days | {"manifests": keep["hourly"]}).items()}
         for lifecycle in stack.inputs("R2BucketLifecycle").values():
             for rule in lifecycle["rules"]:
                 age = rule["deleteObjectsTransition"]["condition"]["maxAge"]
-                assert age == 86_400 * gone[rule["conditions"]["prefix"].split("/")[0]]
+                assert age == 86_400 * expiry[rule["conditions"]["prefix"].split("/")[0]]
         (offsite,) = stack.inputs("BucketLifecycleConfiguration").values()
         for rule in offsite["rules"]:
-            assert rule["expiration"]["days"] == gone[rule["filter"]["prefix"].split("/")[0]]
+            assert rule["expiration"]["days"] == expiry[rule["filter"]["prefix"].split("/")[0]]
         (lock,) = stack.inputs("BucketObjectLockConfiguration").values()
         assert lock["rule"]["defaultRetention"]["days"] == min(keep.values())
 
 
-def test_machines_may_write_to_the_primary_bucket_and_to_nothing_else(prod: Deployed):
+def test_machines_may_write_to_the_primary_bucket_only(prod: Deployed):
     (token,) = prod.inputs("AccountToken").values()
     (allowed,) = token["policies"]
     assert list(json.loads(allowed["resources"])) == [
@@ -321,10 +322,10 @@ def test_machines_may_write_to_the_primary_bucket_and_to_nothing_else(prod: Depl
     ]
 
 
-def test_everybody_is_told_through_two_channels(prod: Deployed):
+def test_alarms_reach_all_recipients_through_aws_and_cloudflare(prod: Deployed):
     alarms = topology_of("prod").settings.alarms
-    told = {(one["protocol"], one["endpoint"]) for one in prod.inputs("TopicSubscription").values()}
-    assert told == {("email", one) for one in alarms.emails} | {("https", one) for one in alarms.webhooks}
+    subscribed = {(one["protocol"], one["endpoint"]) for one in prod.inputs("TopicSubscription").values()}
+    assert subscribed == {("email", one) for one in alarms.emails} | {("https", one) for one in alarms.webhooks}
     hooks = {one["id"] for one in prod.of("NotificationPolicyWebhooks").values()}
     policies = prod.inputs("NotificationPolicy").values()
     assert {one["alertType"] for one in policies} == {"health_check_status_notification", "tunnel_health_event"}
@@ -333,7 +334,7 @@ def test_everybody_is_told_through_two_channels(prod: Deployed):
         assert {one["id"] for one in policy["mechanisms"]["webhooks"]} == hooks
 
 
-def test_every_member_is_watched(prod: Deployed):
+def test_every_member_has_its_alarms(prod: Deployed):
     topology, alarms = topology_of("prod"), prod.inputs("MetricAlarm")
     topic = prod.of("Topic")["alarms"]["outputs"]["arn"]
     expected = {
@@ -359,7 +360,7 @@ def test_every_member_is_watched(prod: Deployed):
     assert {target["arn"] for target in prod.inputs("EventTarget").values()} == {topic}
 
 
-def test_maintenance_goes_one_machine_at_a_time_and_stops_at_the_first_failure(prod: Deployed):
+def test_maintenance_patches_one_machine_at_a_time_and_stops_at_a_failure(prod: Deployed):
     (task,) = prod.inputs("MaintenanceWindowTask").values()
     assert (task["maxConcurrency"], task["maxErrors"]) == ("1", "0")
     given = task["taskInvocationParameters"]["runCommandParameters"]["parameters"]
@@ -376,7 +377,7 @@ def test_maintenance_goes_one_machine_at_a_time_and_stops_at_the_first_failure(p
     assert {one["tags"]["Platform"] for one in prod.inputs("Instance").values()} == {"backbuild-prod"}
 
 
-def test_mail_reaches_the_domain_and_nobody_else_sends_for_it(prod: Deployed):
+def test_mail_records_name_only_the_servers_and_senders_of_the_settings(prod: Deployed):
     records = prod.inputs("DnsRecord")
     exchanger = records["zone-mx-mx-mail-provider-example"]
     assert (exchanger["type"], exchanger["content"], exchanger["priority"]) == ("MX", "mx.mail-provider.example", 10)

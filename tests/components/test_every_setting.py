@@ -1,4 +1,4 @@
-"""Every setting can be planned, absent and at both ends of its range."""
+"""Every setting can be planned without a value and at both ends of its range."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGEST = ("database.workers.groups", 64)
 
 
 def plans() -> Iterator[ParameterSet]:
-    """A plan for each group of cases. The other stack, and the largest platform of 1,500 resources, take long."""
+    """Yield a plan for each group of cases. Those of staging and of 1,500 resources are marked as long."""
     for stack in STACKS:
         for number, group in enumerate(packed(stack)):
             quick = stack == EVERYDAY and LARGEST not in changes_of(group).items()
@@ -38,7 +38,7 @@ def test_every_case_can_be_configured_alone(stack: str) -> None:
 
 
 def test_every_setting_has_cases() -> None:
-    """A field that is no section has values to try; a new setting needs a range, or examples."""
+    """Every field that is not a section has cases. A new setting needs a range or an entry in `EXAMPLES`."""
     tried = {case.path for stack in STACKS for case in cases(stack) if case.words != "absent"}
     fields = dict(leaves(Settings))
     sections = {path for path in fields if any(other.startswith(f"{path}.") for other in fields)}

@@ -1,4 +1,4 @@
-"""A fourth copy in another S3-compatible store: planned, judged by both packs, and its key nowhere in the clear."""
+"""A fourth copy in another S3-compatible store: its bindings, its encrypted key, and the verdicts of both packs."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ ARCHIVE = {
 
 @pytest.fixture(scope="module")
 def four(project: Project) -> Deployed:
-    """Staging with a fourth copy, brought up."""
+    """Staging with a fourth copy after an `up`."""
     project.configure("four", {"backups.copies.3": ARCHIVE}, like="staging")
     return project.deployed("four", project.up("four"))
 
 
-def test_the_workers_are_told_of_it_and_hold_its_keys(four: Deployed) -> None:
+def test_the_backup_workers_have_the_copys_bindings(four: Deployed) -> None:
     for purpose in ("replicate", "verify", "age-out", "watch"):
         bound = four.bindings(f"backups-{purpose}")
         assert json.loads(bound["COPIES"]["json"])[3] == {
@@ -47,11 +47,11 @@ def test_the_workers_are_told_of_it_and_hold_its_keys(four: Deployed) -> None:
     assert four.printed["outputs"]["buckets"]["archive"] == "backbuild-backups"
 
 
-def test_its_key_is_encrypted_in_the_state(four: Deployed) -> None:
+def test_the_copys_key_is_encrypted_in_the_state(four: Deployed) -> None:
     assert SECRET not in json.dumps(four.state)
 
 
-def test_both_packs_judge_it_as_the_stack_without_it(four: Deployed, staging: Deployed) -> None:
+def test_a_fourth_copy_makes_no_other_rule_fail(four: Deployed, staging: Deployed) -> None:
     graphs = [from_export(json.dumps(stack.revealed).encode(), "state").graph for stack in (four, staging)]
     found, expected = (firing(graph) for graph in graphs)
     assert found == expected

@@ -1,4 +1,4 @@
-"""What machines sign manifests with, and what everybody verifies them with, are halves of the same keys."""
+"""The manifest keys: the machines' private keys and the exported public keys belong together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from model.signing import public_key
 from tests.components.project import Deployed
 
 
-def test_the_stack_exports_the_public_half_of_what_machines_sign_with(staging: Deployed):
+def test_the_stack_exports_the_public_keys_of_the_machines_signing_keys(staging: Deployed):
     (version,) = (
         one
         for one in staging.revealed["deployment"]["resources"]

@@ -1,4 +1,4 @@
-"""The platform in GovCloud: everything that it names is in that partition."""
+"""The platform in GovCloud: all its ARNs are in that partition."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ GOV = {
         ("us-isob-east-1", "aws-iso-b", False),
     ],
 )
-def test_a_region_is_in_one_partition_and_runs_the_platform_or_not(region: str, partition: str, runs: bool) -> None:
+def test_a_region_has_one_partition_and_is_supported_or_not(region: str, partition: str, runs: bool) -> None:
     assert partition_of(region) == partition
     assert (unsupported_reason(region) is None) == runs
 
 
 @pytest.fixture(scope="module")
 def govcloud(project: Project) -> Deployed:
-    """Staging in GovCloud, brought up."""
+    """Staging in GovCloud after an `up`."""
     project.configure("gov", GOV, like="staging")
     return project.deployed("gov", project.up("gov"))
 
@@ -50,7 +50,7 @@ def test_every_arn_is_in_the_partition_of_its_region(govcloud: Deployed) -> None
     assert {"iam", "kms", "s3", "secretsmanager", "sns"} <= {service for _, service in arns}
 
 
-def test_the_rules_hold_in_govcloud_as_elsewhere(govcloud: Deployed, staging: Deployed) -> None:
+def test_the_same_rules_fail_in_govcloud_as_in_a_commercial_region(govcloud: Deployed, staging: Deployed) -> None:
     found, expected = (
         firing(from_export(json.dumps(stack.state).encode(), "state").graph) for stack in (govcloud, staging)
     )

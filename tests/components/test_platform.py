@@ -1,4 +1,4 @@
-"""The platform as it stands after an `up`: complete, redundant, closed, and silent about its secrets."""
+"""The platform after an `up`: members, network, encryption, secrets and outputs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def name_of(stack: Deployed) -> str:
 
 
 def secret_texts(value: Any) -> Iterator[str]:
-    """Every text inside a secret, also the values of a secret JSON object."""
+    """Yield every text inside a secret, including the values of a secret JSON object."""
     if isinstance(value, dict):
         if PLAINTEXT in value:
             yield from _leaves(json.loads(value[PLAINTEXT]))
@@ -68,7 +68,7 @@ def test_every_group_has_its_members(name: str, groups: dict[str, int], members:
     assert set(stack.of("NodeGroup")) == set(groups)
 
 
-def test_everything_was_created_and_belongs_to_the_platform(stack: Deployed):
+def test_every_resource_is_created_and_is_a_child_of_the_platform(stack: Deployed):
     summary = stack.printed["summary"]
     assert summary["create"] == len(stack.printed["steps"]) > 200
     assert {count for what, count in summary.items() if what != "create"} == {0}
@@ -81,14 +81,14 @@ def test_everything_was_created_and_belongs_to_the_platform(stack: Deployed):
             assert short(chain) == PLATFORM, urn
 
 
-def test_the_documents_know_how_many_resources_there_are(prod: Deployed, staging: Deployed):
+def test_the_documents_have_the_number_of_resources(prod: Deployed, staging: Deployed):
     in_all, in_staging = len(prod.printed["steps"]), len(staging.printed["steps"])
     assert f"brings up staging in the sandbox: {in_staging} resources" in (ROOT / "README.md").read_text()
-    told = f"As committed, production has {in_all} resources and staging {in_staging}"
-    assert told in (ROOT / "docs" / "architecture.md").read_text()
+    sentence = f"As committed, production has {in_all} resources and staging {in_staging}"
+    assert sentence in (ROOT / "docs" / "architecture.md").read_text()
 
 
-def test_each_member_stands_where_the_topology_says(stack: Deployed):
+def test_each_member_has_the_address_zone_and_volume_of_the_topology(stack: Deployed):
     topology = topology_of(name_of(stack))
     instances, subnets, volumes = stack.inputs("Instance"), stack.of("Subnet"), stack.inputs("Volume")
     zones = {subnet["id"]: subnet["inputs"]["availabilityZone"] for subnet in subnets.values()}
@@ -105,8 +105,8 @@ def test_each_member_stands_where_the_topology_says(stack: Deployed):
     assert not volumes
 
 
-def test_members_follow_each_other_through_health_gates(stack: Deployed):
-    """A member waits for the gate of the one before it, and a gate for its own member and the data volume."""
+def test_each_member_depends_on_the_health_gate_of_the_previous_one(stack: Deployed):
+    """A member depends on the previous member's gate, and a gate on its own member and the data volume."""
     instances, gates = stack.of("Instance"), stack.of("Association")
     waits = {
         name: {short(urn) for urn in one["dependencies"] if "Association" in urn} for name, one in instances.items()
@@ -120,9 +120,9 @@ def test_members_follow_each_other_through_health_gates(stack: Deployed):
         for member in group.members:
             assert waits[member.name] == expected, member.name
             gate = f"{member.name}-healthy"
-            behind = {short(urn) for urn in gates[gate]["dependencies"]}
-            assert f"Instance::{member.name}" in behind
-            assert (f"VolumeAttachment::{member.name}-data" in behind) == (member.volume_gib is not None)
+            dependencies = {short(urn) for urn in gates[gate]["dependencies"]}
+            assert f"Instance::{member.name}" in dependencies
+            assert (f"VolumeAttachment::{member.name}-data" in dependencies) == (member.volume_gib is not None)
             assert gates[gate]["inputs"]["targets"] == [
                 {"key": "InstanceIds", "values": [instances[member.name]["id"]]}
             ]
@@ -130,13 +130,13 @@ def test_members_follow_each_other_through_health_gates(stack: Deployed):
             expected = {f"Association::{gate}"}
 
 
-def test_the_first_member_waits_for_its_way_out_and_every_endpoint(prod: Deployed):
-    behind = {short(urn) for urn in prod.of("Instance")["consensus-0"]["dependencies"]}
+def test_the_first_member_depends_on_its_nat_routes_and_every_vpc_endpoint(prod: Deployed):
+    dependencies = {short(urn) for urn in prod.of("Instance")["consensus-0"]["dependencies"]}
     endpoints = {f"VpcEndpoint::{name}" for name in prod.of("VpcEndpoint")}
-    assert endpoints | {f"Route::network-{zone}-data-nat" for zone in "abc"} <= behind
+    assert endpoints | {f"Route::network-{zone}-data-nat" for zone in "abc"} <= dependencies
 
 
-def test_instances_give_nothing_away_and_nobody_ends_them_by_mistake(stack: Deployed):
+def test_instances_are_private_and_have_termination_protection(stack: Deployed):
     for name, instance in stack.inputs("Instance").items():
         metadata = instance["metadataOptions"]
         assert (metadata["httpTokens"], metadata["httpPutResponseHopLimit"]) == ("required", 1), name
@@ -157,19 +157,19 @@ def test_data_at_rest_is_encrypted_with_the_platforms_own_keys(stack: Deployed):
     assert all(one["enableKeyRotation"] for one in stack.inputs("Key").values())
 
 
-def test_what_holds_data_is_protected_in_production_and_only_there(prod: Deployed, staging: Deployed):
+def test_resources_with_data_are_protected_in_production_only(prod: Deployed, staging: Deployed):
     kinds = ("Volume", "R2Bucket", "Bucket", "Key", "D1Database", "RandomPassword", "Zone")
     for kind in kinds:
-        # An operator may go, and the token with them; the machines' archives are stored again at each update.
-        gone = ("status-operator-", "machine-files")
-        held = {name: one for name, one in prod.of(kind).items() if not name.startswith(gone)}
-        assert all(one.get("protect") for one in held.values()), kind
+        # An operator's token is deleted with the operator; the machines' archives can be stored again by each update.
+        unprotected = ("status-operator-", "machine-files")
+        holding = {name: one for name, one in prod.of(kind).items() if not name.startswith(unprotected)}
+        assert all(one.get("protect") for one in holding.values()), kind
     assert not [one["urn"] for one in staging.resources if one.get("protect")]
 
 
-def test_no_secret_shows(stack: Deployed):
+def test_no_secret_is_in_plain_text_in_state_output_or_machine_files(stack: Deployed):
     resources = stack.revealed["deployment"]["resources"]
-    # A list of bindings is marked as a whole: only the texts of its secret ones are meant.
+    # The engine marks a whole list of bindings as secret, but only bindings of the secret types contain secrets.
     bound = [binding for worker in stack.of("WorkerVersion") for binding in stack.bindings(worker).values()]
     texts = [str(one["text"]) for one in bound if one["type"] == "secret_text" and one["name"] != "ALARM_WEBHOOKS"]
     others = [one for one in resources if not short(one["urn"]).startswith("WorkerVersion::")]
@@ -183,10 +183,10 @@ def test_no_secret_shows(stack: Deployed):
     for secret in known:
         assert secret not in booted
         assert secret not in printed
-        assert secret in ids or secret not in kept, "a secret is in the state in the clear"
+        assert secret in ids or secret not in kept, "a secret is in plain text in the state"
 
 
-def test_every_secret_is_in_its_place_and_readable_by_its_role_alone(stack: Deployed):
+def test_each_role_may_read_only_its_own_secrets(stack: Deployed):
     names = vars(topology_of(name_of(stack)).secrets)
     arns = {one["inputs"]["name"]: one["outputs"]["arn"] for one in stack.of("Secret").values()}
     assert set(arns) == set(names.values())
@@ -206,7 +206,7 @@ def test_every_secret_is_in_its_place_and_readable_by_its_role_alone(stack: Depl
         assert archives["Condition"] == {"StringEquals": {"aws:SourceVpce": endpoint["id"]}}
 
 
-def test_security_groups_admit_exactly_what_is_admitted(stack: Deployed):
+def test_security_groups_contain_exactly_the_ingress_rules(stack: Deployed):
     names = {one["id"]: name.removeprefix("network-") for name, one in stack.of("SecurityGroup").items()}
     admitted = {
         (names[rule["referencedSecurityGroupId"]], names[rule["securityGroupId"]], rule["fromPort"], rule["toPort"])
@@ -222,17 +222,17 @@ def test_security_groups_admit_exactly_what_is_admitted(stack: Deployed):
         assert not group.get("egress")
 
 
-def test_only_gateways_reach_the_tunnel_and_nobody_everything(stack: Deployed):
-    doors: dict[str, set[tuple[str, int]]] = {}
+def test_egress_is_limited_and_only_gateways_reach_the_tunnel(stack: Deployed):
+    egress: dict[str, set[tuple[str, int]]] = {}
     for name, rule in stack.inputs("SecurityGroupEgressRule").items():
         if rule["cidrIpv4"] == "0.0.0.0/0":
             assert rule["fromPort"] == rule["toPort"]
-            doors.setdefault(name.split("-")[1], set()).add((rule["ipProtocol"], rule["fromPort"]))
+            egress.setdefault(name.split("-")[1], set()).add((rule["ipProtocol"], rule["fromPort"]))
     common = {("tcp", 443), ("tcp", 80)}
-    assert doors == dict.fromkeys(Role, common) | {Role.GATEWAY: common | {("tcp", 7844), ("udp", 7844)}}
+    assert egress == dict.fromkeys(Role, common) | {Role.GATEWAY: common | {("tcp", 7844), ("udp", 7844)}}
 
 
-def test_each_zone_leaves_through_its_own_nat_gateway(stack: Deployed):
+def test_each_zone_routes_through_its_own_nat_gateway(stack: Deployed):
     subnets = {one["id"]: one["inputs"] for one in stack.of("Subnet").values()}
     zone_of_nat = {
         one["id"]: subnets[one["inputs"]["subnetId"]]["availabilityZone"] for one in stack.of("NatGateway").values()
@@ -251,7 +251,7 @@ def test_each_zone_leaves_through_its_own_nat_gateway(stack: Deployed):
     assert len({one["allocationId"] for one in stack.inputs("NatGateway").values()}) == 3
 
 
-def test_machines_reach_aws_without_leaving_it(stack: Deployed):
+def test_machines_reach_aws_through_vpc_endpoints(stack: Deployed):
     endpoints = {one["serviceName"].rsplit(".", 1)[-1]: one for one in stack.inputs("VpcEndpoint").values()}
     assert set(endpoints) == {"s3", *INTERFACE_ENDPOINTS}
     assert {"ssm", "kms", "secretsmanager", "logs"} <= set(endpoints)
@@ -264,7 +264,7 @@ def test_machines_reach_aws_without_leaving_it(stack: Deployed):
     assert log["trafficType"] == "ALL"
 
 
-def test_off_site_means_another_region_and_aws_resources_say_whose_they_are(stack: Deployed):
+def test_the_offsite_copy_is_in_another_region_and_aws_resources_are_tagged(stack: Deployed):
     providers = {name: one["inputs"] for name, one in stack.of("aws").items()}
     assert {name: one["region"] for name, one in providers.items()} == {
         "database": "eu-central-1",
@@ -272,8 +272,8 @@ def test_off_site_means_another_region_and_aws_resources_say_whose_they_are(stac
     }
     for one in stack.resources:
         if one["type"].startswith("aws:"):
-            elsewhere = "::vault-offsite" in one["urn"]
-            assert f"::{'offsite' if elsewhere else 'database'}::" in one["provider"], one["urn"]
+            offsite = "::vault-offsite" in one["urn"]
+            assert f"::{'offsite' if offsite else 'database'}::" in one["provider"], one["urn"]
     tagged = [one for one in stack.resources if "tagsAll" in one.get("outputs", {})]
     assert len(tagged) > 50
     for one in tagged:
@@ -281,7 +281,7 @@ def test_off_site_means_another_region_and_aws_resources_say_whose_they_are(stac
         assert mine.items() <= one["outputs"]["tagsAll"].items(), one["urn"]
 
 
-def test_outputs_say_where_everything_is(stack: Deployed):
+def test_outputs_have_urls_names_and_addresses(stack: Deployed):
     topology, outputs = topology_of(name_of(stack)), stack.printed["outputs"]
     assert outputs["apiUrl"] == f"https://{topology.hostnames.api}"
     assert outputs["healthUrl"] == topology.hostnames.health_url

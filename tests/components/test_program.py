@@ -1,4 +1,4 @@
-"""The program takes its configuration from wherever the engine has put it."""
+"""The program reads its configuration from the environment or from the SDK."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from harness.stacks import REMOVED, ROOT
 from sandbox.engine import project
 from tests.components.project import Project
 
-# As the Automation API runs a program: the configuration is in the SDK, and nothing is in the environment.
+# The Automation API runs a program like this: the configuration is in the SDK and not in the environment.
 PROGRAM = """
 import gc, json, runpy, sys
-gc.disable()  # while the SDKs are loaded there is nothing to collect
+gc.disable()  # loading the SDKs creates no garbage
 import pulumi
 from pulumi.runtime.mocks import Mocks, set_mocks
 
@@ -33,7 +33,7 @@ print(runpy.run_path("__main__.py", run_name="__main__")["settings"].domain)
 """
 
 
-def test_the_configuration_is_found_in_the_sdk_when_the_environment_has_none() -> None:
+def test_configuration_is_read_from_the_sdk_if_the_environment_has_none() -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
@@ -48,11 +48,11 @@ def test_the_configuration_is_found_in_the_sdk_when_the_environment_has_none() -
     assert done.stdout.split() == ["backbuild.dev"]
 
 
-def test_bad_configuration_ends_a_preview_before_anything_is_registered(project: Project):
+def test_an_invalid_configuration_stops_a_preview_before_any_resource(project: Project):
     project.configure("bad", {"contact": REMOVED, "database.consensus.members": 4, "protect": False}, like="prod")
-    told = project.run("preview", "bad", "--json", code=2)
-    assert [step["urn"].rsplit("::", 2)[1] for step in told["steps"]] == ["pulumi:pulumi:Stack"]
-    (error,) = told["errors"]
+    printed = project.run("preview", "bad", "--json", code=2)
+    assert [step["urn"].rsplit("::", 2)[1] for step in printed["steps"]] == ["pulumi:pulumi:Stack"]
+    (error,) = printed["errors"]
     for key in ("contact", "database.consensus.members", "protect"):
         assert f"\n  backbuild:{key}: " in error["message"]
     assert "(Pulumi.bad.yaml) has 3 problems" in error["message"]

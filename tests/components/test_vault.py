@@ -1,4 +1,4 @@
-"""The rules of the three copies: all of them follow from one rotation, in each cloud's own units."""
+"""The lock and lifecycle rules of all copies are computed from one rotation, in each cloud's units."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.model.rotations import RETENTIONS
 DAY = 24 * 60 * 60
 ROTATION = Rotation.model_validate({"hourlyDays": 7, "dailyDays": 35, "monthlyMonths": 13, "yearlyYears": 7})
 GROUPS = ["coordinator", "worker-1"]
-# What the rotation above means, worked out by hand: hourly backups rest on a full one that is up to a day older.
+# Computed by hand from the rotation above. Hourly: one day more, for a full backup that may be a day older.
 LOCKED_DAYS = {"hourly": 8, "daily": 35, "monthly": 13 * 31, "yearly": 7 * 366, "manifests": 8}
-# The rules come 30 days after the age-out Worker; a manifest may be needed as long as the longest class is kept.
-GONE_DAYS = {"hourly": 38, "daily": 65, "monthly": 13 * 31 + 30, "yearly": 7 * 366 + 30, "manifests": 7 * 366 + 30}
+# Lifecycle rules delete 30 days after the age-out Worker. Manifests are kept as long as the longest class.
+EXPIRY_DAYS = {"hourly": 38, "daily": 65, "monthly": 13 * 31 + 30, "yearly": 7 * 366 + 30, "manifests": 7 * 366 + 30}
 KEPT = retention_of(ROTATION, GROUPS, 17)
 
 
@@ -38,11 +38,11 @@ def offsite_of(retention: Sequence[Retention]) -> list[Any]:
     return list(s3_lifecycle_rules(retention))
 
 
-def test_a_rotation_is_locked_and_expired_to_the_second():
+def test_locks_and_expiries_have_the_exact_ages_of_the_rotation():
     wal = ["hourly-archive-coordinator-17", "hourly-archive-worker-1-17"]
     whole = ["daily", "monthly", "yearly", "manifests"]
     locked = {f"lock-{rule}": LOCKED_DAYS[rule.split("-")[0]] * DAY for rule in [*wal, *whole]}
-    expiring = {f"expire-{rule}": GONE_DAYS[rule.split("-")[0]] for rule in ["hourly-backup", *wal, *whole]}
+    expiring = {f"expire-{rule}": EXPIRY_DAYS[rule.split("-")[0]] for rule in ["hourly-backup", *wal, *whole]}
     assert {rule["id"]: rule["condition"]["max_age_seconds"] for rule in locks_of(KEPT)} == locked
     assert {rule["id"]: rule["delete_objects_transition"]["condition"]["max_age"] for rule in expiries_of(KEPT)} == {
         rule: days * DAY for rule, days in expiring.items()
@@ -51,14 +51,14 @@ def test_a_rotation_is_locked_and_expired_to_the_second():
 
 
 REWRITTEN = ["hourly/backup/coordinator/backup.info", "hourly/backup/coordinator/20261124-010000F/backup.manifest.copy"]
-NEEDED_FOR_EVER = ["hourly/archive/coordinator/archive.info", "hourly/archive/worker-1/archive.info.copy"]
+NEVER_EXPIRING = ["hourly/archive/coordinator/archive.info", "hourly/archive/worker-1/archive.info.copy"]
 
 
-def test_what_the_backup_tool_rewrites_is_not_locked_and_what_it_needs_for_ever_does_not_expire():
+def test_rewritten_files_are_not_locked_and_archive_info_does_not_expire():
     locked = tuple(rule["prefix"] for rule in locks_of(KEPT))
     expiring = tuple(rule["conditions"]["prefix"] for rule in expiries_of(KEPT))
-    assert not [key for key in [*REWRITTEN, *NEEDED_FOR_EVER] if key.startswith(locked)]
-    assert not [key for key in NEEDED_FOR_EVER if key.startswith(expiring)]
+    assert not [key for key in [*REWRITTEN, *NEVER_EXPIRING] if key.startswith(locked)]
+    assert not [key for key in NEVER_EXPIRING if key.startswith(expiring)]
     assert "hourly/archive/worker-1/17-1/0000000100000000/000000010000000000000001-abc.zst".startswith(locked)
 
 
@@ -82,7 +82,7 @@ def test_every_class_has_a_lock_and_an_expiry_under_its_own_prefix(retention: li
 
 
 @given(RETENTIONS)
-def test_nothing_expires_while_it_is_locked_or_kept_and_both_clouds_agree(retention: list[Retention]):
+def test_no_object_expires_before_its_lock_and_retention_end_in_r2_and_s3(retention: list[Retention]):
     locked = {rule["prefix"]: rule["condition"]["max_age_seconds"] for rule in locks_of(retention)}
     kept = {prefix: one.keep_days * DAY for one in retention for prefix in one.expiring}
     for expiry, offsite in zip(expiries_of(retention), offsite_of(retention), strict=True):
@@ -95,26 +95,26 @@ def test_nothing_expires_while_it_is_locked_or_kept_and_both_clouds_agree(retent
     assert not locked  # each lock is under an expiry's prefix
 
 
-def test_many_full_backups_outlive_a_short_rotation():
-    """31 days old is the oldest of thirty, just before the next one; the rule comes thirty days after the thirtieth."""
+def test_minimum_fulls_extend_the_expiry_of_a_short_rotation():
+    """Thirty full backups, one a day, are at most 30 days old; the rule deletes 30 days later, after 60 days."""
     rotation = Rotation.model_validate(ROTATION.model_dump(by_alias=True) | {"hourlyDays": 1, "minimumFulls": 30})
     hourly, *_ = retention_of(rotation, GROUPS, 17)
     assert (hourly.lock_days, hourly.keep_days, hourly.expire_days) == (2, 2, 60)
 
 
-def test_uploads_that_nobody_finished_do_not_pile_up():
+def test_unfinished_uploads_are_aborted():
     r2 = {rule["abort_multipart_uploads_transition"]["condition"]["max_age"] for rule in expiries_of(KEPT)}
     s3 = {rule["abort_incomplete_multipart_upload"]["days_after_initiation"] for rule in offsite_of(KEPT)}
     assert (r2, s3) == ({ABANDONED_UPLOAD_DAYS * DAY}, {ABANDONED_UPLOAD_DAYS})
 
 
-def test_a_deleted_object_leaves_no_version_behind():
+def test_old_versions_are_deleted_after_a_day():
     assert {rule["noncurrent_version_expiration"]["noncurrent_days"] for rule in offsite_of(KEPT)} == {1}
 
 
 @pytest.mark.parametrize("rules", [r2_lock_rules, r2_lifecycle_rules, s3_lifecycle_rules])
 def test_a_new_worker_group_appends_its_rules(rules: Callable[[Sequence[Retention]], list[Any]]):
-    """A plan compares lists by index: a rule that moves shows as changed, and is sent as another one's change."""
+    """A plan compares lists by index, so a rule that moves would appear as a changed rule."""
     before, after = (rules(topology_of("staging", {"database.workers.groups": groups}).retention) for groups in (1, 2))
     assert after[: len(before)] == before
     assert len(after) == len(before) + 1

@@ -1,4 +1,4 @@
-"""What of a Worker is uploaded, under which fingerprint, and who of the visitors gets it."""
+"""A Cloudflare Worker's modules, their fingerprint, and the percentages of a rollout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MODULES = st.lists(
 
 
 def write(root: Path, **files: str) -> Path:
-    """Files below `root`; `__` in a keyword stands for a slash, `_js` for the suffix."""
+    """Write files below `root`. In a keyword, `__` means a slash and `_js` the suffix. Return `root`."""
     for name, text in files.items():
         path = root / f"{name.removesuffix('_js').replace('__', '/')}.js"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def write(root: Path, **files: str) -> Path:
 
 
 @pytest.mark.parametrize("folder", ["api", "status", "backups/watch"])
-def test_a_workers_modules_are_uploaded_as_they_lie(folder: str):
+def test_a_workers_modules_are_uploaded_unchanged(folder: str):
     modules = modules_of(folder)
     assert f"{folder}/index.js" in {module.name for module in modules}
     for module in modules:
@@ -40,7 +40,7 @@ def test_a_workers_modules_are_uploaded_as_they_lie(folder: str):
         assert module.content_type == ("application/javascript+module" if module.name.endswith(".js") else "text/plain")
 
 
-def test_imports_are_followed_however_they_are_written(tmp_path: Path):
+def test_all_forms_of_imports_are_followed(tmp_path: Path):
     root = write(
         tmp_path,
         w__index_js="""import { a,
@@ -66,18 +66,18 @@ import { x } from "cloudflare:workers";
     assert names == ["lib/c.js", "lib/effect.js", "w/a.js", "w/d.js", "w/e.json", "w/f.mjs", "w/index.js"]
 
 
-def test_an_import_of_nothing_names_its_importer(tmp_path: Path):
+def test_the_error_for_a_missing_module_names_its_importer(tmp_path: Path):
     root = write(tmp_path, w__index_js='import "./a.js";\n', w__a_js='import { b } from "../lib/b.js";\n')
     with pytest.raises(ModuleError, match=r"w/a\.js: there is no module lib/b\.js"):
         modules_of("w", root)
 
 
-def test_a_folder_without_a_worker_is_named(tmp_path: Path):
+def test_a_folder_without_index_js_is_an_error(tmp_path: Path):
     with pytest.raises(ModuleError, match=r"w: there is no module w/index\.js"):
         modules_of("w", tmp_path)
 
 
-def test_an_operators_script_lies_beside_the_workers_own_modules(tmp_path: Path):
+def test_an_operators_script_is_uploaded_below_application(tmp_path: Path):
     root = write(tmp_path, shop__api__index_js='import "../stock.js";\n', shop__stock_js="", shop__other_js="")
     for script in ("shop/api", "./shop/api/", "shop/../shop/api"):
         application = application_of(script, root)
@@ -91,7 +91,7 @@ def test_an_operators_script_lies_beside_the_workers_own_modules(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('import "../../outside.js";', r"shop/index\.js: outside\.js is outside"),
         ('import "./link.js";', r"shop/index\.js: link\.js is outside"),
@@ -106,33 +106,33 @@ def test_an_operators_script_lies_beside_the_workers_own_modules(tmp_path: Path)
         ('const a = 1;import b from"pg"', r"imports pg, but"),
     ],
 )
-def test_a_script_that_cannot_be_uploaded_is_refused(tmp_path: Path, text: str, said: str):
+def test_a_script_that_cannot_be_uploaded_is_refused(tmp_path: Path, text: str, message: str):
     (tmp_path / "outside.js").touch()
     project = tmp_path / "project"
     (project / "shop" / "folder").mkdir(parents=True)
     (project / "shop" / "types.ts").touch()
     (project / "shop" / "link.js").symlink_to(tmp_path / "outside.js")
     (project / "shop" / "index.js").write_text(f"{text}\n")
-    with pytest.raises(ModuleError, match=said):
+    with pytest.raises(ModuleError, match=message):
         application_of("shop", project)
 
 
 @pytest.mark.parametrize("script", ["none", "..", "../project", "/etc", ""])
-def test_a_folder_that_is_no_script_is_refused(tmp_path: Path, script: str):
+def test_a_folder_without_a_script_is_refused(tmp_path: Path, script: str):
     (tmp_path / "index.js").touch()
     (tmp_path / "project").mkdir()
     with pytest.raises(ModuleError, match=r"there is no module (none/)?index\.js|is outside"):
         application_of(script, tmp_path / "project")
 
 
-def test_a_script_that_is_no_text_is_refused(tmp_path: Path):
+def test_a_script_that_is_not_utf8_is_refused(tmp_path: Path):
     (tmp_path / "index.js").write_bytes(b"\xff\xfe")
     with pytest.raises(ModuleError, match=r"index\.js is not UTF-8"):
         application_of(".", tmp_path)
 
 
 @given(MODULES, st.data())
-def test_the_fingerprint_tells_any_two_bytes_apart(modules: list[Module], data: st.DataObject):
+def test_any_changed_byte_or_name_changes_the_fingerprint(modules: list[Module], data: st.DataObject):
     index = data.draw(st.integers(0, len(modules) - 1))
     old = modules[index]
     content = data.draw(st.binary(max_size=40).filter(lambda content: content != old.content))
@@ -140,19 +140,19 @@ def test_the_fingerprint_tells_any_two_bytes_apart(modules: list[Module], data: 
     renamed = [*modules[:index], Module(f"{old.name}x", old.content), *modules[index + 1 :]]
     assert len({fingerprint(modules), fingerprint(changed), fingerprint(renamed)}) == 3
     assert fingerprint(modules) == fingerprint([Module(one.name, bytes(one.content)) for one in modules])
-    assert re.fullmatch("[0-9a-f]{25}", fingerprint(modules))  # a version's tag holds 25 characters
+    assert re.fullmatch("[0-9a-f]{25}", fingerprint(modules))  # a version's tag may have 25 characters
 
 
-def test_where_one_module_ends_is_part_of_the_fingerprint():
+def test_the_boundary_between_modules_is_part_of_the_fingerprint():
     assert fingerprint([Module("a", b"xy"), Module("b", b"")]) != fingerprint([Module("a", b"x"), Module("b", b"y")])
 
 
 @pytest.mark.parametrize("percentage", [1, 10, 50, 99, 100])
-def test_shares_are_whole(percentage: int):
+def test_the_stable_version_gets_the_remaining_percentage(percentage: int):
     new, *rest = shares("new", Rollout.model_validate({"percentage": percentage, "stableVersion": STABLE}))
     assert new == {"version_id": "new", "percentage": percentage}
     assert rest == ([{"version_id": STABLE, "percentage": 100 - percentage}] if percentage < 100 else [])
 
 
-def test_without_a_stable_version_everybody_gets_the_new_one():
+def test_without_a_stable_version_all_requests_go_to_the_new_one():
     assert shares("new", Rollout()) == [{"version_id": "new", "percentage": 100}]

@@ -1,4 +1,4 @@
-"""What the documents point at exists: files, headings, commands of the sandbox with their options, targets of make."""
+"""The documents refer only to existing files, headings, commands and options of the sandbox, and make targets."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ MAKE = re.compile(
 
 
 def anchors(document: Path) -> set[str]:
-    """The headings of a document, as links name them."""
+    """Return the anchors of a document's headings."""
     headings = re.findall(r"^#+ +(.+)$", document.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
 def dangling(document: Path, text: str) -> Iterator[str]:
-    """The links and paths of a document that lead nowhere."""
+    """Yield the links and paths in a document whose target does not exist."""
     for link in LINK.findall(text):
         if re.match(r"[a-z]+:", link):
             continue
@@ -52,13 +52,13 @@ def dangling(document: Path, text: str) -> Iterator[str]:
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
-    """The sandbox's commands by name."""
+    """Return the parsers of the sandbox's commands by name."""
     (choices,) = (a.choices for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
     return dict(choices)
 
 
 def misspelt(text: str) -> Iterator[str]:
-    """The command lines in a document that the sandbox or make would not take."""
+    """Yield the commands in a document that the sandbox or make would reject."""
     known = commands()
     for line in SANDBOX.findall(text):
         name, *words = shlex.split(line.partition(" -- ")[0].replace("…", ""))
@@ -82,7 +82,7 @@ def test_every_link_path_and_command_exists(document: Path) -> None:
     assert [*dangling(document, text), *misspelt(text)] == []
 
 
-def test_what_does_not_exist_is_found(tmp_path: Path) -> None:
+def test_a_missing_target_is_detected(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     text = (
         "# A heading\n[good](#a-heading) [gone](gone.md) [bad](#another) `components/none.py`\n"
@@ -94,7 +94,7 @@ def test_what_does_not_exist_is_found(tmp_path: Path) -> None:
 
 
 def test_runbooks_that_the_stack_exports_exist() -> None:
-    # Read, not imported: importing it loads both SDKs.
+    # The source is parsed, because importing it would load both SDKs.
     exported = re.findall(r'"(docs/runbooks/[^"]+)"', (REPOSITORY / "components" / "platform.py").read_text())
     assert {REPOSITORY / path for path in exported} == set((REPOSITORY / "docs" / "runbooks").glob("*.md"))
 

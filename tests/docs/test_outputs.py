@@ -1,4 +1,4 @@
-"""The operator's table of outputs names every output that there is, and no other."""
+"""The operators' table of outputs lists exactly the stack's outputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_every_output_is_documented() -> None:
-    # Read, not imported: importing it loads both SDKs. What is exported is compared with a stack in tests/components.
+    # The source is parsed, because importing it would load both SDKs. tests/components checks a stack's real outputs.
     source = (REPOSITORY / "components" / "platform.py").read_text()
     (exported,) = re.findall(r"self\.results = \{\n(.*?)\n        \}\n", source, re.DOTALL)
     names = re.findall(r'^            "(\w+)":', exported, re.MULTILINE)

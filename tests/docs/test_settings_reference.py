@@ -1,4 +1,4 @@
-"""The operator's table of settings names every setting that there is, and no other, with its true default."""
+"""The operators' table of settings lists exactly the settings, with their defaults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def settings(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key with its default; `...` where there is none."""
+    """Yield every key with its default; `...` if it is required."""
     for field in model.model_fields.values():
         key = f"{prefix}{field.alias}"
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
@@ -27,13 +27,13 @@ def settings(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def documented() -> dict[str, str]:
-    """Key to the last column of its row; resource types, in a table of their own, begin with a capital."""
+    """Return the last column of each key's row. Another table has resource types, which begin with a capital."""
     text = (REPOSITORY / "docs" / "operating.md").read_text()
     return dict(re.findall(r"^\| `([a-z][\w.]*)` \|.*\| ([^|]+) \|$", text, re.MULTILINE))
 
 
 def plain(default: Any) -> Any:
-    """A default as the table writes it: sections of a list by their values."""
+    """Return a default in the table's form: sections of a list as lists of their values."""
     if isinstance(default, tuple):
         return [list(item.model_dump().values()) if isinstance(item, BaseModel) else item for item in default]
     return default
@@ -41,15 +41,15 @@ def plain(default: Any) -> Any:
 
 def test_every_setting_is_documented_with_its_default() -> None:
     schema = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
-    # A scalar's default stands in the project's schema; the empty text and the empty section say that it must be set.
+    # The project's schema has the defaults of scalars. There, an empty text or section means that the key is required.
     of_the_project = {key: entry["default"] for key, entry in schema.items() if entry["default"] not in ("", {})}
     truth = {key: of_the_project.get(key, default) for key, default in settings(Settings)}
     table = documented()
     assert table.keys() == truth.keys()
     for key, default in truth.items():
-        said = table[key].split(" (")[0].strip("`")
+        cell = table[key].split(" (")[0].strip("`")
         if default is ...:
-            assert said == "required", key
+            assert cell == "required", key
         else:
             expected = "none" if default is None else plain(default)
-            assert said == (expected if isinstance(expected, str) else json.dumps(expected)), key
+            assert cell == (expected if isinstance(expected, str) else json.dumps(expected)), key

@@ -31,9 +31,9 @@ from moto.moto_server.werkzeug_app import create_backend_app
 from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
-from harness.patience import GENEROUS
-from harness.quiet import Quiet
+from harness.request_handler import SilentRequestHandler
 from harness.stacks import ROOT, contents, member, topology_of
+from harness.waiting import TIMEOUT_SECONDS
 
 BUCKET = "backbuild-staging-backups"
 GROUP = "worker-1"
@@ -56,7 +56,7 @@ class S3:
         self.requests: list[tuple[str, str]] = []
         # S3 alone: Moto's dispatcher would search all its services for each request.
         self._application = create_backend_app("s3")
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Quiet)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=SilentRequestHandler)
         self.address = f"127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self._backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
@@ -201,7 +201,7 @@ class Machine:
     def run(self, repository: Repository) -> tuple[int, str]:
         """Run manifest.py; returns its exit code and its output."""
         process = self.start(repository)
-        out, err = process.communicate(timeout=GENEROUS)
+        out, err = process.communicate(timeout=TIMEOUT_SECONDS)
         return process.returncode, out + err
 
     def done(self, repository: Repository) -> str:

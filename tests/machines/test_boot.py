@@ -1,4 +1,4 @@
-"""The boot script as a process, with a metadata service and an S3 server that checks signatures as botocore does."""
+"""The boot script as a process, with a metadata service and an S3 server that checks signatures with botocore."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from harness.patience import GENEROUS
+from harness.waiting import TIMEOUT_SECONDS
 from machines.archive import Archive, archive_of
 from machines.files import TEMPLATES, File
 
@@ -29,7 +29,7 @@ BUCKET = "backbuild-staging-machine-files"
 
 @dataclass
 class Clouds:
-    """What the two servers hold: objects by path, and how many requests fail before one is answered."""
+    """The simulated services: objects by path, and the number of requests that fail at first."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
     failing: int = 0
@@ -88,7 +88,7 @@ def clouds() -> Iterator[Clouds]:
 
 
 def boot(root: Path, clouds: Clouds, sha256: str) -> subprocess.CompletedProcess[str]:
-    """Run the script on a machine whose root is `root`, without its pauses."""
+    """Run the boot script with `root` as the machine's root folder and without pauses."""
     (root / "usr/local/sbin").mkdir(parents=True, exist_ok=True)
     script = (TEMPLATES / "boot.py").read_text()
     for there, here in (
@@ -105,13 +105,13 @@ def boot(root: Path, clouds: Clouds, sha256: str) -> subprocess.CompletedProcess
         capture_output=True,
         text=True,
         check=False,
-        timeout=GENEROUS,
+        timeout=TIMEOUT_SECONDS,
     )
 
 
 @pytest.fixture
 def archive(clouds: Clouds) -> Archive:
-    """An archive with a program that shows that it ran."""
+    """An archive in the bucket with a program that writes a log when it runs."""
     made = archive_of([INSTALL])
     clouds.objects[f"/{BUCKET}/{made.key}"] = made.content
     return made
@@ -132,7 +132,7 @@ def test_a_failed_request_is_tried_again(tmp_path: Path, clouds: Clouds, archive
 
 
 def gate(root: Path) -> tuple[int, str]:
-    """What the health gate's command reports on the machine."""
+    """Run the health gate's command on the machine. Return its exit code and its error output."""
     done = subprocess.run(
         [root / "usr/local/sbin/backbuild-healthy", "--wait", "60"], capture_output=True, text=True, check=False
     )

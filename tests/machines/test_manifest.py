@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from cryptography.exceptions import InvalidSignature
 
-from harness.patience import GENEROUS
 from harness.stacks import ROOT, contents, member, topology_of
+from harness.waiting import TIMEOUT_SECONDS
 from model.signing import public_key
 from tests.machines.manifests import (
     GROUP,
@@ -158,7 +158,7 @@ def killed(machine: Machine, repository: Repository, s3: S3, at: int) -> None:
             process.wait()
 
     s3.fault = kill
-    process.communicate(timeout=GENEROUS)
+    process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == -9
     s3.fault = lambda _method, _path: None
 

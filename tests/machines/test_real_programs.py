@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.patience import GENEROUS
 from harness.stacks import contents, member, topology_of
+from harness.waiting import TIMEOUT_SECONDS
 from machines.files import File, files_for
 
 PROD = topology_of("prod")
@@ -24,7 +24,7 @@ SCRIPTS = sorted(
 
 
 def run(*command: str, **options) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=GENEROUS, check=False, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False, **options)
 
 
 @pytest.mark.parametrize("script", [pytest.param(file, id="".join(key)) for key, file in SCRIPTS])

@@ -1,4 +1,4 @@
-"""Every rotation that the configuration lets pass."""
+"""Hypothesis strategies for all valid rotations."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from model.rotation import Retention, retention_of
 from model.settings import Rotation
 
-GROUPS = ["coordinator", "worker-1", "worker-11"]  # one's name begins as another's
+GROUPS = ["coordinator", "worker-1", "worker-11"]  # one name is a prefix of another
 
 
 @st.composite
 def rotation_changes(draw: st.DrawFn) -> dict[str, int]:
-    """Settings, by path: each class kept longer than the one before."""
+    """Return settings by path in which each class is kept longer than the previous one."""
     hourly = draw(st.integers(1, 90))
     daily = draw(st.integers(hourly + 1, 366))
     monthly = draw(st.integers(daily // 31 + 1, 120))

@@ -195,7 +195,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"backups.copies.1.jurisdiction": "eu"},
         "backups.copies[1].jurisdiction",
-        "replica would lie where primary does (R2, jurisdiction eu, backups.copies[0]); allowed: another jurisdiction",
+        "replica is in the same place as primary (R2, jurisdiction eu, backups.copies[0]); allowed: another",
     ),
     "location hint for a jurisdiction": (
         "prod",
@@ -207,19 +207,19 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"backups.copies.2.region": "eu-central-1"},
         "backups.copies[2].region",
-        "allowed: any but eu-central-1",
+        "allowed: any region except eu-central-1",
     ),
     "two copies of one name": (
         "prod",
         {"backups.copies.1.name": "primary"},
         "backups.copies[1].name",
-        "copies[0] is called primary, too; give each copy a name of its own",
+        "copies[0] has the name primary, too; allowed: a different name for each",
     ),
     "two copies in one region": (
         "prod",
         {"backups.copies.1": {"name": "second", "kind": "s3", "region": "eu-north-1"}},
         "backups.copies[2].region",
-        "offsite would lie where second does (AWS, region eu-north-1, backups.copies[1])",
+        "offsite is in the same place as second (AWS, region eu-north-1, backups.copies[1])",
     ),
     "unknown kind of copy": ("prod", {"backups.copies.2.kind": "tape"}, "backups.copies[2].kind", "'r2' or 's3'"),
     "unknown key of a copy": (
@@ -244,25 +244,25 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"backups.copies.0.name": "first", "backups.copies.2.name": "primary"},
         "backups.copies[2].kind",
-        "the primary is always in R2; allowed: r2",
+        "the copy named primary must be in R2; allowed: r2",
     ),
     "two copies": (
         "prod",
         {"backups.copies.1": REMOVED},
         "backups.copies",
-        "2 copies, 1 of them of kind s3; allowed: 3 or more, one of kind s3 at least",
+        "2 copies, 1 of them of kind s3; allowed: 3 or more, at least one of kind s3",
     ),
     "all copies in R2": (
         "prod",
         {"backups.copies.2": {"name": "third", "kind": "r2", "jurisdiction": "fedramp"}},
         "backups.copies",
-        "3 copies, 0 of them of kind s3; allowed: 3 or more, one of kind s3 at least",
+        "3 copies, 0 of them of kind s3; allowed: 3 or more, at least one of kind s3",
     ),
     "jurisdiction in S3": (
         "prod",
         {"backups.copies.2.jurisdiction": "us"},
         "backups.copies[2].jurisdiction",
-        "is not for a copy of kind s3; allowed: kind, lockMode, name, region, roleArn",
+        "is not a key of a copy of kind s3; allowed: kind, lockMode, name, region, roleArn",
     ),
     "R2 without a jurisdiction": (
         "prod",
@@ -292,18 +292,23 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "no contact": ("prod", {"contact": REMOVED}, "contact", "set it in the stack's file"),
     "empty contact": ("prod", {"contact": ""}, "contact", "set it in the stack's file"),
     "bad contact": ("prod", {"contact": "security"}, "contact", "an e-mail address"),
-    "nobody mailed": ("prod", {"alarms.emails": []}, "alarms.emails", "one or more"),
-    "no hook called": ("prod", {"alarms.webhooks": []}, "alarms.webhooks", "one or more"),
-    "mailed twice": ("prod", {"alarms.emails": ["a@b.io", "c@d.io", "A@B.io"]}, "alarms.emails", "entries 1 and 3"),
-    "hook called twice": (
+    "no e-mail recipient": ("prod", {"alarms.emails": []}, "alarms.emails", "one or more"),
+    "no webhook": ("prod", {"alarms.webhooks": []}, "alarms.webhooks", "one or more"),
+    "e-mail recipient twice": (
+        "prod",
+        {"alarms.emails": ["a@b.io", "c@d.io", "A@B.io"]},
+        "alarms.emails",
+        "entries 1 and 3",
+    ),
+    "webhook twice": (
         "prod",
         {"alarms.webhooks": ["https://a.io/x", "https://A.io:443/x"]},
         "alarms.webhooks",
         "entries 1 and 2 are the same address; allowed: each address once",
     ),
     "bad address": ("prod", {"alarms.emails": ["a@b.io", "a b@c.io"]}, "alarms.emails[1]", "an e-mail address"),
-    "hook in the clear": ("prod", {"alarms.webhooks": ["http://a.io"]}, "alarms.webhooks[0]", "an https:// address"),
-    "hook with credentials": (
+    "webhook without TLS": ("prod", {"alarms.webhooks": ["http://a.io"]}, "alarms.webhooks[0]", "an https:// address"),
+    "webhook with credentials": (
         "prod",
         {"alarms.webhooks": ["https://robot:hunter2@a.io/x"]},
         "alarms.webhooks[0]",
@@ -330,7 +335,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "status.components[0].id",
         "allowed: any id but api, backups",
     ),
-    "a component in the clear": (
+    "a component without TLS": (
         "prod",
         {"status.components": [{"id": "console", "name": "Console", "url": "http://a.io/"}]},
         "status.components[0].url",
@@ -343,17 +348,17 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "at most 14",
     ),
     "disk alarm too late": ("prod", {"alarms.diskUsedPercent": 96}, "alarms.diskUsedPercent", "equal to 95"),
-    "partial rollout of nothing else": (
+    "partial rollout without a stable version": (
         "prod",
         {"api.rollout.percentage": 10},
         "api.rollout.stableVersion",
         "90 % of requests need it",
     ),
-    "rollout to nobody": ("prod", {"api.rollout.percentage": 0}, "api.rollout.percentage", "equal to 1"),
+    "rollout of 0 percent": ("prod", {"api.rollout.percentage": 0}, "api.rollout.percentage", "equal to 1"),
     "no version": ("prod", {"api.rollout.stableVersion": "v1"}, "api.rollout.stableVersion", "a UUID"),
     "no script": ("prod", {"api.script": "none"}, "api.script", "there is no module none/index.js; allowed: a folder"),
     "script outside": ("prod", {"api.script": "../shop"}, "api.script", "outside the folder"),
-    "script that is no text": ("prod", {"api.script": 7}, "api.script", "valid string"),
+    "script that is not a text": ("prod", {"api.script": 7}, "api.script", "valid string"),
     "status page in the domain": (
         "prod",
         {"statusDomain": "status.backbuild.ai"},
@@ -365,13 +370,13 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "no account": ("prod", {"edge.accountId": "mine"}, "edge.accountId", "32 hexadecimal digits"),
     "a whole section missing": ("prod", {"maintenance": {}}, "maintenance.weekday", "set it in the stack's file"),
     "no weekday": ("prod", {"maintenance.weekday": "Sunday"}, "maintenance.weekday", "'SUN'"),
-    "hour of no day": ("prod", {"maintenance.startHourUtc": 24}, "maintenance.startHourUtc", "equal to 23"),
+    "invalid hour": ("prod", {"maintenance.startHourUtc": 24}, "maintenance.startHourUtc", "equal to 23"),
     "no notice": ("prod", {"maintenance.noticeHours": 23}, "maintenance.noticeHours", "equal to 24"),
 }
 
 
 @pytest.mark.parametrize(("stack", "changes", "key", "allowed"), BAD.values(), ids=BAD)
-def test_bad_input_is_refused_with_its_key_and_what_is_allowed(
+def test_invalid_input_is_refused_with_its_key_and_the_allowed_values(
     stack: str, changes: dict[str, Any], key: str, allowed: str
 ):
     lines = [str(problem) for problem in problems_of(stack, changes)]
@@ -389,7 +394,7 @@ def test_one_mistake_is_one_problem(name: str):
 
 
 def test_all_mistakes_are_reported_at_once():
-    """Those of single fields, those between fields, and those between the fields that could be read."""
+    """Errors of single fields are reported together with errors between the remaining valid fields."""
     names = (
         "unknown key",
         "unknown nested key",
@@ -400,8 +405,8 @@ def test_all_mistakes_are_reported_at_once():
         "replica in the primary's jurisdiction",
         "off-site in the database's region",
         "no contact",
-        "hook in the clear",
-        "partial rollout of nothing else",
+        "webhook without TLS",
+        "partial rollout without a stable version",
         "status page in the domain",
         "unprotected production",
         "65 worker groups",
@@ -419,7 +424,7 @@ def test_the_message_counts_the_problems_and_names_the_file():
 
 
 def test_an_error_does_not_repeat_credentials():
-    (problem,) = problems_of("prod", BAD["hook with credentials"][1])
+    (problem,) = problems_of("prod", BAD["webhook with credentials"][1])
     assert "hunter2" not in str(problem)
 
 
@@ -507,21 +512,21 @@ def test_the_keys_of_earlier_releases_mean_the_same_copies(stack: str):
         ("offsite", {"region": "eu-north-1"}, "{name: offsite, kind: s3, region: …}"),
     ],
 )
-def test_an_old_key_beside_the_list_of_copies_is_refused_with_the_entry_to_write(old: str, value: Any, entry: str):
+def test_an_old_key_together_with_copies_is_refused_with_its_replacement(old: str, value: Any, entry: str):
     (problem,) = problems_of("prod", {f"backups.{old}": value})
     assert problem.key == f"backups.{old}"
     assert problem.message == f"is an entry of backups.copies now; write {entry} there instead"
 
 
 @pytest.mark.parametrize("offsite", [{}, {"backups.offsite": "eu-north-1"}])
-def test_an_old_form_that_is_incomplete_is_refused_as_the_list_that_it_means(offsite: dict[str, Any]):
+def test_incomplete_old_keys_are_refused_like_the_equivalent_list(offsite: dict[str, Any]):
     old = {key: value for key, value in OLD_FORM.items() if key != "backups.offsite"}
     (problem,) = problems_of("prod", old | offsite)
     assert problem.key == "backups.copies"
     assert "allowed: 3 or more" in problem.message
 
 
-def test_a_fourth_copy_may_lie_in_another_store():
+def test_a_fourth_copy_may_be_in_another_store():
     settings = settings_of("prod", {"backups.copies.3": FOREIGN})
     assert [copy.name for copy in settings.backups.copies] == ["primary", "replica", "offsite", "archive"]
     assert FOREIGN["secretAccessKey"] not in repr(settings)

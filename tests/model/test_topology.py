@@ -33,7 +33,7 @@ DATABASES = st.fixed_dictionaries(
 
 
 def staging(changes: dict[str, Any]) -> Topology:
-    """Staging topologies, because production allows no groups of two."""
+    """Return a topology of staging, because production does not allow groups of two."""
     return topology_of("staging", changes)
 
 
@@ -41,7 +41,7 @@ TOPOLOGIES = DATABASES.map(staging)
 
 
 def machines(topology: Topology) -> list[tuple[str, str, str, str]]:
-    """(name, zone, address, data subnet) of every member."""
+    """Return name, zone, address and data subnet of every member."""
     return [
         (member.name, member.zone.name, member.address, member.zone.data_cidr)
         for group in topology.groups
@@ -156,7 +156,7 @@ def test_retention_grows_and_locks_end_before_expiry(changes: dict[str, int]):
 
 @given(rotation_changes())
 @settings(max_examples=60)
-def test_no_rule_takes_what_a_kept_backup_needs(changes: dict[str, int]):
+def test_no_lifecycle_rule_deletes_an_object_that_a_kept_backup_needs(changes: dict[str, int]):
     """A full backup a day, the next one due in an hour, an increment every hour; 29 days in a row had no full one."""
     topology = staging(changes)
     hourly, *_, yearly, manifests = topology.retention
@@ -172,12 +172,12 @@ def test_no_rule_takes_what_a_kept_backup_needs(changes: dict[str, int]):
 
 @given(rotation_changes())
 @settings(max_examples=50)
-def test_the_workers_go_by_what_the_rules_are_made_of(changes: dict[str, int]):
+def test_the_workers_binding_and_the_bucket_rules_have_the_same_days(changes: dict[str, int]):
     topology = staging(changes)
-    told = topology.rotation
-    assert told["keepDays"] == {one.name: one.keep_days for one in topology.retention if one.name != "manifests"}
-    assert told["pointInTimeDays"] == changes["backups.pointInTimeDays"]
-    assert told["minimumFulls"] == changes["backups.rotation.minimumFulls"]
+    binding = topology.rotation
+    assert binding["keepDays"] == {one.name: one.keep_days for one in topology.retention if one.name != "manifests"}
+    assert binding["pointInTimeDays"] == changes["backups.pointInTimeDays"]
+    assert binding["minimumFulls"] == changes["backups.rotation.minimumFulls"]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_only_databases_and_gateways_reach_databases_and_none_reaches_gateways()
     assert len(set(INGRESS_RULES)) == len(INGRESS_RULES)
 
 
-def test_the_backup_workers_run_often_enough_for_what_is_promised():
+def test_the_backup_workers_run_often_enough_for_the_promises():
     schedules = topology_of("prod").schedules
     # A copy may be 15 minutes behind; a new run is verified at once; what has had its time goes within the hour.
     assert (schedules.reconcile, schedules.watch) == ("*/5 * * * *", "*/5 * * * *")
@@ -219,7 +219,7 @@ def test_resource_names_of_two_stacks_are_disjoint():
     assert len(mine) == 8 + 3
 
 
-def test_the_primary_is_the_first_copy_wherever_it_stands_in_the_settings():
+def test_the_primary_is_the_first_copy_in_any_order_of_the_settings():
     shipped = topology_of("prod")
     turned = topology_of("prod", {"backups.copies": configured("prod")["backbuild:backups"]["copies"][::-1]})
     assert [copy.name for copy in shipped.copies] == ["primary", "replica", "offsite"]
@@ -227,7 +227,7 @@ def test_the_primary_is_the_first_copy_wherever_it_stands_in_the_settings():
     assert turned.primary == shipped.primary
 
 
-def test_every_copy_has_names_of_its_own_that_its_cloud_takes():
+def test_every_copy_has_unique_names_that_are_valid_in_its_cloud():
     stack = "s" * 33  # the longest
     names = ("offsite", "a", "b" * 11)
     others = [

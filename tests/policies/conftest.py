@@ -1,4 +1,4 @@
-"""The shipped stacks as the sandbox brings them up, once for all tests that judge them."""
+"""The committed stacks after an `up` in the sandbox, once for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tests.deployed import brought_up
 
 @pytest.fixture(scope="session")
 def prod(shared: Path) -> Judged:
-    """Production, brought up: nothing in it is unknown."""
+    """Production after an `up`: it contains no unknown values."""
     return exported(brought_up(shared, "prod"), "prod")
 
 
 @pytest.fixture(scope="session")
 def staging(shared: Path) -> Judged:
-    """Staging, brought up."""
+    """Staging after an `up`."""
     return exported(brought_up(shared, "staging"), "staging")
 
 
 @pytest.fixture(scope="session")
 def prod_plan(tmp_path_factory: pytest.TempPathFactory) -> Judged:
-    """Production as its first preview sees it: in a sandbox that has never brought anything up."""
+    """Production's first preview, in an empty sandbox."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SANDBOX_HOME", str(tmp_path_factory.mktemp("home")))
         return planned("prod")

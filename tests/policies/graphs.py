@@ -1,4 +1,4 @@
-"""Small graphs, written down by hand."""
+"""Small graphs for tests."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ PREFIX = "urn:pulumi:test::backbuild::"
 
 
 def resource(type: str, name: str, properties: dict[str, Any] | None = None, **options: Any) -> Resource:
-    """One resource of the stack `test`."""
+    """Return a resource of the stack `test`."""
     return Resource(f"{PREFIX}{type}::{name}", type, properties or {}, **options)
 
 
 def graph(*resources: Resource) -> Graph:
-    """A graph of these."""
+    """Return a graph of some resources."""
     return Graph(list(resources))
 
 
 def export(*resources: dict[str, Any]) -> dict[str, Any]:
-    """An exported state of these."""
+    """Return an exported state of some resources."""
     return {"version": 3, "deployment": {"manifest": {}, "resources": list(resources)}}

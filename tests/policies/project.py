@@ -1,4 +1,4 @@
-"""A copy of the project with its packs, to break and to run as an operator does."""
+"""A copy of the project with its policy packs, which tests change and run as an operator does."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ FOLDERS = ("model", "components", "machines", "workers", "policies", "console", 
 
 
 def next_month() -> date:
-    """Return a day until which an exemption may hold, whatever the day is."""
+    """Return the date in 30 days, a valid expiry of an exemption."""
     return datetime.now(UTC).date() + timedelta(days=30)
 
 
 @dataclass(frozen=True)
 class Project:
-    """The copy, and where its sandbox keeps what it keeps."""
+    """The copy of the project, and its SANDBOX_HOME."""
 
     folder: Path
     home: Path
 
     @classmethod
     def copy(cls, folder: Path) -> Project:
-        """The project as it is now."""
+        """Copy the project, with exemptions that hold for 30 days."""
         project = cls(folder / "project", folder / "home")
         project.folder.mkdir(parents=True)
         for file in FILES:
@@ -40,17 +40,17 @@ class Project:
         ignored = shutil.ignore_patterns("node_modules", "__pycache__")
         for part in FOLDERS:
             shutil.copytree(ROOT / part, project.folder / part, ignore=ignored)
-        # The shipped exemptions end one day, and with them nothing that these tests show.
+        # The committed exemptions expire one day; these tests must not fail then.
         project.edit("policies/exemptions.toml", r"^expires = .*", f"expires = {next_month()}")
         return project
 
     def without_resources(self) -> Project:
-        """The same project with a program that declares nothing: for what does not depend on the platform."""
+        """Replace the program by one without resources, for tests that do not need the platform. Return the project."""
         (self.folder / "__main__.py").write_text('import pulumi\n\npulumi.export("declared", 0)\n')
         return self
 
     def edit(self, file: str, pattern: str, replacement: str) -> None:
-        """Change a file, in one place at least."""
+        """Replace a pattern in a file. Fails if the file does not contain it."""
         path = self.folder / file
         text, count = re.subn(pattern, replacement, path.read_text(), flags=re.MULTILINE)
         assert count, f"{pattern} is not in {file}"
@@ -68,13 +68,13 @@ class Project:
         )
 
     def json(self, *words: str, code: int = 0) -> dict[str, Any]:
-        """What it printed, which must end with `code`."""
+        """Run the sandbox and return its output, parsed as JSON. Fails unless it exits with `code`."""
         done = self.sandbox(*words, "--json")
         assert done.returncode == code, done.stderr + done.stdout
         return json.loads(done.stdout)
 
     @property
     def made(self) -> int:
-        """How many objects the simulated clouds hold."""
+        """Return the number of objects in the simulated clouds."""
         file = self.home / "staging" / "clouds.json"
         return len(json.loads(file.read_text())["objects"]) if file.exists() else 0

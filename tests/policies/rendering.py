@@ -1,4 +1,4 @@
-"""Markdown as GitHub shows it: its own renderer (cmark-gfm), then what GitHub makes of the text that is not code."""
+"""Render Markdown like GitHub: with cmark-gfm, then detect the links and mentions that GitHub adds outside code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import cmarkgfm
 
-# What GitHub turns into links or notifications in rendered text, outside code.
+# Text that GitHub turns into links or notifications outside code.
 REFERENCES = {
     "mention": r"(?<![\w/`])@[a-z0-9]",
     "issue": r"#\d",
@@ -21,10 +21,10 @@ REFERENCES = {
 
 @dataclass
 class Rendered(HTMLParser):
-    """What a reader sees of a comment."""
+    """A rendered comment."""
 
-    text: str = ""  # without zero-width spaces, which nobody sees
-    prose: str = ""  # the same with them, without code
+    text: str = ""  # the visible text: without zero-width spaces
+    prose: str = ""  # the text outside code, with zero-width spaces
     tags: set[str] = field(default_factory=set)
     _code: int = 0
 
@@ -44,14 +44,14 @@ class Rendered(HTMLParser):
 
     @property
     def references(self) -> list[str]:
-        """Every kind of link or notification that GitHub would find."""
+        """Return every kind of link or notification that GitHub would add."""
         return [kind for kind, pattern in REFERENCES.items() if re.search(pattern, self.prose, re.IGNORECASE)]
 
 
 def rendered(markdown: str) -> Rendered:
-    """How GitHub shows a comment."""
+    """Render a comment like GitHub."""
     shown = Rendered()
-    options = cmarkgfm.Options.CMARK_OPT_UNSAFE  # as written: that nothing comes through is what tests find out
+    options = cmarkgfm.Options.CMARK_OPT_UNSAFE  # keeps raw HTML, so that tests can find it
     shown.feed(cmarkgfm.github_flavored_markdown_to_html(markdown, options))
     shown.close()
     return shown

@@ -1,4 +1,4 @@
-"""Whether a test file starts programs that it then observes, as far as its source tells."""
+"""Decide from a test file's source whether it starts programs and observes them while they run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 ROOMS = ("tests", "harness", "drills")
 STARTS = {"Popen", "launch"}
-"""A process that runs while the test goes on, and Playwright's browser. `subprocess.run` waits for a checker's end."""
+"""Calls that start a process or a browser that runs during the test. `subprocess.run` waits until the process ends."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 @dataclass(frozen=True)
 class Module:
-    """A file of the tests, or of what they use: what it defines at its top, and what it imports from such files."""
+    """A file in `ROOMS`: its top-level definitions, its imports from such files, and its parametrized arguments."""
 
     path: Path
     defined: dict[str, Definition]
@@ -26,7 +26,7 @@ class Module:
     parameters: set[str]
 
     def fixture(self, name: str) -> Path | None:
-        """Where the fixture of this name is defined, if it is one; a parametrized argument hides it."""
+        """Return the file that defines the fixture `name`, or None. A parametrized argument hides a fixture."""
         above = [folder / "conftest.py" for folder in self.path.parents if folder.is_relative_to(ROOT / "tests")]
         files = [self.path, *(path for path in above if path.is_file())]
         found = next((path for path in files if name in read(path).defined), None)
@@ -48,7 +48,7 @@ def read(path: Path) -> Module:
 
 
 def arguments(tree: ast.AST, mark: str) -> Iterator[str]:
-    """The texts that a mark of pytest is given: names of arguments or of fixtures."""
+    """Yield the text arguments of a pytest mark: names of arguments or fixtures."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == mark:
             first = node.args[0].elts if isinstance(node.args[0], ast.Tuple) else node.args
@@ -56,7 +56,7 @@ def arguments(tree: ast.AST, mark: str) -> Iterator[str]:
 
 
 def source_of(path: Path, node: ast.ImportFrom) -> Path | None:
-    """The file of the tests, or of what they use, that is imported from."""
+    """Return the imported file if it is in `ROOMS`, else None."""
     folder = path.parents[node.level - 1] if node.level else ROOT
     found = folder.joinpath(*(node.module or "").split(".")).with_suffix(".py")
     return found if found.is_file() and any(found.is_relative_to(ROOT / room) for room in ROOMS) else None
@@ -81,7 +81,7 @@ def starts_programs(path: Path) -> bool:
 
 
 def uses(module: Module, node: Definition) -> Iterator[tuple[Path, str]]:
-    """What a definition uses of its own module, of others that it imports from, and of fixtures."""
+    """Yield the definitions that a definition uses: of its own module, imported ones, and fixtures."""
     names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
     yield from ((module.path, name) for name in names if name in module.defined)
     for source, name in (module.imported[name] for name in names if name in module.imported):

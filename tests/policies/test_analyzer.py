@@ -1,4 +1,4 @@
-"""A pack as Pulumi's engine starts it and talks to it: `python -u -m pulumi.policy ENGINE PATH`."""
+"""A policy pack, started and called as Pulumi's engine does: `python -u -m pulumi.policy ENGINE PATH`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from google.protobuf import empty_pb2, json_format
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 
-from harness.patience import GENEROUS
+from harness.waiting import TIMEOUT_SECONDS
 from policies.packs import PACKS, VERSION, rules_of
 
 from .graphs import PREFIX
@@ -31,7 +31,7 @@ def started(pack: str, *, preview: bool) -> Generator[Any]:
     }
     folder = ROOT / "policies" / pack
     with subprocess.Popen(
-        # The engine stands in the pack's folder, and names it `.`.
+        # The engine starts the pack in its folder, with the path `.`.
         [sys.executable, "-u", "-m", "pulumi.policy", "127.0.0.1:1", "."],
         cwd=folder, env=os.environ | environment, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
@@ -40,11 +40,11 @@ def started(pack: str, *, preview: bool) -> Generator[Any]:
             stub: Any = analyzer_pb2_grpc.AnalyzerStub(channel)
             yield stub
             stub.Cancel(empty_pb2.Empty())
-        assert process.wait(timeout=GENEROUS) == 0
+        assert process.wait(timeout=TIMEOUT_SECONDS) == 0
 
 
 @pytest.mark.parametrize("pack", PACKS)
-def test_says_what_it_is_and_how_it_is_configured(pack: str) -> None:
+def test_a_pack_reports_its_rules_and_its_configuration_schema(pack: str) -> None:
     with started(pack, preview=True) as stub:
         stub.Handshake(analyzer_pb2.AnalyzerHandshakeRequest(engine_address="127.0.0.1:1"))
         assert stub.GetPluginInfo(empty_pb2.Empty()).version == VERSION
@@ -58,8 +58,8 @@ def test_says_what_it_is_and_how_it_is_configured(pack: str) -> None:
         assert schema["undetermined"]["enum"] == ["fail", "note"]
 
 
-def test_an_unknown_value_fails_closed() -> None:
-    """Where the policy SDK would report a mandatory rule as advisory."""
+def test_an_unknown_value_stops_a_mandatory_rule() -> None:
+    """The policy SDK would report the mandatory rule as advisory instead."""
     request = analyzer_pb2.AnalyzeStackRequest()
     kms = request.resources.add(urn=f"{PREFIX}aws:kms/key:Key::k", type="aws:kms/key:Key", name="k")
     kms.properties.update({"deletionWindowInDays": "04da6b54-80e4-46f7-96ec-b56ff0331ba9"})
@@ -70,11 +70,11 @@ def test_an_unknown_value_fails_closed() -> None:
         assert _level(stub.AnalyzeStack(request), "keys-outlive-mistakes")[0] == analyzer_pb2.ADVISORY
     with started("retention", preview=False) as stub:
         _configure(stub, "keys-outlive-mistakes", "note")
-        # After an update nothing will become known any more.
+        # After an update no further value becomes known.
         assert _level(stub.AnalyzeStack(request), "keys-outlive-mistakes")[0] == analyzer_pb2.MANDATORY
 
 
-def test_refuses_a_configuration_out_of_schema() -> None:
+def test_a_configuration_outside_the_schema_is_refused() -> None:
     with started("retention", preview=True) as stub, pytest.raises(grpc.RpcError) as caught:
         _configure(stub, "keys-outlive-mistakes", "pass")
     error: Any = caught.value

@@ -1,4 +1,4 @@
-"""The command line: what is printed, what is written, and the exit codes."""
+"""The command line: output, files and exit codes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def state(prod: Judged, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def weakened(prod: Judged, tmp_path: Path) -> Path:
-    """A state in which a key is gone in a week."""
+    """A state with KMS deletion windows of a week."""
     document = json.loads(prod.content)
     for entry in document["deployment"]["resources"]:
         if entry["type"] == "aws:kms/key:Key":
@@ -33,7 +33,7 @@ def weakened(prod: Judged, tmp_path: Path) -> Path:
     return file
 
 
-def test_judges_an_exported_state_without_the_program(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_exported_state_is_judged_without_the_program(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["judge", "--file", str(state)]) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1].startswith(f"prod: {len(all_rules())} rules, ")
@@ -56,7 +56,7 @@ def test_judges_an_exported_state_without_the_program(state: Path, capsys: pytes
     assert list(red2["provenBy"]) == ["plan"]
 
 
-def test_says_what_does_not_hold_with_exit_code_1(weakened: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failing_rule_is_shown_with_exit_code_1(weakened: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["judge", "--file", str(weakened), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["compliant"] is False
@@ -68,19 +68,19 @@ def test_says_what_does_not_hold_with_exit_code_1(weakened: Path, capsys: pytest
     assert "fail: keys-outlive-mistakes: Key " in capsys.readouterr().out
 
 
-def test_writes_the_evidence(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_writes_every_file(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "evidence" / "november"
     assert main(["report", "--file", str(state), "--out", str(out)]) == 0
     assert {one.name for one in out.iterdir()} == {*commands.FILES, commands.COMMENT}
     assert f"Written to {out}" in capsys.readouterr().out
 
 
-def test_a_failing_state_is_evidence_too(weakened: Path, tmp_path: Path) -> None:
+def test_report_writes_evidence_of_a_failing_state(weakened: Path, tmp_path: Path) -> None:
     assert main(["report", "--file", str(weakened), "--out", str(tmp_path / "out")]) == 1
     assert (tmp_path / "out" / "report.html").exists()
 
 
-def test_a_plan_is_kept_beside_its_evidence_without_secrets(
+def test_report_writes_the_judged_plan_without_secrets(
     prod_plan: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commands, "planned", lambda _: prod_plan)
@@ -109,7 +109,7 @@ def _leaves(value: object) -> list[object]:
     return [value]
 
 
-def test_what_is_not_decided_is_a_third_value(
+def test_compliant_is_null_if_a_verdict_is_undecided(
     prod_plan: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(commands, "planned", lambda _: prod_plan)
@@ -118,21 +118,21 @@ def test_what_is_not_decided_is_a_third_value(
     assert found["compliant"] is None
     assert found["undecided"] == len([one for one in found["verdicts"] if one["verdict"] == "undetermined"]) > 0
     assert found["basis"].startswith("program and rules of commit ")
-    # Whoever is handed the plan may judge it by other rules.
+    # The commit of a given plan is unknown, so the evidence names only the commit of the rules.
     (tmp_path / "plan.json").write_bytes(prod_plan.content)
     assert main(["judge", "--file", str(tmp_path / "plan.json"), "--planned", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["basis"].startswith("rules of commit ")
     assert main(["judge", "--file", str(tmp_path / "plan.json")]) == 1
 
 
-def test_lists_the_rules(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_rules_lists_all_rules(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rules", "--json"]) == 0
     assert [one["id"] for one in json.loads(capsys.readouterr().out)] == [rule.id for rule in all_rules()]
     assert main(["rules"]) == 0
     assert "quorum-survives-a-zone" in capsys.readouterr().out
 
 
-def test_a_folder_that_cannot_be_written_is_named(
+def test_an_unwritable_folder_is_an_error_with_its_name(
     state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "taken").write_text("")
@@ -140,13 +140,13 @@ def test_a_folder_that_cannot_be_written_is_named(
     assert f"{tmp_path / 'taken'}: cannot be written to" in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["judge", "--file", str(tmp_path / "none.json"), "--json"]) == 2
     printed = capsys.readouterr()
     assert "none.json cannot be read" in json.loads(printed.out)["error"]
 
 
-def test_a_stack_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_stack_is_an_error_with_its_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["judge", "--stack", "nowhere"]) == 2
     assert "the project has no stack 'nowhere'" in capsys.readouterr().err
 
@@ -164,7 +164,7 @@ def test_a_stack_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) 
         ("Segmentation fault\n", "Segmentation fault"),
     ],
 )  # fmt: skip
-def test_the_cause_is_said_where_a_program_refuses_its_configuration(said: str, message: str) -> None:
+def test_the_error_of_an_invalid_configuration_has_its_cause(said: str, message: str) -> None:
     assert stacks.complaint(said) == message
 
 
@@ -175,7 +175,7 @@ def test_an_incomplete_command_line_is_refused(arguments: list[str]) -> None:
     assert caught.value.code == 2
 
 
-def test_the_mutation_operator_leaves_its_graph_alone(prod: Judged) -> None:
+def test_a_mutation_operator_does_not_change_its_graph(prod: Judged) -> None:
     before = [dict(one.properties) for one in prod.graph.of("aws:kms/key:Key")]
     assert len(list(put("aws:kms/key:Key", "deletionWindowInDays", 7)(prod.graph))) == 2
     assert [dict(one.properties) for one in prod.graph.of("aws:kms/key:Key")] == before

@@ -1,4 +1,4 @@
-"""How strict a stack is: what may be said, what is refused, and what production says."""
+"""The configuration of a stack's strictness: valid values, errors, and production's own values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_the_default_is_strict() -> None:
     assert parse({}, RULES, "x") == dict.fromkeys(RULES, Strictness(Level.MANDATORY, Undecided.FAIL))
 
 
-def test_a_rule_goes_before_all() -> None:
+def test_a_rules_own_setting_takes_precedence_over_all() -> None:
     document = {"all": {"enforcementLevel": "advisory", "undetermined": "note"}, "a-b": "mandatory"}
     found = parse(document, RULES, "x")
     assert found["a-b"] == Strictness(Level.MANDATORY, Undecided.NOTE)
@@ -41,13 +41,13 @@ def test_a_rule_goes_before_all() -> None:
         ({"all": {"enforcementLevel": None}}, "x: all.enforcementLevel: None"),
     ],
 )
-def test_what_is_out_of_schema_is_refused_by_its_key(document: Any, message: str) -> None:
+def test_an_invalid_setting_is_refused_with_its_key(document: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse(document, RULES, "x")
 
 
 @pytest.mark.parametrize("pack", PACKS)
-def test_production_is_mandatory_throughout(pack: str) -> None:
+def test_every_rule_is_mandatory_in_production(pack: str) -> None:
     found = configuration.load(pack, "prod", [rule.id for rule in rules_of(pack)])
     assert {one.level for one in found.values()} == {Level.MANDATORY}
 

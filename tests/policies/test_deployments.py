@@ -1,4 +1,4 @@
-"""How stacks are previewed and updated from main: in order, one at a time, never back."""
+"""The workflows that preview and update stacks from `main`: in order, one at a time, and never to an older commit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_production_follows_staging_and_has_its_own_environment() -> None:
 
 
 @pytest.mark.parametrize("stack", UPDATES)
-def test_two_updates_of_a_stack_never_run_at_once_and_none_is_cancelled(stack: str) -> None:
+def test_updates_of_a_stack_run_one_at_a_time_and_are_not_cancelled(stack: str) -> None:
     assert DEPLOY[stack]["concurrency"] == {"group": f"stack-{stack}", "cancel-in-progress": False}
     update = using(DEPLOY[stack], "pulumi/actions@")
     assert update["with"]["command"] == "up"
@@ -54,14 +54,14 @@ def test_two_updates_of_a_stack_never_run_at_once_and_none_is_cancelled(stack: s
 
 
 @pytest.mark.parametrize("stack", UPDATES)
-def test_the_session_lasts_as_long_as_the_job_may(stack: str) -> None:
+def test_the_roles_session_lasts_as_long_as_the_jobs_timeout(stack: str) -> None:
     assert using(DEPLOY[stack], LOCAL)["with"]["session-seconds"] == DEPLOY[stack]["timeout-minutes"] * 60
     others = (DEPLOY["plan-prod"], workflow("preview.yml")["jobs"]["preview"], workflow("drift.yml")["jobs"]["look"])
     for job in others:
         assert using(job, LOCAL)["with"]["session-seconds"] == job["timeout-minutes"] * 60
 
 
-def test_both_packs_judge_each_preview_and_update_as_the_stack_is_configured() -> None:
+def test_both_packs_judge_each_preview_and_update_with_the_stacks_configuration() -> None:
     for job in (*DEPLOY.values(), workflow("preview.yml")["jobs"]["preview"]):
         given = using(job, "pulumi/actions@")["with"]
         packs, configurations = given["policyPacks"].splitlines(), given["policyPackConfigs"].splitlines()
@@ -74,7 +74,7 @@ def test_both_packs_judge_each_preview_and_update_as_the_stack_is_configured() -
         assert packs == ["policies/redundancy", "policies/retention"]
 
 
-def test_secrets_go_to_pulumi_alone() -> None:
+def test_only_pulumi_steps_get_secrets() -> None:
     for name in ("preview.yml", "deploy.yml", "drift.yml"):
         for job in workflow(name)["jobs"].values():
             assert "secrets." not in str(job.get("env", {}))
@@ -83,7 +83,7 @@ def test_secrets_go_to_pulumi_alone() -> None:
                     assert one.get("uses", "").startswith("pulumi/actions@") or "pulumi preview" in one["run"]
 
 
-def test_no_fork_is_previewed_with_secrets() -> None:
+def test_forks_are_not_previewed_with_secrets() -> None:
     preview = workflow("preview.yml")
     assert list(preview["on"]) == ["pull_request"]
     condition = preview["jobs"]["preview"]["if"].split(" && ")
@@ -91,15 +91,15 @@ def test_no_fork_is_previewed_with_secrets() -> None:
     assert preview["jobs"]["preview"]["environment"] == "${{ matrix.stack }}-preview"
 
 
-def test_the_cli_is_the_one_that_the_sandbox_is_compared_with() -> None:
+def test_the_workflows_use_the_pinned_cli() -> None:
     assert (ROOT / ".github" / "pulumi-version").read_text().strip() == pinned()
 
 
-# Never back
+# The order of commits
 
 
 def compared(folder: Path, status: str, *states: str | None) -> Played:
-    """The first step of an update to `new`; the newest deployment was made of `sha-0`."""
+    """Run the first step of an update to `new`. `states` are of the deployments `sha-0` (newest), `sha-1`, …"""
     numbers = range(len(states))
     replies = {
         "repos.listDeployments": [{"id": 100 - number, "sha": f"sha-{number}"} for number in reversed(numbers)],
@@ -111,33 +111,33 @@ def compared(folder: Path, status: str, *states: str | None) -> Played:
     return play(refusing, folder, replies, sha="new", environment={"STACK": "prod"})
 
 
-def test_what_is_newer_than_what_was_deployed_last_is_deployed(tmp_path: Path) -> None:
+def test_a_commit_after_the_last_deployment_is_deployed(tmp_path: Path) -> None:
     for status in ("ahead", "identical"):
         played = compared(tmp_path, status, "in_progress", None, "failure", "success", "success")
-        assert played.told == []
+        assert played.messages == []
         assert played.calls[0] == ("repos.listDeployments", {"environment": "prod", "per_page": 100})
         assert played.calls[-1] == ("repos.compareCommitsWithBasehead", {"basehead": "sha-3...new"})
 
 
 @pytest.mark.parametrize("status", ["behind", "diverged"])
-def test_what_is_older_than_what_was_deployed_last_is_refused(tmp_path: Path, status: str) -> None:
+def test_a_commit_before_the_last_deployment_is_refused(tmp_path: Path, status: str) -> None:
     played = compared(tmp_path, status, "in_progress", "success", "inactive")
-    assert played.told == [
+    assert played.messages == [
         ("failed", f"prod has sha-1, which is not part of new ({status}): deploy a newer commit"),
     ]
 
 
-def test_the_first_deployment_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
-    assert compared(tmp_path, "behind").told == []
-    assert compared(tmp_path, "behind", "in_progress", "failure", "inactive").told == []
+def test_the_first_deployment_needs_no_comparison(tmp_path: Path) -> None:
+    assert compared(tmp_path, "behind").messages == []
+    assert compared(tmp_path, "behind", "in_progress", "failure", "inactive").messages == []
 
 
-# Is it well afterwards?
+# Health after an update
 
 
 @contextmanager
 def api(*codes: int) -> Iterator[str]:
-    """A health report that answers with these codes, the last one for ever."""
+    """Serve a health report that responds with these status codes in turn, and then always with the last one."""
     left = list(codes)
 
     class Handler(BaseHTTPRequestHandler):
@@ -160,7 +160,7 @@ def api(*codes: int) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("codes", "code"), [((200,), 0), ((503, 503, 200), 0), ((503,), 22), ((404,), 22)])
-def test_an_update_is_done_when_the_api_is_well(tmp_path: Path, codes: tuple[int, ...], code: int) -> None:
+def test_an_update_waits_for_a_healthy_api(tmp_path: Path, codes: tuple[int, ...], code: int) -> None:
     asking = step("deploy.yml", "staging", "Ask the API for its health")
     assert asking["env"].keys() == {"HEALTH_URL", "RETRIES", "RETRY_SECONDS"}
     with api(*codes) as url:

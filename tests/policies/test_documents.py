@@ -11,7 +11,7 @@ from policies.promises import load
 PAGE = Path(__file__).parents[2] / "docs" / "rules.md"
 
 
-def test_the_catalogue_is_the_one_that_the_rules_generate() -> None:
+def test_the_catalogue_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == catalogue.render(), "run `make rules`"
 
 

@@ -1,4 +1,4 @@
-"""How drift is found and told: one issue a stack, opened, kept up to date and closed."""
+"""The drift workflow: it compares a stack with its clouds, and opens, updates and closes one issue for each stack."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.policies.rendering import rendered
 from tests.policies.workflows import Played, play, shell, step
 
-# `pulumi` as far as the workflow uses it: what it is asked for is kept, and it answers what it is told to.
+# A fake `pulumi` for the workflow. It records its arguments, prints the file `answer` and exits with `code`.
 PULUMI = """\
 #!/bin/bash
 echo "$@" >>"$HOME/asked"
@@ -29,7 +29,7 @@ STEPS = [
 
 
 def deployed(folder: Path, *states: str | None) -> Played:
-    """Which commit is compared; the newest deployment was made of `sha-0`."""
+    """Run the step that finds the last deployed commit. `states` are of the deployments `sha-0` (newest), `sha-1`, …"""
     numbers = range(len(states))
     replies = {
         "repos.listDeployments": [{"id": 100 - number, "sha": f"sha-{number}"} for number in reversed(numbers)],
@@ -42,7 +42,7 @@ def deployed(folder: Path, *states: str | None) -> Played:
 
 
 @pytest.mark.parametrize("before", [(), ("waiting",), ("failure", "queued"), ("inactive", None)])
-def test_the_commit_that_was_deployed_last_is_compared(tmp_path: Path, before: tuple[str | None, ...]) -> None:
+def test_drift_is_compared_with_the_last_deployed_commit(tmp_path: Path, before: tuple[str | None, ...]) -> None:
     played = deployed(tmp_path, *before, "success", "inactive", "success")
     assert played.outputs == {"sha": f"sha-{len(before)}"}
     assert played.calls[0] == ("repos.listDeployments", {"environment": "prod", "per_page": 100})
@@ -52,18 +52,18 @@ def test_the_commit_that_was_deployed_last_is_compared(tmp_path: Path, before: t
     ("states", "reason"),
     [((), "never deployed"), (("failure",), "never deployed"), (("in_progress", "success"), "being updated")],
 )
-def test_nothing_is_compared_before_the_first_update_and_while_one_runs(
+def test_there_is_no_comparison_before_the_first_update_or_during_one(
     tmp_path: Path, states: tuple[str, ...], reason: str
 ) -> None:
     played = deployed(tmp_path, *states)
     assert played.outputs == {}
-    ((level, message),) = played.told
+    ((level, message),) = played.messages
     assert level == "notice"
     assert reason in message
 
 
 def compared(folder: Path, code: int, answer: str) -> Played:
-    """The two steps that compare, with a stand-in for pulumi."""
+    """Run the two steps that compare, with a fake pulumi that exits with `code` and prints `answer`."""
     programs = folder / "programs"
     programs.mkdir()
     (programs / "pulumi").write_text(PULUMI)
@@ -79,8 +79,8 @@ def compared(folder: Path, code: int, answer: str) -> Played:
     return play(keeping, folder, {}, environment={"CODE": str(code), "SHA": "abc", "RUNNER_TEMP": str(folder)})
 
 
-def test_drift_is_what_a_refreshed_preview_would_change(tmp_path: Path) -> None:
-    assert compared(tmp_path, 7, json.dumps({"steps": STEPS})).told == []
+def test_drift_is_the_changes_of_a_refreshed_preview(tmp_path: Path) -> None:
+    assert compared(tmp_path, 7, json.dumps({"steps": STEPS})).messages == []
     kept = (tmp_path / "drift.json").read_text()
     assert json.loads(kept) == {
         "sha": "abc",
@@ -97,15 +97,15 @@ def test_drift_is_what_a_refreshed_preview_would_change(tmp_path: Path) -> None:
 
 
 def test_without_changes_there_is_no_drift(tmp_path: Path) -> None:
-    assert compared(tmp_path, 0, json.dumps({"steps": STEPS[:2]})).told == []
+    assert compared(tmp_path, 0, json.dumps({"steps": STEPS[:2]})).messages == []
     assert json.loads((tmp_path / "drift.json").read_text()) == {"sha": "abc", "drifted": False, "changes": []}
 
 
 @pytest.mark.parametrize("answer", ["", '{"diagnostics": [{"severity": "error", "message": "no credentials"}]}'])
-def test_a_preview_that_fails_is_no_drift(tmp_path: Path, answer: str) -> None:
+def test_a_failed_preview_is_not_drift(tmp_path: Path, answer: str) -> None:
     played = compared(tmp_path, 1, answer)
-    assert ("failed", "pulumi preview ended with 1; nothing was compared") in played.told
-    assert any(level == "error" for level, _ in played.told)
+    assert ("failed", "pulumi preview ended with 1; nothing was compared") in played.messages
+    assert any(level == "error" for level, _ in played.messages)
     assert not (tmp_path / "drift.json").exists()
 
 
@@ -115,8 +115,8 @@ BOT = {"login": "github-actions[bot]"}
 ISSUE = {"number": 3, "title": "Drift: prod", "user": BOT}
 
 
-def told(folder: Path, drift: dict[str, Any] | None, *issues: dict[str, Any]) -> Played:
-    """What the second job does with a comparison."""
+def reported(folder: Path, drift: dict[str, Any] | None, *issues: dict[str, Any]) -> Played:
+    """Run the step of the second job that updates the issue, with a comparison and the existing issues."""
     (folder / "drift").mkdir(exist_ok=True)
     if drift is not None:
         (folder / "drift" / "drift.json").write_text(json.dumps(drift))
@@ -132,34 +132,34 @@ def drift(count: int = 1) -> dict[str, Any]:
 
 def test_drift_opens_an_issue(tmp_path: Path) -> None:
     others = ({**ISSUE, "title": "Drift: staging"}, {**ISSUE, "user": None}, {**ISSUE, "pull_request": {}})
-    ((name, written),) = told(tmp_path, drift(), *others).writes
+    ((name, written),) = reported(tmp_path, drift(), *others).writes
     assert (name, written["title"], written["labels"]) == ("issues.create", "Drift: prod", ["drift"])
     assert "- update `a:b/c:D` `one`: `tags.Name`, `x @team `" in written["body"]
     assert "https://github.com/acme/store/actions/runs/9" in written["body"]
     assert "mention" not in rendered(written["body"]).references
 
 
-def test_the_issue_of_a_stack_is_kept_up_to_date(tmp_path: Path) -> None:
-    ((name, written),) = told(tmp_path, drift(), ISSUE).writes
+def test_the_open_issue_of_a_stack_is_updated(tmp_path: Path) -> None:
+    ((name, written),) = reported(tmp_path, drift(), ISSUE).writes
     assert (name, written["issue_number"]) == ("issues.update", 3)
     assert "state" not in written
 
 
 def test_the_issue_is_closed_when_the_drift_is_gone(tmp_path: Path) -> None:
     none = {"sha": "abc", "drifted": False, "changes": []}
-    commented, closed = told(tmp_path, none, ISSUE).writes
+    commented, closed = reported(tmp_path, none, ISSUE).writes
     assert commented[0] == "issues.createComment"
     assert closed == ("issues.update", {"issue_number": 3, "state": "closed", "state_reason": "completed"})
-    assert told(tmp_path, none).writes == []
+    assert reported(tmp_path, none).writes == []
 
 
-def test_without_a_comparison_the_issue_stays_as_it_is(tmp_path: Path) -> None:
-    played = told(tmp_path, None, ISSUE)
+def test_without_a_comparison_the_issue_is_unchanged(tmp_path: Path) -> None:
+    played = reported(tmp_path, None, ISSUE)
     assert played.calls == []
-    assert played.told == [("notice", "not compared; the issue stays as it is")]
+    assert played.messages == [("notice", "not compared; the issue stays as it is")]
 
 
-def test_an_issue_is_never_too_long(tmp_path: Path) -> None:
-    ((_, written),) = told(tmp_path, drift(5_000)).writes
+def test_an_issue_is_shorter_than_githubs_limit(tmp_path: Path) -> None:
+    ((_, written),) = reported(tmp_path, drift(5_000)).writes
     assert "- and 4900 more" in written["body"]
     assert len(written["body"]) < 65_536

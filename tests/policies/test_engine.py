@@ -1,4 +1,4 @@
-"""The packs in the sandbox's engine: run by default, and nothing is done while a mandatory rule fails."""
+"""The policy packs in the sandbox's engine: they run by default, and a failing mandatory rule stops an update."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def rules(printed: dict[str, object], *, mandatory: bool) -> set[str]:
     return {one["rule"] for one in found if one["mandatory"] is mandatory}
 
 
-def test_a_weakened_program_is_stopped_by_name_before_the_first_step(project: Project) -> None:
+def test_a_weakened_program_fails_by_rule_before_the_first_step(project: Project) -> None:
     project.edit(PATRONI, "synchronous_mode: quorum", "synchronous_mode: false")
     printed = project.json("up", "--stack", "staging", code=1)
     assert rules(printed, mandatory=True) == {"commits-are-synchronous"}
@@ -51,7 +51,7 @@ def test_policies_can_be_skipped(project: Project) -> None:
     assert "policies" not in weakened.json("preview", "--stack", "staging", "--skip-policies")
 
 
-def test_a_preview_shows_what_the_packs_note(project: Project) -> None:
+def test_a_preview_shows_advisory_verdicts(project: Project) -> None:
     done = project.sandbox("preview", "--stack", "staging")
     assert done.returncode == 0, done.stderr
     assert "redundancy: no mandatory rule fails" in done.stdout
@@ -59,12 +59,12 @@ def test_a_preview_shows_what_the_packs_note(project: Project) -> None:
 
 
 @pytest.mark.long
-def test_what_was_undetermined_is_judged_after_the_update(project: Project) -> None:
-    project.edit("components/closed_bucket.py", '"Effect": "Deny"', '"Effect": "Allow"')
+def test_undetermined_verdicts_are_judged_after_the_update(project: Project) -> None:
+    project.edit("components/private_bucket.py", '"Effect": "Deny"', '"Effect": "Allow"')
     planned = project.json("preview", "--stack", "staging")
     assert "offsite-speaks-tls-only" in rules(planned, mandatory=False)
     done = project.json("up", "--stack", "staging", "--skip-preview", code=1)
-    # A policy that allows everybody what it denied is two holes.
+    # A policy that allows everyone instead of denying breaks two rules.
     assert rules(done, mandatory=True) == {"offsite-speaks-tls-only", "writers-cannot-unlock"}
     assert project.made > 250
     # Now that it is known, the next preview stops.
@@ -102,14 +102,14 @@ MORE_UNUSABLE = [
     ("file", "text", "message"),
     [*UNUSABLE, *(pytest.param(*unusable, marks=pytest.mark.long) for unusable in MORE_UNUSABLE)],
 )
-def test_what_packs_cannot_use_is_one_error_and_exit_code_2(
+def test_invalid_input_of_the_packs_is_one_error_with_exit_code_2(
     project: Project, file: str, text: str, message: str
 ) -> None:
     (project.folder / "policies" / file).write_text(text)
     refused(project.without_resources().sandbox("preview", "--stack", "staging"), message)
 
 
-def test_nothing_is_done_with_what_packs_cannot_use(project: Project) -> None:
+def test_invalid_input_of_the_packs_changes_nothing(project: Project) -> None:
     file, text, message = UNUSABLE[0]
     (project.folder / "policies" / file).write_text(text)
     refused(project.sandbox("up", "--stack", "staging", "--skip-preview"), message)
@@ -123,7 +123,7 @@ def refused(done: subprocess.CompletedProcess[str], message: str) -> None:
     assert message in errors[0]
 
 
-def test_an_exemption_that_excuses_nothing_stops(project: Project) -> None:
+def test_an_unused_exemption_stops_an_update(project: Project) -> None:
     text = EXEMPTION.format(rule="three-copies", expires=next_month())
     (project.folder / "policies" / "exemptions.toml").write_text(text)
     printed = project.json("preview", "--stack", "staging", code=1)
@@ -131,7 +131,7 @@ def test_an_exemption_that_excuses_nothing_stops(project: Project) -> None:
     assert "policies/exemptions.toml:2: three-copies: excuses nothing" in printed["errors"][0]["message"]
 
 
-def test_levels_are_the_stack_s_own(project: Project) -> None:
+def test_each_stack_has_its_own_levels(project: Project) -> None:
     project.edit(PATRONI, "failsafe_mode: true", "failsafe_mode: false")
     project.edit(PATRONI, "synchronous_mode: quorum", "synchronous_mode: false")
     file = project.folder / "policies" / "redundancy" / "staging.json"
@@ -142,7 +142,7 @@ def test_levels_are_the_stack_s_own(project: Project) -> None:
     assert "commits-are-synchronous" not in rules(printed, mandatory=False) | rules(printed, mandatory=True)
 
 
-def test_a_pack_that_does_not_start_is_named(project: Project) -> None:
+def test_a_pack_that_does_not_start_is_an_error_with_its_name(project: Project) -> None:
     (project.folder / "policies" / "retention" / "__main__.py").write_text("raise SystemExit('broken')\n")
     done = project.without_resources().sandbox("preview", "--stack", "staging")
     assert done.returncode == 1

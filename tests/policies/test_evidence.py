@@ -1,4 +1,4 @@
-"""The evidence: each file says what was found, in the form that its readers expect."""
+"""The evidence: each file contains the verdicts in the format that its readers expect."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ def good(prod: Judged) -> Evidence:
 
 @pytest.fixture(scope="session")
 def waiting(prod_plan: Judged) -> Evidence:
-    """Production before it is brought up for the first time."""
+    """Evidence of production's plan before its first `up`."""
     return gather(prod_plan, final=False, given=False, now=NOW)
 
 
 @pytest.fixture(scope="session")
 def bad(prod: Judged) -> Evidence:
-    """Production with a key that is gone in a week, and without any tunnel configuration."""
+    """Evidence of production with a KMS deletion window of a week, and without DNSSEC in one zone."""
     mutant = next(iter(SHORTER(prod.graph)))
     worse = next(iter(drop("cloudflare:index/zoneDnssec:ZoneDnssec")(mutant.graph)))
     return gather(Judged(worse.graph, prod.content, "state of <prod>"), final=True, now=NOW)
 
 
-def test_gathers_what_a_reviewer_asks_for(good: Evidence, prod: Judged) -> None:
+def test_evidence_contains_commit_hashes_tools_and_exemptions(good: Evidence, prod: Judged) -> None:
     assert (good.stack, good.judged.sha256) == ("prod", prod.sha256)
     assert len(good.commit.hash) == 40
     assert {"policies", "python", "pulumi", "compliance-trestle"} <= good.tools.keys()
@@ -58,7 +58,9 @@ def test_gathers_what_a_reviewer_asks_for(good: Evidence, prod: Judged) -> None:
     assert good.exemptions[0].days_left(NOW.date()) == (date(2027, 2, 28) - date(2026, 11, 26)).days + 1
 
 
-def test_what_is_not_decided_is_neither_compliant_nor_not(waiting: Evidence, good: Evidence, bad: Evidence) -> None:
+def test_an_undecided_verdict_is_neither_compliant_nor_non_compliant(
+    waiting: Evidence, good: Evidence, bad: Evidence
+) -> None:
     assert (good.word, bad.word) == ("pass", "fail")
     assert good.headline.startswith("Every mandatory rule holds")
     assert bad.headline.startswith("A mandatory rule does not hold")
@@ -72,7 +74,7 @@ def test_what_is_not_decided_is_neither_compliant_nor_not(waiting: Evidence, goo
 
 
 def proven(evidence: Evidence) -> Evidence:
-    """The same as if a drill had shown everything."""
+    """Return the same evidence as if drills had proven every promise."""
     shown = {"not_proven": None, "proven_by": Proofs(drill=("docs/drills/x.md",))}
     return replace(evidence, promises={id: one.model_copy(update=shown) for id, one in evidence.promises.items()})
 
@@ -80,7 +82,7 @@ def proven(evidence: Evidence) -> Evidence:
 UNPROVEN = ["RED-1", "RED-2", "RED-3", "BAK-1", "BAK-4", "REC-1", "REC-2", "REC-3", "REC-4", "REC-5", "MNT-1"]
 
 
-def test_a_promise_about_behaviour_without_more_than_a_plan_is_not_yet_proven(good: Evidence) -> None:
+def test_a_promise_about_behaviour_with_only_a_plan_is_not_yet_proven(good: Evidence) -> None:
     assert [one.id for one in good.unproven] == ["SLA-1", *UNPROVEN]
     assert good.outcome_for(good.promises["REC-1"]) == "pass"
     assert good.standing_of(good.promises["REC-1"]) == "not yet proven"
@@ -89,13 +91,13 @@ def test_a_promise_about_behaviour_without_more_than_a_plan_is_not_yet_proven(go
     assert [one.id for one in proven(good).unproven] == []
 
 
-def test_a_failing_rule_is_said_before_a_missing_proof(bad: Evidence) -> None:
+def test_a_failing_rule_takes_precedence_over_a_missing_proof(bad: Evidence) -> None:
     promise = bad.promises["REC-3"]
     assert not promise.proven
     assert bad.standing_of(promise) == bad.outcome_for(promise) == "fail"
 
 
-def test_the_headline_says_how_many_promises_are_not_yet_proven(
+def test_the_headline_has_the_number_of_promises_not_yet_proven(
     good: Evidence, bad: Evidence, waiting: Evidence
 ) -> None:
     assert good.standing == "not yet proven"
@@ -108,7 +110,7 @@ def test_the_headline_says_how_many_promises_are_not_yet_proven(
     assert waiting.headline.endswith(" before the update, and 12 of 26 promises are not yet proven")
 
 
-def test_proofs_that_are_missing_stand_in_every_file(good: Evidence) -> None:
+def test_missing_proofs_are_in_every_file(good: Evidence) -> None:
     named = ", ".join(one.id for one in good.unproven)
     assert f"\n◇ not yet proven: {named}\n" in comment.comment(good, None)
     assert "not yet proven" not in comment.comment(proven(good), None)
@@ -129,7 +131,7 @@ def test_proofs_that_are_missing_stand_in_every_file(good: Evidence) -> None:
     assert (suite.get("tests"), suite.get("skipped")) == ("26", "0")
 
 
-def test_a_proof_that_is_missing_stops_the_evidence(prod: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_proof_file_stops_the_evidence(prod: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     promise = promises.load()["SLA-1"]
     gone = promise.model_copy(update={"proven_by": Proofs(processes=("tests/none.py",))})
     monkeypatch.setattr(promises, "load", lambda: {"SLA-1": gone})
@@ -139,7 +141,7 @@ def test_a_proof_that_is_missing_stops_the_evidence(prod: Judged, monkeypatch: p
         gather(prod, final=True, now=NOW)
 
 
-def test_a_state_is_judged_by_the_commit_s_rules_and_a_plan_is_of_its_program(
+def test_evidence_says_whether_the_commit_is_of_the_rules_or_of_the_program_too(
     waiting: Evidence, good: Evidence
 ) -> None:
     assert good.basis.startswith("rules of commit ")
@@ -164,7 +166,7 @@ def test_a_state_is_judged_by_the_commit_s_rules_and_a_plan_is_of_its_program(
         ("evidence/prod/state.json", False),
     ],
 )
-def test_what_judges_and_is_not_committed_counts_as_a_change(
+def test_uncommitted_files_that_affect_the_verdict_count_as_changes(
     file: str, changed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def git(*words: str) -> None:
@@ -190,7 +192,7 @@ def document(evidence: Evidence) -> Any:
     return json.loads(text)["assessment-results"]
 
 
-def test_oscal_reads_back_with_the_published_schema_s_models(good: Evidence, tmp_path: Path) -> None:
+def test_oscal_matches_the_published_schema(good: Evidence, tmp_path: Path) -> None:
     file = tmp_path / "assessment-results.json"
     file.write_text(oscal.render(good))
     read = AssessmentResults.oscal_read(file)
@@ -199,7 +201,7 @@ def test_oscal_reads_back_with_the_published_schema_s_models(good: Evidence, tmp
     assert [result.title for result in read.results] == [*packs, "Promises and their proofs"]
 
 
-def test_oscal_says_what_was_found(good: Evidence, bad: Evidence) -> None:
+def test_oscal_has_an_observation_for_each_verdict(good: Evidence, bad: Evidence) -> None:
     results = document(bad)["results"][: len(PACKS)]
     found = {one["target"]["target-id"]: one for result in results for one in result["findings"]}
     assert found.keys() == {rule.id for rule in all_rules()}
@@ -216,7 +218,7 @@ def test_oscal_says_what_was_found(good: Evidence, bad: Evidence) -> None:
     assert props["state-sha256"] == good.judged.sha256
 
 
-def test_oscal_says_where_each_promise_stands_and_what_proves_it(good: Evidence, bad: Evidence) -> None:
+def test_oscal_has_the_standing_and_proofs_of_each_promise(good: Evidence, bad: Evidence) -> None:
     result = oscal.document(good)["results"][-1]
     states = {one["target"]["target-id"]: one["target"]["status"] for one in result["findings"]}
     assert list(states) == list(good.promises)
@@ -237,14 +239,14 @@ def test_oscal_says_where_each_promise_stands_and_what_proves_it(good: Evidence,
     assert broken["REC-3"] == {"state": "not-satisfied", "reason": "fail", "remarks": "fail"}
 
 
-def test_oscal_files_an_excuse_as_a_risk_with_its_deadline(good: Evidence) -> None:
+def test_oscal_has_a_risk_with_a_deadline_for_each_exemption(good: Evidence) -> None:
     risks = [risk for result in document(good)["results"] for risk in result.get("risks", [])]
     assert len(risks) == 1
     assert risks[0]["status"] == "deviation-approved"
     assert risks[0]["deadline"].startswith("2027-02-28T23:59:59")
 
 
-def test_controls_are_named_as_catalogues_do() -> None:
+def test_control_ids_match_the_catalogues() -> None:
     assert oscal.control_id("CP-9(8)") == "cp-9.8"
     assert oscal.control_id("A.8.13") == "a.8.13"
 
@@ -252,7 +254,7 @@ def test_controls_are_named_as_catalogues_do() -> None:
 # SARIF
 
 
-def test_sarif_has_what_does_not_hold_and_where_to_remedy_it(bad: Evidence) -> None:
+def test_sarif_has_each_failure_at_the_file_of_its_remedy(bad: Evidence) -> None:
     log = json.loads(sarif.render(bad))
     assert log["version"] == "2.1.0"
     results = [(run, one) for run in log["runs"] for one in run["results"]]
@@ -271,7 +273,7 @@ def test_sarif_has_what_does_not_hold_and_where_to_remedy_it(bad: Evidence) -> N
     assert [one["ruleId"] for one in suppressed] == ["restore-drill-is-scheduled"]
 
 
-def test_a_sarif_result_is_the_same_alert_whatever_it_says_and_wherever_it_stands(prod: Judged) -> None:
+def test_a_sarif_fingerprint_does_not_depend_on_the_message(prod: Judged) -> None:
     found: list[dict[str, set[str]]] = []
     for days in (7, 8):
         mutant = next(iter(put("aws:kms/key:Key", "deletionWindowInDays", days)(prod.graph)))
@@ -282,7 +284,7 @@ def test_a_sarif_result_is_the_same_alert_whatever_it_says_and_wherever_it_stand
     assert found[0]["partialFingerprints"] == found[1]["partialFingerprints"]
 
 
-def test_every_rule_s_remedy_leads_to_a_file(good: Evidence) -> None:
+def test_every_rules_remedy_names_an_existing_file(good: Evidence) -> None:
     for rule in all_rules():
         assert (Path(__file__).parents[2] / sarif.place_of(good, rule)).is_file(), rule.id
 
@@ -300,7 +302,7 @@ def test_junit_has_a_case_for_each_verdict(bad: Evidence) -> None:
     assert len(suites.findall(".//skipped")) == len(bad.findings) - words["fail"] - words["pass"]
 
 
-def test_junit_can_be_read_whatever_a_name_holds(prod: Judged) -> None:
+def test_junit_is_valid_xml_with_any_resource_name(prod: Judged) -> None:
     forged = put("aws:kms/key:Key", "deletionWindowInDays", "a")
     mutant = next(iter(forged(prod.graph)))
     (key,) = [one for one in mutant.graph.of("aws:kms/key:Key") if one.read("deletionWindowInDays") == "a"]
@@ -312,7 +314,7 @@ def test_junit_can_be_read_whatever_a_name_holds(prod: Judged) -> None:
 # Markdown and HTML
 
 
-def test_a_comment_names_what_fails_and_cannot_be_steered(prod: Judged) -> None:
+def test_a_comment_names_failures_and_escapes_markup(prod: Judged) -> None:
     forged = put(
         "aws:kms/key:Key",
         "deletionWindowInDays",
@@ -335,7 +337,7 @@ def test_a_comment_names_what_fails_and_cannot_be_steered(prod: Judged) -> None:
         "![x](https://evil.example) [ok][1] <b>bold</b> &commat;team &#35;12",
     ],
 )
-def test_a_comment_shows_a_plan_s_text_as_it_is(good: Evidence, text: str) -> None:
+def test_a_comment_shows_the_text_of_a_plan_unchanged(good: Evidence, text: str) -> None:
     plan = {
         "steps": [{"op": text, "urn": f"urn::{text}", "type": text, "diff": {text: {}}}],
         "errors": [{"message": text}],
@@ -350,21 +352,21 @@ def test_a_comment_shows_a_plan_s_text_as_it_is(good: Evidence, text: str) -> No
 
 
 @given(text=st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"))))
-def test_any_text_stays_as_it_is(text: str) -> None:
+def test_any_text_is_shown_unchanged(text: str) -> None:
     shown = rendered(f"- x {comment._plain(text)}")
     assert " ".join(shown.text.split()) == " ".join(f"x {text}".replace("\u200b", "").split())
     assert shown.tags == {"ul", "li"}
     assert not shown.references
 
 
-def test_the_page_needs_nothing_else_and_believes_no_name(bad: Evidence) -> None:
+def test_the_page_is_self_contained_and_escapes_names(bad: Evidence) -> None:
     html = page.render(bad)
     assert "state of &lt;prod&gt;" in html
     assert "https://" not in html.replace("https://hooks", "")
     assert "default-src 'none'" in html
 
 
-def test_problems_with_exemptions_stand_in_every_file(prod: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_problems_of_exemptions_are_in_every_file(prod: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     (one,) = exemptions.load([rule.id for rule in all_rules()], NOW.date())
     unused = one.model_copy(update={"rule": "three-copies", "source": "x.toml", "line": 7})
     monkeypatch.setattr(exemptions, "load", lambda *_, **__: [one, unused])
@@ -394,7 +396,7 @@ def test_a_comment_shows_the_plan_and_then_the_verdicts(good: Evidence) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"steps": 1}'])
-def test_what_is_no_plan_is_refused(text: str, tmp_path: Path) -> None:
+def test_an_invalid_plan_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(InputError, match=r"plan\.json.*`sandbox preview --json`"):
         comment.read_plan(tmp_path / "plan.json")

@@ -1,4 +1,4 @@
-"""Exemptions: what they excuse, and every way in which one cannot be used."""
+"""Exemptions: the findings that they excuse, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def read(text: str) -> list[Exemption]:
     return parse(text.encode(), {"some-rule", "other-rule"}, {"test", "other"}, TODAY, "exemptions.toml")
 
 
-def test_reads_one_with_its_place() -> None:
+def test_an_exemption_is_read_with_its_line() -> None:
     (one,) = read(GOOD)
     assert one.place == "exemptions.toml:2"
     assert one.stack == "test"
     assert one.days_left(TODAY) == 6
 
 
-def test_an_expired_one_is_left_out_where_that_is_asked_for() -> None:
+def test_expired_exemptions_are_left_out_on_request() -> None:
     both = GOOD.replace("2026-12-01", "2026-11-25") + GOOD.removeprefix("# A comment first.\n")
     known = {"some-rule", "other-rule"}
     assert [
@@ -53,7 +53,7 @@ def test_an_expired_one_is_left_out_where_that_is_asked_for() -> None:
         parse(wrong.encode(), known, {"test"}, TODAY, "exemptions.toml", ignore_expired=True)
 
 
-def test_the_last_day_still_holds() -> None:
+def test_an_exemption_holds_on_its_last_day() -> None:
     assert read(GOOD.replace("2026-12-01", "2026-11-26"))[0].days_left(TODAY) == 1
 
 
@@ -89,7 +89,7 @@ REASON = "the volume is replaced next week"
         ("reason =", "reason", r":6: "),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_its_line(before: str, after: str, message: str) -> None:
+def test_an_invalid_exemption_is_refused_with_its_line(before: str, after: str, message: str) -> None:
     assert before in GOOD
     with pytest.raises(InputError, match=r"^exemptions\.toml" + message):
         read(GOOD.replace(before, after, 1))
@@ -114,7 +114,7 @@ def test_what_cannot_be_used_is_refused_with_its_line(before: str, after: str, m
         ("for now", "'for now' is too short"),
     ],
 )
-def test_a_reason_has_words_that_show(reason: str, message: str) -> None:
+def test_a_reason_without_visible_words_is_refused(reason: str, message: str) -> None:
     with pytest.raises(InputError, match=rf"^exemptions\.toml:6: reason: .*{message}"):
         read(GOOD.replace(json.dumps(REASON), json.dumps(reason)))
 
@@ -132,7 +132,7 @@ def test_a_reason_may_be_in_any_script(reason: str) -> None:
         *("-@example.com", "a@@example.com", "a@exämple.com", "a@example.c", "<a@example.com>"),
     ],
 )
-def test_an_owner_can_be_reached(owner: str) -> None:
+def test_an_owner_that_is_not_a_contact_is_refused(owner: str) -> None:
     with pytest.raises(
         InputError, match=r"^exemptions\.toml:5: owner: .* is not a contact; name an e-mail address, or a team"
     ):
@@ -146,7 +146,7 @@ def test_an_owner_is_an_address_or_a_team(owner: str) -> None:
     assert read(GOOD.replace("somebody@example.com", owner))[0].owner == owner
 
 
-def test_an_owner_that_does_not_show_is_refused() -> None:
+def test_an_owner_with_an_invisible_character_is_refused() -> None:
     with pytest.raises(InputError, match=r"^exemptions\.toml:5: owner: holds U\+200B"):
         read(GOOD.replace("somebody@", "some\u200bbody@"))
 
@@ -154,20 +154,20 @@ def test_an_owner_that_does_not_show_is_refused() -> None:
 @pytest.mark.parametrize(
     "name", ["alarms-*", "worker-*", "a-b-*", "ab-cd-*", "--worker-1-*", "worker--1-*", "worker-1*"]
 )
-def test_a_star_follows_two_parts_of_a_name(name: str) -> None:
+def test_a_star_after_fewer_than_two_parts_is_too_broad(name: str) -> None:
     with pytest.raises(
         InputError, match=r"^exemptions\.toml:4: resource: .* too broad: .* two parts of its name and `-\*`"
     ):
         read(GOOD.replace("::one", f"::{name}"))
 
 
-def test_a_stack_is_one_of_the_projects() -> None:
+def test_an_unknown_stack_is_refused() -> None:
     with pytest.raises(InputError, match=r":4: resource: the project has no stack 'tset'; it has other, test$"):
         read(GOOD.replace("urn:pulumi:test::", "urn:pulumi:tset::"))
     assert exemptions.stacks() == ["prod", "staging"]
 
 
-def test_every_problem_is_said_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     text = GOOD.replace("some-rule", "no-rule").replace("2026-12-01", "2026-11-01")
     second = GOOD.replace("somebody@example.com", "-").replace(REASON, "?").replace("rule", "ruel", 1)
     with pytest.raises(InputError) as caught:
@@ -176,19 +176,19 @@ def test_every_problem_is_said_at_once() -> None:
     assert places == [["3", "rule"], ["7", "expires"], ["9", "ruel"], ["8", "rule"], ["11", "owner"], ["12", "reason"]]
 
 
-def test_the_line_is_that_of_the_exemption_that_is_wrong() -> None:
+def test_the_error_has_the_line_of_the_wrong_exemption() -> None:
     with pytest.raises(InputError, match=r"^exemptions\.toml:10: rule"):
         read(GOOD + "\n" + GOOD.replace("some-rule", "no-rule").removeprefix("# A comment first.\n"))
 
 
-def test_a_file_that_is_not_there_excuses_nothing(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_missing_file_contains_no_exemptions(tmp_path) -> None:  # type: ignore[no-untyped-def]
     assert load(["some-rule"], TODAY, tmp_path / "none.toml") == []
     (tmp_path / "bad.toml").write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"bad\.toml:1: is not UTF-8; save"):
         load(["some-rule"], TODAY, tmp_path / "bad.toml")
 
 
-def test_the_shipped_file_can_be_used() -> None:
+def test_the_committed_exemptions_are_valid() -> None:
     assert load([rule.id for rule in all_rules()], TODAY)
 
 
@@ -205,14 +205,14 @@ def judged(text: str, *names: str, wrong: str | None = "wrong") -> Judgement:
     return judge(whole, [rule(wrong)], {"some-rule": Strictness()}, read(text), final=True)
 
 
-def test_excuses_what_it_names_and_nothing_else() -> None:
+def test_an_exemption_excuses_only_its_resource() -> None:
     found = judged(GOOD, "one", "two")
     assert [one.stops for one in found.findings] == [False, True]
     assert found.stops
     assert not judged(GOOD, "one").stops
 
 
-def test_a_pattern_excuses_what_it_fits() -> None:
+def test_a_pattern_excuses_the_resources_that_it_matches() -> None:
     pattern = GOOD.replace("::one", "::worker-1-*")
     names = ("worker-1-a", "worker-1-b", "worker-2-a", "coworker-1-a")
     found = judged(pattern, *names)
@@ -220,7 +220,7 @@ def test_a_pattern_excuses_what_it_fits() -> None:
     assert found.problems == []
 
 
-def test_a_pattern_that_fits_most_of_a_kind_is_too_broad() -> None:
+def test_a_pattern_that_matches_most_of_a_type_is_too_broad() -> None:
     found = judged(GOOD.replace("::one", "::worker-1-*"), "worker-1-a", "worker-1-b", "worker-2-a")
     assert found.problems == [
         f"exemptions.toml:2: some-rule: too broad: matches 2 of the 3 resources of type {VOLUME}; name them one by one"
@@ -228,27 +228,27 @@ def test_a_pattern_that_fits_most_of_a_kind_is_too_broad() -> None:
     assert found.stops
 
 
-def test_only_the_star_is_special() -> None:
+def test_only_the_star_is_a_wildcard() -> None:
     assert judged(GOOD.replace("::one", "::w[o]rker-1-*"), "worker-1-a").stops
     assert judged(GOOD.replace("::one", "::o.e"), "one").stops
 
 
-def test_one_that_excuses_nothing_is_a_failure() -> None:
+def test_an_unused_exemption_is_a_failure() -> None:
     found = judged(GOOD, "one", wrong=None)
     assert found.problems == ["exemptions.toml:2: some-rule: excuses nothing; remove it"]
     assert found.stops
     assert judged(GOOD, "two", wrong=None).stops
 
 
-def test_one_of_another_stack_is_left_alone() -> None:
+def test_an_exemption_of_another_stack_is_ignored() -> None:
     assert not judged(GOOD.replace("urn:pulumi:test", "urn:pulumi:other"), "one", wrong=None).stops
 
 
-def test_one_of_a_rule_that_was_not_judged_is_left_alone() -> None:
+def test_an_exemption_of_a_rule_that_was_not_judged_is_ignored() -> None:
     assert not judged(GOOD.replace("some-rule", "other-rule"), "one", wrong=None).stops
 
 
-def test_one_that_fits_several_types_is_too_broad() -> None:
+def test_a_pattern_that_matches_several_types_is_too_broad() -> None:
     other = resource(f"backbuild:index:Platform$x${VOLUME}", "one")
     other.type = "aws:other/thing:Thing"
     whole = graph(resource(VOLUME, "one"), other)
@@ -259,7 +259,7 @@ def test_one_that_fits_several_types_is_too_broad() -> None:
     assert "too broad: matches resources of 2 types" in exemptions.problems([wide], whole, [wide])[0]
 
 
-def test_what_is_undetermined_can_be_excused_too() -> None:
+def test_an_undetermined_verdict_can_be_excused() -> None:
     def unknown(*_: object) -> str:
         raise ValueError("x")
 

@@ -1,4 +1,4 @@
-"""The graph: what it reads, what it refuses to take for known, and what refers to what."""
+"""The graph: reading values, unknown values, and references between resources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def node(**properties: object) -> Node:
     return Node("urn", "", properties)  # pyright: ignore[reportArgumentType]
 
 
-def test_reads_along_a_path_and_finds_nothing_where_nothing_is() -> None:
+def test_a_path_is_read_and_a_missing_value_is_none() -> None:
     here = node(a={"b": {"c": 1}}, words=["x"], flag=True, rules=[{"id": "r"}])
     assert here.number("a.b.c") == 1
     assert here.read("a.x.c") is None
@@ -29,7 +29,7 @@ def test_reads_along_a_path_and_finds_nothing_where_nothing_is() -> None:
 
 
 @pytest.mark.parametrize("path", ["a", "a.b", "b.c", "b.c.d", "list", "rules"])
-def test_what_is_unknown_is_never_taken_for_anything(path: str) -> None:
+def test_reading_an_unknown_value_raises_undetermined(path: str) -> None:
     here = node(a=Unknown.LATER, b={"c": Unknown.SECRET}, list=Unknown.LATER, rules=Unknown.LATER)
     for read in (here.read, here.text, here.number, here.flag, here.words, here.items):
         with pytest.raises(Undetermined) as caught:
@@ -38,7 +38,7 @@ def test_what_is_unknown_is_never_taken_for_anything(path: str) -> None:
     assert not here.known(path)
 
 
-def test_unknowns_inside_of_lists_are_named() -> None:
+def test_an_unknown_value_in_a_list_is_named() -> None:
     here = node(words=["x", Unknown.LATER], rules=[{"id": Unknown.LATER}])
     with pytest.raises(Undetermined, match=r"words\[1\] is known only after `up`"):
         here.words("words")
@@ -59,7 +59,7 @@ def test_unknowns_inside_of_lists_are_named() -> None:
         ("items", ["x"], "a mapping is expected"),
     ],
 )
-def test_a_value_of_another_kind_is_undetermined_and_not_guessed_at(read: str, value: object, expected: str) -> None:
+def test_a_value_of_another_type_is_undetermined(read: str, value: object, expected: str) -> None:
     with pytest.raises(Undetermined, match=expected):
         getattr(node(a=value), read)("a")
 
@@ -68,15 +68,15 @@ def test_a_number_may_be_written_as_text() -> None:
     assert node(a="12.5").number("a") == 12.5
 
 
-def test_refers_by_value_where_that_is_known() -> None:
+def test_a_reference_is_resolved_by_a_known_value() -> None:
     one = resource(SUBNET, "a", {"id": "subnet-a"})
     other = resource(SUBNET, "b", {"id": "subnet-b"})
-    # The dependency says a, what is sent to the cloud says b: the cloud decides.
+    # The dependency names a, but the value that is sent to the cloud names b. The value counts.
     machine = resource(INSTANCE, "m", {"subnetId": "subnet-b"}, property_dependencies={"subnetId": [one.urn]})
     assert graph(one, other, machine).target(machine, "subnetId", SUBNET) is other
 
 
-def test_refers_by_dependency_while_the_value_is_unknown() -> None:
+def test_a_reference_is_resolved_by_dependency_if_the_value_is_unknown() -> None:
     one = resource(SUBNET, "a", {"id": Unknown.LATER})
     machine = resource(INSTANCE, "m", {"subnetId": Unknown.LATER}, property_dependencies={"subnetId": [one.urn]})
     whole = graph(one, machine)
@@ -84,13 +84,13 @@ def test_refers_by_dependency_while_the_value_is_unknown() -> None:
     assert whole.referring(one, INSTANCE, "subnetId") == [machine]
 
 
-def test_an_unknown_value_that_depends_on_nothing_is_undetermined() -> None:
+def test_an_unknown_value_without_a_dependency_is_undetermined() -> None:
     machine = resource(INSTANCE, "m", {"subnetId": Unknown.LATER})
     with pytest.raises(Undetermined, match="subnetId is known only after"):
         graph(machine).target(machine, "subnetId", SUBNET)
 
 
-def test_a_value_that_may_mean_two_is_undetermined() -> None:
+def test_an_ambiguous_reference_is_undetermined() -> None:
     one, other = resource(SUBNET, "a"), resource(SUBNET, "b")
     needs = {"subnetId": [one.urn, other.urn]}
     machine = resource(INSTANCE, "m", {"subnetId": Unknown.LATER}, property_dependencies=needs)
@@ -98,7 +98,7 @@ def test_a_value_that_may_mean_two_is_undetermined() -> None:
         graph(one, other, machine).target(machine, "subnetId", SUBNET)
 
 
-def test_a_known_value_that_names_nothing_here_refers_to_nothing() -> None:
+def test_a_known_value_without_a_match_refers_to_no_resource() -> None:
     one = resource(SUBNET, "a", {"id": "subnet-a"})
     machine = resource(INSTANCE, "m", {"subnetId": "subnet-x"}, property_dependencies={"subnetId": [one.urn]})
     assert graph(one, machine).target(machine, "subnetId", SUBNET) is None

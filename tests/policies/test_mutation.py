@@ -1,4 +1,4 @@
-"""A sample of the weakenings, the same in every run; `make mutation` tries them all."""
+"""A fixed sample of the weakenings. `make mutation` tries all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from policies.sources import Judged
 SAMPLE = sample(48, seed=20261126)
 
 
-def test_there_are_many_ways_and_each_rule_notices_one() -> None:
+def test_every_rule_is_expected_by_a_weakening() -> None:
     assert len(WEAKENINGS) >= 400
     assert len({(one.name, one.expected_rule) for one in WEAKENINGS}) == len(WEAKENINGS)
     assert {one.expected_rule for one in WEAKENINGS} == {rule.id for rule in all_rules()}
@@ -27,7 +27,7 @@ def test_weakenings_are_beside_the_rules_that_they_expect(topic: str) -> None:
     assert weakenings.keys() == own
 
 
-def test_what_is_not_there_yet_is_what_is_excused() -> None:
+def test_the_excused_rules_are_those_of_missing_parts() -> None:
     assert {"restore-drill-is-scheduled"} == EXCUSED
 
 
@@ -36,18 +36,18 @@ def fires(prod: Judged) -> set[str]:
     return firing(prod.graph)
 
 
-def test_no_rule_fires_on_the_stack_as_it_is(prod: Judged) -> None:
+def test_no_rule_fails_on_the_unchanged_stack(prod: Judged) -> None:
     assert baseline(prod.graph) == []
 
 
 @pytest.mark.parametrize("weakening", SAMPLE, ids=lambda one: one.name)
-def test_the_rule_that_should_notice_does(prod: Judged, fires: set[str], weakening: Weakening) -> None:
+def test_the_expected_rule_fails_on_each_mutant(prod: Judged, fires: set[str], weakening: Weakening) -> None:
     trial = attempt(prod.graph, weakening, fires, at_most=2)
     assert trial.made
     assert trial.survivors == []
 
 
-def test_a_rule_that_fires_anyhow_kills_nothing(prod: Judged) -> None:
+def test_a_rule_that_fails_on_the_unchanged_stack_kills_no_mutant(prod: Judged) -> None:
     weakening = SAMPLE[0]
     trial = attempt(prod.graph, weakening, {weakening.expected_rule}, at_most=1)
     assert trial.killed == 0

@@ -1,4 +1,4 @@
-"""The page in a real browser: light and dark, on paper, by keyboard, on a narrow screen."""
+"""The evidence page in a real browser: light and dark, in print, with the keyboard, on a narrow screen."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def opened(browser: Browser, evidence: Evidence, folder: Path, **context: object
     return page
 
 
-# Each takes long for the contrast of nine thousand elements; the first two show all kinds of tiles between them.
+# Checking the contrast of 9,000 elements takes long. The first two cases together contain all kinds of tiles.
 @pytest.mark.parametrize(
     ("which", "scheme"),
     [
@@ -47,7 +47,7 @@ def opened(browser: Browser, evidence: Evidence, folder: Path, **context: object
         ),
     ],
 )
-def test_axe_finds_nothing(
+def test_axe_finds_no_accessibility_problem(
     browser: Browser, tmp_path: Path, request: pytest.FixtureRequest, which: str, scheme: str
 ) -> None:
     page = opened(browser, request.getfixturevalue(which), tmp_path, color_scheme=scheme, bypass_csp=True)
@@ -57,7 +57,7 @@ def test_axe_finds_nothing(
     assert found == []
 
 
-def test_says_first_whether_it_holds(browser: Browser, tmp_path: Path, good: Evidence, bad: Evidence) -> None:  # noqa: F811
+def test_the_headline_is_the_verdict(browser: Browser, tmp_path: Path, good: Evidence, bad: Evidence) -> None:  # noqa: F811
     page = opened(browser, good, tmp_path)
     expect(page.get_by_role("heading", level=1)).to_contain_text("Every mandatory rule holds")
     expect(page.get_by_role("heading", level=1)).to_have_class("not-yet-proven")
@@ -72,7 +72,7 @@ def test_says_first_whether_it_holds(browser: Browser, tmp_path: Path, good: Evi
     expect(page.locator("#RED-5 details.pass .rule").first).to_be_hidden()
 
 
-def test_says_first_that_something_is_not_decided(browser: Browser, tmp_path: Path, waiting: Evidence) -> None:  # noqa: F811
+def test_the_headline_says_if_a_verdict_is_undecided(browser: Browser, tmp_path: Path, waiting: Evidence) -> None:  # noqa: F811
     page = opened(browser, waiting, tmp_path)
     heading = page.get_by_role("heading", level=1)
     expect(heading).to_contain_text("verdicts are not decided before the update")
@@ -99,7 +99,7 @@ def green(colour: str) -> bool:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_is_not_yet_proven_is_nowhere_green(browser: Browser, tmp_path: Path, good: Evidence, scheme: str) -> None:  # noqa: F811
+def test_an_unproven_promise_is_never_green(browser: Browser, tmp_path: Path, good: Evidence, scheme: str) -> None:  # noqa: F811
     page = opened(browser, good, tmp_path, color_scheme=scheme)
     seen = page.evaluate(SEEN)
     assert list(seen) == list(good.promises)
@@ -118,7 +118,7 @@ def test_what_is_not_yet_proven_is_nowhere_green(browser: Browser, tmp_path: Pat
     assert page.title() == "Compliant \N{EN DASH} availability policies of prod"
 
 
-def test_counts_promises_and_what_their_proofs_rest_on(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
+def test_promises_are_counted_by_standing_and_by_proof(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
     page = opened(browser, good, tmp_path)
     promises = page.get_by_role("list", name="Promises", exact=True)
     expect(promises.get_by_role("listitem")).to_have_text(["✓ 13 pass", "◇ 12 not yet proven", "◷ 1 excused"])
@@ -126,14 +126,14 @@ def test_counts_promises_and_what_their_proofs_rest_on(browser: Browser, tmp_pat
     expect(proofs.get_by_role("listitem")).to_have_text(["0 drill", "12 processes", "2 plan"])
 
 
-def test_no_date_is_broken(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
+def test_dates_are_not_wrapped(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
     page = opened(browser, good, tmp_path, viewport={"width": 700, "height": 700})
     date = page.get_by_text("2027-02-28")
     height = date.evaluate("(one) => one.getClientRects().length")
     assert height == 1
 
 
-def test_every_promise_leads_to_its_rules(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
+def test_every_promise_links_to_its_rules(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
     page = opened(browser, good, tmp_path)
     expect(page.locator("article")).to_have_count(26)
     page.locator(".tiles a[href='#REC-4']").click()
@@ -142,7 +142,7 @@ def test_every_promise_leads_to_its_rules(browser: Browser, tmp_path: Path, good
     assert rules.count() == len(good.rules_for("REC-4"))
 
 
-def test_works_by_keyboard(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
+def test_the_page_works_with_the_keyboard(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
     page = opened(browser, good, tmp_path)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the promises")).to_be_focused()
@@ -163,7 +163,7 @@ def test_works_by_keyboard(browser: Browser, tmp_path: Path, good: Evidence) -> 
     expect(first.locator(".rule")).to_be_hidden()
 
 
-def test_shows_only_what_does_not_pass(browser: Browser, tmp_path: Path, bad: Evidence) -> None:  # noqa: F811
+def test_the_filter_shows_only_what_does_not_pass(browser: Browser, tmp_path: Path, bad: Evidence) -> None:  # noqa: F811
     page = opened(browser, bad, tmp_path)
     button = page.get_by_role("button", name="Only what does not pass")
     button.click()
@@ -176,7 +176,7 @@ def test_shows_only_what_does_not_pass(browser: Browser, tmp_path: Path, bad: Ev
     expect(page.locator("#SLA-2")).to_be_visible()
 
 
-def test_paper_shows_what_is_closed_on_the_screen(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
+def test_a_print_contains_collapsed_sections(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
     page = opened(browser, good, tmp_path, color_scheme="dark")
     hidden = page.locator("#REC-4 details .rule").first
     expect(hidden).to_be_hidden()
@@ -192,13 +192,13 @@ def test_paper_shows_what_is_closed_on_the_screen(browser: Browser, tmp_path: Pa
     assert page.pdf()[:5] == b"%PDF-"
 
 
-def test_nothing_is_wider_than_a_narrow_screen(browser: Browser, tmp_path: Path, bad: Evidence) -> None:  # noqa: F811
+def test_the_page_fits_a_narrow_screen(browser: Browser, tmp_path: Path, bad: Evidence) -> None:  # noqa: F811
     page = opened(browser, bad, tmp_path, viewport={"width": 340, "height": 700})
     page.get_by_role("button", name="Open all").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 340
 
 
-def test_reads_without_its_script(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
+def test_the_page_is_readable_without_javascript(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
     page = opened(browser, good, tmp_path, java_script_enabled=False)
     expect(page.get_by_role("button", name="Open all")).to_be_hidden()
     page.locator("#SLA-1 summary").first.click()

@@ -1,4 +1,4 @@
-"""`promises.toml`: every promise is declared and proven, or says why not; each proof is of the kind that it claims."""
+"""`promises.toml`: every promise is declared and proven or has a reason, and each proof has its declared kind."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ PROMISED = [
 ALL = list(promises.load().values())
 
 
-def test_every_promise_is_there() -> None:
+def test_every_promise_is_listed() -> None:
     assert [promise.id for promise in ALL] == PROMISED
 
 
-# Kept by what the platform does when something fails or is changed: no value in a plan shows it.
+# Promises about the platform's behaviour in a failure or a change. No value in a plan can prove them.
 BEHAVIOUR = {
     *("RED-1", "RED-2", "RED-3", "BAK-1", "BAK-2", "BAK-4"),
     *("REC-1", "REC-2", "REC-3", "REC-4", "REC-5", "MNT-1"),
 }
 
 
-def test_promises_about_behaviour_say_so() -> None:
+def test_promises_about_behaviour_are_marked() -> None:
     assert {promise.id for promise in ALL if promise.behaviour} >= BEHAVIOUR
 
 
 @pytest.mark.parametrize("promise", ALL, ids=lambda promise: promise.id)
-def test_what_it_names_exists(promise: Promise) -> None:
+def test_named_files_exist(promise: Promise) -> None:
     promises.check_files([promise])
     for reason in (promise.not_declared, promise.not_proven):
-        assert reason is None or len(reason) > 30, "a reason that says nothing"
+        assert reason is None or len(reason) > 30, "the reason is too short"
 
 
 @pytest.mark.parametrize("promise", ALL, ids=lambda promise: promise.id)
-def test_a_proof_is_of_the_kind_that_it_says(promise: Promise) -> None:
+def test_a_proof_has_the_declared_kind(promise: Promise) -> None:
     for kind, paths in promise.proven_by.by_kind.items():
         for path in paths:
-            if kind is not Kind.DRILL:  # a report; that it exists is tested above
+            if kind is not Kind.DRILL:  # a drill's report is no test; the test above checks that it exists
                 assert starts_programs(ROOT / path) == (kind is Kind.PROCESSES), f"{kind}: {path}"
 
 
@@ -61,15 +61,15 @@ def test_a_proof_is_of_the_kind_that_it_says(promise: Promise) -> None:
         ("tests/components/test_changes.py", False),  # the sandbox's plan
         ("tests/workers/test_backup_memory.py", True),  # workerd, for tests in a class
         ("tests/workers/test_status_page.py", True),  # workerd and Chromium
-        ("tests/workers/test_backup_restore.py", True),  # PostgreSQL and pgBackRest, by a helper's helper
-        ("tests/machines/test_manifest.py", True),  # what signs manifests on machines
+        ("tests/workers/test_backup_restore.py", True),  # PostgreSQL and pgBackRest, started by a helper of a helper
+        ("tests/machines/test_manifest.py", True),  # the machines' program that signs manifests
     ],
 )
-def test_it_is_seen_whether_a_test_starts_programs(file: str, starts: bool) -> None:
+def test_a_test_that_starts_programs_is_recognised(file: str, starts: bool) -> None:
     assert starts_programs(ROOT / file) is starts
 
 
-def test_rules_enforce_every_promise_and_no_other() -> None:
+def test_rules_enforce_every_promise_and_no_unknown_one() -> None:
     assert {promise for rule in all_rules() for promise in rule.promises} == set(PROMISED)
 
 
@@ -121,7 +121,7 @@ PROOF = 'proven_by.processes = ["tests/status/test_uptime.py"]\n'
         ("processes", "drill", r"X\.proven_by\.drill\[0\]: 'tests/status/test_uptime\.py' is not below docs/drills/"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_its_key(tmp_path: Path, before: str, after: str, message: str) -> None:
+def test_an_invalid_promise_is_refused_with_its_key(tmp_path: Path, before: str, after: str, message: str) -> None:
     assert before in WHOLE
     file = tmp_path / "promises.toml"
     file.write_text(WHOLE.replace(before, after, 1))
@@ -129,7 +129,7 @@ def test_what_cannot_be_used_is_refused_with_its_key(tmp_path: Path, before: str
         promises.load(file)
 
 
-def test_all_problems_of_a_promise_are_said_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_a_promise_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "promises.toml").write_text(WHOLE.replace('"b"', "3").replace("processes", "lint"))
     with pytest.raises(InputError) as caught:
         promises.load(tmp_path / "promises.toml")
@@ -145,7 +145,7 @@ def test_all_problems_of_a_promise_are_said_at_once(tmp_path: Path) -> None:
         ("components/citus.py", "components/none.py", "declared_by"),
     ],
 )
-def test_a_file_that_is_missing_is_named_with_its_key(tmp_path: Path, before: str, after: str, key: str) -> None:
+def test_a_missing_file_is_an_error_with_its_key(tmp_path: Path, before: str, after: str, key: str) -> None:
     file = tmp_path / "promises.toml"
     file.write_text(WHOLE)
     promises.check_files(promises.load(file).values())
@@ -165,7 +165,7 @@ def test_a_file_that_is_missing_is_named_with_its_key(tmp_path: Path, before: st
         (False, "proven_by.plan", "half of it is missing", False),
     ],
 )
-def test_a_promise_is_proven_where_nothing_is_missing(
+def test_a_promise_without_not_proven_is_proven(
     tmp_path: Path, behaviour: bool, proof: str, reason: str, proven: bool
 ) -> None:
     text = WHOLE.replace("behaviour = true", f"behaviour = {str(behaviour).lower()}")
@@ -174,7 +174,7 @@ def test_a_promise_is_proven_where_nothing_is_missing(
     assert promises.load(tmp_path / "promises.toml")["X"].proven is proven
 
 
-def test_the_documents_say_which_promises_are_not_yet_proven() -> None:
+def test_the_documents_list_the_promises_that_are_not_yet_proven() -> None:
     unproven = [promise for promise in ALL if not promise.proven]
     readme = (ROOT / "README.md").read_text()
     counted = f"{len(unproven)} of {len(ALL)} are"
@@ -187,7 +187,7 @@ def test_the_documents_say_which_promises_are_not_yet_proven() -> None:
     assert rows == [(one.id, ", ".join(one.proven_by.by_kind) or "none", one.not_proven) for one in unproven]
 
 
-def test_a_figure_that_rules_compute_with_must_be_a_number() -> None:
+def test_a_figure_that_rules_use_must_be_a_number() -> None:
     assert promises.number("REC-4", "seconds") == 3600
     with pytest.raises(InputError, match=r"REC-4.figures.minutes: a number is expected"):
         promises.number("REC-4", "minutes")

@@ -1,4 +1,4 @@
-"""What the comment's workflow makes of an artifact that a stranger wrote."""
+"""The workflow that comments on pull requests, with artifacts from untrusted code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REQUEST = {"number": 7, "head": {"sha": "abc", "ref": "b", "repo": FORK}}
 
 
 def commented(folder: Path, *files: dict[str, str], **replies: Any) -> Played:
-    """The comment's script where `evidence/` was unpacked in `folder`, for a request that changes these files."""
+    """Run the comment's script in `folder`, which contains `evidence/`, for a request that changes `files`."""
     known = {
         "pulls.list": [REQUEST],
         "pulls.listFiles": list(files),
@@ -45,8 +45,8 @@ def body(played: Played) -> str:
     return written["body"]
 
 
-def said(text: str, folder: Path) -> str:
-    """What the comment quotes of a text."""
+def quoted_text(text: str, folder: Path) -> str:
+    """Return the comment's quotation of a text."""
     (folder / "evidence").mkdir(exist_ok=True)
     (folder / "evidence" / "comment.md").write_text(text)
     return body(commented(folder)).partition("What follows was written by the request's own code:\n\n")[2]
@@ -68,8 +68,8 @@ HOSTILE = """\
 """
 
 
-def test_a_stranger_s_text_is_set_apart_and_can_do_nothing(tmp_path: Path) -> None:
-    text = said(HOSTILE, tmp_path)
+def test_untrusted_text_is_quoted_and_has_no_links_or_mentions(tmp_path: Path) -> None:
+    text = quoted_text(HOSTILE, tmp_path)
     assert all(line.startswith(">") for line in text.splitlines())
     shown = rendered(text)
     assert shown.tags <= {"blockquote", "p", "strong", "br", "details", "summary"}
@@ -81,12 +81,12 @@ def test_a_stranger_s_text_is_set_apart_and_can_do_nothing(tmp_path: Path) -> No
     assert "It changes" not in head
 
 
-def test_the_comment_shows_the_evidence_as_it_was_written(prod: Judged, tmp_path: Path) -> None:
+def test_the_comment_shows_the_evidence_unchanged(prod: Judged, tmp_path: Path) -> None:
     mutant = next(iter(put("aws:kms/key:Key", "deletionWindowInDays", "[7] `#12` <b> a_b_c @team")(prod.graph)))
     steps = [{"op": "update", "urn": "urn::a[0]#12", "type": "a:b/c:D", "diff": {"tags[0].`x`": {}}}]
     plan = comment.Plan.model_validate({"steps": steps})
     written = comment.comment(gather(Judged(mutant.graph, prod.content, "x"), final=True), plan)
-    text = said(written, tmp_path)
+    text = quoted_text(written, tmp_path)
     plain, quoted = rendered(written), rendered(text)
     assert quoted.text.split() == plain.text.split()
     assert quoted.tags == {*plain.tags, "blockquote"}
@@ -96,7 +96,7 @@ def test_the_comment_shows_the_evidence_as_it_was_written(prod: Judged, tmp_path
 
 
 @pytest.mark.parametrize("kind", ["nothing", "link", "folder", "huge"])
-def test_only_a_file_of_a_usual_size_is_read(tmp_path: Path, kind: str) -> None:
+def test_links_folders_and_huge_files_are_not_read(tmp_path: Path, kind: str) -> None:
     (tmp_path / "evidence").mkdir()
     (tmp_path / "secret").write_text("hunter2")
     for name in ("comment.md", "results.sarif"):
@@ -115,16 +115,16 @@ def test_only_a_file_of_a_usual_size_is_read(tmp_path: Path, kind: str) -> None:
     assert kept(tmp_path).outputs == {}
 
 
-def test_a_comment_is_never_too_long(tmp_path: Path) -> None:
+def test_a_comment_is_shorter_than_githubs_limit(tmp_path: Path) -> None:
     for text in ("@" * 200_000, "\n" * 200_000 + "x", "<[\n" * 50_000, "```" * 60_000):
-        said(text, tmp_path)
+        quoted_text(text, tmp_path)
         assert len(body(commented(tmp_path))) < 65_536
 
 
 # Which request, and which comment
 
 
-def test_a_request_from_a_fork_that_was_deleted_is_found(tmp_path: Path) -> None:
+def test_a_request_from_a_deleted_fork_is_found(tmp_path: Path) -> None:
     gone = {"number": 8, "head": {"sha": "abc", "ref": "b", "repo": None}}
     run = {"workflow_run": {**RUN, "head_repository": None}}
     found = commented(tmp_path, **{"pulls.list": [REQUEST, gone], "payload": run})
@@ -132,13 +132,13 @@ def test_a_request_from_a_fork_that_was_deleted_is_found(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("change", [{"sha": "other"}, {"ref": "other"}, {"repo": {"id": 6}}, {"repo": None}])
-def test_nobody_comments_on_another_s_request(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_a_run_cannot_comment_on_another_request(tmp_path: Path, change: dict[str, Any]) -> None:
     other = {"number": 8, "head": {**REQUEST["head"], **change}}
     found = commented(tmp_path, **{"pulls.list": [other]})
     assert (found.writes, found.outputs) == ([], {})
 
 
-def test_one_comment_is_kept_up_to_date(tmp_path: Path) -> None:
+def test_the_workflows_own_comment_is_updated(tmp_path: Path) -> None:
     bot = "github-actions[bot]"
     comments = [
         {"id": 1, "user": None, "body": "<!-- policies -->"},
@@ -155,7 +155,7 @@ def test_one_comment_is_kept_up_to_date(tmp_path: Path) -> None:
 # What may have written or judged the plan itself
 
 
-def test_the_comment_says_that_a_request_changes_what_judges_it(tmp_path: Path) -> None:
+def test_the_comment_warns_of_changed_code_that_judges(tmp_path: Path) -> None:
     files = (
         {"filename": "policies/exemptions.toml"},
         {"filename": "docs/x.md", "previous_filename": "policies/rule.py"},
@@ -171,10 +171,10 @@ def test_the_comment_says_that_a_request_changes_what_judges_it(tmp_path: Path) 
     [
         *("components/x.py", "machines/templates/x", "__main__.py", "Pulumi.yaml", "Pulumi.prod.yaml", "status/cli.py"),
         *("backups/x.py", "json.py", "yaml/__init__.py", ".venv/bin/python", "sitecustomize.py", "workers/x.py"),
-        *("tests/__init__.py", "pyproject.toml", "docs.py", "model/settings.py", "harness/patience.py"),
+        *("tests/__init__.py", "pyproject.toml", "docs.py", "model/settings.py", "harness/waiting.py"),
     ],
 )
-def test_the_comment_says_that_a_request_changes_what_runs_while_it_is_planned(tmp_path: Path, file: str) -> None:
+def test_the_comment_warns_of_changed_code_that_plans(tmp_path: Path, file: str) -> None:
     for files in ({"filename": file}, {"filename": "docs/moved.md", "previous_filename": file}):
         text = body(commented(tmp_path, files))
         assert f"**It changes what runs while it is planned, in 1 file (`{file.split('/', maxsplit=1)[0]}`):**" in text
@@ -191,11 +191,11 @@ def test_the_comment_says_that_a_request_changes_what_runs_while_it_is_planned(t
         "workers/api/index.js",
     ],
 )
-def test_what_neither_runs_nor_judges_needs_no_warning(tmp_path: Path, file: str) -> None:
+def test_other_changed_files_cause_no_warning(tmp_path: Path, file: str) -> None:
     assert "It changes" not in body(commented(tmp_path, {"filename": file}))
 
 
-def test_every_file_of_the_project_that_a_plan_runs_is_warned_about(tmp_path: Path) -> None:
+def test_the_comment_warns_of_every_file_that_a_plan_runs(tmp_path: Path) -> None:
     rooms = [
         path.name
         for path in ROOT.iterdir()
@@ -206,12 +206,12 @@ def test_every_file_of_the_project_that_a_plan_runs_is_warned_about(tmp_path: Pa
     assert all(f"`{room}`" in text for room in rooms)
 
 
-def test_a_name_cannot_be_used_to_write_into_the_warning(tmp_path: Path) -> None:
+def test_a_file_name_cannot_inject_text_into_the_warning(tmp_path: Path) -> None:
     text = body(commented(tmp_path, {"filename": "[x](https://evil.example) @team/x.py"}, {"filename": "`/x.py"}))
     assert "in 2 files (others):**" in text
 
 
-def test_more_files_than_github_lists_are_said(tmp_path: Path) -> None:
+def test_the_comment_warns_of_more_files_than_github_lists(tmp_path: Path) -> None:
     assert "more files than GitHub lists" in body(commented(tmp_path, *({"filename": "docs/x.md"},) * 3000))
 
 
@@ -221,13 +221,13 @@ RULES = (ROOT / "docs" / "rules.md").read_text()
 
 
 def kept(folder: Path) -> Played:
-    """What the second script does."""
+    """Run the second script, which filters the SARIF."""
     title = "Keep what may be uploaded"
     return play(step("pull-request-comment.yml", "tell", title), folder, {"repos.getContent": RULES})
 
 
 def uploaded(folder: Path, log: object) -> dict[str, Any]:
-    """What it lets through of a log."""
+    """Return the SARIF that the script keeps of a log."""
     (folder / "evidence").mkdir(exist_ok=True)
     (folder / "evidence" / "results.sarif").write_text(json.dumps(log))
     assert kept(folder).outputs == {"sarif": True}
@@ -235,25 +235,25 @@ def uploaded(folder: Path, log: object) -> dict[str, Any]:
 
 
 def refused(folder: Path, text: str) -> str:
-    """Why it lets nothing through."""
+    """Return the warning with which the script refuses a text."""
     (folder / "evidence").mkdir(exist_ok=True)
     (folder / "evidence" / "results.sarif").write_text(text)
     played = kept(folder)
     assert played.outputs == {}
     assert not (folder / "results.sarif").exists()
-    ((level, reason),) = played.told
+    ((level, reason),) = played.messages
     assert level == "warning"
     return reason
 
 
 @pytest.fixture(scope="module")
 def log(prod: Judged) -> dict[str, Any]:
-    """The SARIF of production with a key that is gone in a week."""
+    """The SARIF of production with a KMS deletion window of a week."""
     mutant = next(iter(put("aws:kms/key:Key", "deletionWindowInDays", 7)(prod.graph)))
     return json.loads(sarif.render(gather(Judged(mutant.graph, prod.content, "x"), final=True)))
 
 
-def test_the_sarif_s_results_arrive_with_their_fingerprints(log: dict[str, Any], tmp_path: Path) -> None:
+def test_sarif_results_keep_their_fingerprints(log: dict[str, Any], tmp_path: Path) -> None:
     through = uploaded(tmp_path, log)
     for sent, made in zip(through["runs"], log["runs"], strict=True):
         assert sent["tool"]["driver"]["name"] == made["tool"]["driver"]["name"]
@@ -278,7 +278,7 @@ def test_the_fingerprint_is_the_same_on_another_line(log: dict[str, Any], tmp_pa
 
 
 @pytest.mark.parametrize("name", ["CodeQL", "policies/other", "policies/redundancy ", "", None, 7])
-def test_no_sarif_poses_as_another_tool(log: dict[str, Any], tmp_path: Path, name: object) -> None:
+def test_sarif_of_another_tool_is_refused(log: dict[str, Any], tmp_path: Path, name: object) -> None:
     forged = json.loads(json.dumps(log))
     forged["runs"][1]["tool"]["driver"]["name"] = name
     assert "one run each of policies/redundancy and policies/retention is expected" in refused(
@@ -286,16 +286,16 @@ def test_no_sarif_poses_as_another_tool(log: dict[str, Any], tmp_path: Path, nam
     )
 
 
-def test_a_tool_has_one_run(log: dict[str, Any], tmp_path: Path) -> None:
+def test_two_runs_of_one_tool_are_refused(log: dict[str, Any], tmp_path: Path) -> None:
     assert "one run each" in refused(tmp_path, json.dumps({**log, "runs": [log["runs"][0]] * 2}))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"runs": 1}', '{"runs": [null]}', '{"runs": []}'])
-def test_what_is_no_sarif_is_refused(tmp_path: Path, text: str) -> None:
+def test_invalid_sarif_is_refused(tmp_path: Path, text: str) -> None:
     assert refused(tmp_path, text).startswith("the SARIF is not uploaded: ")
 
 
-def test_a_result_says_nothing_but_what_is_foreseen(log: dict[str, Any], tmp_path: Path) -> None:
+def test_a_result_contains_only_expected_fields(log: dict[str, Any], tmp_path: Path) -> None:
     forged = json.loads(json.dumps(log))
     run = forged["runs"][0]
     run["automationDetails"]["id"] = "codeql/"
@@ -322,6 +322,6 @@ def test_a_result_says_nothing_but_what_is_foreseen(log: dict[str, Any], tmp_pat
     assert not re.search(r"\]\(|://|@\w|\u202e|evil-|markdown|Uri|organization|your-password", json.dumps(through))
 
 
-def test_the_workflow_knows_every_rule_from_the_catalogue() -> None:
+def test_the_workflow_reads_every_rule_from_the_catalogue() -> None:
     known = re.findall(r"^\| `([a-z0-9]+(?:-[a-z0-9]+)+)` \|", RULES, re.MULTILINE)
     assert known == [rule.id for rule in all_rules()]

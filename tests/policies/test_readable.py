@@ -1,4 +1,4 @@
-"""What is marked as secret or unknown although it is neither: bindings of Workers, and documented defaults."""
+"""Values that are marked as secret or unknown but can be read: Workers' bindings, and documented defaults."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def sealed(value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("origin", ["state", "engine", "engine, element by element"])
-def test_bindings_are_read_but_for_what_is_secret_by_its_type(origin: str) -> None:
+def test_bindings_are_read_except_for_secret_types(origin: str) -> None:
     if origin == "state":
         version = exported(VERSION, {"bindings": sealed(BINDINGS)})
     elif origin == "engine":
@@ -64,7 +64,7 @@ def test_bindings_are_read_but_for_what_is_secret_by_its_type(origin: str) -> No
     assert "hunter2" not in str(version.properties)
 
 
-def test_encrypted_bindings_say_how_to_read_them() -> None:
+def test_the_error_for_encrypted_bindings_has_a_remedy() -> None:
     version = exported(VERSION, {"bindings": {SIGNATURE: SECRET, "ciphertext": "v1:a:b"}})
     with pytest.raises(Undetermined, match="--show-secrets"):
         version.items("bindings")
@@ -89,7 +89,7 @@ def test_an_unknown_default_is_the_documented_one(type: str, outputs: Any, path:
     assert asked(type, outputs).read(path) == expected
 
 
-def test_what_another_resource_decides_stays_unknown() -> None:
+def test_a_value_from_another_resource_stays_unknown() -> None:
     needs = {"settings": [URN.format(type=QUEUE)]}
     queue = exported(QUEUE, {"settings": {"deliveryDelay": LATER}}, propertyDependencies=needs)
     with pytest.raises(Undetermined):

@@ -1,4 +1,4 @@
-"""Every rule: what a reviewer asks about it is there, and none fires on the stacks as they are."""
+"""Every rule has the fields that reviewers need, and no rule fails on the committed stacks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_every_rule_belongs_to_a_pack() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_a_rule_says_what_a_reviewer_asks(rule: Rule) -> None:
+def test_every_rule_has_the_fields_that_reviewers_need(rule: Rule) -> None:
     assert re.fullmatch(r"[a-z]+(-[a-z]+)+", rule.id)
     assert rule.rationale.endswith((".", "!"))
     assert len(rule.title) > 20
@@ -36,7 +36,7 @@ def test_a_rule_says_what_a_reviewer_asks(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("stack", ["prod", "staging"])
-def test_none_fires_on_a_stack_as_it_is(stack: str, request: pytest.FixtureRequest) -> None:
+def test_no_rule_fails_on_the_committed_stacks(stack: str, request: pytest.FixtureRequest) -> None:
     evidence = gather(request.getfixturevalue(stack), final=True, now=NOW)
     assert not evidence.stops
     assert not evidence.problems
@@ -44,16 +44,16 @@ def test_none_fires_on_a_stack_as_it_is(stack: str, request: pytest.FixtureReque
     assert notable == ({("restore-drill-is-scheduled", "excused")} if stack == "prod" else set())
 
 
-def test_the_first_preview_decides_all_but_what_only_aws_can_name(prod_plan: Judged) -> None:
+def test_only_verdicts_that_need_arns_are_undetermined_in_the_first_preview(prod_plan: Judged) -> None:
     evidence = gather(prod_plan, final=False, now=NOW)
     assert not evidence.stops
     undetermined = {one.verdict.rule.id for one in evidence.findings if one.verdict.outcome is Outcome.UNDETERMINED}
     assert undetermined == {"topics-may-be-written", "offsite-speaks-tls-only", "writers-cannot-unlock"}
-    # The same values, still unknown when nothing will become known any more, are failures.
+    # After an update no further value becomes known, so unknown values are failures.
     assert gather(prod_plan, final=True, now=NOW).stops
 
 
-def test_an_empty_stack_holds_no_promise() -> None:
+def test_an_empty_stack_fails() -> None:
     nothing = graph(resource("pulumi:pulumi:Stack", "backbuild-test"))
     for rule in RULES:
         verdicts = rule.verdicts(nothing)
@@ -61,16 +61,16 @@ def test_an_empty_stack_holds_no_promise() -> None:
         assert all(verdict.outcome is not Outcome.PASS for verdict in verdicts), rule.id
 
 
-def test_a_stack_of_unknowns_passes_nothing(prod: Judged) -> None:
-    """Every known value becomes unknown: whatever a rule reads, it must not take for good."""
-    veiled = Graph(
+def test_no_rule_passes_on_unknown_values(prod: Judged) -> None:
+    """Replace every known value by an unknown one. No rule may count an unknown value as compliant."""
+    unknown = Graph(
         [
             resource_like(one, dict.fromkeys(one.properties, Unknown.LATER))
             for one in prod.graph.resources
         ]
     )  # fmt: skip
-    passed = {rule.id for rule in RULES for verdict in rule.verdicts(veiled) if verdict.outcome is Outcome.PASS}
-    # What these judge is told by the engine and is no value: protection.
+    passed = {rule.id for rule in RULES for verdict in rule.verdicts(unknown) if verdict.outcome is Outcome.PASS}
+    # This rule judges the resource option `protect`, which is never unknown.
     assert passed <= {"data-is-protected"}
 
 
@@ -88,7 +88,7 @@ def judged_by(judge: object, over: object = lambda _: [SUBJECT], *, optional: bo
     return rule.verdicts(graph(SUBJECT))[0]
 
 
-def test_a_rule_answers_in_four_ways() -> None:
+def test_a_rule_has_four_possible_outcomes() -> None:
     def unknown(*_: object) -> str:
         raise Undetermined("u", "a.b", "is known only after `up`")
 
@@ -102,13 +102,13 @@ def test_a_rule_answers_in_four_ways() -> None:
     assert judged_by(lambda *_: None, unknown).outcome is Outcome.UNDETERMINED
 
 
-def test_a_rule_that_fails_itself_never_passes() -> None:
+def test_a_rule_that_raises_an_error_is_undetermined() -> None:
     found = judged_by(lambda *_: {}["x"])  # type: ignore[index]
     assert found.outcome is Outcome.UNDETERMINED
     assert "KeyError: 'x'" in found.message
 
 
-def test_nothing_to_judge_where_something_must_be_is_a_failure() -> None:
+def test_a_rule_without_a_subject_fails_unless_it_is_optional() -> None:
     def some(_: object) -> list[object]:
         """Some things."""
         return []

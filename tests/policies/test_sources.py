@@ -1,4 +1,4 @@
-"""Where graphs come from: what is no state is refused by its place, and both ways of asking see the same."""
+"""Graphs from an exported state and from the engine: invalid states are refused, and both sources agree."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ ENTRY: dict[str, Any] = {"urn": f"{PREFIX}a:b/c:D::x", "type": "a:b/c:D"}
         ),
     ],
 )
-def test_what_is_no_state_is_refused_by_its_place(document: str, place: str) -> None:
+def test_an_invalid_state_is_refused_with_its_path(document: str, place: str) -> None:
     with pytest.raises(InputError, match=f"state.json.*{place}"):
         from_export(document.encode(), "state.json")
 
@@ -80,19 +80,19 @@ def test_what_is_no_state_is_refused_by_its_place(document: str, place: str) -> 
 @pytest.mark.parametrize(
     "key", ["inputs", "outputs", "propertyDependencies", "dependencies", "protect", "parent", "id"]
 )
-def test_what_is_null_is_not_there(key: str) -> None:
+def test_a_null_field_is_read_as_absent(key: str) -> None:
     (found,) = from_export(json.dumps(export(ENTRY | {key: None})).encode(), "x").graph.resources
     assert (found.properties, found.protect, found.parent) == ({}, False, "")
 
 
 @pytest.mark.parametrize("plaintext", ["", "[" * 100_000, '"\\ud800"', "NaN", 1, None])
-def test_a_secret_that_is_no_json_stays_a_secret(plaintext: object) -> None:
+def test_a_secret_that_is_not_json_stays_secret(plaintext: object) -> None:
     held = {SIGNATURE: SECRET, "plaintext": plaintext}
     graph = from_export(json.dumps(export(ENTRY | {"inputs": {"a": held}})).encode(), "x").graph
     assert graph.resources[0].properties == {"a": Unknown.SECRET}
 
 
-def test_the_command_refuses_it_with_exit_code_2(tmp_path: Path) -> None:
+def test_the_command_refuses_an_invalid_state_with_exit_code_2(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     file.write_text('{"version": 3}')
     for command in (["judge"], ["report", "--out", str(tmp_path / "out")]):
@@ -116,18 +116,18 @@ def test_no_secret_can_be_read(form: str) -> None:
         found.text("a")
 
 
-def test_the_structure_around_a_secret_can_be_walked() -> None:
+def test_the_structure_inside_a_secret_can_be_read() -> None:
     held = {SIGNATURE: SECRET, "plaintext": json.dumps([{"name": "x"}])}
     graph = from_export(json.dumps(export(ENTRY | {"inputs": {"a": held}})).encode(), "x").graph
     assert graph.resources[0].properties == {"a": [{"name": Unknown.SECRET}]}
 
 
-def test_what_is_to_be_deleted_is_not_judged() -> None:
+def test_a_resource_that_will_be_deleted_is_not_judged() -> None:
     graph = from_export(json.dumps(export(ENTRY, ENTRY | {"delete": True})).encode(), "x").graph
     assert len(graph.resources) == 1
 
 
-def test_an_engine_and_a_file_show_the_same(prod: Judged) -> None:
+def test_the_engine_and_an_exported_state_give_the_same_graph(prod: Judged) -> None:
     document = json.loads(prod.content)
     request = analyzer_pb2.AnalyzeStackRequest()
     for entry in document["deployment"]["resources"]:
@@ -151,7 +151,7 @@ def test_an_engine_and_a_file_show_the_same(prod: Judged) -> None:
 
 
 def _on_the_wire(value: Any) -> Any:
-    """A state's properties as an engine sends them: an opened secret carries its value itself, not as text."""
+    """Return a state's properties in the engine's form: a decrypted secret contains its value instead of JSON text."""
     if isinstance(value, dict) and "plaintext" in value:
         return {SIGNATURE: SECRET, "value": _on_the_wire(json.loads(value["plaintext"]))}
     if isinstance(value, dict):
@@ -160,7 +160,7 @@ def _on_the_wire(value: Any) -> Any:
 
 
 def _sealed(value: Any) -> Any:
-    """Values with numbers alike; an encrypted secret has no structure in either."""
+    """Replace unknown values by secret ones, because an encrypted secret hides which of its values are unknown."""
     if isinstance(value, dict):
         return {key: _sealed(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Calendars, distances and machines' files, with figures by hand."""
+"""Calendars, distances and machines' files, compared with figures computed by hand."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ def test_the_longest_gap_of_a_systemd_calendar(expression: str, seconds: float |
     assert calendar_gap_seconds(expression) == seconds
 
 
-def test_distances() -> None:
+def test_distances_between_regions_and_jurisdictions() -> None:
     frankfurt, stockholm = places(region="eu-central-1"), places(region="eu-north-1")
     assert great_circle_km(frankfurt[0], stockholm[0]) == pytest.approx(1185, abs=15)
     assert least_km(frankfurt, stockholm) > 500
-    # Nobody knows where in the EU: it may be Frankfurt itself.
+    # The location inside the EU is unknown: it may be Frankfurt itself.
     assert least_km(frankfurt, places(jurisdiction="eu")) == 0
     assert least_km(frankfurt, places(jurisdiction="us")) > 5000
     assert least_km(frankfurt, places(region="eu-central-2")) < 500
@@ -89,7 +89,7 @@ def test_distances() -> None:
     ("text", "seconds"),
     [("60s", 60), ("1h", 3600), ("50min", 3000), ("60", 60), ("500ms", 0.5), ("soon", None), ("1y", None), ("", None)],
 )
-def test_durations(text: str, seconds: float | None) -> None:
+def test_durations_are_converted_to_seconds(text: str, seconds: float | None) -> None:
     assert duration_seconds(text) == seconds
 
 
@@ -115,7 +115,7 @@ def test_an_archive_that_is_not_base64_is_an_error() -> None:
 @pytest.mark.parametrize(
     "text", ["", "#!/bin/sh\n", "#cloud-config\n- a list\n", "#cloud-config\na: [", "#cloud-config\nruncmd: []\n"]
 )
-def test_user_data_that_boots_otherwise_is_an_error(text: str) -> None:
+def test_user_data_without_the_reviewed_boot_script_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         boot_of(text)
 
@@ -145,7 +145,7 @@ def bucket(deleted: dict[str, float], lock: dict[str, float]) -> Copy:
     return copy
 
 
-def test_what_holds_below_a_prefix_is_computed_from_all_rules() -> None:
+def test_locks_and_expiries_of_a_prefix_are_computed_from_all_rules() -> None:
     copy = bucket({"daily/": 65, "daily/a/2027": 9}, {"daily/": 35, "daily/a/x": 99})
     assert copy.expires("daily/a/") == 9
     assert copy.ages_out("daily/a/") == 65
@@ -164,7 +164,7 @@ def machine(**files: str) -> Machine:
     return found
 
 
-def test_sections_keep_what_stands_in_them() -> None:
+def test_sections_keep_their_settings_in_order() -> None:
     text = "[a]\n# x=0\nx=1\nx=\nx = 2 \\\n 3\n[b]\nx=4\n"
     assert sections(text) == {"a": (("x", "1"), ("x", ""), ("x", "2   3")), "b": (("x", "4"),)}
 
@@ -183,7 +183,7 @@ TIMER = "/etc/systemd/system/x.timer"
         ("[Install]\nOnCalendar=*-*-* *:30:00 UTC", "sets no OnCalendar"),
     ],
 )
-def test_a_timer_is_late(timer: str, wrong: str | None) -> None:
+def test_a_timer_with_a_long_gap_is_late(timer: str, wrong: str | None) -> None:
     found = late(machine(**{TIMER: f"[Timer]\n{timer}\n"}), "x.timer", HOUR)
     assert found is None if wrong is None else wrong in str(found)
 
@@ -200,15 +200,15 @@ def test_a_timer_is_late(timer: str, wrong: str | None) -> None:
         ("x@y.service", "timer.d", False),
     ],
 )
-def test_drop_ins_override(unit: str, drop_in: str, overridden: bool) -> None:
+def test_drop_ins_override_their_unit(unit: str, drop_in: str, overridden: bool) -> None:
     folder = "/etc/systemd/system"
     files = {f"{folder}/{unit}": "[Timer]\n", f"{folder}/{drop_in}/a.conf": ""}
     assert (Unit(machine(**files), unit).overridden() is not None) == overridden
 
 
-def test_options_of_the_backup_tool_have_an_order() -> None:
+def test_pgbackrest_options_have_a_precedence() -> None:
     text = "[global:backup]\nt=1\n[global]\nt=2\nu=3\n[a]\nu=4\n[a:backup]\nu=5\n[b]\nv=6\n"
     found = machine(**{"/etc/pgbackrest/pgbackrest.conf": text})
-    assert found.said("t") == {"all": "2", "backup": "1"}
-    assert found.said("u") == {"all": "4", "backup": "5"}
-    assert found.told("v", "none") == "none"
+    assert found.pgbackrest_by_command("t") == {"all": "2", "backup": "1"}
+    assert found.pgbackrest_by_command("u") == {"all": "4", "backup": "5"}
+    assert found.pgbackrest("v", "none") == "none"

@@ -1,4 +1,4 @@
-"""Every workflow: valid, pinned, least permissions; pull requests: judged by their own rules and their base's."""
+"""Every workflow is valid, pinned and has least permissions. Pull requests are judged by two sets of rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.policies.workflows import FOLDER, ROOT, WORKFLOWS, shell, step, steps
 
 ACTIONS = sorted((ROOT / ".github" / "actions").glob("*/action.yml"))
 WITHOUT_SECRETS = ("pull-request.yml", "pull-request-comment.yml")
-# What a job may write, and why it must; everything else only reads.
+# The write permissions of jobs. All other jobs only read.
 WRITES = {
     ("pull-request-comment.yml", "tell"): {"pull-requests", "security-events"},
     ("preview.yml", "preview"): {"pull-requests", "id-token"},
@@ -42,13 +42,13 @@ def all_steps() -> list[tuple[str, dict[str, Any]]]:
     ("github-workflows", [FOLDER / name for name in WORKFLOWS]),
     ("github-actions", ACTIONS),
 ])  # fmt: skip
-def test_each_is_valid_by_the_published_schema(schema: str, files: list[Path]) -> None:
+def test_each_workflow_matches_the_published_schema(schema: str, files: list[Path]) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_others_wrote_is_named_by_its_commit() -> None:
+def test_third_party_actions_are_pinned_by_commit() -> None:
     pins: dict[str, set[str]] = {}
     for file in [*(FOLDER / name for name in WORKFLOWS), *ACTIONS]:
         for line in re.findall(r"uses: (.*)", file.read_text()):
@@ -61,14 +61,14 @@ def test_what_others_wrote_is_named_by_its_commit() -> None:
     assert all(len(versions) == 1 for versions in pins.values()), pins
 
 
-def test_no_script_holds_what_a_stranger_may_name() -> None:
+def test_no_script_contains_untrusted_expressions() -> None:
     for name, one in all_steps():
         assert "${{" not in one.get("run", ""), name
         assert "${{" not in one.get("with", {}).get("script", ""), name
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_each_job_has_the_least_permissions_and_an_end(name: str) -> None:
+def test_each_job_has_the_least_permissions_and_a_timeout(name: str) -> None:
     document = workflow(name)
     assert document["permissions"] == {}
     for title, job in document["jobs"].items():
@@ -86,7 +86,7 @@ def test_pull_requests_of_forks_need_no_secret(name: str) -> None:
     assert "secrets." not in (FOLDER / name).read_text()
 
 
-def test_the_head_of_each_says_what_was_not_run() -> None:
+def test_each_workflow_states_what_is_not_tested() -> None:
     for name in WORKFLOWS:
         head = (FOLDER / name).read_text().partition("\nname:")[0]
         assert "# Not tested: " in head, name
@@ -95,13 +95,13 @@ def test_the_head_of_each_says_what_was_not_run() -> None:
 # The pull request
 
 
-def test_what_runs_the_request_may_write_nothing() -> None:
+def test_jobs_that_run_the_requests_code_have_no_write_permissions() -> None:
     judging = workflow("pull-request.yml")
     assert list(judging["on"]) == ["pull_request"]
     assert {scope for job in judging["jobs"].values() for scope in job["permissions"].items()} == {("contents", "read")}
 
 
-def test_what_may_write_runs_nothing_of_the_request() -> None:
+def test_jobs_with_write_permissions_run_no_code_of_the_request() -> None:
     telling = workflow("pull-request-comment.yml")
     assert telling["on"] == {"workflow_run": {"workflows": ["pull request"], "types": ["completed"]}}
     assert workflow("pull-request.yml")["name"] == "pull request"
@@ -111,14 +111,14 @@ def test_what_may_write_runs_nothing_of_the_request() -> None:
         assert "run" not in one
 
 
-def test_what_one_hands_over_the_other_takes() -> None:
+def test_both_workflows_use_the_same_artifact() -> None:
     (handed,) = [one for one in steps(workflow("pull-request.yml")) if "upload-artifact" in one.get("uses", "")]
     (taken,) = [one for one in steps(workflow("pull-request-comment.yml")) if "download-artifact" in one["uses"]]
     assert handed["with"]["name"] == taken["with"]["name"]
     assert handed["if"] == "always()"
 
 
-def test_the_plan_is_judged_by_the_base_s_rules_where_no_code_of_the_request_ran() -> None:
+def test_a_job_without_the_requests_code_judges_by_the_bases_rules() -> None:
     job = workflow("pull-request.yml")["jobs"]["judge-by-base"]
     (checkout,) = [one for one in job["steps"] if "checkout" in one.get("uses", "")]
     assert checkout["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
@@ -126,21 +126,21 @@ def test_the_plan_is_judged_by_the_base_s_rules_where_no_code_of_the_request_ran
     assert taken["with"]["path"].startswith("${{ runner.temp }}/")  # and not over what was checked out
 
 
-def test_the_rules_are_tested() -> None:
+def test_pull_requests_test_the_rules() -> None:
     test = workflow("pull-request.yml")["jobs"]["test"]
     assert any("tests/policies" in one.get("run", "") for one in test["steps"])
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Project:
-    """The base as it is checked out and installed."""
+    """A checkout of the base with its environment."""
     project = Project.copy(tmp_path / "base")
     (project.folder / ".venv").symlink_to(ROOT / ".venv")
     return project
 
 
 def by_base(base: Project, folder: Path, state: bytes) -> subprocess.CompletedProcess[str]:
-    """The step that judges a request's plan by the base's rules."""
+    """Run the step that judges a request's plan by the base's rules."""
     (folder / "evidence").mkdir(exist_ok=True)
     (folder / "evidence" / "state.json").write_bytes(state)
     judging = step("pull-request.yml", "judge-by-base", "Judge the plan by the base's rules")
@@ -148,7 +148,7 @@ def by_base(base: Project, folder: Path, state: bytes) -> subprocess.CompletedPr
 
 
 def weakened(prod: Judged) -> bytes:
-    """Production with keys that are gone in a week."""
+    """Return production's state with KMS deletion windows of a week."""
     document = json.loads(prod.content)
     for entry in document["deployment"]["resources"]:
         if entry["type"] == "aws:kms/key:Key":
@@ -157,7 +157,7 @@ def weakened(prod: Judged) -> bytes:
 
 
 def excuse(project: Path, rule: str, urn: str, *, days: int) -> None:
-    """Let a project excuse a rule, until so many days from now."""
+    """Add an exemption to a project that expires in `days` days."""
     expires = datetime.now(UTC).date() + timedelta(days=days)
     with (project / "policies" / "exemptions.toml").open("a") as file:
         file.write(
@@ -167,13 +167,13 @@ def excuse(project: Path, rule: str, urn: str, *, days: int) -> None:
 
 
 def excuse_keys(base: Project, prod: Judged, *, days: int) -> None:
-    """Let the base excuse keys that are gone in a week."""
+    """Add exemptions to the base for KMS deletion windows of a week."""
     for key in prod.graph.of("aws:kms/key:Key"):
         excuse(base.folder, "keys-outlive-mistakes", key.urn, days=days)
 
 
 @pytest.mark.parametrize("days", [-1, 30])
-def test_a_request_that_repairs_what_the_base_excuses_passes(
+def test_a_request_that_repairs_an_excused_finding_passes(
     base: Project, prod: Judged, tmp_path: Path, days: int
 ) -> None:
     excuse_keys(base, prod, days=days)
@@ -188,7 +188,7 @@ def test_a_request_that_breaks_a_rule_of_the_base_fails(base: Project, prod: Jud
 
 
 @pytest.mark.parametrize(("days", "code"), [(30, 0), (-1, 1)])
-def test_what_the_base_excuses_passes_until_it_expires(
+def test_an_exemption_of_the_base_passes_until_it_expires(
     base: Project, prod: Judged, tmp_path: Path, days: int, code: int
 ) -> None:
     excuse_keys(base, prod, days=days)
@@ -196,10 +196,8 @@ def test_what_the_base_excuses_passes_until_it_expires(
     assert done.returncode == code, done.stdout + done.stderr
 
 
-def test_the_request_s_own_judgement_fails_while_an_exemption_excuses_nothing(
-    base: Project, prod: Judged, tmp_path: Path
-) -> None:
-    """What judge-by-base leaves out, `judge` asks: a repair takes its exemption along."""
+def test_the_requests_own_verdict_fails_on_an_unused_exemption(base: Project, prod: Judged, tmp_path: Path) -> None:
+    """`judge` requires that a repair also removes its exemption; `judge-by-base` ignores an unused one."""
     excuse_keys(base, prod, days=30)
     (tmp_path / "state.json").write_bytes(prod.content)
     command = [sys.executable, "-m", "policies", "judge", "--file", str(tmp_path / "state.json")]
@@ -211,8 +209,8 @@ def test_the_request_s_own_judgement_fails_while_an_exemption_excuses_nothing(
 
 
 @pytest.mark.long
-def test_the_base_is_brought_up_the_change_planned_and_judged(tmp_path: Path) -> None:
-    """The steps of `judge`, where the request adds an exemption that it does not need."""
+def test_a_request_is_planned_on_top_of_its_base_and_judged(tmp_path: Path) -> None:
+    """Run the steps of `judge` for a request that adds an unused exemption."""
     request = Project.copy(tmp_path).folder
     for part in ("sandbox", "status", "backups"):
         shutil.copytree(ROOT / part, request / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -223,7 +221,7 @@ def test_the_base_is_brought_up_the_change_planned_and_judged(tmp_path: Path) ->
     shutil.copy(ROOT / "Makefile", request)
     for file in ("requirements.txt", "requirements-dev.txt", "requirements-bootstrap.txt"):
         (request / file).touch()
-        os.utime(request / file, (0, 0))  # older than what is installed, so that make installs nothing
+        os.utime(request / file, (0, 0))  # older than the environment, so that make installs nothing
     environment = {"SANDBOX_HOME": str(tmp_path / "home"), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
     up = step("pull-request.yml", "judge", "Bring the base up in the sandbox")
     done = shell(up, request / up["working-directory"], environment)
@@ -232,7 +230,7 @@ def test_the_base_is_brought_up_the_change_planned_and_judged(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert json.loads((request / "plan.json").read_text())["summary"]["create"] == 0  # on top of the base
     done = shell(step("pull-request.yml", "judge", "Judge, and write the evidence"), request, environment)
-    assert done.returncode == 2, done.stderr  # make's own code for a command that failed
+    assert done.returncode == 2, done.stderr  # make's exit code for a failed command
     summary = (tmp_path / "summary.md").read_text()
     assert summary.startswith("### Plan")
     assert "three-copies: excuses nothing; remove it" in summary

@@ -1,4 +1,4 @@
-"""The workflows as they are written, and their scripts as GitHub runs them: under Node.js, calls recorded, or bash."""
+"""Read the workflows, and run their scripts like GitHub: under bash, or under Node.js with a recorded GitHub API."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ WORKFLOWS = sorted(file.name for file in FOLDER.glob("*.yml"))
 
 
 def workflow(name: str) -> dict[str, Any]:
-    """A workflow, with `on` under its own name: YAML 1.1 takes the key for a truth."""
+    """Return a workflow with the key `on`, which YAML 1.1 reads as true."""
     document = yaml.safe_load((FOLDER / name).read_text())
     document["on"] = document.pop(True)
     return document
 
 
 def steps(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The steps of all jobs."""
+    """Return the steps of all jobs."""
     return [step for job in document["jobs"].values() for step in job["steps"]]
 
 
 def step(name: str, job: str, title: str) -> dict[str, Any]:
-    """A step by its name."""
+    """Return a step by its name."""
     (found,) = [one for one in workflow(name)["jobs"][job]["steps"] if one.get("name") == title]
     return found
 
 
-# `github.rest.AREA.METHOD(given)` answers what `replies` has for "AREA.METHOD": as it is, or by an argument's value.
+# `github.rest.AREA.METHOD(given)` returns `replies["AREA.METHOD"]`, or its entry for an argument's value (`by`).
 PLAYED = """
 const fs = require("node:fs");
 const { script, replies, payload, sha } = JSON.parse(fs.readFileSync(0, "utf8"));
@@ -49,7 +49,7 @@ const area = (prefix) => new Proxy({}, {
     const name = `${prefix}.${method}`, { owner, repo, ...others } = given;
     calls.push([name, others]);
     const writes = /^[^.]*\\.(?:create|update)/.test(name);
-    if (!writes && !(name in replies)) throw new Error(`nothing is known about ${name}`);
+    if (!writes && !(name in replies)) throw new Error(`replies has no entry for ${name}`);
     return { data: answer(name, given) ?? {} };
   },
 });
@@ -69,15 +69,15 @@ new AsyncFunction("github", "context", "core", "require", script)(github, contex
 
 @dataclass(frozen=True)
 class Played:
-    """What a script did."""
+    """The calls of a script to GitHub's API, its messages (level and text), and its outputs."""
 
     calls: list[tuple[str, dict[str, Any]]]
-    told: list[tuple[str, str]]
+    messages: list[tuple[str, str]]
     outputs: dict[str, Any]
 
     @property
     def writes(self) -> list[tuple[str, dict[str, Any]]]:
-        """The calls that change something."""
+        """Return the calls that create or update an object."""
         return [(name, given) for name, given in self.calls if name.split(".")[1].startswith(("create", "update"))]
 
 
@@ -90,7 +90,7 @@ def play(
     sha: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> Played:
-    """Run a step of `actions/github-script` in a folder, with GitHub played to it."""
+    """Run a step of `actions/github-script` in a folder with a simulated GitHub API."""
     done = subprocess.run(
         [ROOT / ".venv" / "bin" / "node", "-e", PLAYED],
         cwd=folder,
@@ -110,7 +110,7 @@ def play(
 def shell(
     step: dict[str, Any], folder: Path, environment: Mapping[str, str], programs: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a step of the shell as GitHub does; programs of a folder go before those that are installed."""
+    """Run a shell step like GitHub. Programs in the folder `programs` take precedence over installed ones."""
     path = f"{programs}:{os.environ['PATH']}" if programs else os.environ["PATH"]
     return subprocess.run(
         ["bash", "-e", "-c", step["run"]],

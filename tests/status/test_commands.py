@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from harness.patience import GENEROUS
 from harness.status import MINUTE, Status, at
 from harness.status_world import TOKEN
+from harness.waiting import TIMEOUT_SECONDS
 from tests.console.terminal import PIPE, printed
 from tests.workers.operators import HOUR
 
@@ -294,7 +294,7 @@ def losing(url: str, lost: int, instead: bytes) -> Iterator[tuple[str, list[byte
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(timeout=GENEROUS)
+        thread.join(timeout=TIMEOUT_SECONDS)
 
 
 BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>"

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from console.errors import InputError
-from harness.patience import GENEROUS
+from harness.waiting import TIMEOUT_SECONDS
 from status.uptime import bounds, count, differences, figures, parse, stamp, state
 
 NODE = Path(sys.executable).with_name("node")  # its version is pinned; it includes SQLite
@@ -54,7 +54,7 @@ def page() -> Iterator[Page]:
     yield page
     assert page.process.stdin is not None
     page.process.stdin.close()
-    assert page.process.wait(timeout=GENEROUS) == 0
+    assert page.process.wait(timeout=TIMEOUT_SECONDS) == 0
 
 
 @st.composite

@@ -1,6 +1,6 @@
-"""`bin/build-pulumi` with what can be wrong on a machine: no Go, an old one, no network, a build that fails half-way.
+"""`bin/build-pulumi` without Go, with an old Go, without a network, and with a build that fails half-way.
 
-Stand-ins for `go` and `pulumi` show each case in a moment; the real build is run by `make conformance`.
+The tests use fake `go` and `pulumi` programs. `make conformance` runs the real build.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ BUILDS = 'while [ "$1" != -o ]; do shift; done; echo compiled; echo binary >"$2"
 
 @dataclass
 class Machine:
-    """A copy of the script's surroundings, with a PATH of its own."""
+    """A copy of the script and the files that it needs, with its own PATH."""
 
     root: Path
 
@@ -86,7 +86,7 @@ def pinned(machine: Machine) -> str:
     return next(line.split()[1] for line in lines if line.strip().startswith("github.com/pulumi/pulumi/pkg/v3 "))
 
 
-def test_it_builds_into_the_environment(machine: Machine) -> None:
+def test_the_cli_is_built_into_the_environment(machine: Machine) -> None:
     machine.go()
     done = machine.build()
     assert done.returncode == 0, done.stderr
@@ -112,14 +112,14 @@ def test_a_cli_of_another_version_is_named_and_the_pinned_one_built(machine: Mac
     assert machine.installed == ["pulumi"]
 
 
-def test_without_go_it_says_what_to_install_and_who_needs_it(machine: Machine) -> None:
+def test_without_go_the_error_has_a_remedy(machine: Machine) -> None:
     done = machine.build()
     assert done.returncode == 1
     assert "go is not on the PATH; install Go 1." in done.stderr
     assert "only `make conformance` and ENGINE=pulumi need it" in done.stderr
 
 
-def test_a_go_that_is_too_old_is_named(machine: Machine) -> None:
+def test_an_old_go_is_an_error_with_its_version(machine: Machine) -> None:
     machine.go(version="1.9.7")
     done = machine.build()
     assert done.returncode == 1
@@ -127,7 +127,7 @@ def test_a_go_that_is_too_old_is_named(machine: Machine) -> None:
     assert "is too old; install Go 1." in done.stderr
 
 
-def test_without_a_network_it_says_so_before_it_builds(machine: Machine) -> None:
+def test_a_missing_network_is_reported_before_the_build(machine: Machine) -> None:
     machine.go(list="echo 'dial tcp: no such host' >&2; exit 1")
     done = machine.build()
     assert done.returncode == 1
@@ -137,7 +137,7 @@ def test_without_a_network_it_says_so_before_it_builds(machine: Machine) -> None
     assert machine.installed == []
 
 
-def test_a_build_that_fails_half_way_leaves_no_half_of_a_binary(machine: Machine) -> None:
+def test_a_failed_build_leaves_no_partial_binary(machine: Machine) -> None:
     half = 'while [ "$1" != -o ]; do shift; done; echo half >"$2"; echo "x.go:1:2: undefined: y" >&2; exit 1'
     machine.go(build=half)
     done = machine.build()
@@ -147,13 +147,13 @@ def test_a_build_that_fails_half_way_leaves_no_half_of_a_binary(machine: Machine
     assert machine.installed == []
 
 
-def test_an_interrupted_build_leaves_no_half_of_a_binary(machine: Machine) -> None:
+def test_an_interrupted_build_leaves_no_partial_binary(machine: Machine) -> None:
     machine.go(build='while [ "$1" != -o ]; do shift; done; echo half >"$2"; kill -INT $PPID; sleep 1; exit 1')
     assert machine.build().returncode != 0
     assert machine.installed == []
 
 
-def test_no_address_of_a_registry_is_written() -> None:
+def test_no_registry_address_is_in_the_files() -> None:
     for file in ("go.mod", "go.sum"):
         text = (ROOT / "tools" / "pulumi" / file).read_text()
         assert "://" not in text

@@ -11,12 +11,12 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
-from harness.patience import GENEROUS
 from harness.status import START, Status
+from harness.waiting import TIMEOUT_SECONDS
 from harness.workerd import WORKERS
 
 SITE = "https://status.example"
-expect.set_options(timeout=GENEROUS * 1_000)
+expect.set_options(timeout=TIMEOUT_SECONDS * 1_000)
 AXE = WORKERS / "node_modules" / "axe-core" / "axe.min.js"
 
 
@@ -54,7 +54,7 @@ class Site:
         """Open a page whose clock starts at START and runs."""
         options = {"viewport": {"width": 900, "height": 700}, **context}
         page = self.browser.new_context(**options).new_page()
-        page.set_default_timeout(GENEROUS * 1_000)
+        page.set_default_timeout(TIMEOUT_SECONDS * 1_000)
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.context.route("**/*", self._answer)

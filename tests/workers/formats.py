@@ -8,7 +8,7 @@ import subprocess
 from typing import Any, cast
 from xml.etree import ElementTree
 
-from harness.patience import GENEROUS
+from harness.waiting import TIMEOUT_SECONDS
 from harness.workerd import WORKERS
 
 NOW = "2026-11-24T10:00:30.000Z"
@@ -58,7 +58,7 @@ class Formats:
     def close(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(timeout=GENEROUS)
+        self.process.wait(timeout=TIMEOUT_SECONDS)
 
 
 def update(id: str, status: str, at: str, body: str = "A word.") -> dict[str, Any]:

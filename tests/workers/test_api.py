@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from harness.patience import GENEROUS
+from harness.waiting import TIMEOUT_SECONDS
 from harness.workerd import Host
 
 from .stubs import HEALTHY, REPLICATED, WELCOME, WELL, Postgres, answer, authentication, complete, error, message, ready
@@ -160,7 +160,7 @@ def test_hung_dependencies_do_not_delay_the_report(host: Host, words: int) -> No
     with server.serving() as database:
         start(host, database)
         silent = {"silent": ["BACKUPS"], "held": True}
-        response = host.report_while(lambda: server.silent.wait(GENEROUS), 1_999, instruction=silent)
+        response = host.report_while(lambda: server.silent.wait(TIMEOUT_SECONDS), 1_999, instruction=silent)
     assert response["status"] == (503 if words < 2 else 200)  # the last query concerns only the worker groups
     assert components(response)["objectStorage"] == {"status": "down"}
     assert components(response)["backups"] == {"status": "unknown", "ageMinutes": "unknown"}
@@ -253,7 +253,7 @@ def test_backup_check_limits_its_connections_and_duration(
     """A Cloudflare Worker has six connections. If the bucket is too slow for all stanzas, backups are unknown."""
     assert host.process.poll() is None  # Node.js is installed
     command = ["node", str(Path(__file__).with_name("backups_at_once.mjs")), str(stanzas), str(milliseconds)]
-    outcome = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=GENEROUS).stdout)
+    outcome = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=TIMEOUT_SECONDS).stdout)
     assert outcome["health"]["status"] == status
     assert outcome["most"] == 4
     assert outcome["took"] < 2_000

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.patience import GENEROUS
+from harness.waiting import TIMEOUT_SECONDS
 from harness.workerd import Host
 
 from .test_api import NOW, later
@@ -45,7 +45,7 @@ def playing(status: int, body: str | None, asked: threading.Event | None = None)
             if asked is not None:
                 asked.set()
             if body is None:
-                over.wait(GENEROUS)
+                over.wait(TIMEOUT_SECONDS)
                 self.close_connection = True
                 return
             self.send_response(status if self.path == "/health" else 200)
@@ -143,7 +143,7 @@ def test_hung_service_does_not_delay_the_report(host: Host) -> None:
         for seconds, silent, age in ((0, [], 0), (2, ["BACKUPS"], "unknown")):
             asked.clear()
             instruction = {"silent": silent, "held": True, "clock": later(seconds=seconds)}
-            response = host.report_while(lambda: asked.wait(GENEROUS), 1_999, instruction=instruction)
+            response = host.report_while(lambda: asked.wait(TIMEOUT_SECONDS), 1_999, instruction=instruction)
             assert json.loads(response["body"])["components"]["backups"] == {"status": "unknown", "ageMinutes": age}
 
 

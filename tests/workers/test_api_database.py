@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness.patience import GENEROUS, until
 from harness.postgres import Pair, running
+from harness.waiting import TIMEOUT_SECONDS, until
 from harness.workerd import Host
 
 from .test_api import later, start
@@ -158,7 +158,7 @@ def test_worker_groups_are_checked_with_citus(host: Host, pair: Pair) -> None:
             assert components["database"] == {"status": "ok", "writable": True}, answer
             said = components["replication"]
             assert (said["status"], said["workerGroupsReplicated"]) == (status, replicated), answer
-        pair.leader.sql(f"{played} LANGUAGE sql AS $$ SELECT 'a', 1, true, pg_sleep({GENEROUS})::text $$")
+        pair.leader.sql(f"{played} LANGUAGE sql AS $$ SELECT 'a', 1, true, pg_sleep({TIMEOUT_SECONDS})::text $$")
         sleeps = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
         instruction = {"clock": later(seconds=2)}
         response = host.report_while(lambda: pair.leader.wait_for(sleeps), 1_499, instruction=instruction)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.patience import GENEROUS
+from harness.waiting import TIMEOUT_SECONDS
 
 # The nonce that scram_server.mjs sends: 24 characters of the client's nonce, then the server's own.
 SERVER_FIRST = len("r=" + "n" * 24 + "mine,s=MDEyMzQ1Njc4OWFiY2RlZg==,i=4096")
@@ -23,7 +23,7 @@ def outcomes(cases: list[dict[str, Any]]) -> list[str]:
     """Return the result of connecting in each case of scram_server.mjs: `open`, or the error's name."""
     command = ["node", str(Path(__file__).with_name("scram_server.mjs"))]
     done = subprocess.run(
-        command, input=json.dumps(cases), capture_output=True, text=True, check=True, timeout=GENEROUS
+        command, input=json.dumps(cases), capture_output=True, text=True, check=True, timeout=TIMEOUT_SECONDS
     )
     return json.loads(done.stdout)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.patience import GENEROUS
+from harness.waiting import TIMEOUT_SECONDS
 
 from .stubs import complete, message, ready, row, row_description
 
@@ -41,7 +41,7 @@ def outcomes(answers: list[list[bytes]]) -> list[dict[str, Any]]:
     encoded = [[base64.b64encode(chunk).decode() for chunk in chunks] for chunks in answers]
     command = ["node", str(Path(__file__).with_name("postgres_answers.mjs"))]
     done = subprocess.run(
-        command, input=json.dumps(encoded), capture_output=True, text=True, check=True, timeout=GENEROUS
+        command, input=json.dumps(encoded), capture_output=True, text=True, check=True, timeout=TIMEOUT_SECONDS
     )
     return json.loads(done.stdout)
 

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from harness.patience import GENEROUS
 from harness.status import Status
 from harness.status_world import OPERATOR, TOKEN, World, start_status
+from harness.waiting import TIMEOUT_SECONDS
 from harness.workerd import Host
 
 from .operators import BEARER, INCIDENT, key, made, post, request
@@ -17,7 +17,7 @@ from .operators import BEARER, INCIDENT, key, made, post, request
 
 def test_body_of_unknown_length_is_read_up_to_the_limit(host: Host) -> None:
     address = urlsplit(start_status(host, "127.0.0.1:1"))
-    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=GENEROUS)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=TIMEOUT_SECONDS)
     for chunks, code in (([b" " * 4_096] * 16, 400), ([b" " * 4_096] * 16 + [b" "], 413)):
         headers = {**BEARER, "content-type": "application/json"}
         connection.request("POST", "/admin/incidents", iter(chunks), headers, encode_chunked=True)
@@ -29,7 +29,7 @@ def test_body_of_unknown_length_is_read_up_to_the_limit(host: Host) -> None:
 
 def test_body_that_is_not_utf8_is_rejected(host: Host) -> None:
     address = urlsplit(start_status(host, "127.0.0.1:1"))
-    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=GENEROUS)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=TIMEOUT_SECONDS)
     body = json.dumps({**INCIDENT, "title": "caf?"}).encode().replace(b"?", b"\xe9")
     connection.request("POST", "/admin/incidents", body, {**BEARER, "content-type": "application/json"})
     assert connection.getresponse().status == 400

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from harness.patience import until
 from harness.status import Status, at
 from harness.status_world import World, report, start_status
+from harness.waiting import until
 from harness.workerd import Host
 
 API = "api.example"

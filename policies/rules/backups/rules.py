@@ -136,9 +136,9 @@ def _archives(machine: Machine) -> str | None:
     command, right = machine.parameter("archive_command"), f"pgbackrest --stanza={machine.group} archive-push %p"
     if command != right:
         return f"{PATRONI}: archive_command is {command!r}; {right} is expected"
-    if machine.told("archive-push-queue-max"):
+    if machine.pgbackrest("archive-push-queue-max"):
         return f"{PGBACKREST}: archive-push-queue-max drops WAL that waits too long"
-    if machine.told("archive-check", "y") != "y":
+    if machine.pgbackrest("archive-check", "y") != "y":
         return f"{PGBACKREST}: archive-check is not y: a backup without its WAL counts as complete"
     return None
 
@@ -158,26 +158,26 @@ def repository_is_vault(graph: Graph, machine: Machine) -> str | None:
     beside = [path for path in machine.files if path.startswith("/etc/pgbackrest/") and path != PGBACKREST]
     if beside:
         return f"{beside[0]} overrides {PGBACKREST}; move its settings there"
-    if (kind := machine.told("repo1-type")) != "s3":
+    if (kind := machine.pgbackrest("repo1-type")) != "s3":
         return f"{PGBACKREST}: repo1-type is {kind!r}; s3 is expected"
-    bucket = machine.told("repo1-s3-bucket")
+    bucket = machine.pgbackrest("repo1-s3-bucket")
     found = [copy for copy in r2_copies(graph) if copy.name == bucket]
     if not found:
         return f"{PGBACKREST}: repo1-s3-bucket={bucket} is not a backup bucket of this stack"
-    if (path := machine.told("repo1-path")) != "/hourly":
+    if (path := machine.pgbackrest("repo1-path")) != "/hourly":
         return f"{PGBACKREST}: repo1-path is {path!r}; the bucket's rules are for /hourly"
     return _reaches(machine, _endpoint(found[0]))
 
 
 def _reaches(machine: Machine, right: str) -> str | None:
     """Return what is wrong with the settings for the bucket whose endpoint is `right`."""
-    endpoint = machine.told("repo1-s3-endpoint")
+    endpoint = machine.pgbackrest("repo1-s3-endpoint")
     if endpoint != right:
         return f"{PGBACKREST}: repo1-s3-endpoint={endpoint}; {right} is expected"
-    if any(machine.told(f"repo1-{name}-verify-tls", "y") != "y" for name in ("storage", "s3")):
+    if any(machine.pgbackrest(f"repo1-{name}-verify-tls", "y") != "y" for name in ("storage", "s3")):
         return f"{PGBACKREST}: repo1-storage-verify-tls is not y: the endpoint's certificate is not verified"
     data = machine.patroni.text("postgresql.data_dir")
-    if machine.told("pg1-path") != data:
+    if machine.pgbackrest("pg1-path") != data:
         return f"{PGBACKREST}: pg1-path of [{machine.group}] is not {data}, the database's data directory"
     return None
 
@@ -224,7 +224,7 @@ def one_repository(graph: Graph, copy: Copy) -> str | None:
 )
 def encrypted_before(_: Graph, machine: Machine) -> str | None:
     """Every copy is then encrypted, in any bucket and jurisdiction."""
-    cipher = machine.told("repo1-cipher-type", "none")
+    cipher = machine.pgbackrest("repo1-cipher-type", "none")
     if cipher != "aes-256-cbc":
         return f"{PGBACKREST}: repo1-cipher-type is {cipher}; aes-256-cbc is expected"
     if not re.search(r"^\S*backups/cipher backup-cipher ", machine.file(ENVIRONMENT), re.MULTILINE):
@@ -244,7 +244,7 @@ def encrypted_before(_: Graph, machine: Machine) -> str | None:
 )
 def nothing_expires(_: Graph, machine: Machine) -> str | None:
     """Only the rotation decides what is deleted; a locked bucket would refuse a part of what pgBackRest deletes."""
-    value = machine.told("expire-auto", "y")
+    value = machine.pgbackrest("expire-auto", "y")
     return None if value == "n" else f"{PGBACKREST}: expire-auto is {value}; n is expected"
 
 
@@ -285,4 +285,4 @@ def pages_have_checksums(_: Graph, machine: Machine) -> str | None:
     listed = options if isinstance(options, list) else []
     if "data-checksums" not in listed:
         return f"{PATRONI}: bootstrap.initdb does not ask for data-checksums"
-    return None if machine.told("checksum-page", "y") == "y" else f"{PGBACKREST}: checksum-page is not y"
+    return None if machine.pgbackrest("checksum-page", "y") == "y" else f"{PGBACKREST}: checksum-page is not y"

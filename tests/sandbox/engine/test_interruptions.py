@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.patience import GENEROUS, until
+from harness.waiting import TIMEOUT_SECONDS, until
 from tests.sandbox.engine.conftest import Run, Stack
 
 MANY = """
@@ -82,7 +82,7 @@ def test_an_interrupted_up_finishes_its_started_steps(stack: Stack) -> None:
     assert process.stderr is not None
     assert any("finishing the started steps" in line for line in process.stderr)
     (stack.root / "word").touch()
-    out, err = process.communicate(timeout=GENEROUS)
+    out, err = process.communicate(timeout=TIMEOUT_SECONDS)
     stopped = Run(process.returncode, out, err)
     assert stopped.code == 1
     assert "interrupted" in stopped.document["errors"][0]["message"]

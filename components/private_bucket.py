@@ -1,4 +1,4 @@
-"""Closes an S3 bucket: no public access, no object of another owner, no request without TLS."""
+"""The access settings of a private S3 bucket: no public access, one owner for all objects, TLS only."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pulumi import ResourceOptions
 from components.policy_documents import policy
 
 
-def close(name: str, bucket: aws.s3.Bucket, opts: ResourceOptions) -> aws.s3.BucketPolicy:
-    """Make the settings of `bucket` under the resource name `name`; returns the last one made."""
+def make_private(name: str, bucket: aws.s3.Bucket, opts: ResourceOptions) -> aws.s3.BucketPolicy:
+    """Declare the access settings of `bucket`, each with the resource name `name`. Return the bucket policy."""
     blocked = aws.s3.BucketPublicAccessBlock(
         name,
         bucket=bucket.id,

@@ -1,4 +1,4 @@
-"""A report, for people."""
+"""Print a report as tables."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from backups.report import Copies, Group, Report, Run
 from console import tables
 from console.tables import Table, cell, say
 
-NEWEST = 5  # of each class, where not everything is asked for
+NEWEST = 5  # the number of runs of each class that are shown without --all
 
 
 def show(report: Report, problems: Sequence[str], *, everything: bool) -> None:
-    """Print all of it, and at the end whether all is well."""
+    """Print the report and, last, its problems. `everything` shows all runs."""
     for group in report.groups:
-        _title(f"{group.group}: each copy with the time since which all of it is verified (UTC)")
+        _title(f"{group.group}: runs, and each copy's oldest verification (UTC)")
         _show_runs(group, report.copies, everything=everything)
         say(_wal(group, report.copies))
-    _section("findings that are open", _findings(report))
+    _section("open findings", _findings(report))
     _section("alarms", _alarms(report))
-    _section("what goes next", _planned(report))
+    _section("next deletions", _planned(report))
     _section("last runs of the Workers", _workers(report))
     for problem in problems:
-        say(f"wrong: {cell(problem)}", "red")
+        say(f"problem: {cell(problem)}", "red")
     if not problems:
-        say(f"all is well, at {minute(report.time)} UTC", "green")
+        say(f"no problems at {minute(report.time)} UTC", "green")
 
 
 def size(count: int) -> str:
-    """Bytes as people read them."""
+    """Format a number of bytes with a unit."""
     amount, units = float(count), iter(("B", "KiB", "MiB", "GiB", "TiB"))
     unit = next(units)
     for larger in units:
@@ -56,16 +56,16 @@ def _section(title: str, rows: Table) -> None:
 
 
 def _show_runs(group: Group, names: Sequence[str], *, everything: bool) -> None:
-    rows = Table(("class", "run", "kind", "ended", "objects", "size", *names, "goes"))
+    rows = Table(("class", "run", "kind", "ended", "objects", "size", *names, "expires"))
     older: list[str] = []
     by_class = {name: list(runs) for name, runs in groupby(sorted(group.runs, key=_order), key=lambda run: run.class_)}
     for name, runs in by_class.items():
         listed = runs if everything else runs[:NEWEST]
         for run in listed:
             made = (_KINDS.get(run.kind, run.kind), minute(run.finished_at), run.objects, size(run.bytes))
-            rows.add(name, run.run, *made, *_copies(run.objects, run.copies, names), _goes(run))
+            rows.add(name, run.run, *made, *_copies(run.objects, run.copies, names), _expiry(run))
         if len(listed) < len(runs):
-            older.append(f"{name}: … and {len(runs) - len(listed)} older ones (--all)")
+            older.append(f"{name}: … and {len(runs) - len(listed)} older runs (--all)")
     tables.show(rows)
     for line in older:
         say(cell(line))
@@ -75,7 +75,7 @@ def _wal(group: Group, names: Sequence[str]) -> Text:
     wal = group.wal
     if wal.newest is None:
         return Text("WAL: none")
-    span = f"{cell(wal.first or '?')} to {cell(wal.last or '?')}, the newest of {minute(wal.newest)}"
+    span = f"{cell(wal.first or '?')} to {cell(wal.last or '?')}, the newest from {minute(wal.newest)}"
     verified = [
         Text(f" · {cell(name)} ").append(copy)
         for name, copy in zip(names, _copies(wal.objects, wal.copies, names), strict=True)
@@ -100,21 +100,21 @@ def _copies(objects: int, copies: Copies, names: Sequence[str]) -> Iterator[Text
             yield Text("" if copy.oldest is None else minute(copy.oldest))
 
 
-def _goes(run: Run) -> str:
+def _expiry(run: Run) -> str:
     return "" if run.ages_out_at is None else minute(run.ages_out_at) + (" planned" if run.planned else "")
 
 
 def _findings(report: Report) -> Table:
-    rows = Table(("kind", "store", "key", "since", "what"), prose=("what",))
+    rows = Table(("kind", "store", "key", "since", "detail"), prose=("detail",))
     for found in report.findings:
         if found.closed_at is None:
-            kind = f"{found.kind} (a note)" if found.kind in NOTES else found.kind
+            kind = f"{found.kind} (note)" if found.kind in NOTES else found.kind
             rows.add(kind, found.store, found.key, minute(found.found_at), found.detail)
     return rows
 
 
 def _alarms(report: Report) -> Table:
-    rows = Table(("alarm", "since", "what"), prose=("what",))
+    rows = Table(("alarm", "since", "text"), prose=("text",))
     for alarm in report.alarms:
         rows.add(alarm.id, minute(alarm.since), alarm.text)
     return rows
@@ -128,7 +128,7 @@ def _planned(report: Report) -> Table:
 
 
 def _workers(report: Report) -> Table:
-    rows = Table(("worker", "at", "outcome", "what it did"), prose=("what it did",))
+    rows = Table(("worker", "at", "outcome", "detail"), prose=("detail",))
     for run in report.workers:
         rows.add(run.worker, minute(run.at), run.outcome, json.dumps(run.detail))
     return rows

@@ -46,7 +46,16 @@ _COMMON_PACKAGES = ("awscli", "ca-certificates", "chrony", "curl", "gpg", "jq", 
 _POSTGRES = (f"postgresql-{POSTGRES_MAJOR}", "patroni", "pgbackrest")
 # Patroni's module for etcd 3 imports this package, but Debian's patroni package accepts any one of five clients.
 _ETCD_CLIENT = "python3-etcd"
-_DATABASE_TOOLS = (_ETCD_CLIENT, "openssl", "python3-boto3", "python3-cryptography", "python3-yaml")
+_VOLUME_TOOLS = ("e2fsprogs",)
+_DATABASE_TOOLS = (
+    *_VOLUME_TOOLS,
+    _ETCD_CLIENT,
+    "kmod",
+    "openssl",
+    "python3-boto3",
+    "python3-cryptography",
+    "python3-yaml",
+)
 # Debian packages of the services, by role. They are held: the maintenance window does not upgrade them. Only a
 # replacement of the machine by `pulumi up` does.
 _HELD_DEBIAN_PACKAGES: dict[Role, tuple[str, ...]] = {
@@ -65,7 +74,7 @@ _HELD_VENDOR_PACKAGES: dict[Role, tuple[str, ...]] = {
 }
 # Other Debian packages, by role. The maintenance window upgrades them.
 _OTHER_PACKAGES: dict[Role, tuple[str, ...]] = {
-    Role.CONSENSUS: (),
+    Role.CONSENSUS: _VOLUME_TOOLS,
     Role.COORDINATOR: _DATABASE_TOOLS,
     Role.WORKER: _DATABASE_TOOLS,
     Role.GATEWAY: (),

@@ -55,6 +55,14 @@ def test_replication_is_synchronous_and_strict_from_three_members_up(machine: Ma
 
 
 @every_database_member
+def test_a_leader_ends_replication_to_a_dead_standby_within_seconds(machine: Machine):
+    """Commits wait for a dead standby until its connection ends. A living standby reports several times before that."""
+    parameters = machine.patroni["bootstrap"]["dcs"]["postgresql"]["parameters"]
+    assert parameters["wal_sender_timeout"] == "5s"
+    assert parameters["wal_receiver_status_interval"] == "1s"
+
+
+@every_database_member
 def test_check_timeline_has_the_pg_hba_line_it_needs(machine: Machine):
     rendered = machine.patroni
     assert rendered["bootstrap"]["dcs"]["check_timeline"] is True
@@ -112,6 +120,9 @@ def test_full_backups_are_daily_and_increments_hourly(machine: Machine):
     hour = machine.topology.schedules.full_backup_hour
     assert f"OnCalendar=*-*-* {hour:02}:00:00 UTC\n" in files["/etc/systemd/system/backbuild-backup-full.timer"]
     assert "OnCalendar=*-*-* *:30:00 UTC\n" in files["/etc/systemd/system/backbuild-backup-incr.timer"]
+    for name, text in files.items():
+        if name.endswith(".timer"):
+            assert "\nAccuracySec=1s\n" in text, f"{name} may run a minute late, systemd's default"
     assert ("/usr/local/sbin/backbuild-restore-point" in files) == (machine.one.role is Role.COORDINATOR)
 
 

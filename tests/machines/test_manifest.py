@@ -64,6 +64,7 @@ def test_a_manifest_lists_every_object_of_a_large_full_backup(
     assert peak < 100 * 1024
 
 
+@pytest.mark.long
 def test_large_objects_are_hashed_as_streams(machine: Machine, repository: Repository, s3: S3):
     repository.backup(0, files=4, size=64 << 20)
     process = machine.start(repository)
@@ -182,7 +183,8 @@ def test_it_continues_after_a_kill_at_any_request(machine: Machine, repository: 
         assert contents_of(s3) == whole, last
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(8, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [2, 8])
+@pytest.mark.long
 def test_it_continues_after_a_kill_at_any_time(machine: Machine, repository: Repository, s3: S3, kills: int):
     chance = random.Random(13)
     for hour in (0, 1, 2):

@@ -13,6 +13,7 @@ import pytest
 
 from machines.files import TEMPLATES
 from model.signing import public_key
+from tests.lanes import first
 from tests.machines.manifests import GROUP, HOUR, KEY, S3, Machine, Repository, manifests, opened, place, tampered
 
 PROGRAM = TEMPLATES / "database/usr/local/lib/backbuild/manifest.py"
@@ -92,7 +93,7 @@ FORGERIES = {
 }
 
 
-@pytest.mark.parametrize("forgery", FORGERIES)
+@pytest.mark.parametrize("forgery", first(2, FORGERIES))
 def test_a_forged_previous_manifest_is_an_error(machine: Machine, repository: Repository, s3: S3, forgery: str):
     label = repository.backup(0)
     machine.done(repository)

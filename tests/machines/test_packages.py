@@ -13,19 +13,22 @@ from machines.files import files_for
 from model.topology import Member
 
 PROD = topology_of("prod")
-# Command or Python module to the Debian 13 package that contains it. Every image has Debian's essential and required
-# packages (coreutils, util-linux, mawk, e2fsprogs, apt, systemd …).
+# Command or Python module to the Debian 13 package that contains it. Every image has systemd, and the essential and
+# required packages of Debian (coreutils, diffutils, util-linux, mawk, apt …).
 COMMANDS = {
     "aws": "awscli",
     "curl": "curl",
     "etcdctl": "etcd-client",
     "gpg": "gpg",
     "jq": "jq",
+    "mkfs.ext4": "e2fsprogs",
+    "modprobe": "kmod",
     "openssl": "openssl",
     "patroni": "patroni",
     "pgbackrest": "pgbackrest",
     "pgrep": "procps",
     "psql": "postgresql-17",
+    "resize2fs": "e2fsprogs",
     "sysctl": "procps",
 }
 MODULES = {"boto3": "python3-boto3", "cryptography": "python3-cryptography", "yaml": "python3-yaml"}
@@ -40,7 +43,10 @@ def packages(one: Member) -> set[str]:
 def test_each_called_program_is_in_a_listed_package(one: Member) -> None:
     scripts = [file.content for file in files_for(PROD, one) if "/backbuild" in file.path]
     called = {
-        name for text in scripts for name in COMMANDS if re.search(rf"(^|[\s|(&\"/]){name}\s", text, re.MULTILINE)
+        name
+        for text in scripts
+        for name in COMMANDS
+        if re.search(rf"(^|[\s|(&\"/]){re.escape(name)}\s", text, re.MULTILINE)
     }
     imported = {name for text in scripts for name in MODULES if re.search(rf"\b(from|import) (.*, )?{name}\b", text)}
     needed = {COMMANDS[name] for name in called} | {MODULES[name] for name in imported}

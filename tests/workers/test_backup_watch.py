@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from harness.workerd import Host
+from tests.lanes import first
 
 from .watch_fixtures import ADA, BEA, DAY, HOOK, KEY, OTHER_HOOK, Watch, at, lose_replica
 
@@ -95,7 +96,7 @@ def test_retries_have_the_same_id_and_reminders_a_new_one(watch: Watch) -> None:
     assert again not in first
 
 
-@pytest.mark.parametrize("answer", [500, 404, 302, None])
+@pytest.mark.parametrize("answer", first(1, [500, 404, 302, None]))
 def test_failed_webhook_does_not_block_other_channels_and_is_retried(watch: Watch, answer: int | None) -> None:
     watch.start(ALARM_WEBHOOKS=json.dumps([HOOK, OTHER_HOOK]))
     watch.outside.answer = lambda host: answer if host == "hook.example" else 204
@@ -162,7 +163,8 @@ def test_end_is_not_retried_after_three_days(watch: Watch) -> None:
     assert watch.events() == []
 
 
-@pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.long
 def test_next_run_notifies_after_a_crash_at_any_step(host: Host, watch: Watch, after: bool) -> None:
     for step in range(18, 40):  # the steps before are only reads
         watch.empty()
@@ -222,7 +224,7 @@ STORES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("store", first(1, STORES))
 def test_failed_store_is_an_alarm_and_hides_no_other(watch: Watch, store: str) -> None:
     instruction = STORES[store]
     watch.stuck.add("verify")
@@ -292,7 +294,7 @@ def test_runs_and_alarms_are_kept_for_thirty_days(watch: Watch) -> None:
         assert [row["id"] for row in ids] == ["findings:lasting", "findings:young"]
 
 
-@pytest.mark.parametrize("bound", ["no JSON", '{"a": 1}', "[1]", "null"])
+@pytest.mark.parametrize("bound", first(1, ["no JSON", '{"a": 1}', "[1]", "null"]))
 def test_malformed_webhook_list_is_an_alarm_by_mail(watch: Watch, bound: str) -> None:
     watch.start(ALARM_WEBHOOKS=bound)
     watch.look(5)

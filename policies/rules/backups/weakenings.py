@@ -78,7 +78,7 @@ WEAKENINGS: Weakenings = {
         "the timer of increments is not enabled": disable("backbuild-backup-incr.timer"),
         "the timer of increments starts another service": edit(INCREMENT, "backup@incr", "metrics"),
         "increments are delayed by half a day": timer(INCREMENT, "RandomizedDelaySec=12h"),
-        "increments have an accuracy of half a day": timer(INCREMENT, "AccuracySec=12h"),
+        "increments have an accuracy of half a day": edit(INCREMENT, "AccuracySec=1s", "AccuracySec=12h"),
         "a drop-in makes increments yearly": write(f"{INCREMENT}.d/more.conf", YEARLY, DATABASE),
         "the calendar of increments is in [Install]": edit(
             INCREMENT, r"^OnCalendar=(.*)\n((?:.*\n)*)\[Install\]$", r"\2[Install]\nOnCalendar=\1"

@@ -182,7 +182,7 @@ def test_the_documents_list_the_promises_that_are_not_yet_proven() -> None:
     assert f"{len(ALL) - len(unproven)} promises are proven" in readme
     assert f"{counted}\nnot yet proven: {', '.join(promise.id for promise in unproven)}." in readme
     document = (ROOT / "docs" / "policies.md").read_text()
-    assert f"that is so of {len(unproven)} of the {len(ALL)}:" in document
+    assert f"These are {len(unproven)} of the {len(ALL)} promises:" in document
     rows = re.findall(r"^\| ([A-Z]{3}-\d) \| (.+) \| (.+) \|$", document, re.MULTILINE)
     assert rows == [(one.id, ", ".join(one.proven_by.by_kind) or "none", one.not_proven) for one in unproven]
 

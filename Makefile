@@ -49,9 +49,9 @@ test-long: $(DEVELOPMENT) $(WORKERS) ## Run the long tests: kills at every step,
 	@bin/ensure-debian $(DEBIAN)
 	$(PYTEST) -m long
 
-test-under-load: $(DEVELOPMENT) $(WORKERS) ## Run all tests beside four busy processes, to find tests that depend on speed
+test-under-load: $(DEVELOPMENT) $(WORKERS) ## Run the tests of `make test` beside four busy processes, to find verdicts that depend on speed
 	@bin/ensure-debian $(DEBIAN)
-	bin/under-load $(PYTEST)
+	bin/under-load $(PYTEST) -m "not long"
 
 lint: $(DEVELOPMENT) $(WORKERS) ## ruff, basedpyright strict on our own code, tsc and biome on the Workers
 	.venv/bin/ruff check $(CODE)

@@ -59,7 +59,7 @@ def preview(project: Path, stack: str, *options: str) -> Run:
     return Run(seconds=seconds, peak_mib=peak, resources=sum(summary.values()))
 
 
-def platform(folder: Path, stack: str, worker_groups: int | None = None) -> Path:
+def create_project(folder: Path, stack: str, worker_groups: int | None = None) -> Path:
     """Create the platform's project in `folder`, optionally with another number of Citus worker groups. Return it."""
     for shared in ("__main__.py", "model", "components", "machines", "workers", "Pulumi.yaml"):
         (folder / shared).symlink_to(PROJECT / shared)

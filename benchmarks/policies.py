@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import PROJECT, platform, preview
+from benchmarks.measure import PROJECT, create_project, preview
 
 TARGETS = {None: 1.0, 64: 4.0}  # seconds, by Citus worker groups (None: the committed settings)
 
@@ -37,7 +37,7 @@ def main() -> None:
 
 def _measure(groups: int | None, target: float, pairs: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        project = platform(Path(folder), "prod", worker_groups=groups)
+        project = create_project(Path(folder), "prod", worker_groups=groups)
         for shared in ("policies", "console", "promises.toml"):
             (project / shared).symlink_to(PROJECT / shared)
         preview(project, "prod")  # the first run fills the cache of the SDKs' metadata

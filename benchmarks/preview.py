@@ -1,8 +1,9 @@
 """Compare previews of the sandbox's engine and the Pulumi CLI: `python -m benchmarks.preview [--stack S] [--json]`.
 
-Both engines preview the same program with the same simulated clouds, in pairs. The figure is the median ratio of their
-wall times; the target is at most 0.5. The own share is the part of the processor time that the engine and the simulated
-clouds use; the program with Pulumi's SDK uses the rest. Needs the `pulumi` CLI on the PATH.
+Both engines preview the same program with the same simulated clouds, one after the other, in several pairs. `ratio` is
+the sandbox's wall time divided by the Pulumi CLI's, as the median of all pairs; the target is at most 0.5. `ownShare`
+is the part of the sandbox preview's processor time that its engine and the simulated clouds use; the rest is used by
+the program with Pulumi's SDK. Needs the `pulumi` CLI on the PATH.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.measure import platform
+from benchmarks.measure import create_project
 from sandbox.clouds import open_clouds
 from sandbox.conformance.sides import Official, Ours, Outcome
 from sandbox.official.cli import find
@@ -28,7 +29,11 @@ TARGET: Final = 0.5
 
 @dataclass(frozen=True)
 class Measured:
-    """One preview: wall seconds, processor seconds of this process and of its children, and the number of resources."""
+    """One preview: wall seconds, number of resources, and processor seconds.
+
+    `own` are the processor seconds of this process: the engine and the simulated clouds. `others` are those of its
+    child processes: the program with Pulumi's SDK.
+    """
 
     seconds: float
     own: float
@@ -64,7 +69,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ.pop("SANDBOX_HOME", None)
         (root := Path(folder) / "platform").mkdir()
-        platform(root, chosen.stack)
+        create_project(root, chosen.stack)
         ours = Ours(root, chosen.stack, open_clouds)
         ours.preview()  # the first run fills the cache of the SDKs' metadata
         with Official(cli, root, chosen.stack, open_clouds) as official:

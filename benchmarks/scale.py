@@ -13,7 +13,7 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.measure import Run, platform, preview
+from benchmarks.measure import Run, create_project, preview
 
 GROUPS = (2, 8, 16, 32, 64)
 TARGET_MS = 5
@@ -52,7 +52,7 @@ def main() -> None:
 
 def _measure(groups: int, repeat: int) -> Run:
     with tempfile.TemporaryDirectory() as folder:
-        project = platform(Path(folder), "prod", worker_groups=groups)
+        project = create_project(Path(folder), "prod", worker_groups=groups)
         runs = [preview(project, "prod") for _ in range(repeat)]
     return Run(statistics.median(run.seconds for run in runs), runs[-1].peak_mib, runs[0].resources)
 

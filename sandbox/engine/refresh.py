@@ -73,16 +73,20 @@ def _refreshed(state: State, providers: Providers, resource: Resource) -> Step:
 
 
 def drift(resource: Resource, found: Found) -> dict[str, PropertyChange]:
-    """Return the differences between the object and the state, by path: inputs, and outputs that are not inputs."""
-    changes = _described(resource.inputs, found.inputs)
-    for path, change in _described(resource.outputs, found.outputs).items():
+    """Return how the object's properties differ from the state, by property path.
+
+    Compares the inputs, and the outputs whose name is not the name of an input.
+    """
+    changes = _changes_between(resource.inputs, found.inputs)
+    for path, change in _changes_between(resource.outputs, found.outputs).items():
         top = paths.parse(path)[0]
         if top not in resource.inputs and top not in found.inputs:
             changes[path] = change
     return changes
 
 
-def _described(olds: Properties, news: Properties) -> dict[str, PropertyChange]:
-    difference = steps.compare(reveal(olds), reveal(news))  # a changed secret mark is not drift
+def _changes_between(olds: Properties, news: Properties) -> dict[str, PropertyChange]:
+    # Compare without secret marks: a value that is only marked differently did not drift.
+    difference = steps.compare(reveal(olds), reveal(news))
     described = steps.describe(difference, olds, {}, news)
     return {path: replace(change, kind=Change(change.kind)) for path, change in described.items()}

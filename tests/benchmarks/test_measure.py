@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.measure import platform, preview
+from benchmarks.measure import create_project, preview
 from benchmarks.preview import Measured
 
 
 def test_a_preview_is_measured_with_its_resources(tmp_path: Path):
     (tmp_path / "platform").mkdir()
-    run = preview(platform(tmp_path / "platform", "staging"), "staging")
+    run = preview(create_project(tmp_path / "platform", "staging"), "staging")
     assert run.resources > 250
     assert run.peak_mib > 50
     assert run.seconds > 0

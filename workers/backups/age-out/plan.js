@@ -18,10 +18,10 @@ const BATCH = 1_000;
 const BUDGET_MILLISECONDS = 600_000;
 
 /**
- * Days after its planned deletion until an object that cannot be deleted becomes a finding. A lock may last longer than planned:
- * it counts from the time at which the copy was written, and a repaired copy was written later than the original.
+ * Days after its planned deletion until an object that cannot be deleted becomes a finding. Until then a lock may hold it: a lock
+ * starts when the copy is written, and a repaired copy was written later than the original.
  */
-const LOCK_DAYS = 10;
+const OVERDUE_DAYS = 10;
 
 /** Findings that make it uncertain which objects a group needs. While one is open, nothing of the group is deleted. */
 const BLOCKING_KINDS = ["refused", "clock", "unread"];
@@ -132,20 +132,24 @@ async function deletable({ ROTATION: rotation, GROUPS }, db, grp, time) {
   );
   return {
     sql: DELETABLE,
-    // Without an anchor, or while its history is unknown, these are null: then no WAL sorts before it, and none is deleted.
+    // The anchor (rotation.js) is the backup at the start of the point-in-time window: WAL before it may be deleted. While it or
+    // its history is unknown, these values are null; a comparison with null is never true, so no WAL is deleted.
     values: [JSON.stringify([...kept]), anchor?.history ?? null, anchor?.walFirst ?? null, ...limits],
   };
 }
 
 /**
  * In the hourly class: objects of backups that are no longer kept; and WAL that has expired, is older than the point-in-time
- * window, and is not needed by a kept backup. In the other classes: objects that have expired. Manifests: those of which no
- * other object is left. An object is kept while an object promoted from it is not verified in the primary yet.
+ * window, and is not needed by a kept backup. In the other classes: objects that have expired. A manifest: if none of the objects
+ * that it lists is left. An object is kept while an object promoted from it is not verified in the primary yet.
+ *
+ * WAL positions (rotation.js): a file that belongs to a segment sorts as the segment's name with `.`; the history file of a
+ * timeline sorts as the timeline with `F…~`. A kept backup also needs the history files of its own and earlier timelines.
  */
 const DELETABLE = `
   objects.grp = ?1 AND CASE class
     WHEN 'hourly' THEN CASE kind
-      -- Objects are inserted before their manifest: until then it is unknown whether another run depends on them.
+      -- Objects are inserted before their manifest. A run without a manifest is never in the list of kept runs: keep it.
       WHEN 'backup' THEN run NOT IN (SELECT value FROM json_each(?2))
         AND EXISTS (SELECT 1 FROM manifests WHERE manifests.grp = ?1 AND manifests.run = objects.run)
       ELSE stored_at <= ?5 AND (history < ?3 OR (history = ?3 AND segment < ?4)) AND NOT EXISTS (
@@ -348,10 +352,10 @@ async function removeEverywhere(stores, keys) {
  * @param {{ key: string, dueAt: string }[]} due
  * @param {Map<string, string>} refused
  * @param {Date} time
- * @returns {D1PreparedStatement[]} open a finding for each object that could not be deleted for too long
+ * @returns {D1PreparedStatement[]} statements that open a finding for each object whose deletion is overdue by OVERDUE_DAYS
  */
 function overdue(db, due, refused, time) {
-  const since = new Date(time.getTime() - LOCK_DAYS * DAY).toISOString();
+  const since = new Date(time.getTime() - OVERDUE_DAYS * DAY).toISOString();
   return due.flatMap(({ key, dueAt }) => {
     const store = refused.get(key);
     if (store === undefined || dueAt > since) return [];

@@ -17,7 +17,7 @@ from tests.policies.workflows import ROOT, Played, play, shell, step, workflow
 
 DEPLOY = workflow("deploy.yml")["jobs"]
 UPDATES = ("staging", "prod")
-LOCAL = "./.github/actions/prepare"
+PREPARE = "./.github/actions/prepare"
 
 
 def using(job: dict[str, Any], action: str) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def test_updates_of_a_stack_run_one_at_a_time_and_are_not_cancelled(stack: str) 
     assert update["with"]["command"] == "up"
     assert update["with"]["stack-name"] == "${{ env.STACK }}"
     assert DEPLOY[stack]["env"]["STACK"] == stack
-    # No other workflow may take the place of an update that waits in its group.
+    # GitHub cancels a waiting job when a newer job of the same concurrency group arrives: no other workflow may use it.
     others = [workflow(name) for name in ("preview.yml", "drift.yml", "pull-request.yml", "pull-request-comment.yml")]
     groups = [
         part["concurrency"]["group"] for one in others for part in (one, *one["jobs"].values()) if "concurrency" in part
@@ -54,14 +54,14 @@ def test_updates_of_a_stack_run_one_at_a_time_and_are_not_cancelled(stack: str) 
 
 
 @pytest.mark.parametrize("stack", UPDATES)
-def test_the_roles_session_lasts_as_long_as_the_jobs_timeout(stack: str) -> None:
-    assert using(DEPLOY[stack], LOCAL)["with"]["session-seconds"] == DEPLOY[stack]["timeout-minutes"] * 60
+def test_the_session_of_the_aws_role_lasts_as_long_as_the_timeout_of_the_job(stack: str) -> None:
+    assert using(DEPLOY[stack], PREPARE)["with"]["session-seconds"] == DEPLOY[stack]["timeout-minutes"] * 60
     others = (DEPLOY["plan-prod"], workflow("preview.yml")["jobs"]["preview"], workflow("drift.yml")["jobs"]["look"])
     for job in others:
-        assert using(job, LOCAL)["with"]["session-seconds"] == job["timeout-minutes"] * 60
+        assert using(job, PREPARE)["with"]["session-seconds"] == job["timeout-minutes"] * 60
 
 
-def test_both_packs_judge_each_preview_and_update_with_the_stacks_configuration() -> None:
+def test_both_policy_packs_judge_each_preview_and_update_with_the_configuration_of_the_stack() -> None:
     for job in (*DEPLOY.values(), workflow("preview.yml")["jobs"]["preview"]):
         given = using(job, "pulumi/actions@")["with"]
         packs, configurations = given["policyPacks"].splitlines(), given["policyPackConfigs"].splitlines()
@@ -99,7 +99,11 @@ def test_the_workflows_use_the_pinned_cli() -> None:
 
 
 def compared(folder: Path, status: str, *states: str | None) -> Played:
-    """Run the first step of an update to `new`. `states` are of the deployments `sha-0` (newest), `sha-1`, …"""
+    """Run the first step of an update to the commit `new`.
+
+    `status` is GitHub's comparison of the deployed commit with `new`. `states` are the latest states of the earlier
+    deployments, the newest first (commits `sha-0`, `sha-1`, …); None is a deployment without a state.
+    """
     numbers = range(len(states))
     replies = {
         "repos.listDeployments": [{"id": 100 - number, "sha": f"sha-{number}"} for number in reversed(numbers)],
@@ -107,7 +111,7 @@ def compared(folder: Path, status: str, *states: str | None) -> Played:
         | {str(100 - number): [{"state": states[number]}] if states[number] else [] for number in numbers},
         "repos.compareCommitsWithBasehead": {"status": status},
     }
-    refusing = step("deploy.yml", "prod", "Refuse a commit that the deployed one has left behind")
+    refusing = step("deploy.yml", "prod", "Refuse a commit that does not contain the deployed commit")
     return play(refusing, folder, replies, sha="new", environment={"STACK": "prod"})
 
 
@@ -123,7 +127,7 @@ def test_a_commit_after_the_last_deployment_is_deployed(tmp_path: Path) -> None:
 def test_a_commit_before_the_last_deployment_is_refused(tmp_path: Path, status: str) -> None:
     played = compared(tmp_path, status, "in_progress", "success", "inactive")
     assert played.messages == [
-        ("failed", f"prod has sha-1, which is not part of new ({status}): deploy a newer commit"),
+        ("failed", f"prod runs sha-1, and new does not contain it ({status}): deploy a commit that does"),
     ]
 
 

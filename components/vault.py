@@ -36,7 +36,8 @@ class BackupVault(ComponentResource):
 
     Makes: for each copy in R2 a bucket with lock and lifecycle rules from `topology.retention`; for each copy at AWS
     an `OffsiteCopy`; the queue of the primary bucket's object events and its dead-letter queue; and S3-compatible keys
-    with which machines write to the primary bucket and to no other. The operator creates the buckets in other stores.
+    with which machines write to the primary bucket and to no other. It does not create the buckets of copies at other
+    S3-compatible providers: operators create those.
     """
 
     queue: cloudflare.Queue
@@ -96,7 +97,7 @@ class BackupVault(ComponentResource):
             account_id=self._account,
             name=copy.bucket,
             jurisdiction=jurisdiction,
-            # Cloudflare chooses the location and reports it. A different one must not replace the bucket.
+            # Cloudflare chooses the location and reports it: the report must not make Pulumi replace the bucket.
             opts=ResourceOptions(parent=self, protect=self._topology.settings.protect, ignore_changes=["location"]),
         )
         cloudflare.R2BucketLock(

@@ -1,6 +1,8 @@
 """`python -m policies.mutation`: weaken a compliant stack in every listed way, and check that the expected rule fails.
 
-Exit code 0 if the expected rule kills each mutant, each rule kills one, and no rule fails on the unchanged stack.
+The weakenings are listed in `policies/rules/TOPIC/weakenings.py`. A mutant is a copy of the stack with one weakening; a
+rule kills a mutant if it fails on it. Exit code 0 if the expected rule kills every mutant, every rule kills at least
+one mutant, and no rule fails on the unchanged stack.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         graph = (from_file(options.file) if options.file else brought_up(options.stack)).graph
-        fires = baseline(graph)
+        baseline_failures = baseline(graph)
         trials = try_all(graph, WEAKENINGS)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -37,16 +39,17 @@ def main() -> int:
     idle = idle_rules(trials)
     killed, made = sum(trial.killed for trial in trials), sum(trial.made for trial in trials)
     if options.json:
-        print(json.dumps(_summary(trials, fires, idle)))
+        print(json.dumps(_summary(trials, baseline_failures, idle)))
     else:
         _show(trials)
-        for finding in fires:
-            print(f"fails on the unchanged stack: {finding}")
+        for rule in baseline_failures:
+            print(f"fails on the unchanged stack: {rule}")
         for rule in idle:
-            print(f"kills nothing: {rule}")
+            print(f"kills no mutant: {rule}; add a weakening that it must notice, or correct the rule")
         print(f"{len(trials)} weakenings, {len({trial.weakening.expected_rule for trial in trials})} rules")
         print(f"{killed}/{made} mutants killed")
-    return 0 if killed == made and not fires and not idle and all(trial.made for trial in trials) else 1
+    complete = killed == made and not idle and all(trial.made for trial in trials)
+    return 0 if complete and not baseline_failures else 1
 
 
 def _show(trials: list[Trial]) -> None:
@@ -65,7 +68,7 @@ def _show(trials: list[Trial]) -> None:
             say(f"survived: {trial.weakening.name}: {subject}", "red")
 
 
-def _summary(trials: list[Trial], fires: list[str], idle: list[str]) -> dict[str, object]:
+def _summary(trials: list[Trial], baseline_failures: list[str], idle: list[str]) -> dict[str, object]:
     return {
         "killed": sum(trial.killed for trial in trials),
         "made": sum(trial.made for trial in trials),
@@ -80,7 +83,7 @@ def _summary(trials: list[Trial], fires: list[str], idle: list[str]) -> dict[str
             }
             for trial in trials
         ],
-        "firing": fires,
+        "firing": baseline_failures,
         "idle": idle,
     }
 

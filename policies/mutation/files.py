@@ -1,4 +1,8 @@
-"""Operators on what machines boot with: the cloud-config in an instance's user data, and the archive of its files."""
+"""Mutation operators that change a machine's files.
+
+A machine's user data holds a cloud-config, which installs an archive of files. The archive is an S3 object; the user
+data pins its SHA-256.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +36,10 @@ DATABASE, KEEPS_DATA = role(*machines.DATABASE), role(*machines.KEEPS_DATA)
 
 
 def edit(path: str, pattern: str, replacement: str, where: Where = anything, *, all: bool = False) -> Operator:
-    """Replace a regular expression in a file, on each machine that has it or (`all`) on all of them in one mutant."""
+    """Replace the matches of a regular expression in a file of machines.
+
+    Makes a mutant for each machine that has a match, or with `all` one mutant in which all of these machines change.
+    """
 
     def change(document: dict[str, Any]) -> None:
         for file in document["write_files"]:
@@ -43,20 +50,21 @@ def edit(path: str, pattern: str, replacement: str, where: Where = anything, *, 
 
 
 def write(path: str, content: str, where: Where = anything) -> Operator:
-    """Add a file."""
+    """Add a file to one machine's archive."""
     file = {"path": path, "content": content, "permissions": "0644"}
     return boot(lambda document: document["write_files"].append(file), where)
 
 
 def disable(unit: str) -> Operator:
-    """Do not enable a systemd unit when the machine is installed."""
+    """Remove a systemd unit from the list of units that a machine enables at its first boot."""
     return edit(ENVIRONMENT, rf"^(SERVICES=.*){re.escape(unit)} ", r"\1")
 
 
 def boot(change: Callable[[dict[str, Any]], None], where: Where = anything, *, all: bool = False) -> Operator:
-    """Change what machines boot with in place, on each machine or (`all`) on all machines in one mutant.
+    """Change the cloud-config or the archive of machines.
 
-    `change` gets the cloud-config, whose `write_files` also lists the files of the archive.
+    `change` edits the cloud-config in place; for it, `write_files` lists the files of the archive, too. Makes a mutant
+    for each machine that changes, or with `all` one mutant in which all of them change.
     """
 
     def make(graph: Graph) -> Iterator[Mutant]:
@@ -86,7 +94,11 @@ def _opened(instance: Resource, archive: Resource) -> dict[str, Any]:
 
 
 def _packed(instance: Resource, archive: Resource, document: dict[str, Any]) -> tuple[Resource, Resource]:
-    """Pin the SHA-256 of the new archive wherever the old one is pinned, so that only what it holds is different."""
+    """Return the instance and its archive with the files of `document`.
+
+    The user data pins the SHA-256 of the new archive, so that rules see other files, not a wrong checksum. A file with
+    the key `outside` stays in the cloud-config instead of the archive.
+    """
     outside = [file for file in document["write_files"] if file["path"] == BOOT or "outside" in file]
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:

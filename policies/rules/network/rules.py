@@ -1,4 +1,4 @@
-"""Redundancy: the network keeps working without any one zone."""
+"""Redundancy: the network still works after the loss of any one zone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HYPERDRIVE = "cloudflare:index/hyperdriveConfig:HyperdriveConfig"
 
 EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 INTERNET = "aws:ec2/internetGateway:InternetGateway"
-ADMITTING = {"tcp", "6", "-1"}
+TCP_PROTOCOLS = {"tcp", "6", "-1"}  # values of ipProtocol that include TCP: by name, by number, all protocols
 ANYWHERE = "198.51.100.1"  # stands for any address on the internet
 
 # The traffic that quorum, replication and failover need: source role, target role, ports.
@@ -71,7 +71,7 @@ def interface_endpoints(graph: Graph) -> list[Resource]:
     remedy="route each data subnet to the NAT gateway in its own zone (components/network.py)",
 )
 def nat_in_each_zone(graph: Graph, subnet: Resource) -> str | None:
-    """A zone that uses another zone's gateway loses its backups and its tunnel when that zone fails."""
+    """If the gateway's zone fails, machines in other zones that use it can neither upload backups nor serve queries."""
     zone = subnet.text("availabilityZone")
     tables = [
         table
@@ -125,7 +125,7 @@ def _reaches_internet(graph: Graph, subnet: Resource) -> bool:
     remedy="give each interface endpoint a subnet in every zone (components/network.py)",
 )
 def endpoints_in_each_zone(graph: Graph, endpoint: Resource) -> str | None:
-    """Secrets, keys, metrics and health gates use these endpoints."""
+    """Machines use these endpoints to read secrets, decrypt data, send metrics and run health checks."""
     needed = {zone_of(graph, machine) for machine in machines(graph)}
     have = {subnet.text("availabilityZone") for subnet in graph.targets(endpoint, "subnetIds", SUBNET)}
     if missing := sorted(needed - have):
@@ -153,7 +153,7 @@ def members_reach_each_other(graph: Graph, _: Resource) -> str | None:
     for rule in graph.of(INGRESS):
         target = graph.target(rule, "securityGroupId", SECURITY_GROUP)
         source = graph.target(rule, "referencedSecurityGroupId", SECURITY_GROUP)
-        if rule.text("ipProtocol") not in ADMITTING:
+        if rule.text("ipProtocol") not in TCP_PROTOCOLS:
             continue
         first, last = rule.number("fromPort"), rule.number("toPort")
         if target is not None and source is not None and first is not None and last is not None:
@@ -167,7 +167,10 @@ def members_reach_each_other(graph: Graph, _: Resource) -> str | None:
 
 
 def _blocked_egress(graph: Graph, groups: dict[str, set[str]]) -> str | None:
-    """Return which role cannot open connections that it needs: to members, and HTTPS (the vault, the tunnel)."""
+    """Return a message about the first role whose egress rules block a connection that it needs, None if there is none.
+
+    Machines need the connections in `PATHS`, and HTTPS to the internet for backups and the tunnel.
+    """
     addresses: dict[str, list[str]] = {}
     for machine in machines(graph):
         addresses.setdefault(machine.role, []).append(machine.address)
@@ -185,7 +188,7 @@ def _admits(rule: Resource, port: int, address: str) -> bool:
     first, last, network = rule.number("fromPort"), rule.number("toPort"), rule.text("cidrIpv4")
     everything = rule.text("ipProtocol") == "-1"
     within = everything or (first is not None and last is not None and first <= port <= last)
-    admits = within and bool(network) and rule.text("ipProtocol") in ADMITTING
+    admits = within and bool(network) and rule.text("ipProtocol") in TCP_PROTOCOLS
     return admits and ip_address(address) in ip_network(network)
 
 
@@ -209,8 +212,8 @@ def tunnel_leads_to_gateways(graph: Graph, tunnel: Resource) -> str | None:
         ingresses = [one for config in configs for one in config.items("config.ingresses")]
         first = next((one for one in ingresses if one.text("hostname") in {host, ""}), None)
         if first is None or first.text("service") != "tcp://localhost:5432":
-            leads = "nowhere" if first is None else f"to {first.text('service')}"
-            return f"{host}, the host of {hyperdrive.label}, leads {leads}; tcp://localhost:5432 is expected"
+            leads = "has no ingress rule" if first is None else f"leads to {first.text('service')}"
+            return f"{host}, the host of {hyperdrive.label}, {leads}; tcp://localhost:5432 is expected"
     services = [one.text("service") for config in configs for one in config.items("config.ingresses")]
     if "tcp://localhost:5432" not in services:
         return f"no ingress leads to tcp://localhost:5432 (there are: {', '.join(services) or 'none'})"

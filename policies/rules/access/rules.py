@@ -123,7 +123,10 @@ def buckets_private(graph: Graph, copy: Copy) -> str | None:
     optional=True,
 )
 def offsite_tls_only(graph: Graph, copy: Copy) -> str | None:
-    """The policy names the bucket by its ARN, which AWS assigns; a first preview cannot judge it."""
+    """Without TLS, requests can be read and changed on the network.
+
+    AWS assigns the bucket's ARN, which the policy names: a first preview cannot judge this rule.
+    """
     for policy in graph.referring(copy.bucket, BUCKET_POLICY, "bucket"):
         for statement in statements(policy):
             if (
@@ -156,7 +159,7 @@ def _all_of(copy: Copy) -> set[str]:
 def writers_cannot_unlock(graph: Graph, _: Resource) -> str | None:
     """A leaked credential must give access to no more than the objects that it may write."""
     if not graph.of(TOKEN) or (offsite_copies(graph) and not graph.of(USER_POLICY)):
-        return "no token for the primary, or no user for a copy in S3, is declared"
+        return "the stack declares no token for the primary bucket, or no user that writes the copy in S3"
     checks = (_tokens(graph), _writers(graph), _roles(graph), _buckets(graph), _keys(graph))
     return next((wrong for check in checks for wrong in check), None)
 
@@ -166,20 +169,21 @@ def _tokens(graph: Graph) -> Iterator[str]:
     for token in graph.of(TOKEN, API_TOKEN):
         for groups, resources in opened_by(token):
             if groups - {ITEM_WRITE}:
-                yield f"{token.label} has other permission groups than that for writing objects"
+                yield f"{token.label} has other permission groups than the one that reads and writes objects"
             if resources != right:
-                yield f"{token.label} is not limited to the primary bucket: {', '.join(sorted(resources ^ right))}"
+                differing = ", ".join(sorted(resources ^ right))
+                yield f"{token.label} is not limited to the primary bucket; its resources differ in {differing}"
 
 
 def _writers(graph: Graph) -> Iterator[str]:
     for attached in graph.of(*ATTACHED):
-        yield f"{attached.label} gives permissions that no rule reads; write them into the writer's policy"
+        yield f"{attached.label} adds permissions that this rule cannot read; write them into the writer's UserPolicy"
     own = {one for copy in offsite_copies(graph) for one in _all_of(copy)}
     own |= {one for key in graph.of(KEY) for one in key.identities if one.startswith("arn:")}
     for policy in graph.of(USER_POLICY):
         for statement in filter(_allows, statements(policy)):
             if strange := sorted(set(statement.actions) - WRITING):
-                yield f"{policy.label} allows {', '.join(strange)}"
+                yield f"{policy.label} allows {', '.join(strange)}, which writing a copy does not need"
             if elsewhere := sorted(set(statement.resources) - own):
                 yield f"{policy.label} allows access to {', '.join(elsewhere)}, beyond the off-site copy and its key"
 
@@ -187,7 +191,7 @@ def _writers(graph: Graph) -> Iterator[str]:
 def _roles(graph: Graph) -> Iterator[str]:
     for attached in graph.of(ROLE_ATTACHMENT):
         if not SESSION_MANAGER.fullmatch(attached.text("policyArn")):
-            yield f"{attached.label} attaches {attached.text('policyArn')}"
+            yield f"{attached.label} attaches {attached.text('policyArn')}, which machines do not need"
     for role in graph.of(ROLE):
         if role.read("inlinePolicies") or role.read("managedPolicyArns"):
             yield f"{role.label} has inline or managed policies; declare each as a RolePolicy"
@@ -195,7 +199,7 @@ def _roles(graph: Graph) -> Iterator[str]:
         for statement in filter(_allows, statements(policy)):
             strange = sorted(one for one in statement.actions if not one.startswith(MACHINES))
             if strange and not _reads_archives(graph, statement):
-                yield f"{policy.label} allows {', '.join(strange)}"
+                yield f"{policy.label} allows {', '.join(strange)}, which machines do not need"
 
 
 def _reads_archives(graph: Graph, statement: Statement) -> bool:
@@ -215,7 +219,8 @@ def _buckets(graph: Graph) -> Iterator[str]:
             continue  # of a bucket for something else
         for statement in filter(_allows, statements(policy)):
             if set(statement.actions) - WRITING or not set(statement.principals) <= ours or statement.services:
-                yield f"{policy.label} allows {', '.join(statement.principals)} {', '.join(statement.actions)}"
+                who = ", ".join([*statement.principals, *statement.services])
+                yield f"{policy.label} gives {who} the permissions {', '.join(statement.actions)}"
 
 
 def _keys(graph: Graph) -> Iterator[str]:
@@ -223,7 +228,8 @@ def _keys(graph: Graph) -> Iterator[str]:
         for statement in filter(_allows, statements(key)):
             for who in statement.principals:
                 if who.split(":")[4:5] != [account_of(graph)]:
-                    yield f"{key.label} allows {who} {', '.join(statement.actions)}"
+                    actions = ", ".join(statement.actions)
+                    yield f"{key.label} gives {who}, outside this account, the permissions {actions}"
 
 
 def _allows(statement: Statement) -> bool:

@@ -101,7 +101,7 @@ def topics_two_channels(graph: Graph, topic: Resource) -> str | None:
     remedy="name at least one address in alarms.emails and one in alarms.webhooks",
 )
 def notifications_two_channels(graph: Graph, notification: Resource) -> str | None:
-    """Cloudflare can notify operators while AWS is down; this needs two channels, too."""
+    """Cloudflare still notifies operators while AWS is down, so its notifications need two channels, too."""
     if not notification.flag("enabled"):
         return "it is not enabled"
     if not any(one.text("id") for one in notification.items("mechanisms.emails")):
@@ -114,14 +114,14 @@ def notifications_two_channels(graph: Graph, notification: Resource) -> str | No
     "redundancy",
     "contacts-receive-mail",
     Severity.HIGH,
-    "Addresses of contacts and alarms in a declared zone have a mail exchanger",
+    "The domain of each contact's and alarm's e-mail address has an MX record, if the stack declares its zone",
     over=zones,
     promises=("CON-1",),
     controls=MONITORING,
     remedy="use an address outside the declared zones, or name the zone's mail servers in `mail.exchangers`",
 )
 def contacts_receive_mail(graph: Graph, zone: Resource) -> str | None:
-    """A zone without an MX record for the address's domain receives no mail."""
+    """A domain without an MX record receives no mail."""
     domain = zone.text("name").lower()
     records = graph.referring(zone, RECORD, "zoneId")
     exchanged = {one.text("name").lower() for one in records if one.text("type") == "MX" and one.text("content") != "."}
@@ -169,7 +169,7 @@ def outside_watched(graph: Graph, _: Resource) -> str | None:
             "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared",
         )
         if not graph.targets(found[0], key, *types):
-            return f"{found[0].name} names no resource of this stack"
+            return f"{found[0].name} is for no health check or tunnel of this stack ({key})"
         statuses = found[0].words("filters.statuses")
         if statuses and "Unhealthy" not in statuses:
             return f"{found[0].name} is for {', '.join(statuses)} and not for Unhealthy"
@@ -289,7 +289,7 @@ def _computes(machine: Machine, alarm: Resource) -> str | None:
             if query.text("expression") not in {"MIN(METRICS())", "MAX(METRICS())"}:
                 return f"{alarm.name} computes {query.text('expression')!r}; MIN(METRICS()) is expected"
         elif query.flag("returnData"):
-            return f"{alarm.name} is raised by {query.text('id')} only"
+            return f"{alarm.name} compares {query.text('id')}, the metric of one member, not the expression over all"
         else:
             looks = (query.text(f"metric.{name}") for name in ("namespace", "metricName", "stat"))
             wrong = _looks(machine, alarm, *looks)
@@ -349,7 +349,7 @@ def _in_time(alarm: Resource) -> str | None:
     period = max((one or 0 for one in [*periods, alarm.number("period")] if one is not None), default=0.0)
     minutes, most = (alarm.number("evaluationPeriods") or 0) * period / 60, number("RED-2", "notice_minutes")
     if not 0 < minutes <= most:
-        return f"{alarm.name} waits {minutes:g} minutes; {most:g} at most are expected"
+        return f"{alarm.name} is raised after {minutes:g} minutes; {most:g} at most are expected"
     return None
 
 

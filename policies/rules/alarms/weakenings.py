@@ -61,7 +61,7 @@ def unpublished(metric: str, where: Where = anything) -> Operator:
 def never_raised(
     prefix: str, where: Where, threshold: float, *, without_threshold: bool = False
 ) -> dict[str, Operator]:
-    """Return the changes after which an alarm on a figure that must stay low is not raised, or a day late."""
+    """Return the changes after which an alarm on a metric that must stay low is raised too late or never."""
     changes: dict[str, tuple[str, Any]] = {
         "is raised by low values": ("comparisonOperator", "LessThanThreshold"),
         "reads another namespace": ("namespace", "x"),

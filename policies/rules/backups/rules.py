@@ -1,4 +1,4 @@
-"""Retention: backups as each database machine's files configure them."""
+"""Retention: the files of each database machine configure backups and WAL archiving as promised."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def full_daily(_: Graph, machine: Machine) -> str | None:
         return wrong
     unit = Unit(machine, FULL)
     if unit.last("Timer", "Persistent") not in {"true", "yes", "1"}:
-        return f"{unit.path}: Persistent is not true: a missed run is not made up for"
+        return f"{unit.path}: Persistent is not true: a run that is missed while the machine is off is not repeated"
     return starts(machine, FULL, "backbuild-backup@full.service", f"{BACKUP_SCRIPT} %i") or _backs_up(machine)
 
 
@@ -99,7 +99,10 @@ def _commands(script: str) -> list[str]:
     remedy="keep backbuild-restore-point.timer on the coordinator's machines (machines/templates/coordinator)",
 )
 def restore_points(_: Graph, machine: Machine) -> str | None:
-    """Groups restored to a time may disagree about a transaction over several groups; at a restore point they agree."""
+    """A transaction may change several groups. After a restore to a time, some groups may have it and others not.
+
+    After a restore to a common restore point, all groups have it, or none.
+    """
     if machine.role != COORDINATOR:
         raise NotApplicable("the coordinator makes restore points for all groups")
     wrong = late(machine, RESTORE_POINT, number("REC-4", "seconds"))
@@ -165,7 +168,7 @@ def repository_is_vault(graph: Graph, machine: Machine) -> str | None:
     if not found:
         return f"{PGBACKREST}: repo1-s3-bucket={bucket} is not a backup bucket of this stack"
     if (path := machine.pgbackrest("repo1-path")) != "/hourly":
-        return f"{PGBACKREST}: repo1-path is {path!r}; the bucket's rules are for /hourly"
+        return f"{PGBACKREST}: repo1-path is {path!r}; /hourly is expected, as in the bucket's lock and lifecycle rules"
     return _reaches(machine, _endpoint(found[0]))
 
 
@@ -243,7 +246,7 @@ def encrypted_before(_: Graph, machine: Machine) -> str | None:
     remedy="keep expire-auto=n in pgbackrest.conf",
 )
 def nothing_expires(_: Graph, machine: Machine) -> str | None:
-    """Only the rotation decides what is deleted; a locked bucket would refuse a part of what pgBackRest deletes."""
+    """Only the rotation decides what is deleted; a locked bucket would refuse some of pgBackRest's deletions."""
     value = machine.pgbackrest("expire-auto", "y")
     return None if value == "n" else f"{PGBACKREST}: expire-auto is {value}; n is expected"
 
@@ -280,9 +283,9 @@ def backups_signed(_: Graph, machine: Machine) -> str | None:
     remedy="keep data-checksums among bootstrap.initdb in patroni.yml",
 )
 def pages_have_checksums(_: Graph, machine: Machine) -> str | None:
-    """Corrupt pages are then found while they are backed up."""
+    """With checksums, pgBackRest finds corrupt pages when it backs them up."""
     options = machine.patroni.read("bootstrap.initdb")
     listed = options if isinstance(options, list) else []
     if "data-checksums" not in listed:
-        return f"{PATRONI}: bootstrap.initdb does not ask for data-checksums"
+        return f"{PATRONI}: bootstrap.initdb does not list data-checksums"
     return None if machine.pgbackrest("checksum-page", "y") == "y" else f"{PGBACKREST}: checksum-page is not y"

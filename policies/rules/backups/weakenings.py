@@ -55,7 +55,7 @@ WEAKENINGS: Weakenings = {
     "full-backup-daily": {
         "full backups are weekly": edit(FULL, r"^OnCalendar=.*", "OnCalendar=weekly"),
         "full backups are monthly": edit(FULL, r"OnCalendar=\*-\*-\*", "OnCalendar=*-*-01"),
-        "a missed full backup is not made up for": edit(FULL, "Persistent=true", "Persistent=false"),
+        "a missed full backup is not repeated": edit(FULL, "Persistent=true", "Persistent=false"),
         "the timer of full backups is not enabled": disable("backbuild-backup-full.timer"),
         "full backups are delayed by a day": timer(FULL, "RandomizedDelaySec=1d"),
         "a drop-in makes all timers yearly": write(f"{UNITS}/timer.d/more.conf", YEARLY, DATABASE),

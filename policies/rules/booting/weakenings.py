@@ -32,12 +32,12 @@ WEAKENINGS: Weakenings = {
         "the machine runs a command after the installation": boot(
             lambda document: document["runcmd"].append(["systemctl", "stop", "patroni"])
         ),
-        "the cloud-config writes a file beside the archive's": boot(_outside),
+        "the cloud-config writes a file that is not in the archive": boot(_outside),
         "the cloud-config installs packages": in_cloud_config("packages", ["patroni"]),
         "the cloud-config runs a command at each boot": in_cloud_config("bootcmd", [["systemctl", "stop", "etcd"]]),
         "the user data is a shell script": put(INSTANCE, "userData", "#!/bin/sh\n"),
         "no archive is stored": drop_all(OBJECT),
-        "the archive has other bytes than its key says": put(OBJECT, "contentBase64", "H4sIAAAAAAAAAwMAAAAAAAAAAAA="),
+        "the archive does not match its SHA-256": put(OBJECT, "contentBase64", "H4sIAAAAAAAAAwMAAAAAAAAAAAA="),
         "the archive is in another bucket": put(OBJECT, "bucket", "backbuild-prod-elsewhere"),
     },
 }

@@ -68,13 +68,16 @@ def three_copies(graph: Graph, _: Resource) -> str | None:
     remedy="choose jurisdictions and regions in backups.copies away from database.region",
 )
 def copies_far(graph: Graph, _: Resource) -> str | None:
-    """A jurisdiction counts as near as its nearest data centre, so the primary's own one never counts as far."""
+    """R2 may store objects in any data centre of a jurisdiction, so the distance to the nearest one counts.
+
+    A jurisdiction that contains the database's region never counts as far.
+    """
     database, least = _database(graph), number("BAK-5", "apart_km")
     distances = {copy: least_km(database, copy.places) for copy in copies(graph)}
     far = [copy for copy, km in distances.items() if km >= least]
     if len(far) < 2:
         stand = "; ".join(f"{copy.bucket.name} ({copy.where}): {km:.0f} km" for copy, km in distances.items())
-        return f"{len(far)} copies are {least:g} km or more from the database ({stand})"
+        return f"{len(far)} copies are {least:g} km or more from the database, two at least are expected ({stand})"
     return None
 
 
@@ -98,7 +101,7 @@ def copies_apart(graph: Graph, copy: Copy) -> str | None:
         both = {"R2" if one in r2_copies(graph) else "S3" for one in (copy, other)}
         least = number("BAK-5", "apart_km")
         if len(both) == 1 and (km := least_km(copy.places, other.places)) < least:
-            return f"it may be {km:.0f} km from {other.bucket.name}; {least:g} km are expected"
+            return f"it may be only {km:.0f} km from {other.bucket.name}; {least:g} km at least are expected"
     return None
 
 
@@ -116,7 +119,9 @@ def copies_apart(graph: Graph, copy: Copy) -> str | None:
 def offsite_elsewhere(graph: Graph, copy: Copy) -> str | None:
     """The loss of the database's region must not include a copy."""
     km, least = least_km(_database(graph), copy.places), number("BAK-5", "apart_km")
-    return None if km >= least else f"it is in {copy.where}, {km:.0f} km from the database; {least:g} km are expected"
+    if km >= least:
+        return None
+    return f"it is in {copy.where}, {km:.0f} km from the database; {least:g} km at least are expected"
 
 
 @define(
@@ -130,7 +135,7 @@ def offsite_elsewhere(graph: Graph, copy: Copy) -> str | None:
     remedy="restore the event notification, its queue, the consumer and the dead-letter queue",
 )
 def replicated_at_once(graph: Graph, copy: Copy) -> str | None:
-    """Objects that wait for a schedule exist in one place until then."""
+    """Without events, a new object exists in one place only, until a scheduled comparison finds it."""
     events = in_place(graph, copy.bucket, EVENTS)
     if not events:
         return "it sends no events for its objects"
@@ -169,7 +174,7 @@ def queues(graph: Graph) -> list[Resource]:
     remedy="restore message_retention_period of the queues (components/vault.py)",
 )
 def messages_wait(_: Graph, queue: Resource) -> str | None:
-    """Operators may not see them for a weekend, plus a day."""
+    """Operators may be away for a weekend, and then need a day to repair the cause."""
     seconds = queue.number("settings.messageRetentionPeriod") or 0
     least = number("BAK-5", "message_days") * 86_400
     if seconds < least:
@@ -180,7 +185,7 @@ def messages_wait(_: Graph, queue: Resource) -> str | None:
 
 
 def replicators(graph: Graph) -> list[Worker]:
-    """Worker that replicates."""
+    """Worker that replicates backups."""
     return in_folder(graph, "backups/replicate")
 
 
@@ -202,7 +207,7 @@ def replication_reaches(graph: Graph, worker: Worker) -> str | None:
     first = listed(worker)[0]
     bucket = worker.bindings[first.binding].text("bucketName") if first.binding in worker.bindings else first.bucket
     if bucket not in {copy.name for copy in primaries(graph)}:
-        return f"COPIES begins with {first.name}, and the machines write to another copy"
+        return f"COPIES begins with {first.name}, but the machines write to another copy; list the primary first"
     off = [key.label for key in graph.of(ACCESS_KEY) if key.text("status") not in {"Active", ""}]
     return f"{off[0]} is not active: it cannot write its copy" if off else None
 
@@ -211,15 +216,15 @@ def replication_reaches(graph: Graph, worker: Worker) -> str | None:
     "retention",
     "foreign-copies-are-locked-and-apart",
     Severity.CRITICAL,
-    "A copy in another S3-compatible store is reached by TLS with secret keys, is locked, and is in a place of its own",
+    "A copy in another S3-compatible store is written over TLS with secret keys, locked, and in a region of its own",
     over=foreign_copies,
     promises=("BAK-3", "BAK-5", "BAK-6"),
     controls=OFFSITE,
-    remedy="give the copy an HTTPS endpoint, keys, another place and lockMode COMPLIANCE in backups.copies",
+    remedy="give the copy an HTTPS endpoint, keys, a region of its own and lockMode COMPLIANCE in backups.copies",
     optional=True,
 )
 def foreign_copies_safe(graph: Graph, copy: ForeignCopy) -> str | None:
-    """The stack does not declare its bucket, so the rule judges what the Workers are told of it."""
+    """The stack does not declare its bucket, so the rule judges its entry in the Workers' binding COPIES."""
     protected = any(first.bucket.protect for first in primaries(graph))
     return _unsafe(copy.listed, protected=protected) or _shared(graph, copy.listed) or _unreached(graph, copy.listed)
 
@@ -227,10 +232,11 @@ def foreign_copies_safe(graph: Graph, copy: ForeignCopy) -> str | None:
 def _unsafe(one: Listed, *, protected: bool) -> str | None:
     if not one.endpoint.startswith("https://") or not (one.bucket and one.region):
         return (
-            f"{one.endpoint}, region {one.region or 'none'}, bucket {one.bucket or 'none'} is no place reached by TLS"
+            f"its endpoint is {one.endpoint or 'not set'}, its region {one.region or 'not set'}, its bucket"
+            f" {one.bucket or 'not set'}; an https:// endpoint, a region and a bucket are expected"
         )
     if one.lock_mode != "COMPLIANCE" and (protected or one.lock_mode != "GOVERNANCE"):
-        return f"its lock mode is {one.lock_mode or 'not set'}; COMPLIANCE is expected where buckets are protected"
+        return f"its lock mode is {one.lock_mode or 'not set'}; COMPLIANCE is expected in a protected stack"
     return None
 
 
@@ -247,7 +253,7 @@ def _unreached(graph: Graph, one: Listed) -> str | None:
     """Return which Worker does not list a copy, or has no secret key for it."""
     for worker in backup_workers(graph):
         if one not in listed(worker):
-            return f"{worker.label} does not list it, or lists it otherwise"
+            return f"{worker.label} does not list it in COPIES, or lists it with other values"
         if wrong := worker.lacks(**one.keys):
             return f"{worker.label}: {wrong}"
     return None
@@ -264,8 +270,9 @@ def _unreached(graph: Graph, one: Listed) -> str | None:
     remedy="shorten archive_timeout, the consumer's max_wait_time_ms, or the reconciliation's schedule",
 )
 def recovery_point_adds_up(graph: Graph, worker: Worker) -> str | None:
-    """A segment is archived after the timeout at the latest, queued, and copied within one batch. An object without an
-    event is copied by the next reconciliation.
+    """A WAL segment is archived after archive_timeout at the latest, waits in the queue, and is copied in one batch.
+
+    If its event is lost, the next reconciliation copies it.
     """
     archive = max((_archive_seconds(machine) for machine in database_machines(graph)), default=0.0)
     consumers = [one for one in graph.of(CONSUMER) if one.text("scriptName") == worker.name]

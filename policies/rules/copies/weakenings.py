@@ -118,12 +118,12 @@ WEAKENINGS: Weakenings = {
     },
     "foreign-copies-are-locked-and-apart": {
         "its endpoint does not use TLS": relist("archive", *BACKUPS, endpoint="http://s3.example.net"),
-        "anybody with a permission may shorten its locks": relist("archive", *BACKUPS, lockMode="GOVERNANCE"),
+        "a user with a special permission may shorten its locks": relist("archive", *BACKUPS, lockMode="GOVERNANCE"),
         "it has no lock mode": relist("archive", *BACKUPS, lockMode=""),
         "one Worker does not list it": change_bindings(redocumented("COPIES", lambda copies: copies[:3]), *BACKUPS),
         "one Worker has no key": unbind("COPY_ARCHIVE_SECRET*", *BACKUPS),
         "its key is not secret": rebind("COPY_ARCHIVE_SECRET_ACCESS_KEY", *BACKUPS, type="plain_text"),
-        "two copies are in one place": everywhere(
+        "two copies are in one region of one store": everywhere(
             redocumented("COPIES", lambda copies: [*copies, {**copies[3], "name": "second", "bucket": "second"}])
         ),
     },

@@ -52,7 +52,7 @@ def tls_is_strict(graph: Graph, zone: Resource) -> str | None:
     remedy="restore the zone's security_header (Domain in components/zone.py)",
 )
 def https_is_remembered(graph: Graph, zone: Resource) -> str | None:
-    """Without HSTS the first request of a visit can be redirected to another site."""
+    """Without HSTS an attacker can redirect the first request of a visit, which is not encrypted, to another site."""
     headers = [one for one in graph.referring(zone, SETTING, "zoneId") if one.text("settingId") == "security_header"]
     if not headers:
         return "security_header is not set"
@@ -76,7 +76,7 @@ def https_is_remembered(graph: Graph, zone: Resource) -> str | None:
     remedy="restore the zone's DNSSEC (Domain in components/zone.py)",
 )
 def names_are_signed(graph: Graph, zone: Resource) -> str | None:
-    """Answers for names that are not signed can be forged."""
+    """Without DNSSEC, DNS responses for the domain can be forged."""
     signed = graph.referring(zone, DNSSEC, "zoneId")
     if not signed:
         return "it has no DNSSEC"
@@ -88,7 +88,7 @@ def names_are_signed(graph: Graph, zone: Resource) -> str | None:
     "redundancy",
     "issuers-are-named",
     Severity.MEDIUM,
-    "CAA records name the authorities that may issue certificates, and where refusals are reported",
+    "CAA records name the authorities that may issue certificates, and the address for reports of refused requests",
     over=zones,
     promises=("RED-5",),
     controls=NAMES,
@@ -102,12 +102,12 @@ def issuers_are_named(graph: Graph, zone: Resource) -> str | None:
             records.setdefault(record.text("data.tag"), set()).add(record.text("data.value"))
     for tag in ("issue", "issuewild", "iodef"):
         if not records.get(tag):
-            return f"it has no CAA record {tag}"
+            return f"it has no CAA record with the tag {tag}"
     for pack in graph.referring(zone, CERTIFICATES, "zoneId"):
         issuer = ISSUER_OF.get(pack.text("certificateAuthority"), pack.text("certificateAuthority"))
         for tag in ("issue", "issuewild"):
             if issuer not in records[tag]:
-                return f"its certificate is from {issuer}, which no CAA record {tag} allows"
+                return f"its certificate is from {issuer}, which no CAA record with the tag {tag} allows"
     return None
 
 

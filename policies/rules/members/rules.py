@@ -1,4 +1,4 @@
-"""Redundancy: members in zones, and which groups work without one machine or one zone."""
+"""Redundancy: members are in different zones, and groups still work after the loss of one machine or one zone."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ def members_over_zones(graph: Graph, group: Group) -> str | None:
     "redundancy",
     "quorum-survives-a-node",
     Severity.CRITICAL,
-    "Consensus keeps its majority without any one member",
+    "The consensus group (etcd) keeps its majority after the loss of any one member",
     over=consensus,
     promises=("RED-2", "RED-3"),
     controls=REDUNDANCY,
     remedy="declare an odd number of consensus members, at least three (database.consensus.members)",
 )
 def quorum_survives_node(_: Graph, group: Group) -> str | None:
-    """The majority is of all members in etcd's configuration, whether they run or not."""
+    """A majority is more than half of the members in etcd's configuration, including members that do not run."""
     voters, running = _voters(group), len(group.members)
     majority = voters // 2 + 1
     if running - 1 < majority:
-        return f"{running} of {voters} voters run; without one, {running - 1} are left, and a majority is {majority}"
+        return f"{running} of {voters} members run; without one, {running - 1} are left, and a majority is {majority}"
     if voters % 2 == 0:
-        return f"{voters} voters survive no more failures than {voters - 1}, and can tie"
+        return f"{voters} members survive no more failures than {voters - 1}, and may split into two equal halves"
     return None
 
 
@@ -71,7 +71,7 @@ def quorum_survives_node(_: Graph, group: Group) -> str | None:
     "redundancy",
     "quorum-survives-a-zone",
     Severity.CRITICAL,
-    "Consensus keeps its majority without any one zone",
+    "The consensus group (etcd) keeps its majority after the loss of any one zone",
     over=consensus,
     promises=("RED-2", "RED-3"),
     controls=REDUNDANCY,
@@ -83,7 +83,7 @@ def quorum_survives_zone(graph: Graph, group: Group) -> str | None:
     for zone, names in by_zone(graph, group.members).items():
         left = len(group.members) - len(names)
         if left < majority:
-            return f"without {zone} ({', '.join(sorted(names))}) {left} voters are left, and a majority is {majority}"
+            return f"without {zone} ({', '.join(sorted(names))}) {left} members are left, and a majority is {majority}"
     return None
 
 
@@ -132,14 +132,14 @@ def database_asks_every_voter(graph: Graph, group: Group) -> str | None:
     "redundancy",
     "group-survives-a-node",
     Severity.CRITICAL,
-    "A database group accepts writes and loses no commit without any one member",
+    "After the loss of any one member, a database group accepts writes and has every confirmed commit",
     over=database_groups,
     promises=("RED-2", "RED-3"),
     controls=REDUNDANCY,
     remedy="add a member to the group (database.coordinator.members, database.workers.members)",
 )
 def group_survives_node(_: Graph, group: Group) -> str | None:
-    """The leader and at least one standby hold every commit; in strict mode a commit waits for the standby."""
+    """The leader and at least one standby have each confirmed commit; in strict mode a commit waits for the standby."""
     return _loss(group, "any one member", 1)
 
 
@@ -147,14 +147,14 @@ def group_survives_node(_: Graph, group: Group) -> str | None:
     "redundancy",
     "group-survives-a-zone",
     Severity.CRITICAL,
-    "A database group accepts writes and loses no commit without any one zone",
+    "After the loss of any one zone, a database group accepts writes and has every confirmed commit",
     over=database_groups,
     promises=("RED-2", "RED-3"),
     controls=REDUNDANCY,
-    remedy="place the members so that no zone holds more of them than standbys confirm a commit",
+    remedy="place no more members in one zone than the number of standbys that confirm a commit",
 )
 def group_survives_zone(graph: Graph, group: Group) -> str | None:
-    """If one zone has the leader and the standby that confirmed a commit, both copies are lost with it."""
+    """If the leader and the only standby that confirmed a commit are in one zone, the commit is lost with the zone."""
     for zone, names in by_zone(graph, group.members).items():
         wrong = _loss(group, f"{zone} ({', '.join(sorted(names))})", len(names))
         if wrong:
@@ -166,14 +166,14 @@ def group_survives_zone(graph: Graph, group: Group) -> str | None:
     "redundancy",
     "gateways-survive-a-zone",
     Severity.CRITICAL,
-    "A gateway with its tunnel connector remains without any one zone",
+    "After the loss of any one zone, a gateway with its tunnel connector is left",
     over=gateways,
     promises=("RED-2",),
     controls=REDUNDANCY,
     remedy="declare at least two gateways, in two zones (database.gateways.members)",
 )
 def gateways_survive_zone(graph: Graph, group: Group) -> str | None:
-    """Every query passes a gateway."""
+    """Every query goes through a gateway."""
     zones = by_zone(graph, group.members)
     if len(zones) < 2:
         return f"{len(group.members)} gateways are in {', '.join(zones)} only"
@@ -209,7 +209,7 @@ def _loss(group: Group, lost: str, count: int) -> str | None:
         return "synchronous_node_count or synchronous_mode_strict differ between its members"
     confirming, strict = terms.pop()
     if count > confirming:
-        return f"without {lost} both copies of a commit may be lost: {confirming} standby confirms it, {count} fail"
+        return f"without {lost} a commit may be lost: {count} members fail, and only {confirming} standbys confirm it"
     needed = 1 + (confirming if strict else 0)
     left = len(group.members) - count
     if left < needed:

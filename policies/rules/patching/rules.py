@@ -1,4 +1,4 @@
-"""Redundancy: packages are installed in the window, on one machine at a time, after a health check."""
+"""Redundancy: packages are installed in the maintenance window, on one machine at a time, after a health check."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def _scheduled(graph: Graph, task: Resource) -> str | None:
         return f"its window {window.name} is not enabled"
     gap = window_gap_days(window.text("schedule"))
     if gap is None or gap > MOST_DAYS:
-        how = "a schedule that this rule cannot read" if gap is None else f"one that leaves {gap:g} days"
+        how = "a schedule that this rule cannot read" if gap is None else f"{gap:g} days between two runs"
         return f"its window {window.name} has {how}: {window.text('schedule')}; {MOST_DAYS} days at most are expected"
-    return None if graph.targets(task, "targets", TARGET) else "it has no target of its window"
+    return None if graph.targets(task, "targets", TARGET) else "it names no target of its window, so it runs nowhere"
 
 
 @define(
@@ -85,7 +85,7 @@ def _scheduled(graph: Graph, task: Resource) -> str | None:
     remedy="let the target of the patching task select the tag that every instance has (components/maintenance.py)",
 )
 def maintenance_finds(graph: Graph, machine: Machine) -> str | None:
-    """A machine that no window patches keeps the vulnerabilities that Debian has fixed since it booted."""
+    """A machine that no maintenance window patches keeps vulnerabilities that Debian has already fixed."""
     for task in installing_tasks(graph):
         for target in graph.targets(task, "targets", TARGET):
             for chosen in target.items("targets"):
@@ -118,12 +118,12 @@ def _wrong_inside(machine: Machine) -> str | None:
     for step in STEPS:
         following = [index for index, line in enumerate(lines) if index > at and line.startswith(step)]
         if not following:
-            return f"{PATCH} has no line {step.strip()!r} in its place"
+            return f"{PATCH} has no line {step.strip()!r} in the expected order"
         at = following[0]
     waits = next(line for line in lines if line.startswith(STEPS[1])).removeprefix(STEPS[1])
     least = number("MNT-1", "health_seconds")
     if not waits.isdigit() or int(waits) < least:
-        return f"{PATCH} does not wait {least:g} s for health, on a line of its own that ends the script if it fails"
+        return f"{PATCH} does not run `{STEPS[1]}{least:g}`, on a line of its own that ends the script if it fails"
     return None
 
 

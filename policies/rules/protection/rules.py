@@ -1,4 +1,4 @@
-"""Redundancy: data is protected from deletion, and is on disks that belong to its machine."""
+"""Redundancy and retention: data, keys and secrets are encrypted, protected from deletion, and outlive machines."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def precious(graph: Graph) -> list[Resource]:
         for version in graph.of(STORED_VERSION)
         for password in graph.targets(version, "secretString", GENERATED)
     ]
-    # Keys that others store a copy of. An operator's token is replaced instead.
+    # Keys of which customers or other programs have a copy. An operator's token can be replaced instead.
     shared = [
         password
         for version in graph.of(VERSION)
@@ -72,7 +72,7 @@ def precious(graph: Graph) -> list[Resource]:
     remedy="set `protect: true` for the stack; the component passes it on (protect=True)",
 )
 def data_protected(_: Graph, resource: Resource) -> str | None:
-    """The engine deletes a resource that was renamed; protection makes it refuse."""
+    """If the program renames a resource, Pulumi deletes it and creates a new one, unless it is protected."""
     return None if resource.protect else "it is not protected"
 
 
@@ -87,7 +87,7 @@ def data_protected(_: Graph, resource: Resource) -> str | None:
     remedy="restore the member's volume and attachment (NodeGroup in components/citus.py)",
 )
 def data_on_own_volume(graph: Graph, machine: Machine) -> str | None:
-    """A member whose data is lost with its instance must copy everything at each replacement."""
+    """A member that loses its data with its instance must copy the whole database at each replacement."""
     attachments = graph.referring(machine.instance, ATTACHMENT, "instanceId")
     if not attachments:
         return "no volume is attached to it"
@@ -122,13 +122,13 @@ def _finds(graph: Graph, machine: Machine, volume: Resource) -> str | None:
 
 
 def _mounts(machine: Machine) -> str | None:
-    """Return what is wrong with how a machine finds its volume: only by the volume's id."""
+    """Return what is wrong with how a machine finds its volume; the volume's id is the only safe way."""
     script = machine.file(MOUNTING)
     known = re.findall(r"\bdevice=(.*?)(?:; do)?$", script, re.MULTILINE)
     if known != ['$(readlink -e "$BY_ID${id/-/}")'] or f"\nBY_ID={BY_ID}\n" not in script:
         return f"{MOUNTING} does not find the disk by the volume's id only"
     if set(re.findall(r"^.*\b(?:mkfs|mke2fs|mount )\S*.*$", script, re.MULTILINE)) != set(ON_THE_VOLUME):
-        return f"{MOUNTING} formats or mounts another disk than the volume"
+        return f"{MOUNTING} has commands that format or mount another disk than the data volume"
     return None
 
 
@@ -155,7 +155,7 @@ def volumes(graph: Graph) -> list[Resource]:
     remedy="set encrypted and kms_key_id of the volume (components/citus.py)",
 )
 def volumes_encrypted(graph: Graph, volume: Resource) -> str | None:
-    """Data that is encrypted in backups must not be readable on its source's disk."""
+    """Encrypted backups protect nothing if the same data is readable on the database's own disk."""
     if not volume.flag("encrypted"):
         return "encrypted is not true"
     return None if graph.targets(volume, "kmsKeyId", KEY) else "it is not encrypted with a key of this stack"
@@ -172,7 +172,7 @@ def volumes_encrypted(graph: Graph, volume: Resource) -> str | None:
     remedy="set root_block_device.encrypted (components/citus.py)",
 )
 def root_encrypted(_: Graph, machine: Machine) -> str | None:
-    """Root disks hold core dumps and journals."""
+    """Core dumps and journals on root disks may contain data."""
     return None if machine.instance.flag("rootBlockDevice.encrypted") else "rootBlockDevice.encrypted is not true"
 
 

@@ -1,4 +1,4 @@
-"""Redundancy: replication and failover as the machines' files configure them."""
+"""Redundancy: the machines' files configure replication and failover as promised."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def commits_wait(graph: Graph, machine: Machine) -> str | None:
     "redundancy",
     "failsafe-mode",
     Severity.HIGH,
-    "Writes continue if consensus alone is lost",
+    "Writes continue if only etcd's quorum is lost",
     over=database_machines,
     promises=("RED-2", "RED-3"),
     controls=FAILOVER,
     remedy="set bootstrap.dcs.failsafe_mode to true in patroni.yml",
 )
 def failsafe_mode(_: Graph, machine: Machine) -> str | None:
-    """In failsafe mode a leader that cannot renew its lease continues while all its members confirm it."""
+    """In failsafe mode a leader that cannot reach etcd stays leader while all members of its group confirm it."""
     if not machine.dcs.flag("failsafe_mode"):
         return f"{PATRONI}: failsafe_mode is not true: the loss of etcd's quorum would stop all writes"
     return None
@@ -89,7 +89,7 @@ def failsafe_mode(_: Graph, machine: Machine) -> str | None:
     "redundancy",
     "lease-arithmetic",
     Severity.HIGH,
-    "Slow consensus does not end a leader's lease, and a failed leader is replaced in time",
+    "A leader keeps its lease while etcd is slow, and a failed leader is replaced in time",
     over=database_machines,
     promises=("RED-3",),
     controls=FAILOVER,
@@ -113,14 +113,14 @@ def lease_arithmetic(_: Graph, machine: Machine) -> str | None:
     "redundancy",
     "lost-leaders-rejoin",
     Severity.MEDIUM,
-    "A former leader rejoins its group automatically, and its missing WAL is kept",
+    "A former leader rejoins its group automatically, and the WAL that it needs for that is kept",
     over=database_machines,
     promises=("RED-2",),
     controls=FAILOVER,
     remedy="set use_pg_rewind, use_slots and check_timeline in patroni.yml",
 )
 def lost_leaders_rejoin(_: Graph, machine: Machine) -> str | None:
-    """A group is redundant again only when the lost member, or its replacement, is a standby."""
+    """A group is redundant again only when the former leader, or its replacement, follows as a standby."""
     for name in ("postgresql.use_pg_rewind", "postgresql.use_slots", "check_timeline"):
         if not machine.dcs.flag(name):
             return f"{PATRONI}: {name} is not true"
@@ -162,7 +162,7 @@ def _is_waited_for(machine: Machine) -> str | None:
     waits, most = machine.dcs.number("primary_start_timeout"), number("RED-3", "lease_seconds")
     if waits is None or waits > most:
         told = "not set, and Patroni's default is 300 s" if waits is None else f"{waits:g} s"
-        return f"{PATRONI}: primary_start_timeout is {told}; RED-3 allows {most:g} s for a crashed leader"
+        return f"{PATRONI}: primary_start_timeout is {told}; it must not exceed {most:g} s, the figure of RED-3"
     return None
 
 
@@ -197,7 +197,7 @@ def consensus_starts(_: Graph, machine: Machine) -> str | None:
     remedy="render each coordinator member into both backends of machines/templates/gateway/etc/haproxy/haproxy.cfg",
 )
 def gateways_follow_leader(graph: Graph, machine: Machine) -> str | None:
-    """A gateway that knows one member only fails with it; without a check for the leader, writes go to a standby."""
+    """A gateway that knows only one member fails with that member; without a check, writes may go to a standby."""
     text = machine.file(HAPROXY)
     there = {member.address for group in coordinators(graph) for member in group.members}
     sections = {name: _section(text, f"backend {name}") for name in ("leader", "standbys")}

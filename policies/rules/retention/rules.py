@@ -1,4 +1,7 @@
-"""Retention: the arithmetic of locks, lifecycles, the rotation and the window of point-in-time recovery."""
+"""Retention: locks, lifecycle rules, the rotation and the window of point-in-time recovery fit together.
+
+A class of the rotation is `hourly`, `daily`, `monthly` or `yearly` (docs/retention.md).
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,10 @@ def _keep(graph: Graph, kind: str) -> float:
 
 
 def _longest(graph: Graph, kind: str) -> float:
-    """Return for how many days a class may keep a backup: the newest full backups, one a day, are always kept."""
+    """Return the longest time in days that the rotation keeps a backup of a class.
+
+    The newest full backups, of which one is made a day, are kept in the hourly class regardless of their age.
+    """
     fulls = rotation(graph).minimum_fulls or 0
     return max(_keep(graph, kind), fulls) if kind == "hourly" else _keep(graph, kind)
 
@@ -71,12 +77,13 @@ def _longest(graph: Graph, kind: str) -> float:
     remedy="generate the bucket's lifecycle rules from topology.retention only",
 )
 def kept_long_enough(graph: Graph, copy: Copy) -> str | None:
-    """The rotation decides what is deleted; lifecycle rules delete only what it missed."""
+    """The rotation decides what is deleted; lifecycle rules delete only what the age-out Worker has not deleted."""
     for group in database_groups(graph):
         for kind in CLASSES:
             expires, keep = copy.expires(_root(kind, group)), _longest(graph, kind)
             if expires is not None and expires < keep + 1:
-                return f"{kind} backups of {group.name} are deleted after {expires:g} days, before {keep + 1:g} days"
+                deleted = f"{kind} backups of {group.name} are deleted after {expires:g} days"
+                return f"{deleted}; {keep + 1:g} at least are expected"
             last = copy.ages_out(_root(kind, group))
             if expires != last:
                 return f"some {kind} backups of {group.name} are deleted {_after(expires)}, the others {_after(last)}"
@@ -87,7 +94,7 @@ def kept_long_enough(graph: Graph, copy: Copy) -> str | None:
     "retention",
     "everything-ages-out",
     Severity.HIGH,
-    "Backups of every class are deleted in time, in every copy",
+    "Backups of every class are deleted within the documented time, in every copy",
     over=copies,
     promises=("BAK-6",),
     controls=RETENTION,
@@ -109,14 +116,14 @@ def everything_ages_out(graph: Graph, copy: Copy) -> str | None:
 
 def _but_deleted(copy: Copy, kind: str, group: Group) -> str:
     deleted = copy.ages_out(_root(kind, group))
-    return "" if deleted is None else f": their old versions remain after the deletion at {deleted:g} days"
+    return "" if deleted is None else f": they are deleted after {deleted:g} days, but their old versions remain"
 
 
 @define(
     "retention",
     "wal-outlives-what-needs-it",
     Severity.CRITICAL,
-    "No lifecycle rule deletes WAL that a kept backup needs, or the archive's description",
+    "No lifecycle rule deletes WAL that a kept backup needs, or pgBackRest's archive.info",
     over=copies,
     promises=("BAK-4", "BAK-6", "REC-4"),
     controls=RECOVERY,
@@ -138,14 +145,14 @@ def wal_outlives(graph: Graph, copy: Copy) -> str | None:
     "retention",
     "wal-ages-out",
     Severity.MEDIUM,
-    "Every group's WAL is deleted in time",
+    "Every group's WAL is deleted within the documented time",
     over=copies,
     promises=("BAK-6",),
     controls=RETENTION,
     remedy="restore the lifecycle rule of the group's WAL (topology.retention)",
 )
 def wal_ages_out(graph: Graph, copy: Copy) -> str | None:
-    """WAL contains the same data as backups."""
+    """WAL contains the same data as backups, so it must not be kept longer than documented."""
     for group in database_groups(graph):
         wal, most = copy.gone(_wal(group)), _longest(graph, "hourly") + number("BAK-6", "backstop_days")
         if wal is None or wal > most:
@@ -165,19 +172,21 @@ def wal_ages_out(graph: Graph, copy: Copy) -> str | None:
     remedy="keep rotation.hourlyDays at least as long as pointInTimeDays, and both at least as long as BAK-4's figure",
 )
 def window_covered(graph: Graph, copy: Copy) -> str | None:
-    """The oldest moment needs the full backup before it, which may be one backup interval older than the window."""
+    """To restore the oldest moment of the window, the full backup before it is needed, which may be one day older."""
     policy = rotation(graph)
     window, promised = policy.point_in_time_days, number("BAK-4", "point_in_time_days")
     if window is not None and window < promised:
-        return f"the window is {window:g} days; {promised:g} are promised"
+        return f"the point-in-time window is {window:g} days; {promised:g} are promised"
     needed = (window or promised) + number("BAK-1", "interval_hours") / 24
     if (keep := _keep(graph, "hourly")) < needed:
-        return f"the rotation keeps hourly backups {keep:g} days; a window of {needed - 1:g} needs {needed:g}"
+        short = f"the rotation keeps hourly backups {keep:g} days"
+        return f"{short}; a point-in-time window of {window or promised:g} days needs {needed:g}"
     for group in database_groups(graph):
         for what, key in (("WAL", _wal(group)), ("backups", _root("hourly", group))):
             expires = copy.expires(key)
             if expires is not None and expires < needed:
-                return f"{what} of {group.name} are deleted after {expires:g} days; the window needs {needed:g}"
+                deleted = f"{what} of {group.name} are deleted after {expires:g} days"
+                return f"{deleted}; the point-in-time window needs {needed:g}"
     return None
 
 
@@ -192,12 +201,12 @@ def window_covered(graph: Graph, copy: Copy) -> str | None:
     remedy="generate locks and lifecycle rules from the same topology.retention",
 )
 def locks_end_before_expiry(_: Graph, copy: Copy) -> str | None:
-    """A lifecycle rule does not delete a locked object, and nobody is notified."""
+    """A lifecycle rule cannot delete a locked object, and it reports no error."""
     for prefix, days in copy.expiry.items():
         for held, locked in copy.lock.items():
             if related(prefix, held) and locked > days:
                 place = max(prefix, held, key=len)
-                return f"objects below {place} are locked for {locked:g} days and deleted after {days:g}"
+                return f"objects below {place} are locked for {locked:g} days, but are to be deleted after {days:g}"
     return None
 
 
@@ -214,8 +223,8 @@ def locks_end_before_expiry(_: Graph, copy: Copy) -> str | None:
 def locked_as_long_as_kept(graph: Graph, copy: Copy) -> str | None:
     """An attacker with the machines' credentials must not be able to delete backups.
 
-    In the hourly class, R2 locks WAL and manifests only: pgBackRest rewrites its index and the manifest of a running
-    backup, which a lock would refuse. S3 has one default for the bucket: the shortest that any class needs.
+    In the hourly class, R2 locks WAL and manifests only: pgBackRest overwrites its index and the manifest of a running
+    backup, and a lock would refuse that. In S3 one lock period is for the whole bucket: that of the shortest class.
     """
     shared = copy in offsite_copies(graph)
     for group in database_groups(graph):
@@ -224,7 +233,7 @@ def locked_as_long_as_kept(graph: Graph, copy: Copy) -> str | None:
         for what, (kind, root) in roots.items():
             keep = _keep(graph, "hourly" if shared else kind)
             if (locked := copy.locked(root)) < keep:
-                return f"{what} of {group.name} are locked for {locked:g} days; {keep:g} are kept"
+                return f"{what} of {group.name} are locked for {locked:g} days, but kept for {keep:g}"
     return None
 
 
@@ -239,7 +248,7 @@ def locked_as_long_as_kept(graph: Graph, copy: Copy) -> str | None:
     remedy="generate the rules of all copies from the same topology.retention",
 )
 def copies_keep_the_same(graph: Graph, copy: Copy) -> str | None:
-    """A copy that deletes earlier may not have the backup that is needed."""
+    """A copy that deletes objects earlier than the primary may lack the backup that a restore needs."""
     for first in primaries(graph):
         for name, own, other in (("is deleted", copy.expiry, first.expiry), ("is unlocked", copy.lock, first.lock)):
             if name == "is unlocked" and copy in offsite_copies(graph):
@@ -263,7 +272,7 @@ def copies_keep_the_same(graph: Graph, copy: Copy) -> str | None:
     remedy="set backups.rotation to at least the figures of BAK-6 (promises.toml)",
 )
 def classes_build(graph: Graph, _: Resource) -> str | None:
-    """A monthly backup that is deleted with the daily ones adds nothing."""
+    """If monthly backups are deleted as early as daily ones, the monthly class is useless."""
     days = [_keep(graph, kind) for kind in CLASSES]
     for index in range(1, len(CLASSES)):
         if days[index] <= days[index - 1]:
@@ -280,14 +289,14 @@ def classes_build(graph: Graph, _: Resource) -> str | None:
     "retention",
     "tool-and-rules-agree",
     Severity.MEDIUM,
-    "The retention of pgBackRest is the rotation's",
+    "pgBackRest is configured with the rotation's retention of full backups",
     over=stack,
     promises=("BAK-6",),
     controls=RETENTION,
     remedy="render repo1-retention-full from topology.retention (pgbackrest.conf)",
 )
 def tool_and_rules_agree(graph: Graph, _: Resource) -> str | None:
-    """Operators who ask pgBackRest must see what the buckets keep."""
+    """The retention in pgBackRest's configuration must not mislead operators about what the buckets keep."""
     told, keep = machine_keep_days(graph), _keep(graph, "hourly")
     return None if told == keep else f"repo1-retention-full is {told:g} days, and the rotation keeps {keep:g}"
 
@@ -310,7 +319,7 @@ def fulls_are_left(graph: Graph, _: Resource) -> str | None:
         full = number("BAK-1", "interval_hours") / 24
         count = least / full
         needed = number("BAK-6", "minimum_fulls")
-        return None if count >= needed else f"the lifecycle leaves {count:g} full backups; {needed:g} are promised"
+        return None if count >= needed else f"the lifecycle rules leave {count:g} full backups; {needed:g} are promised"
     needed = number("BAK-6", "minimum_fulls")
     return None if kept >= needed else f"minimumFulls is {kept:g}; {needed:g} are promised"
 
@@ -319,7 +328,7 @@ def fulls_are_left(graph: Graph, _: Resource) -> str | None:
     "retention",
     "offsite-is-locked-for-good",
     Severity.CRITICAL,
-    "In protected stacks, not even the account's owner can shorten the off-site lock",
+    "In protected stacks, even the owner of the AWS account cannot shorten the lock of the off-site copy",
     over=offsite_copies,
     promises=("BAK-3", "BAK-6"),
     controls=RETENTION,
@@ -327,19 +336,19 @@ def fulls_are_left(graph: Graph, _: Resource) -> str | None:
     optional=True,
 )
 def offsite_locked(graph: Graph, copy: Copy) -> str | None:
-    """The off-site copy must survive an attacker who controls everything else."""
+    """The off-site copy must survive an attacker who has administrator access to the platform."""
     if not copy.bucket.flag("objectLockEnabled"):
         return "objectLockEnabled is not true"
     versioning = graph.referring(copy.bucket, VERSIONING, "bucket")
     if not any(one.text("versioningConfiguration.status") == "Enabled" for one in versioning):
         return "versioning is not enabled"
     if copy.bucket.flag("forceDestroy"):
-        return "forceDestroy is true: its objects are deleted with it"
+        return "forceDestroy is true: Pulumi deletes all objects when it deletes the bucket"
     modes = [lock.text("rule.defaultRetention.mode") for lock in graph.referring(copy.bucket, S3_LOCK, "bucket")]
     if not modes:
-        return "it has no default retention"
+        return "it has no default retention: new objects are not locked"
     if copy.bucket.protect and modes[0] != "COMPLIANCE":
-        return f"its mode is {modes[0]}; COMPLIANCE is expected where the bucket is protected"
+        return f"its mode is {modes[0]}; COMPLIANCE is expected in a protected stack"
     return None
 
 
@@ -361,7 +370,7 @@ def manifests_kept(graph: Graph, copy: Copy) -> str | None:
         if expires is not None and expires <= longest:
             return f"manifests of {group.name} are deleted after {expires:g} days, and backups are kept for {longest:g}"
     if copy.expires("manifests/") is None and not copy.locked("manifests/"):
-        raise NotApplicable("no rule is for manifests: they are never deleted")
+        raise NotApplicable("no lifecycle rule or lock is for manifests: they are never deleted")
     return None
 
 

@@ -162,7 +162,7 @@ WEAKENINGS: Weakenings = {
     },
     "wal-outlives-what-needs-it": {
         "WAL is deleted before its backups": age(lambda days: days - 2, "hourly/archive/"),
-        "the archive's description is deleted": put(R2_LIFECYCLE, "rules", r2_days("hourly/archive/", 60)),
+        "pgBackRest's archive.info is deleted": put(R2_LIFECYCLE, "rules", r2_days("hourly/archive/", 60)),
         "one rule deletes the whole hourly class": put(R2_LIFECYCLE, "rules", r2_days("hourly/", 38)),
         "WAL of a later timeline is deleted early": part("hourly/archive/worker-1/17-1/00000002", 9),
         "WAL of a later log is deleted early": part("hourly/archive/worker-2/17-1/0000000100000001", 9),

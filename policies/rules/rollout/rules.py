@@ -1,4 +1,7 @@
-"""Redundancy: members change one at a time, each after the previous one is healthy."""
+"""Redundancy: a rollout replaces or changes members one at a time, each after the previous one is healthy.
+
+A health gate is an SSM association that runs backbuild-healthy on a new machine; the next machine depends on it.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ FAILURES = {
     remedy="keep the association that runs backbuild-healthy on each new instance (components/citus.py)",
 )
 def gate_waits(graph: Graph, machine: Machine) -> str | None:
-    """Without waiting, a rollout replaces all members of a group within minutes."""
+    """Without health gates, a rollout replaces all members of a group within minutes."""
     gates = gates_of(graph, machine)
     if not gates:
         return "it has no health gate"
@@ -79,14 +82,15 @@ def gate_waits(graph: Graph, machine: Machine) -> str | None:
     remedy="let the gate depend on the volume's attachment (components/citus.py)",
 )
 def gate_follows_volume(graph: Graph, machine: Machine) -> str | None:
-    """An earlier check would fail a healthy rollout, or pass an unhealthy one."""
+    """Before its volume is attached, a machine's health says nothing about its data."""
     if machine.role not in KEEPS_DATA:
         raise NotApplicable("it keeps no data")
     attachments = {one.urn for one in graph.referring(machine.instance, ATTACHMENT, "instanceId")}
     gates = gates_of(graph, machine)
     if not gates:
         return "it has no health gate"
-    return None if attachments & gates[0].needs else f"its gate {gates[0].name} does not wait for the attachment"
+    waits = attachments & gates[0].needs
+    return None if waits else f"its gate {gates[0].name} does not wait for the volume's attachment"
 
 
 @define(
@@ -100,7 +104,7 @@ def gate_follows_volume(graph: Graph, machine: Machine) -> str | None:
     remedy="let each member's instance depend on the gate of the previous one (NodeGroup in components/citus.py)",
 )
 def gates_chain_members(graph: Graph, group: Group) -> str | None:
-    """The engine changes resources in parallel unless they depend on each other."""
+    """Pulumi changes resources in parallel unless one depends on the other."""
     gates = {member.name: {gate.urn for gate in gates_of(graph, member)} for member in group.members}
     waits = {
         member.name: {name for name, urns in gates.items() if urns & member.instance.needs} for member in group.members
@@ -129,7 +133,7 @@ def gates_chain_members(graph: Graph, group: Group) -> str | None:
     remedy="let the next group depend on the gate of the previous one (CitusCluster in components/citus.py)",
 )
 def gates_chain_groups(graph: Graph, group: Group) -> str | None:
-    """A change that replaces everything must not stop consensus and the databases that use it at the same time."""
+    """A change that replaces every machine must not stop consensus and the databases that use it at the same time."""
     before = {**dict.fromkeys(DATABASE, CONSENSUS), GATEWAY: COORDINATOR}.get(group.role)
     if before is None:
         raise NotApplicable("no group changes before it")
@@ -138,7 +142,7 @@ def gates_chain_groups(graph: Graph, group: Group) -> str | None:
     for member in first:
         for other in needed:
             if not any(_follows(graph, member, last) for last in other.members):
-                return f"{member.name} waits for no gate of group {other.name}"
+                return f"{member.name} does not depend on the health gate of any member of group {other.name}"
     return None
 
 
@@ -157,12 +161,12 @@ def _follows(graph: Graph, member: Machine, other: Machine) -> bool:
     remedy="keep the EventBridge rules for failed associations and maintenance windows (components/alarms.py)",
 )
 def failed_gates_alarm(graph: Graph, _: Resource) -> str | None:
-    """The rollout has stopped with one member missing; the next failure would interrupt the service."""
+    """A rollout that stops leaves a group with one member missing: the next failure would interrupt the service."""
     for kind, status in FAILURES.items():
         found = {one.name: _tells(graph, one, kind, status) for one in graph.of(EVENT_RULE)}
         if None not in found.values():
             reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(found.items()))
-            return f"no rule notifies operators of each {kind!r} that is {status} ({reasons or 'there is no rule'})"
+            return f"no EventBridge rule reports each {kind!r} that is {status} ({reasons or 'there is no rule'})"
     return None
 
 
@@ -186,14 +190,14 @@ def _tells(graph: Graph, rule: Resource, kind: str, status: str) -> str | None:
     "redundancy",
     "termination-is-refused",
     Severity.MEDIUM,
-    "Machines refuse termination, and leave broken hardware automatically",
+    "Machines have termination protection, and AWS moves them away from failed hardware",
     over=machines,
     promises=("RED-2",),
     controls=REDUNDANCY,
     remedy="set disable_api_termination and maintenance_options.auto_recovery of the instance (components/citus.py)",
 )
 def termination_refused(_: Graph, machine: Machine) -> str | None:
-    """If a second member is lost while one is missing, the group is lost."""
+    """If a second member is terminated or fails while one is already missing, the group stops working."""
     if not machine.instance.flag("disableApiTermination"):
         return "disableApiTermination is not true"
     if machine.instance.text("maintenanceOptions.autoRecovery") == "disabled":

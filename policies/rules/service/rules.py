@@ -24,7 +24,7 @@ from policies.views.edge import (
 from policies.views.shared import stack
 
 HEALTH_CHECK = "cloudflare:index/healthcheck:Healthcheck"
-LEAST_CREDIT = 1  # percent; a smaller credit is none in practice
+LEAST_CREDIT = 1  # percent; less is worth nothing to a customer
 # Types of bindings that depend on the platform, which the page must be able to report as down.
 PLATFORM_BINDINGS = {"hyperdrive", "r2_bucket", "service", "queue", "tail_consumer"}
 
@@ -33,7 +33,7 @@ PLATFORM_BINDINGS = {"hyperdrive", "r2_bucket", "service", "queue", "tail_consum
     "redundancy",
     "edge-answers-everywhere",
     Severity.CRITICAL,
-    "The API's name leads to a Cloudflare Worker, which runs in every location",
+    "The API's host name and route lead to a Cloudflare Worker",
     over=api_workers,
     promises=("RED-1", "REC-1"),
     controls=REDUNDANCY,
@@ -69,7 +69,7 @@ def deployed(graph: Graph) -> list[Worker]:
     remedy="let the percentages of a deployment's versions add up to 100 (api.rollout)",
 )
 def deployments_whole(graph: Graph, worker: Worker) -> str | None:
-    """Requests that go to no version fail."""
+    """If the percentages of the versions add up to less than 100, the other requests fail."""
     if not worker.deployments:
         return "no deployment names its script"
     for deployment in worker.deployments:
@@ -100,7 +100,7 @@ def health_checks(graph: Graph) -> list[Resource]:
     remedy="restore the health check (components/api.py)",
 )
 def api_asked(graph: Graph, check: Resource) -> str | None:
-    """One region's own problem is not an outage; without checks an outage goes unnoticed."""
+    """Without checks from outside an outage goes unnoticed. One region alone may have a network problem of its own."""
     if check.read("suspended") is True:
         return "it is suspended"
     regions = set(check.words("checkRegions"))
@@ -135,7 +135,7 @@ def _asks_api(graph: Graph, check: Resource) -> str | None:
     "redundancy",
     "status-page-stands-alone",
     Severity.CRITICAL,
-    "The status page depends on nothing that it reports on",
+    "The status page does not depend on any component that it reports on",
     over=status_workers,
     promises=("STA-1", "STA-2"),
     controls=REDUNDANCY,
@@ -173,7 +173,7 @@ def status_stands_alone(graph: Graph, worker: Worker) -> str | None:
     remedy="restore the cron trigger, HEALTH_URL and DB of the status Worker (components/status_page.py)",
 )
 def status_probes(graph: Graph, worker: Worker) -> str | None:
-    """Uptime is counted by minutes, each of which needs a sample."""
+    """Uptime is counted in minutes, and each minute needs a stored result."""
     if wrong := worker.late(number("STA-2", "refresh_seconds")):
         return wrong
     address = urlsplit(worker.text("HEALTH_URL"))
@@ -194,7 +194,7 @@ def status_probes(graph: Graph, worker: Worker) -> str | None:
     remedy="restore EMAIL, SENDER, WEBHOOK_KEY and OPERATORS of the status Worker (components/status_page.py)",
 )
 def contacts_told(_: Graph, worker: Worker) -> str | None:
-    """The page needs both channels, and operators who can publish at any time."""
+    """One channel may fail, so the page needs both, and a list of operators who may publish incidents."""
     missing = worker.lacks(EMAIL="send_email", WEBHOOK_KEY="secret_text", OPERATORS="secret_text", SENDER="plain_text")
     return missing or worker.cannot_send()
 
@@ -218,14 +218,14 @@ def status_alarms(_: Graph, worker: Worker) -> str | None:
     "redundancy",
     "uptime-is-counted-as-promised",
     Severity.HIGH,
-    "The status page counts with the promised uptime target and credits",
+    "The status page computes uptime and credits with the promised target",
     over=status_workers,
     promises=("SLA-1", "SLA-2", "SLA-3"),
     controls=DISCLOSURE,
     remedy="set uptime.targetPercent and uptime.credits to what is promised (promises.toml: SLA-1, SLA-3)",
 )
 def uptime_counted(_: Graph, worker: Worker) -> str | None:
-    """With a lower target, a missed month would count as met; a credit above the target would never be due."""
+    """With a lower target, a month that misses the promised one would count as met, and no credit would be due."""
     bound = worker.document("SLA")
     if not isinstance(bound, dict):
         return "it has no binding SLA"
@@ -235,7 +235,7 @@ def uptime_counted(_: Graph, worker: Worker) -> str | None:
         return f"SLA.target is {terms.get('target')} thousandths of a percent; {promised:g} are promised"
     credits = cast("list[dict[str, Any]]", terms.get("credits") or [])
     if not any(one.get("below") == promised and (one.get("credit") or 0) >= LEAST_CREDIT for one in credits):
-        return f"no credit is due for a month just below {promised / 1000:g} %"
+        return f"SLA.credits has no entry of {LEAST_CREDIT} % or more for a month below {promised / 1000:g} %"
     return None
 
 
@@ -243,7 +243,7 @@ def uptime_counted(_: Graph, worker: Worker) -> str | None:
     "redundancy",
     "one-contact",
     Severity.MEDIUM,
-    "The contact for availability is the promised one",
+    "The status page shows the promised contact for availability questions",
     over=status_workers,
     promises=("CON-1",),
     controls=DISCLOSURE,

@@ -52,7 +52,7 @@ def _handles(graph: Graph, worker: Worker, most_seconds: float, handled: list[Co
     remedy="restore the cron trigger and bindings of backups/verify (components/backup_workers.py)",
 )
 def verification_scheduled(graph: Graph, worker: Worker) -> str | None:
-    """A backup that was never read again may be unreadable."""
+    """A stored backup may be damaged, and only reading it again shows that."""
     return _handles(graph, worker, number("BAK-2", "verify_minutes") * 60, copies(graph))
 
 
@@ -60,14 +60,14 @@ def verification_scheduled(graph: Graph, worker: Worker) -> str | None:
     "retention",
     "watchdog-within-the-recovery-point",
     Severity.CRITICAL,
-    "Gaps in the backups are detected well within the recovery point objective",
+    "Missing backups and WAL are detected well within the recovery point objective",
     over=watchers,
     promises=("REC-4", "BAK-1", "BAK-4"),
     controls=MONITORING,
     remedy="restore the cron trigger and bindings of backups/watch (components/backup_workers.py)",
 )
 def watchdog(graph: Graph, worker: Worker) -> str | None:
-    """A gap that is detected later than that cannot be closed in time."""
+    """If a backup is found missing later than that, more data may be lost than the objective allows."""
     return _handles(graph, worker, number("REC-4", "watch_seconds"), primaries(graph))
 
 
@@ -82,7 +82,7 @@ def watchdog(graph: Graph, worker: Worker) -> str | None:
     remedy="name at least one address in alarms.emails and one in alarms.webhooks",
 )
 def backup_alarms(_: Graph, worker: Worker) -> str | None:
-    """The watchdog does not depend on AWS, which may be down."""
+    """The Worker that watches backups still runs while AWS is down, so it needs its own two channels."""
     return alarms_unheard(worker)
 
 
@@ -97,7 +97,7 @@ def backup_alarms(_: Graph, worker: Worker) -> str | None:
     remedy="bind ROTATION and COPIES from the topology (components/backup_workers.py)",
 )
 def one_rotation(graph: Graph, worker: Worker) -> str | None:
-    """One Worker must not delete what another keeps."""
+    """With different rotations, one Worker would delete backups that another one keeps."""
     bound = worker.document("ROTATION")
     if bound is None:
         return "it has no binding ROTATION"
@@ -108,7 +108,7 @@ def one_rotation(graph: Graph, worker: Worker) -> str | None:
         modes = {lock.text("rule.defaultRetention.mode") for lock in graph.referring(copy.bucket, S3_LOCK, "bucket")}
         for one in listed(worker):
             if one.bucket == copy.name and one.lock_mode not in modes:
-                return f"it locks {copy.name} in mode {one.lock_mode}, and the bucket's mode is {', '.join(modes)}"
+                return f"it writes {copy.name} with lock mode {one.lock_mode}, but the bucket has {', '.join(modes)}"
     return None
 
 
@@ -138,7 +138,7 @@ def age_out_scheduled(graph: Graph, worker: Worker) -> str | None:
     remedy="bind STANZAS and GROUPS from topology.database_groups",
 )
 def every_group(graph: Graph, _: Resource) -> str | None:
-    """Backups of an unknown group can stop unnoticed."""
+    """If a Worker does not know a group, that group's backups can stop without an alarm."""
     groups = {group.name for group in database_groups(graph)}
     told = 0
     for folder in ("api", "backups/watch", "backups/verify", "backups/age-out", "backups/replicate"):

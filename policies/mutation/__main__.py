@@ -45,7 +45,7 @@ def main() -> int:
         for rule in baseline_failures:
             print(f"fails on the unchanged stack: {rule}")
         for rule in idle:
-            print(f"kills no mutant: {rule}; add a weakening that it must notice, or correct the rule")
+            print(f"kills no mutant: {rule}; add a weakening that it must detect, or correct the rule")
         print(f"{len(trials)} weakenings, {len({trial.weakening.expected_rule for trial in trials})} rules")
         print(f"{killed}/{made} mutants killed")
     complete = killed == made and not idle and all(trial.made for trial in trials)

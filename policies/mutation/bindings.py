@@ -53,7 +53,7 @@ def redocument(name: str, *folders: str, **changes: Any) -> Operator:
 
 
 def redocumented(name: str, change: Change) -> Change:
-    """Return the change that replaces a JSON binding's document by what `change` makes of it."""
+    """Return the change that replaces a JSON binding's document with the result of `change`."""
 
     def changed(bindings: Bindings) -> Bindings:
         return [

@@ -162,7 +162,7 @@ def unlink(type: str, target: str, where: Where = anything, to: Where = anything
 def relink(
     type: str, path: str, choose: Callable[[Graph, Resource], Resource | None], where: Where = anything
 ) -> Operator:
-    """Let a property of one resource refer to what `choose` returns, by value and by dependency."""
+    """Let a property of one resource refer to the resource that `choose` returns, by value and by dependency."""
 
     def change(graph: Graph, resource: Resource) -> Resource | None:
         target = choose(graph, resource)

@@ -28,7 +28,7 @@ def _read() -> Iterator[Weakening]:
 
 
 WEAKENINGS: Final = tuple(_read())
-# The rules that the shipped stacks do not satisfy yet and are excused from.
+# The rules that the shipped stacks do not satisfy yet; they are excused in policies/exemptions.toml.
 EXCUSED: Final = frozenset(one.expected_rule for one in WEAKENINGS if one.prepared is not None) - frozenset(
     rule.id for rule in all_rules() if rule.optional
 )
@@ -84,7 +84,7 @@ def _judge(trial: Trial, mutant: Mutant, *, blind: bool) -> None:
 
 
 def idle_rules(trials: Iterable[Trial]) -> list[str]:
-    """Return the rules that killed none of the mutants that they had to kill."""
+    """Return the rules that killed no mutant of the weakenings that expect them to fail."""
     return sorted(REGISTRY.rules.keys() - {trial.weakening.expected_rule for trial in trials if trial.killed})
 
 

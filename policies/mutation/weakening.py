@@ -1,4 +1,4 @@
-"""Weakenings: changes that make a compliant stack worse, with the rule that must notice."""
+"""Weakenings: changes that make a compliant stack worse, each with the rule that must detect it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from policies.graph import Graph
 from policies.mutation.operators import Operator
 
 Weakenings = Mapping[str, Mapping[str, Operator]]
-"""A rule's id to the weakenings that it must notice: name to operator. Each topic's `WEAKENINGS` has this form."""
+"""A rule's id to the weakenings that it must detect: name to operator. Each topic's `WEAKENINGS` has this form."""
 Preparation = Callable[[Graph], Graph]
-"""Adds to a stack, compliantly, what the shipped stacks do not have yet."""
+"""Adds compliant resources that the shipped stacks do not have yet, so that a rule about them can be tested."""
 
 
 @dataclass(frozen=True)
 class Weakening:
-    """One weakening. `prepared` changes the stack before the operator does."""
+    """One weakening. `prepared` adds resources to the stack before the operator makes mutants of it."""
 
     name: str
     expected_rule: str

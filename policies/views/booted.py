@@ -45,11 +45,11 @@ def boot_of(user_data: str) -> Boot:
     """Parse user data. Raises `ValueError` if it does more or less than run the reviewed boot script."""
     document = _document(user_data)
     if unexpected := sorted(document.keys() - _KEYS):
-        raise ValueError(f"{unexpected[0]} may change the machine's files")
+        raise ValueError(f"its key {unexpected[0]} may change the machine's files; remove it")
     written = document.get("write_files")
     scripts = cast("list[dict[str, Any]]", written) if isinstance(written, list) else []
     if [script.get("path") for script in scripts] != [BOOT]:
-        raise ValueError(f"write_files does not write {BOOT} alone")
+        raise ValueError(f"write_files must write {BOOT} and no other file")
     script = str(scripts[0].get("content", "")).strip()
     if (found := hashlib.sha256(script.encode()).hexdigest()) != REVIEWED_BOOT:
         raise ValueError(

@@ -1,6 +1,6 @@
 """The longest gap between two runs of a schedule: a cron expression, a systemd calendar, or an AWS schedule.
 
-Only the forms that this platform uses are read, in UTC. The gap of other forms is None, with which no rule passes.
+Only the forms that this platform uses are read, in UTC. The gap of other forms is None: a rule that needs it fails.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def calendar_gap_seconds(expression: str) -> float | None:
 
 
 def _started(part: str) -> str:
-    """Systemd's `0/5` is cron's `*/5`; leading zeros mean nothing."""
+    """Convert a part of a systemd calendar to cron's form: `0/5` becomes `*/5`, and leading zeros are removed."""
     return ",".join(re.sub(r"^0+(?=\d)", "", one).replace("0/", "*/", 1) for one in part.split(","))
 
 

@@ -102,7 +102,7 @@ class Worker:
         """Return why it cannot send e-mail as its SENDER through its binding EMAIL."""
         sender = self.text("SENDER")
         allowed = sender in self.bindings["EMAIL"].words("allowedSenderAddresses")
-        return None if allowed else f"SENDER is {sender or 'not set'}, from which it may not send"
+        return None if allowed else f"SENDER is {sender or 'not set'}, which its binding EMAIL does not allow"
 
 
 @once

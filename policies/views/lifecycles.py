@@ -22,7 +22,10 @@ NEVER: Final = float("inf")
 
 @dataclass(frozen=True)
 class Expiry:
-    """Days by prefix until an object is deleted, and until its last version is gone (in S3, the old version)."""
+    """The days after which lifecycle rules delete objects, by prefix.
+
+    `gone` includes the days for which S3 keeps an old version of a deleted object; in R2 both are the same.
+    """
 
     deleted: dict[str, float]
     gone: dict[str, float]

@@ -78,7 +78,7 @@ class Machine:
             raise Undetermined(self.urn, "userData", f"cannot be judged: {error}") from None
         archive = self.archives.get(f"{boot.sha256}.tar.gz")
         if archive is None or archive.text("bucket") != boot.bucket:
-            raise Undetermined(self.urn, "userData", f"names the archive {boot.sha256}, which {boot.bucket} lacks")
+            raise Undetermined(self.urn, "userData", f"names the archive {boot.sha256}, which is not in {boot.bucket}")
         try:
             return files_of(archive.text("contentBase64"), boot.sha256)
         except ValueError as error:
@@ -179,7 +179,7 @@ def machines(graph: Graph) -> list[Machine]:
     for instance in graph.of(INSTANCE):
         group, role = instance.text("tags.Group"), instance.text("tags.Role")
         if not group or not role:
-            raise Undetermined(instance.urn, "tags", "do not say its Group and Role")
+            raise Undetermined(instance.urn, "tags", "have no Group or no Role")
         found.append(Machine(instance, group, role, archives(graph)))
     return found
 

@@ -1,4 +1,4 @@
-"""What installs packages on a machine, from its files and from Systems Manager's tasks."""
+"""The programs that install packages on a machine: in its files, and in Systems Manager's tasks and associations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INSTALLING: Final = re.compile(
     r"|cloudflared\s+update)\b"
 )
 COMMENT: Final = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
-ADVICE: Final = re.compile(r'"[^"`\n]*; remedy: [^"$`\n]*"')  # a message with a remedy runs nothing
+ADVICE: Final = re.compile(r'"[^"`\n]*; remedy: [^"$`\n]*"')  # a message that a script prints; it is not run
 # Role to the packages whose update restarts the service.
 SERVES: Final = {
     CONSENSUS: ("etcd-server",),
@@ -49,17 +49,17 @@ def apt_settings(machine: Machine) -> dict[str, str]:
 
 
 def installs_by_itself(machine: Machine) -> Iterator[str]:
-    """Return what installs packages on the machine automatically, or cannot be read."""
+    """Return messages about settings and programs that install packages automatically, or that cannot be read."""
     structured = [path for path in machine.files if path.startswith(APT) and re.search(r"[{}#]", machine.files[path])]
     yield from (
-        f"{path} has a block or a directive, which this rule does not read; write one setting a line"
+        f"{path} has a block or a directive, which this rule cannot read; write one setting per line"
         for path in structured
     )
     if apt_settings(machine).get("apt::periodic::enable") != "0":
         yield f'{APT}: APT::Periodic::Enable is not "0", so apt installs updates daily'
     for name in ("PACKAGES", "SERVICES"):
         words = machine.figure(ENVIRONMENT, name).split()
-        yield from (f"{ENVIRONMENT}: {name} has {word}" for word in words if INSTALLING.search(word))
+        yield from (f"{ENVIRONMENT}: {name} lists {word}" for word in words if INSTALLING.search(word))
     for path, content in machine.files.items():
         if path in INSTALLERS or path.startswith((APT, ENVIRONMENT)):
             continue
@@ -70,12 +70,15 @@ def installs_by_itself(machine: Machine) -> Iterator[str]:
 
 
 def told_to_install(graph: Graph) -> Iterator[str]:
-    """Return the associations that install packages, or run another document; they run outside the window."""
+    """Return messages about associations that install packages, or that run a document other than AWS-RunShellScript.
+
+    Associations run outside the maintenance window.
+    """
     for association in graph.of(GATE):
         if association.text("name") != "AWS-RunShellScript" or INSTALLING.search(
             association.text("parameters.commands")
         ):
-            yield f"{association.label} runs {association.text('name')} outside the window"
+            yield f"{association.label} runs {association.text('name')} outside the maintenance window"
 
 
 def commands_of(task: Resource) -> list[str]:

@@ -71,7 +71,7 @@ def late(machine: Machine, timer: str, most_seconds: float) -> str | None:
     if timer not in machine.services:
         return f"{ENVIRONMENT}: SERVICES does not enable {timer}"
     if timer in machine.figure(ENVIRONMENT, "DISABLED").split():
-        return f"{ENVIRONMENT}: DISABLED also has {timer}"
+        return f"{ENVIRONMENT}: DISABLED also lists {timer}"
     unit = Unit(machine, timer)
     gap, delay = _gap(unit), _delay(unit)
     if isinstance(gap, str) or isinstance(delay, str):

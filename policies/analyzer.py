@@ -89,7 +89,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     def Configure(
         self, request: analyzer_pb2.ConfigureAnalyzerRequest, context: grpc.ServicerContext
     ) -> empty_pb2.Empty:
-        """Set the stack's levels; a value outside the schema is refused with its key."""
+        """Set the level of each rule for the stack. For an invalid value, the call fails and names the key."""
         levels = {number: level for level, number in _LEVELS.items()}
         document: dict[str, object] = {}
         for name, given in request.policyConfig.items():
@@ -118,7 +118,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     def Remediate(
         self, request: analyzer_pb2.AnalyzeRequest, context: grpc.ServicerContext
     ) -> analyzer_pb2.RemediateResponse:
-        """Return nothing: findings are remedied in the program."""
+        """Return nothing: operators correct findings in the program."""
         return analyzer_pb2.RemediateResponse()
 
     def AnalyzeStack(
@@ -134,7 +134,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         return self._response(judgement)
 
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        """End."""
+        """Stop the server."""
         self.ended.set()
         return empty_pb2.Empty()
 

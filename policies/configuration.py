@@ -89,7 +89,7 @@ def load(pack: str, stack: str, rules: Collection[str]) -> dict[str, Strictness]
 def parse(document: object, rules: Collection[str], source: str) -> dict[str, Strictness]:
     """Return the strictness that a document configures; `InputError` names the source and the key."""
     if not isinstance(document, dict):
-        raise InputError(f"{source}: {document!r:.40}; write an object with rules as its keys")
+        raise InputError(f"{source}: {document!r:.40}; write an object with rule ids as its keys")
     given = cast("dict[str, object]", document)
     if unknown := sorted(given.keys() - {*rules, ALL}):
         raise InputError(f"{source}: {unknown[0]}: no such rule; this pack has {', '.join(sorted(rules))}")

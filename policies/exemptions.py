@@ -57,7 +57,7 @@ def _resource(resource: str) -> str:
     if "*" in stack or "*" in project:
         raise ValueError(f"{resource!r} is too broad: name the stack and the project")
     if "*" in type:
-        raise ValueError(f"{resource!r} is too broad: name the type, with its parents'")
+        raise ValueError(f"{resource!r} is too broad: write the type in full, with the types of its parents")
     if "*" in name and not BEGINNING.fullmatch(name):
         raise ValueError(
             f"{resource!r} is too broad: name the resource, or two parts of its name and `-*`, as in worker-1-*"

@@ -21,7 +21,7 @@ class Unknown(Enum):
 
     LATER = "is known only after `up`"
     SECRET = "is secret"  # noqa: S105 (says so, holds none)
-    ENCRYPTED = "is encrypted; export the state with `--show-secrets`, or judge it with the stack's own engine"
+    ENCRYPTED = "is encrypted; export the state with `--show-secrets`, or run the packs in a preview of the stack"
 
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | Unknown | None"
@@ -235,7 +235,8 @@ class Graph:
     def targets(self, resource: Resource, path: str, *types: str) -> list[Resource]:
         """Return the resources of these types that a property refers to: by its known value, else by dependency.
 
-        An unknown value without dependencies is undetermined. A known value that no resource here has refers to none.
+        An unknown value without dependencies is undetermined. A known value that is no identity of a resource of this
+        stack refers to no resource.
         """
         top = path.split(".", maxsplit=1)[0]
         depends = [one for urn in resource.property_dependencies.get(top, ()) if (one := self.get(urn)) is not None]
@@ -299,5 +300,5 @@ def _leaves(value: Value) -> Iterator[Value]:
 
 
 def _plausible(named: list[Resource], value: str) -> list[Resource]:
-    """Return the dependencies that a known value may be a value of: those without an id, or with this value."""
+    """Return the dependencies that a known value may identify: those without an id yet, or with this value."""
     return [one for one in named if "id" not in one.properties or value in one.identities]

@@ -17,7 +17,7 @@ PACKS: Final = {
 }
 
 TOPICS: Final = tuple(sorted(file.parent.name for file in (Path(__file__).parent / "rules").glob("*/rules.py")))
-"""The packages below `policies/rules`: each has `rules.py`, and `weakenings.py` with what its rules must notice."""
+"""The packages below `policies/rules`. Each has `rules.py`, and `weakenings.py`: changes that the rules must detect."""
 
 for _topic in TOPICS:
     importlib.import_module(f"policies.rules.{_topic}.rules")

@@ -82,7 +82,7 @@ class Entry(Strict):
     proven_by: Annotated[Proofs, BeforeValidator(_with_kinds)] = Proofs()
     not_declared: Text | None = None
     not_proven: Text | None = None
-    """What is still to be shown, also beside proofs that show a part."""
+    """The proof that is missing. It is set also if `proven_by` proves a part of the promise."""
 
     @model_validator(mode="after")
     def _says_what_is_missing(self) -> Self:
@@ -95,7 +95,7 @@ class Entry(Strict):
             if self.behaviour and kinds == {Kind.PLAN}:
                 raise ValueError(
                     "a plan alone does not prove behaviour; add a proof by processes or drill, "
-                    "or say in not_proven what is still to be shown"
+                    "or say in not_proven which proof is missing"
                 )
         return self
 
@@ -107,7 +107,7 @@ class Promise(Entry):
 
     @property
     def proven(self) -> bool:
-        """Whether nothing is still to be shown."""
+        """Whether no proof is missing."""
         return self.not_proven is None
 
     @property

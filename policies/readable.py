@@ -4,6 +4,7 @@
   Cloudflare's provider marks the text of every binding as sensitive. Here only the text and keys of secret bindings are
   hidden.
 - A first preview leaves a computed property unknown even if the program does not set it and its default is documented.
+  Here it has the documented default.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def _visible(text: str) -> str:
         raise ValueError("is empty; a text is expected")
     hidden = next((one for one in text if not one.isprintable() or one in BLANK), None)
     if hidden is not None:
-        raise ValueError(f"holds U+{ord(hidden):04X}, which does not show; write visible characters on one line")
+        raise ValueError(f"contains U+{ord(hidden):04X}, which is invisible; write visible characters on one line")
     return text
 
 

@@ -84,7 +84,7 @@ class Rule:
     optional: bool = False
 
     def verdicts(self, graph: Graph) -> list[Verdict]:
-        """Return the verdict on each subject; no subject is a failure unless the rule is optional."""
+        """Return the verdict on each subject. If there is no subject, the rule fails, unless it is optional."""
         try:
             subjects = list(self.over(graph))
         except Undetermined as unknown:
@@ -104,7 +104,7 @@ class Rule:
             return Verdict(self, subject.urn, subject.label, Outcome.UNDETERMINED, f"{place}{unknown}")
         except InputError:
             raise
-        except Exception as error:  # a property of an unexpected shape: the rule never passes
+        except Exception as error:  # a property has an unexpected shape: the rule must not pass
             reason = f"cannot be read: {type(error).__name__}: {error}"
             return Verdict(self, subject.urn, subject.label, Outcome.UNDETERMINED, reason)
         return Verdict(self, subject.urn, subject.label, Outcome.FAIL if wrong else Outcome.PASS, wrong or "")

@@ -34,7 +34,7 @@ UNKNOWNS: Final = frozenset(
 )
 
 
-REMEDY: Final = "give it the output of `pulumi stack export`"
+REMEDY: Final = "use a file that `pulumi stack export` wrote"
 
 
 def _urn(text: str) -> str:

@@ -35,7 +35,7 @@ class Step(Foreign):
 
 
 class Problem(Foreign):
-    """A reason why a plan is not whole."""
+    """An error of the preview, because of which the plan is not complete."""
 
     message: str
 
@@ -55,7 +55,7 @@ def comment(evidence: Evidence, plan: Plan | None) -> str:
 
 def read_plan(file: Path) -> Plan:
     """Read the output of `python -m sandbox preview --json`; `InputError` for anything else."""
-    remedy = "give it the output of `sandbox preview --json`"
+    remedy = "use the output of `python -m sandbox preview --json`"
     return validate(Plan, parse_json(read(file, remedy), str(file), remedy), str(file), remedy=remedy)
 
 

@@ -21,7 +21,7 @@ from policies.rule import Outcome, Rule
 from policies.sources import Judged
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-# Files that are judged, judge, or prove. An untracked file in these paths counts as an uncommitted change.
+# The judged program, the rules, and the proofs. An untracked file in these paths counts as an uncommitted change.
 SOURCES: Final = (
     "__main__.py", "Pulumi*.yaml", "promises.toml", "model", "components", "machines", "workers", "status", "backups",
     "policies", "console", "sandbox", "harness", "drills", "tests", "docs/drills",
@@ -47,7 +47,7 @@ class Evidence:
 
     stack: str
     judged: Judged
-    given: bool  # as a file, not planned by the program of this commit
+    given: bool  # whether the state is a given file; otherwise it is a plan by the program of this commit
     judgements: Mapping[str, Judgement]  # by pack
     exemptions: Sequence[Exemption]  # of this stack
     promises: Mapping[str, Promise]
@@ -104,7 +104,7 @@ class Evidence:
 
     @property
     def basis(self) -> str:
-        """What the commit applies to: a given state may be of another commit than the rules."""
+        """The commit of the rules, and also of the program if it was planned here; a given state may be of another."""
         return f"rules of commit {self.commit}" if self.given else f"program and rules of commit {self.commit}"
 
     @cached_property

@@ -104,7 +104,7 @@ def _promised(evidence: Evidence, time: str) -> dict[str, Any]:
     return {
         "uuid": _id(evidence, "result", "promises", time),
         "title": "Promises and their proofs",
-        "description": "Whether each promise's rules hold, and what proves it; proofs are named here and not run",
+        "description": "The outcome of each promise's rules, and its proofs, which this report lists and does not run",
         "start": time,
         "end": time,
         "reviewed-controls": {"control-selections": _selections(evidence.rules)},

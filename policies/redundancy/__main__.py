@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-# An engine starts a pack in the pack's own folder; what it is made of lies two folders up.
+# An engine starts a pack in the pack's own folder; the package `policies` is two folders up.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from policies.analyzer import serve

@@ -28,7 +28,7 @@ def test_a_rules_own_setting_takes_precedence_over_all() -> None:
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ([], r"x: \[\]; write an object with rules as its keys"),
+        ([], r"x: \[\]; write an object with rule ids as its keys"),
         ({"e-f": "mandatory"}, "x: e-f: no such rule"),
         (
             {"a-b": "mandatroy"},

@@ -398,5 +398,5 @@ def test_a_comment_shows_the_plan_and_then_the_verdicts(good: Evidence) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"steps": 1}'])
 def test_an_invalid_plan_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(text)
-    with pytest.raises(InputError, match=r"plan\.json.*`sandbox preview --json`"):
+    with pytest.raises(InputError, match=r"plan\.json.*`python -m sandbox preview --json`"):
         comment.read_plan(tmp_path / "plan.json")

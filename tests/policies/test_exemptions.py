@@ -79,10 +79,10 @@ REASON = "the volume is replaced next week"
             (f"{PREFIX}{VOLUME}::one", f"{PREFIX}{VOLUME}::{name}", r":4: resource: .* too broad: name the resource")
             for name in ("*o*", "*-one", "o*", "-*", "one-two-*-three", "one-two-**", "*::one-two-*", "?-*o")
         ),
-        (f"{PREFIX}{VOLUME}::one", f"{PREFIX}*::a::b", r":4: resource: .* too broad: name the type"),
-        (f"{PREFIX}{VOLUME}::one", f"{PREFIX}*${VOLUME}::one", r":4: resource: .* too broad: name the type"),
-        (f"{PREFIX}{VOLUME}::one", f"{PREFIX}*::one", r":4: resource: .* too broad: name the type"),
-        (f"{PREFIX}{VOLUME}::one", f"{PREFIX}aws:*::one", r":4: resource: .* too broad: name the type"),
+        (f"{PREFIX}{VOLUME}::one", f"{PREFIX}*::a::b", r":4: resource: .* too broad: write the type in full"),
+        (f"{PREFIX}{VOLUME}::one", f"{PREFIX}*${VOLUME}::one", r":4: resource: .* too broad: write the type in full"),
+        (f"{PREFIX}{VOLUME}::one", f"{PREFIX}*::one", r":4: resource: .* too broad: write the type in full"),
+        (f"{PREFIX}{VOLUME}::one", f"{PREFIX}aws:*::one", r":4: resource: .* too broad: write the type in full"),
         (f"{PREFIX}{VOLUME}::one", f"urn:pulumi:*::backbuild::{VOLUME}::one", r":4: resource: .* name the stack"),
         ("[[exemption]]", "[exemption]", r":2: write \[\[exemption\]\]"),
         ("[[exemption]]", "[[exemtion]]", r":2: exemtion: no such key; only \[\[exemption\]\] is allowed here"),
@@ -101,11 +101,11 @@ def test_an_invalid_exemption_is_refused_with_its_line(before: str, after: str, 
         ("", "is empty; a text is expected"),
         (" \t", "is empty"),
         ("\u3000\u00a0", "is empty"),
-        ("\u200b\u200d\ufeff", "holds U\\+200B, which does not show; write visible characters on one line"),
-        ("\u3164 \u3164\u3164 \u3164\u3164", "holds U\\+3164"),
-        ("\u2800\u2800\u2800", "holds U\\+2800"),
-        ("a good reason \u202e for it", "holds U\\+202E"),
-        ("a good reason\nfor it", "holds U\\+000A"),
+        ("\u200b\u200d\ufeff", "contains U\\+200B, which is invisible; write visible characters on one line"),
+        ("\u3164 \u3164\u3164 \u3164\u3164", "contains U\\+3164"),
+        ("\u2800\u2800\u2800", "contains U\\+2800"),
+        ("a good reason \u202e for it", "contains U\\+202E"),
+        ("a good reason\nfor it", "contains U\\+000A"),
         (".", "'\\.' is too short; give the reason in 3 words or more"),
         ("- - - - -", "'- - - - -' is too short"),
         ("1 2 3 4", "'1 2 3 4' is too short"),
@@ -147,7 +147,7 @@ def test_an_owner_is_an_address_or_a_team(owner: str) -> None:
 
 
 def test_an_owner_with_an_invisible_character_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^exemptions\.toml:5: owner: holds U\+200B"):
+    with pytest.raises(InputError, match=r"^exemptions\.toml:5: owner: contains U\+200B"):
         read(GOOD.replace("somebody@", "some\u200bbody@"))
 
 

@@ -91,7 +91,7 @@ PROOF = 'proven_by.processes = ["tests/status/test_uptime.py"]\n'
         (WHOLE, "[X", r"1: .*; correct the TOML"),
         ('figure = "b"\n', "", r"X\.figure: is missing"),
         ('figure = "b"', "figure = 3", r"X\.figure: 3; a text is expected"),
-        ('figure = "b"', 'figure = "\u200b"', r"X\.figure: holds U\+200B"),
+        ('figure = "b"', 'figure = "\u200b"', r"X\.figure: contains U\+200B"),
         ("behaviour = true\n", "", r"X\.behaviour: is missing"),
         ("behaviour = true", 'behaviour = "yes"', r"X\.behaviour: 'yes'; true or false is expected"),
         ("declared_by", "declared", r"X\.declared: no such key; allowed are promise, figure, behaviour, "),

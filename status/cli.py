@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     amend.add_argument("id", help="the id of an update (with --body), or of an incident or maintenance (with --title)")
     text = amend.add_mutually_exclusive_group(required=True)
     text.add_argument("--body", help="the new text; - reads stdin")
-    text.add_argument("--title")
+    text.add_argument("--title", help="the new title")
     redact = _api_command(groups, "redact", commands.redact, "withdraw a text that should not have been published")
     redact.add_argument("id", help="the id of an update (its text), or of an incident or maintenance (its title)")
     audit = _api_command(groups, "audit", commands.audit, "list operators' actions, newest first")
@@ -161,7 +161,12 @@ def _api_command(group: Group, name: str, run: Run, text: str) -> argparse.Argum
 
 def _components(command: argparse.ArgumentParser, *, required: bool = False) -> None:
     command.add_argument(
-        "--component", action="append", dest="components", metavar="ID", required=required, help="may be repeated"
+        "--component",
+        action="append",
+        dest="components",
+        metavar="ID",
+        required=required,
+        help="the id of a component; repeat the option for several components",
     )
 
 

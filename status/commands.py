@@ -39,7 +39,10 @@ def _read(place: str) -> str:
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise CommandError(f"{place} cannot be fetched: {type(error).__name__}") from None
         if not answer.is_success:
-            raise CommandError(f"{place} answers {answer.status_code}; a month without samples has no account")
+            raise CommandError(
+                f"{place} answers {answer.status_code}; check the month: the page publishes an account only for a month"
+                " with samples"
+            )
         return answer.text
     try:
         return Path(place).read_text(encoding="utf-8")

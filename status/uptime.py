@@ -203,7 +203,7 @@ def differences(account: Account) -> list[Difference]:
 
 
 def _span_differences(account: Account) -> Iterator[Difference]:
-    """Check the counted span: from the month's beginning or the first sample, at least to the last sample."""
+    """Check the counted span: it begins with the month or the first sample, and does not end before the last sample."""
     first, end = bounds(account.month)
     span, runs = account.statement, account.runs
     begins = {first} if not runs else {first, runs[0][0]}

@@ -19,8 +19,8 @@ DOCUMENTS = sorted(
 )
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 # A path in the prose: in the repository, with a folder and a suffix, such as `model/settings.py`.
-ROOMS = "components|machines|workers|policies|drills|sandbox|tests|docs|benchmarks|bin"
-MENTION = re.compile(rf"(?<![\w./*-])((?:{ROOMS})/[\w./-]+\.(?:py|md|js|sql|yaml|yml|toml|svg|json))\b")
+FOLDERS = "components|machines|workers|policies|drills|sandbox|tests|docs|benchmarks|bin"
+MENTION = re.compile(rf"(?<![\w./*-])((?:{FOLDERS})/[\w./-]+\.(?:py|md|js|sql|yaml|yml|toml|svg|json))\b")
 SANDBOX = re.compile(r"python -m sandbox +([^`\n|#]+)")
 MAKE = re.compile(
     r"(?:`|^\s*|&& *)make ((?:[\w-]+|[A-Z]+=\w+)(?: +(?:[\w-]+|[A-Z]+=\w+))*)(?=`|\s*(?:#.*)?$)", re.MULTILINE

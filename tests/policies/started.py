@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("tests", "harness", "drills")
+FOLDERS = ("tests", "harness", "drills")
 STARTS = {"Popen", "launch"}
 """Calls that start a process or a browser that runs during the test. `subprocess.run` waits until the process ends."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -18,7 +18,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 @dataclass(frozen=True)
 class Module:
-    """A file in `ROOMS`: its top-level definitions, its imports from such files, and its parametrized arguments."""
+    """A file in `FOLDERS`: its top-level definitions, its imports from such files, and its parametrized arguments."""
 
     path: Path
     defined: dict[str, Definition]
@@ -56,10 +56,10 @@ def arguments(tree: ast.AST, mark: str) -> Iterator[str]:
 
 
 def source_of(path: Path, node: ast.ImportFrom) -> Path | None:
-    """Return the imported file if it is in `ROOMS`, else None."""
+    """Return the imported file if it is in `FOLDERS`, else None."""
     folder = path.parents[node.level - 1] if node.level else ROOT
     found = folder.joinpath(*(node.module or "").split(".")).with_suffix(".py")
-    return found if found.is_file() and any(found.is_relative_to(ROOT / room) for room in ROOMS) else None
+    return found if found.is_file() and any(found.is_relative_to(ROOT / room) for room in FOLDERS) else None
 
 
 def starts_programs(path: Path) -> bool:

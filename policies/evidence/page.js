@@ -12,7 +12,7 @@ only.addEventListener("click", () => {
   document.body.classList.toggle("only", pressed);
 });
 document.querySelector(".tools").hidden = false;
-// On paper nothing can be opened: everything is, and goes back to what it was.
+// Details cannot be opened on paper: open all of them before printing, and restore them afterwards.
 let before = [];
 addEventListener("beforeprint", () => {
   before = details.map((one) => one.open);

@@ -65,5 +65,5 @@ WEAKENINGS: Weakenings = {
         ),
         "the tunnel's configuration is local": put(TUNNEL, "configSrc", "local"),
     },
-    "nothing-stale-after-failover": {"Hyperdrive caches answers": put(HYPERDRIVE, "caching.disabled", False)},
+    "nothing-stale-after-failover": {"Hyperdrive caches query results": put(HYPERDRIVE, "caching.disabled", False)},
 }

@@ -123,7 +123,7 @@ def _wrong_inside(machine: Machine) -> str | None:
     waits = next(line for line in lines if line.startswith(STEPS[1])).removeprefix(STEPS[1])
     least = number("MNT-1", "health_seconds")
     if not waits.isdigit() or int(waits) < least:
-        return f"{PATCH} does not run `{STEPS[1]}{least:g}`, on a line of its own that ends the script if it fails"
+        return f"{PATCH} has no line `{STEPS[1]}SECONDS` with {least:g} s or more that ends the script if it fails"
     return None
 
 

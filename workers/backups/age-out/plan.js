@@ -143,13 +143,14 @@ async function deletable({ ROTATION: rotation, GROUPS }, db, grp, time) {
  * window, and is not needed by a kept backup. In the other classes: objects that have expired. A manifest: if none of the objects
  * that it lists is left. An object is kept while an object promoted from it is not verified in the primary yet.
  *
- * WAL positions (rotation.js): a file that belongs to a segment sorts as the segment's name with `.`; the history file of a
- * timeline sorts as the timeline with `F…~`. A kept backup also needs the history files of its own and earlier timelines.
+ * The column `segment` sorts in the order of WAL (rotation.js): a file that belongs to a segment has the segment's name and `.`,
+ * and a timeline's history file has a position with `~` after all segments of the timeline. A kept backup also needs the history
+ * files of its own and of earlier timelines.
  */
 const DELETABLE = `
   objects.grp = ?1 AND CASE class
     WHEN 'hourly' THEN CASE kind
-      -- Objects are inserted before their manifest. A run without a manifest is never in the list of kept runs: keep it.
+      -- Objects are inserted before their manifest. Until it is there, the run cannot be in the list of kept runs: delete nothing.
       WHEN 'backup' THEN run NOT IN (SELECT value FROM json_each(?2))
         AND EXISTS (SELECT 1 FROM manifests WHERE manifests.grp = ?1 AND manifests.run = objects.run)
       ELSE stored_at <= ?5 AND (history < ?3 OR (history = ?3 AND segment < ?4)) AND NOT EXISTS (

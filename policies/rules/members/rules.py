@@ -209,7 +209,7 @@ def _loss(group: Group, lost: str, count: int) -> str | None:
         return "synchronous_node_count or synchronous_mode_strict differ between its members"
     confirming, strict = terms.pop()
     if count > confirming:
-        return f"without {lost} a commit may be lost: {count} members fail at once, {confirming} of the standbys confirm it"
+        return f"without {lost} a commit may be lost: {count} members fail at once, {confirming} standbys confirm it"
     needed = 1 + (confirming if strict else 0)
     left = len(group.members) - count
     if left < needed:

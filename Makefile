@@ -17,7 +17,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 # Debian packages that the tests need.
 DEBIAN := shellcheck chromium postgresql pgbackrest haproxy faketime
-PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile
+# Files in their order: xdist would otherwise begin with those that have the most tests, and end with one long file alone.
+PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10
 CODE := __main__.py model machines components policies sandbox status backups console harness drills benchmarks tests
 
 .DEFAULT_GOAL := help

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from rich.text import Text
 
-from backups.judgement import NOTES, minute
+from backups.judgement import KINDS_WITHOUT_ALARM, minute
 from backups.report import Copies, Group, Report, Run
 from console import tables
 from console.tables import Table, cell, say
@@ -108,7 +108,7 @@ def _findings(report: Report) -> Table:
     rows = Table(("kind", "store", "key", "since", "detail"), prose=("detail",))
     for found in report.findings:
         if found.closed_at is None:
-            kind = f"{found.kind} (note)" if found.kind in NOTES else found.kind
+            kind = f"{found.kind} (note)" if found.kind in KINDS_WITHOUT_ALARM else found.kind
             rows.add(kind, found.store, found.key, minute(found.found_at), found.detail)
     return rows
 

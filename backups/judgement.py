@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from backups.report import Copies, Group, Report
 from model.topology import Topology
 
-NOTES = ("extra", "unlisted", "missed")
+KINDS_WITHOUT_ALARM = ("extra", "unlisted", "missed")
 """Kinds of findings that are not problems (workers/backups/findings.js)."""
 
 UNVERIFIED = timedelta(days=1)  # verify reads new objects within minutes; after a day it needs an operator
@@ -25,7 +25,7 @@ def problems(report: Report, topology: Topology, now: datetime) -> list[str]:
         *(
             f"{found.kind} in {found.store}: {found.key}: {found.detail}"
             for found in report.findings
-            if found.closed_at is None and found.kind not in NOTES
+            if found.closed_at is None and found.kind not in KINDS_WITHOUT_ALARM
         ),
         *(problem for group in report.groups for problem in _group_problems(group, report.time)),
     ]

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from backups import client
 from backups.display import size
-from backups.judgement import NOTES
+from backups.judgement import KINDS_WITHOUT_ALARM
 from model.worker_modules import WORKERS
 from tests.console.terminal import PIPE, printed
 
@@ -155,7 +155,7 @@ def rename(report: Report) -> None:
         (lambda it: it["workers"][-1].update(outcome="alarm", detail=None), None),  # its alarms are in `alarms`
         (lambda it: it.update(time=ago(minutes=16)), r"the report was made at 2\d{3}-.*, but this machine's clock"),
         (lambda it: it.update(time=ago(minutes=-16)), "remedy: check the machine's clock"),
-        (lambda it: it["findings"].extend(map(finding, NOTES)), None),
+        (lambda it: it["findings"].extend(map(finding, KINDS_WITHOUT_ALARM)), None),
         (lambda it: it.update(news="a field of a newer Worker"), None),
     ],
 )  # fmt: skip
@@ -181,10 +181,10 @@ def test_control_characters_in_keys_do_not_reach_the_terminal(status_of: Callabl
     assert "hourly/\N{REPLACEMENT CHARACTER}]0;title\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}[red]x" in ran.out
 
 
-def test_the_command_and_the_workers_have_the_same_notes() -> None:
+def test_the_command_and_the_workers_have_the_same_kinds_without_alarm() -> None:
     source = (WORKERS / "backups" / "findings.js").read_text()
-    (listed,) = re.findall(r"NOTES = .*?\[(.*?)\]", source)
-    assert tuple(json.loads(f"[{listed}]")) == NOTES
+    (listed,) = re.findall(r"KINDS_WITHOUT_ALARM = .*?\[(.*?)\]", source)
+    assert tuple(json.loads(f"[{listed}]")) == KINDS_WITHOUT_ALARM
 
 
 @pytest.mark.parametrize(

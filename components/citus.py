@@ -70,7 +70,7 @@ class NodeGroup(ComponentResource):
     def _stored(self, member: Member, archive: Archive) -> aws.s3.BucketObjectv2:
         return aws.s3.BucketObjectv2(
             f"{member.name}-files",
-            bucket=self._args.topology.machine_files_bucket,  # plain, so that a first preview knows it
+            bucket=self._args.topology.machine_files_bucket,  # a string, not an Output: known in a first preview
             key=archive.key,
             content_base64=base64.b64encode(archive.content).decode(),
             content_type="application/gzip",

@@ -31,7 +31,7 @@ RESERVED_LABELS = ("backups", "database")
 # The status page's built-in components (workers/status/components.js).
 STATUS_COMPONENTS = ("api", "edge", "database", "replication", "objectStorage", "backups", "platform")
 SECRETS = ("accessKeyId", "secretAccessKey")
-"""Fields whose values no error repeats."""
+"""Secret fields: error messages do not show their values."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -202,7 +202,8 @@ def _rotation_grows(settings: Settings) -> Iterator[Problem]:
         if days <= floor:
             yield Problem(
                 f"backups.rotation.{longer}",
-                f"keeps {days} days, no more than {shorter} ({floor}); allowed: {floor // long_unit + 1} or more",
+                f"keeps {days} days, but must keep more than {shorter} ({floor} days); "
+                f"allowed: {floor // long_unit + 1} or more",
             )
 
 
@@ -263,7 +264,7 @@ def _credits_begin_at_the_target(settings: Settings) -> Iterator[Problem]:
 
 
 def _worker_variables_fit(settings: Settings) -> Iterator[Problem]:
-    """Compare the settings that become one variable of a Worker with Cloudflare's limit for a variable."""
+    """Check the size of settings that a Cloudflare Worker gets as one variable each: Cloudflare limits a variable."""
     variables = {
         "status.operators": dict.fromkeys(settings.status.operators, "0" * 64),  # the SHA-256 of each operator's token
         "status.components": [component.model_dump() for component in settings.status.components],
@@ -277,7 +278,8 @@ def _worker_variables_fit(settings: Settings) -> Iterator[Problem]:
         if size > VARIABLE_BYTES:
             yield Problem(
                 key,
-                f"needs {size} bytes of a Worker's variable; allowed: {VARIABLE_BYTES}, with fewer or shorter entries",
+                f"needs {size} bytes as a variable of a Cloudflare Worker; allowed: {VARIABLE_BYTES}; "
+                "remove or shorten entries",
             )
 
 

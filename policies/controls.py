@@ -1,4 +1,7 @@
-"""Controls that rules are evidence for: ISO/IEC 27001:2022 Annex A, NIST SP 800-53 Rev. 5, SOC 2."""
+"""Groups of compliance controls, which rules name: ISO/IEC 27001:2022 Annex A, NIST SP 800-53 Rev. 5 and SOC 2.
+
+A rule that holds is evidence for the controls of its group.
+"""
 
 from __future__ import annotations
 

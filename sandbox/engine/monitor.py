@@ -120,7 +120,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         return answer
 
     def SignalAndWaitForShutdown(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        """Return at once: the program registers nothing more, and it serves no callbacks to wait for."""
+        """Return at once. The SDK calls this at the end of the program, when the engine has no work left for it."""
         return empty_pb2.Empty()
 
     def Call(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
@@ -194,7 +194,7 @@ class Log(engine_pb2_grpc.EngineServicer):
     def RequirePulumiVersion(
         self, request: Any, context: grpc.ServicerContext
     ) -> engine_pb2.RequirePulumiVersionResponse:
-        """Accept any version: the protocols are those of the pinned SDK."""
+        """Accept any version. The engine implements the protocols of one SDK version, which the project pins."""
         return engine_pb2.RequirePulumiVersionResponse()
 
 

@@ -101,7 +101,7 @@ def _public_ip(context: EvaluationContext) -> str:
     return f"203.0.113.{int(context['hex2'], 16)}"
 
 
-_INSTANCES = (SUBNET, GROUP, GATEWAY, ROUTE_TABLE, ENDPOINT)
+_VPC_CONTENTS = (SUBNET, GROUP, GATEWAY, ROUTE_TABLE, ENDPOINT)
 _RULE = Facts(
     id="sgr-{hex17}",
     computed={"arn": arn("ec2", "security-group-rule/{id}"), "securityGroupRuleId": "{id}"},
@@ -138,7 +138,7 @@ TYPES = {
         defaults={"enableDnsSupport": True, "instanceTenancy": "default"},
         replaces=("cidrBlock", "instanceTenancy", "ipv4IpamPoolId"),
         rules={"cidrBlock": rules.cidr4(16, 28), "instanceTenancy": rules.one_of("default", "dedicated")},
-        deletion_blocked_by=_INSTANCES,
+        deletion_blocked_by=_VPC_CONTENTS,
     ),
     SUBNET: ec2(
         "subnet",

@@ -116,7 +116,7 @@ class Cloud:
                 _require_known(type, news)
                 if old is None:
                     raise ProviderError(f"{type} {id} no longer exists; run refresh, then up to create it again")
-            # The object is the newest one of its URN, so its digits come from the previous generation number.
+            # `generation` counts the objects created for the URN, including this one, so its digits come from one less.
             context = self._context(urn, news, max(self._objects.generation(urn) - 1, 0))
             before = PreviousObject(old.outputs, old.given) if old else PreviousObject(old_outputs, ())
             outputs = compute_outputs(facts, shape, context, news, self._common(shape, news), id=id, before=before)
@@ -222,7 +222,7 @@ class Cloud:
         try:
             return str(value_of(facts.scope, context))
         except NotYetKnown:
-            return urn  # an unknown scope in a preview cannot contain other objects
+            return urn  # an unknown scope: in a preview no other object is in it
 
     def _check_rejections(
         self,

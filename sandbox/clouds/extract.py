@@ -228,7 +228,7 @@ class _Text:
         starts = [(match[1], match.start()) for match in _CLASS.finditer(text)]
         ends = [*[start for _, start in starts][1:], len(text)]
         self._spans: dict[str, tuple[int, int]] = {}
-        for (name, start), end in zip(starts, ends, strict=False):  # without starts there is one end too many
+        for (name, start), end in zip(starts, ends, strict=False):  # without a class `ends` is longer
             self._spans.setdefault(name, (start, end))
 
     def block(self, name: str) -> str | None:

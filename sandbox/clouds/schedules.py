@@ -78,7 +78,7 @@ def aws_schedule(value: str) -> str | None:
 def _rate(text: str, value: str) -> str | None:
     match = re.fullmatch(r"(\d+) (minute|hour|day)(s?)", text)
     if match is None or int(match[1]) < 1 or (int(match[1]) == 1) == bool(match[3]):
-        return f"{value!r} must be such as rate(1 hour) or rate(30 minutes): the unit is singular only after 1"
+        return f"{value!r} must have the form rate(1 hour) or rate(30 minutes); the unit is singular only after 1"
     return None
 
 

@@ -130,7 +130,7 @@ class ProviderServer(provider_pb2_grpc.ResourceProviderServicer):
         return found
 
     def Handshake(self, request: Any, context: Context) -> Any:
-        """Report the protocol features: no secrets and no outputs as arguments."""
+        """Report the protocol features: the CLI must send secrets in plain text, and no output values."""
         return provider_pb2.ProviderHandshakeResponse()
 
     def Attach(self, request: Any, context: Context) -> Any:

@@ -155,7 +155,10 @@ class Index:
         return [self.things[key] for key in self._referring.get(handle, ())]
 
     def overlapping(self, at: Name, first: int, last: int) -> Iterator[CloudObject]:
-        """Yield the objects whose range overlaps. An owner's ranges do not overlap, so only two need a check."""
+        """Yield the objects whose range overlaps `first` to `last`.
+
+        Ranges of one owner do not overlap each other, so only the two nearest to `first` are compared.
+        """
         held = self._ranges.get(at, [])
         place = bisect_left(held, (first, 0, ""))
         for low, high, key in held[max(place - 1, 0) : place + 1]:
@@ -266,7 +269,7 @@ class Objects:
                     yield referrer
 
     def only_planned(self, type: str) -> CloudObject | None:
-        """Return the planned object of a type if there is only one. An unknown reference to that type must mean it."""
+        """Return the planned object of a type if there is only one. An unknown reference to the type then means it."""
         found = self.planned.of_type(type)
         return found[0] if len(found) == 1 else None
 

@@ -96,7 +96,7 @@ class Ours:
 
 
 def _ignore_plan(plan: Plan) -> None:
-    """Ignore the plan. With a plan step, mandatory rules stop the update before its first change."""
+    """Ignore the plan. Passing this to `up` enables the preview, where a mandatory rule stops the update."""
 
 
 def _outcome(result: Result) -> Outcome:

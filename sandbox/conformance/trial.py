@@ -121,7 +121,7 @@ def _outcome(mine: Outcome, other: Outcome, *, fails: bool) -> Iterator[str]:
 
 
 def rejects_option(ours: Outcome, official: Outcome, option: str) -> Iterator[str]:
-    """Yield differences unless the sandbox's engine rejects an option, with its name, that Pulumi's supports."""
+    """Check an unsupported option: the sandbox's engine must reject it by name, and Pulumi's engine must accept it."""
     said = "; ".join(ours.messages)
     if ours.ok:
         yield f"ours supports {option}; replace the Unsupported step by Run"

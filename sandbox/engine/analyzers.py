@@ -168,7 +168,7 @@ def _configuration(file: Path, stub: Any) -> Any:
 
 
 def _entry(place: str, value: object, schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a rule's configuration after checking it here: the pack cannot name the file in its errors."""
+    """Check a rule's configuration and return it. An error of the pack itself would not name the file."""
     entry: object = {"enforcementLevel": value} if isinstance(value, str) else value
     if not isinstance(entry, dict):
         raise InputError(f"{place}: {value!r:.40}; a level or an object is expected")
@@ -193,7 +193,7 @@ def _read(file: Path) -> dict[str, Any]:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
         raise InputError(f"{file}:{line}: {error}; correct the JSON") from None
     if not isinstance(document, dict):
-        raise InputError(f"{file}:1: an object of rules is expected")
+        raise InputError(f"{file}:1: a JSON object with a rule's name as each key is expected")
     return cast("dict[str, Any]", document)
 
 

@@ -26,7 +26,7 @@ def delete(
     watcher: Watcher,
     stopping: threading.Event,
 ) -> None:
-    """Delete `resources`, or in a preview plan it. If any is protected, list all of those and delete nothing."""
+    """Delete `resources`, or in a preview plan their deletion. If any is protected, report those and delete nothing."""
     if protected := sorted(
         resource.urn
         for resource in resources

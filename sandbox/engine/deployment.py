@@ -191,7 +191,7 @@ class Deployment:
                 raise EngineError(f"{goal.urn}: its parent {goal.parent} is not registered")
             if goal.urn in self._aliased:
                 raise EngineError(
-                    f"{goal.urn} is the former URN of {self._aliased[goal.urn]}, by an alias; rename one of them"
+                    f"{goal.urn} is also an alias of {self._aliased[goal.urn]}; rename one of them, or remove the alias"
                 )
             self._claimed.add(goal.urn)
             if self._state.get(goal.urn) is None:

@@ -40,7 +40,10 @@ class Dependents:
 
 
 def waves(needs: Mapping[str, Iterable[str]]) -> Iterable[list[str]]:
-    """Yield keys in waves for deletion: each key after all keys that need it. A cycle is an error; it comes last."""
+    """Yield keys in waves for deletion: each key after all keys that need it.
+
+    A cycle is an error in the state. Its keys, and the keys that they need, are the last wave.
+    """
     needed_by: dict[str, int] = dict.fromkeys(needs, 0)
     wanted = {
         key: [need for need in dict.fromkeys(listed) if need in needs and need != key] for key, listed in needs.items()

@@ -90,7 +90,7 @@ def _replacing(change: Change) -> Change:
 
 
 def without_ignored(difference: Difference, ignored: list[str]) -> Difference:
-    """Return the diff without paths in `ignore_changes`. Computed defaults may differ although old inputs are kept."""
+    """Return the diff without paths in `ignore_changes`: a default that the provider computes may differ there."""
     if not ignored or not difference.changed:
         return difference
     covers = [paths.parse(path) for path in ignored]
@@ -151,7 +151,7 @@ def _at(properties: Value, path: paths.Path) -> Value:
 
 
 def restore_secret_marks(plain: Properties, secret: Properties) -> Properties:
-    """Return `plain` with each value wrapped in `Secret` that is a secret at the same path in `secret`.
+    """Return a copy of `plain`; a value is a `Secret` if `secret` has a `Secret` at the same path.
 
     Providers of bridged packages, such as AWS and Cloudflare, do not accept secrets, and Pulumi's engine marks their
     responses in this way. A list with a secret element becomes one secret, because the provider may reorder it.
@@ -168,7 +168,7 @@ def _wrap(plain: Value, secret: Value) -> Value:
 
 
 def mark_secret_outputs(outputs: Properties, inputs: Properties, additional: list[str]) -> Properties:
-    """Return outputs with those marked secret that are secret in the inputs or listed in `additional`."""
+    """Mark an output as secret if the input of that name is secret or `additional` lists it."""
     hidden = dict(restore_secret_marks(outputs, inputs))  # a copy: the provider keeps the original
     for key in additional:
         if key in hidden and not isinstance(hidden[key], Secret):
@@ -179,10 +179,10 @@ def mark_secret_outputs(outputs: Properties, inputs: Properties, additional: lis
 def must_be_deleted_first(
     resource: Resource, replaced: set[str], diff: Callable[[Resource, Properties], Difference]
 ) -> bool:
-    """Whether a dependent must be deleted before the `replaced` resources are deleted, and recreated afterwards.
+    """Whether a dependent of the `replaced` resources must be deleted before them and created again after them.
 
-    This is so if its provider is replaced, or if its inputs from a replaced resource, taken as unknown, would force a
-    replacement. A `depends_on` alone does not.
+    It must if its provider is replaced, or if an input that comes from a replaced resource could force a replacement:
+    the new value is not known yet, so the diff is computed with an unknown value. A `depends_on` alone is no reason.
     """
     if not resource.custom or resource.external:
         return False

@@ -33,9 +33,9 @@ def export_state(root: Path, stack: str, *, show_secrets: bool) -> Entry:
 def export_plan(resources: Iterable[Resource], declared: Mapping[str, Properties]) -> Entry:
     """Return the expected state after an update, from a preview, in the same format and without secrets.
 
-    `declared` holds the inputs from the program by URN. A value that is not secret there is shown, although the engine
-    marks a whole list as secret. Use the result for inspection and policies only: its objects do not exist, so do not
-    import it.
+    `declared` holds the inputs from the program by URN. The engine marks a whole list as secret if one element is;
+    elements that are not secret in `declared` are shown. Use the result for inspection and policies only: do not import
+    it, because its objects do not exist.
     """
     entries = {one.urn: to_entry(_without_secrets(one, declared.get(one.urn, {})), None) for one in resources}
     return encode(entries)
@@ -133,7 +133,7 @@ def _check_resources(resources: list[Entry], stack: str, name: str) -> Iterator[
         if urn in live and not resource.get("delete"):
             yield f"resources[{index}]: {urn} is a duplicate"
         yield from (
-            f"resources[{index}]: {urn} needs {need}, which does not precede it"
+            f"resources[{index}]: {urn} depends on {need}, which must come before it"
             for need in dict.fromkeys(dependencies_of(resource))
             if need not in seen
         )
@@ -155,7 +155,7 @@ def _check_resource(resource: Entry, stack: str, name: str) -> Iterator[str]:
     if (urn.stack, urn.project) != (stack, name):
         yield f"{resource['urn']} belongs to stack {urn.stack!r} of project {urn.project!r}, not {stack!r} of {name!r}"
     if resource.get("type") != urn.type:
-        yield f"{resource['urn']}: its type {resource.get('type')!r} is not the URN's"
+        yield f"{resource['urn']}: its type {resource.get('type')!r} differs from the type in the URN"
     if unknown := sorted(key for key in resource.keys() - FIELDS - _PASSED_OVER if resource[key]):
         yield f"{resource['urn']}: {', '.join(unknown)} is not supported by the sandbox"
     for key, kind in (("inputs", dict), ("outputs", dict), ("dependencies", list), ("propertyDependencies", dict)):

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from sandbox.engine import urns
 from sandbox.engine.state import Resource
 
-# The types between a credential's holder and the object it gives access to. Only these are followed.
+# Types that connect the holder of a credential with the object that it gives access to. `reachable` follows only these.
 CREDENTIALS: Final = frozenset(
     {
         "aws:iam/accessKey:AccessKey",

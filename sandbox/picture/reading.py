@@ -57,7 +57,7 @@ def _edges(index: Index) -> Iterator[Edge]:
 
 
 def _credentials(index: Index) -> Iterator[Edge]:
-    """Yield edges for roles that connect to a tunnel or write to a bucket: their profile may read its key."""
+    """Yield the edges between roles and the tunnels and buckets whose keys their instance profile may read."""
     for instance in index.of(machines.INSTANCE):
         role = machines.role_of(instance)
         for opened in index.reachable(instance, "iamInstanceProfile"):

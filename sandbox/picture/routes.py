@@ -143,7 +143,7 @@ def _common_x(one: Rect, other: Rect) -> float:
 
 
 def _watching(canvas: Canvas, outside: Sequence[Edge], inside: Sequence[Edge]) -> None:
-    """Draw edges from monitored objects: the entry path's along the left side, the machines' straight down."""
+    """Draw edges from monitored objects to alarms: the entry path's on the left side, the machines' straight down."""
     for target in dict.fromkeys(edge.target for edge in outside):
         x = MACHINES[0] - 22
         top = max(canvas.places[edge.source].bottom for edge in outside) + 16

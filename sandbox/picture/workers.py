@@ -38,7 +38,7 @@ def hosts(index: Index) -> dict[str, Resource]:
 def in_front(index: Index) -> dict[str, Resource]:
     """Return the Workers that serve customers, by host name.
 
-    A Worker that shares a D1 database with a Worker without a host name is not among them: it reports on that one.
+    A Worker that shares a D1 database with a Worker without a host name is left out: it only reports on that Worker.
     """
     answering = hosts(index)
     urns = {worker.urn for worker in answering.values()}
@@ -64,7 +64,7 @@ def _worker_behind(index: Index, resource: Resource, property: str) -> Resource 
 
 
 def boxes(index: Index) -> dict[str, Box]:
-    """Return a box for every Worker, by URN, with its host name if customers do not use it, schedule and database."""
+    """Return a box for every Worker, by URN. It lists schedule, database, and a host name that customers do not use."""
     found = {one.urn: Box(one.urn, "Worker", name(one)) for one in index.of(WORKER)}
 
     def add(worker: Resource | None, line: str) -> None:

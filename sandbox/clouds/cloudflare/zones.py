@@ -19,7 +19,7 @@ from sandbox.values import UNKNOWN, Properties, Value
 
 HOSTNAME = rules.text(
     r"(?=.{1,253}$)(\*\.)?([a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?\.)*[a-zA-Z0-9-]{1,63}|@",
-    "a host name of labels to 63 and 253 characters in all",
+    "a host name of at most 253 characters, with labels of at most 63",
 )
 TLS = ("1.0", "1.1", "1.2", "1.3")
 
@@ -29,7 +29,7 @@ _SWITCHES = """
     ip_geolocation ipv6 mirage opportunistic_encryption opportunistic_onion orange_to_orange origin_error_page_pass_thru
     prefetch_preload privacy_pass replace_insecure_js response_buffering rocket_loader server_side_exclude sha1_support
     sort_query_string_for_cache tls_1_2_only tls_client_auth true_client_ip_header waf webp websockets
-""".split()  # noqa: SIM905 (thirty-odd quoted words read worse)
+""".split()  # noqa: SIM905 (a list of quoted strings would be harder to read)
 
 _SETTINGS: dict[str, tuple[Value, ...]] = {
     **dict.fromkeys(_SWITCHES, ("on", "off")),

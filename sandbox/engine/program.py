@@ -96,7 +96,7 @@ class LazySdks(MetaPathFinder):
 
 
 class EngineLog:
-    """A stub of the log service without debug messages: the SDK logs a dozen per resource, and the engine drops them."""
+    """A stub of the log service without debug messages: the SDK logs a dozen per resource; the engine drops them."""
 
     def __init__(self, address: str) -> None:
         channel = grpc.insecure_channel(address, options=_GRPC_CHANNEL_OPTIONS)

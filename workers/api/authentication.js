@@ -102,7 +102,7 @@ function attributes(text) {
  * @param {number} iterations
  */
 async function saltedPassword(password, salt, iterations) {
-  // Of SASLprep only NFKC is needed: its other steps only refuse passwords.
+  // Of SASLprep only the NFKC normalisation is needed: its other steps only reject passwords.
   const key = await crypto.subtle.importKey("raw", utf8(password.normalize("NFKC")), "PBKDF2", false, ["deriveBits"]);
   return new Uint8Array(
     await crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-256", salt, iterations }, key, 256),

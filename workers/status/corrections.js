@@ -46,7 +46,7 @@ export function redact(db, { notice, target }, time) {
          AND id IN (SELECT notice FROM corrections WHERE target = ?2 AND kind = 'amended') AND ${CORRECTED}`,
       )
       .bind(notice, target, WITHDRAWN.body),
-    // An update's id is the key of the call; the first update of a subject has a suffix.
+    // The id of an operator's update is the idempotency key of the call. The first update of a subject has a suffix.
     db
       .prepare(
         `UPDATE audit SET details = json_remove(details, '$.body') WHERE ${CORRECTED} AND details ->> 'key' = ?2

@@ -13,7 +13,7 @@ import { DAY_MINUTES, MINUTE, minuteOf, spanOf, statement } from "./uptime.js";
 const EXCUSES = `status <> 'cancelled' AND NOT emergency AND EXISTS (
   SELECT 1 FROM json_each(components) WHERE value IN (${ESSENTIAL.map((id) => `'${id}'`).join()}))`;
 
-/** Joins from the few windows, so that only samples within them are read. */
+/** CROSS JOIN makes SQLite begin with the few maintenance windows, so that it reads only samples within them. */
 const RECORDED_IN_WINDOWS = `
   SELECT COUNT(*) AS recorded, COALESCE(SUM(status = 'down'), 0) AS down FROM (
     SELECT DISTINCT samples.minute, samples.status

@@ -4,7 +4,7 @@ import { HttpError } from "./http-error.js";
 
 /** @import { Problem } from "./checks.js" */
 
-/** A body over the limit is read and discarded up to this size, because a client that still sends gets no response. */
+/** A body over the limit is read and discarded up to this size, because a client that is still sending reads no response. */
 const DROPPED_BYTES = 4 * 1_024 * 1_024;
 
 /** Enough for the longest text and title with each character escaped as two \uXXXX. */

@@ -1,4 +1,4 @@
--- One row per minute and component; the order of the key lets a span of time be read in one sweep.
+-- One row for each minute and component. The key begins with the minute, so that a period is read as one range.
 CREATE TABLE IF NOT EXISTS samples (
   minute INTEGER NOT NULL, -- since 1970-01-01T00:00Z
   component TEXT NOT NULL,

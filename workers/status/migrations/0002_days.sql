@@ -1,5 +1,5 @@
--- How many minutes of a day a component spent in which state: what the page's 90 days are drawn from. A trigger keeps
--- it, so that a sample is counted exactly when it is stored. (Statements end at a blank line.)
+-- Minutes of each component in each state, by day. The page draws its 90 days from this table. A trigger on `samples`
+-- updates it in the same transaction. (In all migrations, a blank line separates two statements.)
 CREATE TABLE IF NOT EXISTS days (
   day INTEGER NOT NULL, -- since 1970-01-01, UTC
   component TEXT NOT NULL,

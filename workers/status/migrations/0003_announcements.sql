@@ -1,5 +1,5 @@
--- What is said to people: incidents, maintenance, and each word about them. Components are JSON arrays of ids; impact
--- counts from 0 (none) to 3 (critical); times are milliseconds since 1970-01-01T00:00Z unless they are called minutes.
+-- Incidents, maintenances, and the published updates about them. `components` is a JSON array of ids. `impact` is from 0
+-- (none) to 3 (critical). Columns named `…_minute` are minutes, other times milliseconds, since 1970-01-01T00:00Z.
 CREATE TABLE IF NOT EXISTS incidents (
   id TEXT PRIMARY KEY,
   title TEXT NOT NULL,
@@ -29,10 +29,10 @@ CREATE TABLE IF NOT EXISTS maintenances (
 
 CREATE INDEX IF NOT EXISTS maintenances_by_end ON maintenances (end_minute);
 
--- Append-only. What an incident was at that moment is kept with the word about it.
+-- Published updates. A row keeps the status, impact and components that its subject had when the update was published.
 CREATE TABLE IF NOT EXISTS updates (
   id TEXT PRIMARY KEY,
-  type TEXT NOT NULL, -- 'incident.opened' …, the name of the event that contacts are told of
+  type TEXT NOT NULL, -- type of the notification: 'incident.opened' …
   subject TEXT NOT NULL, -- the incident's or maintenance's id
   status TEXT NOT NULL,
   impact INTEGER, -- null for maintenance

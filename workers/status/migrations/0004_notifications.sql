@@ -1,16 +1,16 @@
--- Who is told, what they are owed, and who did what.
+-- Receivers of notifications.
 CREATE TABLE IF NOT EXISTS contacts (
   id TEXT PRIMARY KEY,
   name TEXT NOT NULL,
   channel TEXT NOT NULL CHECK (channel IN ('email', 'webhook')),
   address TEXT NOT NULL,
   components TEXT CHECK (json_valid(components)), -- null: all
-  minimum INTEGER NOT NULL CHECK (minimum BETWEEN 0 AND 3), -- the least impact worth telling
+  minimum INTEGER NOT NULL CHECK (minimum BETWEEN 0 AND 3), -- incidents of a smaller impact are not sent
   created_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- One row is one contact's copy of one update: the outbox. Taking a delivery moves `due_at` on, so that whoever took it
--- and fell is followed by another.
+-- The outbox: one row for each update and contact. A run leases a delivery: it moves `due_at` to the end of the lease. If
+-- the run crashes, a later run takes the delivery again after that time.
 CREATE TABLE IF NOT EXISTS deliveries (
   update_id TEXT NOT NULL,
   contact TEXT NOT NULL,
@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
   due_at INTEGER NOT NULL,
   taken_by TEXT,
   settled_at INTEGER,
-  failure TEXT, -- the last one's kind, without its text
+  failure TEXT, -- kind of the last failure, without its message
   PRIMARY KEY (update_id, contact)
 ) WITHOUT ROWID;
 
@@ -27,8 +27,8 @@ CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (due_at) WHERE state = '
 
 CREATE INDEX IF NOT EXISTS deliveries_by_contact ON deliveries (contact, state);
 
--- The outbox is filled in the transaction that says the word: neither can be without the other. Whoever was told of a
--- beginning is told of its end, even when it looks less grave by then.
+-- Fills the outbox in the transaction that inserts the update. A contact that has a delivery about a subject gets all
+-- later updates of that subject, even if their impact is below the contact's minimum.
 CREATE TRIGGER IF NOT EXISTS fan_out AFTER INSERT ON updates
 BEGIN
   INSERT INTO deliveries (update_id, contact, state, attempts, due_at)
@@ -56,10 +56,10 @@ CREATE TABLE IF NOT EXISTS audit (
   details TEXT NOT NULL CHECK (json_valid(details))
 );
 
--- A call's key is there once: the same call again is known by it.
+-- An idempotency key is unique, so that a repeated call is recognised.
 CREATE UNIQUE INDEX IF NOT EXISTS audit_by_key ON audit (details ->> 'key');
 
--- What was done stays written.
+-- The audit log is append-only.
 CREATE TRIGGER IF NOT EXISTS audit_keeps BEFORE UPDATE ON audit
 BEGIN
   SELECT RAISE(ABORT, 'the audit log is append-only');

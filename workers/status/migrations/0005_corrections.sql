@@ -1,6 +1,6 @@
--- What was published and corrected since. A correction is told to contacts by an update of its own, which no page shows.
+-- Corrections of published texts. Contacts get a correction as a separate update (the notice), which is not on the page.
 CREATE TABLE IF NOT EXISTS corrections (
-  notice TEXT PRIMARY KEY, -- id of that update
+  notice TEXT PRIMARY KEY, -- id of the notice
   target TEXT NOT NULL, -- the update whose text was corrected, or the incident or maintenance whose title was
   kind TEXT NOT NULL CHECK (kind IN ('amended', 'redacted')),
   at INTEGER NOT NULL
@@ -8,13 +8,13 @@ CREATE TABLE IF NOT EXISTS corrections (
 
 CREATE INDEX IF NOT EXISTS corrections_by_target ON corrections (target, at);
 
--- A later end than was announced. `maintenances` keeps the announced one, since only that excuses minutes.
+-- Extended ends of maintenances. `maintenances` keeps the announced end: only downtime before it is excused.
 CREATE TABLE IF NOT EXISTS extensions (
   maintenance TEXT PRIMARY KEY,
   until_minute INTEGER NOT NULL -- exclusive
 ) WITHOUT ROWID;
 
--- A redaction takes the text out of the audit log, too. Nothing else there changes.
+-- The audit log is append-only, except that a redaction also removes the text from it.
 DROP TRIGGER IF EXISTS audit_keeps;
 
 CREATE TRIGGER IF NOT EXISTS audit_keeps_all_but_texts BEFORE UPDATE ON audit

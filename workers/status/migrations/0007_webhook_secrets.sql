@@ -1,6 +1,6 @@
--- Webhook contacts whose signing secret was changed. Secrets follow from the Worker's key, the contact and this number.
+-- Webhook contacts whose signing secret was rotated. A secret is derived from the Worker's key, the contact and `number`.
 CREATE TABLE IF NOT EXISTS webhook_secrets (
   contact TEXT PRIMARY KEY,
-  number INTEGER NOT NULL, -- 0 where there is no row
-  overlap_until INTEGER NOT NULL -- until then, webhooks are also signed with the secret before
+  number INTEGER NOT NULL, -- of the current secret; a contact without a row has number 0
+  overlap_until INTEGER NOT NULL -- until then, webhooks are also signed with the previous secret
 ) WITHOUT ROWID;

@@ -26,7 +26,7 @@ const PARALLEL_SENDS = { webhook: 3, email: 2 };
 /** Longer than ten sequential sends with a timeout of five seconds each, so that no other run takes these deliveries. */
 const LEASE = 2 * MINUTE;
 
-/** 2 × 20 × (20 settled + 1 taken) statements stay below the 1,000 that one invocation may run. */
+/** Batches of each channel in one run. 2 channels × 20 batches × (20 results + 1 lease) stay below D1's 1,000 queries an invocation. */
 const ROUNDS = 20;
 
 const DAY = 24 * 60 * MINUTE;

@@ -200,7 +200,7 @@ class Group:
         self._manifests = f"manifests/{name}/"
 
     def complete(self, runs: list[Json]) -> Iterator[str]:
-        """Write the missing manifests; yield an error for each run that fails. Raises `ManifestError` if all must fail."""
+        """Write missing manifests; yield an error for each run that fails. Raises `ManifestError` if all must fail."""
         names = (one["Key"].removeprefix(self._manifests) for one in self._store.objects(self._manifests))
         existing = {name[:-5] for name in names if name.endswith(".json") and LABEL.fullmatch(name[:-5])}
         newest = max(existing, key=start_of, default=None)

@@ -61,12 +61,12 @@ class EvaluationContext:
     fields: dict[str, Value]
     entropy: str
     objects: ObjectLookup
-    asked: set[str] = field(default_factory=set[str])
+    fields_read: set[str] = field(default_factory=set[str])
     before: Properties | None = None
     """The object's outputs before an update; None for a new object."""
 
     def __getitem__(self, name: str) -> Any:
-        self.asked.add(name)
+        self.fields_read.add(name)
         if name.startswith("hex") and name[3:].isdigit():
             return digits(self.entropy, int(name[3:]))
         value = self.fields.get(name)
@@ -76,7 +76,7 @@ class EvaluationContext:
 
     def get(self, name: str) -> Any:
         """Return a field's value, or None if it is absent."""
-        self.asked.add(name)
+        self.fields_read.add(name)
         value = self.fields.get(name)
         if value is UNKNOWN:
             raise NotYetKnown(name)

@@ -44,15 +44,15 @@ def compute_outputs(
     for name, computed in facts.computed.items():
         if name in given or name not in shape.outputs:
             continue
-        context.asked.clear()
+        context.fields_read.clear()
         value = _value(computed, context) if id else UNKNOWN
-        if name not in kept or context.asked & changed:
+        if name not in kept or context.fields_read & changed:
             outputs[name] = value
             changed.add(name)
         context.fields[name] = outputs[name]
     for path, value in facts.filled.items():
         name, _, inside = path.partition(".")
-        holder, was = outputs.get(name), _held(before, name)
+        holder, was = outputs.get(name), _value_before(before, name)
         if isinstance(holder, dict) and holder.get(inside) is None:
             outputs[name] = {**holder, inside: (value if id else UNKNOWN) if was.get(inside) is None else was[inside]}
     for name, kind in shape.computed.items():
@@ -72,7 +72,7 @@ def without_filled(inputs: Properties, facts: Facts, given: Properties) -> Prope
     return result
 
 
-def _held(before: PreviousObject | None, name: str) -> Properties:
+def _value_before(before: PreviousObject | None, name: str) -> Properties:
     """Return the value of an object property before an update, or {} for a new object."""
     was = before.outputs.get(name) if before else None
     return was if isinstance(was, dict) else {}

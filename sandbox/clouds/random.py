@@ -21,7 +21,7 @@ _CLASSES = (
     ("numeric", "minNumeric", string.digits),
     ("special", "minSpecial", _SPECIAL),
 )
-_FORMER_NAME = {"numeric": "number"}
+_DEPRECATED_NAME = {"numeric": "number"}  # the provider still accepts it
 _LEFT = ("brave", "calm", "eager", "fair", "gentle", "keen", "light", "noble", "quick", "rare", "sunny", "warm")
 _RIGHT = ("badger", "crane", "falcon", "heron", "ibex", "lynx", "marten", "otter", "raven", "seal", "swift", "wren")
 
@@ -32,7 +32,7 @@ def _characters(context: EvaluationContext) -> str:
     everything = ""
     for allow, least, alphabet in _CLASSES:
         letters = context.get("overrideSpecial") or alphabet if allow == "special" else alphabet
-        if all(context.get(name) is not False for name in (allow, _FORMER_NAME.get(allow, allow))):
+        if all(context.get(name) is not False for name in (allow, _DEPRECATED_NAME.get(allow, allow))):
             everything += letters
             chosen += [secrets.choice(letters) for _ in range(context.get(least) or 0)]
     chosen += [secrets.choice(everything) for _ in range(context["length"] - len(chosen))]
@@ -40,7 +40,8 @@ def _characters(context: EvaluationContext) -> str:
     return "".join(chosen)
 
 
-def _possible(inputs: Properties) -> Iterator[CheckFailure]:
+def _length_and_classes(inputs: Properties) -> Iterator[CheckFailure]:
+    """Check that the length is enough for the minimum counts, and that a character class is allowed."""
     length, numbers = inputs.get("length"), [inputs.get(least) for _, least, _ in _CLASSES]
     needed = sum(number for number in numbers if isinstance(number, int))
     if isinstance(length, int) and length < max(needed, 1):
@@ -95,10 +96,10 @@ TYPES = {
     "random:index/randomPassword:RandomPassword": Facts(
         computed={"result": _characters, "bcryptHash": "$2a$10${hex53}"},
         defaults={**_ON, **_NONE},
-        inputs_rules=(_possible,),
+        inputs_rules=(_length_and_classes,),
     ),
     "random:index/randomString:RandomString": Facts(
-        id=_characters, computed={"result": "{id}"}, defaults={**_ON, **_NONE}, inputs_rules=(_possible,)
+        id=_characters, computed={"result": "{id}"}, defaults={**_ON, **_NONE}, inputs_rules=(_length_and_classes,)
     ),
     "random:index/randomId:RandomId": Facts(
         id=lambda context: secrets.token_urlsafe(context["byteLength"]),

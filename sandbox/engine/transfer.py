@@ -18,7 +18,7 @@ from sandbox.values import UNKNOWN, Properties, Secret, Value, reveal, transform
 
 _DEPLOYMENT: Final = {"manifest", "secrets_providers", "resources", "pending_operations", "metadata"}
 # Fields that Pulumi records and this engine does not use.
-_PASSED_OVER: Final = {"sourcePosition", "stackTrace", "hideDiff", "snippetID", "initErrors", "importID"}
+_UNUSED_FIELDS: Final = {"sourcePosition", "stackTrace", "hideDiff", "snippetID", "initErrors", "importID"}
 
 
 def export_state(root: Path, stack: str, *, show_secrets: bool) -> Entry:
@@ -156,7 +156,7 @@ def _check_resource(resource: Entry, stack: str, name: str) -> Iterator[str]:
         yield f"{resource['urn']} belongs to stack {urn.stack!r} of project {urn.project!r}, not {stack!r} of {name!r}"
     if resource.get("type") != urn.type:
         yield f"{resource['urn']}: its type {resource.get('type')!r} differs from the type in the URN"
-    if unknown := sorted(key for key in resource.keys() - FIELDS - _PASSED_OVER if resource[key]):
+    if unknown := sorted(key for key in resource.keys() - FIELDS - _UNUSED_FIELDS if resource[key]):
         yield f"{resource['urn']}: {', '.join(unknown)} is not supported by the sandbox"
     for key, kind in (("inputs", dict), ("outputs", dict), ("dependencies", list), ("propertyDependencies", dict)):
         if not isinstance(resource.get(key) or kind(), kind):

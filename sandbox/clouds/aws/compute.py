@@ -88,10 +88,10 @@ def _metadata_tags(inputs: Properties) -> Iterator[CheckFailure]:
 def _image(inputs: Properties) -> Iterator[CheckFailure]:
     for name in ("ami", "instanceType"):
         if inputs.get(name) is None and inputs.get("launchTemplate") is None:
-            yield CheckFailure(name, "is required unless the launchTemplate has it; set it")
+            yield CheckFailure(name, "is required unless launchTemplate is set; set one of them")
 
 
-def _address_outside(context: EvaluationContext) -> str | None:
+def _invalid_private_ip(context: EvaluationContext) -> str | None:
     """Return the reason why the private address is not valid in the subnet, or None."""
     subnet, address = context.objects.look(SUBNET, context.get("subnetId")), context.get("privateIp")
     block = subnet.get("cidrBlock") if subnet else None
@@ -125,7 +125,7 @@ def _termination_protection(outputs: Properties) -> str | None:
     return None
 
 
-def _other_zone(context: EvaluationContext) -> str | None:
+def _zone_mismatch(context: EvaluationContext) -> str | None:
     """Return the reason why a volume cannot be attached to an instance, or None."""
     instance = context.objects.look(INSTANCE, context["instanceId"])
     disk = context.objects.look(VOLUME, context["volumeId"])
@@ -208,7 +208,7 @@ TYPES = {
             "rootBlockDevice.kmsKeyId": KEY,
         },
         unique=(("subnetId", "privateIp"),),
-        rejects=_address_outside,
+        rejects=_invalid_private_ip,
         rejects_deletion=_termination_protection,
     ),
     INTERFACE: ec2(
@@ -256,7 +256,7 @@ TYPES = {
         references={"instanceId": INSTANCE, "volumeId": VOLUME},
         # A volume has one attachment at a time, and a device name is unique on an instance.
         unique=(("volumeId",), ("instanceId", "deviceName")),
-        rejects=_other_zone,
+        rejects=_zone_mismatch,
     ),
     LAUNCH_TEMPLATE: ec2(
         "lt",

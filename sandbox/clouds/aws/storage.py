@@ -52,7 +52,7 @@ def _lock_needs_versioning(inputs: Properties) -> Iterator[CheckFailure]:
         yield CheckFailure("versioning.enabled", "must be true if objectLockEnabled is: object lock needs versioning")
 
 
-def _locked(context: EvaluationContext) -> str | None:
+def _cannot_lock(context: EvaluationContext) -> str | None:
     """Return the reason why object lock cannot be configured on a bucket, or None."""
     bucket = context.objects.look(BUCKET, context["bucket"])
     if bucket is None or bucket.get("objectLockEnabled") is True:
@@ -64,7 +64,8 @@ def _locked(context: EvaluationContext) -> str | None:
     return "bucket: object lock needs versioning; set objectLockEnabled on the bucket, or enable its versioning first"
 
 
-def _suspended(context: EvaluationContext) -> str | None:
+def _cannot_suspend_versioning(context: EvaluationContext) -> str | None:
+    """Return the reason why versioning cannot be suspended on a bucket, or None."""
     bucket = context.objects.look(BUCKET, context["bucket"]) or {}
     status = context.get("versioningConfiguration").get("status")
     if bucket.get("objectLockEnabled") is True and status != "Enabled":
@@ -180,7 +181,7 @@ TYPES = {
             "versioningConfiguration.status": rules.one_of("Enabled", "Suspended", "Disabled"),
             "versioningConfiguration.mfaDelete": rules.one_of("Enabled", "Disabled"),
         },
-        rejects=_suspended,
+        rejects=_cannot_suspend_versioning,
     ),
     "aws:s3/bucketObjectv2:BucketObjectv2": Facts(
         id="{bucket}/{key}",
@@ -219,7 +220,7 @@ TYPES = {
         },
         inputs_rules=(_one_period,),
         defaults={"objectLockEnabled": "Enabled"},
-        rejects=_locked,
+        rejects=_cannot_lock,
     ),
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _setting(
         {_ALGORITHM: rules.one_of("AES256", "aws:kms", "aws:kms:dsse")},

@@ -264,7 +264,7 @@ def _credits_begin_at_the_target(settings: Settings) -> Iterator[Problem]:
 
 
 def _worker_variables_fit(settings: Settings) -> Iterator[Problem]:
-    """Check the size of settings that a Cloudflare Worker gets as one variable each: Cloudflare limits a variable."""
+    """Check the size of settings that become one variable of a Cloudflare Worker each; Cloudflare limits that size."""
     variables = {
         "status.operators": dict.fromkeys(settings.status.operators, "0" * 64),  # the SHA-256 of each operator's token
         "status.components": [component.model_dump() for component in settings.status.components],

@@ -193,7 +193,7 @@ def _read(file: Path) -> dict[str, Any]:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
         raise InputError(f"{file}:{line}: {error}; correct the JSON") from None
     if not isinstance(document, dict):
-        raise InputError(f"{file}:1: a JSON object with a rule's name as each key is expected")
+        raise InputError(f"{file}:1: must be a JSON object whose keys are rules, or `all`")
     return cast("dict[str, Any]", document)
 
 

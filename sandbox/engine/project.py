@@ -83,7 +83,7 @@ def merge(
             problems.append(f"{key}: the key has no namespace; write {project}:{key}")
         elif encrypted := list(_encrypted(key, value)):
             problems += [
-                f"{path}: encrypted values (`secure`) are not supported by the sandbox; generate it in the program"
+                f"{path}: encrypted values (`secure`) are not supported by the sandbox; generate them in the program"
                 for path in encrypted
             ]
         else:

@@ -168,7 +168,7 @@ def _wrap(plain: Value, secret: Value) -> Value:
 
 
 def mark_secret_outputs(outputs: Properties, inputs: Properties, additional: list[str]) -> Properties:
-    """Mark an output as secret if the input of that name is secret or `additional` lists it."""
+    """Mark an output as secret if the input at its path is secret or `additional` lists its name."""
     hidden = dict(restore_secret_marks(outputs, inputs))  # a copy: the provider keeps the original
     for key in additional:
         if key in hidden and not isinstance(hidden[key], Secret):

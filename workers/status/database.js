@@ -10,7 +10,7 @@ import corrections from "./migrations/0005_corrections.sql";
 import webhookSecrets from "./migrations/0007_webhook_secrets.sql";
 import deadDeliveries from "./migrations/0008_dead_deliveries.sql";
 
-/** Timeout for opening the database and its migrations. */
+/** Timeout for opening the database, including its migrations. */
 const OPEN_MILLISECONDS = 5_000;
 
 export const openDatabase = opener(

@@ -34,9 +34,11 @@ def ended(pid: int) -> bool:
         return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_no_busy_process_remains(number: signal.Signals) -> None:
-    with subprocess.Popen([SCRIPT, "sleep", str(TIMEOUT_SECONDS)], start_new_session=True) as process:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_no_busy_process_remains(number: signal.Signals, code: int) -> None:
+    # A shell starts its background commands, as which tests may run, with SIGINT ignored.
+    command = ["env", "--default-signal=INT", SCRIPT, "sleep", str(TIMEOUT_SECONDS)]
+    with subprocess.Popen(command, start_new_session=True) as process:
         until(lambda: running(process.pid, "sleep"), "four busy processes and the command run")
         started = children(process.pid)
         if number == signal.SIGINT:
@@ -44,7 +46,7 @@ def test_no_busy_process_remains(number: signal.Signals) -> None:
         else:
             process.send_signal(number)
             os.kill(started[-1], signal.SIGTERM)  # bash waits for its command before it obeys
-        process.wait(timeout=TIMEOUT_SECONDS)
+        assert process.wait(timeout=TIMEOUT_SECONDS) == code
     until(lambda: all(ended(pid) for pid in started), "all have ended")
 
 

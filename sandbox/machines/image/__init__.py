@@ -1,7 +1,7 @@
 """The image that machines boot from: Debian 13 with `packages.txt` and `files/`, built once and then read only.
 
-It holds what Debian requires (`minbase`) and the packages of all roles, so that a machine boots without a package mirror.
-None of their services is enabled: a machine's user data enables those of its role.
+It holds what Debian requires (`minbase`) and the packages of all roles, so that a machine boots without a mirror. Their
+services are not enabled: a machine's user data enables those of its role.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def packages() -> list[str]:
 
 def version() -> str:
     """Return a hash of everything that the image is made from, except the versions of the packages."""
-    digest = hashlib.sha256(Path(__file__).read_bytes() + "\n".join(packages()).encode())
+    command = [word.replace(str(FILES), "") for word in _command(Path("root"), Path("cache"))]
+    digest = hashlib.sha256("\n".join(command).encode())
     for file in sorted(path for path in FILES.rglob("*") if path.is_file()):
         digest.update(str(file.relative_to(FILES)).encode() + file.read_bytes())
     return digest.hexdigest()[:12]
@@ -54,7 +55,11 @@ def _build(root: Path, cache: Path) -> None:
     log = partial / "log"
     with log.open("wb") as output:
         done = subprocess.run(
-            _command(partial / "root", cache), stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+            [*_command(partial / "root", cache), *_mirror()],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            check=False,
         )
     if done.returncode:
         raise MachineError(f"mmdebstrap could not build the image; read {log}, and check that apt reaches its mirror")
@@ -83,7 +88,7 @@ def _command(root: Path, cache: Path) -> list[str]:
         # Keep the packages, which `cache` provides for the next image.
         *("--skip=download/empty", "--skip=essential/unlink"),
         *(f"--{stage}-hook={hook}" for stage, commands in hooks.items() for hook in commands),
-        *(SUITE, str(root), *_mirror()),
+        *(SUITE, str(root)),
     ]
 
 

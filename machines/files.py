@@ -47,12 +47,13 @@ _POSTGRES = (f"postgresql-{POSTGRES_MAJOR}", "patroni", "pgbackrest")
 # Patroni's module for etcd 3 imports this package, but Debian's patroni package accepts any one of five clients.
 _ETCD_CLIENT = "python3-etcd"
 _VOLUME_TOOLS = ("e2fsprogs",)
+_SECRET_TOOLS = ("python3-boto3",)
 _DATABASE_TOOLS = (
     *_VOLUME_TOOLS,
+    *_SECRET_TOOLS,
     _ETCD_CLIENT,
     "kmod",
     "openssl",
-    "python3-boto3",
     "python3-cryptography",
     "python3-yaml",
 )
@@ -77,7 +78,7 @@ _OTHER_PACKAGES: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: _VOLUME_TOOLS,
     Role.COORDINATOR: _DATABASE_TOOLS,
     Role.WORKER: _DATABASE_TOOLS,
-    Role.GATEWAY: (),
+    Role.GATEWAY: _SECRET_TOOLS,
 }
 _DATABASE_SERVICES = ("patroni.service", "backbuild-backup-full.timer", "backbuild-backup-incr.timer")
 _SERVICES: dict[Role, tuple[str, ...]] = {

@@ -108,11 +108,13 @@ def test_no_file_contains_the_value_of_a_secret():
         'keys["secretAccessKey"],',  # fetched at boot
         '"backbuild-prod"',  # etcd's cluster token is a name, not a secret
         '"',  # the list of the secrets' names, on the lines below
-        '"aws secretsmanager get-secret-value --query SecretString --output text --secret-id"',
+        '"python3 /usr/local/lib/backbuild/secret_values.py"',
+        'name)["SecretString"]',  # fetched at boot
+        'cannot read {name}: {error}; remedy: check the instance profile and that the secret exists"',
+        '$name has no value; remedy: store one in Secrets Manager" >&2',
         # The session token of the instance metadata service.
         '$(curl -fs --max-time 5 -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: 60" $METADATA/api/token) &&',
         '$token" $METADATA/meta-data/tags/instance/DataVolume',
-        'cannot read $name; remedy: check the instance profile and that the secret exists" >&2',
     }
 
 

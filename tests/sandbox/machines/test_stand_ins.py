@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.stacks import contents, members, stack
+from harness.stacks import contents, members, topology_of
 from sandbox.clouds.store import CloudObject
 from sandbox.machines import image, network, prerequisites
 from sandbox.machines.inventory import INGRESS, INSTANCE, SUBNET, Inventory
@@ -14,7 +14,7 @@ from sandbox.machines.services.certificates import names
 from sandbox.machines.services.resolver import respond
 from sandbox.values import Properties
 
-PROD = stack("prod")
+PROD = topology_of("prod")
 
 
 def thing(type: str, id: str, outputs: Properties) -> CloudObject:

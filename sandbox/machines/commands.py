@@ -97,7 +97,7 @@ def _machine(options: argparse.Namespace) -> Machine:
     for one in instances:
         if options.name in {one.name, one.id}:
             return Machine(place, one.id)
-    known = ", ".join(one.name for one in instances)
+    known = ", ".join(one.name for one in instances) or "none"
     raise InputError(f"{options.stack} has no machine {options.name}; it has {known}")
 
 

@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Debian packages that the tests need.
 DEBIAN := shellcheck chromium postgresql pgbackrest haproxy faketime
 # Debian packages that `make live` needs, and the tests of machines.
-LIVE := systemd-container mmdebstrap nftables iproute2 haproxy
+LIVE := systemd-container mmdebstrap nftables iproute2 haproxy gpg gpg-agent
 # Files in their order: xdist would otherwise begin with those that have the most tests, and end with one long file alone.
 PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10
 CODE := __main__.py model machines components policies sandbox status backups console harness drills benchmarks tests

@@ -18,6 +18,8 @@ PROGRAMS = {
     "nsenter": "util-linux",
     "haproxy": "haproxy",
     "dpkg-deb": "dpkg",
+    "gpg": "gpg",
+    "gpg-agent": "gpg-agent",
 }
 
 

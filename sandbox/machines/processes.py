@@ -48,14 +48,13 @@ class Group:
         self.path.mkdir(parents=True, exist_ok=True)
         enter = ("sh", "-c", 'echo $$ >"$1" && shift && exec "$@"', "sh", self.path / "cgroup.procs")
         with log.open("ab") as output:
-            subprocess.Popen(
+            process = subprocess.Popen(
                 [*enter, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
-        for _ in range(500):  # the shell enters the group within milliseconds
-            if self.running:
-                return
+        while not self.running:
+            if process.poll() is not None:
+                raise MachineError(f"{command[0]} ended at once with status {process.returncode}; read {log}")
             time.sleep(0.01)
-        raise MachineError(f"{command[0]} ended at once; read {log}")
 
     def kill(self) -> None:
         """End all its processes at once, and remove the group."""

@@ -18,6 +18,7 @@ from sandbox.machines.services import resolver
 from sandbox.machines.services.amazon import Amazon
 from sandbox.machines.services.metadata import Metadata
 from sandbox.machines.services.storage import DOMAIN, Storage
+from sandbox.machines.services.vendors import Vendors
 
 AMAZON = ("s3", "secretsmanager", "monitoring")
 
@@ -28,7 +29,8 @@ class Services:
     def __init__(self, store: Path, folder: Path) -> None:
         self._store: Path = store
         self._metadata: Metadata = Metadata((folder / "front.pem").read_bytes())
-        self._amazon: Amazon = Amazon(folder / "metrics", (folder / "amazon-ssm-agent.deb").read_bytes())
+        self._amazon: Amazon = Amazon(folder / "metrics")
+        self._vendors: Vendors = Vendors(folder / "vendors")
         self._storage: Storage = Storage()
         self._read: tuple[object, Inventory] | None = None
 
@@ -47,12 +49,13 @@ class Services:
         service = host.partition(".")[0]
         if instance is None:
             return Response(f"no instance has the address {source}\n", 403)
+        if (vendor := self._vendors.answer(request, host)) is not None:
+            return vendor
         if host == METADATA:
             return self._metadata.answer(request, instance, known)
         if host != f"{service}.{instance.region}.amazonaws.com" or service not in AMAZON:
             return Response(f"the sandbox has no stand-in for {host}\n", 502)
-        public = request.path.endswith("/amazon-ssm-agent.deb")
-        if not public and f"={self._metadata.access_key(instance)}/" not in request.headers.get("authorization", ""):
+        if f"={self._metadata.access_key(instance)}/" not in request.headers.get("authorization", ""):
             return Response("the request is not signed with the keys of this instance\n", 403)
         return self._amazon.answer(service, request, instance, known)
 

@@ -27,9 +27,8 @@ class DeniedError(Exception):
 class Amazon:
     """Answers requests to the services of a region."""
 
-    def __init__(self, metrics: Path, agent: bytes) -> None:
+    def __init__(self, metrics: Path) -> None:
         self._metrics: Path = metrics
-        self._agent: bytes = agent
 
     def answer(self, service: str, request: Request, instance: Instance, inventory: Inventory) -> Response:
         """Answer a request of an instance to a service."""
@@ -79,8 +78,6 @@ class Amazon:
         return Response("<PutMetricDataResponse/>", content_type="text/xml")
 
     def _object(self, request: Request, instance: Instance, inventory: Inventory) -> Response:
-        if request.path.endswith("/amazon-ssm-agent.deb"):  # Amazon's public bucket of the agent
-            return Response(self._agent)
         bucket, _, key = request.path.removeprefix("/").partition("/")
         endpoints = [one.id for one in inventory.of_type(ENDPOINT) if str(one.outputs["serviceName"]).endswith(".s3")]
         context = {"aws:SourceVpce": endpoints[0]} if endpoints else {}

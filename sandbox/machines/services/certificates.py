@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 LIFETIME = timedelta(days=3650)  # longer than any stack stays live
+CLOUDFLARED = "pkg.cloudflare.com"
 R2 = "r2.cloudflarestorage.com"
 JURISDICTIONS = ("eu", "us", "fedramp")
 
@@ -26,7 +27,7 @@ def names() -> list[str]:
         for region in session.get_available_regions("ec2", partition)
     ]
     amazon = [f"*.{region}.amazonaws.com" for region in regions]
-    return [*amazon, f"*.{R2}", *(f"*.{jurisdiction}.{R2}" for jurisdiction in JURISDICTIONS)]
+    return [*amazon, CLOUDFLARED, f"*.{R2}", *(f"*.{jurisdiction}.{R2}" for jurisdiction in JURISDICTIONS)]
 
 
 def ensure(folder: Path) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -13,27 +11,13 @@ from sandbox.machines.errors import MachineError
 from sandbox.machines.network import INTERNET, inside
 from sandbox.machines.place import Place
 from sandbox.machines.processes import Group
-from sandbox.machines.services import certificates
+from sandbox.machines.services import certificates, packages, repository
 
+AGENT = "amazon-ssm-agent"
 PORT = "8000"  # in the namespace of the services, where nothing else listens
 CONFIGURATION = Path(__file__).with_name("haproxy.cfg")
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 120  # until the services listen; loading them takes seconds
-AGENT_PACKAGE = """Package: amazon-ssm-agent
-Version: 0-sandbox
-Architecture: all
-Maintainer: the sandbox
-Description: stand-in for Amazon's SSM agent
-"""
-AGENT_UNIT = """[Unit]
-Description=Stand-in for Amazon's SSM agent: the sandbox runs its commands from outside
-
-[Service]
-ExecStart=/usr/bin/amazon-ssm-agent
-
-[Install]
-WantedBy=multi-user.target
-"""
 
 
 def ensure(place: Place) -> str:
@@ -41,7 +25,8 @@ def ensure(place: Place) -> str:
     folder = place.services
     place.metrics.mkdir(parents=True, exist_ok=True)
     authority = certificates.ensure(folder)
-    package_agent(folder / "amazon-ssm-agent.deb")
+    packages.build(AGENT, folder / "vendors" / f"{AGENT}.deb")
+    repository.build("cloudflared", folder / "vendors")
     services, front = Group(f"{place.prefix}/services"), Group(f"{place.prefix}/haproxy")
     if not services.running:
         module = ("-m", "sandbox.machines.services", place.store, folder, PORT)
@@ -52,26 +37,6 @@ def ensure(place: Place) -> str:
         front.start([*inside(place.cloud), *environment, "haproxy", "-db", "-f", CONFIGURATION], folder / "haproxy.log")
     _wait(place, services, front)
     return authority
-
-
-def package_agent(package: Path) -> None:
-    """Build a Debian package with a stand-in for Amazon's SSM agent, which only runs."""
-    if package.exists():
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "root"
-        files = {
-            "DEBIAN/control": (AGENT_PACKAGE, 0o644),
-            "usr/bin/amazon-ssm-agent": ("#!/bin/sh\nexec sleep infinity\n", 0o755),
-            "usr/lib/systemd/system/amazon-ssm-agent.service": (AGENT_UNIT, 0o644),
-        }
-        for path, (text, mode) in files.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_text(text, encoding="utf-8")
-            (root / path).chmod(mode)
-        built = Path(folder) / "agent.deb"
-        subprocess.run(["dpkg-deb", "--root-owner-group", "--build", root, built], check=True, capture_output=True)
-        shutil.move(built, package)
 
 
 def _wait(place: Place, *groups: Group) -> None:

@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from werkzeug.wrappers import Request
 
 from harness.stacks import contents, members, topology_of
 from sandbox.clouds.store import CloudObject
@@ -12,6 +13,7 @@ from sandbox.machines import image, network, prerequisites
 from sandbox.machines.inventory import INGRESS, INSTANCE, SUBNET, Inventory
 from sandbox.machines.services.certificates import names
 from sandbox.machines.services.resolver import respond
+from sandbox.machines.services.vendors import Vendors
 from sandbox.values import Properties
 
 PROD = topology_of("prod")
@@ -84,8 +86,32 @@ def test_every_name_has_one_ipv4_address(kind: int, answers: int):
     assert response.endswith(bytes([203, 0, 113, 1])) is bool(answers)
 
 
+@pytest.mark.parametrize(
+    ("host", "path", "expected"),
+    [
+        ("pkg.cloudflare.com", "/cloudflared/dists/any/InRelease", 200),
+        ("pkg.cloudflare.com", "/../secret", 404),
+        ("s3.eu-central-1.amazonaws.com", "/amazon-ssm-eu-central-1/latest/debian_amd64/amazon-ssm-agent.deb", 200),
+        ("s3.eu-central-1.amazonaws.com", "/a-bucket/amazon-ssm-agent.deb", None),
+        ("monitoring.eu-central-1.amazonaws.com", "/", None),
+    ],
+)
+def test_vendors_serve_their_packages_and_nothing_else(host: str, path: str, expected: int | None, tmp_path: Path):
+    folder = tmp_path / "vendors"
+    (folder / "cloudflared/dists/any").mkdir(parents=True)
+    for name in ("vendors/cloudflared/dists/any/InRelease", "vendors/amazon-ssm-agent.deb", "secret"):
+        (tmp_path / name).write_text("content")
+    answer = Vendors(folder).answer(Request({"PATH_INFO": path, "HTTP_HOST": host, "REQUEST_METHOD": "GET"}), host)
+    assert (answer.status_code if answer else None) == expected
+
+
 def test_the_certificate_covers_the_services_of_every_region():
-    assert {"*.eu-central-1.amazonaws.com", "*.us-east-1.amazonaws.com", "*.eu.r2.cloudflarestorage.com"} <= {*names()}
+    assert {
+        "pkg.cloudflare.com",
+        "*.eu-central-1.amazonaws.com",
+        "*.us-east-1.amazonaws.com",
+        "*.eu.r2.cloudflarestorage.com",
+    } <= {*names()}
 
 
 def test_the_image_has_the_packages_of_every_role():

@@ -58,6 +58,23 @@ def test_data_services_require_their_volume():
         assert "AssertPathIsMountPoint=/var/lib/backbuild" in drop_in
 
 
+def test_a_service_starts_when_what_it_requires_succeeds_late():
+    """systemd cancels the start of a service whose requirement fails at first, and does not repeat it."""
+    units = {"volume": "backbuild-data-volume", "secrets": "backbuild-secrets"}
+    expected = {
+        "consensus-0": ("etcd", {"volume"}),
+        "coordinator-0": ("patroni", {"volume", "secrets"}),
+        "worker-1-0": ("patroni", {"volume", "secrets"}),
+        "gateway-0": ("backbuild-tunnel", {"secrets"}),
+    }
+    for name, (service, needed) in expected.items():
+        files = contents(PROD, member(PROD, name))
+        assert {need for need, unit in units.items() if f"/etc/systemd/system/{unit}.service" in files} == needed
+        for need in needed:
+            started = f"ExecStartPost=-systemctl start --no-block {service}.service\n"
+            assert started in files[f"/etc/systemd/system/{units[need]}.service"]
+
+
 def test_only_machines_with_a_volume_mount_one():
     for _, one in members(PROD):
         assert ("/usr/local/sbin/backbuild-data-volume" in contents(PROD, one)) == (one.volume_gib is not None)

@@ -169,6 +169,25 @@ def test_a_machine_reaches_what_the_security_groups_admit_only(stack: Stack):
     assert not answers("gateway-0", "worker-1-0", 8008)
 
 
+def test_a_machine_goes_on_when_a_missing_secret_is_there(stack: Stack):
+    def shell(words: str) -> str:
+        return stack.sandbox("ssh", "gateway-1", "--", "sh", "-c", words).stdout
+
+    def wait_until(condition: str) -> None:
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while "yes" not in shell(f"{condition} && echo yes"):
+            assert time.monotonic() < deadline, shell("journalctl --no-pager --lines=30")
+            time.sleep(0.5)
+
+    local = "/etc/default/backbuild-local"
+    shell(f"cp {local} /root/kept && echo SECRETS_COMMAND=false >>{local}")
+    shell("systemctl stop backbuild-tunnel backbuild-secrets; systemctl start --no-block backbuild-tunnel")
+    wait_until("journalctl --unit=backbuild-tunnel | grep -q 'Dependency failed'")
+    shell(f"mv /root/kept {local}")
+    wait_until("systemctl is-active --quiet backbuild-tunnel")
+    wait_until("/usr/local/sbin/backbuild-healthy")
+
+
 def test_a_lost_leader_loses_no_commit_and_comes_back(stack: Stack, tmp_path: Path):
     writer = Writer(stack, tmp_path / "acknowledged")
     process = writer.start()

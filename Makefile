@@ -17,12 +17,14 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 # Debian packages that the tests need.
 DEBIAN := shellcheck chromium postgresql pgbackrest haproxy faketime
+# Debian packages that `make live` needs, and the tests of machines.
+LIVE := systemd-container mmdebstrap nftables iproute2 haproxy gpg gpg-agent
 # Files in their order: xdist would otherwise begin with those that have the most tests, and end with one long file alone.
 PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10
 CODE := __main__.py model machines components policies sandbox status backups console harness drills benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install up preview pulumi conformance test test-long test-under-load lint format rules picture benchmark page outages injections rotations mutation evidence \
+.PHONY: help install up live preview pulumi conformance test test-long test-under-load lint format rules picture benchmark page outages injections rotations mutation evidence \
   requirements clean
 
 help: ## List the targets
@@ -32,6 +34,10 @@ install: $(RUNTIME) ## Install the packages that the programs need at run time
 
 up: $(RUNTIME) $(CLI) ## Plan the staging platform (or STACK=prod) and bring it up in the sandbox
 	@$(PYTHON) -m sandbox up --stack $(STACK) --engine $(ENGINE)
+
+live: $(DEVELOPMENT) ## Bring STACK up with real Debian machines on this computer; needs root
+	@bin/ensure-debian $(LIVE)
+	@$(PYTHON) -m sandbox up --stack $(STACK) --live
 
 preview: $(RUNTIME) $(CLI) ## Plan STACK (staging, prod) in the sandbox, changing nothing
 	@$(PYTHON) -m sandbox preview --stack $(STACK) --engine $(ENGINE)
@@ -46,8 +52,8 @@ test: $(DEVELOPMENT) $(WORKERS) ## Install the packages that the tests need, and
 	@bin/ensure-debian $(DEBIAN)
 	$(PYTEST) -m "not long"
 
-test-long: $(DEVELOPMENT) $(WORKERS) ## Run the long tests: kills at every step, simulated months, whole paths
-	@bin/ensure-debian $(DEBIAN)
+test-long: $(DEVELOPMENT) $(WORKERS) ## Run the long tests: kills at every step, simulated months, whole paths, machines
+	@bin/ensure-debian $(DEBIAN) $(LIVE)
 	$(PYTEST) -m long
 
 test-under-load: $(DEVELOPMENT) $(WORKERS) ## Run the tests of `make test` beside four busy processes, to find verdicts that depend on speed

@@ -47,12 +47,13 @@ _POSTGRES = (f"postgresql-{POSTGRES_MAJOR}", "patroni", "pgbackrest")
 # Patroni's module for etcd 3 imports this package, but Debian's patroni package accepts any one of five clients.
 _ETCD_CLIENT = "python3-etcd"
 _VOLUME_TOOLS = ("e2fsprogs",)
+_SECRET_TOOLS = ("python3-boto3",)
 _DATABASE_TOOLS = (
     *_VOLUME_TOOLS,
+    *_SECRET_TOOLS,
     _ETCD_CLIENT,
     "kmod",
     "openssl",
-    "python3-boto3",
     "python3-cryptography",
     "python3-yaml",
 )
@@ -77,7 +78,14 @@ _OTHER_PACKAGES: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: _VOLUME_TOOLS,
     Role.COORDINATOR: _DATABASE_TOOLS,
     Role.WORKER: _DATABASE_TOOLS,
-    Role.GATEWAY: (),
+    Role.GATEWAY: _SECRET_TOOLS,
+}
+# The service of each role that requires the data volume, the secrets, or both.
+_MAIN_SERVICE: dict[Role, str] = {
+    Role.CONSENSUS: "etcd.service",
+    Role.COORDINATOR: "patroni.service",
+    Role.WORKER: "patroni.service",
+    Role.GATEWAY: "backbuild-tunnel.service",
 }
 _DATABASE_SERVICES = ("patroni.service", "backbuild-backup-full.timer", "backbuild-backup-incr.timer")
 _SERVICES: dict[Role, tuple[str, ...]] = {
@@ -139,6 +147,7 @@ def _values(topology: Topology, member: Member) -> dict[str, object]:
         "packages": sorted({*_COMMON_PACKAGES, *_HELD_DEBIAN_PACKAGES[member.role], *_OTHER_PACKAGES[member.role]}),
         "held": (*_HELD_DEBIAN_PACKAGES[member.role], *_HELD_VENDOR_PACKAGES[member.role]),
         "services": (*_SERVICES[member.role], "backbuild-metrics.timer"),
+        "main_service": _MAIN_SERVICE[member.role],
         "secrets": _secrets(topology, group),
         "data_directory": DATA_DIRECTORY,
         "data_cidrs": [zone.data_cidr for zone in topology.zones],

@@ -68,10 +68,15 @@ def _parser() -> argparse.ArgumentParser:
             help="which engine plans and updates: the sandbox's own (default), or the Pulumi CLI on the PATH",
         )
         planning.add_argument("--skip-policies", action="store_true", help="do not run the policy packs in policies/")
+    up.add_argument(
+        "--live",
+        action="store_true",
+        help="also boot the instances as Debian machines; needs root, see docs/sandbox.md",
+    )
     up.add_argument("--skip-preview", action="store_true", help="update without a preview")
     up.add_argument("--yes", action="store_true", help="no effect: the sandbox never asks for confirmation")
     running("refresh", commands.refresh, "update the state to match the objects in the clouds")
-    destroy = running("destroy", commands.destroy, "delete all resources of the stack")
+    destroy = running("destroy", commands.destroy, "delete all resources of the stack, and its machines")
     destroy.add_argument("--yes", action="store_true", help="no effect: the sandbox never asks for confirmation")
     export = command("export", commands.export, "print the state in the format of `pulumi stack export`")
     export.add_argument("--show-secrets", action="store_true", help="print secrets in plain text")
@@ -87,6 +92,16 @@ def _parser() -> argparse.ArgumentParser:
         "exec", commands.execute, "run a command, for example the real pulumi, against the simulated clouds"
     )
     execute.add_argument("command", nargs=argparse.REMAINDER, help="the command, after `--`")
+    command("status", commands.status, "list the stack's machines, and what they published last")
+    for name, run, text in (
+        ("logs", commands.logs, "show a machine's journal; options of journalctl follow `--`"),
+        ("ssh", commands.ssh, "run a command in a machine, after `--`, or a shell"),
+        ("kill", commands.kill, "end a machine at once, like a power loss"),
+    ):
+        acting = command(name, run, text)
+        acting.add_argument("name", metavar="NAME", help="the machine")
+        if name != "kill":
+            acting.add_argument("command", nargs=argparse.REMAINDER, metavar="-- WORDS", help=argparse.SUPPRESS)
     graph = command(
         "graph", commands.graph, "draw the stack as an SVG, from its state, or from a preview if it has none"
     )

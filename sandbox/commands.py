@@ -13,8 +13,9 @@ from sandbox.engine.display import Display
 from sandbox.engine.errors import EngineError, InputError
 from sandbox.engine.operations import Result
 from sandbox.engine.transfer import export_plan, export_state, import_state
-from sandbox.engine.workspace import OpenClouds
+from sandbox.engine.workspace import OpenClouds, find
 from sandbox.ledger import Entry
+from sandbox.machines.place import place_of
 
 
 def clouds() -> OpenClouds:
@@ -33,6 +34,13 @@ def _official() -> ModuleType:
     from sandbox.official import runs  # noqa: PLC0415 (imports gRPC and the Automation API)
 
     return runs
+
+
+def _machines() -> ModuleType:
+    """Return the module of the commands for machines."""
+    from sandbox.machines import commands  # noqa: PLC0415 (few commands need it)
+
+    return commands
 
 
 def preview(options: argparse.Namespace) -> int:
@@ -56,7 +64,14 @@ def preview(options: argparse.Namespace) -> int:
 
 def up(options: argparse.Namespace) -> int:
     """`up`."""
+    workspace = find(_root(options), options.stack)
+    # A stack that has machines keeps them until `destroy`: an update without them would leave them outdated.
+    live = options.live or place_of(workspace).folder.exists()
     if options.engine == "pulumi":
+        if live:
+            raise InputError(
+                "machines follow the sandbox's own engine only; leave out --engine pulumi, or run `destroy`"
+            )
         return _official().up(
             _root(options),
             options.stack,
@@ -66,12 +81,20 @@ def up(options: argparse.Namespace) -> int:
             diff=options.diff,
             skip_preview=options.skip_preview,
         )
+    machines = _machines().prepare(workspace) if live else None
     display = Display(options, "Updating")
     planned = None if options.skip_preview else display.planned
     with display:
         result = operations.up(
-            _root(options), options.stack, clouds(), display, planned=planned, policies=not options.skip_policies
+            _root(options),
+            options.stack,
+            clouds() if machines is None else machines.open,
+            display,
+            planned=planned,
+            policies=not options.skip_policies,
         )
+        if machines is not None and result.code == 0:
+            machines.wait()
     return _show(options, display, result)
 
 
@@ -88,6 +111,9 @@ def destroy(options: argparse.Namespace) -> int:
     display = Display(options, "Destroying", "opening the state")
     with display:
         result = operations.destroy(_root(options), options.stack, clouds(), display)
+        workspace = find(_root(options), options.stack)
+        if result.code == 0:
+            _machines().remove(workspace)
     return _show(options, display, result)
 
 
@@ -141,6 +167,26 @@ def execute(options: argparse.Namespace) -> int:
     from sandbox.exec import run  # noqa: PLC0415 (imports gRPC)
 
     return run(_root(options), options.stack, options.command)
+
+
+def status(options: argparse.Namespace) -> int:
+    """`status`."""
+    return _machines().status(options)
+
+
+def logs(options: argparse.Namespace) -> int:
+    """`logs`."""
+    return _machines().logs(options)
+
+
+def ssh(options: argparse.Namespace) -> int:
+    """`ssh`."""
+    return _machines().ssh(options)
+
+
+def kill(options: argparse.Namespace) -> int:
+    """`kill`."""
+    return _machines().kill(options)
 
 
 def graph(options: argparse.Namespace) -> int:

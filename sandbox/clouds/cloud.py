@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from sandbox.clouds.differ import classify, differences, same
 from sandbox.clouds.facts import EvaluationContext, Facts, NotYetKnown, Package, digits, value_of
+from sandbox.clouds.follower import Follower
 from sandbox.clouds.limits import against_limits
 from sandbox.clouds.outputs import PreviousObject, compute_outputs, without_filled
 from sandbox.clouds.rejections import rejections, with_assumed_owner
@@ -31,6 +32,7 @@ class Cloud:
         schema: Schema,
         objects: Objects,
         lock: threading.RLock,
+        follower: Follower,
         config: Properties | None = None,
     ) -> None:
         self.package: str = package.name
@@ -39,6 +41,7 @@ class Cloud:
         self._schema: Schema = schema
         self._objects: Objects = objects
         self._lock: threading.RLock = lock
+        self._follower: Follower = follower
         self._config: Properties = config or {}
         self._settings: dict[str, str] = package.settings(self._config)
 
@@ -56,7 +59,7 @@ class Cloud:
     def configure(self, inputs: Properties) -> Cloud:
         """Return a provider with another configuration and the same objects."""
         parsed = _parsed(self._shape(f"pulumi:providers:{self.package}"), inputs)
-        return Cloud(self._facts, self._schema, self._objects, self._lock, parsed)
+        return Cloud(self._facts, self._schema, self._objects, self._lock, self._follower, parsed)
 
     def check(self, urn: str, type: str, olds: Properties | None, news: Properties, seed: bytes) -> Checked:
         """Fill in a generated name, then check the inputs against the schema and the rules."""
@@ -91,10 +94,11 @@ class Cloud:
     def create(self, urn: str, type: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         """Create an object, or in a preview return its expected outputs."""
         facts, shape = self._facts.facts(type), self._shape(type)
+        if not preview:
+            _require_known(type, inputs)
+            self._follower.creating(type, inputs)
         with self._lock:
             context = self._context(urn, inputs, self._objects.generation(urn))
-            if not preview:
-                _require_known(type, inputs)
             made = "" if preview else str(value_of(facts.id or self._facts.id, context))
             outputs = compute_outputs(facts, shape, context, inputs, self._common(shape, inputs), id=made)
             thing = CloudObject(type, made, urn, self._scope(facts, context, urn), _given(inputs), outputs)
@@ -103,7 +107,9 @@ class Cloud:
                 self._objects.plan(with_assumed_owner(self._objects, thing, facts))
             else:
                 self._objects.insert(thing)
-            return made, marked(outputs, facts.sensitive)
+        if not preview:
+            self._follower.changed(type, made, outputs)
+        return made, marked(outputs, facts.sensitive)
 
     def update(
         self, urn: str, type: str, id: str, old_outputs: Properties, news: Properties, preview: bool
@@ -128,7 +134,9 @@ class Cloud:
                 self._objects.plan(with_assumed_owner(self._objects, thing, facts))
             else:
                 self._objects.replace(thing)
-            return marked(outputs, facts.sensitive)
+        if not preview:
+            self._follower.changed(type, id, outputs)
+        return marked(outputs, facts.sensitive)
 
     def read(self, urn: str, type: str, id: str, inputs: Properties) -> Found | None:
         """Return the current object with the inputs named in `inputs`, or with all inputs it was created with.
@@ -158,17 +166,14 @@ class Cloud:
             thing = self._objects.find(type, id, urn)
             if thing is None:
                 return
+            self._refuse_deletion(thing)
+        self._follower.deleting(type, id, thing.outputs)
+        with self._lock:
             facts = self._facts.facts(type)
-            reason = facts.rejects_deletion(thing.outputs) if facts.rejects_deletion else None
-            if reason is not None:
-                raise ProviderError(f"{type} {id} cannot be deleted: {reason}")
-            for holder in self._objects.referrers(thing, facts, facts.deletion_blocked_by):
-                raise ProviderError(
-                    f"{type} {id} cannot be deleted: {holder.type} {holder.id} still uses it; delete that first"
-                )
             for part in list(self._objects.referrers(thing, facts, facts.cascades_to)):
                 self._objects.remove(part)
             self._objects.remove(thing)
+        self._follower.deleted(type, id, thing.outputs)
 
     def undeletable(self, type: str) -> tuple[str, str] | None:
         """For a type that the real provider cannot delete: the property that refers to the owner, and the remedy."""
@@ -197,6 +202,16 @@ class Cloud:
             known = ", ".join(sorted(self._facts.functions))
             raise ProviderError(f"the simulated {self.package} does not have the function {token}; it has {known}")
         return self._facts.functions[token](arguments, self._settings)
+
+    def _refuse_deletion(self, thing: CloudObject) -> None:
+        facts = self._facts.facts(thing.type)
+        reason = facts.rejects_deletion(thing.outputs) if facts.rejects_deletion else None
+        if reason is not None:
+            raise ProviderError(f"{thing.type} {thing.id} cannot be deleted: {reason}")
+        for holder in self._objects.referrers(thing, facts, facts.deletion_blocked_by):
+            raise ProviderError(
+                f"{thing.type} {thing.id} cannot be deleted: {holder.type} {holder.id} still uses it; delete that first"
+            )
 
     def _shape(self, token: str) -> Shape:
         shape = self._schema.resource(token)

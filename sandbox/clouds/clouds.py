@@ -9,8 +9,9 @@ from pathlib import Path
 
 from sandbox.clouds import aws, cloudflare, random
 from sandbox.clouds.cloud import Cloud
+from sandbox.clouds.follower import Follower, Nobody
 from sandbox.clouds.schema import CACHE, Schema
-from sandbox.clouds.store import Objects, decode, encode
+from sandbox.clouds.store import CloudObject, Objects, decode, encode
 from sandbox.ledger import Ledger
 from sandbox.provider import ProviderError
 
@@ -27,6 +28,16 @@ class Clouds:
         self._lock: threading.RLock = threading.RLock()
         self._cache: Path = cache
         self._schemas: dict[str, Schema] = {}
+        self._follower: Follower = Nobody()
+
+    def follow(self, follower: Follower) -> None:
+        """Tell `follower` of each operation of the providers that are requested from now on."""
+        self._follower = follower
+
+    def objects(self) -> list[CloudObject]:
+        """Return the existing objects."""
+        with self._lock:
+            return list(self._objects.existing.things.values())
 
     def provider(self, package: str, version: str = "") -> Cloud:
         """Return the unconfigured provider of a package, with the schema of the installed SDK.
@@ -44,7 +55,7 @@ class Clouds:
                 f"{package} {version} is not simulated: pulumi_{package} {schema.version} is installed; "
                 "install the version that the program asks for"
             )
-        return Cloud(PACKAGES[package], schema, self._objects, self._lock)
+        return Cloud(PACKAGES[package], schema, self._objects, self._lock, self._follower)
 
     def forget_plans(self) -> None:
         """Remove all planned objects, at the beginning of a preview, so that their names are free."""

@@ -58,6 +58,23 @@ def test_data_services_require_their_volume():
         assert "AssertPathIsMountPoint=/var/lib/backbuild" in drop_in
 
 
+def test_a_service_starts_when_what_it_requires_succeeds_late():
+    """systemd cancels the start of a service whose requirement fails at first, and does not repeat it."""
+    units = {"volume": "backbuild-data-volume", "secrets": "backbuild-secrets"}
+    expected = {
+        "consensus-0": ("etcd", {"volume"}),
+        "coordinator-0": ("patroni", {"volume", "secrets"}),
+        "worker-1-0": ("patroni", {"volume", "secrets"}),
+        "gateway-0": ("backbuild-tunnel", {"secrets"}),
+    }
+    for name, (service, needed) in expected.items():
+        files = contents(PROD, member(PROD, name))
+        assert {need for need, unit in units.items() if f"/etc/systemd/system/{unit}.service" in files} == needed
+        for need in needed:
+            started = f"ExecStartPost=-systemctl start --no-block {service}.service\n"
+            assert started in files[f"/etc/systemd/system/{units[need]}.service"]
+
+
 def test_only_machines_with_a_volume_mount_one():
     for _, one in members(PROD):
         assert ("/usr/local/sbin/backbuild-data-volume" in contents(PROD, one)) == (one.volume_gib is not None)
@@ -108,11 +125,13 @@ def test_no_file_contains_the_value_of_a_secret():
         'keys["secretAccessKey"],',  # fetched at boot
         '"backbuild-prod"',  # etcd's cluster token is a name, not a secret
         '"',  # the list of the secrets' names, on the lines below
-        '"aws secretsmanager get-secret-value --query SecretString --output text --secret-id"',
+        '"python3 /usr/local/lib/backbuild/secret_values.py"',
+        'name)["SecretString"]',  # fetched at boot
+        'cannot read {name}: {error}; remedy: check the instance profile and that the secret exists"',
+        '$name has no value; remedy: store one in Secrets Manager" >&2',
         # The session token of the instance metadata service.
         '$(curl -fs --max-time 5 -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: 60" $METADATA/api/token) &&',
         '$token" $METADATA/meta-data/tags/instance/DataVolume',
-        'cannot read $name; remedy: check the instance profile and that the secret exists" >&2',
     }
 
 

@@ -230,7 +230,9 @@ def test_oscal_has_the_standing_and_proofs_of_each_promise(good: Evidence, bad: 
     assert observed["REC-1"]["description"] == good.promises["REC-1"].not_proven
     assert "relevant-evidence" not in observed["REC-1"]
     named = [(one["href"], one["props"][0]["value"]) for one in observed["RED-2"]["relevant-evidence"]]
-    assert named == [(path, "plan") for path in good.promises["RED-2"].proven_by.plan]
+    proofs = good.promises["RED-2"].proven_by.by_kind
+    assert [*proofs] == ["processes", "plan"]
+    assert named == [(path, kind) for kind, paths in proofs.items() for path in paths]
     uuids = [one["observation-uuid"] for finding in result["findings"] for one in finding["related-observations"]]
     assert uuids == [one["uuid"] for one in result["observations"]]
     broken = {

@@ -1,0 +1,42 @@
+"""What this machine must have before it can run others: root, Debian's packages and moto."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+
+from sandbox.engine.errors import InputError
+
+# Program to the Debian package that contains it.
+PROGRAMS = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "losetup": "mount",
+    "nsenter": "util-linux",
+    "haproxy": "haproxy",
+    "dpkg-deb": "dpkg",
+    "gpg": "gpg",
+    "gpg-agent": "gpg-agent",
+}
+
+
+def missing() -> str | None:
+    """Return in one line why machines cannot run here, with the remedy; None if they can."""
+    if os.geteuid() != 0:
+        return "--live needs root: it makes network namespaces, mounts and containers; run it with sudo"
+    if absent := sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None}):
+        return f"--live needs Debian packages that are not installed; run `apt-get install {' '.join(absent)}`"
+    if importlib.util.find_spec("moto") is None:
+        return (
+            "--live needs moto for object storage; run `make live`, which installs it, or install requirements-dev.txt"
+        )
+    return None
+
+
+def require() -> None:
+    """Raise an `InputError` if machines cannot run here."""
+    if reason := missing():
+        raise InputError(reason)

@@ -1,0 +1,108 @@
+"""Secrets Manager, CloudWatch metrics and the read side of S3, each with the permissions of the instance's role."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from sandbox.machines.inventory import Instance, Inventory
+from sandbox.machines.services.permissions import allowed
+
+SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 (a resource type)
+SECRET_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"  # noqa: S105
+OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
+ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
+
+
+class DeniedError(Exception):
+    """The role's policies do not allow the action."""
+
+
+class Amazon:
+    """Answers requests to the services of a region."""
+
+    def __init__(self, metrics: Path) -> None:
+        self._metrics: Path = metrics
+
+    def answer(self, service: str, request: Request, instance: Instance, inventory: Inventory) -> Response:
+        """Answer a request of an instance to a service."""
+        try:
+            if service == "secretsmanager":
+                return self._secret(request, instance, inventory)
+            if service == "monitoring":
+                return self._metric(request, instance, inventory)
+            return self._object(request, instance, inventory)
+        except DeniedError as denied:
+            return _error(403 if service == "s3" else 400, "AccessDeniedException", str(denied))
+
+    def _secret(self, request: Request, instance: Instance, inventory: Inventory) -> Response:
+        if not request.headers.get("x-amz-target", "").endswith(".GetSecretValue"):
+            return _error(400, "InvalidAction", "the sandbox only serves GetSecretValue")
+        asked = str(json.loads(request.get_data())["SecretId"])
+        secret: Any = next(
+            (one.outputs for one in inventory.of_type(SECRET) if asked in (one.outputs["name"], one.outputs["arn"])),
+            None,
+        )
+        if secret is None:
+            return _error(400, "ResourceNotFoundException", f"there is no secret {asked}")
+        _require(instance, inventory, "secretsmanager:GetSecretValue", secret["arn"])
+        if key := secret.get("kmsKeyId"):
+            via = f"secretsmanager.{instance.region}.amazonaws.com"
+            _require(instance, inventory, "kms:Decrypt", key, {"kms:ViaService": via})
+        value = next(
+            (one.outputs for one in inventory.of_type(SECRET_VERSION) if one.outputs["secretId"] == secret["arn"]), None
+        )
+        if value is None:
+            return _error(400, "ResourceNotFoundException", f"the secret {asked} has no value")
+        found = {"ARN": secret["arn"], "Name": secret["name"], "SecretString": value["secretString"]}
+        return Response(json.dumps(found), content_type="application/x-amz-json-1.1")
+
+    def _metric(self, request: Request, instance: Instance, inventory: Inventory) -> Response:
+        form = request.form
+        if form.get("Action") != "PutMetricData":
+            return _error(400, "InvalidAction", "the sandbox only serves PutMetricData")
+        namespace = {"cloudwatch:namespace": form["Namespace"]}
+        _require(instance, inventory, "cloudwatch:PutMetricData", "*", namespace)
+        file = self._metrics / f"{instance.id}.json"
+        values: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
+        values |= _values(form)
+        aside = file.with_suffix(f".{id(request)}")
+        aside.write_text(json.dumps(values))
+        aside.replace(file)
+        return Response("<PutMetricDataResponse/>", content_type="text/xml")
+
+    def _object(self, request: Request, instance: Instance, inventory: Inventory) -> Response:
+        bucket, _, key = request.path.removeprefix("/").partition("/")
+        endpoints = [one.id for one in inventory.of_type(ENDPOINT) if str(one.outputs["serviceName"]).endswith(".s3")]
+        context = {"aws:SourceVpce": endpoints[0]} if endpoints else {}
+        arn = f"arn:{'aws-cn' if instance.region.startswith('cn-') else 'aws'}:s3:::{bucket}/{key}"
+        _require(instance, inventory, "s3:GetObject", arn, context)
+        for one in inventory.of_type(OBJECT):
+            if (one.outputs["bucket"], one.outputs["key"]) == (bucket, key) and request.method in {"GET", "HEAD"}:
+                return Response(base64.b64decode(str(one.outputs["contentBase64"])))
+        return _error(404, "NoSuchKey", f"there is no object {key} in {bucket}")
+
+
+def _values(form: Any) -> Iterator[tuple[str, float]]:
+    for name in form:
+        if found := re.fullmatch(r"(MetricData\.member\.\d+)\.MetricName", name):
+            yield form[name], float(form[f"{found[1]}.Value"])
+
+
+def _require(
+    instance: Instance, inventory: Inventory, action: str, resource: str, context: dict[str, str] | None = None
+) -> None:
+    if not allowed(inventory.policies_of(instance), action, resource, context or {}):
+        raise DeniedError(f"the role {inventory.role_of(instance)} of {instance.name} may not {action} on {resource}")
+
+
+def _error(status: int, code: str, message: str) -> Response:
+    """Return an error that clients of both JSON and XML services show."""
+    body = json.dumps({"__type": code, "Code": code, "message": message, "Message": message})
+    return Response(body, status, {"x-amzn-ErrorType": code}, content_type="application/x-amz-json-1.1")

@@ -45,6 +45,7 @@ def test_a_weakened_program_fails_by_rule_before_the_first_step(project: Project
     assert printed["summary"]["create"] > 300
 
 
+@pytest.mark.long
 def test_policies_can_be_skipped(project: Project) -> None:
     weakened = project.without_resources()
     assert rules(weakened.json("preview", "--stack", "staging", code=1), mandatory=True) >= {"three-copies"}
@@ -131,6 +132,7 @@ def test_an_unused_exemption_stops_an_update(project: Project) -> None:
     assert "policies/exemptions.toml:2: three-copies: excuses nothing" in printed["errors"][0]["message"]
 
 
+@pytest.mark.long
 def test_each_stack_has_its_own_levels(project: Project) -> None:
     project.edit(PATRONI, "failsafe_mode: true", "failsafe_mode: false")
     project.edit(PATRONI, "synchronous_mode: quorum", "synchronous_mode: false")

@@ -217,6 +217,7 @@ class TestNothingIsDeleted:
         due.world.pass_by(days=1)
         assert due.age_out()[1]["deleted"] > 0
 
+    @pytest.mark.long
     def test_planned_objects_are_still_repaired_while_deletions_are_blocked(self, due: Group) -> None:
         """Objects that were planned for deletion earlier are kept in every store meanwhile."""
         (planned,) = due.world.sql("SELECT key FROM objects WHERE due_at NOTNULL AND kind = 'backup' LIMIT 1")
@@ -262,6 +263,7 @@ class TestNothingIsDeleted:
         assert due.world.cron("age-out", broken=["DB"]) == "exception"
         self.assert_unchanged(due, before)
 
+    @pytest.mark.long
     def test_of_objects_that_are_needed_again(self, due: Group) -> None:
         """After the loss of the newest full backups, the older ones are needed again."""
         world = due.world

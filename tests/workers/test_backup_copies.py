@@ -93,6 +93,7 @@ class TestFourCopies:
             signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
             assert asked.headers["authorization"].endswith(f"Signature={signature}")
 
+    @pytest.mark.long
     def test_objects_are_locked_for_the_retention_of_their_class(self, world: World, archive: Offsite) -> None:
         run = made(world, Machine())
         assert set(archive.locks) >= {*run.objects, run.key}
@@ -231,6 +232,7 @@ class TestRemovedCopy:
         assert world.sql("SELECT * FROM object_copies WHERE copy = 'archive'") == []
         assert world.findings("kind = 'stranded'") == []
 
+    @pytest.mark.long
     def test_its_findings_are_closed(self, world: World) -> None:
         run = made(world, Machine())
         key = next(key for key in run.objects if "bundle" in key)

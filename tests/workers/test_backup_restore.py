@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from harness.backup_world import GROUP, World
 from harness.offsite import Offsite
 from harness.repository import Repository, repository
@@ -20,6 +22,7 @@ def objects_below(world: World, store: str, prefix: str) -> dict[str, bytes]:
     return {key.removeprefix(prefix): world.read(store, key) or b"" for key in keys}
 
 
+@pytest.mark.long
 def test_each_class_can_be_restored_on_its_own(host: Host, offsite: Offsite) -> None:
     world = World(host, offsite)
     with repository() as made:

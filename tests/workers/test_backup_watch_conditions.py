@@ -95,7 +95,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", first(6, CASES.values()), ids=CASES)
+@pytest.mark.parametrize("case", first(3, CASES.values()), ids=CASES)
 def test_alarm_begins_with_the_second_run_and_ends_with_its_condition(watch: Watch, case: Case) -> None:
     case.begin(watch)
     first = case.first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 
 from sandbox.engine.errors import InputError
 
@@ -22,6 +23,12 @@ PROGRAMS = {
     "gpg-agent": "gpg-agent",
 }
 
+# Command that succeeds where machines can run to what it shows; a container of another kind may forbid it.
+PROBES = {
+    ("unshare", "--mount", "--net", "true"): "network and mount namespaces",
+    ("losetup", "--find"): "loop devices",
+}
+
 
 def missing() -> str | None:
     """Return in one line why machines cannot run here, with the remedy; None if they can."""
@@ -33,6 +40,12 @@ def missing() -> str | None:
         return (
             "--live needs moto for object storage; run `make live`, which installs it, or install requirements-dev.txt"
         )
+    for command, need in PROBES.items():
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return (
+                f"--live needs {need}, which this computer does not allow ({done.stderr.strip()}); use another computer"
+            )
     return None
 
 

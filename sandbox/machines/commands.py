@@ -20,12 +20,13 @@ from sandbox.machines.inventory import Instance
 from sandbox.machines.live import Live
 from sandbox.machines.machine import Machine
 from sandbox.machines.place import Place, place_of
-from sandbox.machines.services import start
 
 
 def prepare(workspace: Workspace) -> Live:
     """Make the image, the network and the services ready; raise an `EngineError` if machines cannot run here."""
     prerequisites.require()
+    from sandbox.machines.services import start  # noqa: PLC0415 (needs moto's packages, as required just now)
+
     place = place_of(workspace)
     if not (place.images / image.version()).exists():
         print(f"Building the machines' image in {place.images}: this takes some minutes, once", file=sys.stderr)
@@ -47,12 +48,12 @@ def status(options: argparse.Namespace) -> int:
     """`status`: list the machines, whether they run, and the metrics that they published last."""
     place, instances = _opened(options)
     table = Table("machine", "address", "zone", "state", "metrics", box=None)
-    for one in instances:
-        state = "running" if Machine(place, one.id).running else "stopped"
-        table.add_row(one.name, one.address, one.zone, state, _metrics(place, one))
+    running = [Machine(place, one.id).running for one in instances]
+    for one, runs in zip(instances, running, strict=True):
+        table.add_row(one.name, one.address, one.zone, "running" if runs else "stopped", _metrics(place, one))
     # Wide enough for all metrics also where the output is not a terminal.
     Console(highlight=False, width=max(Console().width, 180)).print(table)
-    return 0 if all(Machine(place, one.id).running for one in instances) else 1
+    return 0 if all(running) else 1
 
 
 def _metrics(place: Place, instance: Instance) -> str:

@@ -1,5 +1,7 @@
 """The commands for machines, where no machine can run or none exists."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,22 @@ def test_an_unknown_machine_is_named_with_the_known_ones(
     (home / "staging/live").mkdir(parents=True)
     assert run("kill", "coordinator-9") == 2
     assert capsys.readouterr().err == "error: staging has no machine coordinator-9; it has none\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"), [(("destroy",), 0, ""), (("up", "--live"), 2, "error: --live needs ")]
+)
+def test_the_installation_without_test_packages_suffices(words: tuple[str, ...], code: int, message: str):
+    absent = dict.fromkeys(("boto3", "botocore", "moto", "werkzeug"))
+    program = (
+        f"import sys; sys.modules.update({absent}); from sandbox.cli import main; "
+        f"sys.exit(main([*{words}, '--stack', 'staging']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.startswith(message)) == (code, True), done.stderr

@@ -81,7 +81,8 @@ export function bucketOf(name, real, steps, { clock, flaky, locks = [], sizes = 
   };
 }
 
-async function listed(bucket) {
+/** Returns the keys of all objects. */
+export async function listed(bucket) {
   const keys = [];
   for (let cursor, more = true; more; ) {
     const page = await bucket.list({ ...(cursor && { cursor }) });
@@ -89,6 +90,16 @@ async function listed(bucket) {
     ({ cursor, truncated: more } = page);
   }
   return keys;
+}
+
+/** The base64 of bytes. */
+export function base64Of(bytes) {
+  return btoa(Array.from(new Uint8Array(bytes), (byte) => String.fromCharCode(byte)).join(""));
+}
+
+/** The bytes of base64. */
+export function bytesOf(base64) {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
 function hex(digest) {
@@ -102,16 +113,14 @@ const OPERATIONS = {
   /** Writes objects. `objects` is base64 by key; `at` is their simulated time of upload. */
   async write(bucket, { objects, at }) {
     for (const [key, base64] of Object.entries(objects)) {
-      const body = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-      await bucket.put(key, body, { customMetadata: { at } });
+      await bucket.put(key, bytesOf(base64), { customMetadata: { at } });
     }
     return null;
   },
 
   async read(bucket, { key }) {
     const object = await bucket.get(key);
-    if (object === null) return null;
-    return btoa(Array.from(new Uint8Array(await object.arrayBuffer()), (byte) => String.fromCharCode(byte)).join(""));
+    return object === null ? null : base64Of(await object.arrayBuffer());
   },
 
   keys: (bucket) => listed(bucket),

@@ -1,23 +1,16 @@
 /** Saves what a Worker's buckets and databases hold, and restores it, so that tests can share a long preparation. */
 
-const SCHEMA = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE '\\_cf\\_%' ESCAPE '\\' AND sql NOTNULL";
+import { base64Of, bytesOf, listed } from "./buckets.js";
 
-/** Binary text, as `btoa` and `atob` take it. */
-function textOf(bytes) {
-  return Array.from(new Uint8Array(bytes), (byte) => String.fromCharCode(byte)).join("");
-}
+const SCHEMA = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE '\\_cf\\_%' ESCAPE '\\' AND sql NOTNULL";
 
 async function objectsOf(bucket) {
   const saved = [];
-  for (let cursor, more = true; more; ) {
-    const page = await bucket.list({ ...(cursor && { cursor }) });
-    for (const { key } of page.objects) {
-      const object = await bucket.get(key);
-      const { customMetadata, httpMetadata } = object;
-      const { sha256 } = object.checksums.toJSON(); // only the Workers' own uploads have one
-      saved.push({ key, body: btoa(textOf(await object.arrayBuffer())), options: { customMetadata, httpMetadata, sha256 } });
-    }
-    ({ cursor, truncated: more } = page);
+  for (const key of await listed(bucket)) {
+    const object = await bucket.get(key);
+    const { customMetadata, httpMetadata } = object;
+    const { sha256 } = object.checksums.toJSON(); // only the Workers' own uploads have one
+    saved.push({ key, body: base64Of(await object.arrayBuffer()), options: { customMetadata, httpMetadata, sha256 } });
   }
   return saved;
 }
@@ -63,12 +56,7 @@ async function fill(database, { schema, rows }) {
 /** Restores into empty buckets what `save` returned, and replaces the rows of the databases. */
 export async function restore(env, { buckets, databases }) {
   for (const [name, objects] of Object.entries(buckets)) {
-    await Promise.all(
-      objects.map(({ key, body, options }) => {
-        const bytes = Uint8Array.from(atob(body), (character) => character.charCodeAt(0));
-        return env[name].put(key, bytes, options);
-      }),
-    );
+    await Promise.all(objects.map(({ key, body, options }) => env[name].put(key, bytesOf(body), options)));
   }
   for (const [name, saved] of Object.entries(databases)) await fill(env[name], saved);
   return null;

@@ -49,6 +49,5 @@ class Place:
 
 def place_of(workspace: Workspace) -> Place:
     """Return the place of a stack's machines."""
-    home = workspace.home.resolve()
-    images = Path(os.environ.get("SANDBOX_IMAGES") or home / "images").resolve()
-    return Place(home / workspace.stack / "live", home / workspace.stack / "clouds.json", images)
+    images = Path(os.environ.get("SANDBOX_IMAGES") or workspace.home / "images")
+    return Place((workspace.folder / "live").resolve(), workspace.store.resolve(), images.resolve())

@@ -1,4 +1,4 @@
-"""What this machine must have before it can run others: root, Debian's packages and moto."""
+"""What this computer must have to run machines: root, Debian's packages, moto, namespaces and loop devices."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ PROGRAMS = {
     "gpg": "gpg",
     "gpg-agent": "gpg-agent",
 }
-
-# Command that succeeds where machines can run to what it shows; a container of another kind may forbid it.
+# Command to what it tries; in some containers even root may not do that.
 PROBES = {
     ("unshare", "--mount", "--net", "true"): "network and mount namespaces",
     ("losetup", "--find"): "loop devices",

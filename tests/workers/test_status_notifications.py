@@ -11,7 +11,6 @@ import pytest
 from harness.status import MINUTE, Status, at
 from harness.status_world import report
 from harness.webhooks import Hook
-from tests.lanes import first
 
 HOOK = "https://hook.example/status"
 ANN = "ann@customer.example"
@@ -250,7 +249,8 @@ def heard_of(hooks: list[Hook], messages: list[EmailMessage]) -> tuple[set[str],
     return {hook.id for hook in hooks}, {message["message-id"] for message in messages}
 
 
-@pytest.mark.parametrize("after", first(0, [False, True]))
+@pytest.mark.long
+@pytest.mark.parametrize("after", [False, True])
 def test_crash_at_any_step_loses_no_notification(watched: Status, *, after: bool) -> None:
     """The run that opens an incident, and the run that closes it, crash once at each of their steps."""
     for contact in ("one", "two"):

@@ -16,6 +16,7 @@ from sandbox.machines.services.permissions import allowed
 
 SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 (a resource type)
 SECRET_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"  # noqa: S105
+BUCKET = "aws:s3/bucket:Bucket"
 OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
 ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 
@@ -81,8 +82,10 @@ class Amazon:
         bucket, _, key = request.path.removeprefix("/").partition("/")
         endpoints = [one.id for one in inventory.of_type(ENDPOINT) if str(one.outputs["serviceName"]).endswith(".s3")]
         context = {"aws:SourceVpce": endpoints[0]} if endpoints else {}
-        arn = f"arn:{'aws-cn' if instance.region.startswith('cn-') else 'aws'}:s3:::{bucket}/{key}"
-        _require(instance, inventory, "s3:GetObject", arn, context)
+        arn = next((one.outputs["arn"] for one in inventory.of_type(BUCKET) if one.outputs["bucket"] == bucket), None)
+        if arn is None:
+            return _error(404, "NoSuchBucket", f"there is no bucket {bucket}")
+        _require(instance, inventory, "s3:GetObject", f"{arn}/{key}", context)
         for one in inventory.of_type(OBJECT):
             if (one.outputs["bucket"], one.outputs["key"]) == (bucket, key) and request.method in {"GET", "HEAD"}:
                 return Response(base64.b64decode(str(one.outputs["contentBase64"])))

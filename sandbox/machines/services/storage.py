@@ -15,10 +15,11 @@ from moto.s3.models import s3_backends
 from werkzeug.wrappers import Request, Response
 
 from sandbox.machines.inventory import Inventory
+from sandbox.machines.services.certificates import R2
 
 BUCKET = "cloudflare:index/r2Bucket:R2Bucket"
 TOKEN = "cloudflare:index/accountToken:AccountToken"  # noqa: S105 (a resource type)
-DOMAIN = ".r2.cloudflarestorage.com"
+DOMAIN = f".{R2}"
 _MOTO_HOST = "s3.us-east-1.amazonaws.com"  # where moto finds the bucket in the path
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from harness.waiting import TIMEOUT_SECONDS, until
-from tests.lanes import first
 from tests.sandbox.engine.conftest import Run, Stack
 
 MANY = """
@@ -48,7 +47,8 @@ def killed(stack: Stack, calls: int, delay: float) -> bool:
     return process.returncode != 0
 
 
-@pytest.mark.parametrize("seed", first(0, range(3)))
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3))
 def test_a_killed_up_continues_to_the_same_state(stack: Stack, seed: int) -> None:
     chance = random.Random(seed)
     kills = 0

@@ -25,10 +25,8 @@ WRITER = Path(__file__).with_name("writer.py")
 LIMIT_SECONDS = 900
 COMMITS = 50  # so many acknowledged commits show that writes go on
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(prerequisites.missing() is not None, reason=f"machines cannot run: {prerequisites.missing()}"),
-]
+MISSING = prerequisites.missing()
+pytestmark = [pytest.mark.long, pytest.mark.skipif(MISSING is not None, reason=f"machines cannot run: {MISSING}")]
 
 
 @dataclass(frozen=True)

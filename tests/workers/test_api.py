@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -164,6 +165,23 @@ def test_hung_dependencies_do_not_delay_the_report(host: Host, words: int) -> No
     assert response["status"] == (503 if words < 2 else 200)  # the last query concerns only the worker groups
     assert components(response)["objectStorage"] == {"status": "down"}
     assert components(response)["backups"] == {"status": "unknown", "ageMinutes": "unknown"}
+
+
+class Resetting(Postgres):
+    """Resets each connection after the client's first message."""
+
+    def play(self, connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close sends RST
+        connection.close()
+
+
+def test_reset_connection_means_that_the_database_is_down(host: Host) -> None:
+    with Resetting([]).serving() as database:
+        start(host, database)
+        for seconds in range(0, 50, 10):
+            response = host.fetch("/health", instruction={"clock": later(seconds=seconds)})
+            assert components(response)["database"] == {"status": "down", "writable": False}
 
 
 class Counted(Postgres):

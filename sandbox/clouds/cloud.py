@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from sandbox.clouds.differ import classify, differences, same
 from sandbox.clouds.facts import EvaluationContext, Facts, NotYetKnown, Package, digits, value_of
@@ -18,6 +19,9 @@ from sandbox.clouds.store import CloudObject, Objects
 from sandbox.clouds.validate import against_rules, against_schema, suggest
 from sandbox.provider import Change, Checked, CheckFailure, Difference, Found, ProviderError
 from sandbox.values import Properties, holds_unknown
+
+Clock = Callable[[], datetime]
+"""Returns the current time, with a time zone."""
 
 DEFAULTS = "__defaults"
 """The input that holds the names of inputs that `check` filled in, as in Pulumi's bridged providers."""
@@ -33,6 +37,7 @@ class Cloud:
         objects: Objects,
         lock: threading.RLock,
         follower: Follower,
+        clock: Clock,
         config: Properties | None = None,
     ) -> None:
         self.package: str = package.name
@@ -42,6 +47,7 @@ class Cloud:
         self._objects: Objects = objects
         self._lock: threading.RLock = lock
         self._follower: Follower = follower
+        self._clock: Clock = clock
         self._config: Properties = config or {}
         self._settings: dict[str, str] = package.settings(self._config)
 
@@ -59,7 +65,7 @@ class Cloud:
     def configure(self, inputs: Properties) -> Cloud:
         """Return a provider with another configuration and the same objects."""
         parsed = _parsed(self._shape(f"pulumi:providers:{self.package}"), inputs)
-        return Cloud(self._facts, self._schema, self._objects, self._lock, self._follower, parsed)
+        return Cloud(self._facts, self._schema, self._objects, self._lock, self._follower, self._clock, parsed)
 
     def check(self, urn: str, type: str, olds: Properties | None, news: Properties, seed: bytes) -> Checked:
         """Fill in a generated name, then check the inputs against the schema and the rules."""
@@ -71,14 +77,13 @@ class Cloud:
         failures = [*against_schema(self._schema, shape.inputs, inputs)]
         if not failures:  # rules rely on correct types
             failures += against_rules(self._facts.rules, inputs)
-            failures += against_rules(facts.rules, inputs)
-            failures += [failure for rule in facts.inputs_rules for failure in rule(inputs)]
+            failures += _against_facts(facts, inputs)
             failures += against_limits(type, inputs)
             failures += [failure for check in self._facts.input_checks for failure in check(inputs, self._settings)]
         return Checked(marked(inputs, facts.sensitive), tuple(failures))
 
     def diff(self, type: str, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Difference:
-        """Compare the new inputs, and outputs that depend on the configuration, with the object's."""
+        """Compare the new inputs, and outputs that depend on the configuration or the time, with the object's."""
         del id
         facts = self._facts.facts(type)
         shape = self._shape(type)
@@ -88,6 +93,8 @@ class Cloud:
             if name in shape.outputs and name in old_outputs and not _touched(detail, name):
                 following = follow(self._config, news)
                 detail |= classify(differences(old_outputs[name], following, name), forcing)
+        if facts.renewal and facts.renewal.due(old_outputs, news, self._clock()):
+            detail[facts.renewal.output] = Change.UPDATE_REPLACE
         replacing = any(change.endswith("-replace") for change in detail.values())
         return Difference(detail, replacing and _collides(facts, old_inputs, news))
 
@@ -99,8 +106,9 @@ class Cloud:
             self._follower.creating(type, inputs)
         with self._lock:
             context = self._context(urn, inputs, self._objects.generation(urn))
-            made = "" if preview else str(value_of(facts.id or self._facts.id, context))
+            made, generated = ("", {}) if preview else self._generate(type, facts, context)
             outputs = compute_outputs(facts, shape, context, inputs, self._common(shape, inputs), id=made)
+            outputs |= generated
             thing = CloudObject(type, made, urn, self._scope(facts, context, urn), _given(inputs), outputs)
             self._check_rejections(thing, facts, context, planned=preview)
             if preview:
@@ -149,6 +157,8 @@ class Cloud:
             return None
         facts = self._facts.facts(type)
         outputs = facts.read_back(thing.outputs) if facts.read_back else thing.outputs
+        if facts.renewal and facts.renewal.due(outputs, outputs, self._clock()):
+            outputs = {**outputs, facts.renewal.output: True}
         names = [name for name in inputs if name != DEFAULTS] or list(thing.given)
         shape = self._shape(type)
         own = {*thing.given, *shape.computed, *facts.defaults, *facts.computed}
@@ -226,7 +236,16 @@ class Cloud:
 
     def _context(self, urn: str, inputs: Properties, generation: int) -> EvaluationContext:
         fields: Properties = {**self._settings, **{name: value for name, value in inputs.items() if value is not None}}
-        return EvaluationContext(fields, f"{urn}#{generation}", self._objects)
+        return EvaluationContext(fields, f"{urn}#{generation}", self._objects, self._clock())
+
+    def _generate(self, type: str, facts: Facts, context: EvaluationContext) -> tuple[str, Properties]:
+        """Return the id of a new object, and its outputs that are made together with the id."""
+        if facts.generated is None:
+            return str(value_of(facts.id or self._facts.id, context)), {}
+        # Values that were unknown in the preview are known now.
+        for failure in _against_facts(facts, context.fields):
+            raise ProviderError(f"{type}: {failure.path}: {failure.reason}")
+        return facts.generated(context)
 
     def _common(self, shape: Shape, inputs: Properties) -> Properties:
         return {
@@ -250,6 +269,12 @@ class Cloud:
     ) -> None:
         for reason in rejections(self._objects, thing, facts, context, self._facts, planned=planned, itself=itself):
             raise ProviderError(f"{thing.type}: {reason}")
+
+
+def _against_facts(facts: Facts, inputs: Properties) -> Iterator[CheckFailure]:
+    yield from against_rules(facts.rules, inputs)
+    for rule in facts.inputs_rules:
+        yield from rule(inputs)
 
 
 def _parsed(shape: Shape, inputs: Properties) -> Properties:

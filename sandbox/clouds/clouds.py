@@ -5,17 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
-from sandbox.clouds import aws, cloudflare, random
-from sandbox.clouds.cloud import Cloud
+from sandbox.clouds import aws, cloudflare, random, tls
+from sandbox.clouds.cloud import Clock, Cloud
 from sandbox.clouds.follower import Follower, Nobody
 from sandbox.clouds.schema import CACHE, Schema
 from sandbox.clouds.store import CloudObject, Objects, decode, encode
 from sandbox.ledger import Ledger
 from sandbox.provider import ProviderError
 
-PACKAGES = {package.name: package for package in (aws.PACKAGE, cloudflare.PACKAGE, random.PACKAGE)}
+PACKAGES = {package.name: package for package in (aws.PACKAGE, cloudflare.PACKAGE, random.PACKAGE, tls.PACKAGE)}
 
 
 class Clouds:
@@ -23,10 +24,11 @@ class Clouds:
 
     packages: tuple[str, ...] = tuple(PACKAGES)
 
-    def __init__(self, ledger: Ledger, cache: Path) -> None:
+    def __init__(self, ledger: Ledger, cache: Path, clock: Clock) -> None:
         self._objects: Objects = Objects(ledger, PACKAGES.values())
         self._lock: threading.RLock = threading.RLock()
         self._cache: Path = cache
+        self._clock: Clock = clock
         self._schemas: dict[str, Schema] = {}
         self._follower: Follower = Nobody()
 
@@ -55,7 +57,7 @@ class Clouds:
                 f"{package} {version} is not simulated: pulumi_{package} {schema.version} is installed; "
                 "install the version that the program asks for"
             )
-        return Cloud(PACKAGES[package], schema, self._objects, self._lock, self._follower)
+        return Cloud(PACKAGES[package], schema, self._objects, self._lock, self._follower, self._clock)
 
     def forget_plans(self) -> None:
         """Remove all planned objects, at the beginning of a preview, so that their names are free."""
@@ -67,15 +69,20 @@ class Clouds:
             schema.save()
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 @contextmanager
-def open_clouds(store: Path, *, readonly: bool = False, cache: Path = CACHE) -> Generator[Clouds]:
+def open_clouds(store: Path, *, readonly: bool = False, cache: Path = CACHE, clock: Clock = _now) -> Generator[Clouds]:
     """Open the clouds whose objects are in `store`, a readable JSON document.
 
     Raise a `sandbox.ledger.CorruptError`, which names the file and the last good copy, if it cannot be read. Only one
-    process at a time may open a store, unless `readonly`. `cache` is the folder of the SDK schemas.
+    process at a time may open a store, unless `readonly`. `cache` is the folder of the SDK schemas. `clock` returns
+    the time from which the validity of certificates is counted.
     """
     with Ledger(store, decode=decode, encode=encode, readonly=readonly) as ledger:
-        clouds = Clouds(ledger, cache)
+        clouds = Clouds(ledger, cache, clock)
         try:
             yield clouds
         finally:

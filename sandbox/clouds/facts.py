@@ -17,6 +17,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from typing import Any, Protocol
 
@@ -61,6 +62,7 @@ class EvaluationContext:
     fields: dict[str, Value]
     entropy: str
     objects: ObjectLookup
+    now: datetime
     fields_read: set[str] = field(default_factory=set[str])
     before: Properties | None = None
     """The object's outputs before an update; None for a new object."""
@@ -97,6 +99,16 @@ class Cidr:
 
 
 @dataclass(frozen=True)
+class Renewal:
+    """The replacement of an object after a period of time, such as that of a certificate before it expires."""
+
+    output: str
+    """The boolean output that a refresh sets to true when the replacement is due."""
+    due: Callable[[Properties, Properties, datetime], bool]
+    """Whether an object with these outputs and new inputs must be replaced at this time."""
+
+
+@dataclass(frozen=True)
 class Facts:
     """The behaviour of all objects of one type."""
 
@@ -104,6 +116,9 @@ class Facts:
     """Template or function of the id; if empty, the package's default."""
     computed: Mapping[str, Computed] = field(default_factory=dict[str, Computed])
     """Outputs that the cloud computes: unknown in a preview."""
+    generated: Callable[[EvaluationContext], tuple[str, Properties]] | None = None
+    """Returns the id and the outputs of a new object that are made together, such as a key and its fingerprints."""
+    renewal: Renewal | None = None
     filled: Mapping[str, Value] = field(default_factory=dict[str, Value])
     """Dotted paths inside input objects that the cloud fills in if they are absent: unknown in a preview."""
     read_back: Callable[[Properties], Properties] | None = None

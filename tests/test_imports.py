@@ -14,7 +14,7 @@ TABLE = re.findall(
     r"^\| \[(\w+)/\]\(\.\./\w+\) \| .* \| ([\w, ]+) \|$", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE
 )
 ALLOWED = {folder: frozenset(imports.split(", ")) for folder, imports in TABLE}
-PROVIDERS = {"pulumi_aws", "pulumi_cloudflare", "pulumi_random"}
+PROVIDERS = {"pulumi_aws", "pulumi_cloudflare", "pulumi_random", "pulumi_tls"}
 PURE = {folder: {"pulumi", *PROVIDERS} for folder in ("model", "machines", "status", "backups", "console")}
 PURE["policies"] = PROVIDERS  # its packs speak Pulumi's protocol
 

@@ -27,7 +27,7 @@ SOURCES: Final = (
     "policies", "console", "sandbox", "harness", "drills", "tests", "docs/drills",
 )  # fmt: skip
 UNPROVEN: Final = "not yet proven"
-TOOLS: Final = ("pulumi", "pulumi-aws", "pulumi-cloudflare", "pulumi-random", "compliance-trestle")
+TOOLS: Final = ("pulumi", "pulumi-aws", "pulumi-cloudflare", "pulumi-random", "pulumi-tls", "compliance-trestle")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The simulated clouds: AWS, Cloudflare and random providers that implement `sandbox.provider.Provider`."""
+"""The simulated clouds: AWS, Cloudflare, random and TLS providers that implement `sandbox.provider.Provider`."""
 
 from sandbox.clouds.clouds import Clouds, open_clouds
 

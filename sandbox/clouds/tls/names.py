@@ -59,11 +59,11 @@ USES: Final = tuple(sorted({**_KEY_USAGES, **_EXTENDED_KEY_USAGES}))
 
 
 def _part(oid: ObjectIdentifier) -> Rule:
-    """Accept a part of a subject that RFC 5280 allows: a country of two letters, a common name up to 64 characters."""
+    """Accept a part of a subject that X.509 can express; an empty one counts as absent."""
 
     def rule(value: str) -> str | None:
         try:
-            _attribute(oid, value)
+            _ = value and _attribute(oid, value)
         except ValueError as error:
             return f"{value!r} is not valid in a certificate: {error}"
         return None
@@ -83,6 +83,7 @@ def _ip_address(value: str) -> str | None:
 
 RULES: Final[dict[str, Rule]] = {
     **{f"subject.{part}{'[]' if part.endswith('es') else ''}": _part(oid) for part, oid in _PARTS.items()},
+    "subject.country": rules.text(r"([A-Za-z]{2})?", "a country code of two letters, such as DE"),
     "dnsNames[]": rules.text(r"[!-~]+", "a DNS name in ASCII, such as db.example.com (or xn--… for other letters)"),
     "ipAddresses[]": _ip_address,
     "uris[]": rules.text(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+", "a URI with a scheme, such as spiffe://example.com/db"),

@@ -139,7 +139,7 @@ def test_a_type_without_facts_works(aws: Cloud) -> None:
 
 
 def test_an_unsupported_package_is_an_error_that_names_it(clouds: Clouds) -> None:
-    with pytest.raises(ProviderError, match="'gcp' is not simulated; available packages: aws, cloudflare, random"):
+    with pytest.raises(ProviderError, match="'gcp' is not simulated; available packages: aws, cloudflare, random, tls"):
         clouds.provider("gcp")
     with pytest.raises(ProviderError, match=r"aws 6\.0\.0 is not simulated: pulumi_aws"):
         clouds.provider("aws", "6.0.0")

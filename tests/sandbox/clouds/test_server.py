@@ -147,3 +147,25 @@ def test_a_call_without_configuration_is_an_error(ports: dict[str, int]) -> None
     with pytest.raises(grpc.RpcError, match="not configured"):
         bare.create(INPUTS)
     bare.close()
+
+
+def test_a_certificate_whose_renewal_is_due_is_replaced(ports: dict[str, int]) -> None:
+    caller = Caller(ports["tls"], {})
+
+    def create(type: str, inputs: Properties) -> tuple[str, Properties]:
+        made = caller.stub.Create(provider_pb2.CreateRequest(urn=urn(type, "it"), properties=to_struct(inputs)))
+        return made.id, from_struct(made.properties)
+
+    _, key = create("tls:index/privateKey:PrivateKey", {"algorithm": "ED25519"})
+    assert isinstance(key["privateKeyPem"], Secret)
+    type = "tls:index/selfSignedCert:SelfSignedCert"
+    inputs: Properties = {
+        "privateKeyPem": key["privateKeyPem"].value, "validityPeriodHours": 1, "earlyRenewalHours": 1, "allowedUses": []
+    }  # fmt: skip
+    id, certificate = create(type, inputs)
+    given = to_struct(inputs)
+    difference = caller.stub.Diff(
+        provider_pb2.DiffRequest(id=id, urn=urn(type, "it"), olds=to_struct(certificate), old_inputs=given, news=given)
+    )
+    assert list(difference.replaces) == ["readyForRenewal"]
+    caller.close()

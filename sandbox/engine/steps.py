@@ -134,7 +134,10 @@ def describe(
         old = _at(olds, steps)
         if old is None and kind != Change.ADD:
             old = _at(outputs, steps)
-        described[path] = PropertyChange(kind, old, _at(news, steps))
+        new = _at(news, steps)
+        if new is None and kind in {Change.UPDATE, Change.UPDATE_REPLACE}:
+            new = UNKNOWN  # the change of an output, whose new value is known after the update
+        described[path] = PropertyChange(kind, old, new)
     return described
 
 

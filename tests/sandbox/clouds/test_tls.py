@@ -27,7 +27,8 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from sandbox.clouds import open_clouds
 from sandbox.clouds.cloud import Cloud
-from sandbox.engine.operations import Result, up
+from sandbox.engine.operations import up
+from sandbox.engine.plan import PropertyChange
 from sandbox.engine.watch import SilentWatcher
 from sandbox.provider import Change, ProviderError
 from sandbox.values import UNKNOWN, Properties, Secret, reveal
@@ -521,18 +522,21 @@ def test_updates_renew_certificates_in_time_and_change_nothing_else(
     (tmp_path / "Pulumi.dev.yaml").write_text("config: {}\n")
     (tmp_path / "__main__.py").write_text(PROGRAM)
 
-    def changes(after: timedelta) -> dict[str, str]:
+    def changes(after: timedelta) -> dict[str, dict[str, PropertyChange]]:
+        """Update after a period of time; return the changed properties of each changed resource."""
         clock.now = START + after
-        result: Result = up(
-            tmp_path, "dev", partial(open_clouds, cache=cache, clock=clock), SilentWatcher(), planned=None
-        )
+        result = up(tmp_path, "dev", partial(open_clouds, cache=cache, clock=clock), SilentWatcher(), planned=None)
         assert result.code == 0
-        return {step.urn.rpartition("::")[2]: step.op for step in result.plan.steps.values() if step.op != "same"}
+        return {step.urn.rpartition("::")[2]: step.diff for step in result.plan.steps.values() if step.op != "same"}
 
+    renewed = {"readyForRenewal": PropertyChange(Change.UPDATE_REPLACE, False, UNKNOWN)}
     assert changes(timedelta()).keys() >= {"key", "authority", "request", "leaf"}
     assert changes(timedelta(days=7)) == {}
-    assert changes(timedelta(days=8)) == {"leaf": "replace"}
+    assert changes(timedelta(days=8)) == {"leaf": renewed}
     assert changes(timedelta(days=9)) == {}
     # The renewal of the authority renews the certificates that it signed.
-    assert changes(timedelta(days=335)) == {"authority": "replace", "leaf": "replace"}
+    later = changes(timedelta(days=335))
+    assert later.keys() == {"authority", "leaf"}
+    assert later["authority"] == renewed
+    assert "caCertPem" in later["leaf"]
     assert changes(timedelta(days=336)) == {}

@@ -168,7 +168,7 @@ def _extension(holder: x509.Certificate | x509.CertificateSigningRequest, kind: 
 def _parsed(text: str, load: Callable[[bytes], Parsed]) -> Parsed | None:
     try:
         parsed = load(text.encode())
-        _ = parsed.extensions  # parsed on first use
+        _ = parsed.subject, parsed.extensions  # parsed on first use
         return parsed if keys.is_supported(parsed.public_key()) else None
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
         return None

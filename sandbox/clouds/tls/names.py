@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 from sandbox.clouds import rules
 from sandbox.clouds.facts import EvaluationContext, Rule
 from sandbox.provider import CheckFailure
-from sandbox.values import Properties
+from sandbox.values import Properties, holds_unknown
 
 # The parts of a subject, in the order in which Go's crypto/x509 encodes them.
 _PARTS: Final = {
@@ -63,7 +63,8 @@ def _part(oid: ObjectIdentifier) -> Rule:
 
     def rule(value: str) -> str | None:
         try:
-            _ = value and _attribute(oid, value)
+            if value:
+                _attribute(oid, value)
         except ValueError as error:
             return f"{value!r} is not valid in a certificate: {error}"
         return None
@@ -93,8 +94,10 @@ RULES: Final[dict[str, Rule]] = {
 def valid_combination_of_uses(inputs: Properties) -> Iterator[CheckFailure]:
     """Check that `encipher_only` and `decipher_only` accompany `key_agreement`: RFC 5280 defines no other meaning."""
     uses = inputs.get("allowedUses")
+    if not isinstance(uses, list) or holds_unknown(uses):
+        return
     for only in ("encipher_only", "decipher_only"):
-        if isinstance(uses, list) and only in uses and "key_agreement" not in uses:
+        if only in uses and "key_agreement" not in uses:
             yield CheckFailure("allowedUses", f"{only} has a meaning only with key_agreement; add that")
 
 

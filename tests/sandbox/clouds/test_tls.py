@@ -304,6 +304,12 @@ def test_an_authority_has_its_constraints_and_key_identifiers(tls: Cloud) -> Non
     assert described["certPem"] == outputs["certPem"]
 
 
+def test_a_path_length_of_zero_sets_no_limit_as_with_the_real_provider(tls: Cloud) -> None:
+    _, outputs = make(tls, SELF_SIGNED, privateKeyPem=new_key(tls), **AUTHORITY, maxPathLength=0)
+    assert outputs["maxPathLength"] == 0
+    assert extension(load(text(outputs, "certPem")), x509.BasicConstraints).value.path_length is None
+
+
 def test_a_certificate_without_a_subject_has_critical_names(tls: Cloud) -> None:
     _, outputs = make(tls, SELF_SIGNED, privateKeyPem=new_key(tls), **SERVER, dnsNames=["db.example.com"])
     certificate = load(text(outputs, "certPem"))
@@ -342,6 +348,15 @@ def test_outputs_are_unknown_in_a_preview(tls: Cloud, chain: Chain) -> None:
     assert unknown(REQUEST, privateKeyPem=UNKNOWN) == {"privateKeyPem", "certRequestPem", "keyAlgorithm"}
     times = {"validityStartTime", "validityEndTime"}
     assert unknown(SIGNED, **chain.inputs()) == {"certPem", "caKeyAlgorithm", "maxPathLength", *times}
+
+
+def test_unknown_inputs_are_accepted_in_a_preview(tls: Cloud) -> None:
+    unknown: dict[str, Any] = {
+        "subject": {"commonName": UNKNOWN}, "dnsNames": [UNKNOWN], "allowedUses": ["encipher_only", UNKNOWN],
+        "isCaCertificate": True, "maxPathLength": UNKNOWN, "earlyRenewalHours": UNKNOWN, "validityPeriodHours": UNKNOWN,
+    }  # fmt: skip
+    _, outputs = make(tls, SELF_SIGNED, preview=True, privateKeyPem=UNKNOWN, **unknown)
+    assert outputs["readyForRenewal"] is UNKNOWN
 
 
 def test_a_certificate_is_replaced_from_the_beginning_of_its_early_renewal(

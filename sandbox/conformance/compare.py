@@ -1,7 +1,7 @@
 """Pure functions that compare the plans, calls and states of two engines; each difference is one line of text.
 
-Names, ids and passwords that the clouds generate differ between two runs. They are compared up to renaming: each
-generated word in one state must correspond to exactly one word in the other state.
+Names, ids, passwords, keys and certificates that the clouds generate differ between two runs. They are compared up to
+renaming: each generated word in one state must correspond to exactly one word in the other state.
 """
 
 from __future__ import annotations
@@ -20,8 +20,14 @@ from sandbox.values import SIGNATURE
 IGNORED_FIELDS: Final = frozenset({"created", "modified", "sourcePosition", "stackTrace"})
 UNORDERED: Final = frozenset({"dependencies", "aliases", "additionalSecretOutputs"})
 REPLACING: Final = frozenset({"create-replacement", "delete-replaced", "replace"})
-_WORDS: Final = re.compile(r"([A-Za-z0-9]+)")
-_GENERATED: Final = re.compile(r"(?=.*\d)[A-Za-z0-9]{4,}|[A-Za-z0-9]{16,}")
+# A key or certificate in PEM format, a public key in OpenSSH's, and the validity of a certificate are one word each.
+_WHOLE: Final = (
+    r"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----"
+    r"|\bAAAA[A-Za-z0-9+/]{32,}=*"
+    r"|\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"
+)
+_WORDS: Final = re.compile(rf"({_WHOLE}|[A-Za-z0-9]+)", re.DOTALL)
+_GENERATED: Final = re.compile(rf"{_WHOLE}|(?=.*\d)[A-Za-z0-9]{{4,}}|[A-Za-z0-9]{{16,}}", re.DOTALL)
 
 Document = dict[str, Any]
 

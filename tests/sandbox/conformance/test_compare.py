@@ -77,6 +77,25 @@ def test_short_words_without_a_digit_are_not_generated(mine: str, other: str) ->
         assert Renaming().matches(mine, other) == (mine == other)
 
 
+@pytest.mark.parametrize(
+    ("mine", "other", "third"),
+    [
+        (
+            "key: -----BEGIN PRIVATE KEY-----\nab+c/d\n-----END PRIVATE KEY-----\n",
+            "key: -----BEGIN PRIVATE KEY-----\na+bcde/f/\n-----END PRIVATE KEY-----\n",
+            "key: -----BEGIN PRIVATE KEY-----\nabcdef\n-----END PRIVATE KEY-----\n",
+        ),
+        (f"ssh-rsa AAAA{'b' * 20}/{'c' * 20}", f"ssh-rsa AAAA{'b' * 41}==", f"ssh-rsa AAAA+{'d' * 40}"),
+        ("2026-11-29T12:18:18.25Z", "2026-11-29T12:18:19.123Z", "2026-11-29T12:18:20Z"),
+    ],
+)
+def test_keys_and_times_are_generated_as_a_whole(mine: str, other: str, third: str) -> None:
+    renaming = Renaming()
+    assert renaming.matches(mine, other)
+    assert renaming.matches(mine, other)
+    assert not renaming.matches(mine, third)
+
+
 def test_plans_differ_by_operation_and_by_resource() -> None:
     assert list(plans({A: "same"}, {A: "same"})) == []
     assert list(plans({A: "same"}, {A: "update"}))

@@ -13,7 +13,7 @@ from model.signing import public_key
 from model.topology import Topology
 
 PASSWORD_LENGTH = 40  # of 62 letters and digits: 238 bits; no punctuation, so that no file needs quoting
-PASSWORDS = ("superuser", "replication", "rewind", "application", "backup_cipher")
+PASSWORDS = ("application", "patroni", "consensus", "backup_cipher")
 # The passwords from which the manifest signing keys are derived. The first key signs; signatures of the others stay
 # valid. To rotate, add a new name in front. Remove the last name when no manifest that it signed is kept any more.
 MANIFEST_KEYS = ("manifest",)

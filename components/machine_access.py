@@ -11,12 +11,12 @@ from pulumi import ComponentResource, Output, ResourceOptions
 from components.policy_documents import assumed_by, policy
 from model.topology import Role, Topology
 
-_DATABASE = ("superuser", "replication", "rewind", "application", "backup_cipher", "backup_storage", "manifest_keys")
+_DATABASE = ("application", "patroni", "consensus", "backup_cipher", "backup_storage", "manifest_keys")
 READABLE_SECRETS: Mapping[Role, tuple[str, ...]] = {
-    Role.CONSENSUS: (),
-    Role.COORDINATOR: _DATABASE,
-    Role.WORKER: _DATABASE,
-    Role.GATEWAY: ("tunnel_token",),
+    Role.CONSENSUS: ("consensus_certificate", "consensus"),
+    Role.COORDINATOR: ("coordinator_certificate", *_DATABASE),
+    Role.WORKER: ("worker_certificate", *_DATABASE),
+    Role.GATEWAY: ("gateway_certificate", "tunnel_token"),
 }
 """Role to the fields of `topology.SecretNames` that its machines may read."""
 
@@ -97,8 +97,6 @@ class MachineAccess(ComponentResource):
             "Resource": f"arn:{topology.partition}:s3:::{topology.machine_files_bucket}/*",
             "Condition": {"StringEquals": {"aws:SourceVpce": storage_endpoint}},
         }
-        if not secrets:
-            return policy(metrics, archives)
         service = f"secretsmanager.{topology.settings.database.region}.amazonaws.com"
         return policy(
             metrics,

@@ -10,6 +10,7 @@ from pulumi import ComponentResource, Output, ResourceOptions
 from components.alarms import Alarms, AlarmsArgs
 from components.api import Api, ApiArgs
 from components.backup_workers import BackupWorkers, BackupWorkersArgs
+from components.certificates import Certificates, CertificatesArgs
 from components.citus import CitusCluster, CitusClusterArgs
 from components.connection import DatabaseConnection, DatabaseConnectionArgs
 from components.keys import Keys, KeysArgs
@@ -55,6 +56,7 @@ class Platform(ComponentResource):
         }
         vault = BackupVault("vault", BackupVaultArgs(topology, elsewhere), own)
         keys = Keys("keys", KeysArgs(topology), own)
+        certificates = Certificates("certificates", CertificatesArgs(topology), own)
         tunnel = DatabaseTunnel("database", DatabaseTunnelArgs(topology, zone.zone_id), own)
         network = Network("network", NetworkArgs(topology), own)
         secrets = {
@@ -62,6 +64,7 @@ class Platform(ComponentResource):
             "backup_storage": _storage_secret(vault.machine_keys),
             "manifest_keys": keys.manifest_keys,
             "tunnel_token": tunnel.token,
+            **certificates.secrets,
         }
         files = MachineFiles("machine-files", MachineFilesArgs(topology), own)
         access = MachineAccess(

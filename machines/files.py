@@ -36,24 +36,31 @@ TUNNEL_METRICS_PORT = 20241  # the first port that cloudflared tries by default
 # Template sets by role. No two sets of a role may contain the same path.
 _SETS: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: ("common", "volume", "consensus"),
-    Role.COORDINATOR: ("common", "volume", "secrets", "database", "coordinator"),
-    Role.WORKER: ("common", "volume", "secrets", "database"),
-    Role.GATEWAY: ("common", "secrets", "gateway"),
+    Role.COORDINATOR: ("common", "volume", "database", "coordinator"),
+    Role.WORKER: ("common", "volume", "database"),
+    Role.GATEWAY: ("common", "gateway"),
 }
 _SCRIPT_FOLDERS = ("/usr/local/sbin/", "/usr/local/lib/backbuild/")
 
-_COMMON_PACKAGES = ("awscli", "ca-certificates", "chrony", "curl", "gpg", "jq", "procps")
+_COMMON_PACKAGES = (
+    "awscli",
+    "ca-certificates",
+    "chrony",
+    "curl",
+    "gpg",
+    "jq",
+    "openssl",
+    "procps",
+    "python3-boto3",
+)
 _POSTGRES = (f"postgresql-{POSTGRES_MAJOR}", "patroni", "pgbackrest")
 # Patroni's module for etcd 3 imports this package, but Debian's patroni package accepts any one of five clients.
 _ETCD_CLIENT = "python3-etcd"
 _VOLUME_TOOLS = ("e2fsprogs",)
-_SECRET_TOOLS = ("python3-boto3",)
 _DATABASE_TOOLS = (
     *_VOLUME_TOOLS,
-    *_SECRET_TOOLS,
     _ETCD_CLIENT,
     "kmod",
-    "openssl",
     "python3-cryptography",
     "python3-yaml",
 )
@@ -78,14 +85,14 @@ _OTHER_PACKAGES: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: _VOLUME_TOOLS,
     Role.COORDINATOR: _DATABASE_TOOLS,
     Role.WORKER: _DATABASE_TOOLS,
-    Role.GATEWAY: _SECRET_TOOLS,
+    Role.GATEWAY: (),
 }
-# The service of each role that requires the data volume, the secrets, or both.
-_MAIN_SERVICE: dict[Role, str] = {
-    Role.CONSENSUS: "etcd.service",
-    Role.COORDINATOR: "patroni.service",
-    Role.WORKER: "patroni.service",
-    Role.GATEWAY: "backbuild-tunnel.service",
+# The services of each role that require the secrets and, except for gateways, the data volume.
+_MAIN_SERVICES: dict[Role, tuple[str, ...]] = {
+    Role.CONSENSUS: ("etcd.service",),
+    Role.COORDINATOR: ("patroni.service",),
+    Role.WORKER: ("patroni.service",),
+    Role.GATEWAY: ("haproxy.service", "backbuild-tunnel.service"),
 }
 _DATABASE_SERVICES = ("patroni.service", "backbuild-backup-full.timer", "backbuild-backup-incr.timer")
 _SERVICES: dict[Role, tuple[str, ...]] = {
@@ -146,14 +153,16 @@ def _values(topology: Topology, member: Member) -> dict[str, object]:
         "gateway": member.role is Role.GATEWAY,
         "packages": sorted({*_COMMON_PACKAGES, *_HELD_DEBIAN_PACKAGES[member.role], *_OTHER_PACKAGES[member.role]}),
         "held": (*_HELD_DEBIAN_PACKAGES[member.role], *_HELD_VENDOR_PACKAGES[member.role]),
-        "services": (*_SERVICES[member.role], "backbuild-metrics.timer"),
-        "main_service": _MAIN_SERVICE[member.role],
+        "services": (*_SERVICES[member.role], "backbuild-secrets-refresh.timer", "backbuild-metrics.timer"),
+        "main_services": _MAIN_SERVICES[member.role],
+        "prerequisites": ("backbuild-secrets", *(("backbuild-data-volume",) if member.volume_gib else ())),
+        "roles": Role,
         "secrets": _secrets(topology, group),
         "data_directory": DATA_DIRECTORY,
         "data_cidrs": [zone.data_cidr for zone in topology.zones],
         "consensus_hosts": [f"{one.address}:{client}" for one in consensus],
-        "consensus_urls": [f"http://{one.address}:{client}" for one in consensus],
-        "initial_cluster": ",".join(f"{one.name}=http://{one.address}:{peer}" for one in consensus),
+        "consensus_urls": [f"https://{one.address}:{client}" for one in consensus],
+        "initial_cluster": ",".join(f"{one.name}=https://{one.address}:{peer}" for one in consensus),
         "majority": len(consensus) // 2 + 1,
         "hourly": next(kept for kept in topology.retention if kept.name == "hourly"),
         "database_name": DATABASE_NAME,
@@ -168,14 +177,21 @@ def _values(topology: Topology, member: Member) -> dict[str, object]:
 def _secrets(topology: Topology, group: Group) -> tuple[_Secret, ...]:
     names = topology.secrets
     if group.role is Role.GATEWAY:
-        return (_Secret(names.tunnel_token, "tunnel-token", "root"),)
-    if group.citus_group is None:
-        return ()
+        return (
+            _Secret(names.gateway_certificate, "certificate", "root"),
+            _Secret(names.tunnel_token, "tunnel-token", "root"),
+        )
+    if group.role is Role.CONSENSUS:
+        return (
+            _Secret(names.consensus_certificate, "certificate", "etcd"),
+            _Secret(names.consensus, "consensus", "etcd"),
+        )
+    coordinator = group.role is Role.COORDINATOR
     by_file = {
-        "superuser": names.superuser,
-        "replication": names.replication,
-        "rewind": names.rewind,
+        "certificate": names.coordinator_certificate if coordinator else names.worker_certificate,
         "application": names.application,
+        "patroni": names.patroni,
+        "consensus": names.consensus,
         "backup-cipher": names.backup_cipher,
         "backup-storage": names.backup_storage,
         "manifest-keys": names.manifest_keys,

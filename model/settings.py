@@ -129,6 +129,7 @@ AccountId = Annotated[str, _matching(r"[0-9a-f]{32}", "a Cloudflare account id, 
 RoleArn = Annotated[str, _matching(r"arn:aws(-us-gov)?:iam::\d{12}:role/.+", "the ARN of an IAM role")]
 # Part of a bucket's name, which has 63 characters at most: backbuild-STACK-backups-NAME.
 CopyName = Annotated[str, _matching(r"[a-z][a-z0-9]{0,10}", "1 to 11 lower-case letters and digits, a letter first")]
+AuthorityName = Annotated[str, _matching(r"[a-z0-9]{1,16}", "1 to 16 lower-case letters and digits, such as 2027")]
 StoreRegion = Annotated[str, _matching(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a region such as eu-north-1")]
 BucketName = Annotated[str, _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name")]
 VersionId = Annotated[
@@ -213,8 +214,17 @@ class Gateways(_Section):
     instance_type: InstanceType
 
 
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) != len(names):
+        raise ValueError(f"a name occurs twice in {', '.join(names)}; allowed: each name once")
+    return names
+
+
 class Database(_Section):
-    """The Citus cluster: its region, network and size."""
+    """The Citus cluster: its region, network and size, and the authorities of its machines' certificates.
+
+    The first authority signs the certificates; machines trust all of them.
+    """
 
     region: Region
     zones: Annotated[tuple[str, ...], AfterValidator(_three_distinct)]
@@ -224,6 +234,9 @@ class Database(_Section):
     coordinator: Coordinator
     workers: Workers
     gateways: Gateways
+    certificate_authorities: Annotated[
+        tuple[AuthorityName, ...], Field(min_length=1, max_length=3), AfterValidator(_distinct)
+    ] = ("first",)
 
 
 class Rotation(_Section):
@@ -287,12 +300,6 @@ def _thousandths(percent: float) -> float:
     return percent
 
 
-def _unique(operators: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(operators)) != len(operators):
-        raise ValueError(f"a name occurs twice in {', '.join(operators)}; allowed: each name once")
-    return operators
-
-
 Percent = Annotated[float, Field(gt=0, le=100), AfterValidator(_thousandths)]
 
 
@@ -331,7 +338,7 @@ class WebhookKey(_Section):
 class Status(_Section):
     """The status page: its operators, its additional components, and the replication of its database."""
 
-    operators: Annotated[tuple[Label, ...], AfterValidator(_unique)] = ()
+    operators: Annotated[tuple[Label, ...], AfterValidator(_distinct)] = ()
     components: Annotated[
         tuple[AddedComponent, ...], Field(max_length=14)
     ] = ()  # together with the six built-in ones: 20

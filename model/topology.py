@@ -21,6 +21,7 @@ from model.settings import PRIMARY, Settings
 # 4,091 hosts.
 FIRST_HOST = 16  # AWS reserves the first four addresses; the others are spare
 SLOTS_PER_GROUP = 8
+GATEWAY_ORDINAL = 1
 
 POSTGRES_MAJOR = 17  # the version in Debian 13
 DATABASE_NAME = "backbuild"
@@ -136,14 +137,17 @@ class Group:
 class SecretNames:
     """The names of the machines' secrets in Secrets Manager. The values are plain text unless marked as JSON."""
 
-    superuser: str
-    replication: str
-    rewind: str
-    application: str
+    application: str  # the API's password in PostgreSQL
+    patroni: str  # authorizes changes through Patroni's REST interface
+    consensus: str  # Patroni's password in etcd
     backup_cipher: str  # encrypts backups before they leave the machine
     backup_storage: str  # JSON: accessKeyId and secretAccessKey of the primary bucket
     manifest_keys: str  # sign the manifests of backups; one key per line
     tunnel_token: str
+    consensus_certificate: str  # JSON, like the certificates of all roles: certificate, key and authorities, each PEM
+    coordinator_certificate: str
+    worker_certificate: str
+    gateway_certificate: str
 
 
 @dataclass(frozen=True)
@@ -209,7 +213,14 @@ class Topology:
     def gateways(self) -> Group:
         """The machines that route connections from the edge to the leaders."""
         chosen = self.settings.database.gateways
-        return self._group("gateway", Role.GATEWAY, 1, chosen.members, chosen.instance_type, None)
+        return self._group("gateway", Role.GATEWAY, GATEWAY_ORDINAL, chosen.members, chosen.instance_type, None)
+
+    @cached_property
+    def gateway_cidrs(self) -> tuple[str, ...]:
+        """The addresses that gateways may have: one range in each zone, whatever the number of gateways."""
+        length = 32 - (SLOTS_PER_GROUP - 1).bit_length()
+        addresses = (ipaddress.IPv4Network(zone.data_cidr).network_address for zone in self.zones)
+        return tuple(f"{address + FIRST_HOST + SLOTS_PER_GROUP * GATEWAY_ORDINAL}/{length}" for address in addresses)
 
     @cached_property
     def coordinator(self) -> Group:
@@ -276,14 +287,14 @@ class Topology:
     def secrets(self) -> SecretNames:
         """The names of the machines' secrets."""
         return SecretNames(
-            superuser=f"{self.prefix}/database/superuser",
-            replication=f"{self.prefix}/database/replication",
-            rewind=f"{self.prefix}/database/rewind",
             application=f"{self.prefix}/database/application",
+            patroni=f"{self.prefix}/database/patroni",
+            consensus=f"{self.prefix}/database/consensus",
             backup_cipher=f"{self.prefix}/backups/cipher",
             backup_storage=f"{self.prefix}/backups/storage",
             manifest_keys=f"{self.prefix}/backups/manifest-keys",
             tunnel_token=f"{self.prefix}/gateways/tunnel-token",
+            **{f"{role}_certificate": f"{self.prefix}/certificates/{role}" for role in Role},
         )
 
     @cached_property

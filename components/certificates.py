@@ -68,7 +68,7 @@ class Certificates(ComponentResource):
         request = tls.CertRequest(
             label,
             private_key_pem=key.private_key_pem,
-            # etcd takes the common name of a certificate as its user, and rejects Patroni's requests from one that has any.
+            # etcd takes a client's common name as its user, but rejects Patroni's requests if the client has one.
             subject={"common_name" if role is Role.CONSENSUS else "organizational_unit": role.value},
             dns_names=[role.value],  # HAProxy compares names, but not addresses
             ip_addresses=[member.address for member in members],

@@ -1,6 +1,7 @@
 """Settings that failover, backups and encryption depend on, in the files of coordinators and Citus workers."""
 
 import configparser
+import ipaddress
 import json
 from dataclasses import dataclass
 
@@ -66,7 +67,8 @@ def test_a_leader_ends_replication_to_a_dead_standby_within_seconds(machine: Mac
 def test_check_timeline_has_the_pg_hba_line_it_needs(machine: Machine):
     rendered = machine.patroni
     assert rendered["bootstrap"]["dcs"]["check_timeline"] is True
-    assert "host replication replicator 127.0.0.1/32 scram-sha-256" in rendered["postgresql"]["pg_hba"]
+    assert rendered["postgresql"]["use_unix_socket_repl"] is True
+    assert rendered["postgresql"]["pg_hba"][0] == "local replication replicator peer map=machines"
 
 
 @every_database_member
@@ -74,8 +76,34 @@ def test_remote_connections_are_encrypted_and_come_from_the_data_subnets(machine
     lines = [line.split() for line in machine.patroni["postgresql"]["pg_hba"]]
     remote = [line for line in lines if line[0] != "local" and line[3] != "127.0.0.1/32"]
     assert {line[0] for line in remote} == {"hostssl"}
-    assert {line[3] for line in remote} == {zone.data_cidr for zone in machine.topology.zones}
-    assert {line[-1] for line in lines} == {"scram-sha-256", "peer"}
+    gateways, machines = set(machine.topology.gateway_cidrs), {zone.data_cidr for zone in machine.topology.zones}
+    assert {line[3] for line in remote} == gateways | machines
+    for _, database, role, source, method, *options in remote:
+        if source in gateways:
+            assert (database, role, method, options) == ("backbuild", "application", "scram-sha-256", [])
+        else:
+            assert (method, options) == ("cert", ["clientname=DN", "map=machines"])
+    assert all(
+        ipaddress.ip_address(one.address) in ipaddress.ip_network(machine.topology.gateway_cidrs[one.zone.index])
+        for one in machine.topology.gateways.members
+    )
+
+
+@every_database_member
+def test_no_machine_authenticates_to_another_with_a_password(machine: Machine):
+    rendered = machine.patroni
+    assert rendered["restapi"]["verify_client"] == "required"
+    assert rendered["etcd3"]["protocol"] == "https"
+    for role in ("replication", "rewind"):
+        login = rendered["postgresql"]["authentication"][role]
+        assert "password" not in login
+        assert login["sslmode"] == "verify-full"
+    assert rendered["postgresql"]["authentication"]["superuser"] == {"username": "postgres"}
+    assert rendered["postgresql"]["pg_ident"] == [
+        "machines postgres all",
+        'machines "OU=coordinator" all',
+        'machines "OU=worker" all',
+    ]
 
 
 @every_database_member
@@ -87,7 +115,7 @@ def test_each_group_has_its_own_scope_and_citus_shares_one(machine: Machine):
     assert citus["citus"] == {"database": "backbuild", "group": machine.group.citus_group}
     assert citus["postgresql"]["parameters"]["citus.recover_2pc_interval"] == "2s"
     conninfo = citus["postgresql"]["parameters"]["citus.node_conninfo"].split()
-    assert {"sslmode=require", "connect_timeout=3", "tcp_user_timeout=5000"} <= set(conninfo)
+    assert {"sslmode=verify-full", "connect_timeout=3", "tcp_user_timeout=5000"} <= set(conninfo)
 
 
 @every_database_member

@@ -19,12 +19,14 @@ def variables(text: str) -> dict[str, str]:
 @pytest.mark.parametrize("voters", [3, 5, 7])
 def test_every_etcd_member_knows_all_members(voters: int):
     topology = topology_of("prod", {"database.consensus.members": voters})
-    expected = {f"{one.name}=http://{one.address}:2380" for one in topology.consensus.members}
+    expected = {f"{one.name}=https://{one.address}:2380" for one in topology.consensus.members}
     for one in topology.consensus.members:
         etcd = variables(contents(topology, one)["/etc/default/etcd"])
         assert set(etcd["ETCD_INITIAL_CLUSTER"].split(",")) == expected
         assert f"{etcd['ETCD_NAME']}={etcd['ETCD_INITIAL_ADVERTISE_PEER_URLS']}" in expected
-        assert etcd["ETCD_LISTEN_PEER_URLS"] == f"http://{one.address}:2380"
+        assert etcd["ETCD_LISTEN_PEER_URLS"] == f"https://{one.address}:2380"
+        assert etcd["ETCD_CLIENT_CERT_AUTH"] == etcd["ETCD_PEER_CLIENT_CERT_AUTH"] == "true"
+        assert etcd["ETCD_PEER_CERT_ALLOWED_CN"] == "consensus"
 
 
 @pytest.mark.parametrize(("voters", "may_wait"), [(3, 1), (5, 2), (7, 3)])
@@ -41,8 +43,9 @@ def test_gateways_route_to_every_coordinator_and_check_patroni():
     for one in PROD.gateways.members:
         configuration = contents(PROD, one)["/etc/haproxy/haproxy.cfg"]
         for coordinator in PROD.coordinator.members:
-            line = f"    server {coordinator.name} {coordinator.address}:5432 check port 8008\n"
+            line = f"    server {coordinator.name} {coordinator.address}:5432 check port 8008 check-ssl\n"
             assert configuration.count(line) == 2
+        assert "default-server verify required verifyhost coordinator" in configuration
         # Patroni answers OPTIONS without a body; HAProxy ends the check before it has read the body of a GET.
         assert re.findall(r"http-check send meth (.*)", configuration) == [
             "OPTIONS uri /primary",
@@ -62,16 +65,16 @@ def test_a_service_starts_when_what_it_requires_succeeds_late():
     """systemd cancels the start of a service whose requirement fails at first, and does not repeat it."""
     units = {"volume": "backbuild-data-volume", "secrets": "backbuild-secrets"}
     expected = {
-        "consensus-0": ("etcd", {"volume"}),
-        "coordinator-0": ("patroni", {"volume", "secrets"}),
-        "worker-1-0": ("patroni", {"volume", "secrets"}),
-        "gateway-0": ("backbuild-tunnel", {"secrets"}),
+        "consensus-0": ("etcd.service", {"volume", "secrets"}),
+        "coordinator-0": ("patroni.service", {"volume", "secrets"}),
+        "worker-1-0": ("patroni.service", {"volume", "secrets"}),
+        "gateway-0": ("haproxy.service backbuild-tunnel.service", {"secrets"}),
     }
-    for name, (service, needed) in expected.items():
+    for name, (services, needed) in expected.items():
         files = contents(PROD, member(PROD, name))
         assert {need for need, unit in units.items() if f"/etc/systemd/system/{unit}.service" in files} == needed
         for need in needed:
-            started = f"ExecStartPost=-systemctl start --no-block {service}.service\n"
+            started = f"ExecStartPost=-systemctl start --no-block {services}\n"
             assert started in files[f"/etc/systemd/system/{units[need]}.service"]
 
 
@@ -98,12 +101,12 @@ def test_each_role_publishes_exactly_its_metrics():
 @pytest.mark.parametrize("topology", [PROD, topology_of("staging")], ids=lambda topology: topology.stack)
 def test_machines_know_the_names_of_their_own_secrets_only(topology: Topology):
     names = vars(topology.secrets)
-    database = {name for field, name in names.items() if field != "tunnel_token"}
+    database = {name for field, name in names.items() if field != "tunnel_token" and "certificate" not in field}
     expected = {
-        Role.CONSENSUS: set[str](),
-        Role.COORDINATOR: database,
-        Role.WORKER: database,
-        Role.GATEWAY: {names["tunnel_token"]},
+        Role.CONSENSUS: {names["consensus_certificate"], names["consensus"]},
+        Role.COORDINATOR: {names["coordinator_certificate"], *database},
+        Role.WORKER: {names["worker_certificate"], *database},
+        Role.GATEWAY: {names["gateway_certificate"], names["tunnel_token"]},
     }
     for _, one in members(topology):
         text = "\n".join(file.content for file in files_for(topology, one))
@@ -118,7 +121,17 @@ def test_no_file_contains_the_value_of_a_secret():
         for _, one in members(PROD)
         for file in files_for(PROD, one)
         for value in setting.findall(file.content)
-        if not value.startswith(("$(secret ", '%s\\n\' "$(cat "$secrets/', "\\(.", "/run/backbuild/secrets", "%d/"))
+        if not value.startswith(
+            (
+                "$(secret ",
+                "$(cat /run/backbuild/secrets/",
+                "$password",
+                '%s\\n\' "$(cat "$secrets/',
+                "\\(.",
+                "/run/backbuild/secrets",
+                "%d/",
+            )
+        )
     }
     assert given == {
         "scram-sha-256",  # how passwords are stored
@@ -129,6 +142,8 @@ def test_no_file_contains_the_value_of_a_secret():
         'name)["SecretString"]',  # fetched at boot
         'cannot read {name}: {error}; remedy: check the instance profile and that the secret exists"',
         '$name has no value; remedy: store one in Secrets Manager" >&2',
+        'an etcd member is not healthy, so etcd goes on with its former secrets; next attempt in an hour" >&2',
+        'the certificate of $MEMBER cannot be used: $1; remedy: run \\`pulumi up\\`, which issues another one" >&2',
         # The session token of the instance metadata service.
         '$(curl -fs --max-time 5 -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: 60" $METADATA/api/token) &&',
         '$token" $METADATA/meta-data/tags/instance/DataVolume',

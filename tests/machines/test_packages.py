@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
 
-from harness.stacks import contents, member, members, topology_of
+from harness.stacks import contents, members, topology_of
 from machines.files import files_for
 from model.topology import Member
 
@@ -24,7 +22,7 @@ COMMANDS = {
     "mkfs.ext4": "e2fsprogs",
     "modprobe": "kmod",
     "openssl": "openssl",
-    "patroni": "patroni",
+    "bin/patroni": "patroni",
     "pgbackrest": "pgbackrest",
     "pgrep": "procps",
     "psql": "postgresql-17",
@@ -60,45 +58,3 @@ def test_patronis_etcd_client_is_listed() -> None:
         assert ("python3-etcd" in packages(one)) == (group.citus_group is not None)
         if group.citus_group is not None:
             assert "etcd3:" in contents(PROD, one)["/etc/backbuild/patroni.yml"]
-
-
-def test_pgpass_contains_every_role_that_runs_distributed_statements(tmp_path: Path) -> None:
-    """Citus connects to the other groups as the role that runs a statement."""
-    script = contents(PROD, member(PROD, "worker-1-0"))["/usr/local/lib/backbuild/patroni-configure"]
-    for there in (
-        "/etc/default/backbuild",
-        "/run/backbuild",
-        "/etc/backbuild",
-        "/var/lib/postgresql",
-        "/etc/pgbackrest",
-    ):
-        assert there in script
-        script = script.replace(there, f"{tmp_path}{there}")
-    made = ("etc/default", "etc/backbuild/tls", "etc/pgbackrest", "run/backbuild/secrets", "var/lib/postgresql", "bin")
-    for folder in made:
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "etc/default/backbuild").write_text(
-        f"MEMBER=m\nADDRESS=127.0.0.1\nDATA={tmp_path}/data\nCITUS=optional\n"
-    )
-    for name in ("patroni.yml", "citus.yml", "tls/postgresql.crt"):
-        (tmp_path / "etc/backbuild" / name).write_text("{}\n")
-    passwords = {name: f"{name}:with\\signs" for name in ("superuser", "replication", "rewind", "application")}
-    secrets = {**passwords, "backup-cipher": "x", "backup-storage": '{"accessKeyId": "i", "secretAccessKey": "k"}'}
-    for name, value in secrets.items():
-        (tmp_path / "run/backbuild/secrets" / name).write_text(value)
-    stubs = {
-        "install": 'case "$1" in -d) shift 7; mkdir -p "$@";; *) cat "$7" >"$8";; esac',
-        "chown": "",
-        "modprobe": "",
-    }
-    for name, body in stubs.items():
-        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
-        (tmp_path / "bin" / name).chmod(0o755)
-    environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
-    done = subprocess.run(["sh", "-s"], input=script, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "var/lib/postgresql/.pgpass").read_text().splitlines() == [
-        r"*:*:*:postgres:superuser\:with\\signs",
-        r"*:*:*:application:application\:with\\signs",
-    ]
-    assert not any(password in done.stdout + done.stderr for password in passwords.values())

@@ -10,6 +10,7 @@ import pytest
 from harness.stacks import contents, member, topology_of
 from harness.waiting import TIMEOUT_SECONDS
 from machines.files import File, files_for
+from tests.machines.certificates import authority, issue
 
 PROD = topology_of("prod")
 ONE_OF_EACH = ("consensus-0", "coordinator-0", "worker-1-0", "gateway-0")
@@ -55,6 +56,10 @@ def test_haproxy_accepts_its_configuration(tmp_path: Path):
     text = contents(PROD, member(PROD, "gateway-0"))["/etc/haproxy/haproxy.cfg"]
     # The user and group exist only where the package was installed, not where it was only unpacked.
     lines = [line for line in text.splitlines(keepends=True) if line.split()[:1] not in (["user"], ["group"])]
+    certificate = issue(tmp_path, authority(tmp_path, "authority"), "leaf")
+    (tmp_path / "authorities.pem").write_text((tmp_path / "authority.crt").read_text())
+    (tmp_path / "both.pem").write_text(certificate["certificate"] + certificate["key"])
+    lines = [line.replace("/run/backbuild/tls", str(tmp_path)) for line in lines]
     (tmp_path / "haproxy.cfg").write_text("".join(lines))
     outcome = run("/usr/sbin/haproxy", "-c", "-f", str(tmp_path / "haproxy.cfg"))
     assert outcome.returncode == 0, outcome.stderr
@@ -65,8 +70,7 @@ def test_patroni_accepts_its_configuration(tmp_path: Path):
     files = contents(PROD, member(PROD, "worker-1-0"))
     (tmp_path / "10.yml").write_text(files["/etc/backbuild/patroni.yml"])
     (tmp_path / "20.yml").write_text(files["/etc/backbuild/citus.yml"])
-    names = "".join(f"    {role}: {{username: {role}, password: x}}\n" for role in ("superuser", "replication"))
-    (tmp_path / "30.yml").write_text(f"postgresql:\n  authentication:\n{names}")
+    (tmp_path / "30.yml").write_text("restapi: {authentication: {password: x}}\netcd3: {password: x}\n")
     outcome = run(str(Path(sys.executable).with_name("patroni")), "--validate-config", str(tmp_path))
     # The address and PostgreSQL exist only on the machine, and the validator of 4.0 does not know `quorum`.
     expected_findings = ("listen", "bin_dir", "data_dir", "synchronous_mode quorum is not a boolean")

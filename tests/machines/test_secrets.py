@@ -24,7 +24,7 @@ VALUE = 'back\\slash "quotes" \'n line\nsecond line $HOME %s'
 
 def script(folder: Path) -> str:
     text = FILES["/usr/local/sbin/backbuild-secrets"]
-    for there in ("/etc/default/backbuild", "/run/backbuild"):
+    for there in ("/etc/default/backbuild", "/run/backbuild", "/usr/local/lib/backbuild"):
         assert there in text
         text = text.replace(there, f"{folder}{there}")
     return text
@@ -37,6 +37,11 @@ def fetch(folder: Path, values: dict[str, str], listed: str) -> subprocess.Compl
     (folder / "command").write_text(f'#!/bin/sh\necho "$@" >{folder}/asked\ncat {folder}/values\n')
     (folder / "command").chmod(0o755)
     (folder / "etc/default/backbuild").write_text(f'SECRETS="\n{listed}"\nSECRETS_COMMAND={folder}/command\n')
+    library = folder / "usr/local/lib/backbuild"
+    library.mkdir(parents=True, exist_ok=True)
+    for name in ("install-certificate", "apply-secrets"):
+        (library / name).write_text(f"#!/bin/sh\necho {name} >>{folder}/called\n[ ! -e {folder}/{name}-fails ]\n")
+        (library / name).chmod(0o755)
     (folder / "bin").mkdir(exist_ok=True)
     (folder / "bin/chown").write_text(f'#!/bin/sh\necho "$@" >>{folder}/owners\n')
     (folder / "bin/chown").chmod(0o755)
@@ -67,6 +72,23 @@ def test_a_value_that_was_not_returned_is_an_error(tmp_path: Path):
     assert done.returncode == 1
     assert done.stderr == "backbuild-secrets: c has no value; remedy: store one in Secrets Manager\n"
     assert not (tmp_path / "run/backbuild/secrets/second").exists()
+
+
+def test_only_changed_secrets_are_applied_and_again_until_they_are(tmp_path: Path):
+    def called(values: dict[str, str], status: int = 0) -> list[str]:
+        (tmp_path / "called").unlink(missing_ok=True)
+        assert fetch(tmp_path, values, "c second root\n").returncode == status
+        return (tmp_path / "called").read_text().split()
+
+    assert called({"c": "one"}) == ["install-certificate"]  # the services have not started yet
+    assert called({"c": "one"}) == ["install-certificate"]
+    (tmp_path / "apply-secrets-fails").touch()
+    assert called({"c": "two"}, status=1) == ["install-certificate", "apply-secrets"]
+    (tmp_path / "apply-secrets-fails").unlink()
+    assert called({"c": "two"}) == ["install-certificate", "apply-secrets"]
+    assert called({"c": "two"}) == ["install-certificate"]
+    (tmp_path / "install-certificate-fails").touch()
+    assert called({"c": "three"}, status=1) == ["install-certificate"]  # a wrong certificate changes nothing
 
 
 @pytest.fixture

@@ -216,7 +216,7 @@ def test_resource_names_of_two_stacks_are_disjoint():
     prod, staging = topology_of("prod"), topology_of("staging")
     mine, theirs = (set(vars(one.secrets).values()) | {copy.bucket for copy in one.copies} for one in (prod, staging))
     assert not mine & theirs
-    assert len(mine) == 8 + 3
+    assert len(mine) == 11 + 3
 
 
 def test_the_primary_is_the_first_copy_in_any_order_of_the_settings():

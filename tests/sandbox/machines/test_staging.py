@@ -1,68 +1,21 @@
-"""Staging as real machines: it comes up gate by gate, and loses its leader without losing a commit."""
+"""Staging as real machines: it comes up gate by gate, admits known machines only, and survives a lost leader."""
 
 from __future__ import annotations
 
-import itertools
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from sandbox.engine.workspace import Workspace
-from sandbox.machines import inventory, network, prerequisites
-from sandbox.machines.inventory import Instance
-from sandbox.machines.place import Place, place_of
-from sandbox.machines.processes import Group
+from sandbox.machines import inventory, prerequisites
+from tests.components.project import Project
+from tests.sandbox.machines.staging import LIMIT_SECONDS, Stack, Writer, remaining
 
-ROOT = Path(__file__).resolve().parents[3]
-WRITER = Path(__file__).with_name("writer.py")
-# For every event: the boot of nine machines on a loaded computer takes minutes.
-LIMIT_SECONDS = 900
 COMMITS = 50  # so many acknowledged commits show that writes go on
 
 MISSING = prerequisites.missing()
 pytestmark = [pytest.mark.long, pytest.mark.skipif(MISSING is not None, reason=f"machines cannot run: {MISSING}")]
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Staging in a folder of this test's own. The image is shared with the project's sandbox, for it takes minutes."""
-
-    home: Path
-
-    @property
-    def place(self) -> Place:
-        return place_of(Workspace(self.home, "staging"))
-
-    def sandbox(self, command: str, *words: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "SANDBOX_HOME": str(self.home), "SANDBOX_IMAGES": images()}
-        arguments = [sys.executable, "-m", "sandbox", command, "--stack", "staging", *words]
-        return subprocess.run(
-            arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT_SECONDS
-        )
-
-    def up(self) -> float:
-        """Bring the stack up, and return how long it took."""
-        begun = time.monotonic()
-        done = self.sandbox("up", "--live", "--skip-preview", "--skip-policies")
-        assert done.returncode == 0, done.stdout + done.stderr
-        return time.monotonic() - begun
-
-    def instance(self, name: str) -> Instance:
-        return next(one for one in inventory.read(self.place.store).instances.values() if one.name == name)
-
-    def secret(self, name: str) -> str:
-        versions = inventory.read(self.place.store).of_type("aws:secretsmanager/secretVersion:SecretVersion")
-        return next(str(one.outputs["secretString"]) for one in versions if one.urn.endswith(f"::access-{name}"))
-
-
-def images() -> str:
-    return os.environ.get("SANDBOX_IMAGES") or str(ROOT / ".sandbox/images")
 
 
 @pytest.fixture(scope="module")
@@ -77,66 +30,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         assert remaining(made.place) == []
 
 
-def remaining(place: Place) -> list[str]:
-    """Return everything of the stack that the kernel still has."""
-    loops = subprocess.run(
-        ["losetup", "--list", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True, check=False
-    )
-    mounts = Path("/proc/self/mounts").read_text().splitlines()
-    return [
-        *network.names(place),
-        *(["processes"] if Group(place.prefix).path.exists() else []),
-        *(line for line in [*loops.stdout.splitlines(), *mounts] if str(place.folder) in line),
-        *([str(place.folder)] if place.folder.exists() else []),
-    ]
-
-
-@dataclass
-class Writer:
-    """A client that writes through a gateway, from inside the gateway as cloudflared does."""
-
-    stack: Stack
-    file: Path
-
-    @property
-    def conninfo(self) -> str:
-        password = self.stack.secret("application")
-        return f"host=127.0.0.1 user=application dbname=backbuild sslmode=require connect_timeout=3 password={password}"
-
-    def inside(self, *command: str | Path) -> list[str]:
-        namespace = self.stack.place.namespace(self.stack.instance("gateway-0").id)
-        return [*network.inside(namespace), sys.executable, *map(str, command)]
-
-    def start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self.inside(WRITER, self.conninfo, self.file), stdout=self.file.with_suffix(".log").open("wb")
-        )
-
-    def ask(self, statement: str) -> list[str]:
-        """Return the first column of a statement's rows."""
-        program = "import psycopg, sys; [print(row[0]) for row in psycopg.connect(sys.argv[1]).execute(sys.argv[2])]"
-        done = subprocess.run(
-            self.inside("-c", program, self.conninfo, statement),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LIMIT_SECONDS,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.split()
-
-    def acknowledged(self) -> list[tuple[float, str]]:
-        """Return the time and the number of each acknowledged commit."""
-        lines = self.file.read_text().splitlines() if self.file.exists() else []
-        return [(float(moment), number) for moment, _, number in (line.partition(" ") for line in lines) if number]
-
-    def wait_for(self, commits: int) -> None:
-        deadline = time.monotonic() + LIMIT_SECONDS
-        while len(self.acknowledged()) < commits:
-            assert time.monotonic() < deadline, self.file.with_suffix(".log").read_text()[-2000:]
-            time.sleep(0.1)
-
-
 def test_every_machine_runs_and_patroni_logs_no_error(stack: Stack):
     assert stack.sandbox("status").returncode == 0
     for name in ("coordinator-0", "coordinator-1"):
@@ -146,8 +39,8 @@ def test_every_machine_runs_and_patroni_logs_no_error(stack: Stack):
 
 
 def test_a_machine_reads_the_secrets_of_its_role_only(stack: Stack):
-    read = ". /etc/default/backbuild; $SECRETS_COMMAND backbuild-staging/database/superuser"
-    assert stack.secret("superuser") in stack.sandbox("ssh", "worker-1-0", "--", "sh", "-c", read).stdout
+    read = ". /etc/default/backbuild; $SECRETS_COMMAND backbuild-staging/database/application"
+    assert stack.secret("application") in stack.sandbox("ssh", "worker-1-0", "--", "sh", "-c", read).stdout
     refused = stack.sandbox("ssh", "gateway-0", "--", "sh", "-c", read)
     assert refused.returncode == 1
     assert "AccessDeniedException" in refused.stderr
@@ -156,15 +49,88 @@ def test_a_machine_reads_the_secrets_of_its_role_only(stack: Stack):
 
 def test_a_machine_reaches_what_the_security_groups_admit_only(stack: Stack):
     def answers(source: str, target: str, port: int) -> bool:
-        url = f"http://{stack.instance(target).address}:{port}/health"
-        done = stack.sandbox("ssh", source, "--", "curl", "-s", "-o", "/dev/null", "--max-time", "5", url)
-        assert done.returncode in {0, 28}, done.stderr  # 28: no answer in time
+        connect = f"</dev/tcp/{stack.instance(target).address}/{port}"
+        done = stack.sandbox("ssh", source, "--", "timeout", "5", "bash", "-c", connect)
+        assert done.returncode in {0, 124}, done.stderr  # 124: no answer in time
         return done.returncode == 0
 
     assert answers("coordinator-0", "consensus-0", 2379)
     assert answers("gateway-0", "coordinator-0", 8008)
     assert not answers("gateway-0", "consensus-0", 2379)
     assert not answers("gateway-0", "worker-1-0", 8008)
+
+
+TLS = "--cacert /run/backbuild/tls/authorities.pem"
+OWN = f"{TLS} --cert /run/backbuild/tls/certificate.pem --key /run/backbuild/tls/key.pem"
+
+
+def test_services_refuse_a_client_without_a_certificate(stack: Stack):
+    for source, target, port in (("coordinator-0", "consensus-0", 2379), ("gateway-0", "coordinator-0", 8008)):
+        url = f"https://{stack.instance(target).address}:{port}/health"
+        assert stack.shell(source, f"curl -s {OWN} {url}").returncode == 0
+        # curl cannot send or receive: the server ends the TLS connection.
+        assert stack.shell(source, f"curl -s {TLS} {url}").returncode in {55, 56}
+        assert stack.shell(source, f"curl -s {url.replace('https', 'http')}").returncode != 0
+
+
+def test_a_gateway_cannot_change_the_cluster(stack: Stack):
+    """A change of Patroni's settings can run any command on a database machine."""
+    url = f"https://{stack.instance('coordinator-0').address}:8008"
+    ask = f"curl -s -o /dev/null -w '%{{http_code}}' {OWN}"
+    assert stack.shell("gateway-0", f"{ask} {url}/cluster").stdout == "200"
+    for change in ("-X PATCH -d '{\"loop_wait\": 5}' %s/config", "-X POST %s/reload", "-X POST %s/restart"):
+        assert stack.shell("gateway-0", f"{ask} {change % url}").stdout == "401"
+
+
+def test_etcd_serves_patroni_its_own_keys_only(stack: Stack):
+    read = (
+        ". /etc/default/backbuild; "
+        "export ETCDCTL_USER=patroni ETCDCTL_PASSWORD=$(cat /run/backbuild/secrets/consensus); "
+        "etcdctl --endpoints=$ENDPOINTS get --prefix --keys-only %s"
+    )
+    assert "/leader" in stack.shell("consensus-0", read % "/backbuild-staging/").stdout
+    refused = stack.shell("consensus-0", read % "/another/")
+    assert refused.returncode != 0
+    assert "permission denied" in refused.stderr
+
+
+def test_database_machines_show_certificates_instead_of_passwords(stack: Stack):
+    host = stack.instance("coordinator-0").address
+    login = (
+        f"runuser -u postgres -- psql -XAt 'host={host} dbname=backbuild user=%s sslmode=verify-full "
+        "sslrootcert=/run/backbuild/tls/authorities.pem %s' -c 'SELECT current_user' 2>&1"
+    )
+    for role in ("postgres", "application", "replicator"):
+        assert stack.shell("worker-1-0", login % (role, "")).stdout == f"{role}\n"
+    refused = stack.shell("worker-1-0", login % ("postgres", "sslcert=/none sslkey=/none"))
+    assert "connection requires a valid client certificate" in refused.stdout
+    assert stack.shell("worker-1-0", "ls -A /var/lib/postgresql").stdout.split() == [".postgresql"]  # no .pgpass
+
+
+def test_an_authority_is_replaced_while_clients_write(stack: Stack, tmp_path: Path):
+    project = Project.copy(tmp_path)
+    changed = Stack(stack.home, project.folder)
+    writer = Writer(stack, tmp_path / "acknowledged")
+    process = writer.start()
+    try:
+        writer.wait_for(COMMITS)
+        for authorities in (["first", "second"], ["second", "first"], ["second"]):
+            project.configure("staging", {"database.certificateAuthorities": authorities})
+            changed.up()
+            for one in stack.instances():  # what the hourly timer does
+                done = stack.sandbox("ssh", one.name, "--", "systemctl", "start", "backbuild-secrets-refresh")
+                assert done.returncode == 0, stack.sandbox("logs", one.name, "--", "--lines=30").stdout
+            writer.wait_for(len(writer.acknowledged()) + COMMITS)
+    finally:
+        process.kill()
+        process.wait()
+    assert writer.lost() == set()
+    for one in stack.instances():
+        issuer = "openssl x509 -noout -issuer -in /run/backbuild/tls/certificate.pem"
+        assert "machines, second" in stack.shell(one.name, issuer).stdout
+        assert stack.shell(one.name, "grep -c BEGIN /run/backbuild/tls/authorities.pem").stdout == "1\n"
+        assert stack.shell(one.name, "backbuild-healthy --wait 120").returncode == 0
+    print(f"{len(writer.acknowledged())} commits; writes stalled for {writer.stall():.1f} s")
 
 
 def test_a_machine_goes_on_when_a_missing_secret_is_there(stack: Stack):
@@ -203,15 +169,12 @@ def test_a_lost_leader_loses_no_commit_and_comes_back(stack: Stack, tmp_path: Pa
         process.kill()
         process.wait()
 
-    acknowledged = writer.acknowledged()
-    stored = writer.ask("SELECT number FROM written")
-    assert {number for _, number in acknowledged} <= set(stored)
+    assert writer.lost() == set()
     (address,) = writer.ask("SELECT host(inet_server_addr())")
     assert address != leader.address
-    stall = max(later - earlier for (earlier, _), (later, _) in itertools.pairwise(acknowledged))
-
     # The killed machine boots again with its volume, and its gate passes: it streams, and may be promoted.
     assert stack.sandbox("status").returncode == 1
     again = stack.up()
     assert stack.sandbox("status").returncode == 0
-    print(f"{len(acknowledged)} commits; writes stalled for {stall:.1f} s; redundant again after {again:.1f} s of up")
+    print(f"{len(writer.acknowledged())} commits; writes stalled for {writer.stall():.1f} s")
+    print(f"redundant again after {again:.1f} s of up")

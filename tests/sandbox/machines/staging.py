@@ -1,0 +1,148 @@
+"""Staging as live machines, and a client that writes to it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.engine.workspace import Workspace
+from sandbox.machines import inventory, network
+from sandbox.machines.inventory import Instance
+from sandbox.machines.place import Place, place_of
+from sandbox.machines.processes import Group
+
+ROOT = Path(__file__).resolve().parents[3]
+WRITER = Path(__file__).with_name("writer.py")
+# For every event: the boot of nine machines on a loaded computer takes minutes.
+LIMIT_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Staging in a folder of this test's own. The image is shared with the project's sandbox, for it takes minutes."""
+
+    home: Path
+    project: Path = ROOT
+    """The folder of the program; a copy has other settings."""
+
+    @property
+    def place(self) -> Place:
+        return place_of(Workspace(self.home, "staging"))
+
+    def sandbox(self, command: str, *words: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "SANDBOX_HOME": str(self.home),
+            "SANDBOX_IMAGES": images(),
+        }
+        arguments = [sys.executable, "-m", "sandbox", command, "--stack", "staging", *words]
+        return subprocess.run(
+            arguments,
+            cwd=self.project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT_SECONDS,
+        )
+
+    def up(self) -> float:
+        """Bring the stack up, and return how long it took."""
+        begun = time.monotonic()
+        done = self.sandbox("up", "--live", "--skip-preview", "--skip-policies")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return time.monotonic() - begun
+
+    def shell(self, name: str, words: str) -> subprocess.CompletedProcess[str]:
+        """Run shell commands on a machine."""
+        return self.sandbox("ssh", name, "--", "sh", "-c", words)
+
+    def instances(self) -> list[Instance]:
+        return list(inventory.read(self.place.store).instances.values())
+
+    def instance(self, name: str) -> Instance:
+        return next(one for one in self.instances() if one.name == name)
+
+    def secret(self, name: str) -> str:
+        versions = inventory.read(self.place.store).of_type("aws:secretsmanager/secretVersion:SecretVersion")
+        return next(str(one.outputs["secretString"]) for one in versions if one.urn.endswith(f"::access-{name}"))
+
+
+def images() -> str:
+    return os.environ.get("SANDBOX_IMAGES") or str(ROOT / ".sandbox/images")
+
+
+def remaining(place: Place) -> list[str]:
+    """Return everything of the stack that the kernel still has."""
+    loops = subprocess.run(
+        ["losetup", "--list", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True, check=False
+    )
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    return [
+        *network.names(place),
+        *(["processes"] if Group(place.prefix).path.exists() else []),
+        *(line for line in [*loops.stdout.splitlines(), *mounts] if str(place.folder) in line),
+        *([str(place.folder)] if place.folder.exists() else []),
+    ]
+
+
+@dataclass
+class Writer:
+    """A client that writes through a gateway, from inside the gateway as cloudflared does."""
+
+    stack: Stack
+    file: Path
+
+    @property
+    def conninfo(self) -> str:
+        password = self.stack.secret("application")
+        return f"host=127.0.0.1 user=application dbname=backbuild sslmode=require connect_timeout=3 password={password}"
+
+    def inside(self, *command: str | Path) -> list[str]:
+        namespace = self.stack.place.namespace(self.stack.instance("gateway-0").id)
+        return [*network.inside(namespace), sys.executable, *map(str, command)]
+
+    def start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.inside(WRITER, self.conninfo, self.file), stdout=self.file.with_suffix(".log").open("wb")
+        )
+
+    def ask(self, statement: str) -> list[str]:
+        """Return the first column of a statement's rows."""
+        program = "import psycopg, sys; [print(row[0]) for row in psycopg.connect(sys.argv[1]).execute(sys.argv[2])]"
+        done = subprocess.run(
+            self.inside("-c", program, self.conninfo, statement),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT_SECONDS,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    def acknowledged(self) -> list[tuple[float, str]]:
+        """Return the time and the number of each acknowledged commit."""
+        lines = self.file.read_text().splitlines() if self.file.exists() else []
+        return [(float(moment), number) for moment, _, number in (line.partition(" ") for line in lines) if number]
+
+    def wait_for(self, commits: int) -> None:
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while len(self.acknowledged()) < commits:
+            assert time.monotonic() < deadline, self.file.with_suffix(".log").read_text()[-2000:]
+            time.sleep(0.1)
+
+    def stall(self) -> float:
+        """Return the longest time between two acknowledged commits, in seconds."""
+        moments = [moment for moment, _ in self.acknowledged()]
+        return max(later - earlier for earlier, later in itertools.pairwise(moments))
+
+    def lost(self) -> set[str]:
+        """Return the numbers of acknowledged commits that the database does not have."""
+        acknowledged = {number for _, number in self.acknowledged()}
+        return acknowledged - set(self.ask("SELECT number FROM written"))

@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sandbox.engine.workspace import Workspace
 from sandbox.machines import inventory, network
 from sandbox.machines.inventory import Instance
 from sandbox.machines.place import Place, place_of
 from sandbox.machines.processes import Group
+from tests.components.project import Project
 
 ROOT = Path(__file__).resolve().parents[3]
 WRITER = Path(__file__).with_name("writer.py")
@@ -27,8 +29,9 @@ class Stack:
     """Staging in a folder of this test's own. The image is shared with the project's sandbox, for it takes minutes."""
 
     home: Path
-    project: Path = ROOT
-    """The folder of the program; a copy has other settings."""
+    project: Project
+    """A copy of the program, whose settings tests change."""
+    changes: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def place(self) -> Place:
@@ -44,7 +47,7 @@ class Stack:
         arguments = [sys.executable, "-m", "sandbox", command, "--stack", "staging", *words]
         return subprocess.run(
             arguments,
-            cwd=self.project,
+            cwd=self.project.folder,
             env=environment,
             capture_output=True,
             text=True,
@@ -52,8 +55,10 @@ class Stack:
             timeout=LIMIT_SECONDS,
         )
 
-    def up(self) -> float:
-        """Bring the stack up, and return how long it took."""
+    def up(self, **changes: Any) -> float:
+        """Bring the stack up with further changes of `database` settings, and return how long it took in seconds."""
+        self.changes.update({f"database.{key}": value for key, value in changes.items()})
+        self.project.configure("staging", self.changes)
         begun = time.monotonic()
         done = self.sandbox("up", "--live", "--skip-preview", "--skip-policies")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -62,6 +67,11 @@ class Stack:
     def shell(self, name: str, words: str) -> subprocess.CompletedProcess[str]:
         """Run shell commands on a machine."""
         return self.sandbox("ssh", name, "--", "sh", "-c", words)
+
+    def leads(self, name: str) -> bool:
+        """Whether a database machine leads its group."""
+        ask = ". /etc/default/backbuild; curl --config /run/backbuild/patroni-curl -fs https://$ADDRESS:8008/primary"
+        return self.shell(name, ask).returncode == 0
 
     def instances(self) -> list[Instance]:
         return list(inventory.read(self.place.store).instances.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from sandbox.machines import inventory, prerequisites
 from tests.components.project import Project
-from tests.sandbox.machines.staging import LIMIT_SECONDS, Stack, Writer, remaining
+from tests.sandbox.machines.staging import LIMIT_SECONDS, ROOT, Stack, Writer, remaining
 
 COMMITS = 50  # so many acknowledged commits show that writes go on
 
@@ -20,7 +21,8 @@ pytestmark = [pytest.mark.long, pytest.mark.skipif(MISSING is not None, reason=f
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    made = Stack(tmp_path_factory.mktemp("live"))
+    folder = tmp_path_factory.mktemp("live")
+    made = Stack(folder / "home", Project.copy(folder))
     try:
         print(f"staging is up after {made.up():.1f} s")
         yield made
@@ -107,16 +109,30 @@ def test_database_machines_show_certificates_instead_of_passwords(stack: Stack):
     assert stack.shell("worker-1-0", "ls -A /var/lib/postgresql").stdout.split() == [".postgresql"]  # no .pgpass
 
 
+GUIDE = ROOT / "docs/runbooks/day-2.md"
+BLOCKS = re.findall(r"^```sh ([\w-]+)\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(("place", "commands"), BLOCKS, ids=[f"{n}-{place}" for n, (place, _) in enumerate(BLOCKS)])
+def test_the_commands_of_the_guide_work(stack: Stack, place: str, commands: str):
+    members = {stack.leads(name): name for name in ("coordinator-0", "coordinator-1")}
+    every = [one.name for one in stack.instances()]
+    names = {"leader": [members[True]], "standby": [members[False]], "every": every}.get(place, [place])
+    for name in names:
+        done = stack.shell(name, f"set -e\n{commands}")
+        assert done.returncode == 0, done.stdout + done.stderr
+    if place == "leader":
+        assert not stack.leads(members[True])
+    assert all(stack.shell(name, "backbuild-healthy --wait 600").returncode == 0 for name in members.values())
+
+
 def test_an_authority_is_replaced_while_clients_write(stack: Stack, tmp_path: Path):
-    project = Project.copy(tmp_path)
-    changed = Stack(stack.home, project.folder)
     writer = Writer(stack, tmp_path / "acknowledged")
     process = writer.start()
     try:
         writer.wait_for(COMMITS)
         for authorities in (["first", "second"], ["second", "first"], ["second"]):
-            project.configure("staging", {"database.certificateAuthorities": authorities})
-            changed.up()
+            stack.up(certificateAuthorities=authorities)
             for one in stack.instances():  # what the hourly timer does
                 done = stack.sandbox("ssh", one.name, "--", "systemctl", "start", "backbuild-secrets-refresh")
                 assert done.returncode == 0, stack.sandbox("logs", one.name, "--", "--lines=30").stdout
@@ -131,6 +147,24 @@ def test_an_authority_is_replaced_while_clients_write(stack: Stack, tmp_path: Pa
         assert stack.shell(one.name, "grep -c BEGIN /run/backbuild/tls/authorities.pem").stdout == "1\n"
         assert stack.shell(one.name, "backbuild-healthy --wait 120").returncode == 0
     print(f"{len(writer.acknowledged())} commits; writes stalled for {writer.stall():.1f} s")
+
+
+def test_a_new_image_rolls_through_all_machines_while_clients_write(stack: Stack, tmp_path: Path):
+    before = {one.name: one.id for one in stack.instances()}
+    writer = Writer(stack, tmp_path / "acknowledged")
+    process = writer.start()  # from a gateway, which is replaced last
+    try:
+        writer.wait_for(COMMITS)
+        duration = stack.up(image="ami-0d1eb4a3c5f6e7b00")
+    finally:
+        process.kill()
+        process.wait()
+    assert writer.lost() == set()
+    after = {one.name: one.id for one in stack.instances()}
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(before.values())
+    print(f"rolled in {duration:.1f} s; {len(writer.acknowledged())} commits")
+    print(f"writes stalled for {writer.stall():.1f} s")
 
 
 def test_a_machine_goes_on_when_a_missing_secret_is_there(stack: Stack):

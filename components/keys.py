@@ -13,7 +13,9 @@ from model.signing import public_key
 from model.topology import Topology
 
 PASSWORD_LENGTH = 40  # of 62 letters and digits: 238 bits; no punctuation, so that no file needs quoting
-PASSWORDS = ("application", "patroni", "consensus", "backup_cipher")
+LOGINS = ("application", "patroni", "consensus")
+"""Passwords that a new generation (`database.passwordGeneration`) replaces."""
+PASSWORDS = (*LOGINS, "backup_cipher")
 # The passwords from which the manifest signing keys are derived. The first key signs; signatures of the others stay
 # valid. To rotate, add a new name in front. Remove the last name when no manifest that it signed is kept any more.
 MANIFEST_KEYS = ("manifest",)
@@ -61,9 +63,15 @@ class Keys(ComponentResource):
             name, name=f"alias/{topology.prefix}", target_key_id=key.key_id, opts=ResourceOptions(parent=self)
         )
         self.key_arn = key.arn
+        generation = {"generation": str(topology.settings.database.password_generation)}
         generated = {
             password: random.RandomPassword(
-                f"{name}-{password.replace('_', '-')}", length=PASSWORD_LENGTH, special=False, opts=data
+                f"{name}-{password.replace('_', '-')}",
+                length=PASSWORD_LENGTH,
+                special=False,
+                keepers=generation if password in LOGINS else None,
+                # A protected resource cannot be replaced, and a login loses nothing but its sessions.
+                opts=ResourceOptions(parent=self) if password in LOGINS else data,
             ).result
             for password in (*PASSWORDS, *MANIFEST_KEYS)
         }

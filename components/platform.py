@@ -32,6 +32,7 @@ RUNBOOKS = {
     "restore": "docs/runbooks/restore.md",
     "rollMembers": "docs/runbooks/roll-members.md",
     "apiRollout": "docs/runbooks/api-rollout.md",
+    "dayTwo": "docs/runbooks/day-2.md",
 }
 
 

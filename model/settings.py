@@ -223,7 +223,7 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 class Database(_Section):
     """The Citus cluster: its region, network and size, and the authorities of its machines' certificates.
 
-    The first authority signs the certificates; machines trust all of them.
+    The first authority signs the certificates; machines trust all of them. Another generation replaces the passwords.
     """
 
     region: Region
@@ -237,6 +237,7 @@ class Database(_Section):
     certificate_authorities: Annotated[
         tuple[AuthorityName, ...], Field(min_length=1, max_length=3), AfterValidator(_distinct)
     ] = ("first",)
+    password_generation: Annotated[int, Field(ge=1, le=1000)] = 1
 
 
 class Rotation(_Section):

@@ -133,9 +133,7 @@ def test_an_authority_is_replaced_while_clients_write(stack: Stack, tmp_path: Pa
         writer.wait_for(COMMITS)
         for authorities in (["first", "second"], ["second", "first"], ["second"]):
             stack.up(certificateAuthorities=authorities)
-            for one in stack.instances():  # what the hourly timer does
-                done = stack.sandbox("ssh", one.name, "--", "systemctl", "start", "backbuild-secrets-refresh")
-                assert done.returncode == 0, stack.sandbox("logs", one.name, "--", "--lines=30").stdout
+            stack.apply_secrets()
             writer.wait_for(len(writer.acknowledged()) + COMMITS)
     finally:
         process.kill()
@@ -147,6 +145,17 @@ def test_an_authority_is_replaced_while_clients_write(stack: Stack, tmp_path: Pa
         assert stack.shell(one.name, "grep -c BEGIN /run/backbuild/tls/authorities.pem").stdout == "1\n"
         assert stack.shell(one.name, "backbuild-healthy --wait 120").returncode == 0
     print(f"{len(writer.acknowledged())} commits; writes stalled for {writer.stall():.1f} s")
+
+
+def test_passwords_are_replaced_and_no_leader_changes(stack: Stack, tmp_path: Path):
+    before = {name: stack.secret(name) for name in ("application", "patroni", "consensus")}
+    leader = next(name for name in ("coordinator-0", "coordinator-1") if stack.leads(name))
+    stack.up(passwordGeneration=2)
+    stack.apply_secrets()
+    assert all(stack.secret(name) != password for name, password in before.items())
+    assert Writer(stack, tmp_path / "unused").ask("SELECT 1") == ["1"]  # with the new password
+    assert all(stack.shell(one.name, "backbuild-healthy --wait 120").returncode == 0 for one in stack.instances())
+    assert stack.leads(leader)
 
 
 def test_a_new_image_rolls_through_all_machines_while_clients_write(stack: Stack, tmp_path: Path):

@@ -11,6 +11,7 @@ import pytest
 
 from sandbox.machines import inventory, prerequisites
 from tests.components.project import Project
+from tests.sandbox.machines.faults import FAULTS, Fault
 from tests.sandbox.machines.staging import LIMIT_SECONDS, ROOT, Stack, Writer, remaining
 
 COMMITS = 50  # so many acknowledged commits show that writes go on
@@ -193,6 +194,20 @@ def test_a_machine_goes_on_when_a_missing_secret_is_there(stack: Stack):
     shell(f"mv /root/kept {local}")
     wait_until("systemctl is-active --quiet backbuild-tunnel")
     wait_until("/usr/local/sbin/backbuild-healthy")
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_broken_machine_names_the_reason_and_goes_on_when_mended(stack: Stack, fault: Fault):
+    standby = next(one for one in ("coordinator-0", "coordinator-1") if not stack.leads(one))
+    name = standby if fault.machine == "standby" else fault.machine
+    assert stack.shell(name, fault.harm).returncode == 0
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while fault.reason not in (said := stack.shell(name, "backbuild-healthy").stderr):
+        assert time.monotonic() < deadline, said
+        time.sleep(0.5)
+    mended = stack.shell(name, fault.remedy)
+    assert mended.returncode == 0, mended.stderr
+    assert stack.shell(name, f"backbuild-healthy --wait {LIMIT_SECONDS // 2}").returncode == 0
 
 
 def test_a_lost_leader_loses_no_commit_and_comes_back(stack: Stack, tmp_path: Path):

@@ -21,6 +21,8 @@ CHANGE: Final[Controls] = {NIST: ("CM-3", "MA-2"), ISO: ("A.8.32",), SOC2: ("CC8
 """Changes without interruption."""
 TRANSPORT: Final[Controls] = {NIST: ("SC-8", "SC-13"), ISO: ("A.8.24",), SOC2: ("CC6.7",)}
 """Encryption in transit."""
+PEERS: Final[Controls] = {NIST: ("IA-3", "SC-8", "SC-23"), ISO: ("A.8.5", "A.8.20", "A.8.24"), SOC2: ("CC6.1", "CC6.7")}
+"""Machines authenticate each other, and encrypt what they send."""
 NAMES: Final[Controls] = {NIST: ("SC-20", "SC-22"), ISO: ("A.8.20", "A.8.21"), SOC2: ("CC6.6",)}
 """DNS and certificates that cannot be forged."""
 MONITORING: Final[Controls] = {NIST: ("SI-4", "AU-6", "IR-6"), ISO: ("A.8.16",), SOC2: ("CC7.2", "CC7.3")}

@@ -26,7 +26,7 @@ class Unknown(Enum):
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | Unknown | None"
 
-_IDENTITIES: Final = ("id", "arn", "name", "bucket", "queueId", "queueName", "scriptName")
+_IDENTITIES: Final = ("id", "arn", "name", "bucket", "queueId", "queueName", "scriptName", "certRequestPem")
 
 
 class Undetermined(Exception):  # noqa: N818 (not an error: an answer)

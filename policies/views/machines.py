@@ -93,7 +93,7 @@ class Machine:
     @cached_property
     def patroni(self) -> Node:
         """Patroni's configuration."""
-        return self._node(PATRONI, _yaml(self.file(PATRONI)))
+        return self._node(PATRONI, yaml_of(self.file(PATRONI)))
 
     @property
     def dcs(self) -> Node:
@@ -113,7 +113,7 @@ class Machine:
 
     def parameter(self, name: str) -> Value:
         """Return a parameter of PostgreSQL; the machine's own overrides the group's."""
-        over = [self._node(CITUS, _yaml(self.files[CITUS]))] if CITUS in self.files else []
+        over = [self._node(CITUS, yaml_of(self.files[CITUS]))] if CITUS in self.files else []
         for place in (*over, self.patroni, self.dcs):
             settings = place.read("postgresql.parameters")
             for key, value in settings.items() if isinstance(settings, dict) else ():
@@ -272,7 +272,8 @@ def sections(text: str) -> Mapping[str, tuple[tuple[str, str], ...]]:
 
 
 @cache
-def _yaml(text: str) -> object:
+def yaml_of(text: str) -> object:
+    """Parse YAML; None if it is not YAML."""
     try:
         return yaml.load(text, yaml.CSafeLoader)
     except yaml.YAMLError:

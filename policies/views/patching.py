@@ -30,6 +30,7 @@ INSTALLING: Final = re.compile(
 )
 COMMENT: Final = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 ADVICE: Final = re.compile(r'"[^"`\n]*; remedy: [^"$`\n]*"')  # a message that a script prints; it is not run
+PROGRESS: Final = re.compile(r"(?:-s|cat) /run/backbuild-install\b")  # reads the installer's message; runs nothing
 # Role to the packages whose update restarts the service.
 SERVES: Final = {
     CONSENSUS: ("etcd-server",),
@@ -63,7 +64,7 @@ def installs_by_itself(machine: Machine) -> Iterator[str]:
     for path, content in machine.files.items():
         if path in INSTALLERS or path.startswith((APT, ENVIRONMENT)):
             continue
-        if found := INSTALLING.search(ADVICE.sub("", COMMENT.sub("", content))):
+        if found := INSTALLING.search(PROGRESS.sub("", ADVICE.sub("", COMMENT.sub("", content)))):
             yield f"{path} runs {found[0]}"
     if TUNNEL in machine.files and "--no-autoupdate" not in machine.files[TUNNEL]:
         yield f"{TUNNEL}: cloudflared updates itself without --no-autoupdate"

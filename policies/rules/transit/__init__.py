@@ -1,0 +1,1 @@
+"""Redundancy: machines authenticate each other with certificates, and encrypt what they send."""

@@ -1,0 +1,630 @@
+"""Redundancy: machines accept each other, and act on each other's requests, only with a certificate of the platform.
+
+Each rule lists what is right; every other value fails.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, ip_address, ip_network
+from typing import Any, cast
+
+from policies.controls import KEYS, PEERS
+from policies.graph import Graph, Resource
+from policies.rule import Severity, define
+from policies.views.machines import (
+    CITUS,
+    CONSENSUS,
+    COORDINATOR,
+    DATABASE,
+    ENVIRONMENT,
+    ETCD,
+    GATEWAY,
+    HAPROXY,
+    PATRONI,
+    SUBNET,
+    UNITS,
+    WORKER,
+    Machine,
+    consensus_machines,
+    database_machines,
+    gateway_machines,
+    machines,
+    sections,
+)
+from policies.views.permissions import ROLE
+from policies.views.transit import (
+    AUTHORITY,
+    BOTH,
+    CERTIFICATE,
+    CONFIGURE,
+    KEY,
+    PRIVATE_KEY,
+    REQUEST,
+    SECRET,
+    SECRET_POLICY,
+    SECRET_VERSION,
+    SHOWN,
+    TRUSTED,
+    assigned_secret,
+    differing,
+    key_weakness,
+    only,
+    patroni_settings,
+    readers_of,
+)
+from policies.views.units import Unit, late, starts
+
+PROFILE = "aws:iam/instanceProfile:InstanceProfile"
+DROP_IN = f"{UNITS}/etcd.service.d/backbuild.conf"
+USERS = "/usr/local/lib/backbuild/etcd-users"
+USERS_UNIT = "backbuild-etcd-users.service"
+FETCH = "/usr/local/sbin/backbuild-secrets"
+REFRESH = "backbuild-secrets-refresh"
+REFRESH_SECONDS = 86400.0
+APPLICATION = "application"  # PostgreSQL's role of the API, the only one with a password
+
+ETCD_LINE = re.compile(r'(ETCD_[A-Z_]+)="([^"\\$`]*)"')
+ETCD_TLS = {
+    "ETCD_CERT_FILE": SHOWN,
+    "ETCD_KEY_FILE": KEY,
+    "ETCD_TRUSTED_CA_FILE": TRUSTED,
+    "ETCD_CLIENT_CERT_AUTH": "true",
+    "ETCD_PEER_CERT_FILE": SHOWN,
+    "ETCD_PEER_KEY_FILE": KEY,
+    "ETCD_PEER_TRUSTED_CA_FILE": TRUSTED,
+    "ETCD_PEER_CLIENT_CERT_AUTH": "true",
+    "ETCD_PEER_CERT_ALLOWED_CN": CONSENSUS,
+}
+ETCD_URLS = (
+    "ETCD_LISTEN_PEER_URLS",
+    "ETCD_INITIAL_ADVERTISE_PEER_URLS",
+    "ETCD_LISTEN_CLIENT_URLS",
+    "ETCD_ADVERTISE_CLIENT_URLS",
+    "ETCD_INITIAL_CLUSTER",
+)
+ETCD_OTHERS = (
+    "ETCD_NAME",
+    "ETCD_DATA_DIR",
+    "ETCD_INITIAL_CLUSTER_TOKEN",
+    "ETCD_AUTO_COMPACTION_MODE",
+    "ETCD_AUTO_COMPACTION_RETENTION",
+    "ETCD_UNSAFE_NO_FSYNC",  # judged by data-on-its-own-volume
+)
+# What the drop-in of etcd's unit may set; the values of keys with None do not matter here.
+ETCD_SERVICE = {
+    "EnvironmentFile": "-/run/backbuild/etcd",
+    "ExecStartPre": "+/usr/local/lib/backbuild/etcd-join",
+    "TimeoutStartSec": None,
+    "Restart": None,
+    "RestartSec": None,
+}
+# All commands of the script that give permissions, in order.
+PERMISSIONS = re.compile(r"\betcd (?:auth|user add|user delete|user grant-role|role grant-permission)\b.*")
+ETCD_PERMISSIONS = [
+    'etcd user add "$user" --no-password',
+    'etcd user grant-role "$user" root',
+    'etcd role grant-permission patroni readwrite --prefix=true "/$STACK/"',
+    "etcd user add patroni --interactive=false",
+    "etcd user grant-role patroni patroni",
+    "etcd auth enable",
+]
+ETCD_USERS = "for user in root consensus; do # etcd demands a user root"
+
+REST = {
+    "verify_client": "required",
+    "authentication": {"username": "patroni", "password": "$(secret patroni)"},
+    "cafile": "$tls/authorities.pem",
+    "certfile": "$tls/certificate.pem",
+    "keyfile": "$tls/key.pem",
+}
+REST_CLIENT = {"cacert": TRUSTED, "certfile": SHOWN, "keyfile": KEY}
+ETCD_CLIENT = {
+    "protocol": "https",
+    "username": "patroni",
+    "password": "$(secret consensus)",
+    "cacert": TRUSTED,
+    "cert": SHOWN,
+    "key": KEY,
+}
+# All sections that Patroni may have; another one would be another store, or another interface.
+PATRONI_SECTIONS = frozenset(
+    {
+        *("scope", "namespace", "name", "restapi", "ctl", "etcd3", "bootstrap", "postgresql"),
+        *("citus", "watchdog", "tags", "log"),
+    }
+)
+VERIFIED = {"sslmode": "verify-full", "sslrootcert": TRUSTED, "sslcert": SHOWN, "sslkey": KEY}
+PEER_ROLES = {
+    "superuser": {"username": "postgres"},  # over the socket
+    "replication": {"username": "replicator", **VERIFIED},
+    "rewind": {"username": "rewind", **VERIFIED},
+}
+CONNINFO = {"sslmode": "verify-full", "sslrootcert": TRUSTED}
+CONNINFO_OTHERS = (
+    *("connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
+    "tcp_user_timeout",
+)
+# Citus shows the certificate that libpq finds in the home of the user postgres.
+HOME_LINKS = (
+    f"ln -sfn {SHOWN} /var/lib/postgresql/.postgresql/postgresql.crt",
+    f"ln -sfn {KEY} /var/lib/postgresql/.postgresql/postgresql.key",
+)
+SERVER_PARAMETERS = {
+    "ssl": ("on", "True"),  # YAML's bare `on` is True
+    "ssl_ca_file": (TRUSTED,),
+    "ssl_cert_file": (SHOWN,),
+    "ssl_key_file": (KEY,),
+    "ssl_min_protocol_version": ("TLSv1.2", "TLSv1.3"),
+    "password_encryption": ("scram-sha-256",),
+}
+# Parameters that decide about TLS or authentication, beside those whose names begin with `ssl`.
+DECIDING = ("password_encryption", "hba_file", "ident_file", "config_file", "db_user_namespace", "krb_server_keyfile")
+PASSWORD_LINE = re.compile(rf"hostssl (?P<database>\S+) {APPLICATION} (?P<network>[0-9./]+) scram-sha-256")
+CERTIFICATE_LINE = re.compile(
+    r"hostssl (?P<whom>replication replicator|all all) (?P<network>[0-9./]+) cert clientname=DN map=machines"
+)
+LOCAL_LINES = ("local replication replicator peer map=machines", "local all all peer map=machines")
+MAPPED = {"machines postgres all", *(f'machines "OU={role}" all' for role in (COORDINATOR, WORKER))}
+
+SERVER = re.compile(r"server \S+ [0-9.]+:\d+ check port \d+ check-ssl")
+CHECKED = {"verify": "required", "verifyhost": COORDINATOR, "ca-file": TRUSTED, "crt": BOTH}
+SERVER_OTHERS = ("inter", "fastinter", "downinter", "fall", "rise", "on-marked-down")
+
+# Browsers have this limit for public certificates. A longer validity would hide for longer that nobody renews.
+MOST_DAYS = 398
+RENEWAL_DAYS = 30
+LEAST_AUTHORITY_DAYS = 2 * MOST_DAYS
+LEAF_USES = {"digital_signature", "server_auth", "client_auth"}
+AUTHORITY_USES = {"cert_signing", "crl_signing"}
+
+PLAIN = re.compile(r"http://(?!169\.254\.169\.254/|127\.0\.0\.1[:/])\S*")  # instance metadata, and the machine itself
+UNVERIFIED = re.compile(
+    r"\binsecure\b|--no-check-certificate|\bcurl\b.*\s-\w*k\w*\b|\bverify none\b|\bPGSSLMODE\b"
+    r"|\bsslmode\s*[=:]\s*(?!\s|verify-full\b)\S+"
+)
+
+
+# -- etcd
+
+
+@define(
+    "redundancy",
+    "consensus-speaks-mutual-tls",
+    Severity.CRITICAL,
+    "etcd accepts only clients and members with a certificate of the platform, and members only of its own role",
+    over=consensus_machines,
+    promises=("RED-3",),
+    controls=PEERS,
+    remedy="restore https and the certificates in machines/templates/consensus/etc/default/etcd",
+)
+def consensus_speaks_tls(_: Graph, machine: Machine) -> str | None:
+    """Whoever can write to etcd decides which machine leads a group."""
+    found: dict[str, str] = {}
+    for line in machine.file(ETCD).splitlines():
+        if line.strip() and not line.startswith("#"):
+            match = ETCD_LINE.fullmatch(line)
+            if match is None:
+                return f'{ETCD} has the line {line!r:.60}; ETCD_NAME="value" is expected'
+            found[match[1]] = match[2]
+    tls = {name: value for name, value in found.items() if name not in (*ETCD_URLS, *ETCD_OTHERS)}
+    if wrong := differing(tls, ETCD_TLS, f"{ETCD}: "):
+        return wrong
+    for name in ETCD_URLS:
+        urls = [one.rpartition("=")[2] for one in found.get(name, "").split(",")]
+        if not all(url.startswith("https://") for url in urls):
+            return f"{ETCD}: {name} has an address without https"
+    return _etcd_overridden(machine)
+
+
+def _etcd_overridden(machine: Machine) -> str | None:
+    """Return what may give etcd other settings than its environment file."""
+    for path, content in machine.files.items():
+        if path != DROP_IN and re.search(r"/(etcd\.)?service(\.d/|$)", path):
+            return f"{path} overrides etcd.service; use {DROP_IN}"
+        if path != ETCD and (strange := set(re.findall(r"\bETCD_\w+", content)) - {"ETCD_INITIAL_CLUSTER_STATE"}):
+            return f"{path} names {min(strange)}; {ETCD} alone may set it"
+    for key, value in sections(machine.file(DROP_IN)).get("Service", ()):
+        if key not in ETCD_SERVICE or ETCD_SERVICE[key] not in (None, value):
+            return f"{DROP_IN}: {key}={value} may change what etcd runs with"
+    return None
+
+
+@define(
+    "redundancy",
+    "consensus-limits-its-users",
+    Severity.HIGH,
+    "etcd admits only its users, and Patroni's user only to the platform's keys",
+    over=consensus_machines,
+    promises=("RED-3",),
+    controls=PEERS,
+    remedy="restore etcd-users, its unit, and Wants= of etcd.service (machines/templates/consensus)",
+)
+def consensus_limits_users(_: Graph, machine: Machine) -> str | None:
+    """Without users, every machine with a certificate, also a gateway, could remove the leaders' leases."""
+    script = machine.file(USERS)
+    code = [line for line in script.splitlines() if not line.startswith("#")]
+    if [found for line in code for found in PERMISSIONS.findall(line)] != ETCD_PERMISSIONS:
+        return f"{USERS} gives other permissions than {'; '.join(ETCD_PERMISSIONS)}"
+    if ETCD_USERS not in code or "set -eu" not in code or any("exit" in line for line in code):
+        return f"{USERS} does not give the role root to {CONSENSUS} and root only, or may end before all commands"
+    wanted = dict(sections(machine.file(DROP_IN)).get("Unit", ())).get("Wants", "").split()
+    if USERS_UNIT not in wanted:
+        return f"{DROP_IN}: Wants does not start {USERS_UNIT}"
+    unit = Unit(machine, USERS_UNIT)
+    for section, key, right in (("Service", "ExecStart", USERS), ("Service", "Restart", "on-failure")):
+        if unit.values(section, key) != [right]:
+            return f"{unit.path}: {key} is not {right}"
+    return unit.overridden()
+
+
+# -- Patroni
+
+
+@define(
+    "redundancy",
+    "failover-requests-authenticate",
+    Severity.CRITICAL,
+    "Patroni's REST interface requires a certificate of the platform, and a password for changes",
+    over=database_machines,
+    promises=("RED-3",),
+    controls=PEERS,
+    remedy="restore restapi and ctl in patroni.yml, and the settings that patroni-configure adds",
+)
+def failover_requests_authenticate(_: Graph, machine: Machine) -> str | None:
+    """A request to this interface can restart PostgreSQL, promote a standby, or change the group's settings."""
+    settings = patroni_settings(machine)
+    if strange := sorted(settings.keys() - PATRONI_SECTIONS):
+        return f"{PATRONI}: {strange[0]} must not be set"
+    listening = ("listen", "connect_address")
+    return differing(settings.get("restapi"), REST, f"{PATRONI}: restapi.", listening) or differing(
+        settings.get("ctl"), REST_CLIENT, f"{PATRONI}: ctl."
+    )
+
+
+@define(
+    "redundancy",
+    "leases-are-kept-over-tls",
+    Severity.CRITICAL,
+    "Patroni verifies etcd, and shows it a certificate and a password",
+    over=database_machines,
+    promises=("RED-3",),
+    controls=PEERS,
+    remedy="restore etcd3 in patroni.yml, and the password that patroni-configure adds",
+)
+def leases_over_tls(_: Graph, machine: Machine) -> str | None:
+    """A false etcd could tell two members that each of them leads."""
+    return differing(patroni_settings(machine).get("etcd3"), ETCD_CLIENT, f"{PATRONI}: etcd3.", ("hosts",))
+
+
+# -- PostgreSQL
+
+
+@define(
+    "redundancy",
+    "database-nodes-verify-each-other",
+    Severity.CRITICAL,
+    "Replication, rewinding and Citus verify the other node, and show it a certificate",
+    over=database_machines,
+    promises=("RED-2", "RED-3"),
+    controls=PEERS,
+    remedy="restore postgresql.authentication in patroni.yml, and citus.node_conninfo in citus.yml",
+)
+def nodes_verify_each_other(_: Graph, machine: Machine) -> str | None:
+    """A standby that does not verify its leader may replicate from another machine."""
+    settings = patroni_settings(machine)
+    authentication = _section(_section(settings, "postgresql"), "authentication")
+    for role, right in PEER_ROLES.items():
+        if wrong := differing(authentication.get(role), right, f"{PATRONI}: postgresql.authentication.{role}."):
+            return wrong
+    if strange := sorted(authentication.keys() - PEER_ROLES.keys()):
+        return f"{PATRONI}: postgresql.authentication.{strange[0]} must not be set"
+    return _citus_unverified(machine, settings)
+
+
+def _citus_unverified(machine: Machine, settings: Mapping[str, Any]) -> str | None:
+    pairs = [one.partition("=") for one in str(_parameters(settings).get("citus.node_conninfo", "")).split()]
+    conninfo = {key: value for key, _, value in pairs}
+    where = f"{CITUS}: citus.node_conninfo"
+    if len(conninfo) < len(pairs):
+        return f"{where} has a keyword twice"
+    if wrong := differing(conninfo, CONNINFO, f"{where}: ", CONNINFO_OTHERS):
+        return wrong
+    missing = [line for line in HOME_LINKS if line not in machine.file(CONFIGURE).splitlines()]
+    return f"{CONFIGURE} has no line {missing[0]}" if missing else None
+
+
+@define(
+    "redundancy",
+    "database-admits-known-clients-only",
+    Severity.CRITICAL,
+    "PostgreSQL admits database machines by certificate, and the API by password through gateways; nobody else",
+    over=database_machines,
+    promises=("RED-2", "BAK-3"),
+    controls=PEERS,
+    remedy="restore pg_hba, pg_ident and the ssl parameters in machines/templates/database/etc/backbuild/patroni.yml",
+)
+def database_admits_known(graph: Graph, machine: Machine) -> str | None:
+    """A password that leaks from one machine must not open the database to another one."""
+    settings = patroni_settings(machine)
+    postgresql = _section(settings, "postgresql")
+    for key in ("custom_conf", "config_dir"):
+        if key in postgresql:
+            return f"{PATRONI}: postgresql.{key} must not be set: its files override these settings"
+    mapped = postgresql.get("pg_ident")
+    if not isinstance(mapped, list) or set(map(str, cast("list[object]", mapped))) != MAPPED:
+        return f"{PATRONI}: pg_ident must map {', '.join(sorted(MAPPED))}, and nothing else"
+    return _weak_server(machine, settings) or _admits_others(graph, machine, postgresql.get("pg_hba"))
+
+
+def _weak_server(machine: Machine, settings: Mapping[str, Any]) -> str | None:
+    """Return which parameter of PostgreSQL's TLS is wrong."""
+    own = _parameters(settings)
+    group = {key.lower(): value for key, value in _section(machine.dcs.read("postgresql"), "parameters").items()}
+    found = {**group, **own}
+    for name, good in SERVER_PARAMETERS.items():
+        if str(found.get(name)) not in good:
+            return f"{PATRONI}: {name} is {found.get(name)!r}; {good[0]} is expected"
+    for name in found:
+        if (name.startswith("ssl") or name in DECIDING) and name not in SERVER_PARAMETERS:
+            return f"{PATRONI}: {name} must not be set"
+    return None
+
+
+def _admits_others(graph: Graph, machine: Machine, lines: object) -> str | None:
+    """Return which line of pg_hba admits others than it should, or which machine no line admits."""
+    if not isinstance(lines, list):
+        return f"{PATRONI}: pg_hba is not set"
+    database = machine.figure(ENVIRONMENT, "DATABASE")
+    loopback = f"host {database} {APPLICATION} 127.0.0.1/32 scram-sha-256"
+    gateways: list[IPv4Network] = []
+    nodes: dict[str, list[IPv4Network]] = {}
+    for line in (" ".join(str(one).split()) for one in cast("list[object]", lines)):
+        password, certificate = PASSWORD_LINE.fullmatch(line), CERTIFICATE_LINE.fullmatch(line)
+        if password and password["database"] == database and not nodes:
+            gateways.append(IPv4Network(password["network"]))
+        elif certificate:
+            nodes.setdefault(certificate["whom"], []).append(IPv4Network(certificate["network"]))
+        elif line not in (*LOCAL_LINES, loopback):
+            return f"{PATRONI}: pg_hba must not have the line, or not in this place: {line}"
+    return _outside(graph, gateways, nodes)
+
+
+def _outside(graph: Graph, gateways: list[IPv4Network], nodes: Mapping[str, list[IPv4Network]]) -> str | None:
+    """Return which network of pg_hba is not one of the machines', or which machine is in none."""
+    subnets = [ip_network(one.text("cidrBlock")) for one in _subnets(graph)]
+    for network in (*gateways, *(one for networks in nodes.values() for one in networks)):
+        if not any(isinstance(subnet, IPv4Network) and network.subnet_of(subnet) for subnet in subnets):
+            return f"{PATRONI}: pg_hba admits {network}, which is not within a subnet of machines"
+    for other in machines(graph):
+        address = ip_address(other.address)
+        among_gateways = any(address in network for network in gateways)
+        if among_gateways and other.role != GATEWAY:
+            return f"{PATRONI}: pg_hba admits {other.name}, a {other.role} machine, with a password"
+        if not among_gateways and other.role == GATEWAY:
+            return f"{PATRONI}: pg_hba does not admit the API through {other.name}"
+        for whom in ("replication replicator", "all all") if other.role in DATABASE else ():
+            if not any(address in network for network in nodes.get(whom, ())):
+                return f"{PATRONI}: pg_hba does not admit {other.name} ({whom})"
+    return None
+
+
+def _subnets(graph: Graph) -> list[Resource]:
+    found = (graph.target(machine.instance, "subnetId", SUBNET) for machine in machines(graph))
+    return list(dict.fromkeys(one for one in found if one is not None))
+
+
+def _section(settings: object, name: str) -> Mapping[str, Any]:
+    found = cast("Mapping[str, Any]", settings).get(name) if isinstance(settings, dict) else None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def _parameters(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the machine's parameters of PostgreSQL, by name in lower case."""
+    return {key.lower(): value for key, value in _section(_section(settings, "postgresql"), "parameters").items()}
+
+
+# -- HAProxy
+
+
+@define(
+    "redundancy",
+    "gateways-verify-the-leader",
+    Severity.HIGH,
+    "A gateway believes only a coordinator with a certificate of the platform that it leads",
+    over=gateway_machines,
+    promises=("RED-3",),
+    controls=PEERS,
+    remedy="restore check-ssl of each server, and the certificates of default-server, in haproxy.cfg",
+)
+def gateways_verify(_: Graph, machine: Machine) -> str | None:
+    """Otherwise another machine on the network could answer the check, and receive the clients' queries."""
+    lines = [line.strip() for line in machine.file(HAPROXY).splitlines()]
+    if wrong := next((one for one in lines if one.startswith("ssl-") or "verify none" in one), None):
+        return f"{HAPROXY} must not have the line {wrong}"
+    servers = [line for line in lines if re.match(r"server\b", line)]
+    if not servers:
+        return f"{HAPROXY} has no servers"
+    if wrong := next((one for one in servers if not SERVER.fullmatch(one)), None):
+        return f"{HAPROXY} has the line {wrong}; server NAME ADDRESS:PORT check port PORT check-ssl is expected"
+    words = [word for line in lines if line.startswith("default-server ") for word in line.split()[1:]]
+    pairs = list(zip(words[::2], words[1::2], strict=False))
+    defaults = dict(pairs)
+    if len(defaults) * 2 != len(words):
+        return f"{HAPROXY}: default-server has a keyword twice, or without a value"
+    return differing(defaults, CHECKED, f"{HAPROXY}: default-server: ", SERVER_OTHERS)
+
+
+# -- certificates
+
+
+def certificates(graph: Graph) -> list[Resource]:
+    """Certificates of machines."""
+    return graph.of(CERTIFICATE)
+
+
+def authorities(graph: Graph) -> list[Resource]:
+    """Certificate authorities of machines."""
+    return graph.of(AUTHORITY)
+
+
+@define(
+    "redundancy",
+    "certificates-are-renewed-early",
+    Severity.HIGH,
+    "Machines' certificates have strong keys, are short-lived, and are renewed a month before they expire",
+    over=certificates,
+    promises=("RED-2",),
+    controls=KEYS,
+    remedy="restore the certificates' validity, renewal, uses and keys (components/certificates.py)",
+)
+def certificates_renewed(graph: Graph, certificate: Resource) -> str | None:
+    """When a certificate expires, the members of a role lose each other at the same time."""
+    days, renewal = _days(certificate, "validityPeriodHours"), _days(certificate, "earlyRenewalHours")
+    if not 0 < days <= MOST_DAYS:
+        return f"it is valid for {days:g} days; {MOST_DAYS} at most are expected"
+    if not RENEWAL_DAYS <= renewal < days:
+        return f"it is renewed {renewal:g} days before it expires; {RENEWAL_DAYS} at least are expected"
+    if set(certificate.words("allowedUses")) != LEAF_USES:
+        return f"its uses must be {', '.join(sorted(LEAF_USES))}"
+    if certificate.flag("isCaCertificate"):
+        return "it is itself an authority"
+    request = only(graph.targets(certificate, "certRequestPem", REQUEST), certificate, "certRequestPem")
+    only(graph.targets(certificate, "caPrivateKeyPem", AUTHORITY), certificate, "caPrivateKeyPem")
+    return key_weakness(only(graph.targets(request, "privateKeyPem", PRIVATE_KEY), request, "privateKeyPem"))
+
+
+@define(
+    "redundancy",
+    "authorities-only-sign",
+    Severity.HIGH,
+    "The machines' certificate authorities have strong keys, outlive their certificates, and only sign",
+    over=authorities,
+    promises=("RED-2",),
+    controls=KEYS,
+    remedy="restore the authority's uses, validity and key (components/certificates.py)",
+)
+def authorities_only_sign(graph: Graph, authority: Resource) -> str | None:
+    """Machines trust every certificate that an authority signs."""
+    if not authority.flag("isCaCertificate"):
+        return "isCaCertificate is not true"
+    if set(authority.words("allowedUses")) != AUTHORITY_USES:
+        return f"its uses must be {', '.join(sorted(AUTHORITY_USES))}"
+    if (days := _days(authority, "validityPeriodHours")) < LEAST_AUTHORITY_DAYS:
+        return f"it is valid for {days:g} days; {LEAST_AUTHORITY_DAYS} at least are expected, to replace it in time"
+    return key_weakness(only(graph.targets(authority, "privateKeyPem", PRIVATE_KEY), authority, "privateKeyPem"))
+
+
+def _days(certificate: Resource, path: str) -> float:
+    return (certificate.number(path) or 0) / 24
+
+
+@define(
+    "redundancy",
+    "machines-show-their-own-certificate",
+    Severity.HIGH,
+    "Each machine fetches the certificate of its role, which is valid for its address",
+    over=machines,
+    promises=("RED-2", "RED-3"),
+    controls=PEERS,
+    remedy="restore the secret's value, the subject and the addresses (components/certificates.py, machines/files.py)",
+)
+def machines_show_own(graph: Graph, machine: Machine) -> str | None:
+    """The subject decides what other machines permit; the address proves that they reached the right one."""
+    secret = _secret_of(graph, machine)
+    version = only(graph.referring(secret, SECRET_VERSION, "secretId"), secret, "its value")
+    certificate = only(graph.targets(version, "secretString", CERTIFICATE), version, "secretString")
+    request = only(graph.targets(certificate, "certRequestPem", REQUEST), certificate, "certRequestPem")
+    key = graph.targets(request, "privateKeyPem", PRIVATE_KEY)
+    if graph.targets(version, "secretString", PRIVATE_KEY) != key:
+        return f"{version.label} does not hold the key of {certificate.label}"
+    signers = graph.targets(certificate, "caPrivateKeyPem", AUTHORITY)
+    if not signers or not set(signers) <= set(graph.targets(version, "secretString", AUTHORITY)):
+        return f"{version.label} does not hold the authority that signed {certificate.label}"
+    field = "commonName" if machine.role == CONSENSUS else "organizationalUnit"
+    if wrong := differing(request.read("subject"), {field: machine.role}, f"{request.label}: subject."):
+        return wrong
+    if request.words("dnsNames") != [machine.role]:
+        return f"{request.label}: dnsNames must be {machine.role} alone"
+    own = {other.address for other in machines(graph) if other.role == machine.role}
+    if machine.address not in request.words("ipAddresses") or set(request.words("ipAddresses")) != own:
+        return f"{request.label}: ipAddresses must be the addresses of all {machine.role} machines"
+    return None
+
+
+@define(
+    "redundancy",
+    "certificates-reach-one-role",
+    Severity.HIGH,
+    "Only the machines of a role may read their certificate's key",
+    over=machines,
+    promises=("RED-3",),
+    controls=PEERS,
+    remedy="restore READABLE_SECRETS (components/machine_access.py)",
+)
+def certificates_reach_one_role(graph: Graph, machine: Machine) -> str | None:
+    """A gateway with a database machine's key would be superuser of every database.
+
+    AWS assigns the secrets' ARNs, which the policies name: a first preview cannot judge this rule.
+    """
+    secret = _secret_of(graph, machine)
+    profile = only(graph.targets(machine.instance, "iamInstanceProfile", PROFILE), machine, "iamInstanceProfile")
+    own = only(graph.targets(profile, "role", ROLE), profile, "role")
+    readers = {role for policy in readers_of(graph, secret) for role in graph.targets(policy, "role", ROLE)}
+    if own not in readers:
+        return f"{own.label} may not read {secret.label}"
+    if others := sorted(role.name for role in readers - {own}):
+        return f"{', '.join(others)} may also read {secret.label}"
+    if opened := graph.referring(secret, SECRET_POLICY, "secretArn"):
+        return f"{opened[0].label} gives others access to {secret.label}"
+    return None
+
+
+def _secret_of(graph: Graph, machine: Machine) -> Resource:
+    name = assigned_secret(machine, "certificate")
+    return only([one for one in graph.of(SECRET) if one.text("name") == name], machine, f"the secret {name}")
+
+
+@define(
+    "redundancy",
+    "renewed-certificates-are-applied",
+    Severity.HIGH,
+    "Machines fetch their secrets at least daily, and apply those that have changed",
+    over=machines,
+    promises=("RED-2",),
+    controls=KEYS,
+    remedy="restore backbuild-secrets-refresh.timer and its service (machines/templates/common)",
+)
+def renewed_are_applied(_: Graph, machine: Machine) -> str | None:
+    """A machine that keeps its old certificate loses the others when it expires."""
+    script = machine.file(FETCH).splitlines()
+    for line in ("/usr/local/lib/backbuild/install-certificate", "    /usr/local/lib/backbuild/apply-secrets"):
+        if line not in script:
+            return f"{FETCH} has no line {line.strip()}"
+    if "set -eu" not in script:
+        return f"{FETCH} does not stop at the first error (set -eu)"
+    timer = f"{REFRESH}.timer"
+    return late(machine, timer, REFRESH_SECONDS) or starts(machine, timer, f"{REFRESH}.service", FETCH)
+
+
+@define(
+    "redundancy",
+    "no-connection-is-unverified",
+    Severity.HIGH,
+    "No file of a machine has an address without TLS, or switches verification off",
+    over=machines,
+    promises=("RED-3", "BAK-3"),
+    controls=PEERS,
+    remedy="use https with the authorities in /run/backbuild/tls; remove the option that skips verification",
+)
+def no_unverified(_: Graph, machine: Machine) -> str | None:
+    """One script that skips verification is enough to send a password to another machine."""
+    return next(_unverified(machine), None)
+
+
+def _unverified(machine: Machine) -> Iterator[str]:
+    for path, content in machine.files.items():
+        for line in content.splitlines():
+            if not line.lstrip().startswith("#") and (found := PLAIN.search(line) or UNVERIFIED.search(line)):
+                yield f"{path} has {found[0]!r:.60}"

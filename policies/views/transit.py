@@ -1,0 +1,118 @@
+"""How machines authenticate each other: Patroni's effective settings, and certificates with their secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Final, cast
+
+from policies.graph import Graph, Resource, Undetermined
+from policies.views.machines import CITUS, ENVIRONMENT, PATRONI, Machine, yaml_of
+from policies.views.permissions import ROLE_POLICY, statements
+
+AUTHORITY: Final = "tls:index/selfSignedCert:SelfSignedCert"
+CERTIFICATE: Final = "tls:index/locallySignedCert:LocallySignedCert"
+REQUEST: Final = "tls:index/certRequest:CertRequest"
+PRIVATE_KEY: Final = "tls:index/privateKey:PrivateKey"
+SECRET: Final = "aws:secretsmanager/secret:Secret"  # noqa: S105 (a type)
+SECRET_VERSION: Final = "aws:secretsmanager/secretVersion:SecretVersion"  # noqa: S105
+SECRET_POLICY: Final = "aws:secretsmanager/secretPolicy:SecretPolicy"  # noqa: S105
+
+TRUSTED: Final = "/run/backbuild/tls/authorities.pem"
+SHOWN: Final = "/run/backbuild/tls/certificate.pem"
+KEY: Final = "/run/backbuild/tls/key.pem"
+BOTH: Final = "/run/backbuild/tls/both.pem"  # the certificate and its key
+
+CONFIGURE: Final = "/usr/local/lib/backbuild/patroni-configure"
+RUN: Final = "/run/backbuild/patroni"  # the folder of Patroni's configuration
+# The lines of patroni-configure that write to that folder. Patroni merges its files in the order of their names.
+WRITES: Final = (
+    'install -d -m 0700 -o postgres -g postgres "$patroni" "$pgbackrest" "$DATA/postgresql" "$DATA/spool"',
+    'rm -f "$patroni"/*.yml',
+    f'as_postgres {PATRONI} "$patroni/10-group.yml"',
+    f'as_postgres {CITUS} "$patroni/20-citus.yml"',
+    'cat >"$patroni/30-machine.yml" <<YAML',
+    'chown postgres:postgres "$patroni/30-machine.yml"',
+)
+OWN: Final = re.compile(r'^cat >"\$patroni/30-machine\.yml" <<YAML\n(.*?)^YAML$', re.MULTILINE | re.DOTALL)
+
+
+def patroni_settings(machine: Machine) -> Mapping[str, Any]:
+    """Return the settings that Patroni runs with: the rendered files, then those that the machine adds at its start."""
+    script = machine.file(CONFIGURE)
+    writes = [line.strip() for line in script.splitlines() if "$patroni" in line]
+    own = OWN.search(script)
+    if writes != list(WRITES) or own is None or f"patroni={RUN}" not in script.splitlines():
+        raise Undetermined(machine.urn, CONFIGURE, "writes Patroni's configuration in another way than this rule knows")
+    for path, content in machine.files.items():
+        if "PATRONI_" in content:
+            raise Undetermined(machine.urn, path, "sets or reads a variable PATRONI_…, which overrides Patroni's files")
+        if found := re.search(rf"{RUN}/(?!pgpass\b)\S*", content):
+            raise Undetermined(machine.urn, path, f"names {found[0]}, which may be part of Patroni's configuration")
+    merged: dict[str, Any] = {}
+    for source, text in ((PATRONI, machine.file(PATRONI)), (CITUS, machine.file(CITUS)), (CONFIGURE, own[1])):
+        settings = yaml_of(text)
+        if not isinstance(settings, dict):
+            raise Undetermined(machine.urn, source, "is not a mapping in YAML")
+        merged = _merged(merged, settings)
+    return merged
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    below, above = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
+    return {**below, **{key: _merged(below.get(key), value) for key, value in above.items()}}
+
+
+def differing(found: object, right: Mapping[str, object], where: str, free: tuple[str, ...] = ()) -> str | None:
+    """Return which setting of a section is not exactly as expected. The values of the `free` ones do not matter.
+
+    The message has no value that was found, because that may be a password.
+    """
+    settings = cast("dict[str, object]", found) if isinstance(found, dict) else {}
+    for key in (*right, *settings):
+        if key not in free and settings.get(key) != right.get(key):
+            expected = f"must be {right[key]!r}" if key in right else "must not be set"
+            return f"{where}{key} {expected}"
+    return None
+
+
+def assigned_secret(machine: Machine, file: str) -> str:
+    """Return the name of the secret that a machine writes to a file below /run/backbuild/secrets."""
+    found = re.findall(rf"^(\S+) {re.escape(file)} \S+$", machine.file(ENVIRONMENT), re.MULTILINE)
+    if len(found) != 1:
+        raise Undetermined(machine.urn, f"{ENVIRONMENT}: SECRETS", f"does not name exactly one secret for {file}")
+    return found[0]
+
+
+def only(found: list[Resource], subject: Resource | Machine, what: str) -> Resource:
+    """Return the one resource of a list; none, or more than one, is undetermined."""
+    if len(found) != 1:
+        names = ", ".join(sorted(one.name for one in found)) or "none"
+        raise Undetermined(subject.urn, what, f"must lead to exactly one resource of this stack; found: {names}")
+    return found[0]
+
+
+def key_weakness(key: Resource) -> str | None:
+    """Return why a private key is too weak: ECDSA from P-256, or RSA from 3072 bits, is strong enough."""
+    algorithm, curve, bits = key.text("algorithm"), key.text("ecdsaCurve"), key.number("rsaBits") or 0
+    if algorithm == "ECDSA" and curve in {"P256", "P384", "P521"}:
+        return None
+    if algorithm == "RSA" and bits >= 3072:
+        return None
+    return f"{key.label} is {algorithm} {curve if algorithm == 'ECDSA' else f'{bits:g}'}; ECDSA P256 is expected"
+
+
+def readers_of(graph: Graph, secret: Resource) -> Iterator[Resource]:
+    """Return the policies of roles that allow reading a secret."""
+    arn = secret.text("arn")
+    for policy in graph.of(ROLE_POLICY):
+        for statement in statements(policy):
+            if (
+                statement.allows
+                and any(fnmatchcase("secretsmanager:getsecretvalue", one.lower()) for one in statement.actions)
+                and any(fnmatchcase(arn, one) for one in statement.resources)
+            ):
+                yield policy

@@ -54,6 +54,7 @@ EXAMPLES: Mapping[str, tuple[Any, ...]] = {
     "database.coordinator.instanceType": ("r8g.metal-48xl",),
     "database.workers.instanceType": ("r8g.metal-48xl",),
     "database.gateways.instanceType": ("t4g.small",),
+    "database.certificateAuthorities": (["2027"], ["first", "0123456789abcdef", "z"]),
     "backups.copies": (
         [_PRIMARY, {"name": "replica", "kind": "r2", "jurisdiction": "eu"}, _AWS | {"region": "us-east-1"}],
         [_PRIMARY, _AWS, _STORE],

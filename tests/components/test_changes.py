@@ -183,8 +183,16 @@ def test_production_refuses_to_delete_a_volume(project: Project, prod: Deployed)
     assert project.state("prod")["deployment"]["resources"] == prod.resources
 
 
-DEPENDENTS = {"update": RULES, "replace": API | BACKUP_WORKERS}
-"""The changes that a new Citus worker group causes elsewhere: bucket rules, backup Workers and the API."""
+CERTIFICATE = {
+    "CertRequest::certificates-worker",
+    "LocallySignedCert::certificates-worker",
+    "SecretVersion::access-worker-certificate",
+}
+DEPENDENTS = {"update": RULES, "replace": API | BACKUP_WORKERS | CERTIFICATE}
+"""The changes that a new Citus worker group causes elsewhere: bucket rules, backup Workers, the API and a certificate.
+
+The certificate of Citus workers is valid for the addresses of all of them.
+"""
 
 
 @pytest.mark.usefixtures("staging")

@@ -191,12 +191,14 @@ def test_each_role_may_read_only_its_own_secrets(stack: Deployed):
     arns = {one["inputs"]["name"]: one["outputs"]["arn"] for one in stack.of("Secret").values()}
     assert set(arns) == set(names.values())
     assert set(stack.of("SecretVersion")) == set(stack.of("Secret"))
-    database = {arns[name] for name in names.values()} - {arns[names["tunnel_token"]]}
-    readable = {Role.CONSENSUS: set[str](), Role.GATEWAY: {arns[names["tunnel_token"]]}}
+    others = {"tunnel_token", *(f"{role}_certificate" for role in Role)}
+    database = {secret for secret in names if secret not in others}
+    readable = {Role.CONSENSUS: {"consensus"}, Role.GATEWAY: {"tunnel_token"}}
     for role in Role:
         rules = json.loads(stack.inputs("RolePolicy")[f"access-{role}"]["policy"])["Statement"]
         read = [rule["Resource"] for rule in rules if rule["Action"] == "secretsmanager:GetSecretValue"]
-        assert {arn for resources in read for arn in resources} == readable.get(role, database)
+        expected = {f"{role}_certificate", *readable.get(role, database)}
+        assert {arn for resources in read for arn in resources} == {arns[names[secret]] for secret in expected}
         allowed = {rule["Action"] for rule in rules}
         reading = {"secretsmanager:GetSecretValue", "kms:Decrypt", "s3:GetObject"}
         assert allowed <= reading | {"cloudwatch:PutMetricData"}

@@ -48,7 +48,12 @@ def test_only_verdicts_that_need_arns_are_undetermined_in_the_first_preview(prod
     evidence = gather(prod_plan, final=False, now=NOW)
     assert not evidence.stops
     undetermined = {one.verdict.rule.id for one in evidence.findings if one.verdict.outcome is Outcome.UNDETERMINED}
-    assert undetermined == {"topics-may-be-written", "offsite-speaks-tls-only", "writers-cannot-unlock"}
+    assert undetermined == {
+        "certificates-reach-one-role",
+        "topics-may-be-written",
+        "offsite-speaks-tls-only",
+        "writers-cannot-unlock",
+    }
     # After an update no further value becomes known, so unknown values are failures.
     assert gather(prod_plan, final=True, now=NOW).stops
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from components.keys import LOGINS
 from components.network import INTERFACE_ENDPOINTS
 from harness.stacks import ROOT, topology_of
 from model.topology import INGRESS_RULES, Role
@@ -160,8 +161,9 @@ def test_data_at_rest_is_encrypted_with_the_platforms_own_keys(stack: Deployed):
 def test_resources_with_data_are_protected_in_production_only(prod: Deployed, staging: Deployed):
     kinds = ("Volume", "R2Bucket", "Bucket", "Key", "D1Database", "RandomPassword", "Zone")
     for kind in kinds:
-        # An operator's token is deleted with the operator; the machines' archives can be stored again by each update.
-        unprotected = ("status-operator-", "machine-files")
+        # An operator's token is deleted with the operator; the machines' archives can be stored again by each update;
+        # a new generation replaces the passwords.
+        unprotected = ("status-operator-", "machine-files", *(f"keys-{login}" for login in LOGINS))
         holding = {name: one for name, one in prod.of(kind).items() if not name.startswith(unprotected)}
         assert all(one.get("protect") for one in holding.values()), kind
     assert not [one["urn"] for one in staging.resources if one.get("protect")]

@@ -35,6 +35,7 @@ STORED_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
 GENERATED = "random:index/randomPassword:RandomPassword"
 KEY = "aws:kms/key:Key"
 TOPIC = "aws:sns/topic:Topic"
+LOGINS = ("-application", "-patroni", "-consensus")  # passwords that operators replace; nothing is encrypted with them
 HOLDS_DATA = (
     VOLUME,
     "cloudflare:index/d1Database:D1Database",
@@ -49,6 +50,7 @@ def precious(graph: Graph) -> list[Resource]:
         password
         for version in graph.of(STORED_VERSION)
         for password in graph.targets(version, "secretString", GENERATED)
+        if not password.name.endswith(LOGINS)
     ]
     # Keys of which customers or other programs have a copy. An operator's token can be replaced instead.
     shared = [

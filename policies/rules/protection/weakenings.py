@@ -22,7 +22,7 @@ WEAKENINGS: Weakenings = {
     "data-is-protected": {
         **{f"a {type.rpartition(':')[2]} is not protected": unprotect(type) for type in HOLDS_DATA},
         "the off-site bucket is not protected": unprotect(S3, named("offsite")),
-        "a pass phrase is not protected": unprotect(GENERATED, named("cipher", "superuser")),
+        "a pass phrase is not protected": unprotect(GENERATED, named("cipher", "manifest")),
         "a webhook key is not protected": unprotect(GENERATED, named("webhook-key", "report-token")),
     },
     "data-on-its-own-volume": {

@@ -40,6 +40,7 @@ from policies.views.transit import (
 
 HOURS = 24  # in a day
 CHECK = "/usr/local/lib/backbuild/check"
+APPLY = "/usr/local/lib/backbuild/patroni-apply"
 
 
 def etcd(pattern: str, replacement: str) -> Operator:
@@ -418,9 +419,9 @@ WEAKENINGS: Weakenings = {
     },
     "no-connection-is-unverified": {
         "a check of etcd is without TLS": edit(CHECK, "https://", "http://", CONSENSUS),
-        "a request to Patroni is without TLS": edit("/usr/local/lib/backbuild/patroni", "https://", "http://"),
-        "a request to Patroni does not verify": edit("/usr/local/lib/backbuild/patroni", "curl ", "curl --insecure "),
-        "a request to Patroni does not verify, in short": edit("/usr/local/lib/backbuild/patroni", " -fs ", " -kfs "),
+        "a request to Patroni is without TLS": edit(APPLY, "https://", "http://"),
+        "a request to Patroni does not verify": edit(APPLY, "curl ", "curl --insecure "),
+        "a request to Patroni does not verify, in short": edit(APPLY, " -fsS ", " -kfsS "),
         "curl's settings do not verify": own_settings("^(cacert = .*)$", r"\1\ninsecure"),
         "etcdctl does not verify": edit(CHECK, "etcdctl ", "etcdctl --insecure-skip-tls-verify ", CONSENSUS),
         "a download does not verify": write("/etc/cron.daily/x", "wget --no-check-certificate https://x\n"),

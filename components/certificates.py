@@ -9,7 +9,6 @@ from pulumi import ComponentResource, Output, ResourceOptions
 
 from model.topology import Role, Topology
 
-ALGORITHM = {"algorithm": "ECDSA", "ecdsa_curve": "P256"}
 HOURS_A_DAY = 24
 AUTHORITY_DAYS = 3650
 # An update issues a new certificate from 90 days before the old one expires. Until somebody runs it, the scheduled
@@ -49,7 +48,7 @@ class Certificates(ComponentResource):
 
     def _authority(self, generation: str) -> tls.SelfSignedCert:
         label = f"{self._name}-authority-{generation}"
-        key = tls.PrivateKey(label, **ALGORITHM, opts=self._own)
+        key = tls.PrivateKey(label, algorithm="ECDSA", ecdsa_curve="P256", opts=self._own)
         return tls.SelfSignedCert(
             label,
             private_key_pem=key.private_key_pem,
@@ -63,13 +62,12 @@ class Certificates(ComponentResource):
 
     def _certificate(self, role: Role, authority: tls.SelfSignedCert, trusted: Output[str]) -> Output[str]:
         label = f"{self._name}-{role}"
-        key = tls.PrivateKey(label, **ALGORITHM, opts=self._own)
+        key = tls.PrivateKey(label, algorithm="ECDSA", ecdsa_curve="P256", opts=self._own)
         members = [member for group in self._topology.groups for member in group.members if member.role is role]
         request = tls.CertRequest(
             label,
             private_key_pem=key.private_key_pem,
-            # etcd takes a client's common name as its user, but rejects Patroni's requests if the client has one.
-            subject={"common_name" if role is Role.CONSENSUS else "organizational_unit": role.value},
+            subject=_subject(role),
             dns_names=[role.value],  # HAProxy compares names, but not addresses
             ip_addresses=[member.address for member in members],
             opts=self._own,
@@ -88,3 +86,10 @@ class Certificates(ComponentResource):
         return Output.json_dumps(
             {"certificate": certificate.cert_pem, "key": key.private_key_pem_pkcs8, "authorities": trusted}
         )
+
+
+def _subject(role: Role) -> tls.CertRequestSubjectArgs:
+    # etcd takes a client's common name as its user, but rejects Patroni's requests if the client has one.
+    if role is Role.CONSENSUS:
+        return tls.CertRequestSubjectArgs(common_name=role.value)
+    return tls.CertRequestSubjectArgs(organizational_unit=role.value)

@@ -148,6 +148,16 @@ def test_an_authority_is_replaced_while_clients_write(stack: Stack, tmp_path: Pa
     print(f"{len(writer.acknowledged())} commits; writes stalled for {writer.stall():.1f} s")
 
 
+def test_a_worker_group_is_added_and_no_machine_is_replaced(stack: Stack):
+    before = {one.name: one.id for one in stack.instances()}
+    stack.up(**{"workers.groups": 2})
+    after = {one.name: one.id for one in stack.instances()}
+    assert after.keys() - before.keys() == {"worker-2-0", "worker-2-1"}
+    assert before.items() <= after.items()
+    stack.apply_secrets()  # the workers' certificate has new addresses
+    assert all(stack.shell(name, "backbuild-healthy --wait 120").returncode == 0 for name in after)
+
+
 def test_passwords_are_replaced_and_no_leader_changes(stack: Stack, tmp_path: Path):
     before = {name: stack.secret(name) for name in ("application", "patroni", "consensus")}
     leader = next(name for name in ("coordinator-0", "coordinator-1") if stack.leads(name))

@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from sandbox.engine.workspace import Workspace
@@ -114,6 +115,7 @@ class Writer:
 
     stack: Stack
     file: Path
+    table: str = field(default_factory=lambda: f"written_{token_hex(4)}")  # each writer counts its own rows
 
     @property
     def conninfo(self) -> str:
@@ -126,7 +128,7 @@ class Writer:
 
     def start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            self.inside(WRITER, self.conninfo, self.file), stdout=self.file.with_suffix(".log").open("wb")
+            self.inside(WRITER, self.conninfo, self.table, self.file), stdout=self.file.with_suffix(".log").open("wb")
         )
 
     def ask(self, statement: str) -> list[str]:
@@ -161,4 +163,4 @@ class Writer:
     def lost(self) -> set[str]:
         """Return the numbers of acknowledged commits that the database does not have."""
         acknowledged = {number for _, number in self.acknowledged()}
-        return acknowledged - set(self.ask("SELECT number FROM written"))
+        return acknowledged - set(self.ask(f"SELECT number FROM {self.table}"))

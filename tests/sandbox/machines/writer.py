@@ -1,4 +1,4 @@
-"""Writes one row after another, and records each acknowledged commit: `writer.py CONNINFO FILE`.
+"""Writes one row after another, and records each acknowledged commit: `writer.py CONNINFO TABLE FILE`.
 
 A line of the file is a time in seconds and the row's number. A failed commit may have happened or not, so the next row
 gets a new number.
@@ -11,15 +11,15 @@ from pathlib import Path
 
 import psycopg
 
-conninfo, path = sys.argv[1:]
+conninfo, table, path = sys.argv[1:]
 numbers = itertools.count()
 with Path(path).open("a", buffering=1) as acknowledged:
     while True:
         try:
             with psycopg.connect(conninfo, autocommit=True) as connection:
-                connection.execute("CREATE TABLE IF NOT EXISTS written (number bigint PRIMARY KEY)")
+                connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (number bigint PRIMARY KEY)")
                 for number in numbers:
-                    connection.execute("INSERT INTO written VALUES (%s)", [number])
+                    connection.execute(f"INSERT INTO {table} VALUES (%s)", [number])
                     acknowledged.write(f"{time.time()} {number}\n")
                     time.sleep(0.01)
         except psycopg.Error as error:

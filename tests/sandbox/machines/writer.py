@@ -10,16 +10,20 @@ import time
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 conninfo, table, path = sys.argv[1:]
+name = sql.Identifier(table)
+create = sql.SQL("CREATE TABLE IF NOT EXISTS {} (number bigint PRIMARY KEY)").format(name)
+insert = sql.SQL("INSERT INTO {} VALUES (%s)").format(name)
 numbers = itertools.count()
 with Path(path).open("a", buffering=1) as acknowledged:
     while True:
         try:
             with psycopg.connect(conninfo, autocommit=True) as connection:
-                connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (number bigint PRIMARY KEY)")
+                connection.execute(create)
                 for number in numbers:
-                    connection.execute(f"INSERT INTO {table} VALUES (%s)", [number])
+                    connection.execute(insert, [number])
                     acknowledged.write(f"{time.time()} {number}\n")
                     time.sleep(0.01)
         except psycopg.Error as error:

@@ -56,12 +56,13 @@ class Amazon:
         if key := secret.get("kmsKeyId"):
             via = f"secretsmanager.{instance.region}.amazonaws.com"
             _require(instance, inventory, "kms:Decrypt", key, {"kms:ViaService": via})
-        value = next(
-            (one.outputs for one in inventory.of_type(SECRET_VERSION) if one.outputs["secretId"] == secret["arn"]), None
-        )
-        if value is None:
+        versions = [
+            one.outputs for one in inventory.of_type(SECRET_VERSION) if one.outputs["secretId"] == secret["arn"]
+        ]
+        if not versions:
             return _error(400, "ResourceNotFoundException", f"the secret {asked} has no value")
-        found = {"ARN": secret["arn"], "Name": secret["name"], "SecretString": value["secretString"]}
+        # The newest version is the current one. A replacement creates it before it deletes the former one.
+        found = {"ARN": secret["arn"], "Name": secret["name"], "SecretString": versions[-1]["secretString"]}
         return Response(json.dumps(found), content_type="application/x-amz-json-1.1")
 
     def _metric(self, request: Request, instance: Instance, inventory: Inventory) -> Response:

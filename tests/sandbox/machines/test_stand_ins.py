@@ -1,7 +1,9 @@
 """The pure parts of the machines' surroundings: names, rules, image."""
 
+import json
 import re
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ from werkzeug.wrappers import Request
 from harness.stacks import contents, members, topology_of
 from sandbox.clouds.store import CloudObject
 from sandbox.machines import image, network, prerequisites
-from sandbox.machines.inventory import INGRESS, INSTANCE, SUBNET, Inventory
+from sandbox.machines.inventory import INGRESS, INSTANCE, PROFILE, ROLE_POLICY, SUBNET, Inventory
+from sandbox.machines.services.amazon import SECRET, SECRET_VERSION, Amazon
 from sandbox.machines.services.certificates import names
 from sandbox.machines.services.resolver import respond
 from sandbox.machines.services.vendors import Vendors
@@ -70,6 +73,27 @@ def test_an_instance_is_known_by_its_address():
     assert found is not None
     assert (found.id, found.user_data, found.subnet.router) == ("i-2", b"#cloud-config\n", "10.21.0.1/20")
     assert inventory.at("10.21.0.99") is None
+
+
+def test_a_secret_has_the_value_of_its_newest_version(tmp_path: Path):
+    """A replacement of a version creates the new one first, and deletes the former one at the end of the update."""
+    arn = "arn:aws:secretsmanager:eu-central-1:1:secret:s"
+    allowed = {"Statement": [{"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": arn}]}
+    inventory = Inventory(
+        [
+            thing(SUBNET, "subnet-1", {"cidrBlock": "10.21.0.0/20"}),
+            replace(one := instance("i-1", "10.21.0.16", "sg"), outputs={**one.outputs, "iamInstanceProfile": "p"}),
+            thing(PROFILE, "p", {"role": "r"}),
+            thing(ROLE_POLICY, "rp", {"role": "r", "policy": json.dumps(allowed)}),
+            thing(SECRET, "s", {"arn": arn, "name": "s"}),
+            thing(SECRET_VERSION, "z", {"secretId": arn, "secretString": "former"}),
+            thing(SECRET_VERSION, "a", {"secretId": arn, "secretString": "newest"}),
+        ]
+    )
+    headers = {"x-amz-target": "secretsmanager.GetSecretValue"}
+    request = Request.from_values("/", method="POST", headers=headers, data=json.dumps({"SecretId": "s"}))
+    answer = Amazon(tmp_path).answer("secretsmanager", request, inventory.instances["i-1"], inventory)
+    assert json.loads(answer.get_data())["SecretString"] == "newest"
 
 
 def query(name: str, kind: int) -> bytes:

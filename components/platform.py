@@ -66,6 +66,9 @@ class Platform(ComponentResource):
             "manifest_keys": keys.manifest_keys,
             "tunnel_token": tunnel.token,
             **certificates.secrets,
+            "consensus": Output.concat(
+                f"patroni-{settings.database.password_generation}:", keys.passwords["consensus"]
+            ),
         }
         files = MachineFiles("machine-files", MachineFilesArgs(topology), own)
         access = MachineAccess(

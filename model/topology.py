@@ -139,7 +139,7 @@ class SecretNames:
 
     application: str  # the API's password in PostgreSQL
     patroni: str  # authorizes changes through Patroni's REST interface
-    consensus: str  # Patroni's password in etcd
+    consensus: str  # Patroni's login in etcd, USER:PASSWORD; each generation has its own user
     backup_cipher: str  # encrypts backups before they leave the machine
     backup_storage: str  # JSON: accessKeyId and secretAccessKey of the primary bucket
     manifest_keys: str  # sign the manifests of backups; one key per line

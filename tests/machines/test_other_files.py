@@ -125,7 +125,8 @@ def test_no_file_contains_the_value_of_a_secret():
             (
                 "$(secret ",
                 "$(cat /run/backbuild/secrets/",
-                "$password",
+                "${login",
+                "$(printf '%s' \"${login",
                 '%s\\n\' "$(cat "$secrets/',
                 "\\(.",
                 "/run/backbuild/secrets",

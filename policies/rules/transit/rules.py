@@ -106,9 +106,10 @@ ETCD_PERMISSIONS = [
     'etcd user add "$user" --no-password',
     'etcd user grant-role "$user" root',
     'etcd role grant-permission patroni readwrite --prefix=true "/$STACK/"',
-    "etcd user add patroni --interactive=false",
-    "etcd user grant-role patroni patroni",
+    'etcd user add "$patroni" --interactive=false',
+    'etcd user grant-role "$patroni" patroni',
     "etcd auth enable",
+    'etcd user delete "$former"',
 ]
 ETCD_USERS = "for user in root consensus; do # etcd demands a user root"
 
@@ -122,8 +123,8 @@ REST = {
 REST_CLIENT = {"cacert": TRUSTED, "certfile": SHOWN, "keyfile": KEY}
 ETCD_CLIENT = {
     "protocol": "https",
-    "username": "patroni",
-    "password": "$(secret consensus)",
+    "username": "$etcd_user",
+    "password": "$etcd_password",
     "cacert": TRUSTED,
     "cert": SHOWN,
     "key": KEY,

@@ -181,12 +181,14 @@ WEAKENINGS: Weakenings = {
     "consensus-limits-its-users": {
         "authentication stays off": users(r"^etcd auth enable\n", ""),
         "authentication is switched off again": users("^(etcd auth enable)$", r"\1\netcd auth disable"),
-        "Patroni has the role root": users("grant-role patroni patroni", "grant-role patroni root"),
+        "Patroni has the role root": users('grant-role "\\$patroni" patroni', 'grant-role "$patroni" root'),
         "Patroni may read and write all keys": users('--prefix=true "/\\$STACK/"', '--prefix=true ""'),
-        "Patroni needs no password": users("user add patroni --interactive=false", "user add patroni --no-password"),
+        "Patroni needs no password": users(
+            'user add "\\$patroni" --interactive=false', 'user add "$patroni" --no-password'
+        ),
         "gateways have the role root": users("^for user in root consensus;", "for user in root consensus gateway;"),
         "the script goes on after an error": users("^set -eu$", "set -u"),
-        "the script ends before its first command": users("^password=", "exit 0\npassword="),
+        "the script ends before its first command": users("^login=", "exit 0\nlogin="),
         "etcd does not start the script": edit(DROP_IN, r"^Wants=.*\n", ""),
         "the unit runs something else": edit(f"{UNITS}/{USERS_UNIT}", "^ExecStart=.*", "ExecStart=/usr/bin/true"),
         "the unit gives up": edit(f"{UNITS}/{USERS_UNIT}", "^Restart=.*", "Restart=no"),
@@ -229,9 +231,9 @@ WEAKENINGS: Weakenings = {
         "etcd is not verified": patroni(r"^  cacert: (.*\n  cert:)", r"  ca: \1"),
         "Patroni shows etcd no certificate": patroni(r"^  cert: .*\n", ""),
         "Patroni has no key for etcd": patroni(r"^(  cert: .*\n)  key: .*\n", r"\1"),
-        "Patroni is no user of etcd": patroni(r"^  username: patroni.*\n", ""),
-        "Patroni is another user of etcd": patroni("^  username: patroni", "  username: root"),
-        "Patroni has no password for etcd": own_settings(r"^etcd3: .*\n", ""),
+        "Patroni is no user of etcd": own_settings(r"^  username: \$etcd_user\n", ""),
+        "Patroni is another user of etcd": own_settings(r"^  username: \$etcd_user$", "  username: root"),
+        "Patroni has no password for etcd": own_settings(r"^  password: \$etcd_password\n", ""),
     },
     "database-nodes-verify-each-other": {
         **{

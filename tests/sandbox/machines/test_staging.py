@@ -88,7 +88,7 @@ def test_a_gateway_cannot_change_the_cluster(stack: Stack):
 def test_etcd_serves_patroni_its_own_keys_only(stack: Stack):
     read = (
         ". /etc/default/backbuild; "
-        "export ETCDCTL_USER=patroni ETCDCTL_PASSWORD=$(cat /run/backbuild/secrets/consensus); "
+        "export ETCDCTL_USER=$(cat /run/backbuild/secrets/consensus); "
         "etcdctl --endpoints=$ENDPOINTS get --prefix --keys-only %s"
     )
     assert "/leader" in stack.shell("consensus-0", read % "/backbuild-staging/").stdout

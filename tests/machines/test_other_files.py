@@ -126,6 +126,7 @@ def test_no_file_contains_the_value_of_a_secret():
                 "$(secret ",
                 "$(cat /run/backbuild/secrets/",
                 "${login",
+                "$etcd_password",
                 "$(printf '%s' \"${login",
                 '%s\\n\' "$(cat "$secrets/',
                 "\\(.",

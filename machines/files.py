@@ -10,6 +10,7 @@ worker groups: adding a group must not replace existing machines.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,6 +74,16 @@ _HELD_DEBIAN_PACKAGES: dict[Role, tuple[str, ...]] = {
     Role.GATEWAY: ("haproxy",),
 }
 CITUS_PACKAGE = f"postgresql-{POSTGRES_MAJOR}-citus-{CITUS_VERSION}"
+# Debian's versions of the held packages with which this platform was tested. An image has exactly these. Machines that
+# boot from a plain Debian image install the newest, because Debian's mirrors do not keep older versions.
+HELD_VERSIONS: Mapping[str, str] = {
+    "etcd-server": "3.5.16-4",
+    "etcd-client": "3.5.16-4",
+    "haproxy": "3.0.11-1+deb13u4",
+    "patroni": "4.0.7-3~deb13u1",
+    "pgbackrest": "2.55.1-1",
+    f"postgresql-{POSTGRES_MAJOR}": "17.12-0+deb13u1",
+}
 # Packages from vendors' repositories, by role. Also held. The script `vendors` installs them.
 _HELD_VENDOR_PACKAGES: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: (),
@@ -140,7 +151,6 @@ def _values(topology: Topology, member: Member) -> dict[str, object]:
     """Return the variables of the templates."""
     consensus = topology.consensus.members
     group = next(group for group in topology.groups if group.name == member.group)
-    database = group.citus_group is not None
     client, peer = Port.ETCD_CLIENT.number, Port.ETCD_PEER.number
     return {
         "topology": topology,
@@ -149,11 +159,8 @@ def _values(topology: Topology, member: Member) -> dict[str, object]:
         "port": Port,
         "metrics": metrics,
         "gates": gates,
-        "database": database,
+        **package_values(member.role),
         "gateway": member.role is Role.GATEWAY,
-        "packages": sorted({*_COMMON_PACKAGES, *_HELD_DEBIAN_PACKAGES[member.role], *_OTHER_PACKAGES[member.role]}),
-        "held": (*_HELD_DEBIAN_PACKAGES[member.role], *_HELD_VENDOR_PACKAGES[member.role]),
-        "services": (*_SERVICES[member.role], "backbuild-secrets-refresh.timer", "backbuild-metrics.timer"),
         "main_services": _MAIN_SERVICES[member.role],
         "prerequisites": ("backbuild-secrets", *(("backbuild-data-volume",) if member.volume_gib else ())),
         "roles": Role,
@@ -167,11 +174,42 @@ def _values(topology: Topology, member: Member) -> dict[str, object]:
         "hourly": next(kept for kept in topology.retention if kept.name == "hourly"),
         "database_name": DATABASE_NAME,
         "application_role": APPLICATION_ROLE,
-        "postgres_version": POSTGRES_MAJOR,
         "postgres_data": f"{DATA_DIRECTORY}/postgresql/{POSTGRES_MAJOR}",
-        "citus_package": CITUS_PACKAGE,
         "tunnel_metrics_port": TUNNEL_METRICS_PORT,
     }
+
+
+def package_values(role: Role) -> dict[str, object]:
+    """Return the variables of the templates that install a role's packages. They depend on nothing but the role."""
+    return {
+        "database": role in {Role.COORDINATOR, Role.WORKER},
+        "packages": packages_of(role),
+        "held": held_of(role),
+        "services": services_of(role),
+        "postgres_version": POSTGRES_MAJOR,
+        "citus_package": CITUS_PACKAGE,
+    }
+
+
+def packages_of(role: Role) -> tuple[str, ...]:
+    """Return the Debian packages of a role's machines, sorted."""
+    return tuple(sorted({*_COMMON_PACKAGES, *_HELD_DEBIAN_PACKAGES[role], *_OTHER_PACKAGES[role]}))
+
+
+def held_of(role: Role) -> tuple[str, ...]:
+    """Return the packages of a role that the maintenance window does not upgrade."""
+    return (*_HELD_DEBIAN_PACKAGES[role], *_HELD_VENDOR_PACKAGES[role])
+
+
+def services_of(role: Role) -> tuple[str, ...]:
+    """Return the units that a role's machines enable at their first boot."""
+    return (*_SERVICES[role], "backbuild-secrets-refresh.timer", "backbuild-metrics.timer")
+
+
+def template_of(role: Role, path: str) -> str:
+    """Return the name of the template of a role's file."""
+    name = path.removeprefix("/")
+    return next(f"{folder}/{name}" for folder in _SETS[role] if name in _paths(folder))
 
 
 def _secrets(topology: Topology, group: Group) -> tuple[_Secret, ...]:

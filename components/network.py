@@ -41,6 +41,8 @@ class Network(ComponentResource):
     """Zone name to data subnet."""
     security_group_ids: dict[Role, Output[str]]
     """Role to security group."""
+    endpoint_group_id: Output[str]
+    """The security group of the interface endpoints."""
     storage_endpoint_id: Output[str]
     """The gateway endpoint through which machines reach S3."""
     ready: list[pulumi.Resource]
@@ -219,6 +221,7 @@ class Network(ComponentResource):
             )
             for service in INTERFACE_ENDPOINTS
         ]
+        self.endpoint_group_id = endpoint_group.id
         self.storage_endpoint_id = storage.id
         return [storage, *interfaces]
 

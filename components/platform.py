@@ -13,6 +13,7 @@ from components.backup_workers import BackupWorkers, BackupWorkersArgs
 from components.certificates import Certificates, CertificatesArgs
 from components.citus import CitusCluster, CitusClusterArgs
 from components.connection import DatabaseConnection, DatabaseConnectionArgs
+from components.image_pipeline import ImagePipeline, ImagePipelineArgs
 from components.keys import Keys, KeysArgs
 from components.machine_access import MachineAccess, MachineAccessArgs
 from components.machine_files import MachineFiles, MachineFilesArgs
@@ -92,6 +93,8 @@ class Platform(ComponentResource):
             own,
         )
         api = Api("api", ApiArgs(topology, zone.zone_id, connection.hyperdrive_id, backups.script_names["report"]), own)
+        built = settings.database.image_pipeline.base_image is not None
+        pipeline = ImagePipeline("image", ImagePipelineArgs(topology, network, keys.key_arn), own) if built else None
         Maintenance("maintenance", MaintenanceArgs(topology, cluster), own)
         Alarms("alarms", AlarmsArgs(topology, keys.key_arn, cluster, api.health_check_id, tunnel.tunnel_id), own)
         self.results = {
@@ -108,6 +111,7 @@ class Platform(ComponentResource):
             "statusNameServers": status_zone.name_servers,
             "dsRecords": {settings.domain: zone.ds_record, settings.status_domain: status_zone.ds_record},
             "addresses": {member.name: member.address for group in topology.groups for member in group.members},
+            "imagePipeline": pipeline.arn if pipeline else None,
             "instances": cluster.instance_ids,
             "buckets": {copy.name: copy.bucket for copy in topology.copies},
             "retentionDays": {kept.name: kept.keep_days for kept in topology.retention},

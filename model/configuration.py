@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from model.copies import OLD_KEYS, migrated, problems_of_copies
 from model.problems import NAMESPACE, Problem
-from model.settings import Settings, Tier
+from model.settings import ImagePipeline, Settings, Tier
 from model.worker_modules import ModuleError, application_of
 
 # https://developers.cloudflare.com/workers/platform/limits/
@@ -180,6 +180,16 @@ def _zones_lie_in_the_region(settings: Settings) -> Iterator[Problem]:
             )
 
 
+def _image_pipeline_has_a_base(settings: Settings) -> Iterator[Problem]:
+    pipeline = settings.database.image_pipeline
+    if pipeline.base_image is None and pipeline != ImagePipeline():
+        yield Problem(
+            "database.imagePipeline.baseImage",
+            "is missing, so no image would be built; set it to a Debian 13 image in the region, ami-…, or remove "
+            "database.imagePipeline",
+        )
+
+
 def _rotation_covers_the_point_in_time_window(settings: Settings) -> Iterator[Problem]:
     window, kept = settings.backups.point_in_time_days, settings.backups.rotation.hourly_days
     if kept < window:
@@ -318,6 +328,7 @@ CROSS_CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _production_is_redundant,
     _production_is_protected,
     _zones_lie_in_the_region,
+    _image_pipeline_has_a_base,
     _rotation_covers_the_point_in_time_window,
     _rotation_grows,
     problems_of_copies,

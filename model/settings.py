@@ -220,6 +220,25 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+class BuildSchedule(StrEnum):
+    """When the pipeline builds an image: only when an operator starts it, or also every week or month."""
+
+    MANUAL = "manual"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+
+
+class ImagePipeline(_Section):
+    """The pipeline that builds images with the machines' packages from a plain Debian image; without one, none exists.
+
+    The instance type is that of the machine that builds. Its processor must be that of the members' instance types.
+    """
+
+    base_image: Image | None = None
+    instance_type: InstanceType = "t3.small"
+    schedule: BuildSchedule = BuildSchedule.MANUAL
+
+
 class Database(_Section):
     """The Citus cluster: its region, network and size, and the authorities of its machines' certificates.
 
@@ -230,6 +249,7 @@ class Database(_Section):
     zones: Annotated[tuple[str, ...], AfterValidator(_three_distinct)]
     network: Annotated[str, AfterValidator(_private_network)]
     image: Image
+    image_pipeline: ImagePipeline = ImagePipeline()
     consensus: Consensus
     coordinator: Coordinator
     workers: Workers

@@ -14,7 +14,7 @@ from functools import cached_property
 from model.copies import Copy, R2Copy, copies_of
 from model.partitions import partition_of
 from model.rotation import Retention, binding_of, retention_of
-from model.settings import PRIMARY, Settings
+from model.settings import PRIMARY, BuildSchedule, Settings
 
 # A member's address is its zone's data subnet + FIRST_HOST + SLOTS_PER_GROUP * the group's ordinal + its index, so that
 # a new worker group changes no existing address. The three other groups and 64 worker groups need 16 + 67 * 8 = 552 of
@@ -63,6 +63,13 @@ _PORT_NUMBERS = {
     Port.GATEWAY_WRITE: 5432,
     Port.GATEWAY_READ: 5433,
     Port.GATEWAY_HEALTH: 8404,
+}
+
+# AWS cron expressions, in UTC: in the morning, when operators can look at a failed build.
+_BUILD_SCHEDULES: dict[BuildSchedule, str | None] = {
+    BuildSchedule.MANUAL: None,
+    BuildSchedule.WEEKLY: "cron(0 7 ? * MON *)",
+    BuildSchedule.MONTHLY: "cron(0 7 1 * ? *)",
 }
 
 # Source role, target role and port of every allowed connection. The security groups contain exactly these rules.
@@ -181,6 +188,7 @@ class Schedules:
     watch: str
     maintenance: str
     maintenance_hours: int
+    image: str | None  # None: images are built only when an operator starts the pipeline
 
 
 class Topology:
@@ -325,6 +333,7 @@ class Topology:
             watch="*/5 * * * *",  # checks three times within a copy's maximum lag, 15 minutes
             maintenance=f"cron(0 {maintenance.start_hour_utc} ? * {maintenance.weekday.value} *)",
             maintenance_hours=maintenance.duration_hours,
+            image=_BUILD_SCHEDULES[self.settings.database.image_pipeline.schedule],
         )
 
     def _group(

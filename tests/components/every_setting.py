@@ -50,6 +50,8 @@ EXAMPLES: Mapping[str, tuple[Any, ...]] = {
     "database.zones": (["eu-central-1d", "eu-central-1e", "eu-central-1f"],),
     "database.network": ("10.0.0.0/16", "192.168.64.0/18"),
     "database.image": ("ami-01234567", "ami-0123456789abcdef0"),
+    "database.imagePipeline.baseImage": ("ami-01234567", "ami-0123456789abcdef0"),
+    "database.imagePipeline.instanceType": ("t4g.small",),
     "database.consensus.instanceType": ("t4g.small",),
     "database.coordinator.instanceType": ("r8g.metal-48xl",),
     "database.workers.instanceType": ("r8g.metal-48xl",),
@@ -97,6 +99,7 @@ _ELSEWHERE: Changes = {"contact": "a@elsewhere.example", "alarms.emails": ["b@el
 BESIDE: Mapping[tuple[str, Any], Changes] = {
     ("mail", REMOVED): _ELSEWHERE,
     ("mail.exchangers", REMOVED): _ELSEWHERE,
+    ("database.imagePipeline.baseImage", REMOVED): {"database.imagePipeline": REMOVED},
     ("tier", "production"): {"database.coordinator.members": 3, "database.workers.members": 3, "protect": True},
     ("tier", "staging"): {},
     ("protect", False): {"tier": "staging"},

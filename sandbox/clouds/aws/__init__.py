@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sandbox.clouds import rules
-from sandbox.clouds.aws import compute, functions, identity, network, operations, storage
+from sandbox.clouds.aws import compute, functions, identity, images, network, operations, storage
 from sandbox.clouds.aws.partitions import arns_of_other_partitions, partition_of
 from sandbox.clouds.facts import Package
 from sandbox.values import Properties, Value
@@ -45,7 +45,7 @@ def _tags_all(config: Properties, inputs: Properties) -> Value:
 
 PACKAGE = Package(
     name="aws",
-    types={**network.TYPES, **compute.TYPES, **identity.TYPES, **storage.TYPES, **operations.TYPES},
+    types={**network.TYPES, **compute.TYPES, **identity.TYPES, **storage.TYPES, **operations.TYPES, **images.TYPES},
     functions=functions.FUNCTIONS,
     settings=_settings,
     rules={

@@ -21,7 +21,7 @@ ROOT_DEVICE = "/dev/xvda"  # of Debian's images
 
 @dataclass(frozen=True)
 class ImagePipelineArgs:
-    """The topology, whose settings name the base image; the network to build in; and the key that encrypts the image."""
+    """The topology, whose settings name the base image; the network to build in; the key that encrypts the image."""
 
     topology: Topology
     network: Network
@@ -29,7 +29,7 @@ class ImagePipelineArgs:
 
 
 class ImagePipeline(ComponentResource):
-    """`backbuild:index:ImagePipeline`: builds images for `database.image`; nothing boots one before an operator sets it.
+    """`backbuild:index:ImagePipeline`: builds images for `database.image`; none is booted before an operator sets it.
 
     Makes: the component that installs the packages of all roles, the recipe, and the pipeline; the encrypted image's
     distribution to this region; and for the machine that builds, a security group without ingress rules, an instance
@@ -175,7 +175,7 @@ class ImagePipeline(ComponentResource):
         return group.id
 
     def _profile(self, installed: aws.imagebuilder.Component, logs: aws.cloudwatch.LogGroup) -> Output[str]:
-        """Declare the builder's profile. AWS's own policy for it would also allow to read every component and log group."""
+        """Declare the builder's profile. AWS's own policy for it would also allow to read every component."""
         label, topology = f"{self._name}-builder", self._args.topology
         name = f"{topology.prefix}-image"
         role = aws.iam.Role(label, name=name, assume_role_policy=assumed_by("ec2.amazonaws.com"), opts=self._own)

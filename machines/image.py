@@ -1,6 +1,6 @@
 """The image that machines boot from: a component for EC2 Image Builder that installs the packages of all roles.
 
-It installs by the scripts and lists that a machine without this image uses at its first boot, so there is no second list.
+It installs by the scripts and lists that a machine without this image uses at its first boot: there is no second list.
 A machine that boots from the image finds nothing missing, and downloads nothing but its own files and secrets.
 """
 
@@ -64,8 +64,7 @@ def _files(topology: Topology, versions: Mapping[str, str]) -> dict[str, str]:
     """Return the files that the build writes first: path to content."""
     database = package_values(Role.COORDINATOR)
     pins = "\n".join(
-        f"Package: {package}\nPin: version {version}\nPin-Priority: 1001\n"
-        for package, version in versions.items()
+        f"Package: {package}\nPin: version {version}\nPin-Priority: 1001\n" for package, version in versions.items()
     )  # a priority above 1000 also replaces a newer version
     files = {
         _REPOSITORIES: _render(template_of(Role.CONSENSUS, _REPOSITORIES)),

@@ -98,6 +98,30 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "backups.copies[2].roleArn",
         "the ARN of an IAM role",
     ),
+    "image pipeline without a base image": (
+        "prod",
+        {"database.imagePipeline": {"schedule": "weekly"}},
+        "database.imagePipeline.baseImage",
+        "is missing, so no image would be built",
+    ),
+    "image pipeline with a parameter as its base": (
+        "prod",
+        {"database.imagePipeline.baseImage": "ssm:/debian/latest"},
+        "database.imagePipeline.baseImage",
+        "allowed: the id of a Debian 13 image in the region, ami-…",
+    ),
+    "image pipeline with another schedule": (
+        "prod",
+        {"database.imagePipeline.schedule": "daily"},
+        "database.imagePipeline.schedule",
+        "manual",
+    ),
+    "image pipeline with an unknown key": (
+        "prod",
+        {"database.imagePipeline.image": "ami-01234567"},
+        "database.imagePipeline.image",
+        "allowed: baseImage, instanceType, schedule",
+    ),
     "data on a Xen type": (
         "prod",
         {"database.coordinator.instanceType": "i3.large"},

@@ -205,6 +205,12 @@ def test_only_databases_and_gateways_reach_databases_and_none_reaches_gateways()
     assert len(set(INGRESS_RULES)) == len(INGRESS_RULES)
 
 
+def test_images_are_built_when_the_settings_say():
+    key = "database.imagePipeline.schedule"
+    built = {when: topology_of("prod", {key: when}).schedules.image for when in ("manual", "weekly", "monthly")}
+    assert built == {"manual": None, "weekly": "cron(0 7 ? * MON *)", "monthly": "cron(0 7 1 * ? *)"}
+
+
 def test_the_backup_workers_run_often_enough_for_the_promises():
     schedules = topology_of("prod").schedules
     # A copy may be 15 minutes behind; a new run is verified at once; what has had its time goes within the hour.

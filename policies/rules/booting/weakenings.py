@@ -1,14 +1,16 @@
-"""Weakenings of how machines boot: other files than the archive that the user data pins."""
+"""Weakenings of how machines boot: other files than the archive that the user data pins, and unsafe images."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from policies.graph import Value
+from policies.graph import Graph, Resource, Value
 from policies.mutation.files import boot
-from policies.mutation.operators import drop_all, put, substitute
+from policies.mutation.operators import ABSENT, add, declared, drop, drop_all, named, put, substitute
 from policies.mutation.weakening import Weakenings
+from policies.rules.booting.rules import INGRESS, SECURITY_GROUP
 from policies.views.booted import BOOT, OBJECT
+from policies.views.images import BUILDER, COMPONENT, DISTRIBUTION, RECIPE
 from policies.views.machines import INSTANCE
 
 
@@ -20,6 +22,23 @@ def in_cloud_config(key: str, value: Value) -> Any:
 def _outside(document: dict[str, Any]) -> None:
     document["write_files"].append({"path": "/etc/default/etcd", "content": "", "outside": True})
 
+
+def _admitting(graph: Graph) -> Resource:
+    """Return a rule that admits SSH to the machine that builds images."""
+    (builder,) = graph.of(BUILDER)
+    (group,) = graph.targets(builder, "securityGroupIds", SECURITY_GROUP)
+    properties: dict[str, Value] = {
+        "securityGroupId": group.properties.get("id"),
+        "ipProtocol": "tcp",
+        "fromPort": 22,
+        "toPort": 22,
+        "cidrIpv4": "10.0.0.0/8",
+    }
+    return declared(graph, INGRESS, "more", properties, {"securityGroupId": (group.urn,)})
+
+
+DEVICE = "blockDeviceMappings[0].ebs"
+IMAGE = "distributions[0].amiDistributionConfiguration"
 
 WEAKENINGS: Weakenings = {
     "boots-what-is-judged": {
@@ -39,5 +58,40 @@ WEAKENINGS: Weakenings = {
         "no archive is stored": drop_all(OBJECT),
         "the archive does not match its SHA-256": put(OBJECT, "contentBase64", "H4sIAAAAAAAAAwMAAAAAAAAAAAA="),
         "the archive is in another bucket": put(OBJECT, "bucket", "backbuild-prod-elsewhere"),
+    },
+    "images-are-reproducible": {
+        "a component is named by a wildcard": put(
+            RECIPE, "components[0].componentArn", "arn:aws:imagebuilder:eu-central-1:aws:component/update-linux/x.x.x"
+        ),
+        "a component of another account is used": put(
+            RECIPE, "components[0].componentArn", "arn:aws:imagebuilder:eu-central-1:aws:component/update-linux/1.0.2/1"
+        ),
+        "the component's version is a wildcard": put(COMPONENT, "version", "1.x.x"),
+        "the recipe has no component": put(RECIPE, "components", []),
+        "the base image is a parameter": put(RECIPE, "parentImage", "ssm:/debian/latest"),
+        "the base image is any version": put(
+            RECIPE, "parentImage", "arn:aws:imagebuilder:eu-central-1:aws:image/debian-x86/x.x.x"
+        ),
+    },
+    "images-are-encrypted": {
+        "the recipe's device is not encrypted": put(RECIPE, f"{DEVICE}.encrypted", "false"),
+        "the recipe has no device": put(RECIPE, "blockDeviceMappings", ABSENT),
+        "the recipe's device has another key": put(RECIPE, f"{DEVICE}.kmsKeyId", "alias/aws/ebs"),
+        "the image has another key": put(DISTRIBUTION, f"{IMAGE}.kmsKeyId", "alias/aws/ebs"),
+        "the image is public": put(DISTRIBUTION, f"{IMAGE}.launchPermission", {"userGroups": ["all"]}),
+        "the pipeline has no distribution": drop(DISTRIBUTION),
+    },
+    "image-builders-are-closed": {
+        "the builder answers IMDSv1": put(BUILDER, "instanceMetadataOptions.httpTokens", "optional"),
+        "the builder has no metadata options": put(BUILDER, "instanceMetadataOptions", ABSENT),
+        "the builder has an SSH key": put(BUILDER, "keyPair", "operator"),
+        "the builder is in the default security group": put(BUILDER, "securityGroupIds", []),
+        "the builder admits SSH": add(_admitting),
+        "the builder's group has an ingress rule of its own": put(
+            SECURITY_GROUP,
+            "ingress",
+            [{"protocol": "tcp", "fromPort": 22, "toPort": 22, "cidrBlocks": ["10.0.0.0/8"]}],
+            named("image-builder"),
+        ),
     },
 }

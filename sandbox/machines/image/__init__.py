@@ -55,7 +55,7 @@ def _build(root: Path, cache: Path) -> None:
     log = partial / "log"
     with log.open("wb") as output:
         done = subprocess.run(
-            [*_command(partial / "root", cache), *_mirror()],
+            [*_command(partial / "root", cache), *mirror()],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -92,7 +92,7 @@ def _command(root: Path, cache: Path) -> list[str]:
     ]
 
 
-def _mirror() -> list[str]:
+def mirror() -> list[str]:
     """Return the mirror in this machine's apt sources; without one, mmdebstrap takes its default."""
     form = ("--format", "$(ORIGIN) $(LABEL) $(REPO_URI)", "Created-By: Packages")
     found = subprocess.run(["apt-get", "indextargets", *form], capture_output=True, text=True, check=False).stdout

@@ -1,4 +1,4 @@
-"""A vendor's signed apt repository: one suite `any` with one package, and the key that signs it."""
+"""A vendor's signed apt repository: one suite with one package, and the key that signs it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ARCHITECTURES = ("amd64", "arm64")
 KEY = "cloudflare-main.gpg"
 
 
-def build(name: str, folder: Path) -> None:
-    """Build the repository of a package in `folder`, unless it exists."""
-    suite = folder / name / "dists/any"
+def build(name: str, folder: Path, codename: str = "any", key: str = KEY) -> None:
+    """Build the repository of a package in `folder`, unless it exists. `key`: the file of the key's public part."""
+    suite = folder / name / "dists" / codename
     if (suite / "InRelease").exists():
         return
     pool = folder / name / f"pool/{name}.deb"
@@ -26,7 +26,7 @@ def build(name: str, folder: Path) -> None:
     for path in lists:
         (suite / path).parent.mkdir(parents=True, exist_ok=True)
         (suite / path).write_bytes(listed)
-    _sign(_release(lists, listed), suite / "InRelease", folder / KEY)
+    _sign(_release(codename, lists, listed), suite / "InRelease", folder / key)
 
 
 def _packages(name: str, pool: Path) -> str:
@@ -35,13 +35,13 @@ def _packages(name: str, pool: Path) -> str:
     return "".join(f"{field}: {value}\n" for field, value in {**packages.control(name), **file}.items())
 
 
-def _release(lists: list[str], content: bytes) -> str:
+def _release(codename: str, lists: list[str], content: bytes) -> str:
     """Return the description of the suite, with the hashes of its lists."""
     hashes = "".join(f" {hashlib.sha256(content).hexdigest()} {len(content)} {path}\n" for path in lists)
     fields = {
         "Origin": "sandbox",
-        "Suite": "any",
-        "Codename": "any",
+        "Suite": codename,
+        "Codename": codename,
         "Architectures": " ".join(ARCHITECTURES),
         "Components": "main",
         "Date": f"{datetime.now(UTC):%a, %d %b %Y %H:%M:%S} UTC",

@@ -141,7 +141,10 @@ def _partial(model: type[ModelT], raw: Any) -> ModelT:
                 values[name] = adapter.validate_json(json.dumps(given), strict=True)
             except ValidationError:
                 continue
-    return model.model_construct(**values)
+    built = model.model_construct(**values)
+    for name in model.model_fields.keys() - values.keys():
+        built.__dict__.pop(name, None)  # model_construct gives an invalid field its default
+    return built
 
 
 def _contradictions(settings: Settings) -> list[Problem]:

@@ -218,7 +218,7 @@ def test_security_groups_contain_exactly_the_ingress_rules(stack: Deployed):
         if rule["ipProtocol"] == "tcp" and "cidrIpv4" not in rule
     }
     assert admitted == {(source, target, port.number, port.number) for source, target, port in INGRESS_RULES} | {
-        (role, "endpoints", 443, 443) for role in Role
+        (source, "endpoints", 443, 443) for source in (*Role, "image-builder")
     }
     assert len(admitted) == len(stack.of("SecurityGroupIngressRule"))
     for group in (*stack.inputs("SecurityGroup").values(), *stack.inputs("DefaultSecurityGroup").values()):
@@ -233,7 +233,7 @@ def test_egress_is_limited_and_only_gateways_reach_the_tunnel(stack: Deployed):
             assert rule["fromPort"] == rule["toPort"]
             egress.setdefault(name.split("-")[1], set()).add((rule["ipProtocol"], rule["fromPort"]))
     common = {("tcp", 443), ("tcp", 80)}
-    assert egress == dict.fromkeys(Role, common) | {Role.GATEWAY: common | {("tcp", 7844), ("udp", 7844)}}
+    assert egress == dict.fromkeys((*Role, "builder"), common) | {Role.GATEWAY: common | {("tcp", 7844), ("udp", 7844)}}
 
 
 def test_each_zone_routes_through_its_own_nat_gateway(stack: Deployed):

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -86,7 +86,7 @@ class Root:
 
 
 @contextmanager
-def memory() -> Iterator[Path]:
+def memory() -> Generator[Path]:
     """Make a folder in memory, where dpkg does not wait for a disk: some 600 MB for the packages of all roles."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         yield Path(folder)
@@ -130,7 +130,7 @@ class Vendors:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Vendors]:
+def serving(folder: Path) -> Generator[Vendors]:
     """Serve stand-ins of the agent, Citus and cloudflared where their vendors do, by HTTPS."""
     _build(folder)
     key, certificate = folder / "key.pem", folder / "certificate.pem"

@@ -47,8 +47,15 @@ WRITING = {
     "kms:GenerateDataKey",
     "kms:Decrypt",
 }
-# What machines' roles may do: publish metrics, fetch secrets, write logs.
-MACHINES = ("cloudwatch:PutMetricData", "secretsmanager:GetSecretValue", "kms:Decrypt", "logs:")
+# What machines' roles may do: publish metrics, fetch secrets, write logs; and for one that builds images, read what to do.
+MACHINES = (
+    "cloudwatch:PutMetricData",
+    "secretsmanager:GetSecretValue",
+    "kms:Decrypt",
+    "logs:",
+    "imagebuilder:GetComponent",
+)
+IMAGE_BUILDERS_PROGRAM = re.compile(r"arn:aws(-[a-z-]+)?:s3:::ec2imagebuilder\*")  # AWS's buckets, one in each region
 SESSION_MANAGER = re.compile(r"arn:aws(-[a-z-]+)?:iam::aws:policy/AmazonSSMManagedInstanceCore")  # in any partition
 
 
@@ -198,7 +205,7 @@ def _roles(graph: Graph) -> Iterator[str]:
     for policy in graph.of(ROLE_POLICY):
         for statement in filter(_allows, statements(policy)):
             strange = sorted(one for one in statement.actions if not one.startswith(MACHINES))
-            if strange and not _reads_archives(graph, statement):
+            if strange and not _reads_archives(graph, statement) and not _reads_program(statement):
                 yield f"{policy.label} allows {', '.join(strange)}, which machines do not need"
 
 
@@ -208,6 +215,12 @@ def _reads_archives(graph: Graph, statement: Statement) -> bool:
     backups = {copy.bucket.text("arn") for copy in offsite_copies(graph)}
     opened = {f"{arn}/*" for arn in buckets - backups}
     return set(statement.actions) == {"s3:GetObject"} and set(statement.resources) <= opened
+
+
+def _reads_program(statement: Statement) -> bool:
+    """Whether a statement allows nothing but fetching the program with which Image Builder runs components."""
+    program = all(IMAGE_BUILDERS_PROGRAM.fullmatch(resource) for resource in statement.resources)
+    return set(statement.actions) == {"s3:GetObject"} and program
 
 
 def _buckets(graph: Graph) -> Iterator[str]:

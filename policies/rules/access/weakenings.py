@@ -118,6 +118,10 @@ WEAKENINGS: Weakenings = {
         "the writer is an administrator": declare(ATTACHMENT, user=WRITER, policyArn=ADMINISTRATOR),
         "the writer is a member of a group": declare(MEMBERSHIP, user=WRITER, groups=["administrators"]),
         "machines may call every action": statement(ROLE_POLICY, **ALL_ACTIONS),
+        "the machine that builds images may read every bucket": reword(ROLE_POLICY, ":::ec2imagebuilder*", ":::*"),
+        "the machine that builds images may change components": reword(
+            ROLE_POLICY, "imagebuilder:GetComponent", "imagebuilder:*"
+        ),
         "machines are administrators": put(ROLE_ATTACHMENT, "policyArn", ADMINISTRATOR),
         "everybody may change the off-site bucket": statement(BUCKET_POLICY, **ALL_ACTIONS, Principal="*"),
         "another account may change the bucket": statement(BUCKET_POLICY, **ALL_OF_S3, Principal={"AWS": STRANGER}),

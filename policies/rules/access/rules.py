@@ -47,7 +47,7 @@ WRITING = {
     "kms:GenerateDataKey",
     "kms:Decrypt",
 }
-# What machines' roles may do: publish metrics, fetch secrets, write logs; and for one that builds images, read what to do.
+# What machines may do: publish metrics, fetch secrets, write logs. The one that builds images reads its component.
 MACHINES = (
     "cloudwatch:PutMetricData",
     "secretsmanager:GetSecretValue",

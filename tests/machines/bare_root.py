@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -146,13 +146,22 @@ def serving(folder: Path) -> Generator[Vendors]:
     )
 
     class Handler(SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def translate_path(self, path: str) -> str:
             return str(folder / self.headers["Host"].partition(":")[0] / path.lstrip("/"))
 
         def log_message(self, format: str, *args: object) -> None:
             del format, args
 
-    server = ThreadingHTTPServer((ADDRESS, 443), Handler)
+    class Server(ThreadingHTTPServer):
+        def shutdown_request(self, request: ssl.SSLSocket) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+            """End the TLS session before the connection; apt takes anything else for a truncated answer."""
+            with suppress(OSError, ValueError):
+                request.unwrap()
+            self.close_request(request)
+
+    server = Server((ADDRESS, 443), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)

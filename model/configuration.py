@@ -143,7 +143,7 @@ def _partial(model: type[ModelT], raw: Any) -> ModelT:
                 continue
     built = model.model_construct(**values)
     for name in model.model_fields.keys() - values.keys():
-        built.__dict__.pop(name, None)  # model_construct gives an invalid field its default
+        vars(built).pop(name, None)  # model_construct gives an invalid field its default
     return built
 
 

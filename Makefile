@@ -24,7 +24,7 @@ PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --dura
 CODE := __main__.py model machines components policies sandbox status backups console harness drills benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install up live preview pulumi conformance test test-long test-under-load lint format rules picture benchmark page outages injections rotations mutation evidence \
+.PHONY: help install up live preview pulumi conformance test test-long test-live test-under-load lint format rules picture benchmark page outages injections rotations mutation evidence \
   requirements clean
 
 help: ## List the targets
@@ -50,15 +50,19 @@ conformance: pulumi ## Compare the sandbox's engine with Pulumi's: plans, calls 
 
 test: $(DEVELOPMENT) $(WORKERS) ## Install the packages that the tests need, and run all tests but the long ones
 	@bin/ensure-debian $(DEBIAN)
-	$(PYTEST) -m "not long"
+	$(PYTEST) -m "not long and not live"
 
 test-long: $(DEVELOPMENT) $(WORKERS) ## Run the long tests: kills at every step, simulated months, whole paths, machines
 	@bin/ensure-debian $(DEBIAN) $(LIVE)
 	$(PYTEST) -m long
 
+test-live: $(DEVELOPMENT) $(WORKERS) ## Boot staging with real machines, and run all tests of it: changes, faults, the day-2 guide
+	@bin/ensure-debian $(DEBIAN) $(LIVE)
+	$(PYTHON) -m pytest -s tests/sandbox/machines/test_staging.py
+
 test-under-load: $(DEVELOPMENT) $(WORKERS) ## Run the tests of `make test` beside four busy processes, to find verdicts that depend on speed
 	@bin/ensure-debian $(DEBIAN)
-	bin/under-load $(PYTEST) -m "not long"
+	bin/under-load $(PYTEST) -m "not long and not live"
 
 lint: $(DEVELOPMENT) $(WORKERS) ## ruff, basedpyright strict on our own code, tsc and biome on the Workers
 	.venv/bin/ruff check $(CODE)

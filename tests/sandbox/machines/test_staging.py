@@ -17,7 +17,7 @@ from tests.sandbox.machines.staging import LIMIT_SECONDS, ROOT, Stack, Writer, r
 COMMITS = 50  # so many acknowledged commits show that writes go on
 
 MISSING = prerequisites.missing()
-pytestmark = [pytest.mark.long, pytest.mark.skipif(MISSING is not None, reason=f"machines cannot run: {MISSING}")]
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"machines cannot run: {MISSING}")
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         assert remaining(made.place) == []
 
 
+@pytest.mark.long
 def test_every_machine_runs_and_patroni_logs_no_error(stack: Stack):
     assert stack.sandbox("status").returncode == 0
     for name in ("coordinator-0", "coordinator-1"):
@@ -41,6 +42,7 @@ def test_every_machine_runs_and_patroni_logs_no_error(stack: Stack):
         assert "Traceback" not in journal
 
 
+@pytest.mark.long
 def test_a_machine_reads_the_secrets_of_its_role_only(stack: Stack):
     read = ". /etc/default/backbuild; $SECRETS_COMMAND backbuild-staging/database/application"
     assert stack.secret("application") in stack.sandbox("ssh", "worker-1-0", "--", "sh", "-c", read).stdout
@@ -50,6 +52,7 @@ def test_a_machine_reads_the_secrets_of_its_role_only(stack: Stack):
     assert "backbuild-staging-gateway of gateway-0 may not secretsmanager:GetSecretValue" in refused.stderr
 
 
+@pytest.mark.long
 def test_a_machine_reaches_what_the_security_groups_admit_only(stack: Stack):
     def answers(source: str, target: str, port: int) -> bool:
         connect = f"</dev/tcp/{stack.instance(target).address}/{port}"
@@ -67,6 +70,7 @@ TLS = "--cacert /run/backbuild/tls/authorities.pem"
 OWN = f"{TLS} --cert /run/backbuild/tls/certificate.pem --key /run/backbuild/tls/key.pem"
 
 
+@pytest.mark.long
 def test_services_refuse_a_client_without_a_certificate(stack: Stack):
     for source, target, port in (("coordinator-0", "consensus-0", 2379), ("gateway-0", "coordinator-0", 8008)):
         url = f"https://{stack.instance(target).address}:{port}/health"
@@ -76,6 +80,7 @@ def test_services_refuse_a_client_without_a_certificate(stack: Stack):
         assert stack.shell(source, f"curl -s {url.replace('https', 'http')}").returncode != 0
 
 
+@pytest.mark.long
 def test_a_gateway_cannot_change_the_cluster(stack: Stack):
     """A change of Patroni's settings can run any command on a database machine."""
     url = f"https://{stack.instance('coordinator-0').address}:8008"
@@ -85,6 +90,7 @@ def test_a_gateway_cannot_change_the_cluster(stack: Stack):
         assert stack.shell("gateway-0", f"{ask} {change % url}").stdout == "401"
 
 
+@pytest.mark.long
 def test_etcd_serves_patroni_its_own_keys_only(stack: Stack):
     read = (
         ". /etc/default/backbuild; "
@@ -97,6 +103,7 @@ def test_etcd_serves_patroni_its_own_keys_only(stack: Stack):
     assert "permission denied" in refused.stderr
 
 
+@pytest.mark.long
 def test_database_machines_show_certificates_instead_of_passwords(stack: Stack):
     host = stack.instance("coordinator-0").address
     login = (
@@ -114,6 +121,7 @@ GUIDE = ROOT / "docs/runbooks/day-2.md"
 BLOCKS = re.findall(r"^```sh ([\w-]+)\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.live
 @pytest.mark.parametrize(("place", "commands"), BLOCKS, ids=[f"{n}-{place}" for n, (place, _) in enumerate(BLOCKS)])
 def test_the_commands_of_the_guide_work(stack: Stack, place: str, commands: str):
     members = {stack.leads(name): name for name in ("coordinator-0", "coordinator-1")}
@@ -127,6 +135,7 @@ def test_the_commands_of_the_guide_work(stack: Stack, place: str, commands: str)
     assert all(stack.shell(name, "backbuild-healthy --wait 600").returncode == 0 for name in members.values())
 
 
+@pytest.mark.live
 def test_an_authority_is_replaced_while_clients_write(stack: Stack, tmp_path: Path):
     writer = Writer(stack, tmp_path / "acknowledged")
     process = writer.start()
@@ -148,6 +157,7 @@ def test_an_authority_is_replaced_while_clients_write(stack: Stack, tmp_path: Pa
     print(f"{len(writer.acknowledged())} commits; writes stalled for {writer.stall():.1f} s")
 
 
+@pytest.mark.live
 def test_a_worker_group_is_added_and_no_machine_is_replaced(stack: Stack):
     before = {one.name: one.id for one in stack.instances()}
     stack.up(**{"workers.groups": 2})
@@ -158,6 +168,7 @@ def test_a_worker_group_is_added_and_no_machine_is_replaced(stack: Stack):
     assert all(stack.shell(name, "backbuild-healthy --wait 120").returncode == 0 for name in after)
 
 
+@pytest.mark.live
 def test_passwords_are_replaced_and_no_leader_changes(stack: Stack, tmp_path: Path):
     before = {name: stack.secret(name) for name in ("application", "patroni", "consensus")}
     leader = next(name for name in ("coordinator-0", "coordinator-1") if stack.leads(name))
@@ -169,6 +180,7 @@ def test_passwords_are_replaced_and_no_leader_changes(stack: Stack, tmp_path: Pa
     assert stack.leads(leader)
 
 
+@pytest.mark.live
 def test_a_new_image_rolls_through_all_machines_while_clients_write(stack: Stack, tmp_path: Path):
     before = {one.name: one.id for one in stack.instances()}
     writer = Writer(stack, tmp_path / "acknowledged")
@@ -187,6 +199,7 @@ def test_a_new_image_rolls_through_all_machines_while_clients_write(stack: Stack
     print(f"writes stalled for {writer.stall():.1f} s")
 
 
+@pytest.mark.long
 def test_a_machine_goes_on_when_a_missing_secret_is_there(stack: Stack):
     def shell(words: str) -> str:
         return stack.sandbox("ssh", "gateway-1", "--", "sh", "-c", words).stdout
@@ -206,6 +219,7 @@ def test_a_machine_goes_on_when_a_missing_secret_is_there(stack: Stack):
     wait_until("/usr/local/sbin/backbuild-healthy")
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_broken_machine_names_the_reason_and_goes_on_when_mended(stack: Stack, fault: Fault):
     standby = next(one for one in ("coordinator-0", "coordinator-1") if not stack.leads(one))
@@ -220,6 +234,7 @@ def test_a_broken_machine_names_the_reason_and_goes_on_when_mended(stack: Stack,
     assert stack.shell(name, f"backbuild-healthy --wait {LIMIT_SECONDS // 2}").returncode == 0
 
 
+@pytest.mark.long
 def test_a_lost_leader_loses_no_commit_and_comes_back(stack: Stack, tmp_path: Path):
     writer = Writer(stack, tmp_path / "acknowledged")
     process = writer.start()

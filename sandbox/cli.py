@@ -102,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
         acting.add_argument("name", metavar="NAME", help="the machine")
         if name != "kill":
             acting.add_argument("command", nargs=argparse.REMAINDER, metavar="-- WORDS", help=argparse.SUPPRESS)
+    cut = command("cut", commands.cut, "cut a zone or a machine from the network; its processes keep running")
+    cut.add_argument("name", metavar="NAME", help="the zone or the machine")
+    cut.add_argument("--only", choices=("incoming", "outgoing"), help="drop the packets of one direction only")
+    heal = command("heal", commands.heal, "reconnect what `cut` has cut")
+    heal.add_argument("name", metavar="NAME", nargs="?", help="the zone or the machine (default: all)")
     graph = command(
         "graph", commands.graph, "draw the stack as an SVG, from its state, or from a preview if it has none"
     )

@@ -189,6 +189,16 @@ def kill(options: argparse.Namespace) -> int:
     return _machines().kill(options)
 
 
+def cut(options: argparse.Namespace) -> int:
+    """`cut`."""
+    return _machines().cut(options)
+
+
+def heal(options: argparse.Namespace) -> int:
+    """`heal`."""
+    return _machines().heal(options)
+
+
 def graph(options: argparse.Namespace) -> int:
     """`graph`."""
     from sandbox.graph import run  # noqa: PLC0415 (only this command draws)

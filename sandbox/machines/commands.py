@@ -15,7 +15,7 @@ from rich.table import Table
 from sandbox.engine import project
 from sandbox.engine.errors import InputError
 from sandbox.engine.workspace import Workspace, find
-from sandbox.machines import image, inventory, network, prerequisites, remains
+from sandbox.machines import image, inventory, network, partitions, prerequisites, remains
 from sandbox.machines.inventory import Instance
 from sandbox.machines.live import Live
 from sandbox.machines.machine import Machine
@@ -81,6 +81,24 @@ def kill(options: argparse.Namespace) -> int:
     machine = _machine(options)
     machine.kill()
     print(f"{options.name} is killed; `up --live` boots it again", file=sys.stderr)
+    return 0
+
+
+def cut(options: argparse.Namespace) -> int:
+    """`cut NAME`: cut a zone or a machine from the network; its processes keep running."""
+    place, instances = _opened(options)
+    partitions.cut(place, options.name, partitions.addresses_of(options.name, instances), options.only)
+    print(f"{options.name} is cut from the network; `heal {options.name}` reconnects it", file=sys.stderr)
+    return 0
+
+
+def heal(options: argparse.Namespace) -> int:
+    """`heal [NAME]`: reconnect a zone or a machine, or everything that is cut."""
+    place, instances = _opened(options)
+    if options.name:
+        partitions.addresses_of(options.name, instances)
+    healed = ", ".join(partitions.heal(place, options.name)) or "nothing was cut"
+    print(f"reconnected: {healed}", file=sys.stderr)
     return 0
 
 

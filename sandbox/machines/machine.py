@@ -84,7 +84,9 @@ class Machine:
         self.kill()
 
     def kill(self) -> None:
-        """End all its processes at once, like a power loss. What the machine has not written to a volume is lost."""
+        """End the machine at once, like a power loss. What it has not written to a volume is lost."""
+        # A machine without power sends nothing. The kernel, which goes on, would send the end of each connection.
+        network.unplug(self.place, self.id)
         self.group.kill()
 
     def delete(self) -> None:

@@ -31,6 +31,11 @@ def inside(namespace: str) -> tuple[str, ...]:
     return ("nsenter", f"--net={NAMESPACES / namespace}", "--")
 
 
+def nft(namespace: str, rules: str) -> str:
+    """Run nftables' statements in a namespace, all or none of them, and return the output."""
+    return _run(*inside(namespace), "nft", "-f", "-", stdin=rules)
+
+
 def names(place: Place) -> list[str]:
     """Return the names of the stack's namespaces that exist."""
     return sorted(path.name for path in NAMESPACES.glob(f"{place.prefix}-*"))
@@ -54,7 +59,7 @@ def connect(place: Place, instance: Instance) -> str:
     bridge = _bridge(place, instance.subnet)
     ip("netns", "add", name)
     ip("link", "set", "lo", "up", namespace=name)
-    port = "m" + instance.id[-12:]  # a name has at most 15 characters
+    port = _port(instance.id)
     ip("link", "delete", port, namespace=place.cloud, check=False)
     ip("link", "add", port, "type", "veth", "peer", "name", LINK, "netns", name, namespace=place.cloud)
     ip("link", "set", port, "master", bridge, "up", namespace=place.cloud)
@@ -63,6 +68,16 @@ def connect(place: Place, instance: Instance) -> str:
     ip("link", "set", LINK, "up", namespace=name)
     ip("route", "add", "default", "via", instance.subnet.router.partition("/")[0], namespace=name)
     return name
+
+
+def unplug(place: Place, instance: str) -> None:
+    """Take a machine's network link down, until `connect` makes another one."""
+    if _port(instance) in ip("-brief", "link", namespace=place.cloud):
+        ip("link", "set", _port(instance), "down", namespace=place.cloud)
+
+
+def _port(instance: str) -> str:
+    return "m" + instance[-12:]  # a name has at most 15 characters
 
 
 def _bridge(place: Place, subnet: Subnet) -> str:
@@ -85,7 +100,7 @@ def enforce(place: Place, inventory: Inventory) -> None:
     for instance in inventory.instances.values():
         name = place.namespace(instance.id)
         if (NAMESPACES / name).exists():
-            _run(*inside(name), "nft", "-f", "-", stdin=ruleset(instance, inventory))
+            nft(name, ruleset(instance, inventory))
 
 
 def ruleset(instance: Instance, inventory: Inventory) -> str:

@@ -24,7 +24,7 @@ PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --dura
 CODE := __main__.py model machines components policies sandbox status backups console harness drills benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install up live preview pulumi conformance test test-long test-live test-under-load lint format rules picture benchmark page outages injections rotations mutation evidence \
+.PHONY: help install up live preview pulumi conformance test test-long test-live test-under-load lint format rules picture benchmark page failover outages injections rotations mutation evidence \
   requirements clean
 
 help: ## List the targets
@@ -98,6 +98,10 @@ injections: $(DEVELOPMENT) $(WORKERS) ## Inject 200 faults into backups, and che
 
 rotations: $(DEVELOPMENT) $(WORKERS) ## Simulate 400 days of backups, and compare each day with the documented rotation
 	$(PYTHON) -m drills.rotations --days 400
+
+failover: $(DEVELOPMENT) ## Break live machines in every known way while clients write, and check every commit; needs root
+	@bin/ensure-debian $(LIVE)
+	@$(PYTHON) -m drills.failover
 
 outages: $(DEVELOPMENT) $(WORKERS) ## Simulate a thousand random outages, and check notifications and counted minutes
 	$(PYTHON) -m drills.outages --outages 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import threading
 import time
@@ -14,7 +15,7 @@ import psycopg
 
 from drills.failover import writers as clients
 from drills.failover.checks import Commit, acknowledged_by_deposed, longest_stall, lost
-from drills.failover.faults import OWN_GATEWAY_LOST, Fault, Target, resolve
+from drills.failover.faults import Fault, judged, resolve
 from drills.failover.fleet import Fleet
 from drills.failover.writers import Route, Writer
 
@@ -79,8 +80,8 @@ class Drill:
 
     def quiet(self) -> dict[str, float]:
         """Wait until all is healthy, and return the longest stall of each writer without a fault."""
-        begun = time.monotonic()
-        if self.redundant(begun) is None:
+        self.fleet.boot(list(self.fleet.instances))
+        if self.redundant(time.monotonic()) is None:
             reasons = [f"{name}: {why}" for name, why in self.fleet.unhealthy().items()]
             errors = [f"{one.name}: {one.error.strip()}" for one in self.writers if one.error]
             raise RuntimeError("the stack is not healthy before the first fault: " + "; ".join(reasons + errors))
@@ -94,6 +95,7 @@ class Drill:
     def play(self, fault: Fault) -> Outcome:
         """Let a fault begin and end, wait until the machines have recovered, and check every commit so far."""
         target = resolve(fault, self.fleet.situation())
+        print(f"{fault.kind}: {target.name} for {fault.hold:.0f} s", file=sys.stderr, flush=True)
         before, begun = len(self.commits()), time.monotonic()
         self.fleet.begin(fault.kind.action, target.name, target.machines)
         if fault.kind.action != "reboot":
@@ -109,7 +111,7 @@ class Drill:
         groups = {group: longest_stall(self.times(group=group), begun, until) for group in self.fleet.databases}
         seconds = {name: round(one.seconds, 1) for name, one in groups.items()}
         own = {name: round(one.seconds, 1) for name, one in stalls.items()}
-        stall = self._judged(fault, target, own, seconds)
+        stall = judged(fault.kind, target, own, seconds)
         if fault.kind.role == "everything":  # service cannot be back before there is power
             stall = round(max(one.end for one in groups.values()) - ended, 1)
         outcome = Outcome(
@@ -132,20 +134,18 @@ class Drill:
         self._deposed |= deposed
         return outcome
 
-    def _judged(self, fault: Fault, target: Target, own: dict[str, float], groups: dict[str, float]) -> float:
-        """Return the stall to compare with the fault's target."""
-        if fault.kind.role == "gateway":
-            # The clients of the lost gateway may wait longer, so their stall counts in proportion.
-            share = fault.kind.target / OWN_GATEWAY_LOST
-            return round(max(seconds * (share if name == target.name else 1) for name, seconds in own.items()), 1)
-        return max(seconds for name, seconds in groups.items() if name in target.groups or not target.groups)
-
     def redundant(self, since: float) -> float | None:
         """Return after how many seconds all machines were healthy and all groups served; None if that took too long."""
         healthy_since: float | None = None
+        names = list(self.fleet.instances)
         while time.monotonic() < since + LIMIT_SECONDS:
             asked = time.monotonic()
-            if self.fleet.unhealthy() or not all(self._serves(group) for group in self.fleet.databases):
+            # One after another, because a check takes processor time from what starts; the unhealthy one first.
+            waiting = next((name for name in names if self.fleet.reason(name)), None)
+            if waiting is not None:
+                names.remove(waiting)
+                names.insert(0, waiting)
+            if waiting is not None or not all(self._serves(group) for group in self.fleet.databases):
                 healthy_since = None
             elif healthy_since is None:
                 healthy_since = asked

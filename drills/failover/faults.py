@@ -116,6 +116,18 @@ def resolve(fault: Fault, now: Situation) -> Target:
     return Target(machine, (machine,), _databases((machine,)))
 
 
+def judged(kind: Kind, target: Target, writers: Mapping[str, float], groups: Mapping[str, float]) -> float:
+    """Return the stall to compare with the kind's target, from the stalls of the writers and of the groups.
+
+    It is the longest one of the groups that the fault hits, or of all groups. The clients of a lost gateway connect to
+    another one first, which may take them longer, so their stall counts in proportion to their own target.
+    """
+    if kind.role == "gateway":
+        share = kind.target / OWN_GATEWAY_LOST
+        return max(seconds * (share if name == target.name else 1) for name, seconds in writers.items())
+    return max(seconds for name, seconds in groups.items() if name in target.groups or not target.groups)
+
+
 def _candidates(role: str, now: Situation) -> list[str]:
     members = [name for group in sorted(now.groups) for name in now.groups[group]]
     match role:

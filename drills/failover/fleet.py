@@ -92,21 +92,21 @@ class Fleet:
         except MachineError as error:
             return subprocess.CompletedProcess(words, 1, "", str(error))
 
-    def everywhere(self, function: Callable[[str], Any], names: Sequence[str], at_once: int = 16) -> dict[str, Any]:
+    def everywhere(self, function: Callable[[str], Any], names: Sequence[str]) -> dict[str, Any]:
         """Call a function for several machines at once."""
-        with ThreadPoolExecutor(at_once) as pool:
+        with ThreadPoolExecutor(len(names)) as pool:
             return dict(zip(names, pool.map(function, names), strict=True))
 
     # Questions.
 
+    def reason(self, name: str) -> str:
+        """Return why a machine is not healthy, or an empty text."""
+        done = self.shell(name, "backbuild-healthy")
+        return "" if done.returncode == 0 else (done.stderr.strip() or f"status {done.returncode}")
+
     def unhealthy(self) -> dict[str, str]:
         """Return the reason for each machine that is not healthy."""
-
-        def reason(name: str) -> str:
-            done = self.shell(name, "backbuild-healthy")
-            return "" if done.returncode == 0 else (done.stderr.strip() or f"status {done.returncode}")
-
-        return {name: why for name, why in self.everywhere(reason, list(self.instances), 3).items() if why}
+        return {name: why for name, why in self.everywhere(self.reason, list(self.instances)).items() if why}
 
     def primaries(self, group: str) -> list[str]:
         """Return the members that say that they lead their group."""
@@ -199,13 +199,13 @@ class Fleet:
 
     def boot(self, names: Sequence[str]) -> None:
         """Boot machines that do not run."""
-        root, authority = self._image
         for name in names:
-            self.machine(name).start(self.instances[name], root, authority)
+            self.machine(name).start(self.instances[name], *self.image)
         network.enforce(self.place, inventory.read(self.place.store))
 
     @cached_property
-    def _image(self) -> tuple[Path, str]:
+    def image(self) -> tuple[Path, str]:
+        """The machines' image and the authority that they trust. The first use takes seconds."""
         return image.ensure(self.place.images), start.ensure(self.place)
 
     def mend(self) -> None:

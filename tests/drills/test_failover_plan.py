@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drills.failover.faults import KINDS, Fault, Kind, Situation, group_of, is_database, plan, resolve
+from drills.failover.faults import KINDS, Fault, Kind, Situation, Target, group_of, is_database, judged, plan, resolve
 from drills.failover.fleet import ONLY, SHELL
 
 GROUPS = {
@@ -81,3 +81,17 @@ def test_everything_is_everything():
 def test_a_machines_group_is_its_name_without_the_index(name: str):
     assert f"{group_of(name)}-{name[-1]}" == name
     assert is_database(group_of(name)) is not name.startswith("gateway")
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "expected"),
+    [
+        ("power loss: leader", Target("worker-1-0", ("worker-1-0",), ("worker-1",)), 5),
+        ("partition: etcd voter", Target("consensus-0", ("consensus-0",), ()), 7),
+        ("partition: gateway", Target("gateway-0", ("gateway-0",), ()), 4),  # a third of its own clients' 12 s
+        ("partition: gateway", Target("gateway-1", ("gateway-1",), ()), 12),
+    ],
+)
+def test_the_judged_stall_is_that_of_whom_the_fault_must_not_stop(name: str, target: Target, expected: float):
+    writers, groups = {"gateway-0": 12, "gateway-1": 3}, {"coordinator": 7, "worker-1": 5}
+    assert judged(KIND[name], target, writers, groups) == pytest.approx(expected)

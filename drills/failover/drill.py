@@ -20,7 +20,7 @@ from drills.failover.fleet import Fleet
 from drills.failover.writers import Route, Writer
 
 QUIET_SECONDS = 10.0  # the clients' stalls without a fault are measured for this long
-LIMIT_SECONDS = 300.0  # a group that is not redundant after this time needs a person
+LIMIT_SECONDS = 600.0  # a group that is not redundant after this time needs a person
 SETTLED_SECONDS = 6.0  # longer than Patroni's loop_wait, so that a state from before the fault is not taken for good
 FRESH_SECONDS = 2.0  # a group serves if a commit was acknowledged within this time
 

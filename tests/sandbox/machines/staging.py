@@ -39,13 +39,17 @@ class Stack:
         return place_of(Workspace(self.home, "staging"))
 
     def sandbox(self, command: str, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.module("sandbox", command, "--stack", "staging", *words)
+
+    def module(self, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a module of this project on the stack."""
         environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "SANDBOX_HOME": str(self.home),
             "SANDBOX_IMAGES": images(),
         }
-        arguments = [sys.executable, "-m", "sandbox", command, "--stack", "staging", *words]
+        arguments = [sys.executable, "-m", name, *words]
         return subprocess.run(
             arguments,
             cwd=self.project.folder,

@@ -261,3 +261,10 @@ def test_a_lost_leader_loses_no_commit_and_comes_back(stack: Stack, tmp_path: Pa
     assert stack.sandbox("status").returncode == 0
     print(f"{len(writer.acknowledged())} commits; writes stalled for {writer.stall():.1f} s")
     print(f"redundant again after {again:.1f} s of up")
+
+
+@pytest.mark.live
+def test_a_zone_without_network_loses_no_commit_and_comes_back(stack: Stack):
+    done = stack.module("drills.failover", "--runs", "1", "--only", "partition: zone")
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)

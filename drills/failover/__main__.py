@@ -28,11 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--stack", default="staging")
     parser.add_argument("--cwd", type=Path, default=Path.cwd(), help="the project's folder (default: the current one)")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only kinds of faults whose name contains TEXT")
+    parser.add_argument(
+        "--only", action="append", metavar="TEXT", help="only kinds of faults whose name contains TEXT; may be repeated"
+    )
     parser.add_argument("--list", action="store_true", help="list the kinds of faults")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report to this file")
     options = parser.parse_args(arguments)
-    kinds = [kind for kind in KINDS if options.only in str(kind)]
+    kinds = [kind for kind in KINDS if any(text in str(kind) for text in options.only or [""])]
     if options.list or not kinds:
         print("\n".join(map(str, kinds or KINDS)), file=sys.stdout if options.list else sys.stderr)
         return 0 if kinds else 2

@@ -96,6 +96,9 @@ class Drill:
         """Let a fault begin and end, wait until the machines have recovered, and check every commit so far."""
         target = resolve(fault, self.fleet.situation())
         print(f"{fault.kind}: {target.name} for {fault.hold:.0f} s", file=sys.stderr, flush=True)
+        for one in self.writers:
+            one.go_home()
+        time.sleep(FRESH_SECONDS)
         before, begun = len(self.commits()), time.monotonic()
         self.fleet.begin(fault.kind.action, target.name, target.machines)
         if fault.kind.action != "reboot":

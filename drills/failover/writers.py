@@ -75,7 +75,9 @@ class Writer:
         self.error = ""
         self._run = run
         self._number = 0
-        self._waiting: tuple[float, int] | None = None  # since when the client waits, and on which socket
+        self._connection: psycopg.Connection | None = None
+        self._first = True  # whether the connection takes the first route
+        self._waiting_since: float | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
 
@@ -90,24 +92,40 @@ class Writer:
 
     def hurry(self) -> None:
         """End the connection if the client has waited too long for an answer."""
-        waiting = self._waiting
-        if waiting and time.monotonic() - waiting[0] > PATIENCE:
-            with suppress(OSError), socket.socket(fileno=os.dup(waiting[1])) as copy:
+        since = self._waiting_since
+        if since is not None and time.monotonic() - since > PATIENCE:
+            self._disconnect()
+
+    def go_home(self) -> None:
+        """End the connection if it takes another route than the first, which is then tried first again."""
+        if not self._first:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as copy:
                 copy.shutdown(socket.SHUT_RDWR)
 
     def _loop(self) -> None:
         while not self._stopped.is_set():
             for route in self.routes:
+                before = len(self.commits)
+                self._first = route is self.routes[0]
                 try:
                     enter(route.namespace)
                     with psycopg.connect(f"{route.conninfo} {OPTIONS}", autocommit=True) as connection:
+                        self._connection = connection
                         self._write(connection)
                 except (OSError, psycopg.Error) as error:
                     self.error = str(error)
-            time.sleep(0.05)
+                self._connection = None
+                if len(self.commits) > before:
+                    break
+            time.sleep(0.1)
 
     def _write(self, connection: psycopg.Connection) -> None:
-        with self._patiently(connection):
+        with self._patiently():
             connection.execute(
                 f"CREATE TABLE IF NOT EXISTS {TABLE} (run text, writer text, number bigint, "
                 "PRIMARY KEY (run, writer, number))"
@@ -121,18 +139,18 @@ class Writer:
         while not self._stopped.is_set():
             self._number += 1
             begun = time.monotonic()
-            with self._patiently(connection):
+            with self._patiently():
                 connection.execute(f"INSERT INTO {TABLE} VALUES (%s, %s, %s)", [self._run, self.name, self._number])
             self.commits.append(Commit(self.group, self.name, self._number, begun, time.monotonic(), server, timeline))
             time.sleep(PAUSE)
 
     @contextmanager
-    def _patiently(self, connection: psycopg.Connection) -> Generator[None]:
-        self._waiting = (time.monotonic(), connection.fileno())
+    def _patiently(self) -> Generator[None]:
+        self._waiting_since = time.monotonic()
         try:
             yield
         finally:
-            self._waiting = None
+            self._waiting_since = None
 
 
 def watch(writers: Sequence[Writer], stopped: threading.Event) -> Callable[[], None]:

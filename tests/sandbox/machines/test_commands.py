@@ -37,7 +37,17 @@ def test_machines_follow_the_sandboxs_engine_only(capsys: pytest.CaptureFixture[
     assert "leave out --engine pulumi" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [("status",), ("logs", "gateway-0"), ("ssh", "gateway-0"), ("kill", "gateway-0")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status",),
+        ("logs", "gateway-0"),
+        ("ssh", "gateway-0"),
+        ("kill", "gateway-0"),
+        ("cut", "gateway-0"),
+        ("heal",),
+    ],
+)
 def test_commands_for_machines_need_a_live_stack(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
@@ -53,6 +63,9 @@ def test_an_unknown_machine_is_named_with_the_known_ones(
     (home / "staging/live").mkdir(parents=True)
     assert run("kill", "coordinator-9") == 2
     assert capsys.readouterr().err == "error: staging has no machine coordinator-9; it has none\n"
+    for command in ("cut", "heal"):
+        assert run(command, "zone-9") == 2
+        assert capsys.readouterr().err == "error: there is no zone or machine zone-9; zones: none; machines: none\n"
 
 
 @pytest.mark.parametrize(

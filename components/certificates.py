@@ -11,7 +11,7 @@ from model.topology import Role, Topology
 
 HOURS_A_DAY = 24
 AUTHORITY_DAYS = 3650
-# An update issues a new certificate from 90 days before the old one expires. Until somebody runs it, the scheduled
+# From 90 days before a certificate expires, an update replaces it. Until an operator runs the update, the scheduled
 # drift detection reports the difference.
 CERTIFICATE_DAYS = 365
 RENEWAL_DAYS = 90
@@ -19,7 +19,7 @@ RENEWAL_DAYS = 90
 
 @dataclass(frozen=True)
 class CertificatesArgs:
-    """The topology."""
+    """The topology, whose settings name the authorities."""
 
     topology: Topology
 
@@ -29,8 +29,8 @@ class Certificates(ComponentResource):
 
     Makes: for each name in `database.certificateAuthorities` a key and a self-signed certificate; for each role a key,
     a request and a certificate that is valid for the addresses of all its machines, as server and as client. The first
-    authority signs, and machines trust all of them. So an authority is replaced in three updates: add the new name at
-    the end, move it to the front, remove the old one.
+    authority signs, and machines trust all authorities. So an authority is replaced in three updates: add the new name
+    at the end, move it to the front, remove the old name.
     """
 
     secrets: dict[str, Output[str]]
@@ -68,7 +68,7 @@ class Certificates(ComponentResource):
             label,
             private_key_pem=key.private_key_pem,
             subject=_subject(role),
-            dns_names=[role.value],  # HAProxy compares names, but not addresses
+            dns_names=[role.value],  # HAProxy verifies DNS names, but not addresses
             ip_addresses=[member.address for member in members],
             opts=self._own,
         )
@@ -89,7 +89,8 @@ class Certificates(ComponentResource):
 
 
 def _subject(role: Role) -> tls.CertRequestSubjectArgs:
-    # etcd takes a client's common name as its user, but rejects Patroni's requests if the client has one.
+    # etcd takes the certificate's common name as the user of a gRPC client such as etcdctl. It rejects an HTTP client,
+    # such as Patroni, whose certificate has a common name.
     if role is Role.CONSENSUS:
         return tls.CertRequestSubjectArgs(common_name=role.value)
     return tls.CertRequestSubjectArgs(organizational_unit=role.value)

@@ -21,7 +21,7 @@ ROOT_DEVICE = "/dev/xvda"  # of Debian's images
 
 @dataclass(frozen=True)
 class ImagePipelineArgs:
-    """The topology, whose settings name the base image; the network to build in; the key that encrypts the image."""
+    """The topology, whose settings name the base image; the builder's network; the key that encrypts the image."""
 
     topology: Topology
     network: Network
@@ -29,15 +29,15 @@ class ImagePipelineArgs:
 
 
 class ImagePipeline(ComponentResource):
-    """`backbuild:index:ImagePipeline`: builds images for `database.image`; none is booted before an operator sets it.
+    """`backbuild:index:ImagePipeline`: builds images that operators review and set as `database.image`.
 
     Makes: the component that installs the packages of all roles, the recipe, and the pipeline; the encrypted image's
-    distribution to this region; and for the machine that builds, a security group without ingress rules, an instance
+    distribution to this region; and for the build instance a security group without ingress rules, an instance
     profile, and a log group. A changed component or base image becomes a new version of the recipe.
     """
 
     arn: Output[str]
-    """The pipeline. An operator starts it by its ARN."""
+    """The pipeline's ARN, with which an operator starts a build."""
 
     def __init__(self, name: str, args: ImagePipelineArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:ImagePipeline", name, {}, opts)
@@ -49,7 +49,7 @@ class ImagePipeline(ComponentResource):
 
         logs = aws.cloudwatch.LogGroup(
             name,
-            name=f"/aws/imagebuilder/{topology.prefix}",  # Image Builder's name for the logs of this recipe
+            name=f"/aws/imagebuilder/{topology.prefix}",  # Image Builder writes to the group that has the recipe's name
             retention_in_days=LOG_DAYS,
             opts=self._own,
         )
@@ -89,7 +89,7 @@ class ImagePipeline(ComponentResource):
             version=version_of(component(topology), str(base), agent),
             parent_image=base,
             components=[{"component_arn": installed.arn}],
-            # Not Image Builder's own: Debian is not among the systems that it knows how to install the agent on.
+            # Installs the SSM agent: Image Builder's own user data does not document support for Debian.
             user_data_base64=base64.b64encode(agent.encode()).decode(),
             systems_manager_agent={"uninstall_after_build": False},
             block_device_mappings=[
@@ -175,7 +175,7 @@ class ImagePipeline(ComponentResource):
         return group.id
 
     def _profile(self, installed: aws.imagebuilder.Component, logs: aws.cloudwatch.LogGroup) -> Output[str]:
-        """Declare the builder's profile. AWS's own policy for it would also allow to read every component."""
+        """Declare the builder's profile. AWS's managed policy would also allow reading every component."""
         label, topology = f"{self._name}-builder", self._args.topology
         name = f"{topology.prefix}-image"
         role = aws.iam.Role(label, name=name, assume_role_policy=assumed_by("ec2.amazonaws.com"), opts=self._own)

@@ -70,7 +70,7 @@ class Keys(ComponentResource):
                 length=PASSWORD_LENGTH,
                 special=False,
                 keepers=generation if password in LOGINS else None,
-                # A protected resource cannot be replaced, and a login loses nothing but its sessions.
+                # Protection would prevent the replacement. No data is encrypted with these passwords, so none is lost.
                 opts=ResourceOptions(parent=self) if password in LOGINS else data,
             ).result
             for password in (*PASSWORDS, *MANIFEST_KEYS)

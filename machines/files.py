@@ -74,8 +74,8 @@ _HELD_DEBIAN_PACKAGES: dict[Role, tuple[str, ...]] = {
     Role.GATEWAY: ("haproxy",),
 }
 CITUS_PACKAGE = f"postgresql-{POSTGRES_MAJOR}-citus-{CITUS_VERSION}"
-# Debian's versions of the held packages with which this platform was tested. An image has exactly these. Machines that
-# boot from a plain Debian image install the newest, because Debian's mirrors do not keep older versions.
+# The versions of Debian's held packages with which this platform was tested. An image contains exactly these versions.
+# Machines that boot from a plain Debian image install the newest, because Debian's mirrors do not keep older versions.
 HELD_VERSIONS: Mapping[str, str] = {
     "etcd-server": "3.5.16-4",
     "etcd-client": "3.5.16-4",
@@ -180,7 +180,7 @@ def _values(topology: Topology, member: Member) -> dict[str, object]:
 
 
 def package_values(role: Role) -> dict[str, object]:
-    """Return the variables of the templates that install a role's packages. They depend on nothing but the role."""
+    """Return the variables of the templates that install a role's packages. They depend only on the role."""
     return {
         "database": role in {Role.COORDINATOR, Role.WORKER},
         "packages": packages_of(role),

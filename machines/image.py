@@ -1,7 +1,7 @@
 """The image that machines boot from: a component for EC2 Image Builder that installs the packages of all roles.
 
-It installs by the scripts and lists that a machine without this image uses at its first boot: there is no second list.
-A machine that boots from the image finds nothing missing, and downloads nothing but its own files and secrets.
+The build uses the same scripts and lists of packages as the first boot of a machine with a plain Debian image. A
+machine that boots from the built image has all packages, and downloads only its own files and secrets.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from model.topology import Role, Topology
 FOLDER = "/var/lib/backbuild-image"  # during the build only
 PINS = "/etc/apt/preferences.d/backbuild"  # during the build only
 CHECK = "/usr/local/sbin/backbuild-image-check"  # stays in the image
-BUILD_SECONDS = 3600  # some 400 MB of packages take minutes; a slow mirror is tried six times
+BUILD_SECONDS = 3600  # about 400 MB of packages take minutes; backbuild-install tries a failing mirror six times
 CHECK_SECONDS = 300
 
 _REPOSITORIES = "/usr/local/lib/backbuild/repositories"
 _INSTALL = "/usr/local/sbin/backbuild-install"
 _VENDORS = "/usr/local/lib/backbuild/vendors"
-# Keeps PostgreSQL's package from creating a cluster, which all machines of the image would share.
+# Prevents PostgreSQL's package from creating a cluster, of which every machine with the image would have a copy.
 _NO_CLUSTER = "/etc/postgresql-common/createcluster.d/backbuild.conf"
-# One role for each different set of packages: coordinators and Citus workers have the same.
+# One role for each different set of packages: coordinators and Citus workers have the same packages.
 _ROLES = tuple({(packages_of(role), held_of(role), template_of(role, _VENDORS)): role for role in Role}.values())
 _PATHS = {"FOLDER": FOLDER, "PINS": PINS, "INSTALL": _INSTALL, "CHECK": CHECK}
 
@@ -52,16 +52,16 @@ def user_data(topology: Topology) -> str:
 
 
 def version_of(*parts: str) -> str:
-    """Return a semantic version that depends on the parts only: other parts have another version.
+    """Return a semantic version that is a hash of the parts.
 
-    Image Builder never changes a version, and its numbers are less than 2^30.
+    Image Builder does not allow a changed document under an existing version, and its numbers must be less than 2^30.
     """
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return f"1.0.{int(digest[:7], 16)}"
 
 
 def _files(topology: Topology, versions: Mapping[str, str]) -> dict[str, str]:
-    """Return the files that the build writes first: path to content."""
+    """Return the files that the build script writes before it installs packages: path to content."""
     database = package_values(Role.COORDINATOR)
     pins = "\n".join(
         f"Package: {package}\nPin: version {version}\nPin-Priority: 1001\n" for package, version in versions.items()

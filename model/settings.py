@@ -229,9 +229,10 @@ class BuildSchedule(StrEnum):
 
 
 class ImagePipeline(_Section):
-    """The pipeline that builds images with the machines' packages from a plain Debian image; without one, none exists.
+    """The pipeline that builds images with the machines' packages. It exists only if `base_image` is set.
 
-    The instance type is that of the machine that builds. Its processor must be that of the members' instance types.
+    `base_image` is a plain Debian image. `instance_type` is the build instance's type; its processor architecture must
+    be that of the members' instance types.
     """
 
     base_image: Image | None = None
@@ -242,7 +243,8 @@ class ImagePipeline(_Section):
 class Database(_Section):
     """The Citus cluster: its region, network and size, and the authorities of its machines' certificates.
 
-    The first authority signs the certificates; machines trust all of them. Another generation replaces the passwords.
+    The first authority signs the certificates; machines trust all of them. A new `password_generation` replaces the
+    passwords of the API and of Patroni.
     """
 
     region: Region

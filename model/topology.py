@@ -65,7 +65,7 @@ _PORT_NUMBERS = {
     Port.GATEWAY_HEALTH: 8404,
 }
 
-# AWS cron expressions, in UTC: in the morning, when operators can look at a failed build.
+# AWS cron expressions, in UTC: in the morning, when operators can examine a failed build.
 _BUILD_SCHEDULES: dict[BuildSchedule, str | None] = {
     BuildSchedule.MANUAL: None,
     BuildSchedule.WEEKLY: "cron(0 7 ? * MON *)",
@@ -145,13 +145,13 @@ class SecretNames:
     """The names of the machines' secrets in Secrets Manager. The values are plain text unless marked as JSON."""
 
     application: str  # the API's password in PostgreSQL
-    patroni: str  # authorizes changes through Patroni's REST interface
+    patroni: str  # the password for changes through Patroni's REST interface
     consensus: str  # Patroni's login in etcd, USER:PASSWORD; each generation has its own user
     backup_cipher: str  # encrypts backups before they leave the machine
     backup_storage: str  # JSON: accessKeyId and secretAccessKey of the primary bucket
     manifest_keys: str  # sign the manifests of backups; one key per line
     tunnel_token: str
-    consensus_certificate: str  # JSON, like the certificates of all roles: certificate, key and authorities, each PEM
+    consensus_certificate: str  # JSON, as for all roles: certificate, key and authorities, each in PEM format
     coordinator_certificate: str
     worker_certificate: str
     gateway_certificate: str
@@ -225,7 +225,7 @@ class Topology:
 
     @cached_property
     def gateway_cidrs(self) -> tuple[str, ...]:
-        """The addresses that gateways may have: one range in each zone, whatever the number of gateways."""
+        """The addresses that gateways may have: one range in each zone, independent of the number of gateways."""
         length = 32 - (SLOTS_PER_GROUP - 1).bit_length()
         addresses = (ipaddress.IPv4Network(zone.data_cidr).network_address for zone in self.zones)
         return tuple(f"{address + FIRST_HOST + SLOTS_PER_GROUP * GATEWAY_ORDINAL}/{length}" for address in addresses)

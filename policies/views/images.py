@@ -1,4 +1,4 @@
-"""The pipeline that builds the machines' image: recipes, the machines that build, and where images are put."""
+"""The pipeline that builds the machines' image: recipes, build instances, and distributions."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ BOTH: Final = "/run/backbuild/tls/both.pem"  # the certificate and its key
 
 CONFIGURE: Final = "/usr/local/lib/backbuild/patroni-configure"
 RUN: Final = "/run/backbuild/patroni"  # the folder of Patroni's configuration
-# The lines of patroni-configure that write to that folder. Patroni merges its files in the order of their names.
+# All lines of patroni-configure that name that folder. Patroni merges the files in it in the order of their names.
 WRITES: Final = (
     'install -d -m 0700 -o postgres -g postgres "$patroni" "$pgbackrest" "$DATA/postgresql" "$DATA/spool"',
     'rm -f "$patroni"/*.yml',
@@ -39,7 +39,7 @@ OWN: Final = re.compile(r'^cat >"\$patroni/30-machine\.yml" <<YAML\n(.*?)^YAML$'
 
 
 def patroni_settings(machine: Machine) -> Mapping[str, Any]:
-    """Return the settings that Patroni runs with: the rendered files, then those that the machine adds at its start."""
+    """Return Patroni's settings: those of the rendered files, and those that patroni-configure adds on the machine."""
     script = machine.file(CONFIGURE)
     writes = [line.strip() for line in script.splitlines() if "$patroni" in line]
     own = OWN.search(script)
@@ -67,9 +67,9 @@ def _merged(old: Any, new: Any) -> Any:
 
 
 def differing(found: object, right: Mapping[str, object], where: str, free: tuple[str, ...] = ()) -> str | None:
-    """Return which setting of a section is not exactly as expected. The values of the `free` ones do not matter.
+    """Return which setting of a section is not exactly as expected. Settings in `free` may have any value.
 
-    The message has no value that was found, because that may be a password.
+    The message does not contain the actual value, because that may be a password.
     """
     settings = cast("dict[str, object]", found) if isinstance(found, dict) else {}
     for key in (*right, *settings):
@@ -88,7 +88,7 @@ def assigned_secret(machine: Machine, file: str) -> str:
 
 
 def only(found: list[Resource], subject: Resource | Machine, what: str) -> Resource:
-    """Return the one resource of a list; none, or more than one, is undetermined."""
+    """Return the only resource of a list. An empty list, or one with several resources, is undetermined."""
     if len(found) != 1:
         names = ", ".join(sorted(one.name for one in found)) or "none"
         raise Undetermined(subject.urn, what, f"must lead to exactly one resource of this stack; found: {names}")
@@ -96,7 +96,7 @@ def only(found: list[Resource], subject: Resource | Machine, what: str) -> Resou
 
 
 def key_weakness(key: Resource) -> str | None:
-    """Return why a private key is too weak: ECDSA from P-256, or RSA from 3072 bits, is strong enough."""
+    """Return why a private key is too weak, or None. Strong enough: ECDSA from P-256, or RSA from 3072 bits."""
     algorithm, curve, bits = key.text("algorithm"), key.text("ecdsaCurve"), key.number("rsaBits") or 0
     if algorithm == "ECDSA" and curve in {"P256", "P384", "P521"}:
         return None

@@ -1,4 +1,4 @@
-"""Bare Debian 13 roots in which tests install packages for real, and stand-ins for the vendors' servers."""
+"""Minimal Debian 13 root file systems in which tests install real packages, and stand-ins for vendors' servers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ SUITE = image.SUITE
 LIMIT_SECONDS = 1200  # for one installation on a loaded computer
 ADDRESS = "127.77.0.1"  # of the vendors' servers, on this computer only
 AGENT_HOST, CITUS_HOST, TUNNEL_HOST = "s3.eu-central-1.amazonaws.com", "repos.citusdata.com", "pkg.cloudflare.com"
-# In its own mount namespace: the overlay of $1 over $2, what packages' scripts need, the downloaded packages in $3.
+# Runs the script $4 in its own mount namespace: an overlay in the folder $1 over the root $2, the file systems that
+# packages' scripts need, and the downloaded packages of the folder $3.
 _SETUP = """
 mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" "$1/root"
 mount -t proc proc "$1/root/proc"
@@ -41,7 +42,7 @@ exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HO
 
 @dataclass(frozen=True)
 class Root:
-    """A copy of the bare root. The copy contains only what was changed."""
+    """A copy-on-write copy of a root: its folder contains only the changed files."""
 
     folder: Path
     base: str
@@ -49,7 +50,7 @@ class Root:
 
     @classmethod
     def over(cls, base: Path | str, folder: Path, cache: Path) -> Root:
-        """Begin a copy in an empty folder. `base`: a root, or several joined by colons, the uppermost first."""
+        """Create a copy in an empty folder. `base`: a root, or several joined by colons, the top layer first."""
         for name in ("upper", "work", "root"):
             (folder / name).mkdir()
         return cls(folder, str(base), cache)
@@ -87,7 +88,7 @@ class Root:
 
 @contextmanager
 def memory() -> Generator[Path]:
-    """Make a folder in memory, where dpkg does not wait for a disk: some 600 MB for the packages of all roles."""
+    """Create a folder in memory, so that dpkg does not wait for a disk. The packages of all roles need about 600 MB."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         yield Path(folder)
 
@@ -99,7 +100,7 @@ def images() -> Path:
 
 
 def ensure_base(folder: Path) -> Path:
-    """Return a root with what Debian requires, apt and systemd, made once. Other packages are not in it."""
+    """Return a root with Debian's required packages, apt and systemd only. It is built once."""
     base = folder / f"bare-{SUITE}"
     folder.mkdir(parents=True, exist_ok=True)
     with lock.hold(folder / "bare-lock", "build a bare root"):
@@ -118,12 +119,12 @@ def ensure_base(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Vendors:
-    """The stand-ins for the vendors' servers: their names' addresses, and the certificate that they show."""
+    """The running stand-ins for the vendors' servers, and the certificate that they present."""
 
     certificate: str
 
     def enter(self, root: Root) -> None:
-        """Let a root find the servers and trust them."""
+        """Add the servers' addresses and their certificate to a root."""
         hosts = f"{AGENT_HOST} {CITUS_HOST} {TUNNEL_HOST}"
         root.write("/etc/hosts", f"127.0.0.1 localhost\n{ADDRESS} {hosts}\n")
         root.write("/usr/local/share/ca-certificates/vendors.crt", self.certificate)
@@ -131,7 +132,7 @@ class Vendors:
 
 @contextmanager
 def serving(folder: Path) -> Generator[Vendors]:
-    """Serve stand-ins of the agent, Citus and cloudflared where their vendors do, by HTTPS."""
+    """Serve stand-ins of the agent, Citus and cloudflared by HTTPS under their vendors' URLs."""
     _build(folder)
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     names = ",".join(f"DNS:{host}" for host in (AGENT_HOST, CITUS_HOST, TUNNEL_HOST))
@@ -156,7 +157,7 @@ def serving(folder: Path) -> Generator[Vendors]:
 
     class Server(ThreadingHTTPServer):
         def shutdown_request(self, request: ssl.SSLSocket) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-            """End the TLS session before the connection; apt takes anything else for a truncated answer."""
+            """Close the TLS session before the connection. Otherwise apt reports a truncated response."""
             with suppress(OSError, ValueError):
                 request.unwrap()
             self.close_request(request)

@@ -9,7 +9,7 @@ CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
 
 def authority(folder: Path, name: str) -> str:
-    """Make a certificate authority: `name`.crt and `name`.key. Return its name."""
+    """Create a certificate authority in `name`.crt and `name`.key, and return its name."""
     _openssl(
         folder,
         "req",
@@ -28,7 +28,7 @@ def authority(folder: Path, name: str) -> str:
 
 
 def issue(folder: Path, signer: str, name: str, *, address: str = "10.0.0.1", days: int = 1) -> dict[str, str]:
-    """Return a certificate for an address as the platform's secrets hold it. It has expired if `days` is negative."""
+    """Return a certificate for an address, in the format of the platform's secrets; expired if `days` is negative."""
     extensions = folder / f"{name}.ext"
     extensions.write_text(f"subjectAltName=IP:{address}\nextendedKeyUsage=serverAuth,clientAuth\n")
     _openssl(folder, "req", *CURVE, "-subj", f"/OU={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")

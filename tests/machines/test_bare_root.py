@@ -1,6 +1,6 @@
-"""Packages for real, in bare Debian 13 roots: each role's list is complete, and the image that they are baked into.
+"""Real packages in minimal Debian 13 roots: each role's list is complete, and the build of the image succeeds.
 
-The vendors' packages are stand-ins. No service runs: systemd does not run in these roots.
+The vendors' packages are stand-ins. No service runs, because systemd does not run in these roots.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def base() -> Path:
 
 @pytest.fixture(scope="module")
 def cache() -> Path:
-    """The downloaded packages, which all roots share; they are kept for the next run."""
+    """The downloaded packages, which all roots share and the next run uses again."""
     folder = images() / "bare-packages"
     (folder / "partial").mkdir(parents=True, exist_ok=True)
     return folder
@@ -101,7 +101,7 @@ def baked(base: Path, cache: Path, vendors: Vendors) -> Iterator[Root]:
 
 @pytest.mark.parametrize("role", list(Role))
 def test_every_program_of_a_roles_own_packages_starts(root: Root, role: Role) -> None:
-    """Nothing else is installed, so no program may need a package of another role, or one that is only recommended."""
+    """The root has only this role's packages, so a program that needs another role's or a recommended package fails."""
     unpack(root, STAGING, first(role))
     root.write("/etc/default/backbuild-local", OUTSIDE)
     root.ran("backbuild-install --packages")
@@ -145,7 +145,7 @@ def test_the_check_reports_another_version(baked: Root) -> None:
 
 @pytest.mark.parametrize("role", list(Role))
 def test_a_machine_of_the_image_installs_without_a_network(baked: Root, role: Role) -> None:
-    """The first boot installs nothing, so it succeeds while neither Debian's mirror nor a vendor can be reached."""
+    """The first boot installs no package, so it succeeds while Debian's mirror and the vendors are unreachable."""
     with memory() as folder:
         machine = Root.over(f"{baked.folder}/upper:{baked.base}", folder, baked.cache)
         unpack(machine, STAGING, first(role))

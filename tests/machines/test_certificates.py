@@ -1,4 +1,4 @@
-"""A machine checks its certificate before programs use it, and keeps the one in use if another one is wrong."""
+"""A machine checks a new certificate before programs use it, and keeps the former one if the new one is invalid."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_certificate_key_and_authorities_are_installed_for_their_owner_only(tmp_
     assert tls.resolve().stat().st_mode & 0o777 == 0o700
 
 
-def test_another_certificate_gets_another_path_and_the_former_one_is_removed(tmp_path: Path):
+def test_a_new_certificate_gets_a_new_path_and_the_former_one_is_removed(tmp_path: Path):
     tls = tmp_path / "run/backbuild/tls"
     first = authority(tmp_path, "first")
     paths: list[Path] = []
@@ -88,7 +88,7 @@ def without_key(folder: Path) -> dict[str, str]:
         (without_key, "it has no key"),
     ],
 )
-def test_a_wrong_certificate_is_named_and_the_one_in_use_stays(
+def test_an_invalid_certificate_is_reported_and_the_former_one_stays_in_use(
     tmp_path: Path, wrong: Callable[[Path], dict[str, str]], reason: str
 ):
     good = issue(tmp_path, authority(tmp_path, "first"), "good")
@@ -100,4 +100,4 @@ def test_a_wrong_certificate_is_named_and_the_one_in_use_stays(
         "remedy: run `pulumi up`, which issues another one\n"
     )
     assert (tmp_path / "run/backbuild/tls/certificate.pem").read_text() == good["certificate"]
-    assert install(tmp_path, good).returncode == 0  # goes on when it is mended
+    assert install(tmp_path, good).returncode == 0  # a valid certificate is accepted again

@@ -1,4 +1,4 @@
-"""backbuild-healthy reports what keeps a machine from being ready, rather than that a service does not answer."""
+"""backbuild-healthy reports why a machine is not ready, instead of only that a service does not answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCRIPT = contents(PROD, member(PROD, "coordinator-0"))["/usr/local/sbin/backbuil
 
 
 class Machine:
-    """A machine whose units, journal and disk are stubs; at first everything is well."""
+    """A machine whose units, journal and disk are stubs. At first it is healthy."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -61,7 +61,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_a_ready_machine_is_as_healthy_as_its_service(machine: Machine):
+def test_a_ready_machine_reports_the_result_of_its_services_check(machine: Machine):
     assert machine.check() == (0, "m is healthy: leads")
     machine.command("usr/local/lib/backbuild/check", "echo Patroni does not answer; exit 1")
     assert machine.check() == (1, "m is not healthy: Patroni does not answer")

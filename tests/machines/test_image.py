@@ -1,4 +1,4 @@
-"""The component that bakes the image, and boots from an image: `backbuild-install` as a process, with stub programs."""
+"""The component that builds the image, and first boots with and without it: `backbuild-install` with stub programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from model.topology import Member, Role
 
 PROD = topology_of("prod")
 DOCUMENT = component(PROD)
-# Programs that reach a network or change the machine. Each writes its name and arguments to a log.
+# Stubs of programs that use the network or change the machine. Each writes its name and arguments to a log.
 NETWORK = ("apt-get", "curl", "gpg")
 STUBS = (*NETWORK, "apt-mark", "dpkg", "systemctl", "sysctl", "sleep")
 
@@ -158,7 +158,7 @@ def test_the_component_contains_no_expression_of_image_builder() -> None:
     assert "{{" not in DOCUMENT
 
 
-def test_the_component_installs_by_the_machines_own_scripts() -> None:
+def test_the_component_runs_the_same_scripts_as_a_first_boot() -> None:
     script = build_script()
     for role in Role:
         files = contents(PROD, first(role))

@@ -74,7 +74,7 @@ def test_a_value_that_was_not_returned_is_an_error(tmp_path: Path):
     assert not (tmp_path / "run/backbuild/secrets/second").exists()
 
 
-def test_only_changed_secrets_are_applied_and_again_until_they_are(tmp_path: Path):
+def test_changed_secrets_are_applied_and_a_failed_application_is_repeated(tmp_path: Path):
     def called(values: dict[str, str], status: int = 0) -> list[str]:
         (tmp_path / "called").unlink(missing_ok=True)
         assert fetch(tmp_path, values, "c second root\n").returncode == status
@@ -88,7 +88,7 @@ def test_only_changed_secrets_are_applied_and_again_until_they_are(tmp_path: Pat
     assert called({"c": "two"}) == ["install-certificate", "apply-secrets"]
     assert called({"c": "two"}) == ["install-certificate"]
     (tmp_path / "install-certificate-fails").touch()
-    assert called({"c": "three"}, status=1) == ["install-certificate"]  # a wrong certificate changes nothing
+    assert called({"c": "three"}, status=1) == ["install-certificate"]  # an invalid certificate: nothing is applied
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ WRITING = {
     "kms:GenerateDataKey",
     "kms:Decrypt",
 }
-# What machines may do: publish metrics, fetch secrets, write logs. The one that builds images reads its component.
+# What machines may do: publish metrics, fetch secrets, write logs. Image Builder's instance also reads its component.
 MACHINES = (
     "cloudwatch:PutMetricData",
     "secretsmanager:GetSecretValue",
@@ -218,7 +218,7 @@ def _reads_archives(graph: Graph, statement: Statement) -> bool:
 
 
 def _reads_program(statement: Statement) -> bool:
-    """Whether a statement allows nothing but fetching the program with which Image Builder runs components."""
+    """Whether a statement only allows fetching the program with which Image Builder runs components."""
     program = all(IMAGE_BUILDERS_PROGRAM.fullmatch(resource) for resource in statement.resources)
     return set(statement.actions) == {"s3:GetObject"} and program
 

@@ -1,4 +1,4 @@
-"""Redundancy: machines boot with exactly the files and from exactly the images that the other rules judge."""
+"""Redundancy: machines boot with exactly the files that the other rules judge, and from reproducible images."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def boots_what_is_judged(_: Graph, machine: Machine) -> str | None:
     optional=True,
 )
 def images_reproducible(graph: Graph, recipe: Resource) -> str | None:
-    """With a wildcard or a parameter, the next build can contain changes that were never reviewed."""
+    """If a version is a wildcard or a parameter, the next build can contain changes that were never reviewed."""
     if not EXACT_IMAGE.fullmatch(recipe.text("parentImage")):
         return f"its parentImage is {recipe.text('parentImage') or 'not set'}; the id of one image, ami-…, is expected"
     listed = recipe.items("components")
@@ -66,7 +66,7 @@ def images_reproducible(graph: Graph, recipe: Resource) -> str | None:
     "retention",
     "images-are-encrypted",
     Severity.MEDIUM,
-    "Images are encrypted with the platform's own key, where they are built and where they are put",
+    "Images are encrypted with the platform's own key, in the recipe and in the distribution, and are not shared",
     over=pipelines,
     promises=("BAK-3",),
     controls=AT_REST,
@@ -74,7 +74,7 @@ def images_reproducible(graph: Graph, recipe: Resource) -> str | None:
     optional=True,
 )
 def images_encrypted(graph: Graph, pipeline: Resource) -> str | None:
-    """An unencrypted image can be shared with any account; one with this key only where the key is shared, too."""
+    """An unencrypted image can be shared with any account. This image is useless to an account without the key."""
     recipe = graph.target(pipeline, "imageRecipeArn", RECIPE)
     put = graph.target(pipeline, "distributionConfigurationArn", DISTRIBUTION)
     if recipe is None or put is None:
@@ -94,7 +94,7 @@ def images_encrypted(graph: Graph, pipeline: Resource) -> str | None:
     "redundancy",
     "image-builders-are-closed",
     Severity.HIGH,
-    "The machine that builds images admits no connection and uses IMDSv2",
+    "The instance that builds images accepts no connections and uses IMDSv2",
     over=builders,
     promises=("RED-2",),
     controls=ACCESS,
@@ -102,7 +102,7 @@ def images_encrypted(graph: Graph, pipeline: Resource) -> str | None:
     optional=True,
 )
 def builders_closed(graph: Graph, builder: Resource) -> str | None:
-    """Whoever controls the machine that builds an image controls every machine that boots from it."""
+    """An attacker who controls the build instance controls every machine that boots from its image."""
     if builder.text("instanceMetadataOptions.httpTokens") != "required":
         return "instanceMetadataOptions.httpTokens is not required, so any request can read its role's keys"
     if builder.text("keyPair"):

@@ -1,6 +1,6 @@
-"""Redundancy: machines accept each other, and act on each other's requests, only with a certificate of the platform.
+"""Redundancy: machines accept connections and requests from each other only with a certificate of the platform.
 
-Each rule lists what is right; every other value fails.
+Each rule lists the settings that are correct; a resource with any other setting fails.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ ETCD_OTHERS = (
     "ETCD_AUTO_COMPACTION_RETENTION",
     "ETCD_UNSAFE_NO_FSYNC",  # judged by data-on-its-own-volume
 )
-# What the drop-in of etcd's unit may set; the values of keys with None do not matter here.
+# The keys that the drop-in of etcd's unit may set, and their values. None: any value is accepted.
 ETCD_SERVICE = {
     "EnvironmentFile": "-/run/backbuild/etcd",
     "ExecStartPre": "+/usr/local/lib/backbuild/etcd-join",
@@ -100,7 +100,7 @@ ETCD_SERVICE = {
     "Restart": None,
     "RestartSec": None,
 }
-# All commands of the script that give permissions, in order.
+# All commands of the script that change users, roles or authentication, in order.
 PERMISSIONS = re.compile(r"\betcd (?:auth|user add|user delete|user grant-role|role grant-permission)\b.*")
 ETCD_PERMISSIONS = [
     'etcd user add "$user" --no-password',
@@ -129,7 +129,7 @@ ETCD_CLIENT = {
     "cert": SHOWN,
     "key": KEY,
 }
-# All sections that Patroni may have; another one would be another store, or another interface.
+# All sections that Patroni's settings may have. Another section could configure another store or another interface.
 PATRONI_SECTIONS = frozenset(
     {
         *("scope", "namespace", "name", "restapi", "ctl", "etcd3", "bootstrap", "postgresql"),
@@ -138,7 +138,7 @@ PATRONI_SECTIONS = frozenset(
 )
 VERIFIED = {"sslmode": "verify-full", "sslrootcert": TRUSTED, "sslcert": SHOWN, "sslkey": KEY}
 PEER_ROLES = {
-    "superuser": {"username": "postgres"},  # over the socket
+    "superuser": {"username": "postgres"},  # connects over the Unix socket
     "replication": {"username": "replicator", **VERIFIED},
     "rewind": {"username": "rewind", **VERIFIED},
 }
@@ -147,7 +147,7 @@ CONNINFO_OTHERS = (
     *("connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
     "tcp_user_timeout",
 )
-# Citus shows the certificate that libpq finds in the home of the user postgres.
+# Citus presents the certificate that libpq finds in the home directory of the user postgres.
 HOME_LINKS = (
     f"ln -sfn {SHOWN} /var/lib/postgresql/.postgresql/postgresql.crt",
     f"ln -sfn {KEY} /var/lib/postgresql/.postgresql/postgresql.key",
@@ -160,7 +160,7 @@ SERVER_PARAMETERS = {
     "ssl_min_protocol_version": ("TLSv1.2", "TLSv1.3"),
     "password_encryption": ("scram-sha-256",),
 }
-# Parameters that decide about TLS or authentication, beside those whose names begin with `ssl`.
+# Parameters that affect TLS or authentication, in addition to those whose names begin with `ssl`.
 DECIDING = ("password_encryption", "hba_file", "ident_file", "config_file", "db_user_namespace", "krb_server_keyfile")
 PASSWORD_LINE = re.compile(rf"hostssl (?P<database>\S+) {APPLICATION} (?P<network>[0-9./]+) scram-sha-256")
 CERTIFICATE_LINE = re.compile(
@@ -173,14 +173,14 @@ SERVER = re.compile(r"server \S+ [0-9.]+:\d+ check port \d+ check-ssl")
 CHECKED = {"verify": "required", "verifyhost": COORDINATOR, "ca-file": TRUSTED, "crt": BOTH}
 SERVER_OTHERS = ("inter", "fastinter", "downinter", "fall", "rise", "on-marked-down")
 
-# Browsers have this limit for public certificates. A longer validity would hide for longer that nobody renews.
+# Browsers have this limit for public certificates. With a longer validity, a missing renewal is discovered later.
 MOST_DAYS = 398
 RENEWAL_DAYS = 30
 LEAST_AUTHORITY_DAYS = 2 * MOST_DAYS
 LEAF_USES = {"digital_signature", "server_auth", "client_auth"}
 AUTHORITY_USES = {"cert_signing", "crl_signing"}
 
-PLAIN = re.compile(r"http://(?!169\.254\.169\.254/|127\.0\.0\.1[:/])\S*")  # instance metadata, and the machine itself
+PLAIN = re.compile(r"http://(?!169\.254\.169\.254/|127\.0\.0\.1[:/])\S*")  # except instance metadata and loopback
 UNVERIFIED = re.compile(
     r"\binsecure\b|--no-check-certificate|\bcurl\b.*\s-\w*k\w*\b|\bverify none\b|\bPGSSLMODE\b"
     r"|\bsslmode\s*[=:]\s*(?!\s|verify-full\b)\S+"
@@ -194,14 +194,14 @@ UNVERIFIED = re.compile(
     "redundancy",
     "consensus-speaks-mutual-tls",
     Severity.CRITICAL,
-    "etcd accepts only clients and members with a certificate of the platform, and members only of its own role",
+    "etcd accepts only clients with a certificate of the platform, and only members with one of the role consensus",
     over=consensus_machines,
     promises=("RED-3",),
     controls=PEERS,
     remedy="restore https and the certificates in machines/templates/consensus/etc/default/etcd",
 )
 def consensus_speaks_tls(_: Graph, machine: Machine) -> str | None:
-    """Whoever can write to etcd decides which machine leads a group."""
+    """A client that can write to etcd decides which machine leads a group."""
     found: dict[str, str] = {}
     for line in machine.file(ETCD).splitlines():
         if line.strip() and not line.startswith("#"):
@@ -220,7 +220,7 @@ def consensus_speaks_tls(_: Graph, machine: Machine) -> str | None:
 
 
 def _etcd_overridden(machine: Machine) -> str | None:
-    """Return what may give etcd other settings than its environment file."""
+    """Return which file or setting may give etcd other settings than its environment file."""
     for path, content in machine.files.items():
         if path != DROP_IN and re.search(r"/(etcd\.)?service(\.d/|$)", path):
             return f"{path} overrides etcd.service; use {DROP_IN}"
@@ -228,7 +228,7 @@ def _etcd_overridden(machine: Machine) -> str | None:
             return f"{path} names {min(strange)}; {ETCD} alone may set it"
     for key, value in sections(machine.file(DROP_IN)).get("Service", ()):
         if key not in ETCD_SERVICE or ETCD_SERVICE[key] not in (None, value):
-            return f"{DROP_IN}: {key}={value} may change what etcd runs with"
+            return f"{DROP_IN}: {key}={value} may change etcd's settings; remove it"
     return None
 
 
@@ -236,20 +236,20 @@ def _etcd_overridden(machine: Machine) -> str | None:
     "redundancy",
     "consensus-limits-its-users",
     Severity.HIGH,
-    "etcd admits only its users, and Patroni's user only to the platform's keys",
+    "etcd requires authentication, and Patroni's user may access only the platform's keys",
     over=consensus_machines,
     promises=("RED-3",),
     controls=PEERS,
     remedy="restore etcd-users, its unit, and Wants= of etcd.service (machines/templates/consensus)",
 )
 def consensus_limits_users(_: Graph, machine: Machine) -> str | None:
-    """Without users, every machine with a certificate, also a gateway, could remove the leaders' leases."""
+    """Without users, every machine with a certificate could delete the leaders' leases."""
     script = machine.file(USERS)
     code = [line for line in script.splitlines() if not line.startswith("#")]
     if [found for line in code for found in PERMISSIONS.findall(line)] != ETCD_PERMISSIONS:
         return f"{USERS} gives other permissions than {'; '.join(ETCD_PERMISSIONS)}"
     if ETCD_USERS not in code or "set -eu" not in code or any("exit" in line for line in code):
-        return f"{USERS} does not give the role root to {CONSENSUS} and root only, or may end before all commands"
+        return f"{USERS} does not give the role root to {CONSENSUS} and root only, or may exit before its last command"
     wanted = dict(sections(machine.file(DROP_IN)).get("Unit", ())).get("Wants", "").split()
     if USERS_UNIT not in wanted:
         return f"{DROP_IN}: Wants does not start {USERS_UNIT}"
@@ -288,14 +288,14 @@ def failover_requests_authenticate(_: Graph, machine: Machine) -> str | None:
     "redundancy",
     "leases-are-kept-over-tls",
     Severity.CRITICAL,
-    "Patroni verifies etcd, and shows it a certificate and a password",
+    "Patroni verifies etcd's certificate, and presents a certificate and a password to etcd",
     over=database_machines,
     promises=("RED-3",),
     controls=PEERS,
     remedy="restore etcd3 in patroni.yml, and the password that patroni-configure adds",
 )
 def leases_over_tls(_: Graph, machine: Machine) -> str | None:
-    """A false etcd could tell two members that each of them leads."""
+    """A server that impersonates etcd could make two members leaders at the same time."""
     return differing(patroni_settings(machine).get("etcd3"), ETCD_CLIENT, f"{PATRONI}: etcd3.", ("hosts",))
 
 
@@ -306,7 +306,7 @@ def leases_over_tls(_: Graph, machine: Machine) -> str | None:
     "redundancy",
     "database-nodes-verify-each-other",
     Severity.CRITICAL,
-    "Replication, rewinding and Citus verify the other node, and show it a certificate",
+    "Replication, pg_rewind and Citus verify the other node, and present a certificate to it",
     over=database_machines,
     promises=("RED-2", "RED-3"),
     controls=PEERS,
@@ -340,14 +340,14 @@ def _citus_unverified(machine: Machine, settings: Mapping[str, Any]) -> str | No
     "redundancy",
     "database-admits-known-clients-only",
     Severity.CRITICAL,
-    "PostgreSQL admits database machines by certificate, and the API by password through gateways; nobody else",
+    "PostgreSQL accepts only database machines with a certificate, and the API with a password through gateways",
     over=database_machines,
     promises=("RED-2", "BAK-3"),
     controls=PEERS,
     remedy="restore pg_hba, pg_ident and the ssl parameters in machines/templates/database/etc/backbuild/patroni.yml",
 )
 def database_admits_known(graph: Graph, machine: Machine) -> str | None:
-    """A password that leaks from one machine must not open the database to another one."""
+    """A password that leaks from one machine must not give another machine access to the database."""
     settings = patroni_settings(machine)
     postgresql = _section(settings, "postgresql")
     for key in ("custom_conf", "config_dir"):
@@ -374,7 +374,7 @@ def _weak_server(machine: Machine, settings: Mapping[str, Any]) -> str | None:
 
 
 def _admits_others(graph: Graph, machine: Machine, lines: object) -> str | None:
-    """Return which line of pg_hba admits others than it should, or which machine no line admits."""
+    """Return which line of pg_hba accepts unexpected clients, or which machine no line accepts."""
     if not isinstance(lines, list):
         return f"{PATRONI}: pg_hba is not set"
     database = machine.figure(ENVIRONMENT, "DATABASE")
@@ -388,12 +388,12 @@ def _admits_others(graph: Graph, machine: Machine, lines: object) -> str | None:
         elif certificate:
             nodes.setdefault(certificate["whom"], []).append(IPv4Network(certificate["network"]))
         elif line not in (*LOCAL_LINES, loopback):
-            return f"{PATRONI}: pg_hba must not have the line, or not in this place: {line}"
+            return f"{PATRONI}: pg_hba has the line {line}, which is not expected, or not in this place"
     return _outside(graph, gateways, nodes)
 
 
 def _outside(graph: Graph, gateways: list[IPv4Network], nodes: Mapping[str, list[IPv4Network]]) -> str | None:
-    """Return which network of pg_hba is not one of the machines', or which machine is in none."""
+    """Return which network of pg_hba is outside the machines' subnets, or for which machine its lines are wrong."""
     subnets = [ip_network(one.text("cidrBlock")) for one in _subnets(graph)]
     for network in (*gateways, *(one for networks in nodes.values() for one in networks)):
         if not any(isinstance(subnet, IPv4Network) and network.subnet_of(subnet) for subnet in subnets):
@@ -433,14 +433,14 @@ def _parameters(settings: Mapping[str, Any]) -> dict[str, Any]:
     "redundancy",
     "gateways-verify-the-leader",
     Severity.HIGH,
-    "A gateway believes only a coordinator with a certificate of the platform that it leads",
+    "A gateway accepts a health check's answer only from a coordinator with a certificate of the platform",
     over=gateway_machines,
     promises=("RED-3",),
     controls=PEERS,
     remedy="restore check-ssl of each server, and the certificates of default-server, in haproxy.cfg",
 )
 def gateways_verify(_: Graph, machine: Machine) -> str | None:
-    """Otherwise another machine on the network could answer the check, and receive the clients' queries."""
+    """Otherwise another machine on the network could answer the health check, and receive the clients' queries."""
     lines = [line.strip() for line in machine.file(HAPROXY).splitlines()]
     if wrong := next((one for one in lines if one.startswith("ssl-") or "verify none" in one), None):
         return f"{HAPROXY} must not have the line {wrong}"
@@ -481,7 +481,7 @@ def authorities(graph: Graph) -> list[Resource]:
     remedy="restore the certificates' validity, renewal, uses and keys (components/certificates.py)",
 )
 def certificates_renewed(graph: Graph, certificate: Resource) -> str | None:
-    """When a certificate expires, the members of a role lose each other at the same time."""
+    """All machines of a role have the same certificate. When it expires, all of them lose their connections at once."""
     days, renewal = _days(certificate, "validityPeriodHours"), _days(certificate, "earlyRenewalHours")
     if not 0 < days <= MOST_DAYS:
         return f"it is valid for {days:g} days; {MOST_DAYS} at most are expected"
@@ -500,7 +500,7 @@ def certificates_renewed(graph: Graph, certificate: Resource) -> str | None:
     "redundancy",
     "authorities-only-sign",
     Severity.HIGH,
-    "The machines' certificate authorities have strong keys, outlive their certificates, and only sign",
+    "The machines' authorities have strong keys, are valid longer than certificates, and are used only to sign",
     over=authorities,
     promises=("RED-2",),
     controls=KEYS,
@@ -525,14 +525,14 @@ def _days(certificate: Resource, path: str) -> float:
     "redundancy",
     "machines-show-their-own-certificate",
     Severity.HIGH,
-    "Each machine fetches the certificate of its role, which is valid for its address",
+    "Each machine fetches its role's certificate, which is valid for the machine's address",
     over=machines,
     promises=("RED-2", "RED-3"),
     controls=PEERS,
     remedy="restore the secret's value, the subject and the addresses (components/certificates.py, machines/files.py)",
 )
 def machines_show_own(graph: Graph, machine: Machine) -> str | None:
-    """The subject decides what other machines permit; the address proves that they reached the right one."""
+    """Other machines grant permissions by the subject, and check by the address that they reached the right machine."""
     secret = _secret_of(graph, machine)
     version = only(graph.referring(secret, SECRET_VERSION, "secretId"), secret, "its value")
     certificate = only(graph.targets(version, "secretString", CERTIFICATE), version, "secretString")
@@ -558,16 +558,16 @@ def machines_show_own(graph: Graph, machine: Machine) -> str | None:
     "redundancy",
     "certificates-reach-one-role",
     Severity.HIGH,
-    "Only the machines of a role may read their certificate's key",
+    "Only the machines of a role may read the key of the role's certificate",
     over=machines,
     promises=("RED-3",),
     controls=PEERS,
     remedy="restore READABLE_SECRETS (components/machine_access.py)",
 )
 def certificates_reach_one_role(graph: Graph, machine: Machine) -> str | None:
-    """A gateway with a database machine's key would be superuser of every database.
+    """A gateway with a database machine's key could log in to every database as superuser.
 
-    AWS assigns the secrets' ARNs, which the policies name: a first preview cannot judge this rule.
+    The policies contain the secrets' ARNs, which AWS assigns, so a first preview cannot judge this rule.
     """
     secret = _secret_of(graph, machine)
     profile = only(graph.targets(machine.instance, "iamInstanceProfile", PROFILE), machine, "iamInstanceProfile")
@@ -598,7 +598,7 @@ def _secret_of(graph: Graph, machine: Machine) -> Resource:
     remedy="restore backbuild-secrets-refresh.timer and its service (machines/templates/common)",
 )
 def renewed_are_applied(_: Graph, machine: Machine) -> str | None:
-    """A machine that keeps its old certificate loses the others when it expires."""
+    """When a machine's old certificate expires, other machines reject its connections."""
     script = machine.file(FETCH).splitlines()
     for line in ("/usr/local/lib/backbuild/install-certificate", "    /usr/local/lib/backbuild/apply-secrets"):
         if line not in script:
@@ -613,14 +613,14 @@ def renewed_are_applied(_: Graph, machine: Machine) -> str | None:
     "redundancy",
     "no-connection-is-unverified",
     Severity.HIGH,
-    "No file of a machine has an address without TLS, or switches verification off",
+    "No file of a machine contains a remote http address, or disables the verification of certificates",
     over=machines,
     promises=("RED-3", "BAK-3"),
     controls=PEERS,
     remedy="use https with the authorities in /run/backbuild/tls; remove the option that skips verification",
 )
 def no_unverified(_: Graph, machine: Machine) -> str | None:
-    """One script that skips verification is enough to send a password to another machine."""
+    """One script without verification is enough to send a password to an impostor."""
     return next(_unverified(machine), None)
 
 

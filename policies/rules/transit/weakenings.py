@@ -1,4 +1,4 @@
-"""Weakenings of authentication between machines: connections without TLS, without certificates, or for too many."""
+"""Weakenings of authentication between machines: no TLS, no certificates, or too many permissions."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def other_profile(graph: Graph, instance: Resource) -> Resource | None:
 
 
 def supplied(type: str, path: str, source: str, where: Where = anything) -> Operator:
-    """Let a secret property come from another resource of the type `source`."""
+    """Let a secret property depend on another resource of the type `source`."""
 
     def change(graph: Graph, resource: Resource) -> Resource | None:
         needs = resource.property_dependencies.get(path, ())

@@ -12,7 +12,7 @@ from sandbox.clouds.facts import Facts, Package, Renewal, Rule
 from sandbox.clouds.tls import certificates, checks, functions, keys, names
 from sandbox.values import Properties
 
-# The real provider counts in nanoseconds of 64 bits: more hours than these overflow.
+# The real provider stores periods as 64-bit nanoseconds. More hours would overflow.
 _MAX_HOURS: Final = 2_562_047
 
 # Every change forces a replacement, except that of a certificate's `earlyRenewalHours`.
@@ -47,13 +47,13 @@ TYPES: Final = {
         rules={
             "algorithm": rules.one_of(*keys.ALGORITHMS),
             "ecdsaCurve": rules.one_of(*keys.CURVES),
-            # Go rejects shorter keys, and OpenSSL longer ones.
+            # Go rejects shorter keys, OpenSSL longer ones.
             "rsaBits": rules.between(1024, 16384, "bits"),
         },
     ),
     "tls:index/certRequest:CertRequest": Facts(
         generated=certificates.new_request,
-        # Equal requests have equal ids, unless their signatures are random: a scope for each keeps them apart.
+        # The id is a hash of the request, so equal requests can have equal ids. The scope distinguishes their objects.
         scope="{hex16}",
         sensitive=("privateKeyPem",),
         replaces=("*",),

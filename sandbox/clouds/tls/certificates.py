@@ -23,7 +23,7 @@ Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
 @dataclass(frozen=True)
 class _Owner:
-    """The owner of a new certificate: its name, its alternative names and its public key."""
+    """The owner of a new certificate: its subject, its alternative names and its public key."""
 
     name: x509.Name
     alternatives: list[x509.GeneralName]
@@ -110,12 +110,12 @@ def _extensions(
     if extended:
         yield extended, False
     is_ca = bool(context.get("isCaCertificate"))
-    # The real provider cannot express a length of 0: Go reads a 0 as "no limit".
+    # The real provider cannot set a path length of 0: Go interprets 0 as "no limit".
     limit = context.get("maxPathLength") or -1
     yield x509.BasicConstraints(ca=is_ca, path_length=limit if is_ca and limit > 0 else None), True
     if _has_key_id(context):
         yield owner.key_id, False
-    # Go adds the issuer's identifier whenever the issuer is another one; to a self-signed certificate only on request.
+    # Go always adds the issuer's key identifier, except to a self-signed certificate, where setAuthorityKeyId adds it.
     if issuer.key_id and (context.get("setAuthorityKeyId") or issuer.name != owner.name):
         yield x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer.key_id), False
     if owner.alternatives:
@@ -130,7 +130,7 @@ def is_due(outputs: Properties, inputs: Properties, now: datetime) -> bool:
 
 
 def is_due_from_the_start(context: EvaluationContext) -> bool:
-    """Whether early renewal begins at least as early as the validity."""
+    """Whether the early renewal period begins with the validity period or before it."""
     return bool((context.get("earlyRenewalHours") or 0) >= context["validityPeriodHours"])
 
 
@@ -145,7 +145,7 @@ def parse_request(text: str) -> x509.CertificateSigningRequest | None:
 
 
 def _owner_of(request: x509.CertificateSigningRequest) -> _Owner:
-    # Like the real provider: it copies only these kinds of alternative names, and not the subject's e-mail address.
+    # The real provider copies only these kinds of alternative names, and not the subject's e-mail address.
     given = _extension(request, x509.SubjectAlternativeName) or ()
     copied = (x509.DNSName, x509.IPAddress, x509.UniformResourceIdentifier)
     alternatives: list[x509.GeneralName] = [name for kind in copied for name in given if isinstance(name, kind)]
@@ -168,7 +168,7 @@ def _extension(holder: x509.Certificate | x509.CertificateSigningRequest, kind: 
 def _parsed(text: str, load: Callable[[bytes], Parsed]) -> Parsed | None:
     try:
         parsed = load(text.encode())
-        _ = parsed.subject, parsed.extensions  # parsed on first use
+        _ = parsed.subject, parsed.extensions  # they are parsed on first access, which raises the errors below
         return parsed if keys.is_supported(parsed.public_key()) else None
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
         return None

@@ -1,4 +1,4 @@
-"""Rules for the inputs of certificates. The real provider reports most of these errors only when it creates one."""
+"""Rules for the inputs of certificates. The real provider reports most of these errors only during the creation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def request(value: str) -> str | None:
 
 
 def key_given(name: str) -> Callable[[Properties], Iterator[CheckFailure]]:
-    """Check that a private key is given. The real provider also takes it in an input that is not stored."""
+    """Check that a private key is given. The real provider also accepts it in a write-only input."""
 
     def rule(inputs: Properties) -> Iterator[CheckFailure]:
         if inputs.get(f"{name}Wo") is not None:
@@ -37,7 +37,7 @@ def key_given(name: str) -> Callable[[Properties], Iterator[CheckFailure]]:
 
 
 def key_of_authority(inputs: Properties) -> Iterator[CheckFailure]:
-    """Check that the CA's key and its certificate belong together."""
+    """Check that the CA's private key matches its certificate."""
     certificate, key = inputs.get("caCertPem"), inputs.get("caPrivateKeyPem")
     if not isinstance(certificate, str) or not isinstance(key, str):
         return
@@ -49,7 +49,7 @@ def key_of_authority(inputs: Properties) -> Iterator[CheckFailure]:
 
 
 def path_length_of_authority(inputs: Properties) -> Iterator[CheckFailure]:
-    """Check that only a CA limits the length of the path, as Go's crypto/x509 does."""
+    """Check that only a CA has a maximum path length, as Go's crypto/x509 does."""
     limit = inputs.get("maxPathLength")
     if isinstance(limit, int) and limit > 0 and not inputs.get("isCaCertificate"):
         yield CheckFailure("maxPathLength", f"{limit} is allowed for a CA only; set isCaCertificate, or remove it")
@@ -68,7 +68,7 @@ def subject_of_authority(inputs: Properties) -> Iterator[CheckFailure]:
 
 
 def subject_of_requested_authority(inputs: Properties) -> Iterator[CheckFailure]:
-    """Check that a request for a CA has a subject."""
+    """Check that the certificate request for a CA has a subject."""
     text = inputs.get("certRequestPem")
     request = parse_request(text) if isinstance(text, str) and inputs.get("isCaCertificate") is True else None
     if request is not None and not request.subject.rdns:

@@ -32,7 +32,7 @@ def get_public_key(arguments: Properties, settings: Mapping[str, str]) -> Proper
 
 
 def get_certificate(arguments: Properties, settings: Mapping[str, str]) -> Properties:
-    """Return the contents of a certificate in PEM format. Servers cannot be asked: there is no network."""
+    """Return the contents of a certificate in PEM format. The certificates of servers are not simulated."""
     del settings
     content = arguments.get("content")
     if arguments.get("url") is not None or not isinstance(content, str):

@@ -29,7 +29,7 @@ ALGORITHMS: Final = ("RSA", "ECDSA", "ED25519")
 CURVES: Final = {"P224": ec.SECP224R1(), "P256": ec.SECP256R1(), "P384": ec.SECP384R1(), "P521": ec.SECP521R1()}
 DEFAULT_CURVE: Final = "P224"
 DEFAULT_RSA_BITS: Final = 2048
-# As Go's crypto/x509 chooses the hash by the size of the curve.
+# Go's crypto/x509 chooses the hash by the size of the curve; SHA-256 for all others.
 _HASHES: Final = {"secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
 
 
@@ -71,7 +71,7 @@ def algorithm_of(key: PrivateKey) -> str:
 
 
 def signature_hash(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
-    """Return the hash of the signatures that a key makes; None for ED25519, which includes its own."""
+    """Return the hash of the signatures that a key makes; None for ED25519, which defines its own hash."""
     match key:
         case ec.EllipticCurvePrivateKey():
             return _HASHES.get(key.curve.name, hashes.SHA256())
@@ -83,7 +83,7 @@ def signature_hash(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SH
 
 def parse_pem(text: str) -> PrivateKey | None:
     """Return a private key in PKCS#1, SEC 1 or PKCS#8 format; None if it is invalid or of another kind."""
-    # The provider does not accept OpenSSH's format here; the parser would.
+    # The real provider rejects OpenSSH's format here, but load_pem_private_key accepts it.
     return None if "OPENSSH" in text else _supported(text, load_pem_private_key)
 
 
@@ -127,7 +127,7 @@ def _generate(context: EvaluationContext) -> PrivateKey:
 def _supported(text: str, load: Callable[[bytes, None], object]) -> PrivateKey | None:
     try:
         key = load(text.encode(), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):  # a TypeError if the key is encrypted
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: the key is encrypted
         return None
     if isinstance(key, PrivateKey) and is_supported(key.public_key()):
         return key

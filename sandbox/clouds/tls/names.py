@@ -92,7 +92,7 @@ RULES: Final[dict[str, Rule]] = {
 
 
 def valid_combination_of_uses(inputs: Properties) -> Iterator[CheckFailure]:
-    """Check that `encipher_only` and `decipher_only` accompany `key_agreement`: RFC 5280 defines no other meaning."""
+    """Check that `encipher_only` and `decipher_only` are used only with `key_agreement`, as RFC 5280 defines."""
     uses = inputs.get("allowedUses")
     if not isinstance(uses, list) or holds_unknown(uses):
         return

@@ -61,7 +61,7 @@ class Amazon:
         ]
         if not versions:
             return _error(400, "ResourceNotFoundException", f"the secret {asked} has no value")
-        # The newest version is the current one. A replacement creates it before it deletes the former one.
+        # The newest version is the current one: a replacement creates the new version before it deletes the former one.
         found = {"ARN": secret["arn"], "Name": secret["name"], "SecretString": versions[-1]["secretString"]}
         return Response(json.dumps(found), content_type="application/x-amz-json-1.1")
 

@@ -15,7 +15,7 @@ KEY = "cloudflare-main.gpg"
 
 
 def build(name: str, folder: Path, codename: str = "any", key: str = KEY) -> None:
-    """Build the repository of a package in `folder`, unless it exists. `key`: the file of the key's public part."""
+    """Build the repository of a package in `folder`, unless it exists. `key`: the public key's file name."""
     suite = folder / name / "dists" / codename
     if (suite / "InRelease").exists():
         return

@@ -1,4 +1,4 @@
-"""Faults of single machines: commands that break a machine, the reason that its health check gives, and the remedy."""
+"""Faults of single machines: commands that cause a fault, the reason that the health check reports, and the remedy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """`machine` is a name, or `standby`: the coordinator group's standby. The commands are those of a shell."""
+    """`machine` is a name, or `standby`: the coordinator group's standby. `harm` and `remedy` are shell commands."""
 
     machine: str
     harm: str

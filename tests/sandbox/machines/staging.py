@@ -21,13 +21,13 @@ from tests.components.project import Project
 
 ROOT = Path(__file__).resolve().parents[3]
 WRITER = Path(__file__).with_name("writer.py")
-# For every event: the boot of nine machines on a loaded computer takes minutes.
+# The timeout of each wait: the boot of nine machines on a loaded computer takes minutes.
 LIMIT_SECONDS = 900
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Staging in a folder of this test's own. The image is shared with the project's sandbox, for it takes minutes."""
+    """Staging in a temporary folder. It shares the image with the project's sandbox, because a build takes minutes."""
 
     home: Path
     project: Project
@@ -61,7 +61,7 @@ class Stack:
         )
 
     def up(self, **changes: Any) -> float:
-        """Bring the stack up with further changes of `database` settings, and return how long it took in seconds."""
+        """Run `up` with further changes of `database` settings, and return its duration in seconds."""
         self.changes.update({f"database.{key}": value for key, value in changes.items()})
         self.project.configure("staging", self.changes)
         begun = time.monotonic()
@@ -82,7 +82,7 @@ class Stack:
         return list(inventory.read(self.place.store).instances.values())
 
     def apply_secrets(self) -> None:
-        """Do on every machine what its hourly timer does. The consensus machines are the first."""
+        """Start on every machine the service that its hourly timer starts, first on the consensus machines."""
         for name in sorted(one.name for one in self.instances()):
             done = self.sandbox("ssh", name, "--", "systemctl", "start", "backbuild-secrets-refresh")
             assert done.returncode == 0, self.sandbox("logs", name, "--", "--lines=30").stdout
@@ -100,7 +100,7 @@ def images() -> str:
 
 
 def remaining(place: Place) -> list[str]:
-    """Return everything of the stack that the kernel still has."""
+    """Return the stack's network devices, processes, loop devices, mounts and folder that still exist."""
     loops = subprocess.run(
         ["losetup", "--list", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True, check=False
     )
@@ -119,7 +119,7 @@ class Writer:
 
     stack: Stack
     file: Path
-    table: str = field(default_factory=lambda: f"written_{token_hex(4)}")  # each writer counts its own rows
+    table: str = field(default_factory=lambda: f"written_{token_hex(4)}")  # each writer has its own table
 
     @property
     def conninfo(self) -> str:

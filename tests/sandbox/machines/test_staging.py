@@ -1,4 +1,4 @@
-"""Staging as real machines: it comes up gate by gate, admits known machines only, and survives a lost leader."""
+"""Staging as live machines: deployment, authentication between machines, changes, faults and failover."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_services_refuse_a_client_without_a_certificate(stack: Stack):
     for source, target, port in (("coordinator-0", "consensus-0", 2379), ("gateway-0", "coordinator-0", 8008)):
         url = f"https://{stack.instance(target).address}:{port}/health"
         assert stack.shell(source, f"curl -s {OWN} {url}").returncode == 0
-        # curl cannot send or receive: the server ends the TLS connection.
+        # curl's errors for sending and receiving: the server has closed the TLS connection.
         assert stack.shell(source, f"curl -s {TLS} {url}").returncode in {55, 56}
         assert stack.shell(source, f"curl -s {url.replace('https', 'http')}").returncode != 0
 
@@ -123,7 +123,7 @@ BLOCKS = re.findall(r"^```sh ([\w-]+)\n(.*?)^```$", GUIDE.read_text(), re.MULTIL
 
 @pytest.mark.live
 @pytest.mark.parametrize(("place", "commands"), BLOCKS, ids=[f"{n}-{place}" for n, (place, _) in enumerate(BLOCKS)])
-def test_the_commands_of_the_guide_work(stack: Stack, place: str, commands: str):
+def test_the_commands_of_the_day_2_runbook_succeed(stack: Stack, place: str, commands: str):
     members = {stack.leads(name): name for name in ("coordinator-0", "coordinator-1")}
     every = [one.name for one in stack.instances()]
     names = {"leader": [members[True]], "standby": [members[False]], "every": every}.get(place, [place])
@@ -221,7 +221,7 @@ def test_a_machine_goes_on_when_a_missing_secret_is_there(stack: Stack):
 
 @pytest.mark.live
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_a_broken_machine_names_the_reason_and_goes_on_when_mended(stack: Stack, fault: Fault):
+def test_a_machine_reports_the_reason_of_a_fault_and_recovers_after_the_remedy(stack: Stack, fault: Fault):
     standby = next(one for one in ("coordinator-0", "coordinator-1") if not stack.leads(one))
     name = standby if fault.machine == "standby" else fault.machine
     assert stack.shell(name, fault.harm).returncode == 0

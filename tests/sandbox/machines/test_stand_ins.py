@@ -76,7 +76,7 @@ def test_an_instance_is_known_by_its_address():
 
 
 def test_a_secret_has_the_value_of_its_newest_version(tmp_path: Path):
-    """A replacement of a version creates the new one first, and deletes the former one at the end of the update."""
+    """A replacement creates the new version first, and deletes the former one at the end of the update."""
     arn = "arn:aws:secretsmanager:eu-central-1:1:secret:s"
     allowed = {"Statement": [{"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": arn}]}
     inventory = Inventory(

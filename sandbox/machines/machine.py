@@ -85,7 +85,7 @@ class Machine:
 
     def kill(self) -> None:
         """End the machine at once, like a power loss. What it has not written to a volume is lost."""
-        # A machine without power sends nothing. The kernel, which goes on, would send the end of each connection.
+        # A machine without power sends no packets, but the host's kernel would close each connection of the machine.
         network.unplug(self.place, self.id)
         self.group.kill()
 

@@ -1,7 +1,7 @@
 """Network partitions: cut machines or a whole zone from all other machines and from the services, and heal the cut.
 
 A cut is an nftables table in the stack's `cloud` namespace, through which every packet between two machines goes. So it
-also holds for a machine that boots meanwhile, and disappears with the namespace.
+also applies to a machine that boots later, and disappears with the namespace.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Network partitions: which packets they drop, by their rules, and with real packets where namespaces can be made."""
+"""Network partitions: which packets the rules drop, and tests with real packets if namespaces can be created."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Net:
     place: Place
 
     def reaches(self, source: Instance, target: str) -> bool:
-        """Whether a packet arrives and its answer comes back, which refuses the connection."""
+        """Whether the target refuses the connection, so that packets pass in both directions."""
         return self.connect(source, target, seconds=20) == 1
 
     def misses(self, source: Instance, target: str) -> bool:
@@ -95,7 +95,7 @@ def test_packets_between_zones_stop_at_a_cut_until_it_is_healed(net: Net):
     assert partitions.heal(net.place) == []
 
 
-def test_a_cut_machine_reaches_no_neighbour_also_after_it_booted_again(net: Net):
+def test_a_cut_machine_reaches_no_other_machine_even_after_a_reboot(net: Net):
     partitions.cut(net.place, "a-0", partitions.addresses_of("a-0", ALL))
     network.connect(net.place, A0)
     assert net.misses(A0, A1.address)
@@ -116,7 +116,7 @@ def test_a_machine_without_power_is_unplugged_until_it_boots(net: Net):
 
 
 def test_one_direction_can_be_cut_alone(net: Net):
-    """A request that arrives has no answer. What arrives is counted by a rule on the receiver."""
+    """A request arrives, but its answer does not. A rule on the receiver counts the packets that arrive."""
 
     def received(receiver: Instance, source: Instance) -> bool:
         namespace = net.place.namespace(receiver.id)

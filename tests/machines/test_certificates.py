@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +45,23 @@ def test_certificate_key_and_authorities_are_installed_for_their_owner_only(tmp_
         "both.pem": secret["certificate"] + secret["key"],
     }
     assert {file.stat().st_mode & 0o777 for file in tls.iterdir()} == {0o600}
-    assert tls.resolve().stat().st_mode & 0o777 == 0o700
+    assert tls.resolve().stat().st_mode & 0o777 == 0o711  # root's; nobody else lists or changes it
+    assert tls.resolve().stat().st_uid == os.getuid()
+
+
+def test_files_in_use_are_never_written_again(tmp_path: Path):
+    """Services read them at any moment, and root must not write through a link that their owner has put there."""
+    secret = issue(tmp_path, authority(tmp_path, "first"), "coordinator")
+    assert install(tmp_path, secret).returncode == 0
+    tls, victim = tmp_path / "run/backbuild/tls", tmp_path / "victim"
+    victim.write_text("unchanged")
+    (tls / "both.pem").unlink()
+    (tls / "both.pem").symlink_to(victim)
+    before = [(file.name, file.stat().st_ino, file.stat().st_mtime_ns) for file in sorted(tls.iterdir())]
+    assert install(tmp_path, secret).returncode == 0
+    assert [(file.name, file.stat().st_ino, file.stat().st_mtime_ns) for file in sorted(tls.iterdir())] == before
+    assert victim.read_text() == "unchanged"
+    assert {file.name for file in tls.parent.iterdir()} == {"secrets", "tls", tls.resolve().name}
 
 
 def test_a_new_certificate_gets_a_new_path_and_the_former_one_is_removed(tmp_path: Path):
@@ -100,4 +117,5 @@ def test_an_invalid_certificate_is_reported_and_the_former_one_stays_in_use(
         "remedy: run `pulumi up`, which issues another one\n"
     )
     assert (tmp_path / "run/backbuild/tls/certificate.pem").read_text() == good["certificate"]
+    assert len(list((tmp_path / "run/backbuild").glob("tls[-.]*"))) == 1  # nothing is left of the wrong one
     assert install(tmp_path, good).returncode == 0  # a valid certificate is accepted again

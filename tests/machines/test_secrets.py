@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,20 @@ def test_changed_secrets_are_applied_and_a_failed_application_is_repeated(tmp_pa
     assert called({"c": "two"}) == ["install-certificate"]
     (tmp_path / "install-certificate-fails").touch()
     assert called({"c": "three"}, status=1) == ["install-certificate"]  # an invalid certificate: nothing is applied
+
+
+def test_two_runs_wait_for_each_other(tmp_path: Path):
+    assert fetch(tmp_path, {"c": "one"}, "c second root\n").returncode == 0
+    with (tmp_path / "run/backbuild/secrets.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(fetch, tmp_path, {"c": "two"}, "c second root\n")
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=1)
+            assert (tmp_path / "run/backbuild/secrets/second").read_text() == "one"
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            assert waiting.result().returncode == 0
+    assert (tmp_path / "run/backbuild/secrets/second").read_text() == "two"
 
 
 @pytest.fixture

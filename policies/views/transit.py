@@ -28,7 +28,7 @@ CONFIGURE: Final = "/usr/local/lib/backbuild/patroni-configure"
 RUN: Final = "/run/backbuild/patroni"  # the folder of Patroni's configuration
 # All lines of patroni-configure that name that folder. Patroni merges the files in it in the order of their names.
 WRITES: Final = (
-    'install -d -m 0700 -o postgres -g postgres "$patroni" "$pgbackrest" "$DATA/postgresql" "$DATA/spool"',
+    'install -d -m 0755 -o root -g root "$patroni" "$pgbackrest"',
     'rm -f "$patroni"/*.yml',
     f'as_postgres {PATRONI} "$patroni/10-group.yml"',
     f'as_postgres {CITUS} "$patroni/20-citus.yml"',
@@ -48,7 +48,7 @@ def patroni_settings(machine: Machine) -> Mapping[str, Any]:
     for path, content in machine.files.items():
         if "PATRONI_" in content:
             raise Undetermined(machine.urn, path, "sets or reads a variable PATRONI_…, which overrides Patroni's files")
-        if found := re.search(rf"{RUN}/(?!pgpass\b)\S*", content):
+        if found := re.search(rf"{RUN}/\S*", content):
             raise Undetermined(machine.urn, path, f"names {found[0]}, which may be part of Patroni's configuration")
     merged: dict[str, Any] = {}
     for source, text in ((PATRONI, machine.file(PATRONI)), (CITUS, machine.file(CITUS)), (CONFIGURE, own[1])):

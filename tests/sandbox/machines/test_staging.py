@@ -117,6 +117,22 @@ def test_database_machines_show_certificates_instead_of_passwords(stack: Stack):
     assert stack.shell("worker-1-0", "ls -A /var/lib/postgresql").stdout.split() == [".postgresql"]  # no .pgpass
 
 
+@pytest.mark.long
+def test_root_writes_nothing_for_the_user_postgres(stack: Stack):
+    """Root must not follow links that postgres has put in its home, or beside its secrets."""
+    home = "/var/lib/postgresql/.postgresql"
+    configure = "/usr/local/lib/backbuild/patroni-configure"
+    linked = f"rm -rf {home}; runuser -u postgres -- ln -s /usr/local/sbin {home}; {configure}"
+    assert "Permission denied" in stack.shell("coordinator-1", linked).stderr
+    assert stack.shell("coordinator-1", "stat -c '%U %a' /usr/local/sbin").stdout == "root 755\n"
+    restored = f"rm {home}; {configure} && ls {home}"
+    assert stack.shell("coordinator-1", restored).stdout.split() == ["postgresql.crt", "postgresql.key"]
+    folders = "/run/backbuild/tls/. /run/backbuild/patroni /run/backbuild/pgbackrest /run/backbuild/secrets"
+    for folder in folders.split():
+        refused = stack.shell("coordinator-1", f"runuser -u postgres -- touch {folder}/link")
+        assert "Permission denied" in refused.stderr
+
+
 GUIDE = ROOT / "docs/runbooks/day-2.md"
 BLOCKS = re.findall(r"^```sh ([\w-]+)\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
 

@@ -62,7 +62,9 @@ class Certificates(ComponentResource):
 
     def _certificate(self, role: Role, authority: tls.SelfSignedCert, trusted: Output[str]) -> Output[str]:
         label = f"{self._name}-{role}"
-        key = tls.PrivateKey(label, algorithm="ECDSA", ecdsa_curve="P256", opts=self._own)
+        # A new authority signs new keys only. It would otherwise certify a key that was stolen from a machine.
+        signer = self._topology.settings.database.certificate_authorities[0]
+        key = tls.PrivateKey(f"{label}-{signer}", algorithm="ECDSA", ecdsa_curve="P256", opts=self._own)
         members = [member for group in self._topology.groups for member in group.members if member.role is role]
         request = tls.CertRequest(
             label,

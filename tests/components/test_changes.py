@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.stacks import REMOVED, topology_of
+from model.topology import Role
 from tests.components.project import Deployed, Project, changes
 
 COPIES = ("vault-primary", "vault-replica")
@@ -199,6 +200,15 @@ The certificate of Citus workers is valid for the addresses of all of them.
 def test_a_worker_group_adds_only_its_own_resources(project: Project):
     planned = project.planned("staging", {"database.workers.groups": 2})
     assert planned == DEPENDENTS | {"create": everything_of("worker-2", 2)}
+
+
+@pytest.mark.usefixtures("staging")
+def test_another_authority_signs_new_keys_only(project: Project):
+    """A key that was stolen from a machine is worthless once its authority is replaced."""
+    planned = project.planned("staging", {"database.certificateAuthorities": ["second", "first"]})
+    own = {f"{kind}::certificates-authority-second" for kind in ("PrivateKey", "SelfSignedCert")}
+    assert planned["create"] == own | {f"PrivateKey::certificates-{role}-second" for role in Role}
+    assert planned["delete"] == {f"PrivateKey::certificates-{role}-first" for role in Role}
 
 
 @pytest.mark.long

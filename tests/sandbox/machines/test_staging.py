@@ -195,6 +195,13 @@ def test_passwords_are_replaced_and_no_leader_changes(stack: Stack, tmp_path: Pa
     assert all(stack.shell(one.name, "backbuild-healthy --wait 120").returncode == 0 for one in stack.instances())
     assert stack.leads(leader)
 
+    # A password that was replaced outside of the setting keeps its user.
+    other = "printf patroni-2:other >/run/backbuild/secrets/consensus && /usr/local/lib/backbuild/etcd-users"
+    assert stack.shell("consensus-0", other).returncode == 0
+    stack.apply_secrets()
+    assert stack.shell("consensus-0", "/usr/local/lib/backbuild/etcd-users").returncode == 0
+    assert all(stack.shell(one.name, "backbuild-healthy --wait 120").returncode == 0 for one in stack.instances())
+
 
 @pytest.mark.live
 def test_a_new_image_rolls_through_all_machines_while_clients_write(stack: Stack, tmp_path: Path):

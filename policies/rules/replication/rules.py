@@ -117,11 +117,16 @@ def lease_arithmetic(_: Graph, machine: Machine) -> str | None:
     over=database_machines,
     promises=("RED-2",),
     controls=FAILOVER,
-    remedy="set use_pg_rewind, use_slots and check_timeline in patroni.yml",
+    remedy="set use_pg_rewind, remove_data_directory_on_rewind_failure, use_slots and check_timeline in patroni.yml",
 )
 def lost_leaders_rejoin(_: Graph, machine: Machine) -> str | None:
     """A group is redundant again only when the former leader, or its replacement, follows as a standby."""
-    for name in ("postgresql.use_pg_rewind", "postgresql.use_slots", "check_timeline"):
+    for name in (
+        "postgresql.use_pg_rewind",
+        "postgresql.remove_data_directory_on_rewind_failure",
+        "postgresql.use_slots",
+        "check_timeline",
+    ):
         if not machine.dcs.flag(name):
             return f"{PATRONI}: {name} is not true"
     return None

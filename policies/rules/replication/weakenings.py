@@ -40,6 +40,9 @@ WEAKENINGS: Weakenings = {
     },
     "lost-leaders-rejoin": {
         "a former leader is not rewound": patroni("use_pg_rewind: true", "use_pg_rewind: false"),
+        "a former leader that cannot be rewound never starts": patroni(
+            "remove_data_directory_on_rewind_failure: true", "remove_data_directory_on_rewind_failure: false"
+        ),
         "there are no replication slots": patroni("use_slots: true", "use_slots: false"),
     },
     "failover-needs-nobody": {

@@ -51,6 +51,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         self._preview: bool = preview
         self._strictness: dict[str, Strictness] = {}
         self._exemptions: list[Exemption] | None = None
+        self._inputs: dict[str, Any] = {}
         self.ended: threading.Event = threading.Event()
 
     def Handshake(
@@ -112,7 +113,8 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     def Analyze(
         self, request: analyzer_pb2.AnalyzeRequest, context: grpc.ServicerContext
     ) -> analyzer_pb2.AnalyzeResponse:
-        """Return nothing: no rule judges a single resource."""
+        """Keep the resource's inputs for `AnalyzeStack`, which judges it."""
+        self._inputs[request.urn] = request.properties
         return analyzer_pb2.AnalyzeResponse()
 
     def Remediate(
@@ -126,7 +128,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     ) -> analyzer_pb2.AnalyzeResponse:
         """Judge the stack."""
         excused = self._read_exemptions(context)
-        graph = from_request(request.resources)
+        graph = from_request(request.resources, self._inputs)
         try:
             judgement = judge(graph, self._rules.values(), self._strictness, excused, final=not self._preview)
         except InputError as error:

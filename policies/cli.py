@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from console.running import carry_out
-from policies import commands
+from policies import commands, reviewing
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,6 +31,13 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--plan", type=Path, help="a file with the output of `python -m sandbox preview --json`, for the comment"
     )
+    review = _command(
+        subparsers, "baseline", reviewing.run, "show scripts, files and documents that nobody has reviewed"
+    )
+    review.add_argument("--stack", action="append", help="a stack of this project; may be repeated (default: all)")
+    review.add_argument("--base", default="HEAD", help="the commit to compare with (default: HEAD)")
+    review.add_argument("--write", action="store_true", help="record in policies/baseline.toml that they are reviewed")
+    review.add_argument("--by", help="who reviewed them; required with --write")
     return whole
 
 

@@ -13,8 +13,10 @@ from rich.text import Text
 from console import tables
 from console.errors import InputError
 from console.tables import Table, cell, say
-from policies import catalogue
+from policies import baseline, catalogue
 from policies.analyzer import explain
+from policies.coverage.checked import check
+from policies.coverage.table import table
 from policies.evidence import junit, oscal, page, sarif
 from policies.evidence.comment import comment, read_plan
 from policies.evidence.gathered import UNPROVEN, Evidence, gather, word_of
@@ -22,6 +24,7 @@ from policies.packs import all_rules
 from policies.promises import Promise
 from policies.sources import from_file
 from policies.stacks import planned
+from policies.views.contents import contents
 
 FILES: Final[dict[str, Callable[[Evidence], str]]] = {
     "report.html": page.render,
@@ -97,10 +100,13 @@ def report(options: argparse.Namespace) -> int:
 
 
 def _evidence(options: argparse.Namespace) -> Evidence:
+    check(table(), {rule.id for rule in all_rules()})
     ignore = options.ignore_stale_exemptions
-    if options.file is not None:
-        return gather(from_file(options.file), final=not options.planned, ignore_stale_exemptions=ignore)
-    return gather(planned(options.stack), final=False, given=False, ignore_stale_exemptions=ignore)
+    judged = planned(options.stack) if options.file is None else from_file(options.file)
+    if (reviewed := baseline.committed().get(judged.graph.name)) is not None:
+        reviewed.check({content.key for content in contents(judged.graph)})
+    given = options.file is not None
+    return gather(judged, final=given and not options.planned, given=given, ignore_stale_exemptions=ignore)
 
 
 def _summary(evidence: Evidence) -> dict[str, object]:
@@ -110,6 +116,12 @@ def _summary(evidence: Evidence) -> dict[str, object]:
         "undecided": evidence.undecided,
         "basis": evidence.basis,
         "stateSha256": evidence.judged.sha256,
+        "coverage": {
+            "types": evidence.coverage.types,
+            "properties": evidence.coverage.properties,
+            "free": evidence.coverage.free,
+            "contents": evidence.coverage.contents,
+        },
         "verdicts": [
             {
                 "pack": one.verdict.rule.pack,
@@ -154,4 +166,5 @@ def _show(evidence: Evidence) -> None:
     if evidence.unproven:
         unproven = ", ".join(promise.id for promise in evidence.unproven)
         say(Text(f"{UNPROVEN}: ", STYLES["excused"]) + Text(unproven))
+    say(f"Coverage: {evidence.coverage.line}.")
     say(f"{evidence.stack}: {len(evidence.by_rule)} rules, {len(words)} verdicts: {counts}. {evidence.headline}")

@@ -7,7 +7,10 @@ it raises `Undetermined`, which no rule catches: an unknown value never counts a
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -25,6 +28,34 @@ class Unknown(Enum):
 
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | Unknown | None"
+
+_reads: ContextVar[set[tuple[str, str]] | None] = ContextVar("reads", default=None)
+
+
+@contextmanager
+def recorded() -> Iterator[set[tuple[str, str]]]:
+    """Record which properties are read: pairs of a URN and a path with `[]` in place of each index.
+
+    A view that was computed before is not read again, so record with a new `Graph`.
+    """
+    found: set[tuple[str, str]] = set()
+    token = _reads.set(found)
+    try:
+        yield found
+    finally:
+        _reads.reset(token)
+
+
+def schema_path(path: str) -> str:
+    """Return a path with `[]` in place of each index: `rules[0].prefix` becomes `rules[].prefix`."""
+    return re.sub(r"\[\d+\]", "[]", path)
+
+
+def _record(urn: str, path: str) -> None:
+    found = _reads.get()
+    if found is not None:
+        found.add((urn, schema_path(path)))
+
 
 _IDENTITIES: Final = ("id", "arn", "name", "bucket", "queueId", "queueName", "scriptName", "certRequestPem")
 
@@ -48,6 +79,7 @@ class Node:
 
     def read(self, path: str) -> Value:
         """Return the value at a dotted path, None if there is none."""
+        _record(self.urn, f"{self.path}.{path}" if self.path else path)
         first, *deeper = path.split(".")
         value = self.properties.get(first)
         walked = f"{self.path}.{first}" if self.path else first
@@ -151,17 +183,34 @@ class Resource(Node):
         dependencies: Iterable[str] = (),
         property_dependencies: Mapping[str, Iterable[str]] | None = None,
         provider: ProviderOf | None = None,
+        inputs: Mapping[str, Value] | None = None,
+        options: Mapping[str, Value] | None = None,
+        hidden_options: Iterable[str] = (),
     ) -> None:
         super().__init__(urn, "", properties)
         self.type: str = type
         self.name: str = urn.rpartition("::")[2]
         self.parent: str = parent
-        self.protect: bool = protect
         self.dependencies: frozenset[str] = frozenset(dependencies)
         self.property_dependencies: dict[str, tuple[str, ...]] = {
             key: tuple(needs) for key, needs in (property_dependencies or {}).items()
         }
         self.provider: ProviderOf | None = provider
+        self.inputs: Mapping[str, Value] = properties if inputs is None else inputs
+        self.options: Mapping[str, Value] = {**(options or {}), **({"protect": True} if protect else {})}
+        self.hidden_options: frozenset[str] = frozenset(hidden_options)
+        """Options that the source of this graph does not show."""
+
+    @property
+    def protect(self) -> bool:
+        """Whether the engine refuses to delete it."""
+        _record(self.urn, "@protect")
+        return self.options.get("protect") is True
+
+    @property
+    def is_component(self) -> bool:
+        """Whether it only groups other resources, and exists in no cloud."""
+        return self.provider is None and not self.type.startswith("pulumi:providers:")
 
     @property
     def label(self) -> str:
@@ -179,6 +228,7 @@ class Resource(Node):
         if self.known("region"):
             return self.text("region")
         if self.provider is not None and self.provider.region:
+            _record(self.provider.urn, "region")
             return self.provider.region
         raise Undetermined(self.urn, "region", "is known neither from the resource nor from its provider")
 
@@ -191,9 +241,14 @@ class Resource(Node):
 
 @dataclass
 class Graph:
-    """All resources of one stack."""
+    """All resources of one stack.
+
+    `beside`: resources that are reviewed and not part of the platform, such as a bucket for logs. Only `get`, `targets`
+    and `everything` return them.
+    """
 
     resources: list[Resource]
+    beside: list[Resource] = field(default_factory=list[Resource])
     _by_urn: dict[str, Resource] = field(init=False, repr=False)
     _by_type: dict[str, list[Resource]] = field(init=False, repr=False)
     _by_identity: dict[tuple[str, str], list[Resource]] = field(init=False, repr=False)
@@ -201,17 +256,22 @@ class Graph:
     """Views that rules have computed and share (`policies/views`)."""
 
     def __post_init__(self) -> None:
-        self._by_urn = {one.urn: one for one in self.resources}
+        self._by_urn = {one.urn: one for one in (*self.resources, *self.beside)}
         self._by_type = {}
         self._by_identity = {}
         for one in self.resources:
             self._by_type.setdefault(one.type, []).append(one)
+        for one in (*self.resources, *self.beside):
             for identity in one.identities:
                 self._by_identity.setdefault((one.type, identity), []).append(one)
 
     def of(self, *types: str) -> list[Resource]:
         """Every resource of these types."""
         return [one for type in types for one in self._by_type.get(type, ())]
+
+    def everything(self, *types: str) -> list[Resource]:
+        """Every resource of these types, also those beside the platform."""
+        return [*self.of(*types), *(one for one in self.beside if one.type in types)]
 
     def get(self, urn: str) -> Resource | None:
         """The resource of a URN."""
@@ -238,6 +298,7 @@ class Graph:
         An unknown value without dependencies is undetermined. A known value that is no identity of a resource of this
         stack refers to no resource.
         """
+        _record(resource.urn, path)
         top = path.split(".", maxsplit=1)[0]
         depends = [one for urn in resource.property_dependencies.get(top, ()) if (one := self.get(urn)) is not None]
         named = [one for one in depends if one.type in types]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from policies import exemptions as exempting
 from policies.configuration import Level, Strictness, Undecided
+from policies.coverage.beside import set_apart
 from policies.exemptions import Exemption
 from policies.graph import Graph
 from policies.rule import Outcome, Rule, Verdict
@@ -71,6 +72,7 @@ def judge(
     `final`: no more values will become known, so undetermined verdicts fail. `ignore_unused`: an exemption that excuses
     nothing is not a problem.
     """
+    graph = set_apart(graph)
     findings: list[Finding] = []
     used: set[Exemption] = set()
     judged: set[str] = set()

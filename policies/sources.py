@@ -34,6 +34,24 @@ UNKNOWNS: Final = frozenset(
 )
 
 
+OPTIONS: Final[Mapping[str, str]] = {
+    "protect": "protect",
+    "retainOnDelete": "retain_on_delete",
+    "deleteBeforeReplace": "delete_before_replace",
+    "deletedWith": "deleted_with",
+    "ignoreChanges": "ignore_changes",
+    "replaceOnChanges": "replace_on_changes",
+    "additionalSecretOutputs": "additional_secret_outputs",
+    "aliases": "aliases",
+    "customTimeouts": "custom_timeouts",
+    "external": "external",
+}
+"""Resource option to the field of an `Entry` with its value."""
+
+
+# The analyzers' protocol does not contain these.
+HIDDEN_OPTIONS: Final = ("retainOnDelete", "deletedWith", "replaceOnChanges", "external")
+
 REMEDY: Final = "use a file that `pulumi stack export` wrote"
 
 
@@ -57,6 +75,21 @@ class Entry(Foreign):
     provider: str | None = None
     protect: bool | None = None
     delete: bool | None = None
+    retain_on_delete: bool | None = Field(default=None, alias="retainOnDelete")
+    delete_before_replace: bool | None = Field(default=None, alias="deleteBeforeReplace")
+    deleted_with: str | None = Field(default=None, alias="deletedWith")
+    ignore_changes: list[str] | None = Field(default=None, alias="ignoreChanges")
+    replace_on_changes: list[str] | None = Field(default=None, alias="replaceOnChanges")
+    additional_secret_outputs: list[str] | None = Field(default=None, alias="additionalSecretOutputs")
+    aliases: list[str] | None = None
+    custom_timeouts: dict[str, float] | None = Field(default=None, alias="customTimeouts")
+    external: bool | None = None
+
+    @property
+    def options(self) -> dict[str, Value]:
+        """The resource options that are set, by their names in the format."""
+        values: dict[str, Value] = {name: getattr(self, field) for name, field in OPTIONS.items()}
+        return {name: value for name, value in values.items() if value}
 
     @property
     def properties(self) -> dict[str, Any]:
@@ -145,20 +178,25 @@ def _from_entry(entry: Entry, regions: Mapping[str, str]) -> Resource:
     if entry.id:
         properties.setdefault("id", entry.id)
     provider = (entry.provider or "").rpartition("::")[0]
-    found = {
-        key: unhidden(entry.type, key, partial(_value, value, opened=True), partial(_value, value))
-        for key, value in properties.items()
-    }
+    found = _readable(entry.type, properties)
     return Resource(
         entry.urn,
         entry.type,
         with_defaults(entry.type, found, entry.needs or {}),
         parent=entry.parent or "",
-        protect=bool(entry.protect),
+        inputs=_readable(entry.type, entry.inputs or {}),
+        options=entry.options,
         dependencies=entry.dependencies or (),
         property_dependencies={key: urns or () for key, urns in (entry.needs or {}).items()},
         provider=ProviderOf(provider, regions.get(provider, "")) if provider else None,
     )
+
+
+def _readable(type: str, properties: Mapping[str, Any]) -> dict[str, Value]:
+    return {
+        key: unhidden(type, key, partial(_value, value, opened=True), partial(_value, value))
+        for key, value in properties.items()
+    }
 
 
 def _value(value: Any, *, opened: bool = False) -> Value:
@@ -202,30 +240,53 @@ def hidden(value: Any) -> Value:
 # -- from an engine
 
 
-def from_request(resources: Any) -> Graph:
-    """Return the graph of an `AnalyzeStackRequest`'s resources."""
-    return Graph([_from_message(one) for one in resources])
+def from_request(resources: Any, inputs: Mapping[str, Any]) -> Graph:
+    """Return the graph of an `AnalyzeStackRequest`'s resources.
+
+    `inputs`: the properties in each resource's `AnalyzeRequest`, by URN. The other request contains only outputs.
+    """
+    return Graph([_from_message(one, inputs.get(one.urn)) for one in resources])
 
 
-def _from_message(message: Any) -> Resource:
+def _from_message(message: Any, inputs: Any) -> Resource:
     region = message.provider.properties.fields["region"].string_value if message.HasField("provider") else ""
     needs = {key: tuple(needs.urns) for key, needs in message.propertyDependencies.items()}
-    found = {
-        key: unhidden(message.type, key, partial(_from_wire, value, opened=True), partial(_from_wire, value))
-        for key, value in message.properties.fields.items()
-    }
+    found = _from_struct(message.type, message.properties)
     return Resource(
         message.urn,
         message.type,
         with_defaults(message.type, found, needs),
         parent=message.parent,
-        protect=message.options.protect,
+        inputs=None if inputs is None else _from_struct(message.type, inputs),
+        options=_options(message.options),
+        hidden_options=HIDDEN_OPTIONS,
         dependencies=message.dependencies,
         property_dependencies=needs,
         provider=ProviderOf(message.provider.urn, "" if region in UNKNOWNS else region)
         if message.HasField("provider")
         else None,
     )
+
+
+def _from_struct(type: str, struct: struct_pb2.Struct) -> dict[str, Value]:
+    return {
+        key: unhidden(type, key, partial(_from_wire, value, opened=True), partial(_from_wire, value))
+        for key, value in struct.fields.items()
+    }
+
+
+def _options(message: Any) -> dict[str, Value]:
+    """Return the resource options that are set."""
+    timeouts = {name: getattr(message.customTimeouts, name) for name in ("create", "update", "delete")}
+    options: dict[str, Value] = {
+        "protect": message.protect,
+        "ignoreChanges": list(message.ignoreChanges),
+        "deleteBeforeReplace": message.deleteBeforeReplace if message.deleteBeforeReplaceDefined else None,
+        "additionalSecretOutputs": list(message.additionalSecretOutputs),
+        "aliases": list(message.aliases),
+        "customTimeouts": {name: seconds for name, seconds in timeouts.items() if seconds},
+    }
+    return {name: value for name, value in options.items() if value}
 
 
 def _from_wire(value: struct_pb2.Value, *, opened: bool = False) -> Value:

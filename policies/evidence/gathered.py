@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from policies import configuration, exemptions, promises
+from policies.coverage.summary import Coverage, coverage
 from policies.exemptions import Exemption
 from policies.judging import Finding, Judgement, judge
 from policies.packs import PACKS, VERSION, all_rules, rules_of
@@ -106,6 +107,11 @@ class Evidence:
     def basis(self) -> str:
         """The commit of the rules, and also of the program if it was planned here; a given state may be of another."""
         return f"rules of commit {self.commit}" if self.given else f"program and rules of commit {self.commit}"
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        """What the packs judge in the stack, and what they do not."""
+        return coverage(self.judged.graph)
 
     @cached_property
     def by_rule(self) -> dict[str, list[Finding]]:

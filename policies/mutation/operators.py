@@ -77,12 +77,23 @@ def revised(resource: Resource, **attributes: Any) -> Resource:
     return changed
 
 
+def optioned(resource: Resource, **options: Value) -> Resource:
+    """Return a copy of a resource with other resource options."""
+    return revised(resource, options={**resource.options, **options})
+
+
 def assigned(resource: Resource, path: str, change: New) -> Resource | None:
     """Return a copy with another value at a path (`rules[*].enabled`: in each item), or None if nothing changes."""
-    properties: dict[str, Value] = copy.deepcopy(dict(resource.properties))
+    properties, inputs = _changed(resource.properties, path, change), _changed(resource.inputs, path, change)
+    same = properties == resource.properties and inputs == resource.inputs
+    return None if same else revised(resource, properties=properties, inputs=inputs)
+
+
+def _changed(values: Mapping[str, Value], path: str, change: New) -> dict[str, Value]:
+    result: dict[str, Value] = copy.deepcopy(dict(values))
     function: Change = change if callable(change) else lambda _: change
-    _assign(properties, re.split(r"\.|(?=\[)", path), function)
-    return None if properties == dict(resource.properties) else revised(resource, properties=properties)
+    _assign(result, re.split(r"\.|(?=\[)", path), function)
+    return result
 
 
 def _assign(value: Value, steps: list[str], change: Change) -> None:
@@ -146,7 +157,7 @@ def substitute(type: str, path: str, old: str, new: str, where: Where = anything
 
 def unprotect(type: str, where: Where = anything) -> Operator:
     """Remove the engine's protection from deletion of one resource."""
-    return each(type, where, lambda _, one: revised(one, protect=False) if one.protect else None)
+    return each(type, where, lambda _, one: optioned(one, protect=False) if one.protect else None)
 
 
 def unlink(type: str, target: str, where: Where = anything, to: Where = anything) -> Operator:
@@ -232,7 +243,10 @@ def declared(
 ) -> Resource:
     """Return a new resource of the graph's stack; `needs` are its property dependencies."""
     prefix = "::".join(graph.stack.urn.split("::")[:2])
-    return Resource(f"{prefix}::{type}::{name}", type, properties, property_dependencies=needs)
+    provider = next(
+        (one.provider for one in graph.resources if one.type.split(":")[0] == type.split(":", maxsplit=1)[0]), None
+    )
+    return Resource(f"{prefix}::{type}::{name}", type, properties, property_dependencies=needs, provider=provider)
 
 
 def chain(*operators: Operator) -> Operator:

@@ -12,6 +12,18 @@ from sandbox.engine.state import Resource
 from sandbox.values import UNKNOWN, Properties, to_struct
 
 
+def to_requests(resources: Sequence[Resource]) -> list[analyzer_pb2.AnalyzeRequest]:
+    """Return a request for each resource to analyze its inputs."""
+    requests: list[analyzer_pb2.AnalyzeRequest] = []
+    for one in resources:
+        request = analyzer_pb2.AnalyzeRequest(
+            urn=one.urn, type=one.type, name=one.urn.rpartition("::")[2], properties=to_struct(one.inputs)
+        )
+        _fill_options(request.options, one)
+        requests.append(request)
+    return requests
+
+
 def to_request(resources: Sequence[Resource]) -> analyzer_pb2.AnalyzeStackRequest:
     """Return the request to analyze all resources. Like Pulumi's engine, it sends each resource's outputs."""
     providers = {one.urn: one for one in resources if urns.is_provider(one.type)}
@@ -25,10 +37,7 @@ def to_request(resources: Sequence[Resource]) -> analyzer_pb2.AnalyzeStackReques
             parent=one.parent,
             dependencies=one.dependencies,
         )
-        message.options.protect = one.protect
-        message.options.ignoreChanges.extend(one.ignore_changes)
-        message.options.additionalSecretOutputs.extend(one.additional_secret_outputs)
-        message.options.parent = one.parent
+        _fill_options(message.options, one)
         for key, needs in one.property_dependencies.items():
             if needs:
                 message.propertyDependencies[key].urns.extend(needs)
@@ -36,6 +45,18 @@ def to_request(resources: Sequence[Resource]) -> analyzer_pb2.AnalyzeStackReques
         if provider is not None:
             _fill(message.provider, provider)
     return request
+
+
+def _fill_options(options: Any, resource: Resource) -> None:
+    options.protect = resource.protect
+    options.ignoreChanges.extend(resource.ignore_changes)
+    options.additionalSecretOutputs.extend(resource.additional_secret_outputs)
+    options.aliases.extend(resource.aliases)
+    options.parent = resource.parent
+    options.deleteBeforeReplace = bool(resource.delete_before_replace)
+    options.deleteBeforeReplaceDefined = resource.delete_before_replace is not None
+    for operation, seconds in resource.custom_timeouts.items():
+        setattr(options.customTimeouts, operation, seconds)
 
 
 def _fill(message: Any, provider: Resource) -> None:

@@ -108,8 +108,12 @@ class Analyzers:
         """Return the violations in the whole stack. The packs run in parallel."""
         import grpc  # noqa: PLC0415
 
-        from sandbox.engine.analysis import to_request  # noqa: PLC0415
+        from sandbox.engine.analysis import to_request, to_requests  # noqa: PLC0415
 
+        # The packs return nothing for a single resource: they keep its inputs for the request with all resources.
+        for one in to_requests(resources):
+            for stub in self._stubs:
+                stub.Analyze(one)
         request = to_request(resources)
         pending = [
             (pack, stub.AnalyzeStack.future(request)) for pack, stub in zip(self.packs, self._stubs, strict=True)

@@ -48,6 +48,7 @@ class Resource:
     aliases: list[str] = field(default_factory=list[str])
     ignore_changes: list[str] = field(default_factory=list[str])
     replace_on_changes: list[str] = field(default_factory=list[str])
+    delete_before_replace: bool | None = None
     custom_timeouts: dict[str, float] = field(default_factory=dict[str, float])
     created: str = ""
     modified: str = ""
@@ -82,6 +83,7 @@ _PLAIN: Final = {
     "modified": "modified",
     "ignoreChanges": "ignore_changes",
     "replaceOnChanges": "replace_on_changes",
+    "deleteBeforeReplace": "delete_before_replace",
 }
 FIELDS: Final = frozenset(_PLAIN)
 

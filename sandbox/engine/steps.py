@@ -50,6 +50,7 @@ def to_resource(goal: Goal, inputs: Properties) -> Resource:
         property_dependencies=goal.property_dependencies,
         protect=goal.protect,
         retain_on_delete=goal.retain_on_delete,
+        delete_before_replace=goal.delete_before_replace,
         additional_secret_outputs=goal.additional_secret_outputs,
         ignore_changes=goal.ignore_changes,
         replace_on_changes=goal.replace_on_changes,

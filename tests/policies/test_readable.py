@@ -36,7 +36,7 @@ def exported(type: str, outputs: dict[str, Any], **entry: Any) -> Resource:
 def asked(type: str, outputs: dict[str, Any]) -> Resource:
     request = analyzer_pb2.AnalyzeStackRequest()
     request.resources.add(urn=URN.format(type=type), type=type).properties.CopyFrom(to_struct(outputs))
-    return from_request(request.resources).resources[0]
+    return from_request(request.resources, {}).resources[0]
 
 
 def sealed(value: Any) -> dict[str, Any]:

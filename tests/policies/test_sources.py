@@ -141,7 +141,7 @@ def test_the_engine_and_an_exported_state_give_the_same_graph(prod: Judged) -> N
             message.propertyDependencies[key].urns.extend(urns or [])
         if entry.get("provider"):
             message.provider.urn = entry["provider"].rpartition("::")[0]
-    asked = {one.urn: one for one in from_request(request.resources).resources}
+    asked = {one.urn: one for one in from_request(request.resources, {}).resources}
     assert asked.keys() == {one.urn for one in prod.graph.resources}
     for one in prod.graph.resources:
         other = asked[one.urn]

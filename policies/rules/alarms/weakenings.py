@@ -148,6 +148,7 @@ WEAKENINGS: Weakenings = {
         ),
         "the age alarm is raised a week late": alarm("evaluationPeriods", 10080, BACKUP),
         "the age alarm reads another namespace": alarm("metricQueries[*].metric.namespace", "x", BACKUP),
+        "the age alarm reads another member": alarm("metricQueries[*].metric.dimensions.Member", "gateway-0", BACKUP),
         "the age alarm counts samples": alarm("metricQueries[*].metric.stat", "SampleCount", BACKUP),
         "BackupAgeSeconds is not published": unpublished("BackupAgeSeconds", DATABASE),
     },

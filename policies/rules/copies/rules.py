@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from itertools import combinations
+
 from policies.controls import OFFSITE, RECOVERY
 from policies.graph import Graph, Resource
 from policies.promises import number
@@ -92,17 +96,30 @@ def copies_far(graph: Graph, _: Resource) -> str | None:
     remedy="choose the jurisdictions and regions in backups.copies apart",
 )
 def copies_apart(graph: Graph, copy: Copy) -> str | None:
-    """One disaster or one court order would affect two copies in the same place."""
-    for other in copies(graph):
-        if other.urn == copy.urn:
-            continue
+    """One disaster or one court order would affect two copies in the same place.
+
+    Beside three copies that are far from each other, a further one may be near one of them.
+    """
+    others = [other for other in copies(graph) if other.urn != copy.urn]
+    for other in others:
         if other.where == copy.where:
             return f"it shares {copy.where} with {other.bucket.name}"
-        both = {"R2" if one in r2_copies(graph) else "S3" for one in (copy, other)}
-        least = number("BAK-5", "apart_km")
-        if len(both) == 1 and (km := least_km(copy.places, other.places)) < least:
-            return f"it may be only {km:.0f} km from {other.bucket.name}; {least:g} km at least are expected"
-    return None
+    least = number("BAK-5", "apart_km")
+    near = next((other for other in others if _apart_km(graph, copy, other) < least), None)
+    if near is None or any(_all_apart(graph, three, least) for three in combinations(others, 3)):
+        return None
+    km = _apart_km(graph, copy, near)
+    return f"it may be only {km:.0f} km from {near.bucket.name}; {least:g} km at least are expected"
+
+
+def _apart_km(graph: Graph, one: Copy, other: Copy) -> float:
+    """Return the least distance of two copies of one provider; a copy of another provider shares nothing with it."""
+    same = (one in r2_copies(graph)) == (other in r2_copies(graph))
+    return least_km(one.places, other.places) if same else math.inf
+
+
+def _all_apart(graph: Graph, group: Iterable[Copy], least: float) -> bool:
+    return all(_apart_km(graph, one, other) >= least for one, other in combinations(group, 2))
 
 
 @define(

@@ -133,6 +133,32 @@ def endpoints_in_each_zone(graph: Graph, endpoint: Resource) -> str | None:
     return None
 
 
+def gateway_endpoints(graph: Graph) -> list[Resource]:
+    """Gateway endpoints."""
+    return [one for one in graph.of(ENDPOINT) if one.text("vpcEndpointType") == "Gateway"]
+
+
+@define(
+    "redundancy",
+    "endpoints-in-each-route-table",
+    Severity.HIGH,
+    "AWS gateway endpoints are in the route table of every subnet with machines",
+    over=gateway_endpoints,
+    promises=("RED-2",),
+    controls=REDUNDANCY,
+    remedy="give each gateway endpoint the route tables of all data subnets (components/network.py)",
+)
+def endpoints_in_each_route_table(graph: Graph, endpoint: Resource) -> str | None:
+    """Machines fetch their files through the S3 endpoint only: elsewhere, no machine could be replaced."""
+    have = {table.urn for table in graph.targets(endpoint, "routeTableIds", TABLE)}
+    for subnet in data_subnets(graph):
+        for association in graph.referring(subnet, ASSOCIATION, "subnetId"):
+            table = graph.target(association, "routeTableId", TABLE)
+            if table is not None and table.urn not in have:
+                return f"it is not in {table.label}, which {subnet.label} uses"
+    return None
+
+
 @define(
     "redundancy",
     "members-reach-each-other",

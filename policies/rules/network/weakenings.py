@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policies.graph import Graph, Resource
-from policies.mutation.operators import drop, having, named, put, relink
+from policies.mutation.operators import anything, assigned, drop, each, having, named, put, relink, revised
 from policies.mutation.weakening import Weakenings
 from policies.rules.network.rules import (
     ASSOCIATION,
@@ -17,6 +17,7 @@ from policies.rules.network.rules import (
     TUNNEL,
     TUNNEL_CONFIG,
 )
+from policies.views.machines import SUBNET
 
 MACHINE = "10.20.0.5"
 
@@ -37,16 +38,32 @@ def of_machines_for_https(rule: Resource) -> bool:
     return rule.name.startswith("network-") and rule.name.endswith("-https")
 
 
+def _with_one_table(graph: Graph, endpoint: Resource) -> Resource | None:
+    """Return a gateway endpoint in the first of its route tables only."""
+    if endpoint.properties.get("vpcEndpointType") != "Gateway":
+        return None
+    first, *_ = endpoint.property_dependencies["routeTableIds"]
+    table = graph.get(first)
+    only = assigned(endpoint, "routeTableIds", [table.properties.get("id") if table is not None else None])
+    if only is None:
+        return None
+    return revised(only, property_dependencies={**only.property_dependencies, "routeTableIds": (first,)})
+
+
 WEAKENINGS: Weakenings = {
     "nat-in-each-zone": {
         "a zone uses another zone's NAT gateway": relink(ROUTE, "natGatewayId", other_nat),
         "a NAT gateway is not declared": drop(NAT),
+        "a NAT gateway's subnet is in another zone": put(SUBNET, "availabilityZone", "eu-central-1z", named("public")),
         "a zone's default route is not declared": drop(ROUTE, named("-data-")),
         "a subnet has no route table": drop(ASSOCIATION, named("-data")),
         "a NAT gateway has no address": drop("aws:ec2/eip:Eip"),
         "a NAT gateway is private": put(NAT, "connectivityType", "private"),
         "the public subnets have no default route": drop(ROUTE, named("public")),
         "the internet gateway is not declared": drop(INTERNET),
+    },
+    "endpoints-in-each-route-table": {
+        "the S3 endpoint is in one route table only": each(ENDPOINT, anything, _with_one_table),
     },
     "endpoints-in-each-zone": {
         "an endpoint has no address in a zone": put(

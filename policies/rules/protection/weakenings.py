@@ -7,8 +7,8 @@ from policies.mutation.files import KEEPS_DATA, edit
 from policies.mutation.operators import ABSENT, drop, named, put, relink, unprotect
 from policies.mutation.weakening import Weakenings
 from policies.rules.protection.rules import GENERATED, HOLDS_DATA, KEY, MOUNTING, STORED, STORED_VERSION, VOLUME_TAG
-from policies.views.machines import ATTACHMENT, ETCD, INSTANCE, PATRONI, VOLUME
-from policies.views.vault import S3
+from policies.views.machines import ATTACHMENT, ETCD, INSTANCE, PATRONI, SUBNET, VOLUME
+from policies.views.vault import R2, S3
 
 
 def neighbours_volume(graph: Graph, machine: Resource) -> Resource | None:
@@ -22,12 +22,14 @@ WEAKENINGS: Weakenings = {
     "data-is-protected": {
         **{f"a {type.rpartition(':')[2]} is not protected": unprotect(type) for type in HOLDS_DATA},
         "the off-site bucket is not protected": unprotect(S3, named("offsite")),
+        "a bucket in R2 is not protected": unprotect(R2),
         "a pass phrase is not protected": unprotect(GENERATED, named("cipher", "manifest")),
         "a webhook key is not protected": unprotect(GENERATED, named("webhook-key", "report-token")),
     },
     "data-on-its-own-volume": {
         "a machine has no volume": drop(ATTACHMENT),
         "a volume is in another zone": put(VOLUME, "availabilityZone", "eu-central-1z"),
+        "a subnet is in another zone than its volumes": put(SUBNET, "availabilityZone", "eu-central-1z", named("data")),
         "a machine's tag names no volume": put(INSTANCE, f"tags.{VOLUME_TAG}", ABSENT, KEEPS_DATA),
         "a machine's tag names another volume": relink(INSTANCE, f"tags.{VOLUME_TAG}", neighbours_volume, KEEPS_DATA),
         "a machine cannot read its tags": put(INSTANCE, "metadataOptions.instanceMetadataTags", "disabled", KEEPS_DATA),

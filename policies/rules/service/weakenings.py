@@ -44,6 +44,7 @@ WEAKENINGS: Weakenings = {
         "the API is checked from one region": put(HEALTH_CHECK, "checkRegions", ["WEU"]),
         "the health check is suspended": put(HEALTH_CHECK, "suspended", True),
         "the health check requests another path": put(HEALTH_CHECK, "httpConfig.path", "/"),
+        "the health check asks another host": put(HEALTH_CHECK, "address", "www.example.net"),
         "the health check is not declared": drop(HEALTH_CHECK),
         "the health check expects errors": put(HEALTH_CHECK, "httpConfig.expectedCodes", ["5xx"]),
         "the health check accepts errors": put(HEALTH_CHECK, "httpConfig.expectedCodes", ["200", "5xx"]),

@@ -25,7 +25,7 @@ from policies.mutation.operators import (
 )
 from policies.mutation.weakening import Weakenings
 from policies.rules.transit.rules import DROP_IN, ETCD_TLS, ETCD_URLS, FETCH, PROFILE, REFRESH, USERS, USERS_UNIT
-from policies.views.machines import CITUS, COORDINATOR, ENVIRONMENT, ETCD, HAPROXY, INSTANCE, PATRONI, UNITS
+from policies.views.machines import CITUS, COORDINATOR, ENVIRONMENT, ETCD, HAPROXY, INSTANCE, PATRONI, SUBNET, UNITS
 from policies.views.permissions import ROLE_POLICY
 from policies.views.transit import (
     AUTHORITY,
@@ -271,6 +271,7 @@ WEAKENINGS: Weakenings = {
     },
     "database-admits-known-clients-only": {
         "ssl is off": patroni('^    ssl: "on"', '    ssl: "off"'),
+        "a subnet has other addresses than pg_hba admits": put(SUBNET, "cidrBlock", "10.99.0.0/20", named("data")),
         "ssl is not set": patroni(r'^    ssl: "on"\n', ""),
         **{
             f"{name} is not set": patroni(rf"^    {name}: .*\n", "")

@@ -1,0 +1,93 @@
+"""The baseline: which contents were reviewed, by whom and when (`policies/baseline.toml`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Final, cast
+
+from pydantic import AfterValidator
+
+from console.errors import InputError
+from policies.reading import Strict, Text, parse_toml, read, validate
+
+FILE: Final = Path(__file__).resolve().parent / "baseline.toml"
+HEAD: Final = """\
+# Contents that were reviewed: the SHA-256 of each with the values of the settings replaced by their names.
+# `python -m policies baseline` shows what differs, and writes this file (docs/policies.md).
+"""
+
+
+def _digest(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError(f"{text!r:.80} is not a SHA-256; 64 hexadecimal digits are expected")
+    return text
+
+
+class Review(Strict):
+    """One reviewed content."""
+
+    sha256: Annotated[str, AfterValidator(_digest)]
+    by: Text
+    on: date
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The reviews of one stack, by the keys of the contents, and the place of each."""
+
+    reviews: Mapping[str, Review]
+    places: Mapping[str, str]
+
+    def check(self, keys: Collection[str]) -> None:
+        """Raise `InputError` if a content was reviewed that is not there."""
+        for key, place in self.places.items():
+            if key not in keys:
+                raise InputError(
+                    f"{place}: {key}: there is no such content; restore it, or remove the review by "
+                    "`python -m policies baseline --write`"
+                )
+
+
+@cache
+def committed() -> Mapping[str, Baseline]:
+    """Return the committed baseline of each stack."""
+    return load(FILE)
+
+
+def load(file: Path) -> dict[str, Baseline]:
+    """Return the baseline of each stack in a file; `InputError` names the file, the line and the remedy."""
+    content = read(file, "write it by `python -m policies baseline --write`")
+    lines = content.decode(errors="replace").splitlines()
+    found: dict[str, Baseline] = {}
+    for stack, reviews in parse_toml(content, str(file)).items():
+        if not isinstance(reviews, dict):
+            raise InputError(f"{file}:{_line(lines, stack)}: {stack}: a table of reviews is expected")
+        given = cast("dict[str, object]", reviews)
+        places = {key: f"{file}:{_line(lines, stack, key)}" for key in given}
+        found[stack] = Baseline(
+            {key: validate(Review, review, places[key], f"{stack}: {key}") for key, review in given.items()}, places
+        )
+    return found
+
+
+def _line(lines: list[str], stack: str, key: str = "") -> int:
+    start = next((number for number, line in enumerate(lines) if line.strip() == f"[{stack}]"), 0)
+    rows = (number for number in range(start, len(lines)) if lines[number].startswith(f'"{key}" ='))
+    return (next(rows, start) if key else start) + 1
+
+
+def render(baselines: Mapping[str, Mapping[str, Review]]) -> str:
+    """Return the file's content."""
+    parts = [HEAD]
+    for stack, reviews in sorted(baselines.items()):
+        parts.append(f"\n[{stack}]\n")
+        parts += [
+            f'"{key}" = {{ sha256 = "{one.sha256}", by = "{one.by}", on = {one.on.isoformat()} }}\n'
+            for key, one in sorted(reviews.items())
+        ]
+    return "".join(parts)

@@ -1,0 +1,100 @@
+"""`python -m policies baseline`: show the contents that differ from the baseline, and record a review of them."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from console.errors import InputError
+from console.tables import say
+from policies import baseline
+from policies.baseline import FILE, Baseline, Review
+from policies.stacks import ROOT, brought_up, checked_out
+from policies.views.contents import Content, contents
+
+STYLES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A content whose digest is not the reviewed one: new, changed or gone, with the lines that differ from the base."""
+
+    stack: str
+    key: str
+    kind: str
+    lines: Sequence[str]
+
+
+def run(options: argparse.Namespace) -> int:
+    """`baseline`: 0 if every content is reviewed, or its review was written; 1 if one differs."""
+    if options.write and not options.by:
+        raise InputError("--write: the reviewer is missing; add --by NAME")
+    if options.by and not options.by.isprintable():
+        raise InputError(f"--by: {options.by!r:.60} contains invisible characters; write a name on one line")
+    stacks: list[str] = options.stack or [file.name.split(".")[1] for file in sorted(ROOT.glob("Pulumi.*.yaml"))]
+    reviewed = baseline.load(FILE) if FILE.exists() else {}
+    current = {stack: {one.key: one for one in contents(brought_up(stack).graph)} for stack in stacks}
+    found = [one for stack in stacks for one in _compare(stack, current[stack], reviewed.get(stack), options.base)]
+    if options.json:
+        print(json.dumps([one.__dict__ for one in found]))
+    else:
+        _show(found)
+    if options.write:
+        written = {stack: dict(one.reviews) for stack, one in reviewed.items()}
+        written |= {stack: _reviews(current[stack], reviewed.get(stack), options.by) for stack in stacks}
+        FILE.write_text(baseline.render(written), encoding="utf-8")
+        return 0
+    return 1 if found else 0
+
+
+def _compare(stack: str, current: Mapping[str, Content], reviewed: Baseline | None, base: str) -> list[Difference]:
+    reviews = {} if reviewed is None else reviewed.reviews
+    kinds = {key: "new" for key in current if key not in reviews}
+    kinds |= {key: "gone" for key in reviews if key not in current}
+    kinds |= {key: "changed" for key, one in current.items() if key in reviews and reviews[key].sha256 != one.sha256}
+    if not kinds:
+        return []
+    with checked_out(base) as folder:
+        before = {one.key: one.text for one in contents(brought_up(stack, folder).graph)}
+    return [
+        Difference(stack, key, kind, _lines(before.get(key, ""), current[key].text if key in current else ""))
+        for key, kind in kinds.items()
+    ]
+
+
+def _lines(before: str, now: str) -> list[str]:
+    return list(difflib.unified_diff(before.splitlines(), now.splitlines(), "base", "now", lineterm=""))[2:]
+
+
+def _reviews(current: Mapping[str, Content], reviewed: Baseline | None, by: str) -> dict[str, Review]:
+    """Return a review of each content: the old one if its digest is the same."""
+    old = {} if reviewed is None else reviewed.reviews
+    today = datetime.now(UTC).date()
+    return {
+        key: old[key] if key in old and old[key].sha256 == one.sha256 else Review(sha256=one.sha256, by=by, on=today)
+        for key, one in current.items()
+    }
+
+
+def _same(found: Sequence[Difference]) -> list[tuple[list[str], Difference]]:
+    """Return each different change with the contents that it changes."""
+    by_change: dict[tuple[str, tuple[str, ...]], tuple[list[str], Difference]] = {}
+    for one in found:
+        keys, _ = by_change.setdefault((one.kind, tuple(one.lines)), ([], one))
+        keys.append(f"{one.stack}: {one.key}")
+    return list(by_change.values())
+
+
+def _show(found: Sequence[Difference]) -> None:
+    for keys, one in _same(found):
+        say(f"{', '.join(keys)}: {one.kind}", "bold")
+        if not one.lines:
+            say("  the base commit has the same content; name an older one with --base to see what changed")
+        for line in one.lines:
+            say(line, STYLES.get(line[:1], ""))
+    if not found:
+        say(f"Every content is as {FILE.name} says.")

@@ -1,0 +1,1 @@
+"""Coverage: the packs know what they do not judge."""

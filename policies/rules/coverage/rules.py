@@ -1,0 +1,242 @@
+"""Redundancy: every resource, property and option is in the coverage table, and has a value that the table allows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from policies.baseline import FILE, Review, committed
+from policies.controls import CHANGE
+from policies.coverage.beside import expected
+from policies.coverage.table import PLACEHOLDER, Covered, Row, covering, table
+from policies.coverage.walk import Missing, leaves, values_at
+from policies.graph import Graph, Resource, Undetermined, Unknown, Value
+from policies.rule import NotApplicable, Severity, define
+from policies.views.contents import Content, contents
+from policies.views.placeholders import placeholders
+from policies.views.shared import stack
+
+EVERY_PROMISE = ("RED-1", "RED-2", "RED-3", "BAK-1", "BAK-3", "BAK-6")
+SHOWN = 3  # problems in one message
+
+
+def declared(graph: Graph) -> list[Resource]:
+    """Resources."""
+    return [one for one in graph.resources if not one.is_component]
+
+
+@define(
+    "redundancy",
+    "every-resource-is-covered",
+    Severity.HIGH,
+    "Every resource is in the coverage table",
+    over=declared,
+    promises=EVERY_PROMISE,
+    controls=CHANGE,
+    remedy="say who judges it in policies/coverage, or, if it is beside the platform, review it by "
+    "`python -m policies baseline`",
+)
+def every_resource(_: Graph, resource: Resource) -> str | None:
+    """A resource that no rule expects can work against those that the rules judge.
+
+    Reviewed resources beside the platform are set apart before: `policies/coverage/beside.py`.
+    """
+    if expected(resource):
+        return None
+    if resource.type not in table():
+        return f"nobody judges the type {resource.type}"
+    return f"nobody expects a {resource.type} with this name"
+
+
+def _covered(resource: Resource) -> Covered:
+    covered = covering(table(), resource.type, resource.name)
+    if covered is None:
+        raise NotApplicable("it is not in the coverage table")
+    return covered
+
+
+@define(
+    "redundancy",
+    "every-property-is-covered",
+    Severity.HIGH,
+    "Every property is judged, or free with a reason",
+    over=declared,
+    promises=EVERY_PROMISE,
+    controls=CHANGE,
+    remedy="say in policies/coverage who judges the property, or remove it",
+)
+def every_property(_: Graph, resource: Resource) -> str | None:
+    """A rule reads only what its author thought of. What no rule reads is allowed only if the table says so."""
+    covered = _covered(resource)
+    paths = dict.fromkeys(path for path, _ in leaves(_inputs(resource)))
+    return _shown(f"say who judges {path}" for path in paths if covered.row(path) is None)
+
+
+def _inputs(resource: Resource) -> dict[str, Value]:
+    return {key: value for key, value in resource.inputs.items() if not key.startswith("__") and value is not None}
+
+
+@define(
+    "redundancy",
+    "every-option-is-covered",
+    Severity.HIGH,
+    "Every resource option is judged, or free with a reason",
+    over=declared,
+    promises=EVERY_PROMISE,
+    controls=CHANGE,
+    remedy="say in policies/coverage who judges the option, or remove it",
+)
+def every_option(_: Graph, resource: Resource) -> str | None:
+    """An option can cancel what the properties promise: `ignoreChanges` keeps an old value whatever the program says."""
+    covered = _covered(resource)
+    unknown = (f"say who judges @{name}" for name in resource.options if f"@{name}" not in covered.rows)
+    return _shown(unknown) or _shown(_option_problems(resource, covered))
+
+
+def _option_problems(resource: Resource, covered: Covered) -> Iterator[str]:
+    for path, row in covered.rows.items():
+        name = path.removeprefix("@")
+        absent = name not in resource.options and (row.optional or name in resource.hidden_options)
+        if absent or not path.startswith("@"):
+            continue
+        if row.values is not None and resource.options.get(name) not in row.values:
+            yield f"{path} is {_text(resource.options.get(name))}; {_expected(row)} is expected"
+
+
+@define(
+    "redundancy",
+    "values-are-allowed",
+    Severity.HIGH,
+    "Properties have values that the coverage table allows",
+    over=declared,
+    promises=EVERY_PROMISE,
+    controls=CHANGE,
+    remedy="restore the value; a new one needs a review of policies/coverage",
+)
+def values_allowed(graph: Graph, resource: Resource) -> str | None:
+    """Where a property has few good values, the table lists them, and every other value fails."""
+    covered = _covered(resource)
+    return _shown(
+        problem
+        for path, row in covered.rows.items()
+        if not path.startswith("@") and row.limited
+        for problem in _problems(graph, resource, path, _filled(graph, resource, covered, row))
+    )
+
+
+def _filled(graph: Graph, resource: Resource, covered: Covered, row: Row) -> Row:
+    """Return a row with the values of its placeholders."""
+    own = covered.name.fullmatch(resource.name)
+    groups = {str(number): text for number, text in enumerate(own.groups() if own else (), start=1)}
+    values = {**placeholders(graph), **groups, "name": resource.name}
+
+    def fill(text: str) -> str:
+        text = re.sub(r"\{(\d)\}", lambda found: values.get(found[1], found[0]), text)
+        return PLACEHOLDER.sub(lambda found: re.escape(values[found[1]]) if found[1] in values else found[0], text)
+
+    pattern = None if row.pattern is None else fill(row.pattern)
+    return row.model_copy(update={"pattern": pattern, "refers": [fill(one) for one in row.refers]})
+
+
+def _problems(graph: Graph, resource: Resource, path: str, row: Row) -> Iterator[str]:
+    for value in values_at(_inputs(resource), path):
+        if isinstance(value, Missing):
+            if not row.optional:
+                yield f"{path} is not set; {_expected(row)} is expected"
+        elif row.refers:
+            if not _refers(graph, resource, path, value, row.refers):
+                yield f"{path} refers to something else than {_expected(row)}"
+        elif value is Unknown.LATER:
+            raise Undetermined(resource.urn, path, value.value)
+        elif (
+            (row.values is not None and not any(value == one and type(value) is type(one) for one in row.values))
+            or (row.pattern is not None and not _matches(row.pattern, value))
+            or not _within(row, value)
+        ):
+            yield f"{path} is {_text(value)}; {_expected(row)} is expected"
+
+
+def _matches(pattern: str, value: Value) -> bool:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return re.fullmatch(pattern, text, re.DOTALL) is not None
+
+
+def _within(row: Row, value: Value) -> bool:
+    least, most = row.at_least, row.at_most
+    if least is None and most is None:
+        return True
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and (least is None or value >= least) and (most is None or value <= most)
+
+
+def _refers(graph: Graph, resource: Resource, path: str, value: Value, expected: Iterable[str]) -> bool:
+    top = path.partition(".")[0].removesuffix("[]")
+    found = [one for urn in resource.property_dependencies.get(top, ()) if (one := graph.get(urn)) is not None]
+    if not found and isinstance(value, str):
+        found = [one for one in graph.resources if value in one.identities]
+    return bool(found) and all(any(_is(one, reference) for reference in expected) for one in found)
+
+
+def _is(resource: Resource, reference: str) -> bool:
+    type, _, name = reference.partition(" ")
+    return resource.type == type and (not name or re.fullmatch(name, resource.name) is not None)
+
+
+def _expected(row: Row) -> str:
+    if row.values is not None:
+        return " or ".join(_text(one) for one in row.values)
+    limits = ((row.at_least, "at least"), (row.at_most, "at most"))
+    numbers = " and ".join(f"{word} {limit:g}" for limit, word in limits if limit is not None)
+    return row.pattern or numbers or " or ".join(row.refers)
+
+
+def _text(value: object) -> str:
+    return "hidden" if isinstance(value, Unknown) else json.dumps(value, default=str)[:80]
+
+
+def _shown(problems: Iterable[str]) -> str | None:
+    found = list(dict.fromkeys(problems))
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return "; ".join(found[:SHOWN]) + more if found else None
+
+
+def _reviews(graph: Graph) -> Mapping[str, Review]:
+    found = committed().get(graph.name)
+    return {} if found is None else found.reviews
+
+
+@define(
+    "redundancy",
+    "content-is-reviewed",
+    Severity.HIGH,
+    "Scripts, files and policy documents are as they were reviewed",
+    over=contents,
+    promises=EVERY_PROMISE,
+    controls=CHANGE,
+    remedy="review the difference that `python -m policies baseline` shows, then record it with --write",
+)
+def content_reviewed(graph: Graph, content: Content) -> str | None:
+    """No rule reads every line of a script. A person does, and the digest shows that the script is still the same."""
+    review = _reviews(graph).get(content.key)
+    if review is None:
+        return f"nobody reviewed it ({content.key})"
+    if content.sha256 != review.sha256:
+        return f"it differs from what {review.by} reviewed on {review.on} ({content.key})"
+    return None
+
+
+@define(
+    "redundancy",
+    "reviewed-content-is-there",
+    Severity.HIGH,
+    "All reviewed scripts, files and policy documents are there",
+    over=stack,
+    promises=EVERY_PROMISE,
+    controls=CHANGE,
+    remedy="restore it, or remove the review by `python -m policies baseline --write`",
+)
+def reviewed_content_there(graph: Graph, _: Resource) -> str | None:
+    """A removed file is a change, too."""
+    keys = {content.key for content in contents(graph)}
+    return _shown(f"{key} is reviewed in {FILE.name}, and not there" for key in _reviews(graph) if key not in keys)

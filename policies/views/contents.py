@@ -1,0 +1,239 @@
+"""Contents that a person has to review: files of machines, scripts, policy documents, and resources beside the platform.
+
+Values that follow from the settings are replaced by their names, so that a review of one stack's content holds for other
+settings: `<platform>`, `<member>`, `<address>`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from policies.coverage.beside import expected, key_of
+from policies.coverage.table import covering, table
+from policies.coverage.walk import Missing, values_at
+from policies.graph import Graph, Resource, Undetermined, Unknown, Value
+from policies.views.machines import Machine, machines
+from policies.views.placeholders import placeholders
+from policies.views.shared import once
+
+VERSION: Final = "cloudflare:index/workerVersion:WorkerVersion"
+ARCHIVE: Final = re.compile(r"\b[0-9a-f]{64}\b")
+REPEATED: Final = re.compile(r"""("?[^,\s"']*<[^<>\n]+>[^,\s"'<>]*"?)(?:[,\s]+\1)+""")
+PUBLIC_KEY: Final = re.compile(r"[A-Za-z0-9+/]{43}=")  # 32 bytes in base64: generated, so another one in each stack
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """One content: the key of its review, and where it is."""
+
+    key: str
+    urn: str
+    label: str
+    texts: tuple[str | Undetermined, ...]
+
+    @cached_property
+    def text(self) -> str:
+        """The different contents of all machines that share the key, each once. Raises `Undetermined`."""
+        for one in self.texts:
+            if isinstance(one, Undetermined):
+                raise one.with_traceback(None)
+        return "\n".join(sorted({str(one) for one in self.texts}))
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the text. Raises `Undetermined`."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@once
+def contents(graph: Graph) -> list[Content]:
+    """Contents to review."""
+    return [*_files(graph), *_scripts(graph), *_documents(graph), *_outputs(graph), *_beside(graph)]
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """Replaces the values that follow from a stack's settings by their names."""
+
+    names: Mapping[str, str]
+    pattern: re.Pattern[str]
+    done: dict[str, str]
+    """Results, because most files are the same on all machines."""
+
+    def normal(self, text: str) -> str:
+        """Return a text with names for values; repetitions in a list, and of lines, are collapsed."""
+        if text not in self.done:
+            named = REPEATED.sub(r"\1", self.pattern.sub(lambda found: self.names.get(found[0], found[0]), text))
+            lines = named.splitlines()
+            self.done[text] = "\n".join(
+                line for index, line in enumerate(lines) if index == 0 or line != lines[index - 1]
+            )
+        return self.done[text]
+
+
+@once
+def _normaliser(graph: Graph) -> Normaliser:
+    found: dict[str, str] = {}
+    for machine in machines(graph):
+        if machine.instance.known("privateIp"):
+            found[machine.address] = f"<address of {machine.role}>"
+        found[machine.name] = f"<{machine.role}>"
+        if machine.group != machine.role:
+            found[machine.group] = f"<group of {machine.role}>"
+    settings = {value: f"<{name}>" for name, value in placeholders(graph).items()}
+    words = [re.escape(value) for value in sorted(settings, key=len, reverse=True)]
+    roles = "|".join(sorted({machine.role for machine in machines(graph)}))
+    # General expressions for addresses and names: one alternative for each machine would be slow with many machines.
+    words += [r"\d+\.\d+\.\d+\.\d+", rf"(?:{roles})(?:-\d+)+"]
+    return Normaliser({**found, **settings}, re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)"), {})
+
+
+def normal(graph: Graph, text: str) -> str:
+    """Return a text with the names of values that follow from the settings."""
+    return _normaliser(graph).normal(text)
+
+
+def _files(graph: Graph) -> Iterator[Content]:
+    """Return the files of the machines of each role."""
+    by_key: dict[str, list[tuple[Machine, str | Undetermined]]] = {}
+    for machine in machines(graph):
+        for path, text in _of(graph, machine):
+            by_key.setdefault(f"{machine.role} {path}".strip(), []).append((machine, text))
+    for key, found in by_key.items():
+        first = found[0][0]
+        yield Content(
+            key, first.urn, f"{key.partition(' ')[2] or 'files'} of {first.label}", tuple(one for _, one in found)
+        )
+
+
+def _of(graph: Graph, machine: Machine) -> Iterator[tuple[str, str | Undetermined]]:
+    try:
+        yield "user data", ARCHIVE.sub("<archive>", normal(graph, machine.instance.text("userData")))
+        for path, text in machine.files.items():
+            yield path, normal(graph, text)
+    except Undetermined as unknown:
+        yield "", unknown
+
+
+def _scripts(graph: Graph) -> Iterator[Content]:
+    """Return the modules of each Cloudflare Worker, and its bindings."""
+    for version in graph.of(VERSION):
+        for kind, read in (("script", _modules), ("bindings", _bindings)):
+            key = f"{kind} {version.name}"
+            yield Content(key, version.urn, f"{kind} of {version.label}", (_or_unknown(graph, version, read),))
+
+
+def _or_unknown(graph: Graph, version: Resource, read: Callable[[Resource], str]) -> str | Undetermined:
+    try:
+        return normal(graph, read(version))
+    except Undetermined as unknown:
+        return unknown
+
+
+def _modules(version: Resource) -> str:
+    """Return the text of all modules."""
+    texts = [
+        f"=== {module.text('name')} ({module.text('contentType')})\n"
+        + base64.b64decode(module.text("contentBase64")).decode(errors="replace")
+        for module in version.items("modules")
+    ]
+    return "\n".join([f"main: {version.text('mainModule')}", *texts])
+
+
+def _bindings(version: Resource) -> str:
+    """Return the name, type and value of each binding; the value only of those that the settings decide."""
+    lines: list[str] = []
+    for one in version.items("bindings"):
+        type = one.text("type")
+        value = one.text("text") if type == "plain_text" else one.text("json") if type == "json" else ""
+        lines.append(f"{one.text('name')} {type} {value}".rstrip())
+    return PUBLIC_KEY.sub("<public key>", "\n".join(sorted(lines)))
+
+
+def _documents(graph: Graph) -> Iterator[Content]:
+    """Return the properties whose row in the coverage table says `baseline`."""
+    for resource in graph.resources:
+        covered = covering(table(), resource.type, resource.name)
+        if covered is None or resource.type == VERSION:
+            continue
+        for path, row in covered.rows.items():
+            if row.baseline:
+                values = [one for one in values_at(resource.inputs, path) if not isinstance(one, Missing)]
+                key = f"{resource.type.rpartition(':')[2]} {resource.name} {path}"
+                yield Content(
+                    key, resource.urn, f"{path} of {resource.label}", (_document(graph, resource, path, values),)
+                )
+
+
+def _document(graph: Graph, resource: Resource, path: str, values: list[Value]) -> str | Undetermined:
+    try:
+        return _named(graph, resource, "\n".join(_text(resource, path, one) for one in values))
+    except Undetermined as unknown:
+        return unknown
+
+
+def _text(resource: Resource, path: str, value: Value) -> str:
+    if isinstance(value, Unknown):
+        raise Undetermined(resource.urn, path, value.value)
+    if not isinstance(value, str):
+        return json.dumps(value, indent=1, sort_keys=True)
+    try:
+        return json.dumps(json.loads(value), indent=1, sort_keys=True)
+    except ValueError:
+        return value
+
+
+def _named(graph: Graph, resource: Resource, text: str) -> str:
+    """Return a text with the names of the resources that it refers to, and of values that follow from the settings."""
+    needed = [one for urn in resource.needs if (one := graph.get(urn)) is not None]
+    identities = {identity: f"<{one.label}>" for one in needed for identity in one.identities}
+    for identity in sorted(identities, key=len, reverse=True):
+        text = text.replace(identity, identities[identity])
+    return normal(graph, text)
+
+
+def _outputs(graph: Graph) -> Iterator[Content]:
+    """Return the names of the stack's outputs, and which are secret."""
+    outputs = graph.stack.properties
+    names = [
+        f"{name}{' (secret)' if Unknown.SECRET in _leaves_of(value) else ''}" for name, value in sorted(outputs.items())
+    ]
+    yield Content("outputs", graph.stack.urn, f"outputs of {graph.stack.label}", ("\n".join(names),))
+
+
+def _beside(graph: Graph) -> Iterator[Content]:
+    """Return the resources that are not in the coverage table."""
+    for resource in (*graph.resources, *graph.beside):
+        if not expected(resource):
+            inputs: list[Value] = [
+                {name: value} for name, value in sorted(resource.inputs.items()) if not name.startswith("__")
+            ]
+            text = _beside_text(graph, resource, inputs)
+            yield Content(key_of(resource), resource.urn, resource.label, (text,))
+
+
+def _beside_text(graph: Graph, resource: Resource, inputs: list[Value]) -> str | Undetermined:
+    for one in inputs:
+        for leaf in _leaves_of(one):
+            if leaf is Unknown.LATER:
+                return Undetermined(resource.urn, "its inputs", leaf.value)
+    options = json.dumps(dict(sorted(resource.options.items())), sort_keys=True)
+    return _named(graph, resource, json.dumps(inputs, indent=1, default=str) + options)
+
+
+def _leaves_of(value: Value) -> Iterator[Value]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _leaves_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves_of(inner)
+    else:
+        yield value

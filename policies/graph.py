@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ _reads: ContextVar[set[tuple[str, str]] | None] = ContextVar("reads", default=No
 
 
 @contextmanager
-def recorded() -> Iterator[set[tuple[str, str]]]:
+def recorded() -> Generator[set[tuple[str, str]]]:
     """Record which properties are read: pairs of a URN and a path with `[]` in place of each index.
 
     A view that was computed before is not read again, so record with a new `Graph`.
@@ -200,6 +200,11 @@ class Resource(Node):
         self.options: Mapping[str, Value] = {**(options or {}), **({"protect": True} if protect else {})}
         self.hidden_options: frozenset[str] = frozenset(hidden_options)
         """Options that the source of this graph does not show."""
+
+    @property
+    def set_inputs(self) -> dict[str, Value]:
+        """The inputs that the program sets, without the engine's own."""
+        return {key: value for key, value in self.inputs.items() if not key.startswith("__") and value is not None}
 
     @property
     def protect(self) -> bool:

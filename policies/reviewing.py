@@ -21,7 +21,7 @@ STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 @dataclass(frozen=True)
 class Difference:
-    """A content whose digest is not the reviewed one: new, changed or gone, with the lines that differ from the base."""
+    """A content that is new, changed or gone since its review, with the lines that differ from the base."""
 
     stack: str
     key: str
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _compare(stack: str, current: Mapping[str, Content], reviewed: Baseline | None, base: str) -> list[Difference]:
-    reviews = {} if reviewed is None else reviewed.reviews
+    reviews: Mapping[str, Review] = {} if reviewed is None else reviewed.reviews
     kinds = {key: "new" for key in current if key not in reviews}
     kinds |= {key: "gone" for key in reviews if key not in current}
     kinds |= {key: "changed" for key, one in current.items() if key in reviews and reviews[key].sha256 != one.sha256}
@@ -72,7 +72,7 @@ def _lines(before: str, now: str) -> list[str]:
 
 def _reviews(current: Mapping[str, Content], reviewed: Baseline | None, by: str) -> dict[str, Review]:
     """Return a review of each content: the old one if its digest is the same."""
-    old = {} if reviewed is None else reviewed.reviews
+    old: Mapping[str, Review] = {} if reviewed is None else reviewed.reviews
     today = datetime.now(UTC).date()
     return {
         key: old[key] if key in old and old[key].sha256 == one.sha256 else Review(sha256=one.sha256, by=by, on=today)

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def brought_up(stack: str, root: Path = ROOT) -> Judged:
 
 
 @contextmanager
-def checked_out(commit: str) -> Iterator[Path]:
+def checked_out(commit: str) -> Generator[Path]:
     """Check a commit of this project out into a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(

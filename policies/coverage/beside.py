@@ -18,7 +18,7 @@ def expected(resource: Resource) -> bool:
 
 
 def set_apart(graph: Graph) -> Graph:
-    """Return the graph with the reviewed resources beside the platform set apart, so that its rules do not judge them."""
+    """Return the graph with the reviewed resources beside the platform set apart: the platform's rules ignore them."""
     baseline = committed().get(graph.name)
     reviewed = set[str]() if baseline is None else baseline.reviews.keys()
     beside = [one for one in graph.resources if not expected(one) and key_of(one) in reviewed]

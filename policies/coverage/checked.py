@@ -25,13 +25,10 @@ def check(table: Table, rules: Collection[str]) -> None:
             place = f"{covered.places[path]}: {type}: {path}"
             if path.startswith("@"):
                 if path.removeprefix("@") not in OPTIONS:
-                    raise InputError(
-                        f"{place}: no such option; known are {', '.join(f'@{one}' for one in sorted(OPTIONS))}"
-                    )
+                    known = ", ".join(f"@{one}" for one in sorted(OPTIONS))
+                    raise InputError(f"{place}: no such option; known are {known}")
             elif not (type.startswith(PROVIDER) and path == "version") and not _has(type, document["inputs"], path):
-                raise InputError(
-                    f"{place}: the provider's SDK has no such property; correct the path, or remove the row"
-                )
+                raise InputError(f"{place}: the provider's SDK has no such property; correct the path")
             if unknown := sorted(set(row.judged) - set(rules)):
                 raise InputError(f"{place}: there is no rule {unknown[0]}; name rules of docs/rules.md")
 
@@ -54,7 +51,7 @@ def _document(type: str) -> dict[str, Any] | None:
 
 
 def _has(type: str, properties: dict[str, Any], path: str) -> bool:
-    """Whether a path leads to an input; below a free-form mapping every key exists."""
+    """Whether a path leads to an input; below a mapping of any shape every key exists."""
     first, _, rest = path.partition(".")
     name = first.removesuffix("[]")
     if name == "*":
@@ -63,15 +60,9 @@ def _has(type: str, properties: dict[str, Any], path: str) -> bool:
         return False
     kind: Any = properties[name][0]
     if first.endswith("[]"):
-        if kind[0] != "list":
-            return False
-        kind = kind[1]
-    if not rest:
-        return True
-    if kind in ("any", "string"):  # an object of any shape; a provider's setting in JSON
-        return True
-    if kind[0] == "union":
-        return True
-    if kind[0] == "map":
-        return True
-    return kind[0] == "object" and _has(type, _source(_package(type)).object(kind[1]), rest)
+        kind = kind[1] if kind[0] == "list" else None
+    if kind is None or not rest:
+        return kind is not None
+    if kind[0] == "object":
+        return _has(type, _source(_package(type)).object(kind[1]), rest)
+    return kind in ("any", "string") or kind[0] in {"map", "union"}  # a provider's setting is JSON in a text

@@ -65,10 +65,8 @@ def _properties(graph: Graph) -> Iterator[tuple[str, str, Row | None]]:
         covered = covering(table(), resource.type, resource.name)
         if resource.is_component or covered is None:
             continue
-        inputs = {
-            key: value for key, value in resource.inputs.items() if not key.startswith("__") and value is not None
-        }
-        for path in (*dict.fromkeys(path for path, _ in leaves(inputs)), *(f"@{name}" for name in resource.options)):
+        paths = dict.fromkeys(path for path, _ in leaves(resource.set_inputs))
+        for path in (*paths, *(f"@{name}" for name in resource.options)):
             yield resource.type, path, covered.row(path)
 
 

@@ -2,7 +2,7 @@
 
 A table's header is a resource type and a regular expression for the names of its resources. A row's key is a path in
 the resource's inputs, with `[]` for the items of a list, or `@` and a resource option. The row says who judges the
-property. Several may apply:
+property. `judged` and `baseline` may stand together, and so may the limits:
 
 - `judged`: these rules read it
 - `values`: the values that are allowed
@@ -25,7 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from console.errors import InputError
 from policies.reading import Strict, Text, parse_toml, read, validate
@@ -49,12 +49,12 @@ Pattern = Annotated[Text, AfterValidator(_pattern)]
 class Row(Strict):
     """Who judges one property, or one resource option."""
 
-    judged: list[Text] = []
+    judged: list[Text] = Field(default_factory=list[str])
     values: list[Any] | None = None
     pattern: Pattern | None = None
     at_least: float | None = None
     at_most: float | None = None
-    refers: list[Pattern] = []
+    refers: list[Pattern] = Field(default_factory=list[str])
     baseline: bool = False
     optional: bool = False
     free: Text | None = None
@@ -65,6 +65,8 @@ class Row(Strict):
             raise ValueError(f"says nobody; add {', '.join(LISTS)}, judged, or free with a reason")
         if self.free and (self.judged or self.listed):
             raise ValueError("is both free and judged; remove one of the two")
+        if self.judged and self.limited:
+            raise ValueError("is both judged by rules and limited here; keep one of the two")
         return self
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from policies.graph import Value
+from policies.graph import Unknown, Value
 
 
 class Missing:
@@ -28,9 +28,14 @@ def leaves(value: Value | Mapping[str, Value], path: str = "") -> Iterator[tuple
 
 
 def values_at(value: Value | Mapping[str, Value], path: str) -> Iterator[Value | Missing]:
-    """Return the values at a path. If only the last key is absent, `MISSING`; if one before it is absent, nothing."""
+    """Return the values at a path. If only the last key is absent, `MISSING`; if one before it is absent, nothing.
+
+    If a value on the way is unknown, the result is that unknown value.
+    """
     first, _, rest = path.partition(".")
     key, lists = first.removesuffix("[]"), first.endswith("[]")
+    if isinstance(value, Unknown):
+        yield value
     if not isinstance(value, Mapping):
         return
     inner = value.get(key)

@@ -243,9 +243,8 @@ def declared(
 ) -> Resource:
     """Return a new resource of the graph's stack; `needs` are its property dependencies."""
     prefix = "::".join(graph.stack.urn.split("::")[:2])
-    provider = next(
-        (one.provider for one in graph.resources if one.type.split(":")[0] == type.split(":", maxsplit=1)[0]), None
-    )
+    package = type.partition(":")[0]
+    provider = next((one.provider for one in graph.resources if one.type.partition(":")[0] == package), None)
     return Resource(f"{prefix}::{type}::{name}", type, properties, property_dependencies=needs, provider=provider)
 
 

@@ -1,7 +1,7 @@
-"""Contents that a person has to review: files of machines, scripts, policy documents, and resources beside the platform.
+"""Contents that a person reviews: machines' files, scripts, policy documents, and resources beside the platform.
 
-Values that follow from the settings are replaced by their names, so that a review of one stack's content holds for other
-settings: `<platform>`, `<member>`, `<address>`.
+Values that follow from the settings are replaced by their names, such as `<platform>`, so that a review remains valid
+if the settings change.
 """
 
 from __future__ import annotations
@@ -108,9 +108,8 @@ def _files(graph: Graph) -> Iterator[Content]:
             by_key.setdefault(f"{machine.role} {path}".strip(), []).append((machine, text))
     for key, found in by_key.items():
         first = found[0][0]
-        yield Content(
-            key, first.urn, f"{key.partition(' ')[2] or 'files'} of {first.label}", tuple(one for _, one in found)
-        )
+        label = f"{key.partition(' ')[2] or 'files'} of {first.label}"
+        yield Content(key, first.urn, label, tuple(one for _, one in found))
 
 
 def _of(graph: Graph, machine: Machine) -> Iterator[tuple[str, str | Undetermined]]:
@@ -167,9 +166,8 @@ def _documents(graph: Graph) -> Iterator[Content]:
             if row.baseline:
                 values = [one for one in values_at(resource.inputs, path) if not isinstance(one, Missing)]
                 key = f"{resource.type.rpartition(':')[2]} {resource.name} {path}"
-                yield Content(
-                    key, resource.urn, f"{path} of {resource.label}", (_document(graph, resource, path, values),)
-                )
+                text = _document(graph, resource, path, values)
+                yield Content(key, resource.urn, f"{path} of {resource.label}", (text,))
 
 
 def _document(graph: Graph, resource: Resource, path: str, values: list[Value]) -> str | Undetermined:
@@ -201,11 +199,18 @@ def _named(graph: Graph, resource: Resource, text: str) -> str:
 
 def _outputs(graph: Graph) -> Iterator[Content]:
     """Return the names of the stack's outputs, and which are secret."""
-    outputs = graph.stack.properties
-    names = [
-        f"{name}{' (secret)' if Unknown.SECRET in _leaves_of(value) else ''}" for name, value in sorted(outputs.items())
-    ]
-    yield Content("outputs", graph.stack.urn, f"outputs of {graph.stack.label}", ("\n".join(names),))
+    stack = graph.stack
+    yield Content("outputs", stack.urn, f"outputs of {stack.label}", (_names_of_outputs(stack),))
+
+
+def _names_of_outputs(stack: Resource) -> str | Undetermined:
+    lines: list[str] = []
+    for name, value in sorted(stack.properties.items()):
+        found = list(_leaves_of(value))
+        if Unknown.LATER in found:  # an engine does not say whether it will be secret
+            return Undetermined(stack.urn, name, Unknown.LATER.value)
+        lines.append(f"{name} (secret)" if Unknown.SECRET in found else name)
+    return "\n".join(lines)
 
 
 def _beside(graph: Graph) -> Iterator[Content]:

@@ -54,7 +54,8 @@ def test_the_copys_key_is_encrypted_in_the_state(four: Deployed) -> None:
 def test_a_fourth_copy_makes_no_other_rule_fail(four: Deployed, staging: Deployed) -> None:
     graphs = [from_export(json.dumps(stack.revealed).encode(), "state").graph for stack in (four, staging)]
     found, expected = (firing(graph) for graph in graphs)
-    assert found == expected
+    # Nobody has reviewed this stack.
+    assert found - {"content-is-reviewed", "reviewed-content-is-there"} == expected
     (rule,) = (rule for rule in all_rules() if rule.id == "foreign-copies-are-locked-and-apart")
     assert [verdict.outcome for verdict in rule.verdicts(graphs[0])] == [Outcome.PASS]
     assert [verdict.outcome for verdict in rule.verdicts(graphs[1])] == [Outcome.NOT_APPLICABLE]

@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 FILES = ("Pulumi.yaml", "Pulumi.prod.yaml", "Pulumi.staging.yaml", "__main__.py", "promises.toml")
-FOLDERS = ("model", "components", "machines", "workers", "policies", "console", "docs", "tests")
+FOLDERS = ("model", "components", "machines", "workers", "policies", "console", "sandbox", "docs", "tests")
 
 
 def next_month() -> date:

@@ -112,10 +112,8 @@ def test_a_resource_beside_the_platform_passes_with_a_review(
 
 
 def test_settings_are_replaced_by_their_names(prod: Judged) -> None:
-    text = "hosts: 10.20.0.16:2379,10.20.16.17:2379\nbackbuild-prod in eu-central-1a, not 10.20.0.160\nworker-1-0\nworker-2-1"
-    assert normal(prod.graph, text) == (
-        "hosts: <address of consensus>:2379\n<platform> in eu-central-1a, not 10.20.0.160\n<worker>"
-    )
+    text = "hosts: 10.20.0.16:2379,10.20.16.17:2379\nbackbuild-prod, not 10.20.0.160\nworker-1-0\nworker-2-1"
+    assert normal(prod.graph, text) == ("hosts: <address of consensus>:2379\n<platform>, not 10.20.0.160\n<worker>")
 
 
 def test_a_reviewer_is_required_to_write(capsys: pytest.CaptureFixture[str]) -> None:

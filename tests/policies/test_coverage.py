@@ -46,7 +46,7 @@ def test_every_row_names_a_property_of_the_sdk_and_existing_rules() -> None:
         ("['aws:ec2/instance:Instance']\nami = { values = [1] }\n", r"some.toml:1: .*a type, a space, and a pattern"),
         ("['aws:ec2/instance:Instance (']\nami = { values = [1] }\n", r"some.toml:1: .*not a regular expression"),
         (f'{ROW}ami = {{ judged = ["no-such-rule"] }}\n', r"some.toml:2: .*there is no rule no-such-rule"),
-        (f"{ROW}ami = {{}}\n", r"some.toml:2: .*ami: says nobody; add judged"),
+        (f"{ROW}ami = {{}}\n", r"some.toml:2: .*ami: says nobody; add values"),
         (f"{ROW}ami = {{ optional = true }}\n", r"some.toml:2: .*says nobody"),
         (f'{ROW}ami = {{ values = [1], free = "x" }}\n', r"some.toml:2: .*both free and judged"),
         (f"{ROW}ami = {{ pattern = '(' }}\n", r"some.toml:2: .*not a regular expression"),

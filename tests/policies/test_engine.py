@@ -26,6 +26,9 @@ def project(tmp_path: Path) -> Project:
     return Project.copy(tmp_path)
 
 
+REVIEWED = "content-is-reviewed"
+
+
 def rules(printed: dict[str, object], *, mandatory: bool) -> set[str]:
     found = printed.get("policies", [])
     assert isinstance(found, list)
@@ -35,10 +38,12 @@ def rules(printed: dict[str, object], *, mandatory: bool) -> set[str]:
 def test_a_weakened_program_fails_by_rule_before_the_first_step(project: Project) -> None:
     project.edit(PATRONI, "synchronous_mode: quorum", "synchronous_mode: false")
     printed = project.json("up", "--stack", "staging", code=1)
-    assert rules(printed, mandatory=True) == {"commits-are-synchronous"}
-    assert len(printed["errors"]) == 4
-    message = printed["errors"][0]["message"]
-    assert message.startswith("redundancy: commits-are-synchronous: machine ")
+    assert rules(printed, mandatory=True) == {"commits-are-synchronous", REVIEWED}
+    messages = [one["message"] for one in printed["errors"]]
+    own = [one for one in messages if one.startswith("redundancy: commits-are-synchronous: machine ")]
+    assert len(own) == 4
+    message = own[0]
+    assert any(f"{REVIEWED}: /etc/backbuild/patroni.yml of machine" in one for one in messages)
     assert "synchronous_mode is False; quorum is expected" in message
     assert "Remedy: set bootstrap.dcs.synchronous_mode to quorum" in message
     assert project.made == 0
@@ -66,11 +71,11 @@ def test_undetermined_verdicts_are_judged_after_the_update(project: Project) -> 
     assert "offsite-speaks-tls-only" in rules(planned, mandatory=False)
     done = project.json("up", "--stack", "staging", "--skip-preview", code=1)
     # A policy that allows everyone instead of denying breaks two rules.
-    assert rules(done, mandatory=True) == {"offsite-speaks-tls-only", "writers-cannot-unlock"}
+    assert rules(done, mandatory=True) == {"offsite-speaks-tls-only", "writers-cannot-unlock", REVIEWED}
     assert project.made > 250
     # Now that it is known, the next preview stops.
     again = project.json("preview", "--stack", "staging", code=1)
-    assert rules(again, mandatory=True) == {"offsite-speaks-tls-only", "writers-cannot-unlock"}
+    assert rules(again, mandatory=True) == {"offsite-speaks-tls-only", "writers-cannot-unlock", REVIEWED}
 
 
 def excused(rule: str, expires: str) -> str:
@@ -137,7 +142,7 @@ def test_each_stack_has_its_own_levels(project: Project) -> None:
     project.edit(PATRONI, "failsafe_mode: true", "failsafe_mode: false")
     project.edit(PATRONI, "synchronous_mode: quorum", "synchronous_mode: false")
     file = project.folder / "policies" / "redundancy" / "staging.json"
-    own = {"failsafe-mode": "advisory", "commits-are-synchronous": "disabled"}
+    own = {"failsafe-mode": "advisory", "commits-are-synchronous": "disabled", REVIEWED: "advisory"}
     file.write_text(json.dumps(json.loads(file.read_text()) | own))
     printed = project.json("preview", "--stack", "staging")
     assert "failsafe-mode" in rules(printed, mandatory=False)

@@ -50,6 +50,7 @@ def test_only_verdicts_that_need_arns_are_undetermined_in_the_first_preview(prod
     undetermined = {one.verdict.rule.id for one in evidence.findings if one.verdict.outcome is Outcome.UNDETERMINED}
     assert undetermined == {
         "certificates-reach-one-role",
+        "content-is-reviewed",
         "topics-may-be-written",
         "offsite-speaks-tls-only",
         "writers-cannot-unlock",
@@ -70,19 +71,20 @@ def test_no_rule_passes_on_unknown_values(prod: Judged) -> None:
     """Replace every known value by an unknown one. No rule may count an unknown value as compliant."""
     unknown = Graph(
         [
-            resource_like(one, dict.fromkeys(one.properties, Unknown.LATER))
+            resource_like(one, dict.fromkeys({**one.inputs, **one.properties}, Unknown.LATER))
             for one in prod.graph.resources
         ]
     )  # fmt: skip
     passed = {rule.id for rule in RULES for verdict in rule.verdicts(unknown) if verdict.outcome is Outcome.PASS}
-    # This rule judges the resource option `protect`, which is never unknown.
-    assert passed <= {"data-is-protected"}
+    # These rules judge types, names, the presence of properties, dependencies, and options, which are never unknown.
+    known = {"every-resource-is-covered", "every-property-is-covered", "every-option-is-covered", "values-are-allowed"}
+    assert passed <= {"data-is-protected", *known}
 
 
 def resource_like(one: object, properties: dict[str, object]) -> object:
     from policies.mutation.operators import revised  # noqa: PLC0415
 
-    return revised(one, properties=properties)  # pyright: ignore
+    return revised(one, properties=properties, inputs=properties)  # pyright: ignore
 
 
 SUBJECT = resource("a:b/c:D", "x")

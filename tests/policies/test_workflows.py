@@ -212,7 +212,7 @@ def test_the_requests_own_verdict_fails_on_an_unused_exemption(base: Project, pr
 def test_a_request_is_planned_on_top_of_its_base_and_judged(tmp_path: Path) -> None:
     """Run the steps of `judge` for a request that adds an unused exemption."""
     request = Project.copy(tmp_path).folder
-    for part in ("sandbox", "status", "backups"):
+    for part in ("status", "backups"):
         shutil.copytree(ROOT / part, request / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(request, request / "base")
     stack = "urn:pulumi:prod::backbuild::pulumi:pulumi:Stack::backbuild-prod"

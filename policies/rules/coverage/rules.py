@@ -69,12 +69,8 @@ def _covered(resource: Resource) -> Covered:
 def every_property(_: Graph, resource: Resource) -> str | None:
     """A rule reads only what its author thought of. What no rule reads is allowed only if the table says so."""
     covered = _covered(resource)
-    paths = dict.fromkeys(path for path, _ in leaves(_inputs(resource)))
+    paths = dict.fromkeys(path for path, _ in leaves(resource.set_inputs))
     return _shown(f"say who judges {path}" for path in paths if covered.row(path) is None)
-
-
-def _inputs(resource: Resource) -> dict[str, Value]:
-    return {key: value for key, value in resource.inputs.items() if not key.startswith("__") and value is not None}
 
 
 @define(
@@ -88,7 +84,7 @@ def _inputs(resource: Resource) -> dict[str, Value]:
     remedy="say in policies/coverage who judges the option, or remove it",
 )
 def every_option(_: Graph, resource: Resource) -> str | None:
-    """An option can cancel what the properties promise: `ignoreChanges` keeps an old value whatever the program says."""
+    """An option can cancel what the properties promise: `ignoreChanges` keeps an old value."""
     covered = _covered(resource)
     unknown = (f"say who judges @{name}" for name in resource.options if f"@{name}" not in covered.rows)
     return _shown(unknown) or _shown(_option_problems(resource, covered))
@@ -140,7 +136,7 @@ def _filled(graph: Graph, resource: Resource, covered: Covered, row: Row) -> Row
 
 
 def _problems(graph: Graph, resource: Resource, path: str, row: Row) -> Iterator[str]:
-    for value in values_at(_inputs(resource), path):
+    for value in values_at(resource.set_inputs, path):
         if isinstance(value, Missing):
             if not row.optional:
                 yield f"{path} is not set; {_expected(row)} is expected"
@@ -149,25 +145,27 @@ def _problems(graph: Graph, resource: Resource, path: str, row: Row) -> Iterator
                 yield f"{path} refers to something else than {_expected(row)}"
         elif value is Unknown.LATER:
             raise Undetermined(resource.urn, path, value.value)
-        elif (
-            (row.values is not None and not any(value == one and type(value) is type(one) for one in row.values))
-            or (row.pattern is not None and not _matches(row.pattern, value))
-            or not _within(row, value)
-        ):
+        elif not (_listed(row, value) and _matches(row, value) and _within(row, value)):
             yield f"{path} is {_text(value)}; {_expected(row)} is expected"
 
 
-def _matches(pattern: str, value: Value) -> bool:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return re.fullmatch(pattern, text, re.DOTALL) is not None
+def _listed(row: Row, value: Value) -> bool:
+    # By type, too: in Python, 1 equals True.
+    return row.values is None or any(value == one and type(value) is type(one) for one in row.values)
+
+
+def _matches(row: Row, value: Value) -> bool:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return row.pattern is None or re.fullmatch(row.pattern, text, re.DOTALL) is not None
 
 
 def _within(row: Row, value: Value) -> bool:
     least, most = row.at_least, row.at_most
     if least is None and most is None:
         return True
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and (least is None or value >= least) and (most is None or value <= most)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return (least is None or value >= least) and (most is None or value <= most)
 
 
 def _refers(graph: Graph, resource: Resource, path: str, value: Value, expected: Iterable[str]) -> bool:
@@ -238,5 +236,7 @@ def content_reviewed(graph: Graph, content: Content) -> str | None:
 )
 def reviewed_content_there(graph: Graph, _: Resource) -> str | None:
     """A removed file is a change, too."""
+    if graph.name not in committed():
+        return f"nobody has reviewed the stack {graph.name}"
     keys = {content.key for content in contents(graph)}
     return _shown(f"{key} is reviewed in {FILE.name}, and not there" for key in _reviews(graph) if key not in keys)

@@ -56,7 +56,8 @@ def elsewhere(type: str, *, options: bool) -> Operator:
 def _without_option(resource: Resource, path: str) -> Resource | None:
     """Return a copy with another value of an option, None if the resource does not have it."""
     name = path.removeprefix("@")
-    return optioned(resource, **{name: ["*", "more"]}) if name in resource.options else None
+    another: list[Value] = ["*", "more"]
+    return optioned(resource, **{name: another}) if name in resource.options else None
 
 
 def _elsewhere(resource: Resource, path: str, row: Row) -> Resource | None:

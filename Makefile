@@ -24,7 +24,7 @@ PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --dura
 CODE := __main__.py model machines components policies sandbox status backups console harness drills benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install up live preview pulumi conformance test test-long test-live test-under-load lint format rules picture benchmark page failover outages injections rotations mutation evidence \
+.PHONY: help install up live preview pulumi conformance test test-long test-live test-under-load lint format rules picture benchmark page failover outages injections rotations mutation weakenings evidence \
   requirements clean
 
 help: ## List the targets
@@ -105,6 +105,9 @@ failover: $(DEVELOPMENT) ## Break live machines in every known way while clients
 
 outages: $(DEVELOPMENT) $(WORKERS) ## Simulate a thousand random outages, and check notifications and counted minutes
 	$(PYTHON) -m drills.outages --outages 1000
+
+weakenings: $(RUNTIME) ## Change the source in every listed way, and check that the packs stop weakenings and accept variants
+	@$(PYTHON) -m policies.mutation.source
 
 mutation: $(RUNTIME) ## Weaken production in every listed way, and check that the expected rule fails
 	@$(PYTHON) -m policies.mutation

@@ -78,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     running("refresh", commands.refresh, "update the state to match the objects in the clouds")
     destroy = running("destroy", commands.destroy, "delete all resources of the stack, and its machines")
     destroy.add_argument("--yes", action="store_true", help="no effect: the sandbox never asks for confirmation")
+    destroy.add_argument(
+        "--unprotect", action="store_true", help="also delete protected resources, which would refuse it otherwise"
+    )
     export = command("export", commands.export, "print the state in the format of `pulumi stack export`")
     export.add_argument("--show-secrets", action="store_true", help="print secrets in plain text")
     export.add_argument(

@@ -110,7 +110,7 @@ def destroy(options: argparse.Namespace) -> int:
     """`destroy`."""
     display = Display(options, "Destroying", "opening the state")
     with display:
-        result = operations.destroy(_root(options), options.stack, clouds(), display)
+        result = operations.destroy(_root(options), options.stack, clouds(), display, unprotect=options.unprotect)
         workspace = find(_root(options), options.stack)
         if result.code == 0:
             _machines().remove(workspace)

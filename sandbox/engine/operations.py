@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +156,8 @@ def refresh(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Res
         return Result(plan, 1 if plan.errors else 0)
 
 
-def destroy(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Result:
-    """Delete all resources of the stack. If any is protected, delete nothing."""
+def destroy(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher, *, unprotect: bool = False) -> Result:
+    """Delete all resources of the stack. If any is protected, delete nothing, unless `unprotect`."""
     settings = project.load(root, stack)
     workspace = find(root, stack)
     with workspace.locked("destroy"), workspace.open() as state, clouds(workspace.store) as opened:
@@ -168,6 +168,9 @@ def destroy(root: Path, stack: str, clouds: OpenClouds, watcher: Watcher) -> Res
         deployment = Deployment(settings.stack, settings.name, settings.config, state, opened, watcher, preview=False)
         state.unlock()
         settle(state, deployment.providers, watcher)
+        if unprotect:
+            for resource in filter(None, map(state.get, state.live())):
+                state.put(replace(resource, protect=False))
         with interruptible(deployment.stopping, watcher):
             deployment.finish()
         return Result(deployment.plan, _exit_code(deployment, 0))

@@ -91,6 +91,14 @@ def test_protected_resources_are_neither_deleted_nor_replaced(stack: Stack) -> N
     assert stack.calls == ["delete a"]
 
 
+def test_destroy_deletes_protected_resources_if_told_to(stack: Stack) -> None:
+    stack.up('a = Thing("a", name="a", opts=Opts(protect=True))')
+    gone = stack.run("destroy", "--unprotect", "--json")
+    assert gone.summary["delete"] == 2
+    assert stack.objects == {}
+    assert stack.resources == {}
+
+
 def test_ignore_changes(stack: Stack) -> None:
     program = """
     Thing("a", name="a", size={size}, tags={{"x": "{x}", "y": "{x}"}}, opts=Opts(ignore_changes=["size", "tags.x"]))

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from policies.coverage.table import Row, covering, table
+from policies.coverage.table import Covered, Row, covering, table
 from policies.coverage.walk import leaves
-from policies.graph import Graph
+from policies.graph import Graph, Resource
 from policies.views.contents import contents
 
 JUDGED: Final = "read by rules"
@@ -24,9 +24,9 @@ class Coverage:
 
     types: int
     properties: Mapping[str, int]
-    """Who judges to the number of properties and options; each property of a type counts once."""
+    """Who judges to the number of properties and options. One of several resources with the same table counts once."""
     free: Mapping[str, tuple[str, ...]]
-    """Reason to the free properties."""
+    """Reason to the free properties, each with the name of the first resource that has it."""
     contents: int
 
     @property
@@ -40,34 +40,31 @@ class Coverage:
 def coverage(graph: Graph) -> Coverage:
     """Count what the coverage table says about the properties that a stack has."""
     found: dict[str, dict[str, str]] = {who: {} for who in (JUDGED, LISTED, REVIEWED, FREE, UNCOVERED)}
+    free: dict[str, set[str]] = {}
     types: set[str] = set()
-    for type, path, row in _properties(graph):
-        types.add(type)
-        found[_who(row)].setdefault(f"{type} {path}", "" if row is None else row.free or "")
-    weaker: set[str] = set()
-    for who in reversed(found):  # a property that is free in one table of its type is not judged
-        for key in [key for key in found[who] if key in weaker]:
-            del found[who][key]
-        weaker |= found[who].keys()
-    free: dict[str, list[str]] = {}
-    for key, reason in found[FREE].items():
-        free.setdefault(reason, []).append(key)
+    for resource, covered, path in _properties(graph):
+        types.add(resource.type)
+        row = covered.row(path)
+        label = found[_who(row)].setdefault(f"{covered.place} {path}", f"{resource.type} {resource.name}: {path}")
+        if row is not None and row.free:
+            free.setdefault(row.free, set()).add(label)
     return Coverage(
         len(types),
         {who: len(keys) for who, keys in found.items()},
-        {reason: tuple(sorted(keys)) for reason, keys in sorted(free.items())},
+        {reason: tuple(sorted(properties)) for reason, properties in sorted(free.items())},
         len(contents(graph)),
     )
 
 
-def _properties(graph: Graph) -> Iterator[tuple[str, str, Row | None]]:
+def _properties(graph: Graph) -> Iterator[tuple[Resource, Covered, str]]:
+    """Return each property and option of each resource that the table expects."""
     for resource in graph.resources:
         covered = covering(table(), resource.type, resource.name)
         if resource.is_component or covered is None:
             continue
         paths = dict.fromkeys(path for path, _ in leaves(resource.set_inputs))
         for path in (*paths, *(f"@{name}" for name in resource.options)):
-            yield resource.type, path, covered.row(path)
+            yield resource, covered, path
 
 
 def _who(row: Row | None) -> str:

@@ -26,11 +26,11 @@ from policies.mutation.operators import (
 from policies.mutation.weakening import Weakenings
 from policies.rules.transit.rules import DROP_IN, ETCD_TLS, ETCD_URLS, FETCH, PROFILE, REFRESH, USERS, USERS_UNIT
 from policies.views.machines import CITUS, COORDINATOR, ENVIRONMENT, ETCD, HAPROXY, INSTANCE, PATRONI, SUBNET, UNITS
+from policies.views.patroni import CONFIGURE
 from policies.views.permissions import ROLE_POLICY
 from policies.views.transit import (
     AUTHORITY,
     CERTIFICATE,
-    CONFIGURE,
     PRIVATE_KEY,
     REQUEST,
     SECRET,

@@ -40,7 +40,7 @@ class Line:
     bare: str
     """The text with `""` in place of each quoted string."""
     block: str
-    """The first line of the block or function around it; empty outside of all blocks."""
+    """The line that begins the outermost block or function around it, or its `else`; empty outside of all blocks."""
 
     @property
     def commands(self) -> list[list[str]]:
@@ -88,6 +88,8 @@ def _in_blocks(lines: Sequence[tuple[str, str]]) -> tuple[Line, ...] | None:
     found: list[Line] = []
     depth, block = 0, ""
     for text, bare in lines:
+        if depth == 1 and re.match(r"(?:else|elif)\b", bare):
+            block = text
         found.append(Line(text, bare, block))
         change = sum(opened for opened, _ in _commands(bare)) + bare.count("(") - bare.count(")")
         if depth == 0 and change > 0:
@@ -172,5 +174,5 @@ def replaced(machine: Machine, *programs: str) -> str | None:
         if basename(path) in programs:
             return f"{path} may run in place of {basename(path)}; rename it"
         if found := defined(content) & {*programs, "PATH"}:
-            return f"{path} defines {min(found)}, so another program may run in place of {programs[0]}; remove it"
+            return f"{path} defines {min(found)}, so other programs may run than those that are named; remove it"
     return None

@@ -35,7 +35,7 @@ MANIFEST = "/usr/local/lib/backbuild/manifest.py"
 PREPARING = (Command("stanza-create", {"stanza": "$GROUP"}), Command("stanza-upgrade", {"stanza": "$GROUP"}))
 BACKING_UP = Command("backup", {"stanza": "$GROUP", "type": "$1"})
 SIGNING = ["python3", MANIFEST, "$GROUP"]
-PROGRAMS = ("pgbackrest", "python3", "curl")
+PROGRAMS = ("pgbackrest", "python3", "curl", "exec", "set")
 # Commands before the backup that may change which program runs, with which arguments, or the script's exit status.
 CHANGING = frozenset({"eval", "source", "alias", "trap", "shift", "unset"})
 LEADS = re.compile(r"if ! curl .*/primary\"; then")

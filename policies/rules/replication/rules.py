@@ -210,8 +210,11 @@ def gateways_follow_leader(graph: Graph, machine: Machine) -> str | None:
             return (
                 f"{HAPROXY}: backend {name} differs from the coordinator group in {', '.join(sorted(listed ^ there))}"
             )
-    if not _checks_for_leader(_backend(machine, "leader")):
+    if not _checks_for_leader(_section(machine, "backend leader")):
         return f"{HAPROXY}: backend leader does not check for the leader with Patroni (/primary)"
+    writing = _section(machine, "frontend write")
+    if writing.starting("use_backend") or writing.starting("default_backend") != [("default_backend", "leader")]:
+        return f"{HAPROXY}: frontend write does not send to the backend leader only"
     if "on-marked-down shutdown-sessions" not in text:
         return f"{HAPROXY}: sessions to a former leader are not closed (on-marked-down shutdown-sessions)"
     missing = [name for name in ("haproxy.service", "backbuild-tunnel.service") if name not in machine.services]
@@ -220,7 +223,7 @@ def gateways_follow_leader(graph: Graph, machine: Machine) -> str | None:
 
 def _listed(machine: Machine, backend: str) -> set[str]:
     """Return the addresses of a backend's servers that HAProxy checks."""
-    servers = [server_of(line) for line in _backend(machine, backend).starting("server")]
+    servers = [server_of(line) for line in _section(machine, f"backend {backend}").starting("server")]
     return {one.address for one in servers if one is not None and {"check", "port"} <= one.keywords.keys()}
 
 
@@ -231,9 +234,9 @@ def _checks_for_leader(backend: Section) -> bool:
     return asks and expected == [("http-check", "expect", "status", "200")]
 
 
-def _backend(machine: Machine, name: str) -> Section:
-    """Return a backend of HAProxy."""
-    found = [one for one in haproxy_sections(machine) if one.head == f"backend {name}"]
+def _section(machine: Machine, head: str) -> Section:
+    """Return a section of HAProxy's configuration."""
+    found = [one for one in haproxy_sections(machine) if one.head == head]
     if len(found) != 1:
-        raise Undetermined(machine.urn, HAPROXY, f"does not have exactly one backend {name}")
+        raise Undetermined(machine.urn, HAPROXY, f"does not have exactly one {head}")
     return found[0]

@@ -12,6 +12,13 @@ from policies.views.machines import CITUS, PATRONI, UNITS, Machine, yaml_of
 from policies.views.units import packaged_overridden
 
 CONFIGURE: Final = "/usr/local/lib/backbuild/patroni-configure"
+APPLY: Final = "/usr/local/lib/backbuild/patroni-apply"
+# The line of patroni-apply that reads the group's settings. Patroni itself reads them only when it creates the group.
+APPLIES: Final = (
+    "settings=$(python3 -c 'import json, yaml; "
+    f'print(json.dumps(yaml.safe_load(open("{PATRONI}"))["bootstrap"]["dcs"]))\')'
+)
+CHANGES: Final = re.compile(r"\bedit-config\b|-X ?(?:PATCH|PUT)\b.*/config\b")
 RUN: Final = "/run/backbuild/patroni"  # the folder of Patroni's configuration
 # All lines of patroni-configure that name that folder. Patroni merges the files in it in the order of their names.
 WRITES: Final = (
@@ -44,7 +51,11 @@ def patroni_settings(machine: Machine) -> Mapping[str, Any]:
     own = OWN.search(script)
     if writes != list(WRITES) or own is None or f"patroni={RUN}" not in script.splitlines():
         raise Undetermined(machine.urn, CONFIGURE, "writes Patroni's configuration in another way than this rule knows")
+    if [line for line in machine.file(APPLY).splitlines() if "settings=" in line] != [APPLIES]:
+        raise Undetermined(machine.urn, APPLY, f"does not apply bootstrap.dcs of {PATRONI}")
     for path, content in machine.files.items():
+        if path != APPLY and _changes(content):
+            raise Undetermined(machine.urn, path, f"changes the group's settings; {APPLY} alone may do that")
         if "PATRONI_" in content:
             raise Undetermined(machine.urn, path, "sets or reads a variable PATRONI_…, which overrides Patroni's files")
         if found := _in_run(content):
@@ -64,6 +75,11 @@ def patroni_settings(machine: Machine) -> Mapping[str, Any]:
 def _in_run(content: str) -> str:
     found = re.search(rf"{RUN}/\S*", content)
     return found[0] if found else ""
+
+
+@cache
+def _changes(content: str) -> bool:
+    return CHANGES.search(content) is not None
 
 
 def _merged(old: Any, new: Any) -> Any:

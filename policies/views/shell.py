@@ -10,7 +10,7 @@ from functools import cache
 from posixpath import basename
 from typing import Final
 
-from policies.views.machines import Machine
+from policies.views.machines import ENVIRONMENT, Machine
 
 PIECE: Final = re.compile(
     r"""(?P<quoted>'[^'\n]*'|"(?:\\[^\n]|[^"\\\n])*")|(?P<joined>\\\n)|(?P<escaped>\\.)"""
@@ -26,6 +26,11 @@ DEFINED: Final = re.compile(
     r"(?:^|[;&|{]|\b(?:then|do|else)\b)\s*"
     r"(?:function\s+([\w.-]+)|([\w.-]+)\s*\(\s*\)\s*[{(]|alias\s+(?:-\w+\s+)*([\w.-]+)=)",
     re.MULTILINE,
+)
+# Scripts read the file of variables, which in turn reads this one if it exists.
+LOCAL: Final = "/etc/default/backbuild-local"
+STEERING: Final = re.compile(
+    r"(?:^|[;&|{(]|\b(?:then|do|else)\b)\s*(?:set|trap|exit|return|eval|shift)\b.*", re.MULTILINE
 )
 STRICT: Final = frozenset({"errexit", "nounset"})
 LETTERS: Final = {"e": "errexit", "u": "nounset", "E": "errtrace", "C": "noclobber"}
@@ -118,8 +123,10 @@ def functions_of(lines: Sequence[Line]) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     names = [name for line in lines for name in defined(line.bare)]
-    for line in lines:
-        match = FUNCTION.fullmatch(line.text)
+    texts = [line.text for line in lines]
+    for index, line in enumerate(lines):
+        several = line.text.endswith("{") and len(texts) > index + 2
+        match = FUNCTION.fullmatch(f"{line.text} {texts[index + 1]}; {texts[index + 2]}" if several else line.text)
         body = Line(match["body"], match["body"], line.block).words if match and not line.block else None
         if match and body and body[-1] == "$@" and names.count(match["name"]) == 1:
             found[match["name"]] = body[:-1]
@@ -166,6 +173,14 @@ def defined(text: str) -> frozenset[str]:
     """Return the names of the functions and aliases that a text defines, and PATH if it sets that variable."""
     names = {name for match in DEFINED.findall(text) for name in match if name}
     return frozenset(names | ({"PATH"} if re.search(r"\bPATH\+?=", text) else set()))
+
+
+def steered(machine: Machine) -> str | None:
+    """Return what in the file of variables, which scripts read after `set -eu`, changes how they run."""
+    if LOCAL in machine.files:
+        return f"{LOCAL} overrides {ENVIRONMENT}; move its lines there"
+    found = STEERING.search(machine.file(ENVIRONMENT))
+    return f"{ENVIRONMENT} has {found[0].strip()!r:.60}, which changes how scripts run; remove it" if found else None
 
 
 def replaced(machine: Machine, *programs: str) -> str | None:

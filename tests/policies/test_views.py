@@ -17,9 +17,9 @@ from policies.views.calendars import calendar_gap_seconds, cron_gap_seconds, win
 from policies.views.geography import great_circle_km, least_km, places
 from policies.views.lifecycles import Expiry
 from policies.views.machines import Machine, duration_seconds, sections
-from policies.views.patroni import CONFIGURE, DROP_IN, WRITES, parameters
+from policies.views.patroni import APPLIES, APPLY, CONFIGURE, DROP_IN, WRITES, parameters
 from policies.views.pgbackrest import Command, command_of, shell_command_of
-from policies.views.shell import expanded, functions_of, lines_of, replaced, stops_at_errors
+from policies.views.shell import expanded, functions_of, lines_of, replaced, steered, stops_at_errors
 from policies.views.units import Unit, late, packaged_overridden
 from policies.views.vault import Copy
 from tests.policies.graphs import graph, resource
@@ -309,10 +309,13 @@ def test_a_script_stops_at_errors_in_any_spelling(script: str, stops: bool) -> N
 
 
 def test_the_call_of_a_function_is_expanded() -> None:
-    lines = lines_of('run() { a --b "$@"; }\nx() { c "$@"; }\nx() { d "$@"; }\ny() { e; }\nz() { f "$@" || true; }\n')
+    lines = lines_of(
+        'run() { a --b "$@"; }\nx() { c "$@"; }\nx() { d "$@"; }\ny() { e; }\nz() { f "$@" || true; }\n'
+        'more() {\n    g "$@"\n}\nmost() {\n    g "$@"\n    h\n}\n'
+    )
     assert lines is not None
     functions = functions_of(lines)
-    assert functions == {"run": ["a", "--b"]}
+    assert functions == {"run": ["a", "--b"], "more": ["g"]}
     assert expanded(["run", "c"], functions) == ["a", "--b", "c"]
     assert expanded(["x", "c"], functions) == ["x", "c"]
     assert expanded(None, functions) == []
@@ -331,6 +334,14 @@ def test_the_call_of_a_function_is_expanded() -> None:
 )
 def test_another_program_may_run_in_place_of_one(path: str, content: str) -> None:
     assert path in str(replaced(machine(**{path: content}), "a"))
+
+
+@pytest.mark.parametrize("line", ["set +e", "true; exit 0", "if a; then return; fi", "trap 'exit 0' EXIT"])
+def test_the_file_of_variables_may_not_change_how_scripts_run(line: str) -> None:
+    path = "/etc/default/backbuild"
+    assert "changes how scripts run" in str(steered(machine(**{path: f"A=b\n{line}\n"})))
+    assert steered(machine(**{path: 'SETTINGS="set"\n'})) is None
+    assert "overrides" in str(steered(machine(**{f"{path}-local": ""})))
 
 
 def test_calls_of_a_program_do_not_replace_it() -> None:
@@ -429,6 +440,7 @@ def database(own: str = "", **files: str) -> Machine:
     group = "bootstrap: {dcs: {postgresql: {parameters: {A: 1, b: 1}}}}"
     texts = {
         CONFIGURE: script,
+        APPLY: f"{APPLIES}\n",
         "/etc/backbuild/patroni.yml": f"{group}\npostgresql: {{data_dir: /data/17, parameters: {{b: 2, c: 2}}}}\n",
         "/etc/backbuild/citus.yml": "postgresql: {parameters: {c: 3}}\n",
     }
@@ -447,6 +459,8 @@ def test_a_machines_own_parameters_override_the_groups() -> None:
         ("/usr/local/sbin/x", "echo >/run/backbuild/patroni/40.yml\n"),
         ("/etc/systemd/system/patroni.service.d/x.conf", ""),
         (DROP_IN, "[Service]\nExecStart=/usr/bin/patroni /x\n"),
+        (APPLY, "settings=x\n"),
+        ("/usr/local/sbin/x", "curl -X PATCH -d x https://10.0.0.1:8008/config\n"),
         ("/etc/postgresql/17/main/conf.d/x.conf", ""),
         ("/data/17/postgresql.auto.conf", ""),
         ("/usr/local/sbin/x", "psql -c 'alter system\n set fsync = off'\n"),

@@ -21,7 +21,7 @@ from policies.views.machines import (
 from policies.views.patroni import CONFIGURE, parameters
 from policies.views.permissions import TOKEN
 from policies.views.pgbackrest import Command, command_of, shell_command_of
-from policies.views.shell import Line, expanded, functions_of, lines_of, replaced, stops_at_errors
+from policies.views.shell import Line, expanded, functions_of, lines_of, replaced, steered, stops_at_errors
 from policies.views.units import Unit, late, starts
 from policies.views.vault import Copy, primaries, r2_copies
 
@@ -38,7 +38,7 @@ SIGNING = ["python3", MANIFEST, "$GROUP"]
 PROGRAMS = ("pgbackrest", "python3", "curl", "exec", "set")
 # Commands before the backup that may change which program runs, with which arguments, or the script's exit status.
 CHANGING = frozenset({"eval", "source", "alias", "trap", "shift", "unset"})
-LEADS = re.compile(r"if ! curl .*/primary\"; then")
+LEADS = re.compile(r"if ! curl [^;&|]*/primary\"; then")
 DELETING = re.compile(r"\bpgbackrest\b.*\s(expire|stanza-delete|repo-rm|stop)\b")
 # What patroni-configure writes to pgBackRest's conf.d, whose files override pgbackrest.conf.
 STORED = re.compile(r'^\{\n((?:(?!\}).*\n)*)\} \| as_postgres /dev/stdin "\$pgbackrest/secrets\.conf"$', re.MULTILINE)
@@ -105,7 +105,7 @@ def _backs_up(machine: Machine) -> str | None:
         return f"{BACKUP_SCRIPT} does not run {shown}: a rebuilt group would never be backed up"
     if ends := next((line.text for line in before if _ends(line)), None):
         return f"{BACKUP_SCRIPT} ends, or changes the commands after it, before it makes a backup: {ends}"
-    return replaced(machine, *PROGRAMS)
+    return steered(machine) or replaced(machine, *PROGRAMS)
 
 
 def _shown(command: Command) -> str:

@@ -127,6 +127,10 @@ WEAKENINGS: Weakenings = {
         "a function's command is another one": backup(r'run() { echo "$@"; }\nrun \1'),
         "an alias replaces pgbackrest": script("alias pgbackrest=true"),
         "another file defines a function pgbackrest": environment("pgbackrest() { :; }"),
+        "the backup script goes on after an error by its variables": environment("set +e"),
+        "another file has variables of the backup script": write(
+            "/etc/default/backbuild-local", "GROUP=x\n", ONE_GROUP
+        ),
         "another file is read before the backup": script(". /tmp/x"),
         "another program is named pgbackrest": write("/usr/local/bin/pgbackrest", "#!/bin/sh\n", DATABASE),
         "programs are found in another folder": environment("export PATH=/tmp:/usr/bin"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from policies.controls import FAILOVER
 from policies.graph import Graph, Undetermined
 from policies.promises import number
@@ -229,9 +231,10 @@ def _listed(machine: Machine, backend: str) -> set[str]:
 
 def _checks_for_leader(backend: Section) -> bool:
     """Return whether a backend's one check asks for /primary and expects status 200."""
-    sent, expected = backend.starting("http-check", "send"), backend.starting("http-check", "expect")
-    asks = len(sent) == 1 and " ".join(sent[0]).endswith(" uri /primary")
-    return asks and expected == [("http-check", "expect", "status", "200")]
+    sent, expected = backend.starting("http-check", "send"), ("http-check", "expect", "status", "200")
+    checks = [line for line in backend.lines if line[0] in {"option", "no"} and line[-1].endswith(("chk", "-check"))]
+    asks = len(sent) == 1 and ("uri", "/primary") in pairwise(sent[0])
+    return asks and checks == [("option", "httpchk")] and backend.starting("http-check") == [*sent, expected]
 
 
 def _section(machine: Machine, head: str) -> Section:

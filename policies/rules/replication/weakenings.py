@@ -6,7 +6,7 @@ from policies.mutation.files import DATABASE, GATEWAY, boot, disable, edit, writ
 from policies.mutation.operators import Operator
 from policies.mutation.weakening import Weakenings
 from policies.views.machines import HAPROXY, INSTALL, PATRONI, UNITS
-from policies.views.patroni import CONFIGURE
+from policies.views.patroni import APPLY, CONFIGURE
 
 
 def patroni(pattern: str, replacement: str) -> Operator:
@@ -31,6 +31,15 @@ WEAKENINGS: Weakenings = {
         "fsync is off": patroni(r"^        max_connections: 200", '        fsync: "off"\n        max_connections: 200'),
         "the machine's own settings do not wait for a standby": edit(
             CONFIGURE, "^  parameters:$", "  parameters:\n    synchronous_commit: local"
+        ),
+        "the group's settings are others than the file's": edit(
+            APPLY, r"^settings=.*$", "settings='{\"synchronous_mode\": false}'"
+        ),
+        "another script changes the group's settings": write(
+            "/usr/local/sbin/x", "patronictl edit-config --force --set synchronous_mode=false\n", DATABASE
+        ),
+        "another request changes the group's settings": write(
+            "/usr/local/sbin/x", "curl -X PATCH -d @/x https://10.20.0.33:8008/config\n", DATABASE
         ),
         "full_page_writes is off": patroni(r'^    ssl: "on"', '    full_page_writes: false\n    ssl: "on"'),
     },
@@ -75,6 +84,13 @@ WEAKENINGS: Weakenings = {
             HAPROXY, "^(    default_backend leader)$", r"    use_backend standbys if TRUE\n\1"
         ),
         "a comment asks for the leader": edit(HAPROXY, "uri /primary", "uri /health # uri /primary"),
+        "a gateway only connects to the leader": edit(HAPROXY, r"^(backend leader\n)    option httpchk\n", r"\1"),
+        "a gateway asks PostgreSQL for the leader": edit(
+            HAPROXY, r"^(backend leader\n    option httpchk\n)", r"\1    option pgsql-check\n"
+        ),
+        "a gateway asks another machine for the leader": edit(
+            HAPROXY, r"^(backend leader\n    option httpchk\n)", r"\1    http-check connect ssl addr 192.0.2.1\n"
+        ),
         "every answer is right": edit(HAPROXY, r"^(backend leader\n)", r"\1    http-check expect rstatus .*\n"),
         "a further file has more settings": write("/etc/haproxy/conf.d/more.cfg", "backend x\n", GATEWAY),
         "HAProxy has more options": write("/etc/default/haproxy", 'EXTRAOPTS="-dV"\n', GATEWAY),

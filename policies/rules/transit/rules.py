@@ -36,7 +36,7 @@ from policies.views.machines import (
 )
 from policies.views.patroni import CONFIGURE, own_parameters, parameters, patroni_settings, section
 from policies.views.permissions import ROLE
-from policies.views.shell import lines_of, replaced, stops_at_errors
+from policies.views.shell import lines_of, replaced, steered, stops_at_errors
 from policies.views.transit import (
     AUTHORITY,
     BOTH,
@@ -260,7 +260,7 @@ def consensus_limits_users(_: Graph, machine: Machine) -> str | None:
     for key, right in (("ExecStart", USERS), ("Restart", "on-failure")):
         if unit.values("Service", key) != [right]:
             return f"{unit.path}: {key} is not {right}"
-    return unit.overridden() or replaced(machine, "etcdctl")
+    return unit.overridden() or steered(machine) or replaced(machine, "etcdctl")
 
 
 def _wrong_users(script: str) -> str | None:
@@ -619,7 +619,9 @@ def renewed_are_applied(_: Graph, machine: Machine) -> str | None:
     if not stops_at_errors(lines_of(machine.file(FETCH)) or ()):
         return f"{FETCH} does not stop at the first error (set -eu)"
     timer = f"{REFRESH}.timer"
-    return late(machine, timer, REFRESH_SECONDS) or starts(machine, timer, f"{REFRESH}.service", FETCH)
+    return (
+        steered(machine) or late(machine, timer, REFRESH_SECONDS) or starts(machine, timer, f"{REFRESH}.service", FETCH)
+    )
 
 
 @define(

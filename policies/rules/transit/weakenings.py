@@ -197,6 +197,9 @@ WEAKENINGS: Weakenings = {
         "the script goes on after an error": users("^set -eu$", "set -u"),
         "the script goes on after an error in the end": users("^set -eu$", "set -eu\nset +e"),
         "the commands do nothing": users(r"^etcd\(\) .*$", "etcd() { :; }"),
+        "the script goes on after an error by its variables": edit(
+            ENVIRONMENT, r"^(STACK=.*)$", r"\1\nset +e", CONSENSUS
+        ),
         "a function replaces etcdctl": users("^set -eu$", "set -eu\netcdctl() { :; }"),
         "the script ends before its first command": users("^login=", "exit 0\nlogin="),
         "etcd does not start the script": edit(DROP_IN, r"^Wants=.*\n", ""),
@@ -444,6 +447,7 @@ WEAKENINGS: Weakenings = {
         "the certificate is not installed": edit(FETCH, r"^/usr/local/lib/backbuild/install-certificate\n", ""),
         "a changed secret is not applied": edit(FETCH, "^    /usr/local/lib/backbuild/apply-secrets$", "    :"),
         "the script goes on after an error": edit(FETCH, "^set -eu$", "set -u"),
+        "the script goes on after an error by its variables": edit(ENVIRONMENT, r"^(STACK=.*)$", r"\1\nset +e"),
         "the script goes on after an error in the end": edit(FETCH, "^set -eu$", "set -eu\nset +e"),
     },
     "no-connection-is-unverified": {

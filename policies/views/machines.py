@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 import yaml
 
-from policies.graph import Graph, Node, Resource, Undetermined, Value
+from policies.graph import Graph, Node, Resource, Undetermined
 from policies.views.booted import archives, boot_of, files_of
 from policies.views.shared import once
 
@@ -110,16 +110,6 @@ class Machine:
         if name not in values:
             raise Undetermined(self.urn, f"{path}: {name}", "is not set")
         return values[name]
-
-    def parameter(self, name: str) -> Value:
-        """Return a parameter of PostgreSQL; the machine's own overrides the group's."""
-        over = [self._node(CITUS, yaml_of(self.files[CITUS]))] if CITUS in self.files else []
-        for place in (*over, self.patroni, self.dcs):
-            settings = place.read("postgresql.parameters")
-            for key, value in settings.items() if isinstance(settings, dict) else ():
-                if key.lower() == name:
-                    return value
-        return None
 
     def pgbackrest_by_command(self, option: str, default: str = "") -> dict[str, str]:
         """Return pgBackRest's value of an option: for each command with its own section, and for all others (`all`)."""

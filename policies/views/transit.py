@@ -1,14 +1,14 @@
-"""How machines authenticate each other: Patroni's effective settings, and certificates with their secrets."""
+"""How machines authenticate each other: certificates with their secrets."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from policies.graph import Graph, Resource, Undetermined
-from policies.views.machines import CITUS, ENVIRONMENT, PATRONI, Machine, yaml_of
+from policies.views.machines import ENVIRONMENT, Machine
 from policies.views.permissions import ROLE_POLICY, statements
 
 AUTHORITY: Final = "tls:index/selfSignedCert:SelfSignedCert"
@@ -23,47 +23,6 @@ TRUSTED: Final = "/run/backbuild/tls/authorities.pem"
 SHOWN: Final = "/run/backbuild/tls/certificate.pem"
 KEY: Final = "/run/backbuild/tls/key.pem"
 BOTH: Final = "/run/backbuild/tls/both.pem"  # the certificate and its key
-
-CONFIGURE: Final = "/usr/local/lib/backbuild/patroni-configure"
-RUN: Final = "/run/backbuild/patroni"  # the folder of Patroni's configuration
-# All lines of patroni-configure that name that folder. Patroni merges the files in it in the order of their names.
-WRITES: Final = (
-    'install -d -m 0755 -o root -g root "$patroni" "$pgbackrest"',
-    'rm -f "$patroni"/*.yml',
-    f'as_postgres {PATRONI} "$patroni/10-group.yml"',
-    f'as_postgres {CITUS} "$patroni/20-citus.yml"',
-    'cat >"$patroni/30-machine.yml" <<YAML',
-    'chown postgres:postgres "$patroni/30-machine.yml"',
-)
-OWN: Final = re.compile(r'^cat >"\$patroni/30-machine\.yml" <<YAML\n(.*?)^YAML$', re.MULTILINE | re.DOTALL)
-
-
-def patroni_settings(machine: Machine) -> Mapping[str, Any]:
-    """Return Patroni's settings: those of the rendered files, and those that patroni-configure adds on the machine."""
-    script = machine.file(CONFIGURE)
-    writes = [line.strip() for line in script.splitlines() if "$patroni" in line]
-    own = OWN.search(script)
-    if writes != list(WRITES) or own is None or f"patroni={RUN}" not in script.splitlines():
-        raise Undetermined(machine.urn, CONFIGURE, "writes Patroni's configuration in another way than this rule knows")
-    for path, content in machine.files.items():
-        if "PATRONI_" in content:
-            raise Undetermined(machine.urn, path, "sets or reads a variable PATRONI_…, which overrides Patroni's files")
-        if found := re.search(rf"{RUN}/\S*", content):
-            raise Undetermined(machine.urn, path, f"names {found[0]}, which may be part of Patroni's configuration")
-    merged: dict[str, Any] = {}
-    for source, text in ((PATRONI, machine.file(PATRONI)), (CITUS, machine.file(CITUS)), (CONFIGURE, own[1])):
-        settings = yaml_of(text)
-        if not isinstance(settings, dict):
-            raise Undetermined(machine.urn, source, "is not a mapping in YAML")
-        merged = _merged(merged, settings)
-    return merged
-
-
-def _merged(old: Any, new: Any) -> Any:
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        return new
-    below, above = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
-    return {**below, **{key: _merged(below.get(key), value) for key, value in above.items()}}
 
 
 def differing(found: object, right: Mapping[str, object], where: str, free: tuple[str, ...] = ()) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,6 +65,23 @@ class Unit:
                 general = not whose or (whose.endswith("-") and stem.startswith(whose))
                 if general or whose in {stem, f"{stem.partition('@')[0]}@"}:
                     yield path
+
+
+def packaged_overridden(
+    machine: Machine, service: str, drop_in: str, allowed: Mapping[str, tuple[str, ...] | None]
+) -> str | None:
+    """Return which file overrides a service of a Debian package, or which setting its own drop-in must not have.
+
+    `allowed`: the keys that [Service] in the drop-in may set, with their values; None: any value is accepted.
+    """
+    for path in machine.files:
+        if path != drop_in and re.search(rf"/({service}\.)?service(\.d/|$)", path):
+            return f"{path} overrides {service}.service; use {drop_in}"
+    for key, value in sections(machine.files.get(drop_in, "")).get("Service", ()):
+        values = allowed.get(key, ())
+        if values is not None and value not in values:
+            return f"{drop_in}: {key}={value} may change the settings of {service}; remove it"
+    return None
 
 
 def late(machine: Machine, timer: str, most_seconds: float) -> str | None:

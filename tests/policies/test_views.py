@@ -10,12 +10,17 @@ import pytest
 
 from machines.archive import archive_of
 from machines.files import File
+from policies.graph import Undetermined
+from policies.views import haproxy
 from policies.views.booted import boot_of, files_of
 from policies.views.calendars import calendar_gap_seconds, cron_gap_seconds, window_gap_days
 from policies.views.geography import great_circle_km, least_km, places
 from policies.views.lifecycles import Expiry
 from policies.views.machines import Machine, duration_seconds, sections
-from policies.views.units import Unit, late
+from policies.views.patroni import APPLIES, APPLY, CONFIGURE, DROP_IN, WRITES, parameters
+from policies.views.pgbackrest import Command, command_of, shell_command_of
+from policies.views.shell import expanded, functions_of, lines_of, replaced, steered, stops_at_errors
+from policies.views.units import Unit, late, packaged_overridden
 from policies.views.vault import Copy
 from tests.policies.graphs import graph, resource
 
@@ -212,3 +217,261 @@ def test_pgbackrest_options_have_a_precedence() -> None:
     assert found.pgbackrest_by_command("t") == {"all": "2", "backup": "1"}
     assert found.pgbackrest_by_command("u") == {"all": "4", "backup": "5"}
     assert found.pgbackrest("v", "none") == "none"
+
+
+def texts(script: str) -> list[str] | None:
+    lines = lines_of(script)
+    return None if lines is None else [line.text for line in lines]
+
+
+def test_lines_of_a_script_have_no_comments() -> None:
+    script = '#!/bin/sh\n# it\'s a comment\na "b # c" # d\'s\n\nf "${x#*:}" \\\n  g\n'
+    assert texts(script) == ['a "b # c"', 'f "${x#*:}"   g']
+
+
+def test_lines_that_end_with_an_operator_continue() -> None:
+    assert texts("false &&\n  a\nb |\nc\n") == ["false && a", "b | c"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "cat <<EOF\nset -eu\nEOF\n",
+        'echo "\nset -eu\n"\n',
+        "echo $'x\\'\n",
+        "if a; then\nb\n",
+        "a\nfi\n",
+        "case $1 in\nx) a ;;\nesac\n",
+        "echo 'open\n",
+    ],
+)
+def test_a_script_that_cannot_be_read_with_certainty_has_no_lines(script: str) -> None:
+    assert lines_of(script) is None
+
+
+def test_lines_know_their_block() -> None:
+    lines = lines_of("a\nif b; then\n  c\nelse\n  d\nfi\ne\nf() {\n  g\n}\n(\nh\n)\nfor x in y; do i; done\n")
+    assert lines is not None
+    assert {line.text: line.block for line in lines if len(line.text) == 1} == {
+        "a": "",
+        "c": "if b; then",
+        "d": "else",
+        "e": "",
+        "g": "f() {",
+        "}": "f() {",
+        "(": "",
+        "h": "(",
+        ")": "(",
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('a --b="${C}" "$1"', ["a", "--b=$C", "$1"]),
+        ("a; b", None),
+        ("a || b", None),
+        ("a > b", None),
+        ("a $(b)", None),
+        ("a '$b'", None),
+        ("! a", None),
+        ("a &", None),
+    ],
+)
+def test_words_of_a_simple_command(line: str, words: list[str] | None) -> None:
+    lines = lines_of(f"{line}\n")
+    assert lines is not None
+    assert lines[0].words == words
+
+
+@pytest.mark.parametrize(
+    ("script", "stops"),
+    [
+        ("set -eu\na\n", True),
+        ("set -e\nset -u\na\n", True),
+        ("set -euo pipefail\na\n", True),
+        ("set -Eeuo pipefail\na\n", True),
+        ("set -o errexit -o nounset\na\n", True),
+        ("a\nset -eu\n", False),
+        ("set -e\na\n", False),
+        ("set -eu\nset +e\n", False),
+        ("set -eu\na\nset -o pipefail\n", False),
+        ("set -eun\na\n", False),
+        ("set -eu -- x\na\n", False),
+        ("set -eu x\na\n", False),
+        ("set -euo\na\n", False),
+        ("set -eu || true\na\n", False),
+        ("if a; then set -eu; fi\n", False),
+    ],
+)
+def test_a_script_stops_at_errors_in_any_spelling(script: str, stops: bool) -> None:
+    assert stops_at_errors(lines_of(script) or ()) == stops
+
+
+def test_the_call_of_a_function_is_expanded() -> None:
+    lines = lines_of(
+        'run() { a --b "$@"; }\nx() { c "$@"; }\nx() { d "$@"; }\ny() { e; }\nz() { f "$@" || true; }\n'
+        'more() {\n    g "$@"\n}\nmost() {\n    g "$@"\n    h\n}\n'
+    )
+    assert lines is not None
+    functions = functions_of(lines)
+    assert functions == {"run": ["a", "--b"], "more": ["g"]}
+    assert expanded(["run", "c"], functions) == ["a", "--b", "c"]
+    assert expanded(["x", "c"], functions) == ["x", "c"]
+    assert expanded(None, functions) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("/usr/local/bin/a", ""),
+        ("/x", "a() { :; }\n"),
+        ("/x", "true; function a {\n"),
+        ("/x", "a ()\n{\n"),
+        ("/x", "alias a=b\n"),
+        ("/x", "export PATH=/tmp:$PATH\n"),
+    ],
+)
+def test_another_program_may_run_in_place_of_one(path: str, content: str) -> None:
+    assert path in str(replaced(machine(**{path: content}), "a"))
+
+
+@pytest.mark.parametrize("line", ["set +e", "true; exit 0", "if a; then return; fi", "trap 'exit 0' EXIT"])
+def test_the_file_of_variables_may_not_change_how_scripts_run(line: str) -> None:
+    path = "/etc/default/backbuild"
+    assert "changes how scripts run" in str(steered(machine(**{path: f"A=b\n{line}\n"})))
+    assert steered(machine(**{path: 'SETTINGS="set"\n'})) is None
+    assert "overrides" in str(steered(machine(**{f"{path}-local": ""})))
+
+
+def test_calls_of_a_program_do_not_replace_it() -> None:
+    assert replaced(machine(**{"/x": "a b\nMANPATH=c\nalias b=a\nba() { a; }\n"}), "a") is None
+
+
+@pytest.mark.parametrize(
+    ("command", "parsed"),
+    [
+        ("pgbackrest --stanza=x archive-push %p", Command("archive-push", {"stanza": "x"}, ("%p",))),
+        ('/usr/bin/pgbackrest archive-push "%p" --stanza x', Command("archive-push", {"stanza": "x"}, ("%p",))),
+        ("pgbackrest --process-max=4 --log-level-console info --stanza=x check", Command("check", {"stanza": "x"})),
+        ("pgbackrest --stanza=x --no-archive-check backup", Command("backup", {"stanza": "x", "no-archive-check": ""})),
+        ("pgbackrest --process-max=a-b check", Command("check", {"process-max": "a-b"})),
+        ("pgbackrest --stanza=x --stanza=y check", None),
+        ("/tmp/pgbackrest --stanza=x check", None),
+        ("A=b pgbackrest check", None),
+        ("pgbackrest check || true", None),
+        ("pgbackrest check # x", None),
+        ("pgbackrest --stanza=$X check", None),
+        ("pgbackrest 'check", None),
+        ("pgbackrest", None),
+        ("", None),
+    ],
+)
+def test_commands_of_pgbackrest_are_parsed(command: str, parsed: Command | None) -> None:
+    assert shell_command_of(command) == parsed
+
+
+def test_words_of_a_script_are_a_command_of_pgbackrest() -> None:
+    parsed = command_of(["pgbackrest", "--type=$1", "--stanza=$GROUP", "backup"])
+    assert parsed == Command("backup", {"stanza": "$GROUP", "type": "$1"})
+
+
+def test_sections_of_haproxy() -> None:
+    text = "# x\nglobal\n  maxconn 9 # y\n\nbackend a\n  server b 10.0.0.1:5432   check\n"
+    assert haproxy.sections_of(text) == (
+        haproxy.Section("global", (("maxconn", "9"),)),
+        haproxy.Section("backend a", (("server", "b", "10.0.0.1:5432", "check"),)),
+    )
+    with pytest.raises(ValueError, match="is in no section"):
+        haproxy.sections_of("maxconn 9\n")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "wrong"),
+    [
+        ("check port 8008 check-ssl", None),
+        ("check check-ssl port 8008", None),
+        ("maxconn 180 check port 8008 check-ssl", None),
+        ("check port 8008", "check-ssl is missing"),
+        ("check-ssl port 8008", "check is missing"),
+        ("check check-ssl", "port is missing"),
+        ("check check-ssl port x", "port is x; a number is expected"),
+        ("check check-ssl port 8008 verify none", "verify must not be set"),
+        ("check check-ssl port 8008 weight 0", "weight must not be set"),
+    ],
+)
+def test_keywords_of_a_server_have_any_order(keywords: str, wrong: str | None) -> None:
+    server = haproxy.server_of(["server", "a", "10.0.0.1:5432", *keywords.split()])
+    assert server is not None
+    assert (server.address, server.port) == ("10.0.0.1", "5432")
+    assert haproxy.wrong_keyword(server) == wrong
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["server a", "server a b:5432 check", "server a 10.0.0.1:5432 check port", "server a 10.0.0.1:1 check check"],
+)
+def test_a_server_that_is_not_understood(line: str) -> None:
+    assert haproxy.server_of(line.split()) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "wrong"),
+    [
+        (DROP_IN, "[Service]\nRestart=always\nExecStart=\nExecStart=/a\n", None),
+        (DROP_IN, "[Service]\nExecStart=/b\n", "ExecStart=/b may change"),
+        (DROP_IN, "[Service]\nEnvironment=A=b\n", "Environment=A=b may change"),
+        ("/etc/systemd/system/patroni.service.d/x.conf", "", "overrides patroni.service"),
+        ("/etc/systemd/system/service.d/x.conf", "", "overrides patroni.service"),
+        ("/etc/systemd/system/patroni.service", "", "overrides patroni.service"),
+        ("/etc/systemd/system/other.service.d/x.conf", "", None),
+    ],
+)
+def test_a_packaged_service_has_one_drop_in(path: str, content: str, wrong: str | None) -> None:
+    allowed = {"Restart": None, "ExecStart": ("", "/a")}
+    found = packaged_overridden(machine(**{path: content}), "patroni", DROP_IN, allowed)
+    assert found is None if wrong is None else wrong in str(found)
+
+
+def database(own: str = "", **files: str) -> Machine:
+    """Return a machine whose group has the parameter a, and which itself has b."""
+    script = "\n".join(["patroni=/run/backbuild/patroni", *WRITES])
+    script = script.replace("<<YAML\n", f"<<YAML\npostgresql:\n  parameters: {{x: 1{own}}}\nYAML\n")
+    group = "bootstrap: {dcs: {postgresql: {parameters: {A: 1, b: 1}}}}"
+    texts = {
+        CONFIGURE: script,
+        APPLY: f"{APPLIES}\n",
+        "/etc/backbuild/patroni.yml": f"{group}\npostgresql: {{data_dir: /data/17, parameters: {{b: 2, c: 2}}}}\n",
+        "/etc/backbuild/citus.yml": "postgresql: {parameters: {c: 3}}\n",
+    }
+    return machine(**{**texts, **files})
+
+
+def test_a_machines_own_parameters_override_the_groups() -> None:
+    assert parameters(database()) == {"a": 1, "b": 2, "c": 3, "x": 1}
+    assert parameters(database(own=", b: 4")) == {"a": 1, "b": 4, "c": 3, "x": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("/etc/environment", "PATRONI_CONFIGURATION=x\n"),
+        ("/usr/local/sbin/x", "echo >/run/backbuild/patroni/40.yml\n"),
+        ("/etc/systemd/system/patroni.service.d/x.conf", ""),
+        (DROP_IN, "[Service]\nExecStart=/usr/bin/patroni /x\n"),
+        (APPLY, "settings=x\n"),
+        ("/usr/local/sbin/x", "curl -X PATCH -d x https://10.0.0.1:8008/config\n"),
+        ("/etc/postgresql/17/main/conf.d/x.conf", ""),
+        ("/data/17/postgresql.auto.conf", ""),
+        ("/usr/local/sbin/x", "psql -c 'alter system\n set fsync = off'\n"),
+        ("/etc/backbuild/citus.yml", "postgresql: {bin_name: {postgres: /x}}\n"),
+        ("/etc/backbuild/citus.yml", "postgresql: {parameters: {Include: x}}\n"),
+    ],
+)
+def test_parameters_are_undetermined_if_another_source_may_override_them(path: str, content: str) -> None:
+    with pytest.raises(Undetermined):
+        parameters(database(**{path: content}))
+
+
+def test_a_password_of_a_role_is_no_parameter() -> None:
+    assert parameters(database(**{"/x": "ALTER ROLE application PASSWORD :'password';\n\\set a b\n"}))

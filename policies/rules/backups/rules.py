@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from policies.controls import AT_REST, BACKUP, INTEGRITY, RECOVERY
 from policies.graph import Graph
@@ -17,7 +18,10 @@ from policies.views.machines import (
     database_machines,
     duration_seconds,
 )
+from policies.views.patroni import CONFIGURE, parameters
 from policies.views.permissions import TOKEN
+from policies.views.pgbackrest import Command, command_of, shell_command_of
+from policies.views.shell import Line, expanded, functions_of, lines_of, replaced, steered, stops_at_errors
 from policies.views.units import Unit, late, starts
 from policies.views.vault import Copy, primaries, r2_copies
 
@@ -28,9 +32,24 @@ BACKUP_SCRIPT = "/usr/local/sbin/backbuild-backup"
 RESTORE_POINT_SCRIPT = "/usr/local/sbin/backbuild-restore-point"
 MANIFEST = "/usr/local/lib/backbuild/manifest.py"
 # If the repository is that of an earlier group with the same name, stanza-create fails and stanza-upgrade works.
-PREPARING = 'pgbackrest --stanza="$GROUP" stanza-create || pgbackrest --stanza="$GROUP" stanza-upgrade'
-BACKING_UP = 'pgbackrest --stanza="$GROUP" --type="$1" backup'
-SIGNING = f'exec python3 {MANIFEST} "$GROUP"'
+PREPARING = (Command("stanza-create", {"stanza": "$GROUP"}), Command("stanza-upgrade", {"stanza": "$GROUP"}))
+BACKING_UP = Command("backup", {"stanza": "$GROUP", "type": "$1"})
+SIGNING = ["python3", MANIFEST, "$GROUP"]
+PROGRAMS = ("pgbackrest", "python3", "curl", "exec", "set")
+# Commands before the backup that may change which program runs, with which arguments, or the script's exit status.
+CHANGING = frozenset({"eval", "source", "alias", "trap", "shift", "unset"})
+LEADS = re.compile(r"if ! curl [^;&|]*/primary\"; then")
+DELETING = re.compile(r"\bpgbackrest\b.*\s(expire|stanza-delete|repo-rm|stop)\b")
+# What patroni-configure writes to pgBackRest's conf.d, whose files override pgbackrest.conf.
+STORED = re.compile(r'^\{\n((?:(?!\}).*\n)*)\} \| as_postgres /dev/stdin "\$pgbackrest/secrets\.conf"$', re.MULTILINE)
+STORED_OPTIONS = {"repo1-cipher-pass", "repo1-s3-key", "repo1-s3-key-secret"}
+# All lines of patroni-configure that name that folder.
+STORING = [
+    "pgbackrest=/run/backbuild/pgbackrest",
+    'install -d -m 0755 -o root -g root "$patroni" "$pgbackrest"',
+    '} | as_postgres /dev/stdin "$pgbackrest/secrets.conf"',
+    'ln -sfn "$pgbackrest" /etc/pgbackrest/conf.d',
+]
 
 
 @define(
@@ -73,19 +92,55 @@ def increments_hourly(_: Graph, machine: Machine) -> str | None:
 
 def _backs_up(machine: Machine) -> str | None:
     """Return what is wrong with the script that makes backups."""
-    lines = _commands(machine.file(BACKUP_SCRIPT))
-    if "set -eu" not in lines or BACKING_UP not in lines:
-        return f"{BACKUP_SCRIPT} does not run {BACKING_UP}, or continues after it fails"
-    before = lines[: lines.index(BACKING_UP)]
-    if PREPARING not in before:
-        return f"{BACKUP_SCRIPT} does not run {PREPARING}: a rebuilt group would never be backed up"
-    ends = next((line for line in before if re.match(r"exit\b|return\b|exec (?!\d*[<>])", line)), None)
-    return f"{BACKUP_SCRIPT} ends before it makes a backup: {ends}" if ends else None
+    lines = lines_of(machine.file(BACKUP_SCRIPT))
+    if lines is None:
+        return f"{BACKUP_SCRIPT} cannot be read with certainty; write one command on each line"
+    functions = functions_of(lines)
+    found = [_command(line, functions) for line in lines]
+    if not stops_at_errors(lines) or BACKING_UP not in found:
+        return f"{BACKUP_SCRIPT} does not run {_shown(BACKING_UP)}, or continues after it fails"
+    before = lines[: found.index(BACKING_UP)]
+    if not any(_prepares(line, functions) for line in before):
+        shown = " || ".join(map(_shown, PREPARING))
+        return f"{BACKUP_SCRIPT} does not run {shown}: a rebuilt group would never be backed up"
+    if ends := next((line.text for line in before if _ends(line)), None):
+        return f"{BACKUP_SCRIPT} ends, or changes the commands after it, before it makes a backup: {ends}"
+    return steered(machine) or replaced(machine, *PROGRAMS)
 
 
-def _commands(script: str) -> list[str]:
-    """Return the lines of a shell script without comments."""
-    return [line.rstrip() for line in script.splitlines() if line.strip() and not line.strip().startswith("#")]
+def _shown(command: Command) -> str:
+    options = (f'--{name}="{value}"' for name, value in command.options.items())
+    return " ".join(("pgbackrest", *options, command.name))
+
+
+def _command(line: Line, functions: dict[str, list[str]]) -> Command | None:
+    """Return pgBackRest's command in a line outside of all blocks."""
+    return None if line.block else command_of(expanded(line.words, functions))
+
+
+def _prepares(line: Line, functions: dict[str, list[str]]) -> bool:
+    """Return whether a line creates the stanza, or else upgrades it."""
+    first, _, second = line.text.partition(" || ")
+    parts = (Line(first, first, line.block), Line(second, second, line.block))
+    return tuple(_command(part, functions) for part in parts) == PREPARING
+
+
+def _ends(line: Line) -> bool:
+    """Return whether a line may end the script without a failure, or change what later lines run.
+
+    A member that does not lead its group may end the script without a backup.
+    """
+    if re.search(r"\b(GROUP|IFS)=", line.bare):
+        return True
+    for name, *words in line.commands:
+        if name in CHANGING or (name == "." and words != [ENVIRONMENT]):
+            return True
+        succeeds = name in {"exit", "return"} and not (len(words) == 1 and re.fullmatch(r"[1-9]\d*", words[0]))
+        if succeeds and not LEADS.fullmatch(line.block):
+            return True
+        if name == "exec" and not (words and re.match(r"\d*[<>]", words[0])):
+            return True
+    return False
 
 
 @define(
@@ -121,24 +176,26 @@ def restore_points(_: Graph, machine: Machine) -> str | None:
 )
 def wal_archived(_: Graph, machine: Machine) -> str | None:
     """WAL that is not archived exists on the database machines only."""
-    mode = machine.parameter("archive_mode")
+    found = parameters(machine)
+    mode = found.get("archive_mode")
     if str(mode) not in {"on", "always", "True"}:
         return f"{PATRONI}: archive_mode is {mode!r}"
-    timeout = duration_seconds(str(machine.parameter("archive_timeout") or ""))
+    timeout = duration_seconds(str(found.get("archive_timeout") or ""))
     if not timeout:
         return f"{PATRONI}: archive_timeout is not set: with few writes, a segment is archived only when it is full"
     if timeout > (most := number("BAK-4", "archive_seconds")):
         return f"{PATRONI}: archive_timeout is {timeout:g} s; {most:g} s at most are expected"
-    return _archives(machine)
+    return _archives(machine, found) or replaced(machine, "pgbackrest")
 
 
-def _archives(machine: Machine) -> str | None:
-    """Return what is wrong with how segments are archived."""
-    if library := machine.parameter("archive_library"):
+def _archives(machine: Machine, found: Mapping[str, object]) -> str | None:
+    """Return what is wrong with how segments are archived; `found` are PostgreSQL's parameters."""
+    if library := found.get("archive_library"):
         return f"{PATRONI}: archive_library is {library!r}: PostgreSQL uses it instead of the archive_command"
-    command, right = machine.parameter("archive_command"), f"pgbackrest --stanza={machine.group} archive-push %p"
-    if command != right:
-        return f"{PATRONI}: archive_command is {command!r}; {right} is expected"
+    command, right = str(found.get("archive_command")), Command("archive-push", {"stanza": machine.group}, ("%p",))
+    if shell_command_of(command) != right:
+        expected = f"pgbackrest --stanza={machine.group} archive-push %p"
+        return f"{PATRONI}: archive_command is {command!r}; {expected} is expected, perhaps with harmless options"
     if machine.pgbackrest("archive-push-queue-max"):
         return f"{PGBACKREST}: archive-push-queue-max drops WAL that waits too long"
     if machine.pgbackrest("archive-check", "y") != "y":
@@ -158,9 +215,8 @@ def _archives(machine: Machine) -> str | None:
 )
 def repository_is_vault(graph: Graph, machine: Machine) -> str | None:
     """Objects elsewhere are not replicated, locked or verified."""
-    beside = [path for path in machine.files if path.startswith("/etc/pgbackrest/") and path != PGBACKREST]
-    if beside:
-        return f"{beside[0]} overrides {PGBACKREST}; move its settings there"
+    if wrong := _overridden(machine):
+        return wrong
     if (kind := machine.pgbackrest("repo1-type")) != "s3":
         return f"{PGBACKREST}: repo1-type is {kind!r}; s3 is expected"
     bucket = machine.pgbackrest("repo1-s3-bucket")
@@ -170,6 +226,25 @@ def repository_is_vault(graph: Graph, machine: Machine) -> str | None:
     if (path := machine.pgbackrest("repo1-path")) != "/hourly":
         return f"{PGBACKREST}: repo1-path is {path!r}; /hourly is expected, as in the bucket's lock and lifecycle rules"
     return _reaches(machine, _endpoint(found[0]))
+
+
+def _overridden(machine: Machine) -> str | None:
+    """Return which file or variable overrides pgBackRest's configuration file."""
+    for path, content in machine.files.items():
+        if path.startswith("/etc/pgbackrest") and path != PGBACKREST:
+            return f"{path} overrides {PGBACKREST}; move its settings there"
+        if found := re.search(r"\bPGBACKREST_\w+", content):
+            return f"{path} names {found[0]}, which overrides {PGBACKREST}; move the setting there"
+        if path not in {CONFIGURE, MANIFEST} and re.search(r"/(run/backbuild|etc)/pgbackrest\b", content):
+            return f"{path} names the folder of pgBackRest's configuration; write the settings into {PGBACKREST}"
+    script = machine.file(CONFIGURE)
+    stored = [one.replace(r"\n", "\n") for one in STORED.findall(script)]
+    if [line.strip() for line in script.splitlines() if re.search(r"\$pgbackrest|/pgbackrest\b", line)] != STORING:
+        return f"{CONFIGURE} writes pgBackRest's configuration in another way than this rule knows"
+    names = set(re.findall(r"\b[a-z][a-z0-9]*(?:-[a-z0-9]+)+(?==)", "".join(stored)))
+    if len(stored) != 1 or names != STORED_OPTIONS:
+        return f"{CONFIGURE} stores other options of pgBackRest than {', '.join(sorted(STORED_OPTIONS))}"
+    return None
 
 
 def _reaches(machine: Machine, right: str) -> str | None:
@@ -248,7 +323,13 @@ def encrypted_before(_: Graph, machine: Machine) -> str | None:
 def nothing_expires(_: Graph, machine: Machine) -> str | None:
     """Only the rotation decides what is deleted; a locked bucket would refuse some of pgBackRest's deletions."""
     value = machine.pgbackrest("expire-auto", "y")
-    return None if value == "n" else f"{PGBACKREST}: expire-auto is {value}; n is expected"
+    if value != "n":
+        return f"{PGBACKREST}: expire-auto is {value}; n is expected"
+    for path, content in machine.files.items():
+        for line in content.splitlines():
+            if not line.lstrip().startswith("#") and (found := DELETING.search(line)):
+                return f"{path} runs pgbackrest {found[1]}, which deletes or stops backups; remove it"
+    return None
 
 
 @define(
@@ -263,8 +344,10 @@ def nothing_expires(_: Graph, machine: Machine) -> str | None:
 )
 def backups_signed(_: Graph, machine: Machine) -> str | None:
     """Without a manifest a copy cannot be verified against the original."""
-    if _commands(machine.file(BACKUP_SCRIPT))[-1:] != [SIGNING]:
-        return f"{BACKUP_SCRIPT} does not end with {SIGNING}"
+    last = (lines_of(machine.file(BACKUP_SCRIPT)) or (None,))[-1]
+    words = last.words if last is not None and not last.block else None
+    if words is None or [word.removeprefix("/usr/bin/") for word in words] != ["exec", *SIGNING]:
+        return f'{BACKUP_SCRIPT} does not end with exec python3 {MANIFEST} "$GROUP"'
     if "sha256" not in machine.file(MANIFEST):
         return f"{MANIFEST} computes no SHA-256"
     if not re.search(r"^\S*backups/manifest-keys manifest-keys ", machine.file(ENVIRONMENT), re.MULTILINE):

@@ -14,6 +14,7 @@ from policies.views.edge import Worker, backup_workers, in_folder
 from policies.views.geography import Point, least_km, places
 from policies.views.lifecycles import in_place
 from policies.views.machines import Machine, database_machines, duration_seconds
+from policies.views.patroni import parameters
 from policies.views.permissions import ACCESS_KEY
 from policies.views.shared import stack
 from policies.views.vault import (
@@ -316,7 +317,7 @@ def _waits(graph: Graph, consumer: Resource) -> float:
 
 
 def _archive_seconds(machine: Machine) -> float:
-    text = str(machine.parameter("archive_timeout") or "")
+    text = str(parameters(machine).get("archive_timeout") or "")
     return duration_seconds(text) or number("REC-4", "seconds")
 
 

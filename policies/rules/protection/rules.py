@@ -21,13 +21,14 @@ from policies.views.machines import (
     machines,
     zone_of,
 )
+from policies.views.shell import lines_of, replaced
 from policies.views.vault import copies
 
 VOLUME_TAG = "DataVolume"
 MOUNTING = "/usr/local/sbin/backbuild-data-volume"
 BY_ID = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_"  # and the volume's id without its dash, by udev's rules
 ON_THE_VOLUME = (
-    '    mkfs.ext4 -q -m 1 -L "$LABEL" "$device"',
+    'mkfs.ext4 -q -m 1 -L "$LABEL" "$device"',
     'mount -o noatime "$device" "$DATA"',
 )
 STORED = "aws:secretsmanager/secret:Secret"
@@ -126,12 +127,15 @@ def _finds(graph: Graph, machine: Machine, volume: Resource) -> str | None:
 def _mounts(machine: Machine) -> str | None:
     """Return what is wrong with how a machine finds its volume; the volume's id is the only safe way."""
     script = machine.file(MOUNTING)
-    known = re.findall(r"\bdevice=(.*?)(?:; do)?$", script, re.MULTILINE)
-    if known != ['$(readlink -e "$BY_ID${id/-/}")'] or f"\nBY_ID={BY_ID}\n" not in script:
+    lines = lines_of(script)
+    # A script that cannot be read with certainty is judged with its comments.
+    code = [line.strip() for line in script.splitlines()] if lines is None else [line.text for line in lines]
+    known = [found for line in code for found in re.findall(r"\bdevice=(.*?)(?:; do)?$", line)]
+    if known != ['$(readlink -e "$BY_ID${id/-/}")'] or f"BY_ID={BY_ID}" not in code:
         return f"{MOUNTING} does not find the disk by the volume's id only"
-    if set(re.findall(r"^.*\b(?:mkfs|mke2fs|mount )\S*.*$", script, re.MULTILINE)) != set(ON_THE_VOLUME):
+    if {line for line in code if re.search(r"\b(?:mkfs|mke2fs|mount )", line)} != set(ON_THE_VOLUME):
         return f"{MOUNTING} has commands that format or mount another disk than the data volume"
-    return None
+    return replaced(machine, "readlink", "mkfs.ext4", "mount", "blkid", "cmp")
 
 
 def _data_of(machine: Machine) -> str:

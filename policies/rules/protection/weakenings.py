@@ -40,6 +40,16 @@ WEAKENINGS: Weakenings = {
         "the mount script formats the second disk": edit(
             MOUNTING, r"^    mkfs.ext4 .*", "    mkfs.ext4 -q /dev/nvme1n1", KEEPS_DATA
         ),
+        "the mount script formats another disk after a text": edit(
+            MOUNTING, r"^mkdir -p .*", r'echo "\n#"; mkfs.ext4 -q /dev/nvme1n1', KEEPS_DATA
+        ),
+        "the mount script formats another disk in a here-document": edit(
+            MOUNTING, r"^mkdir -p .*", r"sh <<EOF\nmkfs.ext4 -q /dev/nvme1n1\nEOF", KEEPS_DATA
+        ),
+        "the command that mounts the volume is a comment": edit(MOUNTING, "^mount ", "# mount ", KEEPS_DATA),
+        "a function finds another disk": edit(
+            MOUNTING, r"^mkdir -p .*", r"readlink() { echo /dev/nvme1n1; }", KEEPS_DATA
+        ),
         "etcd does not flush to disk": edit(ETCD, r"\Z", "ETCD_UNSAFE_NO_FSYNC=true\n"),
         "PostgreSQL's data is not on the volume": edit(PATRONI, "data_dir: .*", "data_dir: /var/tmp/postgresql"),
         "etcd's data is not on the volume": edit(ETCD, "ETCD_DATA_DIR=.*", 'ETCD_DATA_DIR="/tmp/etcd"'),

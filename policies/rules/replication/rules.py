@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
+from itertools import pairwise
 
 from policies.controls import FAILOVER
-from policies.graph import Graph
+from policies.graph import Graph, Undetermined
 from policies.promises import number
 from policies.rule import Severity, define
+from policies.views.haproxy import Section, haproxy_sections, overridden, server_of
 from policies.views.machines import (
     ENVIRONMENT,
     HAPROXY,
@@ -19,9 +20,9 @@ from policies.views.machines import (
     database_machines,
     gateway_machines,
 )
+from policies.views.patroni import parameters
 
 SYNCHRONOUS = ("quorum", "on", "True")  # YAML's bare `on` is True
-SERVER = re.compile(r"^\s*server \S+ (?P<address>[0-9.]+):(?P<port>\d+) check port (?P<check>\d+)", re.MULTILINE)
 
 
 @define(
@@ -39,12 +40,12 @@ def commits_are_synchronous(_: Graph, machine: Machine) -> str | None:
     mode = machine.dcs.read("synchronous_mode")
     if str(mode) not in SYNCHRONOUS:
         return f"{PATRONI}: synchronous_mode is {mode!r}; quorum is expected"
-    for place in (machine.dcs, machine.patroni):
-        level = place.read("postgresql.parameters.synchronous_commit")
-        if level is not None and str(level) not in {"on", "True", "remote_apply"}:
-            return f"{PATRONI}: synchronous_commit is {level!r}: it does not wait for the standby's disk"
+    found = parameters(machine)
+    level = found.get("synchronous_commit")
+    if level is not None and str(level) not in {"on", "True", "remote_apply"}:
+        return f"{PATRONI}: synchronous_commit is {level!r}: it does not wait for the standby's disk"
     for name in ("fsync", "full_page_writes"):
-        value = machine.parameter(name)
+        value = found.get(name)
         if value is not None and str(value).lower() not in {"on", "true", "yes", "1"}:
             return f"{PATRONI}: {name} is {value!r}: confirmed commits may be lost in a crash"
     return None
@@ -205,22 +206,40 @@ def gateways_follow_leader(graph: Graph, machine: Machine) -> str | None:
     """A gateway that knows only one member fails with that member; without a check, writes may go to a standby."""
     text = machine.file(HAPROXY)
     there = {member.address for group in coordinators(graph) for member in group.members}
-    sections = {name: _section(text, f"backend {name}") for name in ("leader", "standbys")}
-    for name, section in sections.items():
-        listed = {match["address"] for match in SERVER.finditer(section)}
+    for name in ("leader", "standbys"):
+        listed = _listed(machine, name)
         if listed != there:
             return (
                 f"{HAPROXY}: backend {name} differs from the coordinator group in {', '.join(sorted(listed ^ there))}"
             )
-    if "uri /primary" not in sections["leader"] or "expect status 200" not in sections["leader"]:
+    if not _checks_for_leader(_section(machine, "backend leader")):
         return f"{HAPROXY}: backend leader does not check for the leader with Patroni (/primary)"
+    writing = _section(machine, "frontend write")
+    if writing.starting("use_backend") or writing.starting("default_backend") != [("default_backend", "leader")]:
+        return f"{HAPROXY}: frontend write does not send to the backend leader only"
     if "on-marked-down shutdown-sessions" not in text:
         return f"{HAPROXY}: sessions to a former leader are not closed (on-marked-down shutdown-sessions)"
     missing = [name for name in ("haproxy.service", "backbuild-tunnel.service") if name not in machine.services]
-    return f"{ENVIRONMENT}: SERVICES does not enable {missing[0]}" if missing else None
+    return f"{ENVIRONMENT}: SERVICES does not enable {missing[0]}" if missing else overridden(machine)
 
 
-def _section(text: str, head: str) -> str:
-    """Return the lines of a section of HAProxy's configuration."""
-    found = re.search(rf"^{re.escape(head)}\n((?:[ \t].*\n|\n)*)", text, re.MULTILINE)
-    return found[1] if found else ""
+def _listed(machine: Machine, backend: str) -> set[str]:
+    """Return the addresses of a backend's servers that HAProxy checks."""
+    servers = [server_of(line) for line in _section(machine, f"backend {backend}").starting("server")]
+    return {one.address for one in servers if one is not None and {"check", "port"} <= one.keywords.keys()}
+
+
+def _checks_for_leader(backend: Section) -> bool:
+    """Return whether a backend's one check asks for /primary and expects status 200."""
+    sent, expected = backend.starting("http-check", "send"), ("http-check", "expect", "status", "200")
+    checks = [line for line in backend.lines if line[0] in {"option", "no"} and line[-1].endswith(("chk", "-check"))]
+    asks = len(sent) == 1 and ("uri", "/primary") in pairwise(sent[0])
+    return asks and checks == [("option", "httpchk")] and backend.starting("http-check") == [*sent, expected]
+
+
+def _section(machine: Machine, head: str) -> Section:
+    """Return a section of HAProxy's configuration."""
+    found = [one for one in haproxy_sections(machine) if one.head == head]
+    if len(found) != 1:
+        raise Undetermined(machine.urn, HAPROXY, f"does not have exactly one {head}")
+    return found[0]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from policies.mutation.files import DATABASE, boot, disable, edit
+from policies.mutation.files import DATABASE, GATEWAY, boot, disable, edit, write
 from policies.mutation.operators import Operator
 from policies.mutation.weakening import Weakenings
 from policies.views.machines import HAPROXY, INSTALL, PATRONI, UNITS
+from policies.views.patroni import APPLY, CONFIGURE
 
 
 def patroni(pattern: str, replacement: str) -> Operator:
@@ -28,6 +29,18 @@ WEAKENINGS: Weakenings = {
         "replication is asynchronous": patroni("synchronous_mode: quorum", "synchronous_mode: false"),
         "commits wait for the leader's disk only": patroni("max_connections: 200", "synchronous_commit: local"),
         "fsync is off": patroni(r"^        max_connections: 200", '        fsync: "off"\n        max_connections: 200'),
+        "the machine's own settings do not wait for a standby": edit(
+            CONFIGURE, "^  parameters:$", "  parameters:\n    synchronous_commit: local"
+        ),
+        "the group's settings are others than the file's": edit(
+            APPLY, r"^settings=.*$", "settings='{\"synchronous_mode\": false}'"
+        ),
+        "another script changes the group's settings": write(
+            "/usr/local/sbin/x", "patronictl edit-config --force --set synchronous_mode=false\n", DATABASE
+        ),
+        "another request changes the group's settings": write(
+            "/usr/local/sbin/x", "curl -X PATCH -d @/x https://10.20.0.33:8008/config\n", DATABASE
+        ),
         "full_page_writes is off": patroni(r'^    ssl: "on"', '    full_page_writes: false\n    ssl: "on"'),
     },
     "commits-wait-in-groups-of-three": {
@@ -66,5 +79,27 @@ WEAKENINGS: Weakenings = {
         "a gateway does not ask for the leader": edit(HAPROXY, "uri /primary", "uri /health"),
         "sessions to a former leader are not closed": edit(HAPROXY, " on-marked-down shutdown-sessions", ""),
         "a gateway has no tunnel connector": disable("backbuild-tunnel.service"),
+        "writes go to standbys": edit(HAPROXY, "default_backend leader", "default_backend standbys"),
+        "some writes go to standbys": edit(
+            HAPROXY, "^(    default_backend leader)$", r"    use_backend standbys if TRUE\n\1"
+        ),
+        "a comment asks for the leader": edit(HAPROXY, "uri /primary", "uri /health # uri /primary"),
+        "a gateway only connects to the leader": edit(HAPROXY, r"^(backend leader\n)    option httpchk\n", r"\1"),
+        "a gateway asks PostgreSQL for the leader": edit(
+            HAPROXY, r"^(backend leader\n    option httpchk\n)", r"\1    option pgsql-check\n"
+        ),
+        "a gateway asks another machine for the leader": edit(
+            HAPROXY, r"^(backend leader\n    option httpchk\n)", r"\1    http-check connect ssl addr 192.0.2.1\n"
+        ),
+        "every answer is right": edit(HAPROXY, r"^(backend leader\n)", r"\1    http-check expect rstatus .*\n"),
+        "a further file has more settings": write("/etc/haproxy/conf.d/more.cfg", "backend x\n", GATEWAY),
+        "HAProxy has more options": write("/etc/default/haproxy", 'EXTRAOPTS="-dV"\n', GATEWAY),
+        "a variable has more options of HAProxy": write("/etc/environment", "EXTRAOPTS=-dV\n", GATEWAY),
+        "another drop-in of HAProxy's unit": write(
+            f"{UNITS}/haproxy.service.d/more.conf", "[Service]\nEnvironment=CONFIG=/tmp/x.cfg\n", GATEWAY
+        ),
+        "HAProxy's unit has another configuration": edit(
+            f"{UNITS}/haproxy.service.d/backbuild.conf", r"^\[Service\]$", "[Service]\nEnvironment=CONFIG=/tmp/x.cfg"
+        ),
     },
 }

@@ -13,6 +13,7 @@ from typing import Any, cast
 from policies.controls import KEYS, PEERS
 from policies.graph import Graph, Resource
 from policies.rule import Severity, define
+from policies.views.haproxy import haproxy_sections, server_of, wrong_keyword
 from policies.views.machines import (
     CITUS,
     CONSENSUS,
@@ -33,12 +34,13 @@ from policies.views.machines import (
     machines,
     sections,
 )
+from policies.views.patroni import CONFIGURE, own_parameters, parameters, patroni_settings, section
 from policies.views.permissions import ROLE
+from policies.views.shell import lines_of, replaced, steered, stops_at_errors
 from policies.views.transit import (
     AUTHORITY,
     BOTH,
     CERTIFICATE,
-    CONFIGURE,
     KEY,
     PRIVATE_KEY,
     REQUEST,
@@ -51,10 +53,9 @@ from policies.views.transit import (
     differing,
     key_weakness,
     only,
-    patroni_settings,
     readers_of,
 )
-from policies.views.units import Unit, late, starts
+from policies.views.units import Unit, late, packaged_overridden, starts
 
 PROFILE = "aws:iam/instanceProfile:InstanceProfile"
 DROP_IN = f"{UNITS}/etcd.service.d/backbuild.conf"
@@ -92,13 +93,20 @@ ETCD_OTHERS = (
     "ETCD_AUTO_COMPACTION_RETENTION",
     "ETCD_UNSAFE_NO_FSYNC",  # judged by data-on-its-own-volume
 )
+# Names that tune etcd, and change neither who has access nor what is on the disk.
+ETCD_TUNING = (
+    "ETCD_QUOTA_BACKEND_BYTES",
+    "ETCD_SNAPSHOT_COUNT",
+    "ETCD_MAX_SNAPSHOTS",
+    "ETCD_MAX_WALS",
+    "ETCD_LOG_LEVEL",
+)
+LEAST_QUOTA = 2 * 1024**3  # etcd's default; a full etcd refuses all writes
 # The keys that the drop-in of etcd's unit may set, and their values. None: any value is accepted.
 ETCD_SERVICE = {
-    "EnvironmentFile": "-/run/backbuild/etcd",
-    "ExecStartPre": "+/usr/local/lib/backbuild/etcd-join",
-    "TimeoutStartSec": None,
-    "Restart": None,
-    "RestartSec": None,
+    "EnvironmentFile": ("-/run/backbuild/etcd",),
+    "ExecStartPre": ("+/usr/local/lib/backbuild/etcd-join",),
+    **dict.fromkeys(("TimeoutStartSec", "Restart", "RestartSec")),
 }
 # All commands of the script that change users, roles or authentication, in order.
 PERMISSIONS = re.compile(r"\betcd (?:auth|user add|user delete|user grant-role|role grant-permission)\b.*")
@@ -111,7 +119,8 @@ ETCD_PERMISSIONS = [
     "etcd auth enable",
     'etcd user delete "$former"',
 ]
-ETCD_USERS = "for user in root consensus; do # etcd demands a user root"
+ETCD_USERS = "for user in root consensus; do"
+ETCDCTL = re.compile(r'etcd\(\) \{ etcdctl --endpoints="https://\$ADDRESS:\d+" "\$@"; \}')
 
 REST = {
     "verify_client": "required",
@@ -169,7 +178,6 @@ CERTIFICATE_LINE = re.compile(
 LOCAL_LINES = ("local replication replicator peer map=machines", "local all all peer map=machines")
 MAPPED = {"machines postgres all", *(f'machines "OU={role}" all' for role in (COORDINATOR, WORKER))}
 
-SERVER = re.compile(r"server \S+ [0-9.]+:\d+ check port \d+ check-ssl")
 CHECKED = {"verify": "required", "verifyhost": COORDINATOR, "ca-file": TRUSTED, "crt": BOTH}
 SERVER_OTHERS = ("inter", "fastinter", "downinter", "fall", "rise", "on-marked-down")
 
@@ -209,27 +217,26 @@ def consensus_speaks_tls(_: Graph, machine: Machine) -> str | None:
             if match is None:
                 return f'{ETCD} has the line {line!r:.60}; ETCD_NAME="value" is expected'
             found[match[1]] = match[2]
-    tls = {name: value for name, value in found.items() if name not in (*ETCD_URLS, *ETCD_OTHERS)}
+    tls = {name: value for name, value in found.items() if name not in (*ETCD_URLS, *ETCD_OTHERS, *ETCD_TUNING)}
     if wrong := differing(tls, ETCD_TLS, f"{ETCD}: "):
         return wrong
     for name in ETCD_URLS:
         urls = [one.rpartition("=")[2] for one in found.get(name, "").split(",")]
         if not all(url.startswith("https://") for url in urls):
             return f"{ETCD}: {name} has an address without https"
+    quota = found.get("ETCD_QUOTA_BACKEND_BYTES", str(LEAST_QUOTA))
+    if not quota.isdecimal() or int(quota) < LEAST_QUOTA:
+        return f"{ETCD}: ETCD_QUOTA_BACKEND_BYTES is {quota}; {LEAST_QUOTA} at least are expected"
     return _etcd_overridden(machine)
 
 
 def _etcd_overridden(machine: Machine) -> str | None:
     """Return which file or setting may give etcd other settings than its environment file."""
     for path, content in machine.files.items():
-        if path != DROP_IN and re.search(r"/(etcd\.)?service(\.d/|$)", path):
-            return f"{path} overrides etcd.service; use {DROP_IN}"
-        if path != ETCD and (strange := set(re.findall(r"\bETCD_\w+", content)) - {"ETCD_INITIAL_CLUSTER_STATE"}):
+        names = set(re.findall(r"\b(?:ETCD_\w+|DAEMON_ARGS)", content))
+        if path != ETCD and (strange := names - {"ETCD_INITIAL_CLUSTER_STATE"}):
             return f"{path} names {min(strange)}; {ETCD} alone may set it"
-    for key, value in sections(machine.file(DROP_IN)).get("Service", ()):
-        if key not in ETCD_SERVICE or ETCD_SERVICE[key] not in (None, value):
-            return f"{DROP_IN}: {key}={value} may change etcd's settings; remove it"
-    return None
+    return packaged_overridden(machine, "etcd", DROP_IN, ETCD_SERVICE)
 
 
 @define(
@@ -244,20 +251,31 @@ def _etcd_overridden(machine: Machine) -> str | None:
 )
 def consensus_limits_users(_: Graph, machine: Machine) -> str | None:
     """Without users, every machine with a certificate could delete the leaders' leases."""
-    script = machine.file(USERS)
-    code = [line for line in script.splitlines() if not line.startswith("#")]
-    if [found for line in code for found in PERMISSIONS.findall(line)] != ETCD_PERMISSIONS:
-        return f"{USERS} gives other permissions than {'; '.join(ETCD_PERMISSIONS)}"
-    if ETCD_USERS not in code or "set -eu" not in code or any("exit" in line for line in code):
-        return f"{USERS} does not give the role root to {CONSENSUS} and root only, or may exit before its last command"
+    if wrong := _wrong_users(machine.file(USERS)):
+        return f"{USERS} {wrong}"
     wanted = dict(sections(machine.file(DROP_IN)).get("Unit", ())).get("Wants", "").split()
     if USERS_UNIT not in wanted:
         return f"{DROP_IN}: Wants does not start {USERS_UNIT}"
     unit = Unit(machine, USERS_UNIT)
-    for section, key, right in (("Service", "ExecStart", USERS), ("Service", "Restart", "on-failure")):
-        if unit.values(section, key) != [right]:
+    for key, right in (("ExecStart", USERS), ("Restart", "on-failure")):
+        if unit.values("Service", key) != [right]:
             return f"{unit.path}: {key} is not {right}"
-    return unit.overridden()
+    return unit.overridden() or steered(machine) or replaced(machine, "etcdctl")
+
+
+def _wrong_users(script: str) -> str | None:
+    """Return what is wrong with the script that creates etcd's users."""
+    lines = lines_of(script)
+    if lines is None:
+        return "cannot be read with certainty; write one command on each line"
+    code = [line.text for line in lines]
+    if [found for line in code for found in PERMISSIONS.findall(line)] != ETCD_PERMISSIONS:
+        return f"gives other permissions than {'; '.join(ETCD_PERMISSIONS)}"
+    if ETCD_USERS not in code or not stops_at_errors(lines) or any("exit" in line for line in code):
+        return f"does not give the role root to {CONSENSUS} and root only, or may exit before its last command"
+    if not any(ETCDCTL.fullmatch(line) for line in code):
+        return "does not define etcd as etcdctl at this machine's address"
+    return None
 
 
 # -- Patroni
@@ -315,7 +333,7 @@ def leases_over_tls(_: Graph, machine: Machine) -> str | None:
 def nodes_verify_each_other(_: Graph, machine: Machine) -> str | None:
     """A standby that does not verify its leader may replicate from another machine."""
     settings = patroni_settings(machine)
-    authentication = _section(_section(settings, "postgresql"), "authentication")
+    authentication = section(section(settings, "postgresql"), "authentication")
     for role, right in PEER_ROLES.items():
         if wrong := differing(authentication.get(role), right, f"{PATRONI}: postgresql.authentication.{role}."):
             return wrong
@@ -325,7 +343,7 @@ def nodes_verify_each_other(_: Graph, machine: Machine) -> str | None:
 
 
 def _citus_unverified(machine: Machine, settings: Mapping[str, Any]) -> str | None:
-    pairs = [one.partition("=") for one in str(_parameters(settings).get("citus.node_conninfo", "")).split()]
+    pairs = [one.partition("=") for one in str(own_parameters(settings).get("citus.node_conninfo", "")).split()]
     conninfo = {key: value for key, _, value in pairs}
     where = f"{CITUS}: citus.node_conninfo"
     if len(conninfo) < len(pairs):
@@ -349,21 +367,19 @@ def _citus_unverified(machine: Machine, settings: Mapping[str, Any]) -> str | No
 def database_admits_known(graph: Graph, machine: Machine) -> str | None:
     """A password that leaks from one machine must not give another machine access to the database."""
     settings = patroni_settings(machine)
-    postgresql = _section(settings, "postgresql")
+    postgresql = section(settings, "postgresql")
     for key in ("custom_conf", "config_dir"):
         if key in postgresql:
             return f"{PATRONI}: postgresql.{key} must not be set: its files override these settings"
     mapped = postgresql.get("pg_ident")
     if not isinstance(mapped, list) or set(map(str, cast("list[object]", mapped))) != MAPPED:
         return f"{PATRONI}: pg_ident must map {', '.join(sorted(MAPPED))}, and nothing else"
-    return _weak_server(machine, settings) or _admits_others(graph, machine, postgresql.get("pg_hba"))
+    return _weak_server(machine) or _admits_others(graph, machine, postgresql.get("pg_hba"))
 
 
-def _weak_server(machine: Machine, settings: Mapping[str, Any]) -> str | None:
+def _weak_server(machine: Machine) -> str | None:
     """Return which parameter of PostgreSQL's TLS is wrong."""
-    own = _parameters(settings)
-    group = {key.lower(): value for key, value in _section(machine.dcs.read("postgresql"), "parameters").items()}
-    found = {**group, **own}
+    found = parameters(machine)
     for name, good in SERVER_PARAMETERS.items():
         if str(found.get(name)) not in good:
             return f"{PATRONI}: {name} is {found.get(name)!r}; {good[0]} is expected"
@@ -416,16 +432,6 @@ def _subnets(graph: Graph) -> list[Resource]:
     return list(dict.fromkeys(one for one in found if one is not None))
 
 
-def _section(settings: object, name: str) -> Mapping[str, Any]:
-    found = cast("Mapping[str, Any]", settings).get(name) if isinstance(settings, dict) else None
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-
-
-def _parameters(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the machine's parameters of PostgreSQL, by name in lower case."""
-    return {key.lower(): value for key, value in _section(_section(settings, "postgresql"), "parameters").items()}
-
-
 # -- HAProxy
 
 
@@ -441,20 +447,27 @@ def _parameters(settings: Mapping[str, Any]) -> dict[str, Any]:
 )
 def gateways_verify(_: Graph, machine: Machine) -> str | None:
     """Otherwise another machine on the network could answer the health check, and receive the clients' queries."""
-    lines = [line.strip() for line in machine.file(HAPROXY).splitlines()]
-    if wrong := next((one for one in lines if one.startswith("ssl-") or "verify none" in one), None):
-        return f"{HAPROXY} must not have the line {wrong}"
-    servers = [line for line in lines if re.match(r"server\b", line)]
+    lines = [line for part in haproxy_sections(machine) for line in part.lines]
+    if wrong := next((one for one in lines if one[0].startswith("ssl-") or "verify none" in " ".join(one)), None):
+        return f"{HAPROXY} must not have the line {' '.join(wrong)}"
+    servers = [line for line in lines if line[0].startswith("server")]
     if not servers:
         return f"{HAPROXY} has no servers"
-    if wrong := next((one for one in servers if not SERVER.fullmatch(one)), None):
-        return f"{HAPROXY} has the line {wrong}; server NAME ADDRESS:PORT check port PORT check-ssl is expected"
-    words = [word for line in lines if line.startswith("default-server ") for word in line.split()[1:]]
+    if wrong := next(filter(None, map(_wrong_server, servers)), None):
+        return f"{HAPROXY} has the line {wrong}; server NAME ADDRESS:PORT check check-ssl port PORT is expected"
+    words = [word for line in lines if line[0] == "default-server" for word in line[1:]]
     pairs = list(zip(words[::2], words[1::2], strict=False))
     defaults = dict(pairs)
     if len(defaults) * 2 != len(words):
         return f"{HAPROXY}: default-server has a keyword twice, or without a value"
     return differing(defaults, CHECKED, f"{HAPROXY}: default-server: ", SERVER_OTHERS)
+
+
+def _wrong_server(words: tuple[str, ...]) -> str | None:
+    """Return a line of a server with what is wrong with it."""
+    server = server_of(words) if words[0] == "server" else None
+    wrong = wrong_keyword(server) if server is not None else "it is not a server with an address and keywords"
+    return f"{' '.join(words)}: {wrong}" if wrong else None
 
 
 # -- certificates
@@ -603,10 +616,12 @@ def renewed_are_applied(_: Graph, machine: Machine) -> str | None:
     for line in ("/usr/local/lib/backbuild/install-certificate", "    /usr/local/lib/backbuild/apply-secrets"):
         if line not in script:
             return f"{FETCH} has no line {line.strip()}"
-    if "set -eu" not in script:
+    if not stops_at_errors(lines_of(machine.file(FETCH)) or ()):
         return f"{FETCH} does not stop at the first error (set -eu)"
     timer = f"{REFRESH}.timer"
-    return late(machine, timer, REFRESH_SECONDS) or starts(machine, timer, f"{REFRESH}.service", FETCH)
+    return (
+        steered(machine) or late(machine, timer, REFRESH_SECONDS) or starts(machine, timer, f"{REFRESH}.service", FETCH)
+    )
 
 
 @define(

@@ -26,11 +26,11 @@ from policies.mutation.operators import (
 from policies.mutation.weakening import Weakenings
 from policies.rules.transit.rules import DROP_IN, ETCD_TLS, ETCD_URLS, FETCH, PROFILE, REFRESH, USERS, USERS_UNIT
 from policies.views.machines import CITUS, COORDINATOR, ENVIRONMENT, ETCD, HAPROXY, INSTANCE, PATRONI, SUBNET, UNITS
+from policies.views.patroni import CONFIGURE
 from policies.views.permissions import ROLE_POLICY
 from policies.views.transit import (
     AUTHORITY,
     CERTIFICATE,
-    CONFIGURE,
     PRIVATE_KEY,
     REQUEST,
     SECRET,
@@ -177,6 +177,13 @@ WEAKENINGS: Weakenings = {
         "etcd-join sets a variable": edit(
             "/usr/local/lib/backbuild/etcd-join", "^set -eu$", "set -eu\necho ETCD_AUTO_TLS=true >/run/backbuild/etcd"
         ),
+        "etcd-join sets arguments": edit(
+            "/usr/local/lib/backbuild/etcd-join",
+            r"\Z",
+            "echo DAEMON_ARGS=--client-cert-auth=false >>/run/backbuild/etcd\n",
+        ),
+        "etcd may store little": etcd_line('ETCD_QUOTA_BACKEND_BYTES="16777216"'),
+        "etcd's quota is not a number": etcd_line('ETCD_QUOTA_BACKEND_BYTES="-1"'),
     },
     "consensus-limits-its-users": {
         "authentication stays off": users(r"^etcd auth enable\n", ""),
@@ -188,6 +195,12 @@ WEAKENINGS: Weakenings = {
         ),
         "gateways have the role root": users("^for user in root consensus;", "for user in root consensus gateway;"),
         "the script goes on after an error": users("^set -eu$", "set -u"),
+        "the script goes on after an error in the end": users("^set -eu$", "set -eu\nset +e"),
+        "the commands do nothing": users(r"^etcd\(\) .*$", "etcd() { :; }"),
+        "the script goes on after an error by its variables": edit(
+            ENVIRONMENT, r"^(STACK=.*)$", r"\1\nset +e", CONSENSUS
+        ),
+        "a function replaces etcdctl": users("^set -eu$", "set -eu\netcdctl() { :; }"),
         "the script ends before its first command": users("^login=", "exit 0\nlogin="),
         "etcd does not start the script": edit(DROP_IN, r"^Wants=.*\n", ""),
         "the unit runs something else": edit(f"{UNITS}/{USERS_UNIT}", "^ExecStart=.*", "ExecStart=/usr/bin/true"),
@@ -223,6 +236,9 @@ WEAKENINGS: Weakenings = {
             f"{UNITS}/patroni.service.d/backbuild.conf",
             r"^\[Service\]$",
             "[Service]\nEnvironment=PATRONI_RESTAPI_VERIFY_CLIENT=none",
+        ),
+        "a second drop-in of Patroni's unit": write(
+            f"{UNITS}/patroni.service.d/more.conf", "[Service]\nEnvironmentFile=/run/x\n", DATABASE
         ),
     },
     "leases-are-kept-over-tls": {
@@ -331,6 +347,18 @@ WEAKENINGS: Weakenings = {
         "a check is without TLS": haproxy(r"^(    server .*) check-ssl$", r"\1"),
         "a server is not verified": haproxy(" check-ssl$", " check-ssl verify none"),
         "a server has another authority": haproxy(" check-ssl$", " check-ssl ca-file /x"),
+        **{
+            f"a server has the keyword {keyword}": haproxy(" check-ssl$", f" {keyword} check-ssl")
+            for keyword in (
+                "backup",
+                "disabled",
+                "addr 192.0.2.1",
+                "no-check-ssl",
+                "maxconn many",
+                "port 80",
+                "track x/y",
+            )
+        },
         "servers are not checked": haproxy(r" check port \d+ check-ssl$", ""),
         "there are no servers": haproxy(r"^    server .*\n", ""),
         "no server is verified": default_server("verify required", "verify none"),
@@ -419,6 +447,8 @@ WEAKENINGS: Weakenings = {
         "the certificate is not installed": edit(FETCH, r"^/usr/local/lib/backbuild/install-certificate\n", ""),
         "a changed secret is not applied": edit(FETCH, "^    /usr/local/lib/backbuild/apply-secrets$", "    :"),
         "the script goes on after an error": edit(FETCH, "^set -eu$", "set -u"),
+        "the script goes on after an error by its variables": edit(ENVIRONMENT, r"^(STACK=.*)$", r"\1\nset +e"),
+        "the script goes on after an error in the end": edit(FETCH, "^set -eu$", "set -eu\nset +e"),
     },
     "no-connection-is-unverified": {
         "a check of etcd is without TLS": edit(CHECK, "https://", "http://", CONSENSUS),

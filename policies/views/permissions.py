@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from policies.graph import Graph, Resource, Undetermined
+from policies.graph import Graph, Node, Resource, Undetermined
 
 TOKEN: Final = "cloudflare:index/accountToken:AccountToken"  # noqa: S105 (a type)
 API_TOKEN: Final = "cloudflare:index/apiToken:ApiToken"  # noqa: S105
@@ -80,7 +80,7 @@ def _many(value: object) -> tuple[str, ...]:
     return () if value is None else (str(value),)
 
 
-def statements(policy: Resource) -> Iterator[Statement]:
+def statements(policy: Node) -> Iterator[Statement]:
     """Return the statements of a resource's `policy`, none if it has none."""
     try:
         document = cast("dict[str, Any]", json.loads(policy.text("policy") or "{}"))

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from policies.controls import ACCESS, AT_REST
 from policies.graph import Graph, Resource
 from policies.rule import Severity, define
+from policies.rules.access.needs import needs_of, services, table
 from policies.views.booted import archives
-from policies.views.machines import VOLUME
+from policies.views.machines import INSTANCE, VOLUME
 from policies.views.permissions import (
     API_TOKEN,
     ATTACHED,
@@ -27,6 +28,7 @@ from policies.views.permissions import (
     opened_by,
     statements,
 )
+from policies.views.rights import INSTANCE_PROFILE, Principal, principals, trusted_by
 from policies.views.shared import stack
 from policies.views.vault import S3, Copy, copies, offsite_copies, primaries, r2_copies
 
@@ -247,3 +249,111 @@ def _keys(graph: Graph) -> Iterator[str]:
 
 def _allows(statement: Statement) -> bool:
     return statement.allows
+
+
+def everyone(graph: Graph) -> list[Principal]:
+    """Principals."""
+    found = principals(graph)
+    absent = [one for one in services(table()) if one not in found]
+    return [*found.values(), *(Principal(one, graph.stack.urn) for one in absent)]
+
+
+@define(
+    "retention",
+    "principals-have-what-they-need-only",
+    Severity.CRITICAL,
+    "Each role, user, token and service has the rights that it needs, and no other",
+    over=everyone,
+    promises=("BAK-3", "BAK-6"),
+    controls=ACCESS,
+    remedy="remove the right, or write it into policies/rules/access/needs.toml if the principal needs it",
+)
+def have_what_they_need(graph: Graph, principal: Principal) -> str | None:
+    """Each right that nobody needs is one more that a leaked credential gives; one that is missing stops the service.
+
+    AWS assigns the ARNs that policies name: a first preview cannot judge this rule.
+    """
+    needs = needs_of(graph, principal.label)
+    needed = {_comparable(one): one for one in needs.rights} if needs is not None else {}
+    for right in principal.rights:
+        if _comparable(right.text) not in needed:
+            unknown = "; needs.toml does not know the principal" if needs is None else ""
+            return f"it may do {right.text} (from {right.source}), which it does not need{unknown}"
+    for unknown in principal.unclear:
+        raise unknown
+    if needs is None:
+        return "needs.toml does not know it"
+    denied = {
+        _comparable(right.text): denial.source
+        for right in principal.rights
+        for denial in principal.denials
+        if denial.stops(right)
+    }
+    have = {_comparable(right.text) for right in principal.rights}
+    missing = [(needed[key], denied.get(key)) for key in sorted(needed) if key not in have or key in denied]
+    if not missing:
+        return None
+    for unknown in (one for other in principals(graph).values() for one in other.unclear):
+        raise unknown  # a policy that cannot be read may give it
+    right, denier = missing[0]
+    return f"it may not do {right}, which it needs{f'; {denier} denies it' if denier else ''}"
+
+
+def _comparable(right: str) -> str:
+    """Return a right with its action in lower case: IAM ignores the case of actions."""
+    action, on, rest = right.partition(" on ")
+    return f"{action.lower()}{on}{rest}"
+
+
+def roles_and_profiles(graph: Graph) -> list[Resource]:
+    """Roles and instance profiles."""
+    return graph.everything(ROLE, INSTANCE_PROFILE)
+
+
+@define(
+    "retention",
+    "roles-are-assumed-by-known-services-only",
+    Severity.CRITICAL,
+    "Each role is assumed by the services, and used by the machines, that it is for",
+    over=roles_and_profiles,
+    promises=("BAK-3",),
+    controls=ACCESS,
+    remedy="restore the role's trust policy and its instance profile, or change policies/rules/access/needs.toml",
+)
+def assumed_by_known_services(graph: Graph, role: Resource) -> str | None:
+    """A role gives its rights to everybody that may assume it, and to every machine with one of its profiles."""
+    if role.type == INSTANCE_PROFILE:
+        names = graph.targets(role, "role", ROLE)
+        return None if names else "it contains no role of this stack"
+    needs = needs_of(graph, role.label)
+    if needs is None:
+        return "needs.toml does not know it"
+    profiles = [one for one in graph.everything(INSTANCE_PROFILE) if role in graph.targets(one, "role", ROLE)]
+    for found, expected, what in (
+        (trusted_by(graph, role), needs.assumed_by, "may be assumed by"),
+        ([one.label for one in profiles], needs.profiles, "is in"),
+        (_used_by(graph, [role, *profiles]), needs.used_by, "is used by"),
+    ):
+        if strange := sorted(set(found) - expected):
+            return f"it {what} {', '.join(strange)}, which needs.toml does not allow"
+        if missing := sorted(expected - set(found)):
+            return f"nothing says that it {what} {', '.join(missing)}, as needs.toml expects"
+    return None
+
+
+def _used_by(graph: Graph, given: list[Resource]) -> list[str]:
+    """Return what has a role or one of its profiles: the roles of machines, and the labels of other resources."""
+    found: list[str] = []
+    for one in (*graph.resources, *graph.beside):
+        if one.type.startswith("aws:iam/") or one.is_component:
+            continue
+        for path in one.inputs:
+            if re.search("role|profile", path, re.IGNORECASE) and _refers(graph, one, path, given):
+                role = one.text("tags.Role") if one.type == INSTANCE else ""
+                found.append(f"{role} machines" if role else one.label)
+    return found
+
+
+def _refers(graph: Graph, one: Resource, path: str, given: list[Resource]) -> bool:
+    targets = graph.targets(one, path, ROLE, INSTANCE_PROFILE)
+    return any(target in given for target in targets)

@@ -77,7 +77,8 @@ ON_RESOURCES: Final = (
 ANYBODY: Final = "Anybody"
 ACCOUNT: Final = "Account of "
 """With a resource's label: that resource's own account, whose IAM policies may then allow these actions."""
-WITHOUT_TLS: Final = "Bool aws:SecureTransport false"
+# Conditions of statements that deny requests which no principal of this platform makes.
+UNSAFE_TRANSPORT: Final = re.compile(r"Bool aws:SecureTransport false|NumericLessThan s3:TlsVersion 1\.[23]")
 # Cloudflare's permission groups, by id.
 PERMISSION_GROUPS: Final = {"2efd5506f9c8494dacb1fa10a3e7d5b6": "Workers R2 Storage Bucket Item Write"}
 AWS_POLICY: Final = re.compile(r"arn:aws:iam::aws:policy/(.+)")
@@ -113,8 +114,8 @@ class Denial:
 
     def stops(self, right: Right) -> bool:
         """Whether it may deny a part of a right."""
-        if not right.resource:
-            return True
+        if not right.resource:  # what AWS's policy allows is not known here
+            return "*" in self.resources
         return any(_overlap(one.lower(), right.action.lower()) for one in self.actions) and any(
             _overlap(one, right.resource) for one in self.resources
         )
@@ -152,14 +153,12 @@ def principals(graph: Graph) -> Principals:
     for read in (_inline, _managed, _exclusive, _memberships, _on_resources, _grants, _tokens):
         read(graph, found)
     _limits(graph, found)
-    for_all = [one for to in found.values() if to.label == ANYBODY or to.label.startswith(ACCOUNT) for one in to.denials]
+    of_all = [to for label, to in found.items() if label == ANYBODY or label.startswith(ACCOUNT)]
+    for_all = [denial for to in of_all for denial in to.denials]
     for to in found.values():
         to.denials += for_all
-    return {
-        label: to
-        for label, to in found.items()
-        if to.rights or to.unclear or label in declared or label.startswith(ACCOUNT)
-    }
+    declared |= {label for label in found if label.startswith(ACCOUNT)}
+    return {label: to for label, to in found.items() if to.rights or to.unclear or label in declared}
 
 
 def _principal(found: Principals, label: str, by: Resource) -> Principal:
@@ -196,13 +195,14 @@ def _attach(graph: Graph, to: Principal, read: Callable[[], Iterable[Statement]]
 
 
 def _add(graph: Graph, to: Principal, statement: Statement, source: str, own: str = "") -> None:
-    """Add one statement; `own` is the label of the resource that the policy is attached to, if `*` means it."""
+    """Add one statement; `own` is the label of the resource that the policy belongs to: `*` means it."""
     resources = tuple(own if own and one == "*" else label_of(graph, one) for one in statement.resources)
     condition = _condition(graph, statement.condition)
     if statement.allows:
         to.rights += [Right(action, one, condition, source) for action in statement.actions for one in resources]
-    elif condition != WITHOUT_TLS:
-        to.denials.append(Denial(statement.actions, resources, source))
+    elif not UNSAFE_TRANSPORT.fullmatch(condition):
+        parts = tuple(f"{own}/*" for one in statement.resources if own and one == "*")
+        to.denials.append(Denial(statement.actions, (*resources, *parts), source))
 
 
 def _inline(graph: Graph, found: Principals) -> None:
@@ -262,8 +262,7 @@ def _exclusive(graph: Graph, found: Principals) -> None:
                     to.unclear.append(unknown)
                     continue
                 to.rights += [
-                    Right(f"inline policy {name}", "", "", exclusive.label)
-                    for name in sorted(kept - declared.keys())
+                    Right(f"inline policy {name}", "", "", exclusive.label) for name in sorted(kept - declared.keys())
                 ]
                 gone = {label for name, label in declared.items() if name not in kept}
                 to.rights = [
@@ -341,10 +340,9 @@ def _read_policy(graph: Graph, found: Principals, policy: Node, target: Resource
     except Undetermined as unknown:
         _principal(found, source.label, source).unclear.append(unknown)
         return
-    of_key = target is not None and target.type == KEY
     for statement, labels in whom:
         for label in labels:
-            _add(graph, _principal(found, label, source), statement, source.label, own if of_key else "")
+            _add(graph, _principal(found, label, source), statement, source.label, own)
 
 
 def _who(graph: Graph, statement: Statement, target: Resource | None) -> list[str]:

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from pydantic import Field
+
 from console.errors import InputError
 from policies.graph import Graph
 from policies.reading import Strict, Text, parse_toml, read, validate
@@ -20,10 +22,10 @@ FILE: Final = Path(__file__).resolve().parent / "needs.toml"
 class Row(Strict):
     """The table of one header in the file."""
 
-    rights: list[Text] = []
-    assumed_by: list[Text] = []
-    profiles: list[Text] = []
-    used_by: list[Text] = []
+    rights: list[Text] = Field(default_factory=list[Text])
+    assumed_by: list[Text] = Field(default_factory=list[Text])
+    profiles: list[Text] = Field(default_factory=list[Text])
+    used_by: list[Text] = Field(default_factory=list[Text])
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ MACHINES = (
     "imagebuilder:GetComponent",
 )
 IMAGE_BUILDERS_PROGRAM = re.compile(r"arn:aws(-[a-z-]+)?:s3:::ec2imagebuilder\*")  # AWS's buckets, one in each region
+MACHINES_OF = " machines"  # after a role: the machines of that role
 SESSION_MANAGER = re.compile(r"arn:aws(-[a-z-]+)?:iam::aws:policy/AmazonSSMManagedInstanceCore")  # in any partition
 
 
@@ -325,20 +326,27 @@ def assumed_by_known_services(graph: Graph, role: Resource) -> str | None:
     if role.type == INSTANCE_PROFILE:
         names = graph.targets(role, "role", ROLE)
         return None if names else "it contains no role of this stack"
-    needs = needs_of(graph, role.label)
-    if needs is None:
-        return "needs.toml does not know it"
     profiles = [one for one in graph.everything(INSTANCE_PROFILE) if role in graph.targets(one, "role", ROLE)]
+    trusted, users = trusted_by(graph, role), _used_by(graph, [role, *profiles])
+    needs = needs_of(graph, role.label)
+    if needs is None:  # its rights are judged by the rule above
+        for_others = all(re.fullmatch(r"Service \S+", one) for one in trusted) and not any(map(_is_ours, users))
+        return None if for_others else f"needs.toml does not know it; it serves {', '.join([*trusted, *users])}"
     for found, expected, what in (
-        (trusted_by(graph, role), needs.assumed_by, "may be assumed by"),
+        (trusted, needs.assumed_by, "may be assumed by"),
         ([one.label for one in profiles], needs.profiles, "is in"),
-        (_used_by(graph, [role, *profiles]), needs.used_by, "is used by"),
+        (users, needs.used_by, "is used by"),
     ):
         if strange := sorted(set(found) - expected):
             return f"it {what} {', '.join(strange)}, which needs.toml does not allow"
         if missing := sorted(expected - set(found)):
             return f"nothing says that it {what} {', '.join(missing)}, as needs.toml expects"
     return None
+
+
+def _is_ours(user: str) -> bool:
+    """Whether a user of a role is a machine of the platform, or a resource that has a role in the table."""
+    return user.endswith(MACHINES_OF) or any(user in row.used_by for row in table().values())
 
 
 def _used_by(graph: Graph, given: list[Resource]) -> list[str]:
@@ -348,12 +356,8 @@ def _used_by(graph: Graph, given: list[Resource]) -> list[str]:
         if one.type.startswith("aws:iam/") or one.is_component:
             continue
         for path in one.inputs:
-            if re.search("role|profile", path, re.IGNORECASE) and _refers(graph, one, path, given):
-                role = one.text("tags.Role") if one.type == INSTANCE else ""
-                found.append(f"{role} machines" if role else one.label)
+            kind = INSTANCE_PROFILE if "profile" in path.lower() else ROLE
+            if re.search("role|profile", path, re.IGNORECASE) and set(graph.targets(one, path, kind)) & set(given):
+                role = one.text("tags.Role") if one.type == INSTANCE and one not in graph.beside else ""
+                found.append(f"{role}{MACHINES_OF}" if role else one.label)
     return found
-
-
-def _refers(graph: Graph, one: Resource, path: str, given: list[Resource]) -> bool:
-    targets = graph.targets(one, path, ROLE, INSTANCE_PROFILE)
-    return any(target in given for target in targets)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 
-from policies.controls import FAILOVER, REDUNDANCY
+from policies.controls import ACCESS, FAILOVER, REDUNDANCY
 from policies.graph import Graph, Resource
 from policies.rule import Severity, define
 from policies.views.machines import CONSENSUS, COORDINATOR, GATEWAY, SUBNET, WORKER, machines, zone_of
+from policies.views.reach import ENDPOINTS, IMAGE_BUILDER, Admitted, Guarded, acl_weakness, acls, reach
 from policies.views.shared import stack
 
 ASSOCIATION = "aws:ec2/routeTableAssociation:RouteTableAssociation"
@@ -37,6 +38,11 @@ PATHS = (
     (WORKER, WORKER, (5432, 8008)),
     (GATEWAY, COORDINATOR, (5432, 8008)),
 )
+
+# The clients of each port: source, target, port. Machines and the image builder call AWS through the endpoints.
+CLIENTS = {(source, target, port) for source, target, ports in PATHS for port in ports} | {
+    (source, ENDPOINTS, 443) for source in (CONSENSUS, COORDINATOR, WORKER, GATEWAY, IMAGE_BUILDER)
+}
 
 
 def data_subnets(graph: Graph) -> list[Resource]:
@@ -216,6 +222,46 @@ def _admits(rule: Resource, port: int, address: str) -> bool:
     within = everything or (first is not None and last is not None and first <= port <= last)
     admits = within and bool(network) and rule.text("ipProtocol") in TCP_PROTOCOLS
     return admits and ip_address(address) in ip_network(network)
+
+
+def guards(graph: Graph) -> list[Guarded | Resource]:
+    """Security groups and network ACLs."""
+    found = reach(graph)
+    foreign = dict.fromkeys(one for one, _ in found.foreign)
+    return [*(one for one in found.groups if one.in_use), *foreign, *acls(graph)]
+
+
+@define(
+    "redundancy",
+    "only-known-clients-reach-a-port",
+    Severity.CRITICAL,
+    "Each port of machines and endpoints admits the roles that need it, and nobody else",
+    over=guards,
+    promises=("RED-2", "BAK-3"),
+    controls=ACCESS,
+    remedy="remove the ingress rule, or add the client to INGRESS_RULES (model/topology.py) and to this rule's list",
+)
+def only_known_clients(graph: Graph, guard: Guarded | Resource) -> str | None:
+    """Rules of all kinds add up: one that admits more makes all others worthless. A network ACL must not interfere."""
+    found = reach(graph)
+    if not isinstance(guard, Guarded):
+        groups = ", ".join(text for one, text in found.foreign if one is guard)
+        return f"it is in {groups}, which this stack does not declare" if groups else acl_weakness(graph, guard)
+    for one in guard.admitted:
+        if wrong := next((role for role in sorted(guard.roles or {guard.label}) if not _known(one, role)), None):
+            return f"{one.rule} admits {one.source} to {wrong} on {one.ports}, which nothing needs"
+    for unknown in found.unclear:
+        raise unknown
+    if ENDPOINTS in guard.roles:
+        present = {role for one in found.groups for role in one.roles}
+        needed = {source for source, target, _ in CLIENTS if target == ENDPOINTS} & present
+        if missing := sorted(needed - {one.source for one in guard.admitted}):
+            return f"no ingress rule admits {', '.join(missing)}"
+    return None
+
+
+def _known(admitted: Admitted, role: str) -> bool:
+    return (admitted.source, role, admitted.port) in CLIENTS
 
 
 @define(

@@ -334,6 +334,7 @@ def _read_policy(graph: Graph, found: Principals, policy: Node, target: Resource
     own = target.label if target is not None else ""
     try:
         if target is source and source.type == KEY and not policy.text("policy"):  # AWS's default
+            target.text("arn")  # names the account
             _principal(found, f"{ACCOUNT}{own}", source).rights.append(Right("kms:*", own, "", source.label))
             return
         whom = [(statement, _who(graph, statement, target)) for statement in statements(policy)]

@@ -53,6 +53,7 @@ def test_only_verdicts_that_need_arns_are_undetermined_in_the_first_preview(prod
         "content-is-reviewed",
         "topics-may-be-written",
         "offsite-speaks-tls-only",
+        "principals-have-what-they-need-only",
         "writers-cannot-unlock",
     }
     # After an update no further value becomes known, so unknown values are failures.

@@ -306,9 +306,10 @@ def _comparable(right: str) -> str:
     return f"{action.lower()}{on}{rest}"
 
 
-def roles_and_profiles(graph: Graph) -> list[Resource]:
-    """Roles and instance profiles."""
-    return graph.everything(ROLE, INSTANCE_PROFILE)
+def roles_and_foreign_profiles(graph: Graph) -> list[Resource]:
+    """Roles, and instance profiles without a role of this stack."""
+    profiles = graph.everything(INSTANCE_PROFILE)
+    return [*graph.everything(ROLE), *(one for one in profiles if not graph.targets(one, "role", ROLE))]
 
 
 @define(
@@ -316,7 +317,7 @@ def roles_and_profiles(graph: Graph) -> list[Resource]:
     "roles-are-assumed-by-known-services-only",
     Severity.CRITICAL,
     "Each role is assumed by the services, and used by the machines, that it is for",
-    over=roles_and_profiles,
+    over=roles_and_foreign_profiles,
     promises=("BAK-3",),
     controls=ACCESS,
     remedy="restore the role's trust policy and its instance profile, or change policies/rules/access/needs.toml",
@@ -324,8 +325,7 @@ def roles_and_profiles(graph: Graph) -> list[Resource]:
 def assumed_by_known_services(graph: Graph, role: Resource) -> str | None:
     """A role gives its rights to everybody that may assume it, and to every machine with one of its profiles."""
     if role.type == INSTANCE_PROFILE:
-        names = graph.targets(role, "role", ROLE)
-        return None if names else "it contains no role of this stack"
+        return "it contains no role of this stack"
     profiles = [one for one in graph.everything(INSTANCE_PROFILE) if role in graph.targets(one, "role", ROLE)]
     trusted, users = trusted_by(graph, role), _used_by(graph, [role, *profiles])
     needs = needs_of(graph, role.label)

@@ -74,6 +74,16 @@ ON_RESOURCES: Final = (
     (TOPIC_POLICY, "arn", TOPIC),
 )
 """Types of policies that are attached to a resource: the property that names it, and its type."""
+OF_OTHERS: Final = ("policy", "policyDocument", "resourcePolicy", "accessPolicy", "accessPolicies")
+"""Properties of resources of all other types, such as access points and queues, that may contain such a policy."""
+NO_GRANTS: Final = frozenset(
+    (
+        *(type for type, *_ in INLINE),
+        *(type for type, *_ in ON_RESOURCES),
+        *(POLICY, KEY, SECRET, TOPIC, S3, ENDPOINT, "aws:ec2/vpcEndpointPolicy:VpcEndpointPolicy"),
+    )
+)
+"""Types whose policies are read in another way, or only limit what others allow."""
 ANYBODY: Final = "Anybody"
 ACCOUNT: Final = "Account of "
 """With a resource's label: that resource's own account, whose IAM policies may then allow these actions."""
@@ -319,6 +329,9 @@ def _on_resources(graph: Graph, found: Principals) -> None:
             targets = _targets(graph, policy, path, kind)
             for target in targets or [None]:
                 _read_policy(graph, found, policy, target, policy)
+    for one, path in ((one, path) for one in (*graph.resources, *graph.beside) for path in OF_OTHERS):
+        if one.type.startswith("aws:") and one.type not in NO_GRANTS and path in one.inputs:
+            _read_policy(graph, found, Node(one.urn, "", {"policy": one.inputs[path]}), None, one)
     for one in graph.everything(SECRET, TOPIC, S3):  # only inputs: the state also shows AWS's default policy
         _read_policy(graph, found, Node(one.urn, "", {"policy": one.inputs.get("policy")}), one, one)
 
@@ -333,7 +346,9 @@ def _targets(graph: Graph, by: Resource, path: str, type: str) -> list[Resource]
 def _read_policy(graph: Graph, found: Principals, policy: Node, target: Resource | None, source: Resource) -> None:
     own = target.label if target is not None else ""
     try:
-        if target is source and source.type == KEY and not policy.text("policy"):  # AWS's default
+        if (
+            target is not None and target is source and source.type == KEY and not policy.text("policy")
+        ):  # AWS's default
             target.text("arn")  # names the account
             _principal(found, f"{ACCOUNT}{own}", source).rights.append(Right("kms:*", own, "", source.label))
             return

@@ -17,8 +17,6 @@ from policies.views.permissions import (
     BUCKET_POLICY,
     KEY,
     ROLE,
-    ROLE_ATTACHMENT,
-    ROLE_POLICY,
     TOKEN,
     USER,
     USER_POLICY,
@@ -49,17 +47,7 @@ WRITING = {
     "kms:GenerateDataKey",
     "kms:Decrypt",
 }
-# What machines may do: publish metrics, fetch secrets, write logs. Image Builder's instance also reads its component.
-MACHINES = (
-    "cloudwatch:PutMetricData",
-    "secretsmanager:GetSecretValue",
-    "kms:Decrypt",
-    "logs:",
-    "imagebuilder:GetComponent",
-)
-IMAGE_BUILDERS_PROGRAM = re.compile(r"arn:aws(-[a-z-]+)?:s3:::ec2imagebuilder\*")  # AWS's buckets, one in each region
 MACHINES_OF = " machines"  # after a role: the machines of that role
-SESSION_MANAGER = re.compile(r"arn:aws(-[a-z-]+)?:iam::aws:policy/AmazonSSMManagedInstanceCore")  # in any partition
 
 
 @define(
@@ -170,7 +158,7 @@ def writers_cannot_unlock(graph: Graph, _: Resource) -> str | None:
     """A leaked credential must give access to no more than the objects that it may write."""
     if not graph.of(TOKEN) or (offsite_copies(graph) and not graph.of(USER_POLICY)):
         return "the stack declares no token for the primary bucket, or no user that writes the copy in S3"
-    checks = (_tokens(graph), _writers(graph), _roles(graph), _buckets(graph), _keys(graph))
+    checks = (_tokens(graph), _writers(graph), _buckets(graph), _keys(graph))
     return next((wrong for check in checks for wrong in check), None)
 
 
@@ -196,34 +184,6 @@ def _writers(graph: Graph) -> Iterator[str]:
                 yield f"{policy.label} allows {', '.join(strange)}, which writing a copy does not need"
             if elsewhere := sorted(set(statement.resources) - own):
                 yield f"{policy.label} allows access to {', '.join(elsewhere)}, beyond the off-site copy and its key"
-
-
-def _roles(graph: Graph) -> Iterator[str]:
-    for attached in graph.of(ROLE_ATTACHMENT):
-        if not SESSION_MANAGER.fullmatch(attached.text("policyArn")):
-            yield f"{attached.label} attaches {attached.text('policyArn')}, which machines do not need"
-    for role in graph.of(ROLE):
-        if role.read("inlinePolicies") or role.read("managedPolicyArns"):
-            yield f"{role.label} has inline or managed policies; declare each as a RolePolicy"
-    for policy in graph.of(ROLE_POLICY):
-        for statement in filter(_allows, statements(policy)):
-            strange = sorted(one for one in statement.actions if not one.startswith(MACHINES))
-            if strange and not _reads_archives(graph, statement) and not _reads_program(statement):
-                yield f"{policy.label} allows {', '.join(strange)}, which machines do not need"
-
-
-def _reads_archives(graph: Graph, statement: Statement) -> bool:
-    """Whether a statement allows nothing but reading objects of the bucket that holds the machines' archives."""
-    buckets = {bucket.text("arn") for one in archives(graph).values() for bucket in graph.targets(one, "bucket", S3)}
-    backups = {copy.bucket.text("arn") for copy in offsite_copies(graph)}
-    opened = {f"{arn}/*" for arn in buckets - backups}
-    return set(statement.actions) == {"s3:GetObject"} and set(statement.resources) <= opened
-
-
-def _reads_program(statement: Statement) -> bool:
-    """Whether a statement only allows fetching the program with which Image Builder runs components."""
-    program = all(IMAGE_BUILDERS_PROGRAM.fullmatch(resource) for resource in statement.resources)
-    return set(statement.actions) == {"s3:GetObject"} and program
 
 
 def _buckets(graph: Graph) -> Iterator[str]:

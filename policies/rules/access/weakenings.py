@@ -200,12 +200,6 @@ WEAKENINGS: Weakenings = {
         "it may write other buckets": reword(USER_POLICY, '"arn:aws:s3:::backbuild-prod-backups-offsite/*"', '"*"'),
         "the writer is an administrator": declare(ATTACHMENT, user=WRITER, policyArn=ADMINISTRATOR),
         "the writer is a member of a group": declare(MEMBERSHIP, user=WRITER, groups=["administrators"]),
-        "machines may call every action": statement(ROLE_POLICY, **ALL_ACTIONS),
-        "the machine that builds images may read every bucket": reword(ROLE_POLICY, ":::ec2imagebuilder*", ":::*"),
-        "the machine that builds images may change components": reword(
-            ROLE_POLICY, "imagebuilder:GetComponent", "imagebuilder:*"
-        ),
-        "machines are administrators": put(ROLE_ATTACHMENT, "policyArn", ADMINISTRATOR),
         "everybody may change the off-site bucket": statement(BUCKET_POLICY, **ALL_ACTIONS, Principal="*"),
         "another account may change the bucket": statement(BUCKET_POLICY, **ALL_OF_S3, Principal={"AWS": STRANGER}),
         "everybody may delete a key": statement(KEY, **ALL_OF_KMS, Principal="*"),
@@ -228,6 +222,11 @@ WEAKENINGS: Weakenings = {
         "the machines' token is for another jurisdiction's bucket": substitute(TOKEN, BUCKETS, "_eu_", "_us_"),
     },
     "principals-have-what-they-need-only": {
+        "machines may call every action": statement(ROLE_POLICY, **ALL_ACTIONS),
+        "the machine that builds images may read every bucket": reword(ROLE_POLICY, ":::ec2imagebuilder*", ":::*"),
+        "the machine that builds images may change components": reword(
+            ROLE_POLICY, "imagebuilder:GetComponent", "imagebuilder:*"
+        ),
         "a role's own policy allows more": statement(ROLE_POLICY, Effect="Allow", Action="ec2:*", Resource="*"),
         "a role has a second policy": declare(ROLE_POLICY, role=WORKERS, policy=document(Action="iam:PassRole")),
         "a role's policy allows all but EC2": statement(ROLE_POLICY, Effect="Allow", NotAction="ec2:*", Resource="*"),
@@ -318,6 +317,11 @@ WEAKENINGS: Weakenings = {
         ),
         "a topic's policy is not declared": drop(TOPIC_POLICY),
         "a topic has a policy of its own": put(TOPIC, "policy", document(Action="sns:Subscribe", Principal="*")),
+        "an access point gives another account the copies": declare(
+            "aws:s3/accessPoint:AccessPoint",
+            bucket="backbuild-prod-backups-offsite",
+            policy=document(Action="s3:*", Principal={"AWS": STRANGER}),
+        ),
         "another token reads zones": declare(
             API_TOKEN, policies=[{"effect": "allow", "permissionGroups": [{"id": "x"}], "resources": ALL_BUCKETS}]
         ),

@@ -5,9 +5,9 @@ Computed from ingress rules of every kind. Network ACLs are not part of it; `acl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from policies.graph import Graph, Node, Resource, Undetermined, Unknown, Value
 from policies.views.machines import INSTANCE, SUBNET
@@ -37,6 +37,9 @@ ENDPOINTS: Final = "endpoints"
 IMAGE_BUILDER: Final = "builder"
 # Resources in which these properties list the groups of a machine, an endpoint, or the image builder.
 GROUPS_OF: Final = {INSTANCE: "vpcSecurityGroupIds", VPC_ENDPOINT: "securityGroupIds", BUILDER: "securityGroupIds"}
+
+Span: TypeAlias = tuple[str, float | None, float | None]
+"""Protocol, first and last port."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ class Guarded:
     in_use: bool = False
     """Whether a machine, an interface endpoint or the image builder is in it."""
     admitted: list[Admitted] = field(default_factory=list[Admitted])
+    unclear: list[Undetermined] = field(default_factory=list[Undetermined])
+    """Its rules that cannot be read."""
 
     @property
     def urn(self) -> str:
@@ -111,26 +116,28 @@ def reach(graph: Graph) -> Reach:
             unclear.append(unknown)
     for rule in graph.everything(INGRESS_RULE, OLD_RULE):
         try:
-            for group in _groups_of_rule(graph, rule):
-                found = _of_rule(graph, rule) if rule.type == INGRESS_RULE else _of_old_rule(graph, rule)
-                guarded[group.urn].admitted += [
-                    Admitted(name, *span, rule.label)
-                    for source, span in found
-                    for name in _names(guarded, group, source)
-                ]
+            groups = _groups_of_rule(graph, rule)
         except Undetermined as unknown:
             unclear.append(unknown)
+            continue
+        of_rule = _of_rule if rule.type == INGRESS_RULE else _of_old_rule
+        for group in groups:
+            _admit(guarded, guarded[group.urn], rule.label, lambda rule=rule, read=of_rule: read(graph, rule))
     for one in guarded.values():
-        try:
-            for part in inline(one.group, "ingress"):
-                one.admitted += [
-                    Admitted(name, *_span(part, "protocol"), one.label)
-                    for source in _sources(graph, one.group, part)
-                    for name in _names(guarded, one.group, source)
-                ]
-        except Undetermined as unknown:
-            unclear.append(unknown)
+        _admit(guarded, one, one.label, lambda group=one.group: _inside(graph, group))
     return Reach(tuple(guarded.values()), tuple(foreign), tuple(unclear))
+
+
+def _admit(
+    guarded: dict[str, Guarded], to: Guarded, rule: str, read: Callable[[], Iterator[tuple[Resource | str, Span]]]
+) -> None:
+    """Add what a rule admits to a group."""
+    try:
+        to.admitted += [
+            Admitted(name, *span, rule) for source, span in read() for name in _names(guarded, to.group, source)
+        ]
+    except Undetermined as unknown:
+        to.unclear.append(unknown)
 
 
 # -- who is in a group
@@ -195,9 +202,6 @@ def _is_interface(endpoint: Resource) -> bool:
 
 # -- what a rule admits
 
-Span = tuple[str, float | None, float | None]
-"""Protocol, first and last port."""
-
 
 def _span(rule: Node, protocol: str) -> Span:
     return rule.text(protocol), rule.number("fromPort"), rule.number("toPort")
@@ -230,8 +234,8 @@ def _of_rule(graph: Graph, rule: Resource) -> Iterator[tuple[Resource | str, Spa
     for path in ("cidrIpv4", "cidrIpv6"):
         if network := rule.text(path):
             yield network, span
-    if rule.read("prefixListId"):
-        yield _prefix_list(rule.text("prefixListId")), span
+    if prefixes := rule.properties.get("prefixListId"):
+        yield _prefix_list(prefixes), span
     for source in _referenced(graph, rule, rule, "referencedSecurityGroupId"):
         yield source, span
 
@@ -244,17 +248,26 @@ def _of_old_rule(graph: Graph, rule: Resource) -> Iterator[tuple[Resource | str,
         yield source, span
 
 
+def _inside(graph: Graph, group: Resource) -> Iterator[tuple[Resource | str, Span]]:
+    for part in inline(group, "ingress"):
+        for source in _sources(graph, group, part):
+            yield source, _span(part, "protocol")
+
+
 def _sources(graph: Graph, resource: Resource, rule: Node) -> Iterator[Resource | str]:
     """Return the sources of an old rule, or of one inside a group; the group itself is `self`."""
     yield from (*rule.words("cidrBlocks"), *rule.words("ipv6CidrBlocks"))
-    yield from (_prefix_list(one) for one in rule.words("prefixListIds"))
+    prefixes = rule.properties.get("prefixListIds")
+    yield from (
+        _prefix_list(one) for one in (prefixes if isinstance(prefixes, list) else [prefixes] if prefixes else [])
+    )
     if rule.flag("self"):
         yield "self"
     yield from _referenced(graph, resource, rule, "securityGroups")
 
 
-def _prefix_list(id: str) -> str:
-    return f"anybody in the prefix list {id}"
+def _prefix_list(id: Value) -> str:
+    return f"anybody in the prefix list {id}" if isinstance(id, str) else "anybody in a prefix list"
 
 
 def _referenced(graph: Graph, resource: Resource, rule: Node, path: str) -> Iterator[Resource | str]:

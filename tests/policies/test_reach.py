@@ -140,6 +140,11 @@ def test_unknown_groups_are_resolved_by_dependency() -> None:
     assert admitted(group, rule, in_it) == [("worker", "tcp 5432")]
     without = resource(INGRESS_RULE, "r", {**NEW, **later})
     assert len(reach(graph(group, without)).unclear) == 1
+    unreadable = resource(INGRESS_RULE, "r", {**NEW, "cidrIpv4": Unknown.LATER})
+    (found,) = reach(graph(WORKERS, unreadable)).groups
+    assert len(found.unclear) == 1
+    lists = resource(INGRESS_RULE, "r", {**NEW, "prefixListId": Unknown.LATER})
+    assert admitted(lists) == [("anybody in a prefix list", "tcp 5432")]
 
 
 def roles(*resources: Resource) -> tuple[set[str], bool]:

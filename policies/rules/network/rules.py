@@ -250,7 +250,7 @@ def only_known_clients(graph: Graph, guard: Guarded | Resource) -> str | None:
     for one in guard.admitted:
         if wrong := next((role for role in sorted(guard.roles or {guard.label}) if not _known(one, role)), None):
             return f"{one.rule} admits {one.source} to {wrong} on {one.ports}, which nothing needs"
-    for unknown in found.unclear:
+    for unknown in (*found.unclear, *guard.unclear):
         raise unknown
     if ENDPOINTS in guard.roles:
         present = {role for one in found.groups for role in one.roles}

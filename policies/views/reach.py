@@ -183,17 +183,32 @@ def _attached(graph: Graph, interface: Resource) -> bool:
 
 
 def _foreign(graph: Graph, one: Resource) -> Iterator[str]:
-    """Return the groups of a machine, an interface endpoint or the builder that this stack does not declare."""
+    """Return the groups and network interfaces of a resource that this stack does not declare."""
+    yield from _foreign_interfaces(graph, one)
     path = GROUPS_OF.get(one.type)
     if path is None or not _role(graph, one)[1] or (one.type == VPC_ENDPOINT and not _is_interface(one)):
         return
     value = one.inputs.get(path)
-    known = {identity for group in graph.everything(GROUP, DEFAULT_GROUP) for identity in group.identities}
-    yield from (text for text in _texts(value) if text not in known)
+    yield from (f"the group {text}" for text in _texts(value) if text not in _identities(graph, GROUP, DEFAULT_GROUP))
     if not value and not graph.everything(DEFAULT_GROUP):
         yield "the default group of its VPC"
     if one.type == INSTANCE and one.inputs.get("securityGroups"):
-        yield "those in securityGroups, which are names"
+        yield "groups by name (securityGroups)"
+
+
+def _foreign_interfaces(graph: Graph, one: Resource) -> Iterator[str]:
+    named: list[Value] = []
+    if one.type == INSTANCE:
+        parts = one.items("networkInterfaces") if "networkInterfaces" in one.inputs else []
+        named = [part.properties.get("networkInterfaceId") for part in parts]
+    if one.type == INTERFACE_ATTACHMENT:
+        named = [one.inputs.get("networkInterfaceId")]
+    known = _identities(graph, INTERFACE)
+    yield from (f"the network interface {text}" for value in named for text in _texts(value) if text not in known)
+
+
+def _identities(graph: Graph, *types: str) -> set[str]:
+    return {identity for one in graph.everything(*types) for identity in one.identities}
 
 
 def _is_interface(endpoint: Resource) -> bool:

@@ -174,13 +174,17 @@ def test_groups_that_the_stack_does_not_declare_are_foreign() -> None:
         machine("gateway", securityGroups=["default"]),
         resource(VPC_ENDPOINT, "e", {"vpcEndpointType": "Interface"}),
         resource(VPC_ENDPOINT, "s3", {"vpcEndpointType": "Gateway"}),
+        machine("consensus", "sg-w", networkInterfaces=[{"networkInterfaceId": "eni-1", "deviceIndex": 1}]),
+        resource(INTERFACE_ATTACHMENT, "a", {"networkInterfaceId": "eni-2", "instanceId": "i-1"}),
     ]
     found = [(one.name, text) for one, text in reach(graph(WORKERS, *listed)).foreign]
     assert found == [
-        ("worker-0", "sg-x"),
+        ("worker-0", "the group sg-x"),
         ("gateway-0", "the default group of its VPC"),
-        ("gateway-0", "those in securityGroups, which are names"),
+        ("gateway-0", "groups by name (securityGroups)"),
         ("e", "the default group of its VPC"),
+        ("consensus-0", "the network interface eni-1"),
+        ("a", "the network interface eni-2"),
     ]
 
 

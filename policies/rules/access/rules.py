@@ -287,7 +287,8 @@ def assumed_by_known_services(graph: Graph, role: Resource) -> str | None:
     if role.type == INSTANCE_PROFILE:
         return "it contains no role of this stack"
     profiles = [one for one in graph.everything(INSTANCE_PROFILE) if role in graph.targets(one, "role", ROLE)]
-    trusted, users = trusted_by(graph, role), _used_by(graph, [role, *profiles])
+    with_it = _having(graph, [role, *profiles])
+    trusted, users = trusted_by(graph, role), [_user(graph, one) for one in with_it]
     needs = needs_of(graph, role.label)
     if needs is None:  # its rights are judged by the rule above
         for_others = all(re.fullmatch(r"Service \S+", one) for one in trusted) and not any(map(_is_ours, users))
@@ -301,7 +302,8 @@ def assumed_by_known_services(graph: Graph, role: Resource) -> str | None:
             return f"it {what} {', '.join(strange)}, which needs.toml does not allow"
         if missing := sorted(expected - set(found)):
             return f"nothing says that it {what} {', '.join(missing)}, as needs.toml expects"
-    return None
+    without = (one for one in graph.of(INSTANCE) if _user(graph, one) in needs.used_by and one not in with_it)
+    return next((f"{one.label} does not have it" for one in without), None)
 
 
 def _is_ours(user: str) -> bool:
@@ -309,15 +311,20 @@ def _is_ours(user: str) -> bool:
     return user.endswith(MACHINES_OF) or any(user in row.used_by for row in table().values())
 
 
-def _used_by(graph: Graph, given: list[Resource]) -> list[str]:
-    """Return what has a role or one of its profiles: the roles of machines, and the labels of other resources."""
-    found: list[str] = []
+def _user(graph: Graph, one: Resource) -> str:
+    """Return the name of what has a role: the role of a machine, or the label of another resource."""
+    role = one.text("tags.Role") if one.type == INSTANCE and one not in graph.beside else ""
+    return f"{role}{MACHINES_OF}" if role else one.label
+
+
+def _having(graph: Graph, given: list[Resource]) -> list[Resource]:
+    """Return the resources that have a role or one of its profiles."""
+    found: list[Resource] = []
     for one in (*graph.resources, *graph.beside):
         if one.type.startswith("aws:iam/") or one.is_component:
             continue
         for path in one.inputs:
             kind = INSTANCE_PROFILE if "profile" in path.lower() else ROLE
             if re.search("role|profile", path, re.IGNORECASE) and set(graph.targets(one, path, kind)) & set(given):
-                role = one.text("tags.Role") if one.type == INSTANCE and one not in graph.beside else ""
-                found.append(f"{role}{MACHINES_OF}" if role else one.label)
+                found.append(one)
     return found

@@ -370,6 +370,7 @@ WEAKENINGS: Weakenings = {
         "a profile has no role": put(INSTANCE_PROFILE, "role", ABSENT),
         "a profile is not declared": drop(INSTANCE_PROFILE),
         "a machine has the profile of workers": put(INSTANCE, "iamInstanceProfile", WORKERS, named("gateway")),
+        "a machine has no profile": put(INSTANCE, "iamInstanceProfile", ABSENT),
         "another machine has the profile of workers": declare(
             INSTANCE, iamInstanceProfile=WORKERS, tags={"Role": "bastion", "Group": "bastion"}
         ),

@@ -245,8 +245,8 @@ def only_known_clients(graph: Graph, guard: Guarded | Resource) -> str | None:
     """Rules of all kinds add up: one that admits more makes all others worthless. A network ACL must not interfere."""
     found = reach(graph)
     if not isinstance(guard, Guarded):
-        groups = ", ".join(text for one, text in found.foreign if one is guard)
-        return f"it is in {groups}, which this stack does not declare" if groups else acl_weakness(graph, guard)
+        parts = ", ".join(text for one, text in found.foreign if one is guard)
+        return f"it has {parts}, which this stack does not declare" if parts else acl_weakness(graph, guard)
     for one in guard.admitted:
         if wrong := next((role for role in sorted(guard.roles or {guard.label}) if not _known(one, role)), None):
             return f"{one.rule} admits {one.source} to {wrong} on {one.ports}, which nothing needs"

@@ -248,6 +248,9 @@ WEAKENINGS: Weakenings = {
         "a function is in the workers' group": admitting(
             "aws:lambda/function:Function", vpcConfig=["group network-worker"]
         ),
+        "a machine has a network interface of another stack": put(
+            INSTANCE, "networkInterfaces", [{"networkInterfaceId": "eni-1", "deviceIndex": 1}]
+        ),
         "a network interface is in the gateways' group": admitting(INTERFACE, securityGroups=["group network-gateway"]),
         "a network interface gets the workers' group": admitting(
             ASSOCIATIONS[0], networkInterfaceId="eni-1", securityGroupId="group network-worker"

@@ -145,6 +145,8 @@ class Principal:
     denials: list[Denial] = field(default_factory=list[Denial])
     unclear: list[Undetermined] = field(default_factory=list[Undetermined])
     """Attachments that cannot be read, such as a policy with an ARN that AWS has not assigned yet."""
+    declared: bool = False
+    """Whether it is a resource of this stack. Else `unclear` are attachments that may be anybody's."""
 
 
 Principals = dict[str, Principal]
@@ -158,7 +160,7 @@ def principals(graph: Graph) -> Principals:
     for one in graph.everything(ROLE, USER, GROUP, TOKEN, API_TOKEN):
         if one.label in found:
             found[one.label].unclear.append(Undetermined(one.urn, "name", f"is the name of two resources: {one.label}"))
-        found.setdefault(one.label, Principal(one.label, one.urn))
+        found.setdefault(one.label, Principal(one.label, one.urn, declared=True))
     declared = set(found)
     for read in (_inline, _managed, _exclusive, _memberships, _on_resources, _grants, _tokens):
         read(graph, found)

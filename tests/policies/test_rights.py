@@ -10,6 +10,8 @@ import pytest
 
 from console.errors import InputError
 from policies.graph import Graph, Resource, Undetermined, Unknown
+from policies.packs import all_rules
+from policies.rule import Outcome
 from policies.rules.access.needs import table
 from policies.views.permissions import API_TOKEN, BUCKET_POLICY, KEY, ROLE, ROLE_ATTACHMENT, ROLE_POLICY, USER
 from policies.views.rights import (
@@ -274,3 +276,24 @@ def test_a_table_of_needs_that_cannot_be_read_names_its_file(tmp_path: Path, tex
     file.write_text(text)
     with pytest.raises(InputError, match=r"needs\.toml"):
         table(file)
+
+
+def judged(*resources: Resource) -> dict[str, Outcome]:
+    rule = next(one for one in all_rules() if one.id == "principals-have-what-they-need-only")
+    return {one.label: one.outcome for one in rule.verdicts(graph(*resources))}
+
+
+def test_a_missing_right_waits_only_for_policies_that_may_be_anybodys() -> None:
+    flow = resource(ROLE, "network-flow", {"name": "flow"})
+    unknown = {"policy": Unknown.LATER}
+    other = judged(flow, ONE, resource(ROLE_POLICY, "p", {"role": "job", **unknown}))
+    assert (other["Role network-flow"], other["Role job"]) == (Outcome.FAIL, Outcome.UNDETERMINED)
+    anybodys = judged(flow, resource(BUCKET_POLICY, "p", {"bucket": "files", **unknown}))
+    assert anybodys["Role network-flow"] is Outcome.UNDETERMINED
+    assert anybodys["Service events.amazonaws.com"] is Outcome.UNDETERMINED
+
+
+def test_more_than_needed_fails_even_if_another_policy_is_unknown() -> None:
+    unknown = resource(ROLE_POLICY, "unknown", {"role": "flow", "policy": Unknown.LATER})
+    more = resource(ROLE_POLICY, "more", {"role": "flow", "policy": document("s3:*")})
+    assert judged(resource(ROLE, "network-flow", {"name": "flow"}), unknown, more)["Role network-flow"] is Outcome.FAIL

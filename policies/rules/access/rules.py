@@ -254,7 +254,7 @@ def have_what_they_need(graph: Graph, principal: Principal) -> str | None:
     missing = [(needed[key], denied.get(key)) for key in sorted(needed) if key not in have or key in denied]
     if not missing:
         return None
-    for unknown in (one for other in principals(graph).values() for one in other.unclear):
+    for unknown in (one for other in principals(graph).values() if not other.declared for one in other.unclear):
         raise unknown  # a policy that cannot be read may give it
     right, denier = missing[0]
     return f"it may not do {right}, which it needs{f'; {denier} denies it' if denier else ''}"

@@ -297,3 +297,22 @@ def test_more_than_needed_fails_even_if_another_policy_is_unknown() -> None:
     unknown = resource(ROLE_POLICY, "unknown", {"role": "flow", "policy": Unknown.LATER})
     more = resource(ROLE_POLICY, "more", {"role": "flow", "policy": document("s3:*")})
     assert judged(resource(ROLE, "network-flow", {"name": "flow"}), unknown, more)["Role network-flow"] is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("action", "where", "outcome"),
+    [
+        ("logs:PutLogEvents", "arn:aws:logs:eu-central-1:123456789012:log-group:report:*", Outcome.PASS),
+        ("s3:DeleteObject", "arn:aws:s3:::backups/*", Outcome.FAIL),
+        ("*", "*", Outcome.FAIL),
+    ],
+)
+def test_a_reviewed_principal_beside_the_platform_has_no_rights_on_the_platform(
+    action: str, where: str, outcome: Outcome
+) -> None:
+    bucket = resource(S3, "vault-offsite", {"arn": "arn:aws:s3:::backups", "bucket": "backups"})
+    role = resource(ROLE, "report", {"name": "report", "id": "report", "arn": "arn:aws:iam::123456789012:role/report"})
+    own = resource(ROLE_POLICY, "report", {"role": "report", "policy": document(action, where)})
+    (rule,) = (one for one in all_rules() if one.id == "principals-have-what-they-need-only")
+    verdicts = rule.verdicts(Graph([bucket], [role, own]))
+    assert [one.outcome for one in verdicts if one.urn == role.urn] == [outcome]

@@ -235,6 +235,8 @@ def have_what_they_need(graph: Graph, principal: Principal) -> str | None:
     AWS assigns the ARNs that policies name: a first preview cannot judge this rule.
     """
     needs = needs_of(graph, principal.label)
+    if needs is None and principal.label in {one.label for one in graph.beside}:
+        return _reaches_the_platform(graph, principal)
     needed = {_comparable(one): one for one in needs.rights} if needs is not None else {}
     for right in principal.rights:
         if _comparable(right.text) not in needed:
@@ -258,6 +260,18 @@ def have_what_they_need(graph: Graph, principal: Principal) -> str | None:
         raise unknown  # a policy that cannot be read may give it
     right, denier = missing[0]
     return f"it may not do {right}, which it needs{f'; {denier} denies it' if denier else ''}"
+
+
+def _reaches_the_platform(graph: Graph, principal: Principal) -> str | None:
+    """Return which right a principal beside the platform, which a person reviewed, has on the platform's resources."""
+    for unknown in principal.unclear:
+        raise unknown
+    own = tuple(one.label for one in graph.resources)
+    for right in principal.rights:
+        everything = "*" in right.action and "*" in right.resource
+        if everything or right.resource.startswith(own):
+            return f"it is beside the platform, and may do {right.text} (from {right.source})"
+    return None
 
 
 def _comparable(right: str) -> str:

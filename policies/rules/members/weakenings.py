@@ -70,6 +70,7 @@ WEAKENINGS: Weakenings = {
     },
     "tags-tell-the-truth": {
         "a machine has another group's tag": put(INSTANCE, "tags.Group", "other"),
+        "a machine has another role's tag": put(INSTANCE, "tags.Role", "other"),
         "a machine has another platform's tag": put(INSTANCE, "tags.Platform", "other"),
     },
 }

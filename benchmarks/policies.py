@@ -1,7 +1,7 @@
 """The time that the policy packs add to a preview: `python -m benchmarks.policies [--json]`.
 
-Previews production in pairs, with and without its policy packs, and reports the median difference. The targets are at
-most 1 s for the committed settings, and at most 4 s with 64 Citus worker groups.
+Previews production in pairs, with and without its policy packs, and reports the median difference and ratio. The
+targets are at most 1 s for the committed settings, and at most 4 s with 64 Citus worker groups.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def main() -> None:
     for one in results:
         print(
             f"{one['resources']} resources: {one['seconds']} s with the packs, {one['without']} s without; "
-            f"{one['added']} s more, median of {chosen.pairs} pairs (target: at most {one['target']} s)"
+            f"{one['added']} s more, {one['ratio']} times, median of {chosen.pairs} pairs "
+            f"(target: at most {one['target']} s)"
         )
 
 
@@ -46,6 +47,7 @@ def _measure(groups: int | None, target: float, pairs: int) -> dict[str, Any]:
         "workerGroups": groups,
         "resources": runs[0][0].resources,
         "added": round(statistics.median(judged.seconds - bare.seconds for judged, bare in runs), 2),
+        "ratio": round(statistics.median(judged.seconds / bare.seconds for judged, bare in runs), 2),
         "target": target,
         "seconds": round(statistics.median(judged.seconds for judged, _ in runs), 2),
         "without": round(statistics.median(bare.seconds for _, bare in runs), 2),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 DATABASES = ("coordinator", "worker")  # the first word of the names of groups that have a leader
 LEADER_KILLED = 20.0  # seconds: the targets in docs/failover.md
 LEADER_PARTITIONED = 30.0
+HANDED_OVER = 5.0
 STANDBY_LOST = 4.0
 NO_LEADER_LOST = 1.0
 OWN_GATEWAY_LOST = 3.0
@@ -39,6 +40,7 @@ KINDS = (
     Kind("crash of Patroni and PostgreSQL", "leader", LEADER_KILLED),
     Kind("crash of PostgreSQL", "leader", LEADER_KILLED),
     Kind("stop of Patroni", "leader", LEADER_KILLED),
+    Kind("switchover", "leader", HANDED_OVER),
     Kind("freeze of Patroni", "leader", LEADER_PARTITIONED),
     Kind("freeze of PostgreSQL", "leader", LEADER_PARTITIONED),
     Kind("freeze of PostgreSQL", "standby", STANDBY_LOST),

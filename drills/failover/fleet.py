@@ -31,6 +31,8 @@ SHELL: Mapping[str, tuple[str, str]] = {
     "crash of Patroni and PostgreSQL": ("systemctl kill --signal=KILL patroni", ""),
     "crash of PostgreSQL": ("pkill -KILL -x postgres", ""),
     "stop of Patroni": ("systemctl stop patroni", "systemctl start patroni"),
+    # As an operator or backbuild-patch does it; nothing has to be undone.
+    "switchover": (f'{PATRONI} -X POST -d "{{\\"leader\\": \\"$MEMBER\\"}}" "https://$ADDRESS:8008/switchover"', ""),
     "freeze of Patroni": (
         "systemctl kill --kill-whom=main --signal=STOP patroni",
         "systemctl kill --kill-whom=main --signal=CONT patroni",

@@ -1,4 +1,4 @@
-"""The baseline: which contents were reviewed, by whom and when (`policies/baseline.toml`)."""
+"""Read and render the baseline, `policies/baseline.toml`: which contents were reviewed, by whom and when."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Review(Strict):
 
 @dataclass(frozen=True)
 class Baseline:
-    """The reviews of one stack, by the keys of the contents, and the place of each."""
+    """The reviews of one stack, and the file and line of each; both by the keys of the contents."""
 
     reviews: Mapping[str, Review]
     places: Mapping[str, str]
 
     def check(self, keys: Collection[str]) -> None:
-        """Raise `InputError` if a content was reviewed that is not there."""
+        """Raise `InputError` for the first review whose content does not exist; `keys` are those of all contents."""
         for key, place in self.places.items():
             if key not in keys:
                 raise InputError(
@@ -66,7 +66,10 @@ def load(file: Path) -> dict[str, Baseline]:
     found: dict[str, Baseline] = {}
     for stack, reviews in parse_toml(content, str(file)).items():
         if not isinstance(reviews, dict):
-            raise InputError(f"{file}:{_line(lines, stack)}: {stack}: a table of reviews is expected")
+            raise InputError(
+                f"{file}:{_line(lines, stack)}: {stack}: a table of reviews is expected; "
+                "write it by `python -m policies baseline --write`"
+            )
         given = cast("dict[str, object]", reviews)
         places = {key: f"{file}:{_line(lines, stack, key)}" for key in given}
         found[stack] = Baseline(
@@ -82,7 +85,7 @@ def _line(lines: list[str], stack: str, key: str = "") -> int:
 
 
 def render(baselines: Mapping[str, Mapping[str, Review]]) -> str:
-    """Return the file's content."""
+    """Return the text of a baseline file with the reviews of each stack."""
     parts = [HEAD]
     for stack, reviews in sorted(baselines.items()):
         parts.append(f"\n[{stack}]\n")

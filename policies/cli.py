@@ -31,12 +31,10 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--plan", type=Path, help="a file with the output of `python -m sandbox preview --json`, for the comment"
     )
-    review = _command(
-        subparsers, "baseline", reviewing.run, "show scripts, files and documents that nobody has reviewed"
-    )
+    review = _command(subparsers, "baseline", reviewing.run, "show scripts, files and documents without a review")
     review.add_argument("--stack", action="append", help="a stack of this project; may be repeated (default: all)")
     review.add_argument("--base", default="HEAD", help="the commit to compare with (default: HEAD)")
-    review.add_argument("--write", action="store_true", help="record in policies/baseline.toml that they are reviewed")
+    review.add_argument("--write", action="store_true", help="record in policies/baseline.toml that they were reviewed")
     review.add_argument("--by", help="who reviewed them; required with --write")
     return whole
 

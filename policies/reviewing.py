@@ -30,7 +30,7 @@ class Difference:
 
 
 def run(options: argparse.Namespace) -> int:
-    """`baseline`: 0 if every content is reviewed, or its review was written; 1 if one differs."""
+    """Run `baseline`. Return 0 if every content is reviewed or `--write` recorded its review, 1 if one differs."""
     if options.write and not options.by:
         raise InputError("--write: the reviewer is missing; add --by NAME")
     if options.by and not options.by.isprintable():
@@ -71,7 +71,7 @@ def _lines(before: str, now: str) -> list[str]:
 
 
 def _reviews(current: Mapping[str, Content], reviewed: Baseline | None, by: str) -> dict[str, Review]:
-    """Return a review of each content: the old one if its digest is the same."""
+    """Return a review of each content: the old review if the SHA-256 is the same, else a new one of today."""
     old: Mapping[str, Review] = {} if reviewed is None else reviewed.reviews
     today = datetime.now(UTC).date()
     return {
@@ -81,7 +81,7 @@ def _reviews(current: Mapping[str, Content], reviewed: Baseline | None, by: str)
 
 
 def _same(found: Sequence[Difference]) -> list[tuple[list[str], Difference]]:
-    """Return each different change with the contents that it changes."""
+    """Group differences with the same lines: return the keys of their contents, and one difference of each group."""
     by_change: dict[tuple[str, tuple[str, ...]], tuple[list[str], Difference]] = {}
     for one in found:
         keys, _ = by_change.setdefault((one.kind, tuple(one.lines)), ([], one))
@@ -97,4 +97,4 @@ def _show(found: Sequence[Difference]) -> None:
         for line in one.lines:
             say(line, STYLES.get(line[:1], ""))
     if not found:
-        say(f"Every content is as {FILE.name} says.")
+        say(f"Every content matches its review in {FILE.name}.")

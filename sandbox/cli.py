@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     destroy = running("destroy", commands.destroy, "delete all resources of the stack, and its machines")
     destroy.add_argument("--yes", action="store_true", help="no effect: the sandbox never asks for confirmation")
     destroy.add_argument(
-        "--unprotect", action="store_true", help="also delete protected resources, which would refuse it otherwise"
+        "--unprotect", action="store_true", help="also delete protected resources; otherwise they stop the command"
     )
     export = command("export", commands.export, "print the state in the format of `pulumi stack export`")
     export.add_argument("--show-secrets", action="store_true", help="print secrets in plain text")

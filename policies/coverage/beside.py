@@ -13,12 +13,12 @@ def key_of(resource: Resource) -> str:
 
 
 def expected(resource: Resource) -> bool:
-    """Whether the coverage table expects a resource, or it only groups others."""
+    """Return whether a resource is in the coverage table, or is a component, which exists in no cloud."""
     return resource.is_component or covering(table(), resource.type, resource.name) is not None
 
 
 def set_apart(graph: Graph) -> Graph:
-    """Return the graph with the reviewed resources beside the platform set apart: the platform's rules ignore them."""
+    """Return the graph with the reviewed resources beside the platform in `beside`; its rules ignore them."""
     baseline = committed().get(graph.name)
     reviewed = set[str]() if baseline is None else baseline.reviews.keys()
     beside = [one for one in graph.resources if not expected(one) and key_of(one) in reviewed]

@@ -26,11 +26,11 @@ def check(table: Table, rules: Collection[str]) -> None:
             if path.startswith("@"):
                 if path.removeprefix("@") not in OPTIONS:
                     known = ", ".join(f"@{one}" for one in sorted(OPTIONS))
-                    raise InputError(f"{place}: no such option; known are {known}")
+                    raise InputError(f"{place}: no such option; use one of {known}")
             elif not (type.startswith(PROVIDER) and path == "version") and not _has(type, document["inputs"], path):
                 raise InputError(f"{place}: the provider's SDK has no such property; correct the path")
             if unknown := sorted(set(row.judged) - set(rules)):
-                raise InputError(f"{place}: there is no rule {unknown[0]}; name rules of docs/rules.md")
+                raise InputError(f"{place}: there is no rule {unknown[0]}; use the name of a rule in docs/rules.md")
 
 
 @cache
@@ -51,7 +51,7 @@ def _document(type: str) -> dict[str, Any] | None:
 
 
 def _has(type: str, properties: dict[str, Any], path: str) -> bool:
-    """Whether a path leads to an input; below a mapping of any shape every key exists."""
+    """Return whether a type has an input at a path. A mapping without a schema has every key."""
     first, _, rest = path.partition(".")
     name = first.removesuffix("[]")
     if name == "*":
@@ -65,4 +65,4 @@ def _has(type: str, properties: dict[str, Any], path: str) -> bool:
         return kind is not None
     if kind[0] == "object":
         return _has(type, _source(_package(type)).object(kind[1]), rest)
-    return kind in ("any", "string") or kind[0] in {"map", "union"}  # a provider's setting is JSON in a text
+    return kind in ("any", "string") or kind[0] in {"map", "union"}  # a provider's settings are JSON strings

@@ -1,4 +1,4 @@
-"""What the packs judge in a stack, and what they do not: counts for the evidence."""
+"""Count the properties of a stack by who judges them, for the evidence."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ JUDGED: Final = "read by rules"
 LISTED: Final = "limited to values in the table"
 REVIEWED: Final = "reviewed by a person"
 FREE: Final = "free"
-UNCOVERED: Final = "judged by nobody"
+UNCOVERED: Final = "without a row in the table"
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """The types, properties and options of a stack by who judges them, and the reviewed contents."""
+    """The number of a stack's types, of its properties and options by who judges them, and of its contents."""
 
     types: int
     properties: Mapping[str, int]
-    """Who judges to the number of properties and options. One of several resources with the same table counts once."""
+    """Who judges to the number of properties and options. Resources with the same table count a property once."""
     free: Mapping[str, tuple[str, ...]]
-    """Reason to the free properties, each with the name of the first resource that has it."""
+    """Reason to the free properties with that reason. Each names the first resource that has the property."""
     contents: int
 
     @property
@@ -57,7 +57,7 @@ def coverage(graph: Graph) -> Coverage:
 
 
 def _properties(graph: Graph) -> Iterator[tuple[Resource, Covered, str]]:
-    """Return each property and option of each resource that the table expects."""
+    """Return each property and option of each resource that is in the table."""
     for resource in graph.resources:
         covered = covering(table(), resource.type, resource.name)
         if resource.is_component or covered is None:

@@ -12,8 +12,8 @@ property. `judged` and `baseline` may stand together, and so may the limits:
 - `baseline`: its content is reviewed (`policies/baseline.toml`)
 - `free`: nobody judges it, with the reason
 
-A row with one of these, except `judged` and `free`, requires a value, unless it is `optional`. Patterns may contain
-`{1}`, a group of the name's own expression, and the placeholders of `policies/views/placeholders.py`.
+A row with a limit requires a value, unless it is `optional`. Patterns may contain `{1}`, a group of the header's
+expression, and the placeholders of `policies/views/placeholders.py`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Row(Strict):
     @model_validator(mode="after")
     def _says_who(self) -> Row:
         if not (self.judged or self.listed or self.free):
-            raise ValueError(f"says nobody; add {', '.join(LISTS)}, judged, or free with a reason")
+            raise ValueError(f"does not say who judges it; add {', '.join(LISTS)}, judged, or free with a reason")
         if self.free and (self.judged or self.listed):
             raise ValueError("is both free and judged; remove one of the two")
         if self.judged and self.limited:
@@ -71,7 +71,7 @@ class Row(Strict):
 
     @property
     def listed(self) -> bool:
-        """Whether the table itself says what is allowed."""
+        """Whether the row limits the value, or its content is reviewed."""
         return self.baseline or self.limited
 
     @property
@@ -93,7 +93,7 @@ class Covered:
     """File and line of each row."""
 
     def row(self, path: str) -> Row | None:
-        """Return the row of a path: its own, or the one of a mapping around it, which ends with `.*`."""
+        """Return the row of a path: its own, or that of an enclosing mapping, whose path ends with `.*`; else None."""
         if path in self.rows:
             return self.rows[path]
         parts = path.split(".")
@@ -112,7 +112,7 @@ def table() -> Table:
 
 
 def covering(table: Table, type: str, name: str) -> Covered | None:
-    """Return the table for a resource, None if nobody expects it."""
+    """Return the table for a resource's type and name, None if there is none."""
     return next((one for one in table.get(type, ()) if one.name.fullmatch(name)), None)
 
 

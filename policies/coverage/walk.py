@@ -28,9 +28,9 @@ def leaves(value: Value | Mapping[str, Value], path: str = "") -> Iterator[tuple
 
 
 def values_at(value: Value | Mapping[str, Value], path: str) -> Iterator[Value | Missing]:
-    """Return the values at a path. If only the last key is absent, `MISSING`; if one before it is absent, nothing.
+    """Return the values at a path: `MISSING` if only the last key is absent, nothing if an earlier key is.
 
-    If a value on the way is unknown, the result is that unknown value.
+    If an enclosing value is unknown, return that unknown value.
     """
     first, _, rest = path.partition(".")
     key, lists = first.removesuffix("[]"), first.endswith("[]")

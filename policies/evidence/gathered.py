@@ -110,7 +110,7 @@ class Evidence:
 
     @cached_property
     def coverage(self) -> Coverage:
-        """What the packs judge in the stack, and what they do not."""
+        """The number of the stack's properties by who judges them, and the properties that are not judged."""
         return coverage(self.judged.graph)
 
     @cached_property

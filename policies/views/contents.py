@@ -26,12 +26,12 @@ from policies.views.shared import once
 VERSION: Final = "cloudflare:index/workerVersion:WorkerVersion"
 ARCHIVE: Final = re.compile(r"\b[0-9a-f]{64}\b")
 REPEATED: Final = re.compile(r"""("?[^,\s"']*<[^<>\n]+>[^,\s"'<>]*"?)(?:[,\s]+\1)+""")
-PUBLIC_KEY: Final = re.compile(r"[A-Za-z0-9+/]{43}=")  # 32 bytes in base64: generated, so another one in each stack
+PUBLIC_KEY: Final = re.compile(r"[A-Za-z0-9+/]{43}=")  # 32 bytes in base64; each stack generates its own
 
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """One content: the key of its review, and where it is."""
+    """One content: the key of its review, the URN and label of its resource, and its text on each machine."""
 
     key: str
     urn: str
@@ -68,7 +68,7 @@ class Normaliser:
     """Results, because most files are the same on all machines."""
 
     def normal(self, text: str) -> str:
-        """Return a text with names for values; repetitions in a list, and of lines, are collapsed."""
+        """Return a text with names in place of values. Repeated list items and lines appear once."""
         if text not in self.done:
             named = REPEATED.sub(r"\1", self.pattern.sub(lambda found: self.names.get(found[0], found[0]), text))
             lines = named.splitlines()
@@ -96,7 +96,7 @@ def _normaliser(graph: Graph) -> Normaliser:
 
 
 def normal(graph: Graph, text: str) -> str:
-    """Return a text with the names of values that follow from the settings."""
+    """Return a text with names in place of the values that follow from the settings."""
     return _normaliser(graph).normal(text)
 
 
@@ -147,7 +147,7 @@ def _modules(version: Resource) -> str:
 
 
 def _bindings(version: Resource) -> str:
-    """Return the name, type and value of each binding; the value only of those that the settings decide."""
+    """Return the name and type of each binding, and the value of those of type `plain_text` or `json`."""
     lines: list[str] = []
     for one in version.items("bindings"):
         type = one.text("type")
@@ -189,7 +189,7 @@ def _text(resource: Resource, path: str, value: Value) -> str:
 
 
 def _named(graph: Graph, resource: Resource, text: str) -> str:
-    """Return a text with the names of the resources that it refers to, and of values that follow from the settings."""
+    """Return a text with names in place of resources' identities and of values that follow from the settings."""
     needed = [one for urn in resource.needs if (one := graph.get(urn)) is not None]
     identities = {identity: f"<{one.label}>" for one in needed for identity in one.identities}
     for identity in sorted(identities, key=len, reverse=True):

@@ -67,7 +67,7 @@ def sections_of(text: str) -> tuple[Section, ...]:
         elif words and found:
             found[-1][1].append(words)
         elif words:
-            raise ValueError(f"the line {line} is in no section")
+            raise ValueError(f"the line {line} is in no section; move it below a section's head")
     return tuple(Section(head, tuple(lines)) for head, lines in found)
 
 
@@ -95,7 +95,7 @@ def server_of(words: Sequence[str]) -> Server | None:
 
 
 def wrong_keyword(server: Server) -> str | None:
-    """Return which keyword of a server is missing, or must not be there."""
+    """Return which keyword of a server is missing or not allowed, None if all are correct."""
     for keyword, value in server.keywords.items():
         if keyword not in (*FLAGS, "port", *LIMITS):
             return f"{keyword} must not be set"
@@ -105,7 +105,7 @@ def wrong_keyword(server: Server) -> str | None:
 
 
 def overridden(machine: Machine) -> str | None:
-    """Return which file or variable gives HAProxy other settings than its configuration file."""
+    """Return which file or variable overrides HAProxy's configuration file, None if none does."""
     for path, content in machine.files.items():
         if path == "/etc/default/haproxy" or (path.startswith("/etc/haproxy/") and path != HAPROXY):
             return f"{path} may override {HAPROXY}; remove it"

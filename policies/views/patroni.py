@@ -45,12 +45,15 @@ SERVER_FILES: Final = "/etc/postgresql/"
 
 
 def patroni_settings(machine: Machine) -> Mapping[str, Any]:
-    """Return Patroni's settings: those of the rendered files, and those that patroni-configure adds on the machine."""
+    """Return Patroni's settings: those of the rendered files, and those that patroni-configure adds on the machine.
+
+    Raises `Undetermined` if another file may change them.
+    """
     script = machine.file(CONFIGURE)
     writes = [line.strip() for line in script.splitlines() if "$patroni" in line]
     own = OWN.search(script)
     if writes != list(WRITES) or own is None or f"patroni={RUN}" not in script.splitlines():
-        raise Undetermined(machine.urn, CONFIGURE, "writes Patroni's configuration in another way than this rule knows")
+        raise Undetermined(machine.urn, CONFIGURE, "writes Patroni's configuration in a way that this rule cannot read")
     if [line for line in machine.file(APPLY).splitlines() if "settings=" in line] != [APPLIES]:
         raise Undetermined(machine.urn, APPLY, f"does not apply bootstrap.dcs of {PATRONI}")
     for path, content in machine.files.items():
@@ -90,7 +93,7 @@ def _merged(old: Any, new: Any) -> Any:
 
 
 def section(settings: object, name: str) -> Mapping[str, Any]:
-    """Return a section of settings, empty if there is none."""
+    """Return the mapping `name` in settings, empty if there is none."""
     found = cast("Mapping[str, Any]", settings).get(name) if isinstance(settings, dict) else None
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
@@ -103,7 +106,7 @@ def own_parameters(settings: Mapping[str, Any]) -> dict[str, Any]:
 def parameters(machine: Machine) -> dict[str, Any]:
     """Return PostgreSQL's effective parameters, by name in lower case; the machine's own override the group's.
 
-    They are undetermined if another source may override them.
+    Raises `Undetermined` if another source may override them.
     """
     settings = patroni_settings(machine)
     group = own_parameters({"postgresql": machine.dcs.read("postgresql")})

@@ -1,4 +1,4 @@
-"""The names that a stack's settings decide, as placeholders in the coverage table and in the baseline."""
+"""The placeholders of the coverage table and the baseline: names that follow from a stack's settings."""
 
 from __future__ import annotations
 

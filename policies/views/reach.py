@@ -23,7 +23,7 @@ VPC_ENDPOINT: Final = "aws:ec2/vpcEndpoint:VpcEndpoint"
 BUILDER: Final = "aws:imagebuilder/infrastructureConfiguration:InfrastructureConfiguration"
 INTERFACE: Final = "aws:ec2/networkInterface:NetworkInterface"
 INTERFACE_ATTACHMENT: Final = "aws:ec2/networkInterfaceAttachment:NetworkInterfaceAttachment"
-# Resources that give a group to a network interface or an endpoint that another resource declares.
+# Resources that add a security group to a network interface or an endpoint of another resource.
 ASSOCIATIONS: Final = (
     "aws:ec2/networkInterfaceSecurityGroupAttachment:NetworkInterfaceSecurityGroupAttachment",
     "aws:ec2/securityGroupAssociation:SecurityGroupAssociation",
@@ -93,7 +93,11 @@ class Guarded:
 
 @dataclass(frozen=True)
 class Reach:
-    """All security groups, and what cannot be computed: foreign groups of machines, and rules of unknown groups."""
+    """All security groups.
+
+    `foreign`: resources with a group or network interface that this stack does not declare, and its text.
+    `unclear`: resources and rules whose group is unknown.
+    """
 
     groups: tuple[Guarded, ...]
     foreign: tuple[tuple[Resource, str], ...]
@@ -158,7 +162,7 @@ def _use(graph: Graph, one: Resource, guarded: dict[str, Guarded]) -> None:
 
 
 def _role(graph: Graph, one: Resource) -> tuple[str, bool]:
-    """Return the role of a resource in a group, and whether it is a part of the platform that this view is about."""
+    """Return the role of a resource in a group, and whether it is one that this view covers."""
     if one.type == INSTANCE:
         role = one.text("tags.Role") if one not in graph.beside else ""
         return (role, True) if role else (one.label, False)
@@ -306,7 +310,7 @@ def _names(guarded: dict[str, Guarded], group: Resource, source: Resource | str)
         source = group
     if isinstance(source, str):
         return [source]
-    return sorted(guarded[source.urn].roles) or [f"{source.label}, in which nothing is"]
+    return sorted(guarded[source.urn].roles) or [f"{source.label}, which has no members"]
 
 
 def inline(resource: Resource, path: str) -> list[Node]:
@@ -349,7 +353,7 @@ def acls(graph: Graph) -> list[Resource]:
 
 
 def acl_weakness(graph: Graph, acl: Resource) -> str | None:
-    """Return how a network ACL may stop needed traffic: unless its first rules allow all, this is not computed."""
+    """Return why a network ACL may block needed traffic, None if its first rules allow all traffic."""
     if acl.type in {ACL_RULE, ACL_ASSOCIATION}:
         return "it belongs to a network ACL that this stack does not declare"
     rules = [one for one in graph.everything(ACL_RULE) if acl in graph.targets(one, "networkAclId", ACL, DEFAULT_ACL)]

@@ -1,4 +1,4 @@
-"""Rights: what each principal may do, from attachments of every kind.
+"""Compute the rights of each principal from policies of every kind.
 
 A right is a text such as `secretsmanager:GetSecretValue on Secret access-patroni`: action, resource and condition, with
 the names of the stack's resources in place of their ARNs.
@@ -146,7 +146,7 @@ class Principal:
     unclear: list[Undetermined] = field(default_factory=list[Undetermined])
     """Attachments that cannot be read, such as a policy with an ARN that AWS has not assigned yet."""
     declared: bool = False
-    """Whether it is a resource of this stack. Else `unclear` are attachments that may be anybody's."""
+    """Whether it is a resource of this stack. Else `unclear` has attachments whose principal is unknown."""
 
 
 Principals = dict[str, Principal]
@@ -179,7 +179,7 @@ def _principal(found: Principals, label: str, by: Resource) -> Principal:
 
 
 def _named(graph: Graph, by: Resource, path: str, type: str) -> list[str]:
-    """Return the labels of the principals that a property names; one that the stack does not declare is called so."""
+    """Return the labels of the principals that a property names; else `undeclared TYPE NAME`."""
     targets = graph.targets(by, path, type)
     if targets:
         return [one.label for one in targets]
@@ -189,7 +189,7 @@ def _named(graph: Graph, by: Resource, path: str, type: str) -> list[str]:
 
 
 def _each(graph: Graph, found: Principals, by: Resource, path: str, type: str) -> list[Principal]:
-    """Return the principals that a property names. An unknown name is unclear: the attachment may be anybody's."""
+    """Return the principals that a property names. If the name is unknown, record the attachment as unclear."""
     try:
         return [_principal(found, label, by) for label in _named(graph, by, path, type)]
     except Undetermined as unknown:
@@ -207,7 +207,7 @@ def _attach(graph: Graph, to: Principal, read: Callable[[], Iterable[Statement]]
 
 
 def _add(graph: Graph, to: Principal, statement: Statement, source: str, own: str = "") -> None:
-    """Add one statement; `own` is the label of the resource that the policy belongs to: `*` means it."""
+    """Add one statement; `own` is the label of the policy's resource, which `*` then means."""
     resources = tuple(own if own and one == "*" else label_of(graph, one) for one in statement.resources)
     condition = _condition(graph, statement.condition)
     if statement.allows:
@@ -342,7 +342,7 @@ def _targets(graph: Graph, by: Resource, path: str, type: str) -> list[Resource]
     try:
         return graph.targets(by, path, type)
     except Undetermined:
-        return []  # the statements still say who may do what
+        return []  # the statements still name the principals and actions
 
 
 def _read_policy(graph: Graph, found: Principals, policy: Node, target: Resource | None, source: Resource) -> None:
@@ -416,7 +416,7 @@ def _tokens(graph: Graph, found: Principals) -> None:
 
 
 def _opened(graph: Graph, policy: Node) -> list[str]:
-    """Return the labels of the resources that a token's policy opens."""
+    """Return the labels of the resources that a token's policy gives access to."""
     try:
         resources = cast("dict[str, Any]", json.loads(policy.text("resources") or "{}")).items()
     except (ValueError, AttributeError):
@@ -436,7 +436,7 @@ def _limit_of_token(token: Resource) -> str:
 
 
 def without_partition(arn: str) -> str:
-    """Return an ARN with `aws` as its partition: `aws-us-gov` and `aws-cn` mean the same resource elsewhere."""
+    """Return an ARN with the partition `aws` in place of `aws-us-gov` or `aws-cn`, so that ARNs can be compared."""
     return re.sub(r"^arn:aws-[a-z-]+:", "arn:aws:", arn)
 
 

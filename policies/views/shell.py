@@ -1,4 +1,4 @@
-"""Shell scripts of machines: their lines without comments, as far as they can be read with certainty."""
+"""Parse the shell scripts of machines into lines without comments. A script that this cannot parse fails its rule."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def defined(text: str) -> frozenset[str]:
 
 
 def steered(machine: Machine) -> str | None:
-    """Return what in the file of variables, which scripts read after `set -eu`, changes how they run."""
+    """Return how the file of variables, which scripts read after `set -eu`, changes how they run, else None."""
     if LOCAL in machine.files:
         return f"{LOCAL} overrides {ENVIRONMENT}; move its lines there"
     found = STEERING.search(machine.file(ENVIRONMENT))
@@ -184,7 +184,7 @@ def steered(machine: Machine) -> str | None:
 
 
 def replaced(machine: Machine, *programs: str) -> str | None:
-    """Return which file of a machine may run in place of a program, or defines a function or an alias of its name."""
+    """Return which file of a machine may replace a program, or defines a function or alias of its name; else None."""
     for path, content in machine.files.items():
         if basename(path) in programs:
             return f"{path} may run in place of {basename(path)}; rename it"

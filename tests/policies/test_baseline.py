@@ -46,14 +46,14 @@ def test_an_invalid_baseline_names_the_file_and_line(tmp_path: Path, text: str, 
         load(file)
 
 
-def test_a_review_of_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_review_without_its_content_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "baseline.toml"
     file.write_text(f'[prod]\n"here" = {{ {REVIEW} }}\n"gone" = {{ {REVIEW} }}\n')
     with pytest.raises(InputError, match=r"baseline.toml:3: gone: there is no such content; restore it"):
         load(file)["prod"].check({"here"})
 
 
-def test_what_is_rendered_can_be_loaded(tmp_path: Path) -> None:
+def test_a_rendered_baseline_can_be_loaded(tmp_path: Path) -> None:
     file = tmp_path / "baseline.toml"
     reviews = {"worker /etc/x y": Review(sha256=DIGEST, by="Somebody Ö.", on=date(2026, 11, 29))}
     file.write_text(render({"prod": reviews, "staging": {}}))
@@ -81,11 +81,11 @@ def _failures(graph: Graph, operator: Operator) -> list[Verdict]:
         (edit("/usr/local/sbin/backbuild-patch", r"\A(#!.*\n)", r"\1exit 0\n"), "/usr/local/sbin/backbuild-patch)"),
         (write("/etc/postgresql-common/createcluster.d/x.conf", "x"), "createcluster.d/x.conf)"),
         (put(VERSION, "mainModule", "other.js"), "(script "),
-        (drop("aws:s3/bucketPolicy:BucketPolicy"), "is reviewed in baseline.toml, and not there"),
-        (declare("aws:s3/bucket:Bucket", bucket="logs"), "nobody reviewed it (beside aws:s3/bucket:Bucket more)"),
+        (drop("aws:s3/bucketPolicy:BucketPolicy"), "has a review in baseline.toml, but does not exist"),
+        (declare("aws:s3/bucket:Bucket", bucket="logs"), "it has no review (beside aws:s3/bucket:Bucket more)"),
     ],
 )
-def test_a_content_that_nobody_reviewed_fails(prod: Judged, operator: Operator, message: str) -> None:
+def test_a_content_without_a_review_fails(prod: Judged, operator: Operator, message: str) -> None:
     failures = _failures(prod.graph, operator)
     assert any(message in one.message for one in failures)
 
@@ -147,7 +147,7 @@ def test_a_review_shows_the_difference_and_records_it(
     assert "gone" not in written
     assert {one.by for other, one in written.items() if other != key} == {"Somebody"}
     assert main(["baseline", "--stack", "staging"]) == 0
-    assert "Every content is as baseline.toml says." in capsys.readouterr().out
+    assert "Every content matches its review in baseline.toml." in capsys.readouterr().out
 
 
 def _reviewed_in(folder: Path, monkeypatch: pytest.MonkeyPatch, judged: Judged, others: dict[str, Review]) -> Path:

@@ -1,4 +1,4 @@
-"""`python -m policies.mutation.source`: change the source in every listed way, and see whether the packs stop it.
+"""`python -m policies.mutation.source`: apply each listed change to the source, and check what the packs do.
 
 Each change is applied to a copy of the project, planned on top of the unchanged stack in the sandbox, and judged. A
 weakening must be stopped by a rule, or refused by the engine. A variant is first reviewed in its copy
@@ -26,12 +26,12 @@ from policies.mutation.source.changes import Change, OutdatedError, variants, we
 from policies.stacks import ROOT
 
 TARGET: Final = 0.95  # the share of weakenings that must be stopped
-REVIEWER: Final = "Somebody who read it"
+REVIEWER: Final = "Reviewer of the variant"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a change: stopped, refused, passed or outdated; and the rules that stop it, or the reason."""
+    """The outcome of a change: stopped, refused, passed or outdated. `detail`: the rules that fail, or the reason."""
 
     change: Change
     outcome: str
@@ -39,12 +39,12 @@ class Result:
 
 
 def main() -> int:
-    """Try the changes and print the results. 0 if 95 % of the weakenings are stopped and all variants pass."""
+    """Try the changes and print the results. Return 0 if 95 % of the weakenings are stopped and all variants pass."""
     parser = argparse.ArgumentParser(
         prog="python -m policies.mutation.source", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--only", default="", help="only changes whose name contains this text")
-    parser.add_argument("--jobs", type=int, default=2, help="how many at once (default: 2)")
+    parser.add_argument("--jobs", type=int, default=2, help="how many changes to try at once (default: 2)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)

@@ -1,4 +1,4 @@
-"""The lists of changes: `weakenings.toml` and `variants.toml`."""
+"""Read and apply the changes of `weakenings.toml` and `variants.toml`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FOLDER: Final = Path(__file__).resolve().parent
 
 
 class Edit(Strict):
-    """A replacement in one file. Without `old`, the file is new."""
+    """A replacement of `old` by `new` in one file. Without `old`, `new` is a whole new file."""
 
     file: Text
     old: str | None = None
@@ -38,7 +38,10 @@ class Change(Strict):
                 continue
             text = path.read_text(encoding="utf-8") if path.exists() else ""
             if text.count(edit.old) != 1:
-                raise OutdatedError(f"{edit.file} contains the old text {text.count(edit.old)} times; once is expected")
+                raise OutdatedError(
+                    f"{edit.file} contains the old text {text.count(edit.old)} times; "
+                    "once is expected: update the change"
+                )
             path.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
 
 

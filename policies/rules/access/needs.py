@@ -1,4 +1,4 @@
-"""Read `needs.toml`: what each principal needs, who may assume it, and what it is used by."""
+"""Read `needs.toml`: the rights that each principal needs, who may assume a role, and which resources have it."""
 
 from __future__ import annotations
 

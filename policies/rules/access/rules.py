@@ -230,7 +230,7 @@ def everyone(graph: Graph) -> list[Principal]:
     remedy="remove the right, or write it into policies/rules/access/needs.toml if the principal needs it",
 )
 def have_what_they_need(graph: Graph, principal: Principal) -> str | None:
-    """Each right that nobody needs is one more that a leaked credential gives; one that is missing stops the service.
+    """A leaked credential gives every right of its principal, needed or not. A missing right stops a service.
 
     AWS assigns the ARNs that policies name: a first preview cannot judge this rule.
     """
@@ -240,12 +240,12 @@ def have_what_they_need(graph: Graph, principal: Principal) -> str | None:
     needed = {_comparable(one): one for one in needs.rights} if needs is not None else {}
     for right in principal.rights:
         if _comparable(right.text) not in needed:
-            unknown = "; needs.toml does not know the principal" if needs is None else ""
+            unknown = "; needs.toml has no table for the principal" if needs is None else ""
             return f"it may do {right.text} (from {right.source}), which it does not need{unknown}"
     for unknown in principal.unclear:
         raise unknown
     if needs is None:
-        return "needs.toml does not know it"
+        return "needs.toml has no table for it"
     denied = {
         _comparable(right.text): denial.source
         for right in principal.rights
@@ -290,14 +290,14 @@ def roles_and_foreign_profiles(graph: Graph) -> list[Resource]:
     "retention",
     "roles-are-assumed-by-known-services-only",
     Severity.CRITICAL,
-    "Each role is assumed by the services, and used by the machines, that it is for",
+    "Only the intended services assume a role, and only the intended machines have it",
     over=roles_and_foreign_profiles,
     promises=("BAK-3",),
     controls=ACCESS,
     remedy="restore the role's trust policy and its instance profile, or change policies/rules/access/needs.toml",
 )
 def assumed_by_known_services(graph: Graph, role: Resource) -> str | None:
-    """A role gives its rights to everybody that may assume it, and to every machine with one of its profiles."""
+    """A role gives its rights to every principal that may assume it, and to every machine with its instance profile."""
     if role.type == INSTANCE_PROFILE:
         return "it contains no role of this stack"
     profiles = [one for one in graph.everything(INSTANCE_PROFILE) if role in graph.targets(one, "role", ROLE)]
@@ -306,7 +306,8 @@ def assumed_by_known_services(graph: Graph, role: Resource) -> str | None:
     needs = needs_of(graph, role.label)
     if needs is None:  # its rights are judged by the rule above
         for_others = all(re.fullmatch(r"Service \S+", one) for one in trusted) and not any(map(_is_ours, users))
-        return None if for_others else f"needs.toml does not know it; it serves {', '.join([*trusted, *users])}"
+        by = ", ".join([*trusted, *users])
+        return None if for_others else f"needs.toml has no table for it, but these have or assume it: {by}"
     for found, expected, what in (
         (trusted, needs.assumed_by, "may be assumed by"),
         ([one.label for one in profiles], needs.profiles, "is in"),
@@ -315,7 +316,7 @@ def assumed_by_known_services(graph: Graph, role: Resource) -> str | None:
         if strange := sorted(set(found) - expected):
             return f"it {what} {', '.join(strange)}, which needs.toml does not allow"
         if missing := sorted(expected - set(found)):
-            return f"nothing says that it {what} {', '.join(missing)}, as needs.toml expects"
+            return f"needs.toml expects that it {what} {', '.join(missing)}, but no resource says so"
     without = (one for one in graph.of(INSTANCE) if _user(graph, one) in needs.used_by and one not in with_it)
     return next((f"{one.label} does not have it" for one in without), None)
 
@@ -326,7 +327,7 @@ def _is_ours(user: str) -> bool:
 
 
 def _user(graph: Graph, one: Resource) -> str:
-    """Return the name of what has a role: the role of a machine, or the label of another resource."""
+    """Return the name of a resource that has a role: `ROLE machines` for a machine, else the label."""
     role = one.text("tags.Role") if one.type == INSTANCE and one not in graph.beside else ""
     return f"{role}{MACHINES_OF}" if role else one.label
 

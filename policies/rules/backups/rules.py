@@ -189,7 +189,7 @@ def wal_archived(_: Graph, machine: Machine) -> str | None:
 
 
 def _archives(machine: Machine, found: Mapping[str, object]) -> str | None:
-    """Return what is wrong with how segments are archived; `found` are PostgreSQL's parameters."""
+    """Return the problem of the archiving of segments, None if there is none; `found` are PostgreSQL's parameters."""
     if library := found.get("archive_library"):
         return f"{PATRONI}: archive_library is {library!r}: PostgreSQL uses it instead of the archive_command"
     command, right = str(found.get("archive_command")), Command("archive-push", {"stanza": machine.group}, ("%p",))
@@ -229,7 +229,7 @@ def repository_is_vault(graph: Graph, machine: Machine) -> str | None:
 
 
 def _overridden(machine: Machine) -> str | None:
-    """Return which file or variable overrides pgBackRest's configuration file."""
+    """Return which file or variable overrides pgBackRest's configuration file, None if none does."""
     for path, content in machine.files.items():
         if path.startswith("/etc/pgbackrest") and path != PGBACKREST:
             return f"{path} overrides {PGBACKREST}; move its settings there"
@@ -240,7 +240,7 @@ def _overridden(machine: Machine) -> str | None:
     script = machine.file(CONFIGURE)
     stored = [one.replace(r"\n", "\n") for one in STORED.findall(script)]
     if [line.strip() for line in script.splitlines() if re.search(r"\$pgbackrest|/pgbackrest\b", line)] != STORING:
-        return f"{CONFIGURE} writes pgBackRest's configuration in another way than this rule knows"
+        return f"{CONFIGURE} writes pgBackRest's configuration in a way that this rule cannot read"
     names = set(re.findall(r"\b[a-z][a-z0-9]*(?:-[a-z0-9]+)+(?==)", "".join(stored)))
     if len(stored) != 1 or names != STORED_OPTIONS:
         return f"{CONFIGURE} stores other options of pgBackRest than {', '.join(sorted(STORED_OPTIONS))}"

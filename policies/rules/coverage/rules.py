@@ -34,19 +34,18 @@ def declared(graph: Graph) -> list[Resource]:
     over=declared,
     promises=EVERY_PROMISE,
     controls=CHANGE,
-    remedy="say who judges it in policies/coverage, or, if it is beside the platform, review it by "
-    "`python -m policies baseline`",
+    remedy="add it to policies/coverage, or, if it is beside the platform, review it by `python -m policies baseline`",
 )
 def every_resource(_: Graph, resource: Resource) -> str | None:
-    """A resource that no rule expects can work against those that the rules judge.
+    """A resource that no rule reads, such as a further ingress rule, can cancel what the other resources promise.
 
-    Reviewed resources beside the platform are set apart before: `policies/coverage/beside.py`.
+    Reviewed resources beside the platform are removed first: `policies/coverage/beside.py`.
     """
     if expected(resource):
         return None
     if resource.type not in table():
-        return f"nobody judges the type {resource.type}"
-    return f"nobody expects a {resource.type} with this name"
+        return f"the table has no type {resource.type}"
+    return f"the table has no {resource.type} with this name"
 
 
 def _covered(resource: Resource) -> Covered:
@@ -60,33 +59,35 @@ def _covered(resource: Resource) -> Covered:
     "redundancy",
     "every-property-is-covered",
     Severity.HIGH,
-    "Every property is judged, or free with a reason",
+    "Every property has a row in the coverage table",
     over=declared,
     promises=EVERY_PROMISE,
     controls=CHANGE,
-    remedy="say in policies/coverage who judges the property, or remove it",
+    remedy="add a row to policies/coverage that says who judges the property, or remove the property",
 )
 def every_property(_: Graph, resource: Resource) -> str | None:
-    """A rule reads only what its author thought of. What no rule reads is allowed only if the table says so."""
+    """A rule reads only the properties that its author thought of. The row of any other property limits it or says why
+    it is free.
+    """
     covered = _covered(resource)
     paths = dict.fromkeys(path for path, _ in leaves(resource.set_inputs))
-    return _shown(f"say who judges {path}" for path in paths if covered.row(path) is None)
+    return _shown(f"the table has no row for {path}" for path in paths if covered.row(path) is None)
 
 
 @define(
     "redundancy",
     "every-option-is-covered",
     Severity.HIGH,
-    "Every resource option is judged, or free with a reason",
+    "Every resource option has a row in the coverage table",
     over=declared,
     promises=EVERY_PROMISE,
     controls=CHANGE,
-    remedy="say in policies/coverage who judges the option, or remove it",
+    remedy="add a row to policies/coverage that says who judges the option, or remove the option",
 )
 def every_option(_: Graph, resource: Resource) -> str | None:
-    """An option can cancel what the properties promise: `ignoreChanges` keeps an old value."""
+    """An option can cancel what the properties promise: with `ignoreChanges`, the cloud keeps an old value."""
     covered = _covered(resource)
-    unknown = (f"say who judges @{name}" for name in resource.options if f"@{name}" not in covered.rows)
+    unknown = (f"the table has no row for @{name}" for name in resource.options if f"@{name}" not in covered.rows)
     return _shown(unknown) or _shown(_option_problems(resource, covered))
 
 
@@ -108,10 +109,10 @@ def _option_problems(resource: Resource, covered: Covered) -> Iterator[str]:
     over=declared,
     promises=EVERY_PROMISE,
     controls=CHANGE,
-    remedy="restore the value; a new one needs a review of policies/coverage",
+    remedy="restore the value, or change the allowed values in policies/coverage",
 )
 def values_allowed(graph: Graph, resource: Resource) -> str | None:
-    """Where a property has few good values, the table lists them, and every other value fails."""
+    """If a property has only a few safe values, the table lists them, and every other value fails."""
     covered = _covered(resource)
     return _shown(
         problem
@@ -208,17 +209,17 @@ def _reviews(graph: Graph) -> Mapping[str, Review]:
     "redundancy",
     "content-is-reviewed",
     Severity.HIGH,
-    "Scripts, files and policy documents are as they were reviewed",
+    "Scripts, files and policy documents have the content that was reviewed",
     over=contents,
     promises=EVERY_PROMISE,
     controls=CHANGE,
     remedy="review the difference that `python -m policies baseline` shows, then record it with --write",
 )
 def content_reviewed(graph: Graph, content: Content) -> str | None:
-    """No rule reads every line of a script. A person does, and the digest shows that the script is still the same."""
+    """No rule reads every line of a script. A person reviews it, and the SHA-256 shows whether it changed since."""
     review = _reviews(graph).get(content.key)
     if review is None:
-        return f"nobody reviewed it ({content.key})"
+        return f"it has no review ({content.key})"
     if content.sha256 != review.sha256:
         return f"it differs from what {review.by} reviewed on {review.on} ({content.key})"
     return None
@@ -228,15 +229,17 @@ def content_reviewed(graph: Graph, content: Content) -> str | None:
     "redundancy",
     "reviewed-content-is-there",
     Severity.HIGH,
-    "All reviewed scripts, files and policy documents are there",
+    "All reviewed scripts, files and policy documents still exist",
     over=stack,
     promises=EVERY_PROMISE,
     controls=CHANGE,
-    remedy="restore it, or remove the review by `python -m policies baseline --write`",
+    remedy="restore the content, or remove its review by `python -m policies baseline --write`",
 )
 def reviewed_content_there(graph: Graph, _: Resource) -> str | None:
-    """A removed file is a change, too."""
+    """The removal of a file is a change that needs a review, too."""
     if graph.name not in committed():
-        return f"nobody has reviewed the stack {graph.name}"
+        return f"{FILE.name} has no reviews of the stack {graph.name}"
     keys = {content.key for content in contents(graph)}
-    return _shown(f"{key} is reviewed in {FILE.name}, and not there" for key in _reviews(graph) if key not in keys)
+    return _shown(
+        f"{key} has a review in {FILE.name}, but does not exist" for key in _reviews(graph) if key not in keys
+    )

@@ -1,4 +1,4 @@
-"""Weakenings of coverage: resources, properties and options that nobody judges, and contents that nobody reviewed."""
+"""Weakenings of coverage: resources, properties and options without a row, and contents without a review."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _without_patch(document: dict[str, Any]) -> None:
 
 WEAKENINGS: Weakenings = {
     "every-resource-is-covered": {
-        "a Lambda function that nobody judges": declare("aws:lambda/function:Function", role="arn:aws:iam::1:role/x"),
+        "a Lambda function": declare("aws:lambda/function:Function", role="arn:aws:iam::1:role/x"),
         "a second maintenance task": declare_another(TASK),
         "a second policy of a role": declare_another(ROLE_POLICY),
         "a network ACL": declare("aws:ec2/networkAcl:NetworkAcl", vpcId="vpc-1"),

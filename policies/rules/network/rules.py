@@ -155,7 +155,7 @@ def gateway_endpoints(graph: Graph) -> list[Resource]:
     remedy="give each gateway endpoint the route tables of all data subnets (components/network.py)",
 )
 def endpoints_in_each_route_table(graph: Graph, endpoint: Resource) -> str | None:
-    """Machines fetch their files through the S3 endpoint only: elsewhere, no machine could be replaced."""
+    """Machines fetch their files only through the S3 endpoint. In a subnet without it, no machine could be replaced."""
     have = {table.urn for table in graph.targets(endpoint, "routeTableIds", TABLE)}
     for subnet in data_subnets(graph):
         for association in graph.referring(subnet, ASSOCIATION, "subnetId"):
@@ -235,14 +235,15 @@ def guards(graph: Graph) -> list[Guarded | Resource]:
     "redundancy",
     "only-known-clients-reach-a-port",
     Severity.CRITICAL,
-    "Each port of machines and endpoints admits the roles that need it, and nobody else",
+    "Each port of machines and endpoints admits the roles that need it, and no other client",
     over=guards,
     promises=("RED-2", "BAK-3"),
     controls=ACCESS,
-    remedy="remove the ingress rule, or add the client to INGRESS_RULES (model/topology.py) and to this rule's list",
+    remedy="remove the ingress rule, or add the client to INGRESS_RULES (model/topology.py) and to CLIENTS "
+    "(policies/rules/network/rules.py)",
 )
 def only_known_clients(graph: Graph, guard: Guarded | Resource) -> str | None:
-    """Rules of all kinds add up: one that admits more makes all others worthless. A network ACL must not interfere."""
+    """Ingress rules of all kinds add up: one that admits everybody defeats the others. A network ACL must allow all."""
     found = reach(graph)
     if not isinstance(guard, Guarded):
         parts = ", ".join(text for one, text in found.foreign if one is guard)

@@ -93,7 +93,7 @@ ETCD_OTHERS = (
     "ETCD_AUTO_COMPACTION_RETENTION",
     "ETCD_UNSAFE_NO_FSYNC",  # judged by data-on-its-own-volume
 )
-# Names that tune etcd, and change neither who has access nor what is on the disk.
+# Variables that tune etcd. They change neither who has access nor which data is on the disk.
 ETCD_TUNING = (
     "ETCD_QUOTA_BACKEND_BYTES",
     "ETCD_SNAPSHOT_COUNT",
@@ -226,7 +226,7 @@ def consensus_speaks_tls(_: Graph, machine: Machine) -> str | None:
             return f"{ETCD}: {name} has an address without https"
     quota = found.get("ETCD_QUOTA_BACKEND_BYTES", str(LEAST_QUOTA))
     if not quota.isdecimal() or int(quota) < LEAST_QUOTA:
-        return f"{ETCD}: ETCD_QUOTA_BACKEND_BYTES is {quota}; {LEAST_QUOTA} at least are expected"
+        return f"{ETCD}: ETCD_QUOTA_BACKEND_BYTES is {quota}; at least {LEAST_QUOTA} bytes are expected"
     return _etcd_overridden(machine)
 
 
@@ -264,7 +264,7 @@ def consensus_limits_users(_: Graph, machine: Machine) -> str | None:
 
 
 def _wrong_users(script: str) -> str | None:
-    """Return what is wrong with the script that creates etcd's users."""
+    """Return the problem of the script that creates etcd's users, None if there is none."""
     lines = lines_of(script)
     if lines is None:
         return "cannot be read with certainty; write one command on each line"
@@ -464,7 +464,7 @@ def gateways_verify(_: Graph, machine: Machine) -> str | None:
 
 
 def _wrong_server(words: tuple[str, ...]) -> str | None:
-    """Return a line of a server with what is wrong with it."""
+    """Return the line and its problem if it is not a correct line of a server, else None."""
     server = server_of(words) if words[0] == "server" else None
     wrong = wrong_keyword(server) if server is not None else "it is not a server with an address and keywords"
     return f"{' '.join(words)}: {wrong}" if wrong else None

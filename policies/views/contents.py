@@ -107,7 +107,7 @@ def _files(graph: Graph) -> Iterator[Content]:
         for path, text in _of(graph, machine):
             by_key.setdefault(f"{machine.role} {path}".strip(), []).append((machine, text))
     for key, found in by_key.items():
-        first = found[0][0]
+        first = min((machine for machine, _ in found), key=lambda machine: machine.name)  # engines differ in order
         label = f"{key.partition(' ')[2] or 'files'} of {first.label}"
         yield Content(key, first.urn, label, tuple(one for _, one in found))
 

@@ -158,3 +158,9 @@ def _reviewed_in(folder: Path, monkeypatch: pytest.MonkeyPatch, judged: Judged, 
     file.write_text(render({judged.graph.name: {**reviews, **others}}))
     monkeypatch.setattr(reviewing, "FILE", file)
     return file
+
+
+def test_a_shared_content_is_attributed_to_the_first_machine_by_name(prod: Judged) -> None:
+    reordered = Graph(list(reversed(prod.graph.resources)))
+    found = {one.key: (one.urn, one.sha256) for one in contents(reordered)}
+    assert found == {one.key: (one.urn, one.sha256) for one in contents(prod.graph)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Final, cast
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from console.errors import InputError
 from policies.reading import Strict, Text, parse_toml, read, validate
@@ -34,6 +35,8 @@ class Review(Strict):
     sha256: Annotated[str, AfterValidator(_digest)]
     by: Text
     on: date
+    needs: list[Text] = Field(default_factory=list[str])
+    """The resources that the content refers to; compared while the content itself is known only after an update."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,13 @@ def render(baselines: Mapping[str, Mapping[str, Review]]) -> str:
     parts = [HEAD]
     for stack, reviews in sorted(baselines.items()):
         parts.append(f"\n[{stack}]\n")
-        parts += [
-            f'"{key}" = {{ sha256 = "{one.sha256}", by = "{one.by}", on = {one.on.isoformat()} }}\n'
-            for key, one in sorted(reviews.items())
-        ]
+        parts += [f"{json.dumps(key, ensure_ascii=False)} = {_inline(one)}\n" for key, one in sorted(reviews.items())]
     return "".join(parts)
+
+
+def _inline(review: Review) -> str:
+    by = json.dumps(review.by, ensure_ascii=False)
+    fields = [f'sha256 = "{review.sha256}"', f"by = {by}", f"on = {review.on.isoformat()}"]
+    if review.needs:
+        fields.append(f"needs = {json.dumps(review.needs, ensure_ascii=False)}")
+    return f"{{ {', '.join(fields)} }}"

@@ -67,6 +67,8 @@ class Undetermined(Exception):  # noqa: N818 (not an error: an answer)
         super().__init__(f"{path} {reason}")
         self.urn: str = urn
         self.path: str = path
+        self.later: bool = reason == Unknown.LATER.value
+        """Whether the value is unknown only because no update has happened yet."""
 
 
 class Node:

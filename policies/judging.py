@@ -82,7 +82,9 @@ def judge(
         if strict.level is Level.DISABLED:
             continue
         for verdict in rule.verdicts(graph):
-            finding = Finding(verdict, strict.level, final or strict.undetermined is Undecided.FAIL)
+            # A value that is secret or malformed stays unknown after the update, so a note would let it through.
+            fails = final or strict.undetermined is Undecided.FAIL or not verdict.later
+            finding = Finding(verdict, strict.level, fails)
             if finding.notable:
                 excused = next((one for one in exemptions if one.excuses(rule.id, verdict.urn)), None)
                 if excused is not None:

@@ -13,7 +13,7 @@ from console.errors import InputError
 from console.tables import say
 from policies import baseline
 from policies.baseline import FILE, Baseline, Review
-from policies.stacks import ROOT, brought_up, checked_out
+from policies.stacks import ROOT, brought_up, checked_out, require_commit
 from policies.views.contents import Content, contents
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -36,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     if options.by and not options.by.isprintable():
         raise InputError(f"--by: {options.by!r:.60} contains invisible characters; write a name on one line")
     stacks: list[str] = options.stack or [file.name.split(".")[1] for file in sorted(ROOT.glob("Pulumi.*.yaml"))]
+    if options.base != "HEAD":
+        require_commit(options.base)
     reviewed = baseline.load(FILE) if FILE.exists() else {}
     current = {stack: {one.key: one for one in contents(brought_up(stack).graph)} for stack in stacks}
     found = [one for stack in stacks for one in _compare(stack, current[stack], reviewed.get(stack), options.base)]
@@ -55,7 +57,7 @@ def _compare(stack: str, current: Mapping[str, Content], reviewed: Baseline | No
     reviews: Mapping[str, Review] = {} if reviewed is None else reviewed.reviews
     kinds = {key: "new" for key in current if key not in reviews}
     kinds |= {key: "gone" for key in reviews if key not in current}
-    kinds |= {key: "changed" for key, one in current.items() if key in reviews and reviews[key].sha256 != one.sha256}
+    kinds |= {key: "changed" for key, one in current.items() if key in reviews and not _same_content(reviews[key], one)}
     if not kinds:
         return []
     with checked_out(base) as folder:
@@ -66,6 +68,10 @@ def _compare(stack: str, current: Mapping[str, Content], reviewed: Baseline | No
     ]
 
 
+def _same_content(review: Review, content: Content) -> bool:
+    return review.sha256 == content.sha256 and review.needs == list(content.needs)
+
+
 def _lines(before: str, now: str) -> list[str]:
     return list(difflib.unified_diff(before.splitlines(), now.splitlines(), "base", "now", lineterm=""))[2:]
 
@@ -74,10 +80,11 @@ def _reviews(current: Mapping[str, Content], reviewed: Baseline | None, by: str)
     """Return a review of each content: the old review if the SHA-256 is the same, else a new one of today."""
     old: Mapping[str, Review] = {} if reviewed is None else reviewed.reviews
     today = datetime.now(UTC).date()
-    return {
-        key: old[key] if key in old and old[key].sha256 == one.sha256 else Review(sha256=one.sha256, by=by, on=today)
-        for key, one in current.items()
-    }
+    reviews: dict[str, Review] = {}
+    for key, one in current.items():
+        same = key in old and _same_content(old[key], one)
+        reviews[key] = old[key] if same else Review(sha256=one.sha256, by=by, on=today, needs=list(one.needs))
+    return reviews
 
 
 def _same(found: Sequence[Difference]) -> list[tuple[list[str], Difference]]:

@@ -60,6 +60,8 @@ class Verdict:
     label: str
     outcome: Outcome
     message: str = ""
+    later: bool = False
+    """Whether it is undetermined only because a value is known after an update."""
 
 
 Controls = Mapping[str, tuple[str, ...]]
@@ -88,7 +90,8 @@ class Rule:
         try:
             subjects = list(self.over(graph))
         except Undetermined as unknown:
-            return [Verdict(self, unknown.urn, _label(graph, unknown.urn), Outcome.UNDETERMINED, str(unknown))]
+            label = _label(graph, unknown.urn)
+            return [Verdict(self, unknown.urn, label, Outcome.UNDETERMINED, str(unknown), unknown.later)]
         if not subjects:
             outcome = Outcome.NOT_APPLICABLE if self.optional else Outcome.FAIL
             return [Verdict(self, graph.stack.urn, graph.stack.label, outcome, f"the stack has no {self._subjects}")]
@@ -101,7 +104,8 @@ class Rule:
             return Verdict(self, subject.urn, subject.label, Outcome.NOT_APPLICABLE, str(reason))
         except Undetermined as unknown:
             place = "" if unknown.urn == subject.urn else f"{_label(graph, unknown.urn)}: "
-            return Verdict(self, subject.urn, subject.label, Outcome.UNDETERMINED, f"{place}{unknown}")
+            message = f"{place}{unknown}"
+            return Verdict(self, subject.urn, subject.label, Outcome.UNDETERMINED, message, unknown.later)
         except InputError:
             raise
         except Exception as error:  # a property has an unexpected shape: the rule must not pass

@@ -36,6 +36,13 @@ def brought_up(stack: str, root: Path = ROOT) -> Judged:
         return exported(home, stack, root)
 
 
+def require_commit(commit: str) -> None:
+    """Raise `InputError` if the repository does not have a commit."""
+    words = ["git", "-C", str(ROOT), "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"]
+    if subprocess.run(words, capture_output=True, check=False).returncode != 0:
+        raise InputError(f"{commit}: there is no such commit; name a commit of this repository")
+
+
 @contextmanager
 def checked_out(commit: str) -> Generator[Path]:
     """Check a commit of this project out into a temporary folder."""

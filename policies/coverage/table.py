@@ -19,7 +19,7 @@ expression, and the placeholders of `policies/views/placeholders.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -67,6 +67,12 @@ class Row(Strict):
             raise ValueError("is both free and judged; remove one of the two")
         if self.judged and self.limited:
             raise ValueError("is both judged by rules and limited here; keep one of the two")
+        if self.values == [] or (
+            self.at_least is not None and self.at_most is not None and self.at_least > self.at_most
+        ):
+            raise ValueError("allows no value; correct the limits")
+        if self.optional and not self.listed:
+            raise ValueError("is optional without a limit or baseline; remove optional")
         return self
 
     @property
@@ -142,9 +148,22 @@ def _covered(header: str, rows: object, lines: Sequence[str], file: Path) -> Cov
     except re.error as error:
         raise InputError(f"{place}: {header}: {name!r} is not a regular expression: {error}; correct it") from None
     given = cast("dict[str, object]", rows)
+    allowed = {*(str(number) for number in range(1, pattern.groups + 1)), "name", "platform", "account", "region"}
     places = {path: f"{file}:{_line(lines, header, path)}" for path in given}
     found = {path: validate(Row, row, places[path], f"{header}: {path}") for path, row in given.items()}
+    for path, row in found.items():
+        for name in _unknown_placeholders(row, allowed):
+            known = ", ".join(sorted(allowed))
+            raise InputError(f"{places[path]}: {header}: {path}: {{{name}}} is no placeholder; known are {known}")
     return Covered(type, pattern, found, place, places)
+
+
+def _unknown_placeholders(row: Row, allowed: set[str]) -> Iterator[str]:
+    """Return the placeholders of a row that have no value. A number may also be a quantifier of the expression."""
+    for text in filter(None, (row.pattern, *row.refers)):
+        for name in PLACEHOLDER.findall(text):
+            if name not in allowed and not name.startswith("domain ") and not name.replace(",", "").isdigit():
+                yield name
 
 
 def _line(lines: Sequence[str], header: str, path: str = "") -> int:

@@ -28,22 +28,20 @@ def leaves(value: Value | Mapping[str, Value], path: str = "") -> Iterator[tuple
 
 
 def values_at(value: Value | Mapping[str, Value], path: str) -> Iterator[Value | Missing]:
-    """Return the values at a path: `MISSING` if only the last key is absent, nothing if an earlier key is.
+    """Return the values at a path; `MISSING` if a key on the way is absent, or a list on the way is empty.
 
-    If an enclosing value is unknown, return that unknown value.
+    If a value on the way is unknown, the result is that unknown value.
     """
-    first, _, rest = path.partition(".")
-    key, lists = first.removesuffix("[]"), first.endswith("[]")
     if isinstance(value, Unknown):
         yield value
     if not isinstance(value, Mapping):
         return
-    inner = value.get(key)
-    if inner is None or (lists and inner == []):
-        if not rest:
-            yield MISSING
+    first, _, rest = path.partition(".")
+    inner = value.get(first.removesuffix("[]"))
+    if inner is None or (first.endswith("[]") and inner == []):
+        yield MISSING
         return
-    for one in inner if lists and isinstance(inner, list) else [inner]:
+    for one in inner if first.endswith("[]") and isinstance(inner, list) else [inner]:
         if rest:
             yield from values_at(one, rest)
         else:

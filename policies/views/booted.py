@@ -80,12 +80,31 @@ def _document(user_data: str) -> dict[str, Any]:
 @cache
 def files_of(encoded: str, sha256: str) -> Mapping[str, str]:
     """Return the files of a base64-encoded archive, by path. Raises `ValueError` on damage or a wrong SHA-256."""
+    return {path: text for path, (_, text) in _entries(encoded, sha256).items()}
+
+
+@cache
+def modes_of(encoded: str, sha256: str) -> Mapping[str, str]:
+    """Return the type, mode and owner of the files of an archive, by path: `0755 root:root`."""
+    return {path: mode for path, (mode, _) in _entries(encoded, sha256).items()}
+
+
+@cache
+def _entries(encoded: str, sha256: str) -> Mapping[str, tuple[str, str]]:
     try:
         content = base64.b64decode(encoded, validate=True)
         if (found := hashlib.sha256(content).hexdigest()) != sha256:
             raise ValueError(f"its SHA-256 is {found}, but the machine expects {sha256}")
         with tarfile.open(fileobj=io.BytesIO(gzip.decompress(content))) as tar:
-            entries = {f"/{entry.name}": tar.extractfile(entry) for entry in tar.getmembers()}
-            return {path: b"".join(file or ()).decode() for path, file in entries.items()}
+            members = tar.getmembers()
+            names = [one.name for one in members]
+            if len(set(names)) != len(names) or any(not one.isreg() or ".." in one.name.split("/") for one in members):
+                raise ValueError("it contains a path twice, or something else than regular files")
+            entries = {f"/{entry.name}": (entry, tar.extractfile(entry)) for entry in members}
+            return {path: (_mode(entry), b"".join(file or ()).decode()) for path, (entry, file) in entries.items()}
     except (binascii.Error, OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise ValueError(str(error).splitlines()[0]) from error
+
+
+def _mode(entry: tarfile.TarInfo) -> str:
+    return f"{entry.mode:04o} {entry.uname or entry.uid}:{entry.gname or entry.gid}"

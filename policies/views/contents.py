@@ -26,6 +26,8 @@ from policies.views.shared import once
 VERSION: Final = "cloudflare:index/workerVersion:WorkerVersion"
 ARCHIVE: Final = re.compile(r"\b[0-9a-f]{64}\b")
 REPEATED: Final = re.compile(r"""("?[^,\s"']*<[^<>\n]+>[^,\s"'<>]*"?)(?:[,\s]+\1)+""")
+NUMBERS: Final = re.compile(r"-\d+(?=-|$)")
+VERSIONS: Final = re.compile(r"_\d+(?:_\d+)*$")  # of a default provider
 PUBLIC_KEY: Final = re.compile(r"[A-Za-z0-9+/]{43}=")  # 32 bytes in base64; each stack generates its own
 
 
@@ -37,6 +39,8 @@ class Content:
     urn: str
     label: str
     texts: tuple[str | Undetermined, ...]
+    needs: tuple[str, ...] = ()
+    """The labels of the resources that a document refers to."""
 
     @cached_property
     def text(self) -> str:
@@ -47,6 +51,11 @@ class Content:
         return "\n".join(sorted({str(one) for one in self.texts}))
 
     @property
+    def waits(self) -> bool:
+        """Whether it is known only after an update."""
+        return any(isinstance(one, Undetermined) for one in self.texts)
+
+    @property
     def sha256(self) -> str:
         """The SHA-256 of the text. Raises `Undetermined`."""
         return hashlib.sha256(self.text.encode()).hexdigest()
@@ -55,7 +64,7 @@ class Content:
 @once
 def contents(graph: Graph) -> list[Content]:
     """Contents to review."""
-    return [*_files(graph), *_scripts(graph), *_documents(graph), *_outputs(graph), *_beside(graph)]
+    return [*_files(graph), *_scripts(graph), *_documents(graph), *_lists(graph), *_beside(graph)]
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,9 @@ class Normaliser:
     def normal(self, text: str) -> str:
         """Return a text with names in place of values. Repeated list items and lines appear once."""
         if text not in self.done:
-            named = REPEATED.sub(r"\1", self.pattern.sub(lambda found: self.names.get(found[0], found[0]), text))
+            named = REPEATED.sub(
+                r"\1 and more", self.pattern.sub(lambda found: self.names.get(found[0], found[0]), text)
+            )
             lines = named.splitlines()
             self.done[text] = "\n".join(
                 line for index, line in enumerate(lines) if index == 0 or line != lines[index - 1]
@@ -101,24 +112,31 @@ def normal(graph: Graph, text: str) -> str:
 
 
 def _files(graph: Graph) -> Iterator[Content]:
-    """Return the files of the machines of each role."""
-    by_key: dict[str, list[tuple[Machine, str | Undetermined]]] = {}
+    """Return the files of the machines of each role, with their modes and owners."""
+    by_role: dict[str, list[Machine]] = {}
     for machine in machines(graph):
-        for path, text in _of(graph, machine):
-            by_key.setdefault(f"{machine.role} {path}".strip(), []).append((machine, text))
-    for key, found in by_key.items():
-        first = min((machine for machine, _ in found), key=lambda machine: machine.name)  # engines differ in order
-        label = f"{key.partition(' ')[2] or 'files'} of {first.label}"
-        yield Content(key, first.urn, label, tuple(one for _, one in found))
+        by_role.setdefault(machine.role, []).append(machine)
+    for role, members in by_role.items():
+        found = {machine.name: dict(_of(graph, machine)) for machine in members}
+        first = min(members, key=lambda machine: machine.name)  # engines differ in the order of resources
+        for path in dict.fromkeys(path for files in found.values() for path in files):
+            texts = tuple(files.get(path, f"not on a {role}") for files in found.values())
+            yield Content(f"{role} {path}".strip(), first.urn, f"{path or 'files'} of {first.label}", texts)
 
 
 def _of(graph: Graph, machine: Machine) -> Iterator[tuple[str, str | Undetermined]]:
     try:
-        yield "user data", ARCHIVE.sub("<archive>", normal(graph, machine.instance.text("userData")))
+        yield "user data", ARCHIVE.sub("<archive>", _own(graph, machine, machine.instance.text("userData")))
         for path, text in machine.files.items():
-            yield path, normal(graph, text)
+            yield path, f"{machine.modes[path]}\n{_own(graph, machine, text)}"
     except Undetermined as unknown:
         yield "", unknown
+
+
+def _own(graph: Graph, machine: Machine, text: str) -> str:
+    """Return the normal form of a text in which the machine's own name and address stand out."""
+    own = rf"(?<!\w)(?:({re.escape(machine.name)})|({re.escape(machine.address)}))(?![\w-])"
+    return normal(graph, re.sub(own, lambda found: "<own name>" if found[1] else "<own address>", text))
 
 
 def _scripts(graph: Graph) -> Iterator[Content]:
@@ -167,7 +185,14 @@ def _documents(graph: Graph) -> Iterator[Content]:
                 values = [one for one in values_at(resource.inputs, path) if not isinstance(one, Missing)]
                 key = f"{resource.type.rpartition(':')[2]} {resource.name} {path}"
                 text = _document(graph, resource, path, values)
-                yield Content(key, resource.urn, f"{path} of {resource.label}", (text,))
+                needs = _needs(graph, resource, path)
+                yield Content(key, resource.urn, f"{path} of {resource.label}", (text,), needs)
+
+
+def _needs(graph: Graph, resource: Resource, path: str) -> tuple[str, ...]:
+    """Return the names of the resources that a property refers to."""
+    urns = resource.property_dependencies.get(path.partition(".")[0].removesuffix("[]"), ())
+    return tuple(sorted({one.label for urn in urns if (one := graph.get(urn)) is not None}))
 
 
 def _document(graph: Graph, resource: Resource, path: str, values: list[Value]) -> str | Undetermined:
@@ -197,10 +222,21 @@ def _named(graph: Graph, resource: Resource, text: str) -> str:
     return normal(graph, text)
 
 
-def _outputs(graph: Graph) -> Iterator[Content]:
-    """Return the names of the stack's outputs, and which are secret."""
+def _lists(graph: Graph) -> Iterator[Content]:
+    """Return the names of the stack's outputs, and its resources."""
     stack = graph.stack
     yield Content("outputs", stack.urn, f"outputs of {stack.label}", (_names_of_outputs(stack),))
+    yield Content("resources", stack.urn, f"resources of {stack.label}", (_names_of_resources(graph),))
+
+
+def _names_of_resources(graph: Graph) -> str:
+    """Return the type, name and provider of each resource of the platform; machines of a role are one line."""
+    lines: set[str] = set()
+    for one in graph.resources:
+        if not one.is_component and expected(one):
+            provider = "" if one.provider is None else f" by {one.provider.urn.rpartition('::')[2]}"
+            lines.add(f"{one.type} {re.sub(NUMBERS, '-N', one.name)}{re.sub(VERSIONS, '', provider)}")
+    return "\n".join(sorted(lines))
 
 
 def _names_of_outputs(stack: Resource) -> str | Undetermined:
@@ -217,9 +253,10 @@ def _beside(graph: Graph) -> Iterator[Content]:
     """Return the resources that are not in the coverage table."""
     for resource in (*graph.resources, *graph.beside):
         if not expected(resource):
-            inputs: list[Value] = [
-                {name: value} for name, value in sorted(resource.inputs.items()) if not name.startswith("__")
-            ]
+            named = resource.inputs.get("__defaults")  # the engine's own names, which differ in each run
+            automatic = named if isinstance(named, list) else []
+            set_inputs = sorted(resource.set_inputs.items())
+            inputs: list[Value] = [{name: value} for name, value in set_inputs if name not in automatic]
             text = _beside_text(graph, resource, inputs)
             yield Content(key_of(resource), resource.urn, resource.label, (text,))
 

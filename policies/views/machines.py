@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Final, cast
@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 import yaml
 
 from policies.graph import Graph, Node, Resource, Undetermined
-from policies.views.booted import archives, boot_of, files_of
+from policies.views.booted import archives, boot_of, files_of, modes_of
 from policies.views.shared import once
 
 INSTANCE: Final = "aws:ec2/instance:Instance"
@@ -72,6 +72,14 @@ class Machine:
     @cached_property
     def files(self) -> Mapping[str, str]:
         """Path to content of all files that it boots with."""
+        return self._unpacked(files_of)
+
+    @cached_property
+    def modes(self) -> Mapping[str, str]:
+        """Path to mode and owner of all files that it boots with."""
+        return self._unpacked(modes_of)
+
+    def _unpacked(self, read: Callable[[str, str], Mapping[str, str]]) -> Mapping[str, str]:
         try:
             boot = boot_of(self.instance.text("userData"))
         except ValueError as error:
@@ -80,7 +88,7 @@ class Machine:
         if archive is None or archive.text("bucket") != boot.bucket:
             raise Undetermined(self.urn, "userData", f"names the archive {boot.sha256}, which is not in {boot.bucket}")
         try:
-            return files_of(archive.text("contentBase64"), boot.sha256)
+            return read(archive.text("contentBase64"), boot.sha256)
         except ValueError as error:
             raise Undetermined(archive.urn, "contentBase64", f"cannot be judged: {error}") from None
 

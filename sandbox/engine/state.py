@@ -83,7 +83,6 @@ _PLAIN: Final = {
     "modified": "modified",
     "ignoreChanges": "ignore_changes",
     "replaceOnChanges": "replace_on_changes",
-    "deleteBeforeReplace": "delete_before_replace",
 }
 FIELDS: Final = frozenset(_PLAIN)
 

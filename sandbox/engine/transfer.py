@@ -38,6 +38,9 @@ def export_plan(resources: Iterable[Resource], declared: Mapping[str, Properties
     it, because its objects do not exist.
     """
     entries = {one.urn: to_entry(_without_secrets(one, declared.get(one.urn, {})), None) for one in resources}
+    for one in resources:  # the state's format has no field for this option; a plan's readers need it
+        if one.delete_before_replace is not None:
+            entries[one.urn]["deleteBeforeReplace"] = one.delete_before_replace
     return encode(entries)
 
 

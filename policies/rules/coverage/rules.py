@@ -14,11 +14,12 @@ from policies.coverage.walk import Missing, leaves, values_at
 from policies.graph import Graph, Resource, Undetermined, Unknown, Value
 from policies.rule import NotApplicable, Severity, define
 from policies.views.contents import Content, contents
-from policies.views.placeholders import placeholders
+from policies.views.placeholders import ZONE, placeholders
 from policies.views.shared import stack
 
 EVERY_PROMISE = ("RED-1", "RED-2", "RED-3", "BAK-1", "BAK-3", "BAK-6")
 SHOWN = 3  # problems in one message
+SHORT = 6  # characters of an identity that may also be another word, such as `prod`
 
 
 def declared(graph: Graph) -> list[Resource]:
@@ -220,6 +221,9 @@ def content_reviewed(graph: Graph, content: Content) -> str | None:
     review = _reviews(graph).get(content.key)
     if review is None:
         return f"it has no review ({content.key})"
+    if content.waits and set(content.needs) != set(review.needs):
+        differing = ", ".join(sorted(set(content.needs) ^ set(review.needs)))
+        return f"it refers to other resources than those that {review.by} reviewed: {differing} ({content.key})"
     if content.sha256 != review.sha256:
         return f"it differs from what {review.by} reviewed on {review.on} ({content.key})"
     return None
@@ -243,3 +247,70 @@ def reviewed_content_there(graph: Graph, _: Resource) -> str | None:
     return _shown(
         f"{key} has a review in {FILE.name}, but does not exist" for key in _reviews(graph) if key not in keys
     )
+
+
+# What resources beside the platform may refer to. Other rules compute who may reach a security group, and use a key.
+SHARED = (
+    "aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet", "aws:ec2/securityGroup:SecurityGroup", "aws:kms/key:Key",
+    "pulumi:pulumi:Stack",
+)  # fmt: skip
+# Types that act on machines or on a whole account without a reference to a resource.
+FAR_REACHING = (
+    "aws:ssm/", "aws:budgets/", "aws:fis/", "aws:scheduler/", "aws:resourcegroups", "aws:backup/", "aws:dlm/",
+    "aws:cloudwatch/eventTarget", "aws:ebs/snapshotBlockPublicAccess", "aws:ebs/encryptionByDefault",
+    "aws:ec2/instanceMetadataDefaults", "aws:ec2/tag", "aws:ec2transitgateway/instanceState",
+    "aws:s3/accountPublicAccessBlock",
+    "aws:iam/account", "aws:organizations/", "cloudflare:index/account", "cloudflare:index/ruleset",
+)  # fmt: skip
+
+
+RECORD = "cloudflare:index/dnsRecord:DnsRecord"
+# Types with a host name of the platform, and the property.
+HOSTS = (
+    (RECORD, "name"),
+    ("cloudflare:index/workersCustomDomain:WorkersCustomDomain", "hostname"),
+    ("cloudflare:index/healthcheck:Healthcheck", "address"),
+    ("cloudflare:index/hyperdriveConfig:HyperdriveConfig", "origin.host"),
+)
+
+
+def _is_of_the_platform(graph: Graph, record: Resource) -> bool:
+    """Whether a DNS record changes a name of the platform, or who may send mail for its domains."""
+    name, content = record.text("name"), record.text("content").strip('"').lower()
+    if record.text("type") == "TXT" and not content.startswith("v=") and not name.startswith("_"):
+        return False  # such as a proof of ownership
+    hosts = {one.text(path) for type, path in HOSTS for one in graph.of(type)}
+    return name in hosts or "*" in name or name.startswith("_")
+
+
+def beside(graph: Graph) -> list[Resource]:
+    """Resources beside the platform."""
+    return graph.beside
+
+
+@define(
+    "redundancy",
+    "resources-beside-leave-the-platform-alone",
+    Severity.HIGH,
+    "Reviewed resources beside the platform do not act on it",
+    over=beside,
+    promises=EVERY_PROMISE,
+    controls=CHANGE,
+    remedy="declare it without a reference to the platform's resources, or cover it in policies/coverage",
+    optional=True,
+)
+def beside_leave_alone(graph: Graph, resource: Resource) -> str | None:
+    """The rules about the platform ignore these resources, so they must not change or stop a part of it."""
+    if resource.type.startswith(FAR_REACHING):
+        return f"the type {resource.type} may act on the platform without naming it"
+    own = {one.urn: one for one in graph.resources if one.type not in SHARED and not one.is_component}
+    if resource.type == RECORD and not _is_of_the_platform(graph, resource):
+        own = {urn: one for urn, one in own.items() if one.type not in {ZONE, RECORD}}
+    for urn in resource.needs:
+        if urn in own:
+            return f"it refers to {own[urn].label}"
+    names = {identity: one for one in own.values() for identity in one.identities if len(identity) > SHORT}
+    for path, value in leaves(resource.set_inputs):
+        if isinstance(value, str) and value in names:
+            return f"{path} names {names[value].label}"
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from policies.coverage.table import Covered, Row, covering, table
@@ -15,6 +15,7 @@ from policies.mutation.operators import (
     assigned,
     declare,
     declare_another,
+    declared,
     drop,
     each,
     optioned,
@@ -45,7 +46,7 @@ def elsewhere(type: str, *, options: bool) -> Operator:
             for path, row in _listed(covered):
                 if path.startswith("@") is not options:
                     continue
-                changed = (_without_option(one, path) if options else _elsewhere(one, path, row) for one in own)
+                changed = (_with_option(one, path) if options else _elsewhere(one, path, row) for one in own)
                 first = next((one for one in changed if one is not None), None)
                 if first is not None:
                     yield Mutant(f"{first.label}: {path}", replaced(graph, first))
@@ -53,11 +54,11 @@ def elsewhere(type: str, *, options: bool) -> Operator:
     return make
 
 
-def _without_option(resource: Resource, path: str) -> Resource | None:
-    """Return a copy with another value of an option, None if the resource does not have it."""
+def _with_option(resource: Resource, path: str) -> Resource:
+    """Return a copy with another value of an option."""
     name = path.removeprefix("@")
     another: list[Value] = ["*", "more"]
-    return optioned(resource, **{name: another}) if name in resource.options else None
+    return optioned(resource, **{name: another})
 
 
 def _elsewhere(resource: Resource, path: str, row: Row) -> Resource | None:
@@ -86,6 +87,27 @@ def _with_comment(encoded: str) -> str:
 def _without_patch(document: dict[str, Any]) -> None:
     files = document["write_files"]
     document["write_files"] = [file for file in files if file["path"] != "/usr/local/sbin/backbuild-patch"]
+
+
+def _beside(of: str, /, **properties: str | Callable[[Graph], Resource]) -> Operator:
+    """Add a reviewed resource beside the platform. A property that is a function refers to the resource it returns."""
+
+    def make(graph: Graph) -> Iterator[Mutant]:
+        needs: dict[str, tuple[str, ...]] = {}
+        values: dict[str, Value] = {}
+        for name, value in properties.items():
+            if isinstance(value, str):
+                values[name] = value
+            else:
+                target = value(graph)
+                values[name], needs[name] = target.properties.get("id"), (target.urn,)
+        yield Mutant(of, Graph(graph.resources, [declared(graph, of, "more", values, needs)]))
+
+    return make
+
+
+def _first(type: str) -> Callable[[Graph], Resource]:
+    return lambda graph: graph.of(type)[0]
 
 
 WEAKENINGS: Weakenings = {
@@ -135,6 +157,29 @@ WEAKENINGS: Weakenings = {
         ),
         "a role that may do more": put(
             ROLE_POLICY, "policy", '{"Statement": [{"Action": "s3:*", "Effect": "Allow", "Resource": "*"}]}'
+        ),
+    },
+    "resources-beside-leave-the-platform-alone": {
+        "an association that stops Patroni everywhere": _beside("aws:ssm/association:Association", name="x"),
+        "an event that stops machines": _beside("aws:cloudwatch/eventTarget:EventTarget", rule="x", arn="y"),
+        "a page rule in the platform's zone": _beside(
+            "cloudflare:index/pageRule:PageRule", zoneId=_first("cloudflare:index/zone:Zone"), target="*/health"
+        ),
+        "a route over the health check": _beside(
+            "cloudflare:index/workersRoute:WorkersRoute", zoneId=_first("cloudflare:index/zone:Zone"), pattern="*"
+        ),
+        "another key of the writer": _beside("aws:iam/accessKey:AccessKey", user=_first("aws:iam/user:User")),
+        "another version of a secret": _beside(
+            "aws:secretsmanager/secretVersion:SecretVersion", secretId=_first("aws:secretsmanager/secret:Secret")
+        ),
+        "a record that takes over the API's name": _beside(
+            "cloudflare:index/dnsRecord:DnsRecord",
+            zoneId=_first("cloudflare:index/zone:Zone"),
+            name="api.backbuild.ai",
+            type="A",
+        ),
+        "a lifecycle of a backup bucket by its name": _beside(
+            "cloudflare:index/r2BucketLifecycle:R2BucketLifecycle", bucketName="backbuild-prod-backups"
         ),
     },
     "reviewed-content-is-there": {

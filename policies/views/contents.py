@@ -25,7 +25,7 @@ from policies.views.shared import once
 
 VERSION: Final = "cloudflare:index/workerVersion:WorkerVersion"
 ARCHIVE: Final = re.compile(r"\b[0-9a-f]{64}\b")
-REPEATED: Final = re.compile(r"""("?[^,\s"']*<[^<>\n]+>[^,\s"'<>]*"?)(?:[,\s]+\1)+""")
+REPEATED: Final = re.compile(r"""("?[^,\s"']*<[^<>\n]+>[^,\s"'<>]*"?)(?:[, \t]+\1)+""")
 NUMBERS: Final = re.compile(r"-\d+(?=-|$)")
 VERSIONS: Final = re.compile(r"_\d+(?:_\d+)*$")  # of a default provider
 PUBLIC_KEY: Final = re.compile(r"[A-Za-z0-9+/]{43}=")  # 32 bytes in base64; each stack generates its own

@@ -13,7 +13,7 @@ from policies.coverage.checked import check
 from policies.coverage.summary import JUDGED, REVIEWED, UNCOVERED, coverage
 from policies.coverage.table import Covered, covering, load, table
 from policies.coverage.walk import MISSING, leaves, values_at
-from policies.graph import Graph, Resource, recorded
+from policies.graph import Graph, Resource, Unknown, recorded
 from policies.mutation.operators import optioned, replaced, revised
 from policies.mutation.trial import WEAKENINGS
 from policies.packs import all_rules
@@ -72,7 +72,9 @@ def test_leaves_and_values_have_paths_without_indices() -> None:
     assert list(values_at(inputs, "a[].b")) == [1, MISSING]
     assert list(values_at(inputs, "g[]")) == ["y", "z"]
     assert list(values_at(inputs, "d.none")) == [MISSING]
-    assert list(values_at(inputs, "none.deeper")) == []
+    assert list(values_at(inputs, "none.deeper")) == [MISSING]
+    assert list(values_at(inputs, "f[].deeper")) == [MISSING]
+    assert list(values_at({"a": Unknown.LATER}, "a.b")) == [Unknown.LATER]
 
 
 # -- claims

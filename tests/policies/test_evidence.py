@@ -263,6 +263,7 @@ def test_sarif_has_each_failure_at_the_file_of_its_remedy(bad: Evidence) -> None
     assert {one["ruleId"]: one["level"] for _, one in results} == {
         "names-are-signed": "error",
         "keys-outlive-mistakes": "error",
+        "content-is-reviewed": "error",  # the list of resources differs
         "restore-drill-is-scheduled": "note",
     }
     for run, one in results:

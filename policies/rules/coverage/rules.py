@@ -276,9 +276,9 @@ HOSTS = (
 
 def _is_of_the_platform(graph: Graph, record: Resource) -> bool:
     """Whether a DNS record changes a name of the platform, or who may send mail for its domains."""
-    name, content = record.text("name"), record.text("content").strip('"').lower()
-    if record.text("type") == "TXT" and not content.startswith("v=") and not name.startswith("_"):
-        return False  # such as a proof of ownership
+    name = record.text("name")
+    if record.text("type") == "TXT" and not name.startswith("_"):
+        return record.text("content").strip('"').lower().startswith("v=")  # others are such as a proof of ownership
     hosts = {one.text(path) for type, path in HOSTS for one in graph.of(type)}
     return name in hosts or "*" in name or name.startswith("_")
 

@@ -115,3 +115,52 @@ def builders_closed(graph: Graph, builder: Resource) -> str | None:
         if admitted or (group.known("ingress") and group.items("ingress")):
             return f"its security group {group.name} admits {', '.join(admitted) or 'connections'}"
     return None
+
+
+# Scripts whose result decides a gate, an alarm, a backup or a rolling change.
+DECIDING = (
+    "/usr/local/sbin/backbuild-healthy", "/usr/local/lib/backbuild/check", "/usr/local/sbin/backbuild-metrics",
+    "/usr/local/sbin/backbuild-patch", "/usr/local/sbin/backbuild-backup", "/usr/local/sbin/backbuild-install",
+    "/usr/local/lib/backbuild/backup-age", "/usr/local/lib/backbuild/replication-lag",
+    "/usr/local/lib/backbuild/wal-waiting", "/usr/local/lib/backbuild/peers",
+)  # fmt: skip
+# Files by which something runs, or somebody enters, without a unit that the installer enables.
+ENTRIES = re.compile(
+    r"\.(?:wants|requires)/|^/etc/(?:cron|rc\.local|ld\.so\.preload|sudoers|profile|environment)|/authorized_keys"
+    r"|^/etc/(?:init\.d|rc\d\.d|systemd/(?:user|system-generators))/|^/(?:usr/)?lib/systemd/"
+)
+
+
+@define(
+    "redundancy",
+    "scripts-run-to-their-end",
+    Severity.CRITICAL,
+    "Scripts behind gates, alarms and backups do not end before they have checked anything",
+    over=machines,
+    promises=("MNT-1", "RED-2", "BAK-2"),
+    controls=CHANGE,
+    remedy="remove the unconditional exit from the script",
+)
+def scripts_run_to_their_end(_: Graph, machine: Machine) -> str | None:
+    """A health check that begins with `exit 0` opens every gate, also if a reviewer has accepted it."""
+    for path in DECIDING:
+        lines = [one for one in machine.files.get(path, "").splitlines() if one.strip() and one.lstrip()[0] != "#"]
+        early = next((one for one in lines[:-1] if re.match(r"(?:exit|return|exec (?!\d*[<>]))\b", one)), None)
+        if early is not None:
+            return f"{path} ends at the line {early!r}"
+    return None
+
+
+@define(
+    "redundancy",
+    "only-enabled-units-start",
+    Severity.HIGH,
+    "Nothing starts on a machine but the units that the installer enables",
+    over=machines,
+    promises=("RED-2", "BAK-3"),
+    controls=ACCESS,
+    remedy="list the unit in SERVICES of /etc/default/backbuild (machines/), and remove the file",
+)
+def only_enabled_units_start(_: Graph, machine: Machine) -> str | None:
+    """A link in a `.wants` folder, a cron job or a login key works beside everything that these rules judge."""
+    return next((f"{path} starts or admits something else" for path in machine.files if ENTRIES.search(path)), None)

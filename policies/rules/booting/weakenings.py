@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from policies.graph import Graph, Resource, Value
-from policies.mutation.files import boot
+from policies.mutation.files import boot, edit, write
 from policies.mutation.operators import ABSENT, add, declared, drop, drop_all, named, put, substitute
 from policies.mutation.weakening import Weakenings
-from policies.rules.booting.rules import INGRESS, SECURITY_GROUP
+from policies.rules.booting.rules import DECIDING, INGRESS, SECURITY_GROUP
 from policies.views.booted import BOOT, OBJECT
 from policies.views.images import BUILDER, COMPONENT, DISTRIBUTION, RECIPE
 from policies.views.machines import INSTANCE
@@ -93,5 +93,16 @@ WEAKENINGS: Weakenings = {
             [{"protocol": "tcp", "fromPort": 22, "toPort": 22, "cidrBlocks": ["10.0.0.0/8"]}],
             named("image-builder"),
         ),
+    },
+    "scripts-run-to-their-end": {
+        f"{path.rpartition('/')[2]} ends at once": edit(path, r"\A(#!.*\n|)", r"\1exit 0\n") for path in DECIDING
+    },
+    "only-enabled-units-start": {
+        "a unit is linked into a target": write(
+            "/etc/systemd/system/multi-user.target.wants/more.service", "[Service]\n"
+        ),
+        "a cron job": write("/etc/cron.d/more", "* * * * * root systemctl stop patroni\n"),
+        "a login key": write("/root/.ssh/authorized_keys", "ssh-ed25519 AAAA more\n"),
+        "a sudo rule": write("/etc/sudoers.d/more", "postgres ALL=(ALL) NOPASSWD: ALL\n"),
     },
 }

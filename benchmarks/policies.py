@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import tempfile
 from pathlib import Path
@@ -39,8 +40,10 @@ def main() -> None:
 def _measure(groups: int | None, target: float, pairs: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         project = create_project(Path(folder), "prod", worker_groups=groups)
-        for shared in ("policies", "console", "promises.toml"):
+        for shared in ("console", "promises.toml"):
             (project / shared).symlink_to(PROJECT / shared)
+        shutil.copytree(PROJECT / "policies", project / "policies", ignore=shutil.ignore_patterns("__pycache__"))
+        _accept_other_settings(project)
         preview(project, "prod")  # the first run fills the cache of the SDKs' metadata
         runs = [(preview(project, "prod"), preview(project, "prod", "--skip-policies")) for _ in range(pairs)]
     return {
@@ -52,6 +55,14 @@ def _measure(groups: int | None, target: float, pairs: int) -> dict[str, Any]:
         "seconds": round(statistics.median(judged.seconds for judged, _ in runs), 2),
         "without": round(statistics.median(bare.seconds for _, bare in runs), 2),
     }
+
+
+def _accept_other_settings(project: Path) -> None:
+    """Make the rules advisory that fail because nobody reviewed the contents with these settings."""
+    file = project / "policies" / "redundancy" / "prod.json"
+    levels = json.loads(file.read_text(encoding="utf-8"))
+    unreviewed = dict.fromkeys(("content-is-reviewed", "reviewed-content-is-there"), "advisory")
+    file.write_text(json.dumps(levels | unreviewed), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -135,6 +135,8 @@ def _of(graph: Graph, machine: Machine) -> Iterator[tuple[str, str | Undetermine
 
 def _own(graph: Graph, machine: Machine, text: str) -> str:
     """Return the normal form of a text in which the machine's own name and address stand out."""
+    if machine.name not in text and machine.address not in text:
+        return normal(graph, text)
     own = rf"(?<!\w)(?:({re.escape(machine.name)})|({re.escape(machine.address)}))(?![\w-])"
     return normal(graph, re.sub(own, lambda found: "<own name>" if found[1] else "<own address>", text))
 

@@ -106,25 +106,26 @@ class Analyzers:
 
     def analyze(self, resources: Sequence[Resource]) -> list[Violation]:
         """Return the violations in the whole stack. The packs run in parallel."""
-        import grpc  # noqa: PLC0415
-
         from sandbox.engine.analysis import to_request, to_requests  # noqa: PLC0415
 
+        stubs = list(zip(self.packs, self._stubs, strict=True))
         # The packs return nothing for a single resource: they keep its inputs for the request with all resources.
-        for one in to_requests(resources):
-            for stub in self._stubs:
-                stub.Analyze(one)
+        inputs = [(pack, stub.Analyze.future(one)) for one in to_requests(resources) for pack, stub in stubs]
+        for pack, answer in inputs:
+            _result(pack, answer)
         request = to_request(resources)
-        pending = [
-            (pack, stub.AnalyzeStack.future(request)) for pack, stub in zip(self.packs, self._stubs, strict=True)
-        ]
-        found: list[Violation] = []
-        for pack, answer in pending:
-            try:
-                found += _violations(answer.result().diagnostics)
-            except grpc.RpcError as error:
-                raise _pack_error(pack, error) from None
-        return found
+        pending = [(pack, stub.AnalyzeStack.future(request)) for pack, stub in stubs]
+        return [one for pack, answer in pending for one in _violations(_result(pack, answer).diagnostics)]
+
+
+def _result(pack: Path, answer: Any) -> Any:
+    """Return a pack's response; raise an error that names the pack if the call failed."""
+    import grpc  # noqa: PLC0415
+
+    try:
+        return answer.result()
+    except grpc.RpcError as error:
+        raise _pack_error(pack, error) from None
 
 
 def _port(pack: Path, process: subprocess.Popen[str], stderr_file: IO[str]) -> int:

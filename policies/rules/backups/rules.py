@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
 from policies.controls import AT_REST, BACKUP, INTEGRITY, RECOVERY
 from policies.graph import Graph
@@ -326,9 +327,16 @@ def nothing_expires(_: Graph, machine: Machine) -> str | None:
     if value != "n":
         return f"{PGBACKREST}: expire-auto is {value}; n is expected"
     for path, content in machine.files.items():
-        for line in content.splitlines():
-            if not line.lstrip().startswith("#") and (found := DELETING.search(line)):
-                return f"{path} runs pgbackrest {found[1]}, which deletes or stops backups; remove it"
+        if (found := _deleting(content)) is not None:
+            return f"{path} runs pgbackrest {found}, which deletes or stops backups; remove it"
+    return None
+
+
+@cache  # most files are the same on all machines
+def _deleting(content: str) -> str | None:
+    for line in content.splitlines():
+        if not line.lstrip().startswith("#") and (found := DELETING.search(line)):
+            return found[1]
     return None
 
 

@@ -6,7 +6,8 @@ Each rule lists the settings that are correct; a resource with any other setting
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from ipaddress import IPv4Network, ip_address, ip_network
 from typing import Any, cast
 
@@ -636,11 +637,15 @@ def renewed_are_applied(_: Graph, machine: Machine) -> str | None:
 )
 def no_unverified(_: Graph, machine: Machine) -> str | None:
     """One script without verification is enough to send a password to an impostor."""
-    return next(_unverified(machine), None)
-
-
-def _unverified(machine: Machine) -> Iterator[str]:
     for path, content in machine.files.items():
-        for line in content.splitlines():
-            if not line.lstrip().startswith("#") and (found := PLAIN.search(line) or UNVERIFIED.search(line)):
-                yield f"{path} has {found[0]!r:.60}"
+        if (found := _unverified(content)) is not None:
+            return f"{path} has {found!r:.60}"
+    return None
+
+
+@cache  # most files are the same on all machines
+def _unverified(content: str) -> str | None:
+    for line in content.splitlines():
+        if not line.lstrip().startswith("#") and (found := PLAIN.search(line) or UNVERIFIED.search(line)):
+            return found[0]
+    return None

@@ -14,7 +14,7 @@ from typing import Annotated, Final, cast
 from pydantic import AfterValidator, Field
 
 from console.errors import InputError
-from policies.reading import Strict, Text, parse_toml, read, validate
+from policies.reading import Strict, Text, line_of, parse_toml, read, validate
 
 FILE: Final = Path(__file__).resolve().parent / "baseline.toml"
 HEAD: Final = """\
@@ -70,21 +70,15 @@ def load(file: Path) -> dict[str, Baseline]:
     for stack, reviews in parse_toml(content, str(file)).items():
         if not isinstance(reviews, dict):
             raise InputError(
-                f"{file}:{_line(lines, stack)}: {stack}: a table of reviews is expected; "
+                f"{file}:{line_of(lines, stack)}: {stack}: a table of reviews is expected; "
                 "write it by `python -m policies baseline --write`"
             )
         given = cast("dict[str, object]", reviews)
-        places = {key: f"{file}:{_line(lines, stack, key)}" for key in given}
+        places = {key: f"{file}:{line_of(lines, stack, key)}" for key in given}
         found[stack] = Baseline(
             {key: validate(Review, review, places[key], f"{stack}: {key}") for key, review in given.items()}, places
         )
     return found
-
-
-def _line(lines: list[str], stack: str, key: str = "") -> int:
-    start = next((number for number, line in enumerate(lines) if line.strip() == f"[{stack}]"), 0)
-    rows = (number for number in range(start, len(lines)) if lines[number].startswith(f'"{key}" ='))
-    return (next(rows, start) if key else start) + 1
 
 
 def render(baselines: Mapping[str, Mapping[str, Review]]) -> str:

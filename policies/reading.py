@@ -6,7 +6,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, TypeVar, cast
 
@@ -75,6 +75,14 @@ def parse_toml(content: bytes, source: str) -> dict[str, Any]:
         raise InputError(f"{source}:{line}: {error}; correct the TOML") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{source}:{_line(content, error)}: is not UTF-8; save the file as UTF-8") from error
+
+
+def line_of(lines: Sequence[str], header: str, key: str = "") -> int:
+    """Return the line of a TOML table's header, or of a key in that table; the header's line if the key is missing."""
+    start = next((number for number, line in enumerate(lines) if line.strip()[1:-1].strip("\"'") == header), 0)
+    keys = (f'"{key}"', f"'{key}'", key)
+    rows = (number for number in range(start, len(lines)) if lines[number].partition("=")[0].strip() in keys)
+    return (next(rows, start) if key else start) + 1
 
 
 def parse_json(content: bytes, source: str, remedy: str = "correct the JSON") -> Any:

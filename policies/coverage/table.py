@@ -28,7 +28,7 @@ from typing import Annotated, Any, Final, cast
 from pydantic import AfterValidator, Field, model_validator
 
 from console.errors import InputError
-from policies.reading import Strict, Text, parse_toml, read, validate
+from policies.reading import Strict, Text, line_of, parse_toml, read, validate
 
 LISTS: Final = ("values", "pattern", "at_least", "at_most", "refers", "baseline")
 FOLDER: Final = Path(__file__).resolve().parent
@@ -139,7 +139,7 @@ def load(folder: Path) -> Table:
 
 
 def _covered(header: str, rows: object, lines: Sequence[str], file: Path) -> Covered:
-    place = f"{file}:{_line(lines, header)}"
+    place = f"{file}:{line_of(lines, header)}"
     type, _, name = header.partition(" ")
     if not isinstance(rows, dict) or not name:
         raise InputError(f"{place}: {header}: write a table whose header is a type, a space, and a pattern for names")
@@ -149,7 +149,7 @@ def _covered(header: str, rows: object, lines: Sequence[str], file: Path) -> Cov
         raise InputError(f"{place}: {header}: {name!r} is not a regular expression: {error}; correct it") from None
     given = cast("dict[str, object]", rows)
     allowed = {*(str(number) for number in range(1, pattern.groups + 1)), "name", "platform", "account", "region"}
-    places = {path: f"{file}:{_line(lines, header, path)}" for path in given}
+    places = {path: f"{file}:{line_of(lines, header, path)}" for path in given}
     found = {path: validate(Row, row, places[path], f"{header}: {path}") for path, row in given.items()}
     for path, row in found.items():
         for name in _unknown_placeholders(row, allowed):
@@ -164,11 +164,3 @@ def _unknown_placeholders(row: Row, allowed: set[str]) -> Iterator[str]:
         for name in PLACEHOLDER.findall(text):
             if name not in allowed and not name.startswith("domain ") and not name.replace(",", "").isdigit():
                 yield name
-
-
-def _line(lines: Sequence[str], header: str, path: str = "") -> int:
-    """Return the line of a table's header, or of one of its rows."""
-    start = next((number for number, line in enumerate(lines) if line.strip()[2:-2] == header), 0)
-    keys = (f'"{path}"', f"'{path}'", path)
-    rows = (number for number in range(start, len(lines)) if lines[number].partition("=")[0].strip() in keys)
-    return (next(rows, start) if path else start) + 1

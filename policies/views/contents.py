@@ -17,7 +17,7 @@ from typing import Final
 
 from policies.coverage.beside import expected, key_of
 from policies.coverage.table import covering, table
-from policies.coverage.walk import Missing, values_at
+from policies.coverage.walk import Missing, leaves, values_at
 from policies.graph import Graph, Resource, Undetermined, Unknown, Value
 from policies.views.machines import Machine, machines
 from policies.views.placeholders import placeholders
@@ -244,7 +244,7 @@ def _names_of_resources(graph: Graph) -> str:
 def _names_of_outputs(stack: Resource) -> str | Undetermined:
     lines: list[str] = []
     for name, value in sorted(stack.properties.items()):
-        found = list(_leaves_of(value))
+        found = [leaf for _, leaf in leaves(value)]
         if Unknown.LATER in found:  # an engine does not say whether it will be secret
             return Undetermined(stack.urn, name, Unknown.LATER.value)
         lines.append(f"{name} (secret)" if Unknown.SECRET in found else name)
@@ -264,20 +264,8 @@ def _beside(graph: Graph) -> Iterator[Content]:
 
 
 def _beside_text(graph: Graph, resource: Resource, inputs: list[Value]) -> str | Undetermined:
-    for one in inputs:
-        for leaf in _leaves_of(one):
-            if leaf is Unknown.LATER:
-                return Undetermined(resource.urn, "its inputs", leaf.value)
+    for path, leaf in leaves(resource.set_inputs):
+        if leaf is Unknown.LATER:
+            return Undetermined(resource.urn, path, leaf.value)
     options = json.dumps(dict(sorted(resource.options.items())), sort_keys=True)
     return _named(graph, resource, json.dumps(inputs, indent=1, default=str) + options)
-
-
-def _leaves_of(value: Value) -> Iterator[Value]:
-    if isinstance(value, dict):
-        for inner in value.values():
-            yield from _leaves_of(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _leaves_of(inner)
-    else:
-        yield value

@@ -269,6 +269,17 @@ def sections(text: str) -> Mapping[str, tuple[tuple[str, str], ...]]:
     return {name: tuple(settings) for name, settings in found.items()}
 
 
+@cache  # most files are the same on all machines
+def found_in(text: str, *patterns: re.Pattern[str]) -> re.Match[str] | None:
+    """Return the first match of one of the patterns in a line that is not a comment, None if there is none."""
+    for line in text.splitlines():
+        if not line.lstrip().startswith("#"):
+            match = next((found for pattern in patterns if (found := pattern.search(line))), None)
+            if match is not None:
+                return match
+    return None
+
+
 @cache
 def yaml_of(text: str) -> object:
     """Parse YAML; None if it is not YAML."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
 
 from policies.controls import AT_REST, BACKUP, INTEGRITY, RECOVERY
 from policies.graph import Graph
@@ -18,6 +17,7 @@ from policies.views.machines import (
     Machine,
     database_machines,
     duration_seconds,
+    found_in,
 )
 from policies.views.patroni import CONFIGURE, parameters
 from policies.views.permissions import TOKEN
@@ -327,16 +327,8 @@ def nothing_expires(_: Graph, machine: Machine) -> str | None:
     if value != "n":
         return f"{PGBACKREST}: expire-auto is {value}; n is expected"
     for path, content in machine.files.items():
-        if (found := _deleting(content)) is not None:
-            return f"{path} runs pgbackrest {found}, which deletes or stops backups; remove it"
-    return None
-
-
-@cache  # most files are the same on all machines
-def _deleting(content: str) -> str | None:
-    for line in content.splitlines():
-        if not line.lstrip().startswith("#") and (found := DELETING.search(line)):
-            return found[1]
+        if (found := found_in(content, DELETING)) is not None:
+            return f"{path} runs pgbackrest {found[1]}, which deletes or stops backups; remove it"
     return None
 
 

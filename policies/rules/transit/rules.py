@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
 from ipaddress import IPv4Network, ip_address, ip_network
 from typing import Any, cast
 
@@ -31,6 +30,7 @@ from policies.views.machines import (
     Machine,
     consensus_machines,
     database_machines,
+    found_in,
     gateway_machines,
     machines,
     sections,
@@ -638,14 +638,6 @@ def renewed_are_applied(_: Graph, machine: Machine) -> str | None:
 def no_unverified(_: Graph, machine: Machine) -> str | None:
     """One script without verification is enough to send a password to an impostor."""
     for path, content in machine.files.items():
-        if (found := _unverified(content)) is not None:
-            return f"{path} has {found!r:.60}"
-    return None
-
-
-@cache  # most files are the same on all machines
-def _unverified(content: str) -> str | None:
-    for line in content.splitlines():
-        if not line.lstrip().startswith("#") and (found := PLAIN.search(line) or UNVERIFIED.search(line)):
-            return found[0]
+        if (found := found_in(content, PLAIN, UNVERIFIED)) is not None:
+            return f"{path} has {found[0]!r:.60}"
     return None

@@ -37,7 +37,7 @@ TUNNEL_METRICS_PORT = 20241  # the first port that cloudflared tries by default
 # Template sets by role. No two sets of a role may contain the same path.
 _SETS: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: ("common", "volume", "consensus"),
-    Role.COORDINATOR: ("common", "volume", "database", "coordinator"),
+    Role.COORDINATOR: ("common", "volume", "database"),
     Role.WORKER: ("common", "volume", "database"),
     Role.GATEWAY: ("common", "gateway"),
 }
@@ -105,10 +105,15 @@ _MAIN_SERVICES: dict[Role, tuple[str, ...]] = {
     Role.WORKER: ("patroni.service",),
     Role.GATEWAY: ("haproxy.service", "backbuild-tunnel.service"),
 }
-_DATABASE_SERVICES = ("patroni.service", "backbuild-backup-full.timer", "backbuild-backup-incr.timer")
+_DATABASE_SERVICES = (
+    "patroni.service",
+    "backbuild-backup-full.timer",
+    "backbuild-backup-incr.timer",
+    "backbuild-restore-point.timer",
+)
 _SERVICES: dict[Role, tuple[str, ...]] = {
     Role.CONSENSUS: ("etcd.service",),
-    Role.COORDINATOR: (*_DATABASE_SERVICES, "backbuild-restore-point.timer"),
+    Role.COORDINATOR: _DATABASE_SERVICES,
     Role.WORKER: _DATABASE_SERVICES,
     Role.GATEWAY: ("haproxy.service", "backbuild-tunnel.service"),
 }

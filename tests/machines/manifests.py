@@ -180,7 +180,10 @@ class Machine:
         self.write("secrets/backup-storage", json.dumps({"accessKeyId": "id", "secretAccessKey": SECRET_KEY}))
         self.write("secrets/manifest-keys", keys)
         self.write("bin/pgbackrest", f"#!/bin/sh\n[ $1 = --stanza={GROUP} ] && cat {folder}/information\n")
-        (folder / "bin/pgbackrest").chmod(0o755)
+        self.write("bin/psql", f"#!/bin/sh\ncat >/dev/null\ncat {folder}/points\n")
+        self.write("points", "")
+        for tool in ("pgbackrest", "psql"):
+            (folder / "bin" / tool).chmod(0o755)
         self.environment = {"PATH": f"{folder}/bin:{os.environ['PATH']}", "HOME": str(folder)}
 
     def write(self, name: str, text: str) -> None:
@@ -191,7 +194,7 @@ class Machine:
     def start(self, repository: Repository) -> subprocess.Popen[str]:
         self.write("information", repository.information)
         return subprocess.Popen(
-            [sys.executable, str(self.folder / "manifest.py"), GROUP],
+            [sys.executable, str(self.folder / "manifest.py"), GROUP, "backbuild"],
             env=self.environment,
             text=True,
             stdout=subprocess.PIPE,

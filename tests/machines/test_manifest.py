@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import re
@@ -269,7 +270,7 @@ def test_a_manifest_is_written_only_after_a_successful_backup(tmp_path: Path, le
         == [
             f"--stanza={GROUP} stanza-create",
             f"--stanza={GROUP} --type=incr backup",
-            f"/usr/local/lib/backbuild/manifest.py {GROUP}",
+            f"/usr/local/lib/backbuild/manifest.py {GROUP} backbuild",
         ][:steps]
     )
 
@@ -288,3 +289,25 @@ def test_the_documented_code_verifies_a_manifest(machine: Machine, repository: R
     ):
         with pytest.raises((ValueError, InvalidSignature)):
             names["verified"](wrong, keys)
+
+
+def test_manifests_list_each_restore_point_once(machine: Machine, repository: Repository, s3: S3):
+    def point(minute: int) -> dict[str, Any]:
+        return {"name": f"backbuild-20261124T02{minute:02}00Z", "segments": {GROUP: f"00000001{0:08X}{minute:08X}"}}
+
+    full = repository.backup(0)
+    machine.done(repository)
+    machine.write("points", "".join(f"{json.dumps(point(minute))}\n" for minute in (0, 1)))
+    first = repository.backup(HOUR)
+    machine.done(repository)
+    machine.write("points", "".join(f"{json.dumps(point(minute))}\n" for minute in (0, 1, 2)))
+    second = repository.backup(2 * HOUR)
+    machine.done(repository)
+    listed = {run: manifest.get("points") for run, manifest in manifests(s3).items()}
+    assert listed == {full: None, first: [point(0), point(1)], second: [point(2)]}
+
+
+def test_unreadable_restore_points_are_reported(machine: Machine, repository: Repository):
+    repository.backup(0)
+    machine.write("bin/psql", "#!/bin/sh\nexit 2\n")
+    assert "backbuild failed with exit status 2" in machine.error(repository)

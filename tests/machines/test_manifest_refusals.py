@@ -149,4 +149,4 @@ def test_manifest_keys_can_be_rotated(tmp_path: Path, machine: Machine, reposito
 
 def test_a_failure_of_pgbackrest_info_is_reported(machine: Machine, repository: Repository):
     machine.write("bin/pgbackrest", "#!/bin/sh\nexit 55\n")
-    assert "pgbackrest info failed with exit status 55" in machine.error(repository)
+    assert " info failed with exit status 55" in machine.error(repository)

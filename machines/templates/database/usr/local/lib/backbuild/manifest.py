@@ -1,8 +1,8 @@
 """Write a signed manifest of the stored objects for each finished backup run that has none, oldest run first.
 
-Usage: manifest.py GROUP, after each backup and under the backup's lock. The program creates objects below
+Usage: manifest.py GROUP DATABASE, after each backup and under the backup's lock. The program creates objects below
 manifests/GROUP/ and never overwrites one. A run's manifest is written last. If the program is interrupted, the next
-call continues.
+call continues. DATABASE has the table of the restore points, which manifests list, too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -114,14 +114,14 @@ def _signed(payload: bytes) -> bytes:
 
 
 class Store:
-    """The primary bucket, with pgBackRest's settings and keys. Objects are dictionaries as S3 lists them."""
+    """A bucket. `endpoint` is a hostname. Objects are dictionaries as S3 lists them."""
 
-    def __init__(self, settings: configparser.SectionProxy, keys: dict[str, str]) -> None:
-        self._bucket = settings["repo1-s3-bucket"]
+    def __init__(self, bucket: str, endpoint: str, region: str, keys: dict[str, str]) -> None:
+        self._bucket = bucket
         self._client: Any = boto3.client(
             "s3",
-            endpoint_url=f"https://{settings['repo1-s3-endpoint']}",
-            region_name=settings["repo1-s3-region"],
+            endpoint_url=f"https://{endpoint}",
+            region_name=region,
             aws_access_key_id=keys["accessKeyId"],
             aws_secret_access_key=keys["secretAccessKey"],
             config=Config(
@@ -140,11 +140,11 @@ class Store:
 
     def read(self, key: str) -> bytes:
         """Return the content of a small object."""
-        return _retried(lambda: b"".join(self._chunks(key)))
+        return retried(lambda: b"".join(self.chunks(key)))
 
     def sha256(self, one: Json) -> str:
         """Return the SHA-256 of an object's stored bytes. Raises `ManifestError` if it changed since it was listed."""
-        return _retried(lambda: self._sha256(one))
+        return retried(lambda: self._sha256(one))
 
     def create(self, key: str, body: bytes) -> None:
         """Create an object. An object that already exists stays unchanged."""
@@ -156,21 +156,22 @@ class Store:
 
     def _sha256(self, one: Json) -> str:
         digest, size = hashlib.sha256(), 0
-        for chunk in self._chunks(one["Key"], IfMatch=one["ETag"]):
+        for chunk in self.chunks(one["Key"], IfMatch=one["ETag"]):
             digest.update(chunk)
             size += len(chunk)
         if size != one["Size"]:
             raise _changed(one["Key"])
         return digest.hexdigest()
 
-    def _chunks(self, key: str, **conditions: str) -> Iterator[bytes]:
+    def chunks(self, key: str, **conditions: str) -> Iterator[bytes]:
+        """Yield the content of an object, at most 1 MiB at a time. Raises `ManifestError` if a condition fails."""
         try:
             yield from self._client.get_object(Bucket=self._bucket, Key=key, **conditions)["Body"].iter_chunks(1 << 20)
         except ClientError as error:
             raise _changed(key) if _code(error) in ("NoSuchKey", "PreconditionFailed") else error from None
 
 
-def _retried(read: Callable[[], Any]) -> Any:
+def retried(read: Callable[[], Any]) -> Any:
     """Repeat a read whose response body breaks off. boto3 itself only retries requests that fail at once."""
     for pause in PAUSES:
         try:
@@ -194,8 +195,8 @@ def _changed(key: str) -> ManifestError:
 class Group:
     """One group's pgBackRest repository and the manifests of its backup runs."""
 
-    def __init__(self, name: str, repository: str, store: Store, keys: Keys) -> None:
-        self._name, self._store, self._keys = name, store, keys
+    def __init__(self, name: str, repository: str, store: Store, keys: Keys, points: Sequence[Json] = ()) -> None:
+        self._name, self._store, self._keys, self._points = name, store, keys, points
         self._backup, self._archive = f"{repository}/backup/{name}/", f"{repository}/archive/{name}/"
         self._manifests = f"manifests/{name}/"
 
@@ -231,7 +232,11 @@ class Group:
     def _write(self, run: Json, previous: Json | None, reference: Json | None) -> tuple[Json, Json]:
         objects = self._objects(run, previous["objects"] if previous else [])
         fields = {field: value for field, value in run.items() if field != "history"}
+        listed = max((point["name"] for point in (previous or {}).get("points", ())), default="")
+        points = [point for point in self._points if point["name"] > listed]
         manifest = {"version": 1, "group": self._name, **fields, "previous": reference, "objects": objects}
+        if points:
+            manifest["points"] = points
         envelope = self._keys.seal(manifest)
         if len(envelope) > MAX_ENVELOPE_BYTES:
             raise ManifestError(
@@ -309,24 +314,42 @@ class Group:
             pool.shutdown(cancel_futures=True)
 
 
-def main(name: str) -> int:
+# Prints a line for each restore point. The table exists once there is a point.
+POINTS = r"""
+SELECT to_regclass('backbuild.restore_points') IS NOT NULL AS present \gset
+\if :present
+SELECT json_build_object('name', name, 'segments', segments) FROM backbuild.restore_points ORDER BY name;
+\endif
+"""
+
+
+def points_of(database: str) -> list[Json]:
+    """Return the recent restore points, oldest first, each with the last WAL segment that each group needs for it."""
+    psql = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database]
+    lines = subprocess.run(psql, input=POINTS, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def main(name: str, database: str) -> int:
     """Write a group's missing manifests. Returns 0 if every run has its manifest, otherwise 1."""
     configuration = configparser.ConfigParser(interpolation=None)
     configuration.read_string(CONFIGURATION.read_text())
     settings = configuration["global"]
-    store = Store(settings, json.loads((SECRETS / "backup-storage").read_text()))
-    group = Group(name, settings["repo1-path"].strip("/"), store, Keys((SECRETS / "manifest-keys").read_text()))
+    bucket, endpoint, region = (settings[f"repo1-s3-{part}"] for part in ("bucket", "endpoint", "region"))
+    store = Store(bucket, endpoint, region, json.loads((SECRETS / "backup-storage").read_text()))
+    keys = Keys((SECRETS / "manifest-keys").read_text())
     info = ["pgbackrest", f"--stanza={name}", "--log-level-console=off", "--output=json", "info"]
     errors = 0
     try:
         information = json.loads(subprocess.run(info, check=True, stdout=subprocess.PIPE).stdout)
+        group = Group(name, settings["repo1-path"].strip("/"), store, keys, points_of(database))
         for message in group.complete([run_of(backup) for stanza in information for backup in stanza["backup"]]):
             errors += _report(message)
     except ManifestError as error:
         errors += _report(error)
     except subprocess.CalledProcessError as error:
         errors += _report(
-            f"pgbackrest info failed with exit status {error.returncode}; remedy: run it by hand and read its output"
+            f"{' '.join(error.cmd)} failed with exit status {error.returncode}; remedy: run it by hand and read its output"
         )
     except (BotoCoreError, ClientError) as error:
         reason = _code(error) if isinstance(error, ClientError) else type(error).__name__
@@ -343,4 +366,4 @@ def _report(message: object) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,123 @@
+"""What the signed manifests in a copy list for one group: its runs, their objects, its WAL and its restore points."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from pathlib import PurePosixPath
+
+from manifest import LABEL, Json, Keys, start_of
+
+from restore.copies import READ_ERRORS, Copy, RestoreError, reason_of
+from restore.wal import HISTORY
+
+PARALLEL_READS = 4
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object in a manifest: its size in bytes and its SHA-256."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A backup run, as its manifest describes it. Keys of objects are those in the hourly class."""
+
+    label: str
+    finished: datetime
+    needs: tuple[str, ...]
+    first: str
+    last: str
+    files: dict[str, Listed] = field(repr=False)
+    """The objects of the run itself, and the copies of the indexes."""
+    wal: dict[str, Listed] = field(repr=False)
+    """The WAL that was archived since the manifest before."""
+    points: dict[str, dict[str, str]] = field(repr=False)
+    """Restore points made since then: for each group, the last segment that a restore needs."""
+    previous: tuple[str, str] | None
+    """The run of the manifest before, and the SHA-256 of its envelope."""
+    sha256: str
+    """The SHA-256 of this manifest's envelope."""
+
+    @property
+    def history(self) -> str:
+        """The history in the archive that the run belongs to, such as `17-1`."""
+        for key in sorted(self.wal, reverse=True):
+            parts = PurePosixPath(key).parts
+            if self.last in parts[-1] and (found := [part for part in parts if HISTORY.fullmatch(part)]):
+                return found[0]
+        raise RestoreError(f"the manifest of {self.label} lists no WAL segment {self.last}; choose another restore point")
+
+
+def labels_in(copy: Copy, group: str) -> list[str]:
+    """Return the labels of the runs that have a manifest in a copy, oldest first."""
+    prefix = f"manifests/{group}/"
+    names = (one["Key"].removeprefix(prefix) for one in copy.objects(prefix))
+    return sorted((name[:-5] for name in names if name.endswith(".json") and LABEL.fullmatch(name[:-5])), key=start_of)
+
+
+def read(copy: Copy, group: str, labels: Sequence[str], keys: Keys) -> Iterator[Run]:
+    """Yield the run of each manifest, in the given order, several read at once. Raises `RestoreError`."""
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
+        yield from pool.map(lambda label: _read(copy, group, label, keys), labels)
+
+
+def _read(copy: Copy, group: str, label: str, keys: Keys) -> Run:
+    key = f"manifests/{group}/{label}.json"
+    try:
+        envelope = copy.read(key)
+        manifest = keys.open(envelope)
+        if (manifest["group"], manifest["run"]) != (group, label):
+            raise ValueError("signed for another group or run")
+    except ValueError as error:
+        raise RestoreError(f"{key} in {copy.name} is {error}; restore from another copy") from None
+    except READ_ERRORS as error:
+        raise RestoreError(f"{key} in {copy.name} cannot be read: {reason_of(error)}") from None
+    return run_of(manifest, envelope)
+
+
+def run_of(manifest: Json, envelope: bytes) -> Run:
+    """Return the run that a verified manifest describes."""
+    listed = {one["key"]: (one["kind"], Listed(one["size"], one["sha256"])) for one in manifest["objects"]}
+    previous = manifest["previous"]
+    return Run(
+        label=manifest["run"],
+        finished=datetime.fromisoformat(manifest["finishedAt"]),
+        needs=tuple(manifest["dependsOn"]),
+        first=manifest["wal"]["first"],
+        last=manifest["wal"]["last"],
+        files={key: one for key, (kind, one) in listed.items() if kind != "wal"},
+        wal={key: one for key, (kind, one) in listed.items() if kind == "wal"},
+        points={point["name"]: point["segments"] for point in manifest.get("points", ())},
+        previous=None if previous is None else (previous["run"], previous["sha256"]),
+        sha256=hashlib.sha256(envelope).hexdigest(),
+    )
+
+
+def broken_link(runs: Sequence[Run]) -> str | None:
+    """Return where the chain of consecutive manifests, oldest first, is broken; None if it is complete."""
+    for before, after in pairwise(runs):
+        named, sha256 = after.previous or ("none", "")
+        if named != before.label:
+            return f"the manifest of {after.label} follows that of {named}, which is missing"
+        if sha256 != before.sha256:
+            return f"the manifest of {after.label} names another SHA-256 than the manifest of {before.label} has"
+    return None
+
+
+def indexes_of(run: Run, group: str) -> dict[str, str]:
+    """Return the path in a repository of each index that the manifests keep, by its key."""
+    folder = f"manifests/{group}/{run.label}/"
+    return {key: _index(key, group) for key in run.files if key.startswith(folder)}
+
+
+def _index(key: str, group: str) -> str:
+    name = PurePosixPath(key).name
+    return f"{'archive' if name.startswith('archive.info') else 'backup'}/{group}/{name}"

@@ -1,0 +1,220 @@
+"""Recover PostgreSQL from the fetched repository in isolation, and check it.
+
+Citus is not loaded meanwhile, and PostgreSQL listens on a private socket only. So the recovered cluster contacts no other
+node, although its catalogues have the addresses of the nodes of that time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from restore.copies import RestoreError
+from restore.repository import RUNTIME, configure, need_space, output, pgbackrest
+from restore.state import State
+from restore.wal import timeline_of
+
+PORT = "5434"
+LOG = "postgresql.log"
+PERCENT = re.compile(r" (\d+\.\d+)%")
+FATAL = re.compile(r"(?:FATAL|PANIC): +(.+)")
+HBA = "local all postgres peer\n"
+
+Json = dict[str, Any]
+
+
+def program(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs."""
+    return f"{os.environ['POSTGRES_PROGRAMS']}/{name}"
+
+
+def sql(statement: str, database: str = "postgres") -> list[Any]:
+    """Run a statement that returns one JSON value in each row, and return the values. Raises `RestoreError`."""
+    psql = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", RUNTIME, "-p", PORT, "-d", database, "-c", statement]
+    return [json.loads(line) for line in output([str(word) for word in psql]).decode().splitlines()]
+
+
+@contextmanager
+def isolated(state: State) -> Generator[None]:
+    """Run PostgreSQL without Citus and without network until the end of the block."""
+    for name, content in (("hba", HBA), ("ident", "")):
+        (RUNTIME / name).write_text(content, encoding="utf-8")
+    settings = {
+        "listen_addresses": "",
+        "port": PORT,
+        "unix_socket_directories": str(RUNTIME),
+        "hba_file": str(RUNTIME / "hba"),
+        "ident_file": str(RUNTIME / "ident"),
+        "ssl": "off",
+        "shared_preload_libraries": "",
+        "session_preload_libraries": "",
+        "synchronous_standby_names": "",
+        "primary_conninfo": "",
+        # In place, the new timeline's WAL is archived once the group leads again; beside, never.
+        **({"archive_command": ""} if state.in_place else {"archive_mode": "off", "shared_buffers": "128MB"}),
+    }
+    log = state.folder / LOG
+    log.unlink(missing_ok=True)
+    options = " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
+    control = [program("pg_ctl"), "-D", str(state.data), "-w", "-t", "86400"]
+    # pg_ctl's own output would keep the pipe open as long as the server runs.
+    started = subprocess.run(
+        [*control, "-l", str(log), "-o", options, "start"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+    )
+    if started.returncode:
+        raise RestoreError(f"PostgreSQL did not start: {_last_error(log)}")
+    try:
+        yield
+    finally:
+        subprocess.run([*control, "-m", "fast", "stop"], stdout=subprocess.DEVNULL, check=False)
+
+
+def _last_error(log: Path) -> str:
+    found = FATAL.findall(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else []
+    return found[-1] if found else f"read {log}"
+
+
+def recover(state: State, group: str, run: str, point: str | None, segment: str | None) -> Json:
+    """Restore a run, recover it to a restore point (None: to the moment at which the run became consistent) and stop.
+
+    Returns what the recovered cluster has: its system identifier, prepared transactions, and Citus's nodes and commits.
+    """
+    configure(state, group)
+    information = json.loads(output(pgbackrest(group, "--output=json", "info")))
+    size = next(one["info"]["size"] for one in information[0]["backup"] if one["label"] == run)
+    data = state.data
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    used = sum(file.stat().st_size for file in data.rglob("*") if file.is_file())
+    need_space(data, max(size - used, 0))
+    target = (
+        ["--type=immediate"]
+        if point is None or segment is None
+        else ["--type=name", f"--target={point}", f"--target-timeline={timeline_of(segment)}"]
+    )
+    mode = [] if state.in_place else ["--archive-mode=off"]
+    (data / "postmaster.pid").unlink(missing_ok=True)  # PostgreSQL is stopped, also if it was killed
+    _restore(state, pgbackrest(group, f"--set={run}", *target, *mode, "--target-action=promote", "--delta", "restore", level="info"))
+    with isolated(state):
+        while sql("SELECT to_json(pg_is_in_recovery())") != [False]:
+            time.sleep(0.2)
+        for setting in sql("SELECT to_json(name) FROM pg_settings WHERE name ~ '^recovery_target|^restore_command$'"):
+            sql(f"ALTER SYSTEM RESET {setting}")
+        found = _found()
+    return {**found, "system": system_identifier(data), "bytes": size}
+
+
+def _restore(state: State, command: Sequence[str]) -> None:
+    """Run pgBackRest's restore and publish its progress, which it logs for each file."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        last, shown = "", 0.0
+        for line in process.stdout:
+            last = line.strip() if "ERROR" in line or not last.startswith("P00  ERROR") else last
+            if (percent := PERCENT.search(line)) and time.monotonic() - shown > 1:
+                state.show({"what": "restore", "percent": float(percent[1])})
+                shown = time.monotonic()
+    if process.returncode:
+        raise RestoreError(f"pgbackrest restore failed with status {process.returncode}: {last[-300:]}")
+
+
+def system_identifier(data: Path) -> str:
+    """Return the system identifier of a data directory; an empty text if it has none."""
+    if not (data / "global/pg_control").exists():
+        return ""
+    shown = output([program("pg_controldata"), "-D", str(data)]).decode()
+    return next(line.split()[-1] for line in shown.splitlines() if line.startswith("Database system identifier"))
+
+
+def _databases() -> list[str]:
+    return sql("SELECT to_json(datname) FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1")
+
+
+def _citus_databases() -> list[str]:
+    present = "SELECT to_json(count(*)) FROM pg_extension WHERE extname = 'citus'"
+    return [name for name in _databases() if sql(present, name) == [1]]
+
+
+def _found() -> Json:
+    prepared = "SELECT json_build_object('gid', gid, 'database', database) FROM pg_prepared_xacts ORDER BY gid"
+    committed = "SELECT to_json(gid) FROM pg_catalog.pg_dist_transaction ORDER BY gid"
+    nodes = "SELECT json_build_object('group', groupid, 'host', nodename, 'port', nodeport) FROM pg_catalog.pg_dist_node"
+    with_citus = _citus_databases()
+    return {
+        "prepared": sql(prepared),
+        "committed": [gid for name in with_citus for gid in sql(committed, name)],
+        "nodes": [node for name in with_citus for node in sql(nodes, name)],
+    }
+
+
+def settle(state: State, nodes: Mapping[str, Sequence[Any]], commit: Sequence[str], rollback: Sequence[str]) -> Json:
+    """Write the nodes' present addresses into Citus's catalogue, and end prepared transactions.
+
+    `nodes`: host and port of each Citus group. Triggers do not run, because they would need Citus.
+    """
+    addresses = json.dumps({group: {"host": host, "port": port} for group, (host, port) in nodes.items()})
+    update = f"""
+        SET session_replication_role = replica;
+        UPDATE pg_catalog.pg_dist_node SET nodename = given->>'host', nodeport = (given->>'port')::int
+        FROM json_each({_quoted(addresses)}::json) AS places (place, given) WHERE place = groupid::text"""
+    with isolated(state):
+        for database in _citus_databases():
+            sql(update, database)
+        prepared: dict[str, str] = {one["gid"]: one["database"] for one in _found()["prepared"]}
+        for words, gids in (("COMMIT PREPARED", commit), ("ROLLBACK PREPARED", rollback)):
+            for gid in gids:
+                if gid in prepared:  # it is absent if an interrupted attempt has ended it
+                    sql(f"{words} {_quoted(gid)}", prepared[gid])
+        return _found()
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def check(state: State) -> Json:
+    """Check all tables and indexes, then the checksums of all pages. Returns what was checked; raises `RestoreError`."""
+    with isolated(state):
+        databases = _databases()
+        added = [name for name in databases if sql("SELECT to_json(1) FROM pg_extension WHERE extname = 'amcheck'", name) == []]
+        for name in added:
+            sql("CREATE EXTENSION amcheck", name)
+        jobs = str(os.cpu_count() or 1)
+        place = ["--host", str(RUNTIME), "--port", PORT, "--jobs", jobs]
+        found = subprocess.run(
+            [program("pg_amcheck"), *place, *(f"--database={name}" for name in databases)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        for name in added:
+            sql("DROP EXTENSION amcheck", name)
+        if found.returncode:
+            raise RestoreError(f"pg_amcheck found damage: {(found.stdout or found.stderr).strip()[:400]}")
+        references = {name: _reference_rows(name) for name in _citus_databases()}
+        relations = sum(
+            sum(sql("SELECT to_json(count(*)) FROM pg_class WHERE relkind IN ('r', 'i', 't', 'm')", name)) for name in databases
+        )
+    output([program("pg_checksums"), "--check", "-D", str(state.data)])
+    return {"databases": databases, "relations": relations, "references": references}
+
+
+def _reference_rows(database: str) -> dict[str, int]:
+    """Return the number of rows of each Citus reference table in this group: all groups must have the same."""
+    shards = """
+        SELECT json_build_object('name', logicalrelid::regclass::text, 'shard', logicalrelid::regclass::text || '_' || shardid)
+        FROM pg_catalog.pg_dist_partition JOIN pg_catalog.pg_dist_shard USING (logicalrelid)
+        WHERE partmethod = 'n' AND repmodel = 't' AND to_regclass(logicalrelid::regclass::text || '_' || shardid) IS NOT NULL"""
+    found = sql(shards, database)
+    return {one["name"]: sql(f"SELECT to_json(count(*)) FROM {one['shard']}", database)[0] for one in found}
+
+
+def remove(state: State) -> None:
+    """Delete a restore's folder, with its repository and, beside, its cluster."""
+    shutil.rmtree(state.folder)

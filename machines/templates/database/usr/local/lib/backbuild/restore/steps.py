@@ -1,0 +1,180 @@
+"""The steps of a restore. Each can be repeated after an interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from manifest import Keys
+
+from restore import cluster, group, listing, points, repository
+from restore.copies import RestoreError, copy_of, readers
+from restore.selection import Selection, select
+from restore.state import State
+
+MANIFEST_KEYS = Path("/run/backbuild/secrets/manifest-keys")
+POINTS_SHOWN = 200  # the answer must fit into 24 kB, the limit of Systems Manager
+
+Json = dict[str, Any]
+
+
+def keys() -> Keys:
+    """Return the keys that verify manifests."""
+    return Keys(MANIFEST_KEYS.read_text(encoding="utf-8"))
+
+
+def fetch(state: State) -> Json:
+    """Fetch what the restore needs, and find the restore points that it can reach."""
+    plan, own = state.plan, os.environ["GROUP"]
+    before = None if plan["before"] is None else datetime.fromisoformat(plan["before"])
+    copy = copy_of(plan["copy"])
+    chosen = select(copy, own, keys(), before)
+    _drop_others(state, chosen)
+    repository.fetch(
+        copy, chosen.wanted, state.repository, lambda done, total: state.show({"what": "fetch", "bytes": done, "total": total})
+    )
+    repository.configure(state, own)
+    found = chosen.points if _has(chosen, plan["point"]) else {**points.scan(own, chosen.scanned), **chosen.points}
+    names = sorted(name for name in found if plan["point"] is None or name <= plan["point"])
+    return {
+        "run": chosen.run,
+        "finishedAt": f"{chosen.finished:%Y-%m-%dT%H:%M:%SZ}",
+        "class": chosen.place,
+        "bytes": sum(one.size for one in chosen.wanted),
+        "objects": len(chosen.wanted),
+        "unlisted": sum(one.sha256 is None for one in chosen.wanted),
+        "until": chosen.until,
+        "points": {name: found[name] for name in names[-POINTS_SHOWN:]},
+    }
+
+
+def _has(chosen: Selection, point: str | None) -> bool:
+    return point is not None and point in chosen.points
+
+
+def _drop_others(state: State, chosen: Selection) -> None:
+    """Delete files of an earlier attempt that are no longer wanted."""
+    wanted = {state.repository / one.path for one in chosen.wanted}
+    for file in state.repository.rglob("*"):
+        if file.is_file() and file not in wanted:
+            file.unlink()
+
+
+def recover(state: State, point: str | None, segment: str | None) -> Json:
+    """Restore the fetched run, and recover it to a restore point."""
+    (state.folder / "changed").touch()
+    return cluster.recover(state, os.environ["GROUP"], state.results()["fetch"]["run"], point, segment)
+
+
+def settle(state: State, nodes: dict[str, list[Any]], commit: list[str], rollback: list[str]) -> Json:
+    """Write Citus's nodes, and end prepared transactions."""
+    return cluster.settle(state, nodes, commit, rollback)
+
+
+def check(state: State) -> Json:
+    """Check the recovered data."""
+    return cluster.check(state)
+
+
+def shut(state: State) -> Json:
+    """Stop the group's member."""
+    group.shut(state)
+    return {}
+
+
+def open_group(state: State) -> Json:
+    """Open the group with the recovered data."""
+    group.open_group(state)
+    return {}
+
+
+def join(state: State, system: str) -> Json:
+    """Follow the recovered leader."""
+    group.join(state, system)
+    return {}
+
+
+def finish(_: State) -> Json:
+    """Apply secrets, and back up the recovered data."""
+    group.finish()
+    return {}
+
+
+def serve(state: State) -> Json:
+    """Start the recovered cluster beside the group."""
+    group.serve(state)
+    return {"socket": f"/run/{group.unit_of(state)}", "port": cluster.PORT}
+
+
+STEPS: dict[str, tuple[Callable[..., Json], str]] = {
+    "fetch": (fetch, "postgres"),
+    "recover": (recover, "postgres"),
+    "settle": (settle, "postgres"),
+    "check": (check, "postgres"),
+    "shut": (shut, "root"),
+    "open": (open_group, "root"),
+    "join": (join, "root"),
+    "finish": (finish, "root"),
+    "serve": (serve, "root"),
+}
+"""Each step and the user that it runs as."""
+
+
+def remove(state: State) -> None:
+    """End a restore: delete its files and its cluster. Raises `RestoreError` if the group's data are half restored."""
+    if state.in_place and (state.folder / "changed").exists() and "open" not in state.results() and state.shut.exists():
+        raise RestoreError(
+            f"the data of {os.environ['MEMBER']} are half restored; continue the restore with the same arguments, or give "
+            "the volumes back their snapshots"
+        )
+    group.stop_serving(state)
+    group.reopen(state)
+    cluster.remove(state)
+
+
+def rehearse() -> Json:
+    """Restore the group's newest run from one copy into a folder, check it, and delete it again.
+
+    Only one member does it: the standby with the highest name. Each month it is another copy's turn.
+    """
+    if (member := os.environ["MEMBER"]) != (chosen := _rehearser()):
+        return {"skipped": f"{chosen} rehearses for {os.environ['GROUP']}, not {member}"}
+    names = sorted(readers())
+    now = datetime.now(UTC)
+    copy = names[(now.year * 12 + now.month) % len(names)]
+    state = State("rehearsal")
+    state.begin({"copy": copy, "to": "latest", "before": None, "point": None})
+    begun = time.monotonic()
+    try:
+        fetched = fetch(state)
+        state.finish("fetch", fetched)
+        point, segment = max(fetched["points"].items(), default=(None, None))
+        recovered = recover(state, point, segment)
+        checked = check(state)
+    finally:
+        shutil.rmtree(state.folder)
+    result = {
+        "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "run": fetched["run"],
+        "point": point,
+        "bytes": recovered["bytes"],
+        "relations": checked["relations"],
+        "seconds": round(time.monotonic() - begun),
+    }
+    listing.keep_rehearsal(copy, result)
+    return {"copy": copy, **result}
+
+
+def _rehearser() -> str:
+    """Return the group's standby with the highest name, or its leader if it has no standby."""
+    address = f"https://{os.environ['ADDRESS']}:{os.environ['PATRONI_PORT']}/cluster"
+    curl = ["curl", "--config", "/run/backbuild/patroni-curl", "-fsS", "--max-time", "5", address]
+    members = json.loads(repository.output(curl))["members"]
+    standbys = [one["name"] for one in members if one["role"] != "leader" and one["state"] == "streaming"]
+    return max(standbys or [one["name"] for one in members if one["role"] == "leader"])

@@ -64,6 +64,7 @@ _DATABASE_TOOLS = (
     "kmod",
     "python3-cryptography",
     "python3-yaml",
+    "zstd",
 )
 # Debian packages of the services, by role. They are held: the maintenance window does not upgrade them. Only a
 # replacement of the machine by `pulumi up` does.

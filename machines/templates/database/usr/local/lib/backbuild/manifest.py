@@ -349,7 +349,8 @@ def main(name: str, database: str) -> int:
         errors += _report(error)
     except subprocess.CalledProcessError as error:
         errors += _report(
-            f"{' '.join(error.cmd)} failed with exit status {error.returncode}; remedy: run it by hand and read its output"
+            f"{' '.join(error.cmd)} failed with exit status {error.returncode}; remedy: run it by hand and read its "
+            "output"
         )
     except (BotoCoreError, ClientError) as error:
         reason = _code(error) if isinstance(error, ClientError) else type(error).__name__

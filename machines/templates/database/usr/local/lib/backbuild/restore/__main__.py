@@ -40,7 +40,13 @@ def start(name: str, step: str, arguments: str = "{}") -> None:
     State(name).forget_failure()
     _, user = steps.STEPS[step]
     subprocess.run(["systemctl", "reset-failed", f"{UNIT}.service"], check=False, stderr=subprocess.DEVNULL)
-    command = ["systemd-run", "--quiet", f"--unit={UNIT}", f"--uid={user}", f"--property=RuntimeDirectory={RUNTIME.name}"]
+    command = [
+        "systemd-run",
+        "--quiet",
+        f"--unit={UNIT}",
+        f"--uid={user}",
+        f"--property=RuntimeDirectory={RUNTIME.name}",
+    ]
     program = ["/usr/local/sbin/backbuild-restore", "run", name, step, arguments]
     # A restore must not starve the database, which runs meanwhile if the restore is beside it.
     subprocess.run([*command, "--property=CPUWeight=20", "--property=IOWeight=20", *program], check=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import PurePosixPath
 
@@ -53,7 +54,9 @@ class Run:
             parts = PurePosixPath(key).parts
             if self.last in parts[-1] and (found := [part for part in parts if HISTORY.fullmatch(part)]):
                 return found[0]
-        raise RestoreError(f"the manifest of {self.label} lists no WAL segment {self.last}; choose another restore point")
+        raise RestoreError(
+            f"the manifest of {self.label} lists no WAL segment {self.last}; choose another restore point"
+        )
 
 
 def labels_in(copy: Copy, group: str) -> list[str]:
@@ -66,10 +69,10 @@ def labels_in(copy: Copy, group: str) -> list[str]:
 def read(copy: Copy, group: str, labels: Sequence[str], keys: Keys) -> Iterator[Run]:
     """Yield the run of each manifest, in the given order, several read at once. Raises `RestoreError`."""
     with ThreadPoolExecutor(PARALLEL_READS) as pool:
-        yield from pool.map(lambda label: _read(copy, group, label, keys), labels)
+        yield from pool.map(partial(_read, copy, group, keys), labels)
 
 
-def _read(copy: Copy, group: str, label: str, keys: Keys) -> Run:
+def _read(copy: Copy, group: str, keys: Keys, label: str) -> Run:
     key = f"manifests/{group}/{label}.json"
     try:
         envelope = copy.read(key)

@@ -1,7 +1,7 @@
 """Recover PostgreSQL from the fetched repository in isolation, and check it.
 
-Citus is not loaded meanwhile, and PostgreSQL listens on a private socket only. So the recovered cluster contacts no other
-node, although its catalogues have the addresses of the nodes of that time.
+Citus is not loaded meanwhile, and PostgreSQL listens on a private socket only. So the recovered cluster contacts no
+other node, although its catalogues have the addresses of the nodes of that time.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ def isolated(state: State) -> Generator[None]:
     control = [program("pg_ctl"), "-D", str(state.data), "-w", "-t", "86400"]
     # pg_ctl's own output would keep the pipe open as long as the server runs.
     started = subprocess.run(
-        [*control, "-l", str(log), "-o", options, "start"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+        [*control, "-l", str(log), "-o", options, "start"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
     )
     if started.returncode:
         raise RestoreError(f"PostgreSQL did not start: {_last_error(log)}")
@@ -102,7 +105,12 @@ def recover(state: State, group: str, run: str, point: str | None, segment: str 
     )
     mode = [] if state.in_place else ["--archive-mode=off"]
     (data / "postmaster.pid").unlink(missing_ok=True)  # PostgreSQL is stopped, also if it was killed
-    _restore(state, pgbackrest(group, f"--set={run}", *target, *mode, "--target-action=promote", "--delta", "restore", level="info"))
+    _restore(
+        state,
+        pgbackrest(
+            group, f"--set={run}", *target, *mode, "--target-action=promote", "--delta", "restore", level="info"
+        ),
+    )
     with isolated(state):
         while sql("SELECT to_json(pg_is_in_recovery())") != [False]:
             time.sleep(0.2)
@@ -146,7 +154,9 @@ def _citus_databases() -> list[str]:
 def _found() -> Json:
     prepared = "SELECT json_build_object('gid', gid, 'database', database) FROM pg_prepared_xacts ORDER BY gid"
     committed = "SELECT to_json(gid) FROM pg_catalog.pg_dist_transaction ORDER BY gid"
-    nodes = "SELECT json_build_object('group', groupid, 'host', nodename, 'port', nodeport) FROM pg_catalog.pg_dist_node"
+    nodes = (
+        "SELECT json_build_object('group', groupid, 'host', nodename, 'port', nodeport) FROM pg_catalog.pg_dist_node"
+    )
     with_citus = _citus_databases()
     return {
         "prepared": sql(prepared),
@@ -181,10 +191,14 @@ def _quoted(text: str) -> str:
 
 
 def check(state: State) -> Json:
-    """Check all tables and indexes, then the checksums of all pages. Returns what was checked; raises `RestoreError`."""
+    """Check all tables and indexes, then the checksums of all pages. Returns what was checked."""
     with isolated(state):
         databases = _databases()
-        added = [name for name in databases if sql("SELECT to_json(1) FROM pg_extension WHERE extname = 'amcheck'", name) == []]
+        added = [
+            name
+            for name in databases
+            if sql("SELECT to_json(1) FROM pg_extension WHERE extname = 'amcheck'", name) == []
+        ]
         for name in added:
             sql("CREATE EXTENSION amcheck", name)
         jobs = str(os.cpu_count() or 1)
@@ -199,7 +213,8 @@ def check(state: State) -> Json:
             raise RestoreError(f"pg_amcheck found damage: {(found.stdout or found.stderr).strip()[:400]}")
         references = {name: _reference_rows(name) for name in _citus_databases()}
         relations = sum(
-            sum(sql("SELECT to_json(count(*)) FROM pg_class WHERE relkind IN ('r', 'i', 't', 'm')", name)) for name in databases
+            sum(sql("SELECT to_json(count(*)) FROM pg_class WHERE relkind IN ('r', 'i', 't', 'm')", name))
+            for name in databases
         )
     output([program("pg_checksums"), "--check", "-D", str(state.data)])
     return {"databases": databases, "relations": relations, "references": references}
@@ -208,9 +223,11 @@ def check(state: State) -> Json:
 def _reference_rows(database: str) -> dict[str, int]:
     """Return the number of rows of each Citus reference table in this group: all groups must have the same."""
     shards = """
-        SELECT json_build_object('name', logicalrelid::regclass::text, 'shard', logicalrelid::regclass::text || '_' || shardid)
-        FROM pg_catalog.pg_dist_partition JOIN pg_catalog.pg_dist_shard USING (logicalrelid)
-        WHERE partmethod = 'n' AND repmodel = 't' AND to_regclass(logicalrelid::regclass::text || '_' || shardid) IS NOT NULL"""
+        SELECT json_build_object('name', name, 'shard', shard) FROM (
+            SELECT logicalrelid::regclass::text AS name, logicalrelid::regclass::text || '_' || shardid AS shard
+            FROM pg_catalog.pg_dist_partition JOIN pg_catalog.pg_dist_shard USING (logicalrelid)
+            WHERE partmethod = 'n' AND repmodel = 't') AS shards
+        WHERE to_regclass(shard) IS NOT NULL"""
     found = sql(shards, database)
     return {one["name"]: sql(f"SELECT to_json(count(*)) FROM {one['shard']}", database)[0] for one in found}
 

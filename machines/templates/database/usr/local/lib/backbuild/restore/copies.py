@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 from manifest import ManifestError, Store, retried
@@ -56,7 +56,8 @@ def readers() -> dict[str, Json]:
     found = subprocess.run(["python3", SECRET_VALUES, name], capture_output=True, text=True, check=False)
     if found.returncode:
         raise RestoreError(
-            f"{found.stderr.strip()}. Machines may read it only during a restore; begin one with `python -m drills restore`"
+            f"{found.stderr.strip()}. Machines may read it only during a restore; begin one with `python -m drills "
+            "restore`"
         )
     return json.loads(json.loads(found.stdout)[name])["copies"]
 
@@ -72,7 +73,7 @@ def copy_of(name: str) -> Copy:
 def reason_of(error: Exception) -> str:
     """Return why a copy could not be read, without its keys."""
     if isinstance(error, ClientError):
-        response: Any = error.response
+        response = cast(Any, error).response
         return f"{response['Error']['Code']} (status {response['ResponseMetadata']['HTTPStatusCode']})"
     return str(error) if isinstance(error, ManifestError) else type(error).__name__
 

@@ -25,7 +25,7 @@ def shut(state: State) -> None:
 
 
 def open_group(state: State) -> None:
-    """Let this member, which has the recovered data, lead its group. The cluster state in etcd is that of the old data."""
+    """Let this member, which has the recovered data, lead its group. etcd has the cluster state of the old data."""
     if not leads():
         _run(LIBRARY / "patroni-configure")  # Patroni's settings are in memory, and the machine may have booted
         _forget_cluster_state()
@@ -34,7 +34,9 @@ def open_group(state: State) -> None:
     deadline = time.monotonic() + LEADER_SECONDS
     while not leads():
         if time.monotonic() > deadline:
-            raise RestoreError(f"{os.environ['MEMBER']} does not lead after {LEADER_SECONDS} s; read `journalctl -u patroni`")
+            raise RestoreError(
+                f"{os.environ['MEMBER']} does not lead after {LEADER_SECONDS} s; read `journalctl -u patroni`"
+            )
         time.sleep(0.2)
 
 
@@ -105,14 +107,16 @@ def _forget_cluster_state() -> None:
     citus = (PATRONI / "20-citus.yml").exists()
     scope, group = os.environ["STACK" if citus else "GROUP"], os.environ["CITUS_GROUP"]
     words = ["patronictl", "-c", str(PATRONI), "remove", scope, *(["--group", group] if citus else [])]
-    # It asks for the cluster's name and for this sentence, and, while the former leader's lease lasts, for the leader's name.
+    # It asks for the cluster's name, for this sentence and, while a former leader's lease lasts, for the leader's name.
     for leader in ("", os.environ["MEMBER"]):
         done = subprocess.run(
             words, input=f"{scope}\nYes I am aware\n{leader}\n", capture_output=True, text=True, check=False
         )
         if done.returncode == 0:
             return
-    raise RestoreError(f"patronictl cannot remove the cluster state of {scope}: {(done.stderr or done.stdout).strip()[-300:]}")
+    raise RestoreError(
+        f"patronictl cannot remove the cluster state of {scope}: {(done.stderr or done.stdout).strip()[-300:]}"
+    )
 
 
 def _active(unit: str) -> bool:

@@ -18,7 +18,7 @@ SHOWN = 60  # runs: the answer must fit into 24 kB, the limit of Systems Manager
 
 
 def list_copy(copy: Copy, group: str, keys: Keys) -> Json:
-    """Return the runs, the window and the newest restore point of a copy. A problem ends the listing and is part of it."""
+    """Return the runs, the window and the newest restore point of a copy, and the problem of its manifests, if any."""
     labels = labels_in(copy, group)
     classes = {name: set(copy.folders(f"{name}/{group}/")) for name in PROMOTED}
     stored = set(copy.folders(f"{HOURLY}/backup/{group}/"))

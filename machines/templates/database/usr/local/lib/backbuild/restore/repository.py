@@ -47,12 +47,14 @@ def _fetch(copy: Copy, one: Wanted, folder: Path) -> None:
     try:
         sha256 = copy.download(one.key, folder / one.path)
     except READ_ERRORS as error:
-        raise RestoreError(f"{one.key} in {copy.name} cannot be read: {reason_of(error)}; restore from another copy") from None
+        raise RestoreError(
+            f"{one.key} in {copy.name} cannot be read: {reason_of(error)}; restore from another copy"
+        ) from None
     if one.sha256 not in {None, sha256}:
         (folder / one.path).unlink()
         raise RestoreError(
-            f"{one.key} in {copy.name} is damaged: its SHA-256 is {sha256}, and its manifest lists {one.sha256}; restore "
-            "from another copy"
+            f"{one.key} in {copy.name} is damaged: its SHA-256 is {sha256}, and its manifest lists {one.sha256}; "
+            "restore from another copy"
         )
 
 
@@ -72,7 +74,8 @@ def need_space(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if size + RESERVE > free:
         raise RestoreError(
-            f"{os.environ['MEMBER']} needs {size + RESERVE:,} free bytes on its data volume and has {free:,}; raise volumeGib"
+            f"{os.environ['MEMBER']} needs {size + RESERVE:,} free bytes on its data volume and has {free:,}; raise "
+            "volumeGib"
         )
 
 
@@ -103,5 +106,7 @@ def output(command: Sequence[str | Path]) -> bytes:
     """Run a command and return its output. Raises `RestoreError` if it fails."""
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
-        raise RestoreError(f"{command[0]} failed with status {done.returncode}: {(done.stderr or done.stdout).decode()[-400:]}")
+        raise RestoreError(
+            f"{command[0]} failed with status {done.returncode}: {(done.stderr or done.stdout).decode()[-400:]}"
+        )
     return done.stdout

@@ -49,7 +49,7 @@ class Selection:
 
 
 def select(copy: Copy, group: str, keys: Keys, before: datetime | None) -> Selection:
-    """Return what a restore of the newest run before a time needs, with the WAL up to that time. None: of the newest run.
+    """Return what a restore of the newest run before a time needs, with the WAL up to that time; None means now.
 
     Raises `RestoreError` if the copy lacks something.
     """
@@ -90,7 +90,9 @@ def _hourly(
         _refuse_new_group(copy, group, keys, found[-1], labels)
     runs = found[::-1]
     if reason := broken_link(runs):
-        raise RestoreError(f"the chain of manifests of {group} in {copy.name} is broken: {reason}; restore from another copy")
+        raise RestoreError(
+            f"the chain of manifests of {group} in {copy.name} is broken: {reason}; restore from another copy"
+        )
     return runs
 
 
@@ -102,7 +104,7 @@ def _refuse_new_group(copy: Copy, group: str, keys: Keys, full: Run, labels: Seq
     if before.history != full.history:
         raise RestoreError(
             f"{group} was created anew: run {full.label} began history {full.history}, and run {before.label} ended "
-            f"history {before.history}. Say which one to restore: `--to` with a time or with a point that `--list` shows"
+            f"history {before.history}. Say which one to restore: `--to` with a time or a point that `--list` shows"
         )
 
 
@@ -133,7 +135,7 @@ def _select_hourly(copy: Copy, group: str, keys: Keys, runs: Sequence[Run], befo
 
 
 def _points(copy: Copy, group: str, keys: Keys, chosen: Run, runs: Sequence[Run]) -> dict[str, str]:
-    """Return the last segment of each restore point after a run that the group's or the coordinator's manifests list."""
+    """Return the last segment of each listed restore point after a run: by the group's and coordinator's manifests."""
     sources = [run for run in runs if run.finished >= chosen.finished]
     if group != COORDINATOR:
         since = start_of(chosen.label)
@@ -148,10 +150,10 @@ def _points(copy: Copy, group: str, keys: Keys, chosen: Run, runs: Sequence[Run]
     }
 
 
-def _select_promoted(
-    copy: Copy, group: str, keys: Keys, labels: Sequence[str], before: datetime
-) -> Selection:
-    places = {label: name for name in reversed(PROMOTED) for label in copy.folders(f"{name}/{group}/") if label in labels}
+def _select_promoted(copy: Copy, group: str, keys: Keys, labels: Sequence[str], before: datetime) -> Selection:
+    places = {
+        label: name for name in reversed(PROMOTED) for label in copy.folders(f"{name}/{group}/") if label in labels
+    }
     runs = {run.label: run for run in read(copy, group, sorted(places, key=start_of), keys)}
     fitting = [run for run in runs.values() if run.finished <= before]
     if not fitting:
@@ -191,7 +193,9 @@ def _selection(
 ) -> Selection:
     in_order = sorted(wal, key=lambda segment: (number_of(segment), segment))
     if not in_order or number_of(in_order[-1]) < number_of(run.last):
-        raise RestoreError(f"the WAL ends before segment {run.last}, which run {run.label} needs; restore from another copy")
+        raise RestoreError(
+            f"the WAL ends before segment {run.last}, which run {run.label} needs; restore from another copy"
+        )
     until = in_order[-1]
     reached = {
         name: segment
@@ -221,7 +225,9 @@ def wal_from(
     if all_listed and (absent := expected.keys() - found.keys()):
         raise RestoreError(f"{copy} lacks {expected[min(absent, key=number_of)]}; restore from another copy")
     if sizes := [one.key for one in found.values() if one.key in listed and listed[one.key].size != one.size]:
-        raise RestoreError(f"{min(sizes)} in {copy} has another size than its manifest lists; restore from another copy")
+        raise RestoreError(
+            f"{min(sizes)} in {copy} has another size than its manifest lists; restore from another copy"
+        )
     numbers = {number_of(segment) for segment in found}
     for number in range(start, max(numbers, default=start)):
         if number not in numbers:

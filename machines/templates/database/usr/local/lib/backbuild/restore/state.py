@@ -93,8 +93,8 @@ class State:
             present = State(other.name)
             if (other / "plan.json").exists() and (other.name != self.name or present.plan != plan):
                 raise RestoreError(
-                    f"{os.environ['MEMBER']} has the restore {other.name} ({describe(present.plan)}); continue it with the "
-                    f"same arguments, or remove it: `python -m drills restore --remove {other.name}`"
+                    f"{os.environ['MEMBER']} has the restore {other.name} ({describe(present.plan)}); continue it with "
+                    f"the same arguments, or remove it: `python -m drills restore --remove {other.name}`"
                 )
         self.folder.mkdir(exist_ok=True)
         self._write("plan", plan)

@@ -37,7 +37,10 @@ def fetch(state: State) -> Json:
     chosen = select(copy, own, keys(), before)
     _drop_others(state, chosen)
     repository.fetch(
-        copy, chosen.wanted, state.repository, lambda done, total: state.show({"what": "fetch", "bytes": done, "total": total})
+        copy,
+        chosen.wanted,
+        state.repository,
+        lambda done, total: state.show({"what": "fetch", "bytes": done, "total": total}),
     )
     repository.configure(state, own)
     found = chosen.points if _has(chosen, plan["point"]) else {**points.scan(own, chosen.scanned), **chosen.points}
@@ -130,8 +133,8 @@ def remove(state: State) -> None:
     """End a restore: delete its files and its cluster. Raises `RestoreError` if the group's data are half restored."""
     if state.in_place and (state.folder / "changed").exists() and "open" not in state.results() and state.shut.exists():
         raise RestoreError(
-            f"the data of {os.environ['MEMBER']} are half restored; continue the restore with the same arguments, or give "
-            "the volumes back their snapshots"
+            f"the data of {os.environ['MEMBER']} are half restored; continue the restore with the same arguments, or "
+            "give the volumes back their snapshots"
         )
     group.stop_serving(state)
     group.reopen(state)

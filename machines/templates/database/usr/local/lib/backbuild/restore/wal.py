@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 # A segment with the SHA-1 of its content, a backup's label, or a timeline's history.
-FILE = re.compile(r"(?P<segment>[0-9A-F]{24})-[0-9a-f]{40}(\.\w+)?|[0-9A-F]{24}\.[0-9A-F]{8}\.backup|[0-9A-F]{8}\.history")
+FILE = re.compile(
+    r"(?P<segment>[0-9A-F]{24})-[0-9a-f]{40}(\.\w+)?|[0-9A-F]{24}\.[0-9A-F]{8}\.backup|[0-9A-F]{8}\.history"
+)
 HISTORY = re.compile(r"\d+-\d+")  # 17-1: PostgreSQL's major version, and pgBackRest's number of the group's database
 
 

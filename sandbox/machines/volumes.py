@@ -50,6 +50,17 @@ def detach(place: Place, volume: str, instance: str) -> None:
     _release(file_of(place, volume))
 
 
+def snapshot(place: Place, volume: str, label: str) -> str:
+    """Copy a volume's data into a snapshot, unless there is one with this label; return the snapshot's path."""
+    kept = place.folder / "snapshots" / f"{volume}-{label}"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(".partial")
+        subprocess.run(["cp", "--sparse=always", "--reflink=auto", file_of(place, volume), partial], check=True)
+        partial.rename(kept)
+    return str(kept)
+
+
 def delete(place: Place, volume: str) -> None:
     """Delete a volume with its data."""
     _release(file_of(place, volume))

@@ -22,6 +22,7 @@ def shut(state: State) -> None:
     """Stop Patroni and PostgreSQL on this member until `open_group` or `join`, also after a reboot."""
     state.shut.touch()
     _run("systemctl", "stop", "patroni.service")
+    os.sync()  # a snapshot of the volume has what the volume has
 
 
 def open_group(state: State) -> None:

@@ -48,15 +48,16 @@ class Selection:
     """The last segment."""
 
 
-def select(copy: Copy, group: str, keys: Keys, before: datetime | None) -> Selection:
-    """Return what a restore of the newest run before a time needs, with the WAL up to that time; None means now.
+def select(copy: Copy, group: str, keys: Keys, before: datetime | None, upto: str | None) -> Selection:
+    """Return what a restore needs of the newest run that ended before a time, with its WAL up to a restore point.
 
-    Raises `RestoreError` if the copy lacks something.
+    `before` and `upto` are None for the newest data. There need not be a point with the name `upto`: names contain their
+    time. Raises `RestoreError` if the copy lacks something.
     """
     labels = labels_in(copy, group)
     stored = set(copy.folders(f"{HOURLY}/backup/{group}/"))
     if (runs := _hourly(copy, group, keys, labels, stored, before)) is not None:
-        return _select_hourly(copy, group, keys, runs, before)
+        return _select_hourly(copy, group, keys, runs, before, upto)
     if before is None:
         raise RestoreError(f"{copy.name} has no backup of {group}; restore from another copy")
     return _select_promoted(copy, group, keys, labels, before)
@@ -108,7 +109,9 @@ def _refuse_new_group(copy: Copy, group: str, keys: Keys, full: Run, labels: Seq
         )
 
 
-def _select_hourly(copy: Copy, group: str, keys: Keys, runs: Sequence[Run], before: datetime | None) -> Selection:
+def _select_hourly(
+    copy: Copy, group: str, keys: Keys, runs: Sequence[Run], before: datetime | None, upto: str | None
+) -> Selection:
     chosen = next(run for run in reversed(runs) if before is None or run.finished < before)
     by_label = {run.label: run for run in runs}
     files = [
@@ -125,8 +128,8 @@ def _select_hourly(copy: Copy, group: str, keys: Keys, runs: Sequence[Run], befo
     archive = copy.objects(f"{HOURLY}/archive/{group}/{chosen.history}/")
     wal = wal_from(archive, listed, chosen.first, copy.name)
     points = _points(copy, group, keys, chosen, runs)
-    if before is not None:
-        reached = [number_of(segment) for name, segment in points.items() if name >= before.strftime(POINT)]
+    if upto is not None:
+        reached = [number_of(segment) for name, segment in points.items() if name >= upto]
         wal = {segment: one for segment, one in wal.items() if not reached or number_of(segment) <= min(reached)}
     histories = [
         replace(_wanted(one, listed), path=_below(one["Key"])) for one in archive if one["Key"].endswith(".history")

@@ -15,7 +15,7 @@ from manifest import Keys
 
 from restore import cluster, group, listing, points, repository
 from restore.copies import RestoreError, copy_of, readers
-from restore.selection import Selection, select
+from restore.selection import HOURLY, Selection, select
 from restore.state import State
 
 MANIFEST_KEYS = Path("/run/backbuild/secrets/manifest-keys")
@@ -34,7 +34,7 @@ def fetch(state: State) -> Json:
     plan, own = state.plan, os.environ["GROUP"]
     before = None if plan["before"] is None else datetime.fromisoformat(plan["before"])
     copy = copy_of(plan["copy"])
-    chosen = select(copy, own, keys(), before)
+    chosen = select(copy, own, keys(), before, plan["upto"])
     _drop_others(state, chosen)
     repository.fetch(
         copy,
@@ -43,8 +43,10 @@ def fetch(state: State) -> Json:
         lambda done, total: state.show({"what": "fetch", "bytes": done, "total": total}),
     )
     repository.configure(state, own)
-    found = chosen.points if _has(chosen, plan["point"]) else {**points.scan(own, chosen.scanned), **chosen.points}
-    names = sorted(name for name in found if plan["point"] is None or name <= plan["point"])
+    listed = plan["upto"] in chosen.points
+    found = chosen.points if listed else {**points.scan(own, chosen.scanned), **chosen.points}
+    # A promoted backup has its point a little later than its own time.
+    names = sorted(name for name in found if plan["upto"] is None or name <= plan["upto"] or chosen.place != HOURLY)
     return {
         "run": chosen.run,
         "finishedAt": f"{chosen.finished:%Y-%m-%dT%H:%M:%SZ}",
@@ -55,10 +57,6 @@ def fetch(state: State) -> Json:
         "until": chosen.until,
         "points": {name: found[name] for name in names[-POINTS_SHOWN:]},
     }
-
-
-def _has(chosen: Selection, point: str | None) -> bool:
-    return point is not None and point in chosen.points
 
 
 def _drop_others(state: State, chosen: Selection) -> None:
@@ -152,7 +150,7 @@ def rehearse() -> Json:
     now = datetime.now(UTC)
     copy = names[(now.year * 12 + now.month) % len(names)]
     state = State("rehearsal")
-    state.begin({"copy": copy, "to": "latest", "before": None, "point": None})
+    state.begin({"copy": copy, "to": "latest", "before": None, "upto": None})
     begun = time.monotonic()
     try:
         fetched = fetch(state)

@@ -1,0 +1,25 @@
+"""`python -m drills COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from console.running import carry_out
+from drills.restore import command as restore
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line and return its exit code: 0 success, 1 failure, 2 invalid input."""
+    return carry_out(parser(), arguments, "interrupted; run the command again with the same arguments to continue")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands and their options."""
+    root = argparse.ArgumentParser(prog="python -m drills", description="Restore a stack's database.")
+    restore.add_to(root.add_subparsers(required=True, metavar="COMMAND"))
+    return root
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""A real stack as a site: commands go through Systems Manager."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, cast
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from drills.sites.site import SiteError
+from model.topology import Topology
+
+RESTORING = "Restoring"
+DELIVERY_SECONDS = 60  # an agent that runs takes a command at once
+ENDED = {"Success", "Failed", "TimedOut", "Cancelled", "Undeliverable", "Terminated"}
+
+
+class AwsSite:
+    """The machines of a stack at AWS, with the operator's own credentials.
+
+    They need `ssm:SendCommand` and `ssm:GetCommandInvocation`, `ec2:DescribeInstances`, `ec2:DescribeSnapshots`,
+    `ec2:CreateSnapshot` and `ec2:CreateTags`, and `secretsmanager:TagResource` and `UntagResource`.
+    """
+
+    poll_seconds: float = 5
+
+    def __init__(self, topology: Topology) -> None:
+        self._prefix: str = topology.prefix
+        region = topology.settings.database.region
+        self._clients: dict[str, Any] = {
+            name: cast(Any, boto3).client(name, region_name=region) for name in ("ssm", "ec2", "secretsmanager")
+        }
+
+    @cached_property
+    def _instances(self) -> dict[str, Any]:
+        """The running instances by the name of their member."""
+        wanted = [
+            {"Name": "tag:Platform", "Values": [self._prefix]},
+            {"Name": "instance-state-name", "Values": ["running"]},
+        ]
+        pages = self._clients["ec2"].get_paginator("describe_instances").paginate(Filters=wanted)
+        found = [one for page in pages for reservation in page["Reservations"] for one in reservation["Instances"]]
+        return {_tags(one)["Name"].removeprefix(f"{self._prefix}-"): one for one in found}
+
+    def _instance(self, member: str) -> Any:
+        try:
+            return self._instances[member]
+        except KeyError:
+            raise SiteError(f"no running instance is tagged {self._prefix}-{member}; run `pulumi up` first") from None
+        except (BotoCoreError, ClientError) as error:
+            raise SiteError(f"the instances cannot be listed: {error}") from None
+
+    def run(self, member: str, command: str, seconds: float) -> str:
+        """Run a shell command as root on a member and return its output, at most 24,000 characters."""
+        ssm, instance = self._clients["ssm"], self._instance(member)["InstanceId"]
+        try:
+            sent = ssm.send_command(
+                InstanceIds=[instance],
+                DocumentName="AWS-RunShellScript",
+                Parameters={"commands": [command], "executionTimeout": [str(round(seconds))]},
+                TimeoutSeconds=DELIVERY_SECONDS,
+            )["Command"]["CommandId"]
+            deadline = time.monotonic() + seconds + DELIVERY_SECONDS
+            while (shown := self._invocation(sent, instance)) is None or shown["Status"] not in ENDED:
+                if time.monotonic() > deadline:
+                    raise SiteError(f"{member} did not finish `{command}` within {seconds:g} s")
+                time.sleep(1)
+        except (BotoCoreError, ClientError) as error:
+            raise SiteError(f"{member}: Systems Manager refused the command: {error}") from None
+        if shown["Status"] != "Success":
+            reason = shown["StandardErrorContent"].strip() or shown["StatusDetails"]
+            raise SiteError(f"{member}: {reason}")
+        return shown["StandardOutputContent"]
+
+    def _invocation(self, command: str, instance: str) -> Any:
+        """Return a command's state on an instance; None while it is not known there yet."""
+        try:
+            return self._clients["ssm"].get_command_invocation(CommandId=command, InstanceId=instance)
+        except self._clients["ssm"].exceptions.InvocationDoesNotExist:
+            return None
+
+    def allow_reading(self, secret: str) -> None:
+        """Let the machines read the read-only keys of all copies."""
+        tags = [{"Key": RESTORING, "Value": "true"}]
+        self._clients["secretsmanager"].tag_resource(SecretId=secret, Tags=tags)
+
+    def forbid_reading(self, secret: str) -> None:
+        """End `allow_reading`."""
+        self._clients["secretsmanager"].untag_resource(SecretId=secret, TagKeys=[RESTORING])
+
+    def keep_aside(self, members: Sequence[str], label: str) -> list[str]:
+        """Begin a snapshot of each member's data volume, unless there is one with this label. EBS finishes it later."""
+        return [self._snapshot(member, label) for member in members]
+
+    def _snapshot(self, member: str, label: str) -> str:
+        ec2, name = self._clients["ec2"], f"{self._prefix}-{member}-{label}"
+        try:
+            known = ec2.describe_snapshots(OwnerIds=["self"], Filters=[{"Name": "tag:Name", "Values": [name]}])
+            if known["Snapshots"]:
+                return known["Snapshots"][0]["SnapshotId"]
+            instance = self._instance(member)
+            root = instance["RootDeviceName"]
+            (data,) = (one["Ebs"]["VolumeId"] for one in instance["BlockDeviceMappings"] if one["DeviceName"] != root)
+            tags = [{"Key": "Name", "Value": name}, {"Key": "Platform", "Value": self._prefix}]
+            made = ec2.create_snapshot(
+                VolumeId=data,
+                Description=f"{member} before a restore in place",
+                TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}],
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise SiteError(f"{member}: its data volume cannot be kept aside: {error}") from None
+        return made["SnapshotId"]
+
+
+def _tags(instance: Any) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}

@@ -92,8 +92,8 @@ def _request(topology: Topology, options: argparse.Namespace) -> Request:
         raise InputError("--to is missing: `latest`, a time, or a restore point; `--list` shows what there is")
     if not options.into and not options.in_place:
         raise InputError(
-            "the groups hold data: `--in-place` replaces them and keeps their volumes as snapshots; `--into NAME` restores "
-            "beside them"
+            "the groups hold data: `--in-place` replaces them and keeps their volumes as snapshots; `--into NAME` "
+            "restores beside them"
         )
     invariants = [query for file in options.check for query in _queries(file)]
     return Request(options.copy, target_of(options.to), _name(options.into) if options.into else None, invariants)

@@ -1,4 +1,4 @@
-"""The course of a restore, from the first member's plan to open doors. Each part can be repeated after an interruption."""
+"""The course of a restore, from the first plan to open doors. Each part can be repeated after an interruption."""
 
 from __future__ import annotations
 
@@ -63,18 +63,20 @@ class Course:
     @cached_property
     def _restorers(self) -> dict[str, Member]:
         """The member of each group that restores: in place the first one, beside a standby if there is one."""
-        chosen = self._beside if self._request.into else lambda group: group.members[0]
-        return {group.name: chosen(group) for group in self._topology.database_groups}
+        groups = self._topology.database_groups
+        return {group.name: self._beside(group) if self._request.into else group.members[0] for group in groups}
 
     def _beside(self, group: Group) -> Member:
         states = self._members.everywhere(self._members.status, [one.name for one in group.members])
         for member in group.members:
             if states[member.name].get("name") == self._request.into:
                 return member  # an interrupted restore began here
-        port = Port.PATRONI.number
-        leads = f"curl --config /run/backbuild/patroni-curl -fs -o /dev/null https://ADDRESS:{port}/primary && echo yes || true"
+        curl = "curl --config /run/backbuild/patroni-curl -fs -o /dev/null"
+        leads = f"{curl} https://$ADDRESS:$PORT/primary && echo yes || true"
         for member in reversed(group.members):
-            if not self._members.shell(member.name, leads.replace("ADDRESS", member.address)).strip():
+            if not self._members.shell(
+                member.name, f"ADDRESS={member.address} PORT={Port.PATRONI.number}; {leads}"
+            ).strip():
                 return member
         return group.members[0]
 
@@ -92,7 +94,7 @@ class Course:
         others = [] if request.into else [one.name for one in self._all_members() if one.name not in restorers]
         self._members.begin(plan, [*restorers, *others])
         self._site.allow_reading(self._secret)
-        fetched = self._step("fetch", dict.fromkeys(self._restorers, {}))
+        fetched = self._step("fetch", {group: {} for group in self._restorers})
         promoted = [group for group, found in fetched.items() if found["class"] != "hourly"]
         point = common_point(target, {group: found["points"] for group, found in fetched.items()}, promoted)
         return Outlook(point, fetched)
@@ -110,7 +112,7 @@ class Course:
             },
         )
         settled = self._settle(recovered)
-        checked = self._step("check", dict.fromkeys(self._restorers, {}))
+        checked = self._step("check", {group: {} for group in self._restorers})
         if unequal := unequal_references({group: found["references"] for group, found in checked.items()}):
             raise CheckError("; ".join(unequal))
         served = self._open(recovered) if self._request.into is None else self._serve()
@@ -172,7 +174,7 @@ class Course:
         return {}
 
     def _serve(self) -> Json:
-        served = self._step("serve", dict.fromkeys(self._restorers, {}))
+        served = self._step("serve", {group: {} for group in self._restorers})
         self._site.forbid_reading(self._secret)
         coordinator = self._topology.coordinator.name
         self._check_invariants(self._restorers[coordinator], served[coordinator]["socket"], BESIDE_PORT)

@@ -23,12 +23,13 @@ class OutsideWindowError(CommandError):
 def common_point(target: Target, points: Mapping[str, Iterable[str]], promoted: Iterable[str]) -> str | None:
     """Return the newest restore point that every group has and the target allows.
 
-    `points`: the restore points of each group; `promoted`: the groups that restore a daily, monthly or yearly backup. They
-    end at one point, a little after their own time. Returns None if all groups restore such backups and no point is common:
-    then each group is restored by itself.
+    `points`: the restore points of each group; `promoted`: the groups that restore a daily, monthly or yearly backup,
+    which ends at a point a little after its own time. Returns None if all groups restore such backups and no point is
+    common: then each group is restored by itself.
     """
     in_each = {group: set(names) for group, names in points.items()}
-    common: set[str] = set.intersection(*in_each.values())
+    first, *others = in_each.values()
+    common = first.intersection(*others)
     if not common:
         if set(promoted) == set(in_each) and not target.exact:
             return None
@@ -66,8 +67,9 @@ class Ends:
 def ends_of(prepared: Sequence[str], committed: Mapping[str, Iterable[str]]) -> Ends:
     """Return how one group's prepared transactions end.
 
-    Citus writes the commit of a distributed transaction at its initiator, and the prepared parts elsewhere. `committed`:
-    these records of each Citus group, by its number as text. A part without a record did not commit at the restore point.
+    Citus writes the commit of a distributed transaction at its initiator, and the prepared parts elsewhere.
+    `committed`: these records of each Citus group, by its number as text. A part without a record did not commit before
+    the restore point.
     """
     ends = Ends([], [], [])
     for gid in prepared:

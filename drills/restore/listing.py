@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 def list_copies(topology: Topology, site: Site, copies: Sequence[str]) -> dict[str, list[Json]]:
-    """Return what each group finds in each copy, by the copy's name. The machines must be allowed to read the copies."""
+    """Return what each group finds in each copy, by the copy's name. The machines must be allowed to read copies."""
     members = Members(site, "list", lambda _step, _progress: None)
     first = [group.members[0].name for group in topology.database_groups]
     found = members.everywhere(lambda member: members.ask(member, "list", *copies, seconds=LIST_SECONDS), first)

@@ -38,7 +38,7 @@ def target_of(text: str) -> Target:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise InputError(
-            f"--to {text} is not `latest`, a time in ISO 8601 such as 2026-11-24T02:30:00Z, or the name of a restore point"
+            f"--to {text} is not `latest`, a time in ISO 8601 such as 2026-11-24T02:30:00Z, or a restore point's name"
         ) from None
     if moment.tzinfo is None:
         raise InputError(f"--to {text} has no time zone; write {text}Z for UTC")

@@ -30,7 +30,7 @@ class LiveSite:
         self.place: Place = place_of(find(root, stack))
         if not self.place.folder.exists():
             raise InputError(
-                f"{stack} has no machines on this computer; start them with `python -m sandbox up --stack {stack} --live`"
+                f"{stack} has no machines on this computer; start them: `python -m sandbox up --stack {stack} --live`"
             )
 
     @cached_property

@@ -158,7 +158,7 @@ def _show(outlook: Outlook, request: Request) -> None:
     for group, found in outlook.groups.items():
         row = (found["run"], found["class"], found["finishedAt"], f"{found['bytes']:,}", str(found["unlisted"]))
         table.add_row(group, *row)
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=max(Console().width, 120)).print(table)
     if outlook.point:
         print(f"All groups are restored from {request.copy} to {outlook.point}.")
     else:

@@ -143,7 +143,7 @@ def system_identifier(data: Path) -> str:
 
 
 def _databases() -> list[str]:
-    return sql("SELECT to_json(datname) FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1")
+    return sql("SELECT to_json(datname) FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname")
 
 
 def _citus_databases() -> list[str]:

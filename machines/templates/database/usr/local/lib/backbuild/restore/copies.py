@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,6 @@ from typing import Any, cast
 from botocore.exceptions import BotoCoreError, ClientError
 from manifest import ManifestError, Store, retried
 
-SECRET_VALUES = Path(__file__).resolve().parents[1] / "secret_values.py"
 Json = dict[str, Any]
 
 
@@ -50,10 +50,16 @@ class Copy(Store):
         return digest.hexdigest()
 
 
+def secret(file: str) -> str:
+    """Return the value of one of the secrets that the machine fetches at boot."""
+    return (Path(os.environ["SECRETS_FOLDER"]) / file).read_text(encoding="utf-8").strip()
+
+
 def readers() -> dict[str, Json]:
     """Return the address and the read-only keys of each copy, by name. Raises `RestoreError`."""
     name = os.environ["READERS"]
-    found = subprocess.run(["python3", SECRET_VALUES, name], capture_output=True, text=True, check=False)
+    command = [*shlex.split(os.environ["SECRETS_COMMAND"]), name]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
     if found.returncode:
         raise RestoreError(
             f"{found.stderr.strip()}. Machines may read it only during a restore; begin one with `python -m drills "

@@ -11,14 +11,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from restore.copies import READ_ERRORS, Copy, RestoreError, reason_of
+from restore.copies import READ_ERRORS, Copy, RestoreError, reason_of, secret
 from restore.selection import Wanted
 from restore.state import State
 
 PARALLEL_DOWNLOADS = 4
-RUNTIME = Path("/run/backbuild-restore")  # in memory: it has the cipher's pass phrase
+RUNTIME = Path(os.environ["RUNTIME"])  # in memory: it has the cipher's pass phrase
 CONFIGURATION = RUNTIME / "pgbackrest.conf"
-CIPHER = Path("/run/backbuild/secrets/backup-cipher")
 RESERVE = 1 << 30  # bytes that stay free on the volume
 
 Show = Callable[[int, int], None]
@@ -85,7 +84,7 @@ def configure(state: State, group: str) -> None:
         "[global]",
         f"repo1-path={state.repository}",
         "repo1-cipher-type=aes-256-cbc",
-        f"repo1-cipher-pass={CIPHER.read_text(encoding='utf-8').strip()}",
+        f"repo1-cipher-pass={secret('backup-cipher')}",
         f"spool-path={state.folder}/spool",
         f"lock-path={RUNTIME}/lock",
         f"process-max={os.cpu_count() or 1}",

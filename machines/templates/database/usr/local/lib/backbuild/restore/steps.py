@@ -8,17 +8,15 @@ import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from manifest import Keys
 
 from restore import cluster, group, listing, points, repository
-from restore.copies import RestoreError, copy_of, readers
+from restore.copies import RestoreError, copy_of, readers, secret
 from restore.selection import HOURLY, Selection, select
 from restore.state import State
 
-MANIFEST_KEYS = Path("/run/backbuild/secrets/manifest-keys")
 POINTS_SHOWN = 200  # the answer must fit into 24 kB, the limit of Systems Manager
 
 Json = dict[str, Any]
@@ -26,7 +24,7 @@ Json = dict[str, Any]
 
 def keys() -> Keys:
     """Return the keys that verify manifests."""
-    return Keys(MANIFEST_KEYS.read_text(encoding="utf-8"))
+    return Keys(secret("manifest-keys"))
 
 
 def fetch(state: State) -> Json:

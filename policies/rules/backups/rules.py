@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from policies.controls import AT_REST, BACKUP, INTEGRITY, RECOVERY
 from policies.graph import Graph
 from policies.promises import number
-from policies.rule import NotApplicable, Severity, define
+from policies.rule import Severity, define
 from policies.views.machines import (
-    COORDINATOR,
     ENVIRONMENT,
     PATRONI,
     PGBACKREST,
@@ -152,15 +151,13 @@ def _ends(line: Line) -> bool:
     over=database_machines,
     promises=("BAK-4", "REC-4"),
     controls=RECOVERY,
-    remedy="keep backbuild-restore-point.timer on the coordinator's machines (machines/templates/coordinator)",
+    remedy="keep backbuild-restore-point.timer on the database machines (machines/templates/database)",
 )
 def restore_points(_: Graph, machine: Machine) -> str | None:
     """A transaction may change several groups. After a restore to a time, some groups may have it and others not.
 
     After a restore to a common restore point, all groups have it, or none.
     """
-    if machine.role != COORDINATOR:
-        raise NotApplicable("the coordinator makes restore points for all groups")
     wrong = late(machine, RESTORE_POINT, number("REC-4", "seconds"))
     return wrong or starts(machine, RESTORE_POINT, "backbuild-restore-point.service", RESTORE_POINT_SCRIPT)
 

@@ -51,7 +51,7 @@ class Selection:
 def select(copy: Copy, group: str, keys: Keys, before: datetime | None, upto: str | None) -> Selection:
     """Return what a restore needs of the newest run that ended before a time, with its WAL up to a restore point.
 
-    `before` and `upto` are None for the newest data. There need not be a point with the name `upto`: names contain their
+    `before` and `upto` are None for the newest data. There need not be a point named `upto`: names contain their
     time. Raises `RestoreError` if the copy lacks something.
     """
     labels = labels_in(copy, group)

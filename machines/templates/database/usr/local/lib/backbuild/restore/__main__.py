@@ -19,11 +19,8 @@ import subprocess
 import sys
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-from manifest import ManifestError
-
 from restore import listing, state, steps
-from restore.copies import RestoreError, copy_of, reason_of
+from restore.copies import RestoreError, copy_of
 from restore.repository import RUNTIME
 from restore.state import UNIT, State
 
@@ -87,10 +84,11 @@ def list_copies(*names: str) -> None:
     """Print what can be restored from copies. A copy that cannot be read has a problem."""
     found: list[dict[str, Any]] = []
     for name in names:
+        copy = copy_of(name)
         try:
-            found.append(listing.list_copy(copy_of(name), os.environ["GROUP"], steps.keys()))
-        except (BotoCoreError, ClientError, ManifestError) as error:
-            found.append({"copy": name, "group": os.environ["GROUP"], "problem": reason_of(error), "runs": []})
+            found.append(listing.list_copy(copy, os.environ["GROUP"], steps.keys()))
+        except RestoreError as error:
+            found.append({"copy": name, "group": os.environ["GROUP"], "problem": str(error), "runs": []})
     print(json.dumps(found, separators=(",", ":")))
 
 

@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-import os
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.backup_world import GROUP
 from harness.repository import Folder, Repository
+from tests.machines.manifests import S3
 from tests.machines.restore.machine import facts_of
+
+PREPARED = ("citus_0_10_1_1", "citus_0_10_2_1", "another-program")
+# Tables of the shape that Citus has. Its library is not installed, and a restore must not need it.
+CITUS = """
+SET allow_system_table_mods = on;
+INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+    VALUES (90000, 'citus', 10, 'pg_catalog'::regnamespace, false, '13.0-1');
+CREATE TABLE pg_catalog.pg_dist_node (nodeid int PRIMARY KEY, groupid int, nodename text, nodeport int,
+    noderole text, UNIQUE (nodename, nodeport));
+INSERT INTO pg_catalog.pg_dist_node VALUES (1, 0, '10.0.0.10', 5432, 'primary'),
+    (2, 1, '10.0.0.21', 5432, 'primary'), (3, 2, '10.0.0.31', 5432, 'primary'), (4, 1, '10.0.0.22', 5432, 'secondary');
+CREATE FUNCTION public.needs_citus() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''Citus is not loaded''; END';
+CREATE TRIGGER changed BEFORE UPDATE OR DELETE ON pg_catalog.pg_dist_node
+    FOR EACH ROW EXECUTE FUNCTION public.needs_citus();
+CREATE TABLE pg_catalog.pg_dist_transaction (groupid int, gid text);
+INSERT INTO pg_catalog.pg_dist_transaction VALUES (1, 'citus_0_10_1_1'), (1, 'citus_0_9_9_9');
+CREATE TABLE pg_catalog.pg_dist_partition (logicalrelid regclass, partmethod "char", repmodel "char");
+CREATE TABLE pg_catalog.pg_dist_shard (logicalrelid regclass, shardid bigint);
+CREATE TABLE public.countries_102008 AS SELECT generate_series(1, 7) AS n;
+CREATE TABLE public.countries (n int);
+CREATE TABLE public.orders (n int);
+INSERT INTO pg_catalog.pg_dist_partition VALUES ('countries', 'n', 't'), ('orders', 'h', 's');
+INSERT INTO pg_catalog.pg_dist_shard VALUES ('countries', 102008), ('orders', 102009);
+CREATE TABLE public.parts (gid text);
+"""
 
 
 @dataclass
@@ -37,7 +63,7 @@ class Backups:
             key: body
             for key, body in self.objects.items()
             if key.startswith(f"hourly/backup/{GROUP}/{label}/")
-            or key.endswith(f"/{label}.manifest.zst")
+            or f"/{label}.manifest." in key
             or key.rpartition("/")[2][:24] in self.needed[label]
         }
         manifest = f"manifests/{GROUP}/{label}"
@@ -52,9 +78,24 @@ class Backups:
     """The WAL segments of each full backup."""
 
 
+def stored(s3: S3, backups: Backups) -> Backups:
+    """Put backups into the bucket."""
+    for key, body in backups.objects.items():
+        s3.put(key, body)
+    return backups
+
+
 def make(made: Repository) -> tuple[Backups, Backups]:
     """Make backups; then restore in place to an earlier point, and make more: return both states of the bucket."""
     server = made.server
+    server.stop()
+    with (server.data / "postgresql.conf").open("a") as settings:
+        settings.write("listen_addresses = '*'\nshared_preload_libraries = 'auto_explain'\n")
+        settings.write("max_prepared_transactions = 10\nfsync = off\n")
+    server.start()
+    server.sql(CITUS, "postgres")
+    for gid in PREPARED:
+        server.sql(f"BEGIN; INSERT INTO parts VALUES ('{gid}'); PREPARE TRANSACTION '{gid}'", "postgres")
     server.sql("CREATE TABLE facts AS SELECT generate_series(1, 1000) AS n", "postgres")
     now = Backups()
     backup(made, now, "full")
@@ -96,8 +137,6 @@ def points(made: Repository, now: Backups, count: int) -> None:
 
 
 def information(made: Repository) -> list[dict[str, Any]]:
-    import json
-
     return json.loads(made.pgbackrest("--output=json", "info"))[0]["backup"]
 
 
@@ -105,6 +144,3 @@ def contents(made: Repository) -> dict[str, bytes]:
     """Return the bucket's objects."""
     folder = Folder(made.bucket)
     return {one["Key"]: folder.read(one["Key"]) for one in folder.objects("")}
-
-
-ROOT = os.getuid() == 0

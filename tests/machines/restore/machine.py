@@ -1,7 +1,7 @@
 """A machine that restores: the package `restore` and its files in a folder, with real PostgreSQL and pgBackRest.
 
-Only the folders, the buckets' addresses and the pauses between attempts differ from a machine. Its account needs to read
-Python, which may lie in root's home; so it keeps one capability of root.
+Only the folders, the buckets' addresses and the pauses between attempts differ from a machine. Its account keeps one
+capability of root: it needs to read Python, which may lie in root's home.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from harness.backup_manifests import PASSWORD
 from harness.backup_world import GROUP
-from harness.postgres import Server, programs, unprivileged
+from harness.postgres import Server, programs
 from harness.waiting import TIMEOUT_SECONDS
 from machines.files import TEMPLATES
 from tests.machines.manifests import BUCKET, S3
@@ -40,7 +40,7 @@ AS_POSTGRES = (
     "--inh-caps=+dac_override",
     "--ambient-caps=+dac_override",
 )
-STUBS = {"systemctl": "exit 3"}
+STUBS = {"systemctl": 'echo "$@" >>"$0.log"; [ "$1" != is-active ]'}
 
 
 class Machine:
@@ -149,7 +149,7 @@ class Machine:
         return self.data / "restored" / name
 
     def restore(self, name: str, point: str | None = None) -> dict[str, Any]:
-        """Restore to a point, or to the newest one, up to the checks; return the results of the steps by their names."""
+        """Restore to a point, or to the newest one, up to the checks; return the results of the steps."""
         if not self.of(name).exists():
             self.begin(name, *((point, iso_of(point), point) if point else ()))
         fetched = self.step(name, "fetch")
@@ -180,7 +180,7 @@ class Machine:
         for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
             try:
                 words = Path(f"/proc/{pid}/cmdline").read_bytes()
-                where = os.readlink(f"/proc/{pid}/cwd")
+                where = str(Path(f"/proc/{pid}/cwd").readlink())
                 if pid != os.getpid() and (bytes(self.folder) in words or where.startswith(str(self.folder))):
                     os.kill(pid, signal.SIGKILL)
             except (FileNotFoundError, PermissionError, ProcessLookupError):
@@ -204,13 +204,11 @@ def iso_of(point: str) -> str:
 @contextmanager
 def running(s3: S3) -> Iterator[Machine]:
     """Make a machine. On exit, kill what it has left, and delete its files."""
-    folder = Path(tempfile.mkdtemp(prefix="rs-"))
+    memory = Path("/dev/shm")  # pgBackRest writes a thousand files to the disk, each at once
+    folder = Path(tempfile.mkdtemp(prefix="rs-", dir=memory if os.access(memory, os.W_OK) else None))
     machine = Machine(folder, s3)
     try:
         yield machine
     finally:
         machine.kill()
         shutil.rmtree(folder)
-
-
-__all__ = ["COPY", "MEMBER", "Machine", "facts_of", "iso_of", "plan_of", "running", "unprivileged"]

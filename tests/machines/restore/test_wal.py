@@ -191,6 +191,6 @@ def test_without_a_moment_there_is_no_limit():
         ("000000030000000000000001", False),
     ],
 )
-def test_the_file_of_a_timeline_tells_which_runs_are_on_it(segment: str, leads: bool):  # noqa: FBT001
+def test_the_file_of_a_timeline_tells_which_runs_are_on_it(segment: str, leads: bool):
     file = "1\t0/FF000060\tbefore 2026\n\n2\t1/10000000\tno recovery target specified\n"
     assert leads_from(segment, file) is leads

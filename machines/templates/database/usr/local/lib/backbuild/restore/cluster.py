@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ def isolated(state: State) -> Generator[None]:
         # In place, the new timeline's WAL is archived once the group leads again; beside, never.
         **({"archive_command": ""} if state.in_place else {"archive_mode": "off", "shared_buffers": "128MB"}),
     }
+    _forget_killed(state.data)
     log = state.folder / LOG
     log.unlink(missing_ok=True)
     options = " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
@@ -74,21 +75,33 @@ def isolated(state: State) -> Generator[None]:
         check=False,
     )
     if started.returncode:
-        raise RestoreError(f"PostgreSQL did not start: {_last_error(log)}")
+        raise _ended(log)
     try:
         yield
     except RestoreError as error:
         # If recovery fails, PostgreSQL ends, and the next statement fails only because of that.
         if not (state.data / "postmaster.pid").exists():
-            raise RestoreError(f"PostgreSQL ended: {_last_error(log)}") from error
+            raise _ended(log) from error
         raise
     finally:
-        subprocess.run([*control, "-m", "fast", "stop"], stdout=subprocess.DEVNULL, check=False)
+        subprocess.run([*control, "-m", "fast", "stop"], capture_output=True, check=False)
 
 
-def _last_error(log: Path) -> str:
+def _forget_killed(data: Path) -> None:
+    """Remove the file of a server that was killed: its process number may be that of another one of this account."""
+    file = data / "postmaster.pid"
+    if not file.exists():
+        return
+    process = Path("/proc") / file.read_text(encoding="utf-8").split()[0] / "cwd"
+    with suppress(OSError):
+        if process.readlink() == data.resolve():
+            raise RestoreError(f"PostgreSQL already runs on {data}; stop it first")
+    file.unlink()
+
+
+def _ended(log: Path) -> RestoreError:
     found = FATAL.findall(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else []
-    return found[-1] if found else f"read {log}"
+    return RestoreError(f"PostgreSQL ended: {found[-1] if found else 'without a reason'}; read {log}")
 
 
 def recover(state: State, group: str, fetched: Json, point: str | None, segment: str | None) -> Json:
@@ -113,7 +126,7 @@ def recover(state: State, group: str, fetched: Json, point: str | None, segment:
     mode = [] if state.in_place else ["--archive-mode=off"]
     used_timelines = state.once("timelines", lambda: {"newest": max(_timeline(data), fetched["newestTimeline"])})
     state.changed.touch()
-    (data / "postmaster.pid").unlink(missing_ok=True)  # PostgreSQL is stopped, also if it was killed
+    _forget_killed(data)
     wanted = [f"--set={run['label']}", *target, *mode, "--target-action=promote", "--delta"]
     _restore(state, pgbackrest(group, *wanted, "restore", level="info"))
     with _reserved(data, timeline_of(segment or last), used_timelines["newest"]), isolated(state):

@@ -58,8 +58,8 @@ class Machine:
         self.allow({COPY: {}})
         for name, body in STUBS.items():
             self.stub(name, body)
-        for name in ("data", "run"):
-            (folder / name).mkdir()
+        self.data.mkdir()
+        self.make_runtime()
         for path in (folder, *folder.rglob("*")):
             shutil.chown(path, "postgres", "postgres")
         self.environment = {
@@ -176,7 +176,7 @@ class Machine:
             return facts_of(server)
 
     def kill(self) -> None:
-        """Kill everything that a step has left, as the end of its unit or a reboot does."""
+        """Kill everything that a step has left and empty its folder in memory, as the end of its unit does."""
         for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
             try:
                 words = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -185,6 +185,12 @@ class Machine:
                     os.kill(pid, signal.SIGKILL)
             except (FileNotFoundError, PermissionError, ProcessLookupError):
                 pass
+        shutil.rmtree(self.folder / "run")
+        self.make_runtime()
+
+    def make_runtime(self) -> None:
+        (self.folder / "run").mkdir()
+        shutil.chown(self.folder / "run", "postgres", "postgres")
 
 
 def facts_of(server: Server) -> str:

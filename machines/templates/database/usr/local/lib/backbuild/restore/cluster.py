@@ -26,7 +26,8 @@ from restore.wal import timeline_of
 PORT = "5434"
 LOG = "postgresql.log"
 PERCENT = re.compile(r" (\d+\.\d+)%")
-FATAL = re.compile(r"(?:FATAL|PANIC): +(.+)")
+# Why PostgreSQL ended. It also refuses connections with this severity.
+FATAL = re.compile(r"(?:FATAL|PANIC): +(?!the database system is|terminating connection)(.+)")
 HBA = "local all postgres peer\n"
 
 Json = dict[str, Any]
@@ -79,8 +80,8 @@ def isolated(state: State) -> Generator[None]:
     try:
         yield
     except RestoreError as error:
-        # If recovery fails, PostgreSQL ends, and the next statement fails only because of that.
-        if not (state.data / "postmaster.pid").exists():
+        # If recovery fails, PostgreSQL ends, and a statement fails only because of that.
+        if FATAL.search(_text(log)):
             raise _ended(log) from error
         raise
     finally:
@@ -99,8 +100,12 @@ def _forget_killed(data: Path) -> None:
     file.unlink()
 
 
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+
+
 def _ended(log: Path) -> RestoreError:
-    found = FATAL.findall(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else []
+    found = FATAL.findall(_text(log))
     return RestoreError(f"PostgreSQL ended: {found[-1] if found else 'without a reason'}; read {log}")
 
 

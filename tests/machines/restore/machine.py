@@ -79,7 +79,7 @@ class Machine:
             "RUNTIME": f"{folder}/run",
             "POSTGRES_DATA": str(self.postgres),
             "POSTGRES_PROGRAMS": str(programs()),
-            "PATRONI_PORT": "8008",
+            "REST_PORT": "8008",
         }
 
     def write(self, name: str, text: str) -> Path:

@@ -5,7 +5,7 @@ start NAME STEP [ARGUMENTS]
                      start a step in the background; ARGUMENTS is a JSON object
 run NAME STEP [ARGUMENTS]
                      run a step and keep its result
-status               print the restore on this machine as JSON
+status [STEP]        print the restore on this machine as JSON, with the result of a step if it has ended
 list COPY...         print what can be restored from copies as JSON
 remove NAME          end a restore and delete its files
 rehearse             restore the group's newest backup beside it, check it, and delete it
@@ -63,7 +63,7 @@ def run(name: str, step: str, arguments: str = "{}") -> None:
         raise
 
 
-def status() -> None:
+def status(step: str = "") -> None:
     """Print the restore on this machine."""
     here = state.present()
     if here is None:
@@ -75,7 +75,8 @@ def status() -> None:
         "running": state.running(),
         "progress": here.progress(),
         "failed": here.failure(),
-        "results": here.results(),
+        # Of one step only: the answer must fit into 24 kB, the limit of Systems Manager.
+        "results": {name: result for name, result in here.results().items() if name == step},
     }
     print(json.dumps(shown, separators=(",", ":")))
 

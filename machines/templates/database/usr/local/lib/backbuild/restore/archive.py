@@ -39,8 +39,8 @@ class Limit:
 def limit_of(points: Mapping[str, str], upto: str | None, last: str) -> Limit | None:
     """Return the limit for a restore to a point that is named `upto` or earlier; None if all WAL is needed.
 
-    `points`: the last segment of each listed restore point. `last`: the last segment that the run needs. Names sort by time; segments do not, because a restore in
-    place begins a new timeline at an earlier segment.
+    `points`: the last segment of each listed restore point. `last`: the last segment that the run needs. Names sort by
+    time; segments do not, because a restore in place begins a new timeline at an earlier segment.
     """
     later = min((name for name in points if upto is not None and name >= upto), default=None)
     if upto is None or later is None:

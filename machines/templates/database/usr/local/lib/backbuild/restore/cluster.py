@@ -28,6 +28,7 @@ LOG = "postgresql.log"
 PERCENT = re.compile(r" (\d+\.\d+)%")
 # Why PostgreSQL ended. It also refuses connections with this severity.
 FATAL = re.compile(r"(?:FATAL|PANIC): +(?!the database system is|terminating connection)(.+)")
+COMMITTED = "SELECT to_json(gid) FROM pg_catalog.pg_dist_transaction"
 HBA = "local all postgres peer\n"
 
 Json = dict[str, Any]
@@ -113,7 +114,7 @@ def recover(state: State, group: str, fetched: Json, point: str | None, segment:
     """Restore a run, recover it to a restore point (None: to the moment at which the run became consistent) and stop.
 
     `fetched`: the result of the step `fetch`. Returns what the recovered cluster has: its system identifier, prepared
-    transactions, and Citus's nodes and commits.
+    transactions, and Citus's nodes.
     """
     configure(state, group)
     information = json.loads(output(pgbackrest(group, "--output=json", "info")))
@@ -203,16 +204,21 @@ def _citus_databases() -> list[str]:
 
 def _found() -> Json:
     prepared = "SELECT json_build_object('gid', gid, 'database', database) FROM pg_prepared_xacts ORDER BY gid"
-    committed = "SELECT to_json(gid) FROM pg_catalog.pg_dist_transaction ORDER BY gid"
     nodes = (
         "SELECT json_build_object('group', groupid, 'host', nodename, 'port', nodeport) FROM pg_catalog.pg_dist_node"
     )
     with_citus = _citus_databases()
     return {
         "prepared": sql(prepared),
-        "committed": [gid for name in with_citus for gid in sql(committed, name)],
         "nodes": [node for name in with_citus for node in sql(nodes, name)],
     }
+
+
+def committed(state: State, gids: Sequence[str]) -> Json:
+    """Return which of other groups' prepared transactions this group has committed. There can be thousands in all."""
+    with isolated(state):
+        known = {gid for name in _citus_databases() for gid in sql(COMMITTED, name)}
+    return {"committed": [gid for gid in gids if gid in known]}
 
 
 def settle(state: State, nodes: Mapping[str, Sequence[Any]], commit: Sequence[str], rollback: Sequence[str]) -> Json:

@@ -76,6 +76,11 @@ def recover(state: State, point: str | None, segment: str | None) -> Json:
     return cluster.recover(state, os.environ["GROUP"], state.results()["fetch"], point, segment)
 
 
+def committed(state: State, gids: list[str]) -> Json:
+    """Find out which prepared transactions of other groups this group has committed."""
+    return cluster.committed(state, gids)
+
+
 def settle(state: State, nodes: dict[str, list[Any]], commit: list[str], rollback: list[str]) -> Json:
     """Write Citus's nodes, and end prepared transactions."""
     return cluster.settle(state, nodes, commit, rollback)
@@ -119,6 +124,7 @@ def serve(state: State) -> Json:
 STEPS: dict[str, tuple[Callable[..., Json], str]] = {
     "fetch": (fetch, "postgres"),
     "recover": (recover, "postgres"),
+    "committed": (committed, "postgres"),
     "settle": (settle, "postgres"),
     "check": (check, "postgres"),
     "shut": (shut, "root"),

@@ -389,6 +389,13 @@ class Maintenance(_Section):
     notice_hours: Annotated[int, Field(ge=24)] = 72
 
 
+class Drills(_Section):
+    """Whether drills may break the stack, and how old the newest report of each required drill may be."""
+
+    allowed: bool = False
+    max_age_days: Annotated[int, Field(ge=1, le=366)] = 92
+
+
 class Alarms(_Section):
     """The recipients of alarms, by e-mail and by webhook, and the thresholds."""
 
@@ -436,6 +443,7 @@ class Settings(_Section):
     database: Database
     backups: Backups
     maintenance: Maintenance
+    drills: Drills = Drills()
     uptime: Uptime = Uptime()
     status: Status = Status()
     alarms: Alarms

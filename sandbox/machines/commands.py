@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from sandbox.edge import start as edge
 from sandbox.engine import project
 from sandbox.engine.errors import InputError
 from sandbox.engine.workspace import Workspace, find
@@ -33,6 +34,7 @@ def prepare(workspace: Workspace) -> Live:
     root = image.ensure(place.images)
     place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds keys and the machines' disks
     network.make_cloud(place)
+    edge.ensure(place)  # it waits for the services, and starts while machines boot
     return Live(place, root, start.ensure(place))
 
 

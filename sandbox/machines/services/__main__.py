@@ -11,13 +11,14 @@ from typing import Any
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from sandbox.edge import plan
 from sandbox.machines import inventory
 from sandbox.machines.inventory import Inventory
 from sandbox.machines.network import INTERNET, METADATA, RESOLVER
 from sandbox.machines.services import resolver
 from sandbox.machines.services.amazon import Amazon
 from sandbox.machines.services.metadata import Metadata
-from sandbox.machines.services.storage import DOMAIN, Storage
+from sandbox.machines.services.offsite import Offsite
 from sandbox.machines.services.vendors import Vendors
 
 AMAZON = ("s3", "secretsmanager", "monitoring")
@@ -31,7 +32,7 @@ class Services:
         self._metadata: Metadata = Metadata((folder / "front.pem").read_bytes())
         self._amazon: Amazon = Amazon(folder / "metrics")
         self._vendors: Vendors = Vendors(folder / "vendors")
-        self._storage: Storage = Storage()
+        self._offsite: Offsite = Offsite(folder / "offsite")
         self._read: tuple[object, Inventory] | None = None
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
@@ -39,8 +40,10 @@ class Services:
         request = Request(environ)
         known = self._inventory()
         host = request.host.partition(":")[0]
-        if host.endswith(DOMAIN):
-            return self._storage.answer(host, request, known)(environ, start)
+        if request.headers.get("x-sandbox-plan") and "x-forwarded-for" not in request.headers:
+            return _plan(known)(environ, start)  # for the edge, which does not ask through HAProxy
+        if (key := self._offsite.key(request, known)) is not None:
+            return self._offsite.answer(host, request, key, known)(environ, start)
         return self._answer(request, host, known)(environ, start)
 
     def _answer(self, request: Request, host: str, known: Inventory) -> Response:
@@ -66,6 +69,13 @@ class Services:
         if self._read is None or self._read[0] != version:
             self._read = (version, inventory.read(self._store))
         return self._read[1]
+
+
+def _plan(known: Inventory) -> Response:
+    try:
+        return Response(plan.encoded(plan.plan(known)), content_type="application/json")
+    except plan.UnsupportedError as error:
+        return Response(str(error), 501)
 
 
 def main(store: str, folder: str, port: str) -> None:

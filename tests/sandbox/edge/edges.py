@@ -1,0 +1,127 @@
+"""The process of the edge on loopback ports, without machines and namespaces. It follows a plan that tests change."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import socket
+import subprocess
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from sandbox.edge import plan, start
+
+ACCOUNT = "0123456789abcdef0123456789abcdef"
+LIMIT_SECONDS = 60
+HOST = "127.0.0.1"  # of the bucket, in place of ACCOUNT.eu.r2.cloudflarestorage.com
+BUCKET = "backups"
+ID = plan.bucket_id(ACCOUNT, "eu", BUCKET)
+WRITER, READER, STRANGER = "writer", "reader", "stranger"
+
+
+def bucket(**changes: Any) -> plan.Json:
+    return {"id": ID, "account": ACCOUNT, "name": BUCKET, "host": HOST, "locks": [], "events": [], **changes}
+
+
+def tokens() -> plan.Json:
+    rights = {WRITER: ([ID], [ID]), READER: ([ID], []), STRANGER: ([], [])}
+    return {name: {"secret": f"secret of {name}", "read": read, "write": write} for name, (read, write) in rights.items()}
+
+
+def empty(**changes: Any) -> plan.Json:
+    known = {"buckets": [bucket()], "tokens": tokens(), "queues": [], "consumers": [], "triggers": [], "workers": []}
+    return {**known, **changes}
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@dataclass
+class Edge:
+    """A running process. `document` is its plan."""
+
+    folder: Path
+    document: plan.Json = field(default_factory=empty)
+    outbound: str = "127.0.0.1:9"  # nothing listens there
+
+    def __enter__(self) -> Edge:
+        self.s3_port, self.workers_port = free_ports(2)
+        edge = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(plan.encoded(edge.document))
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.begin()
+        return self
+
+    def begin(self) -> None:
+        """Start the process, and wait until it has applied the plan."""
+        ports = [str(self.s3_port), str(self.workers_port)]
+        command = [str(start.node()), start.HOST, self.folder, f"127.0.0.1:{self.server.server_port}", *ports, self.outbound]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the process has applied the present plan."""
+        self.wait_for(lambda: self.applied() == hashlib.sha256(plan.encoded(self.document)).hexdigest())
+
+    def applied(self) -> str:
+        file = self.folder / "applied"
+        return file.read_text() if file.exists() else ""
+
+    def wait_for(self, condition: Any) -> Any:
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while not (found := condition()):
+            assert time.monotonic() < deadline, self.log()
+            assert self.process.poll() is None, self.log()
+            time.sleep(0.05)
+        return found
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.server.shutdown()
+
+    def client(self, token: str = WRITER, *, secret: str | None = None, **config: Any) -> Any:
+        """Return a client of the S3 interface."""
+        made: Any = boto3.client(
+            "s3",
+            endpoint_url=f"http://{HOST}:{self.s3_port}",
+            region_name="auto",
+            aws_access_key_id=token,
+            aws_secret_access_key=secret or f"secret of {token}",
+            config=Config(
+                s3={"addressing_style": "path"},
+                retries={"total_max_attempts": 1},
+                **{"request_checksum_calculation": "when_required", **config},
+            ),
+        )
+        return made

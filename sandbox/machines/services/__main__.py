@@ -21,6 +21,7 @@ from sandbox.machines.services.metadata import Metadata
 from sandbox.machines.services.offsite import Offsite
 from sandbox.machines.services.vendors import Vendors
 
+PLAN = "x-sandbox-plan"  # the header of the edge's requests for its plan
 AMAZON = ("s3", "secretsmanager", "monitoring")
 
 
@@ -40,7 +41,7 @@ class Services:
         request = Request(environ)
         known = self._inventory()
         host = request.host.partition(":")[0]
-        if request.headers.get("x-sandbox-plan") and "x-forwarded-for" not in request.headers:
+        if PLAN in request.headers and "x-forwarded-for" not in request.headers:
             return _plan(known)(environ, start)  # for the edge, which does not ask through HAProxy
         if (key := self._offsite.key(request, known)) is not None:
             return self._offsite.answer(host, request, key, known)(environ, start)
@@ -85,6 +86,10 @@ def main(store: str, folder: str, port: str) -> None:
 
     class Handler(WSGIRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def log_request(self, code: Any = "-", size: Any = "-") -> None:
+            if PLAN not in self.headers:  # the edge asks every second
+                super().log_request(code, size)
 
     services = Services(Path(store), Path(folder))
     make_server("127.0.0.1", int(port), services, threaded=True, request_handler=Handler).serve_forever()

@@ -1,6 +1,7 @@
 /**
- * Runs the edge of a stack until it is killed: `host.mjs FOLDER SERVICES S3 WORKERS OUTBOUND`. SERVICES is the address that serves the
- * plan; S3 and WORKERS are the ports to listen on; OUTBOUND is the address that requests of Cloudflare Workers go to.
+ * Runs the edge of a stack until it is killed: `host.mjs FOLDER SERVICES S3 WORKERS INTERNET`. SERVICES is the address that serves the
+ * plan; S3 and WORKERS are the ports to listen on; INTERNET is the IP address of all stand-ins: requests of Cloudflare Workers go to its
+ * port 80, and connectors of tunnels come to its port 7844.
  */
 
 import { createHash } from "node:crypto";
@@ -13,9 +14,13 @@ import { serveBindings } from "./r2/bindings.mjs";
 import { Objects } from "./r2/objects.mjs";
 import { S3 } from "./r2/s3.mjs";
 import { Schedules } from "./schedules.mjs";
+import { Tunnels } from "./tunnels.mjs";
 import { Workers } from "./workers.mjs";
 
-const [folder, services, s3Port, workersPort, outbound] = process.argv.slice(2);
+const [folder, services, s3Port, workersPort, internet] = process.argv.slice(2);
+
+/** Where connectors of Cloudflare Tunnel connect to. */
+const TUNNEL_PORT = 7844;
 
 /** How often the plan is read. A changed plan is applied when it has not changed again meanwhile. */
 const POLL_MILLISECONDS = 1_000;
@@ -34,7 +39,10 @@ const queues = new Queues(database, (script, queue, messages) => workers.queue(s
 const schedules = new Schedules((script, cron, time) => workers.schedule(script, cron, time));
 const objects = new Objects(join(folder, "blobs"), database, queues);
 const s3 = new S3(objects);
-const workers = new Workers({ folder, port: Number(workersPort), bucketsPort: await serveBindings(objects), outbound, answerRest });
+const tunnels = new Tunnels();
+const workers = new Workers({
+  ...{ folder, port: Number(workersPort), bucketsPort: await serveBindings(objects), outbound: `${internet}:80`, answerRest },
+});
 
 let webhooks = 0;
 
@@ -50,18 +58,20 @@ async function answerRest(request) {
 }
 
 /** Applies what needs no restart of workerd, so that machines can write to a bucket at once. */
-function applyStores({ buckets, tokens, queues: named }) {
+function applyStores({ buckets, tokens, queues: named, tunnels: known }) {
   objects.buckets = new Map(buckets.map((bucket) => [bucket.id, bucket]));
   s3.tokens = tokens;
   queues.queues = named;
+  tunnels.tunnels = known;
 }
 
-async function applyWorkers({ workers: deployed, consumers, triggers }) {
+async function applyWorkers({ workers: deployed, consumers, triggers, hyperdrives }) {
   if (deployed.length === 0) return;
-  if (workers.differs(deployed, {})) {
+  const databases = await tunnels.addressesOf(hyperdrives);
+  if (workers.differs(deployed, databases)) {
     await Promise.race([Promise.all([queues.pause(), schedules.pause()]), pause(PATIENCE_MILLISECONDS)]);
     try {
-      await workers.apply(deployed, {});
+      await workers.apply(deployed, databases);
     } finally {
       queues.resume();
       schedules.resume();
@@ -106,5 +116,6 @@ async function follow() {
   }
 }
 
+tunnels.listen(internet, TUNNEL_PORT);
 await s3.listen(Number(s3Port));
 await follow();

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from sandbox.edge.crons import expand
 from sandbox.machines.inventory import Inventory
@@ -21,6 +21,9 @@ VERSION = "cloudflare:index/workerVersion:WorkerVersion"
 DEPLOYMENT = "cloudflare:index/workersDeployment:WorkersDeployment"
 CRON = "cloudflare:index/workersCronTrigger:WorkersCronTrigger"
 DOMAIN = "cloudflare:index/workersCustomDomain:WorkersCustomDomain"
+HYPERDRIVE = "cloudflare:index/hyperdriveConfig:HyperdriveConfig"
+TUNNEL = "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared"
+TUNNEL_CONFIG = "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig"
 ROUTE = "cloudflare:index/workersRoute:WorkersRoute"
 
 R2 = "r2.cloudflarestorage.com"
@@ -44,6 +47,8 @@ def plan(inventory: Inventory) -> Json:
         "queues": [_queue(one.outputs) for one in inventory.of_type(QUEUE)],
         "consumers": [_consumer(one.outputs) for one in inventory.of_type(CONSUMER)],
         "triggers": [one for trigger in inventory.of_type(CRON) for one in _triggers(trigger.outputs)],
+        "tunnels": [_tunnel(one.id, one.outputs, inventory) for one in inventory.of_type(TUNNEL)],
+        "hyperdrives": [_hyperdrive(one.id, one.outputs) for one in inventory.of_type(HYPERDRIVE)],
         "workers": list(_workers(inventory)),
     }
 
@@ -152,6 +157,26 @@ def _triggers(fields: Mapping[str, Any]) -> Iterator[Json]:
                 "names, ranges, lists and steps"
             ) from None
         yield {"script": fields["scriptName"], "cron": schedule["cron"], **times}
+
+
+def _tunnel(id: str, fields: Mapping[str, Any], inventory: Inventory) -> Json:
+    """Return a tunnel: the token of its connectors, and the service behind them for each host name."""
+    ingresses = [
+        rule
+        for one in inventory.of_type(TUNNEL_CONFIG)
+        if one.outputs["tunnelId"] == id
+        for rule in cast("Json", one.outputs["config"])["ingresses"]
+    ]
+    return {
+        "id": id,
+        "token": {"a": fields["accountId"], "t": id, "s": fields["tunnelSecret"]},
+        "services": {rule["hostname"]: rule["service"] for rule in ingresses if rule.get("hostname")},
+    }
+
+
+def _hyperdrive(id: str, fields: Mapping[str, Any]) -> Json:
+    origin = fields["origin"]
+    return {"id": id, **{name: origin[name] for name in ("host", "database", "user", "password")}}
 
 
 def _workers(inventory: Inventory) -> Iterator[Json]:

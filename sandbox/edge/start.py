@@ -18,7 +18,6 @@ HOST = Path(__file__).with_name("host.mjs")
 MINIFLARE = Path(__file__).parents[2] / "workers/node_modules/miniflare"
 # In the namespace of the services; haproxy.cfg has the same ports.
 PLAN, S3_PORT, WORKERS_PORT = "127.0.0.1:8000", "8001", "8002"
-OUTBOUND = f"{INTERNET}:80"
 WAIT_SECONDS = 120
 PAUSE = 0.2
 
@@ -39,7 +38,7 @@ def ensure(place: Place) -> None:
     if group.running:
         return
     folder(place).mkdir(parents=True, exist_ok=True)
-    command = [*inside(place.cloud), str(node()), HOST, folder(place), PLAN, S3_PORT, WORKERS_PORT, OUTBOUND]
+    command = [*inside(place.cloud), str(node()), HOST, folder(place), PLAN, S3_PORT, WORKERS_PORT, INTERNET]
     group.start(command, folder(place) / "log")
 
 

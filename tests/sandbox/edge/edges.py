@@ -37,6 +37,7 @@ def tokens() -> plan.Json:
 
 def empty(**changes: Any) -> plan.Json:
     known = {"buckets": [bucket()], "tokens": tokens(), "queues": [], "consumers": [], "triggers": [], "workers": []}
+    known |= {"tunnels": [], "hyperdrives": []}
     return {**known, **changes}
 
 
@@ -54,7 +55,7 @@ class Edge:
 
     folder: Path
     document: plan.Json = field(default_factory=empty)
-    outbound: str = "127.0.0.1:9"  # nothing listens there
+    internet: str = "127.0.0.9"  # an address of the loopback where nothing answers requests
 
     def __enter__(self) -> Edge:
         self.s3_port, self.workers_port = free_ports(2)
@@ -78,7 +79,7 @@ class Edge:
     def begin(self) -> None:
         """Start the process, and wait until it has applied the plan."""
         ports = [str(self.s3_port), str(self.workers_port)]
-        command = [str(start.node()), start.HOST, self.folder, f"127.0.0.1:{self.server.server_port}", *ports, self.outbound]
+        command = [str(start.node()), start.HOST, self.folder, f"127.0.0.1:{self.server.server_port}", *ports, self.internet]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         self.settle()

@@ -38,6 +38,7 @@ def ensure(place: Place) -> None:
     if group.running:
         return
     folder(place).mkdir(parents=True, exist_ok=True)
+    (folder(place) / "applied").unlink(missing_ok=True)
     command = [*inside(place.cloud), str(node()), HOST, folder(place), PLAN, S3_PORT, WORKERS_PORT, INTERNET]
     group.start(command, folder(place) / "log")
 

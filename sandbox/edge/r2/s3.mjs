@@ -248,7 +248,7 @@ export class S3 {
 
   #fail(error, request, response) {
     if (!(error instanceof R2Error)) console.error(`${request.method} ${request.url} failed: ${error.stack}`);
-    if (response.headersSent || request.destroyed) return response.destroy();
+    if (response.headersSent || request.socket.destroyed) return response.destroy();
     const { status, code, message } = error instanceof R2Error ? error : { status: 500, code: "InternalError", message: "Try again." };
     const body = request.method === "HEAD" ? "" : document("Error", text("Code", code), text("Message", message));
     response.writeHead(status, { "content-type": "application/xml", "content-length": Buffer.byteLength(body) }).end(body);

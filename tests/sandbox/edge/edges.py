@@ -8,7 +8,8 @@ import socket
 import subprocess
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import boto3
 from botocore.config import Config
 
 from sandbox.edge import plan, start
+from sandbox.machines.services import certificates
 
 ACCOUNT = "0123456789abcdef0123456789abcdef"
 LIMIT_SECONDS = 60
@@ -49,16 +51,22 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @dataclass
 class Edge:
     """A running process. `document` is its plan."""
 
     folder: Path
     document: plan.Json = field(default_factory=empty)
-    internet: str = "127.0.0.9"  # an address of the loopback where nothing answers requests
 
     def __enter__(self) -> Edge:
         self.s3_port, self.workers_port = free_ports(2)
+        # An address of the loopback interface for this process alone.
+        self.internet = f"127.9.{self.s3_port >> 8}.{self.s3_port & 255}"
         edge = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -80,6 +88,7 @@ class Edge:
         """Start the process, and wait until it has applied the plan."""
         ports = [str(self.s3_port), str(self.workers_port)]
         command = [str(start.node()), start.HOST, self.folder, f"127.0.0.1:{self.server.server_port}", *ports, self.internet]
+        (self.folder / "applied").unlink(missing_ok=True)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         self.settle()
@@ -111,11 +120,31 @@ class Edge:
         self.kill()
         self.server.shutdown()
 
-    def client(self, token: str = WRITER, *, secret: str | None = None, **config: Any) -> Any:
-        """Return a client of the S3 interface."""
+    @contextmanager
+    def tls(self) -> Generator[int]:
+        """Serve the S3 interface behind TLS, as haproxy.cfg does, and yield the port."""
+        certificates.ensure(self.folder)
+        (port,) = free_ports(1)
+        configuration = self.folder / "haproxy.cfg"
+        configuration.write_text(
+            "defaults\n mode http\n timeout connect 5s\n timeout client 1m\n timeout server 1m\n"
+            f"frontend tls\n bind 127.0.0.1:{port} ssl crt {self.folder}/front.pem\n default_backend r2\n"
+            " http-request wait-for-body time 1s if { req.hdr(expect) -i 100-continue }\n"
+            f"backend r2\n server r2 127.0.0.1:{self.s3_port}\n"
+        )
+        with subprocess.Popen(["haproxy", "-db", "-q", "-f", configuration]) as process:
+            try:
+                self.wait_for(lambda: _listens(port))
+                yield port
+            finally:
+                process.kill()
+
+    def client(self, token: str = WRITER, *, secret: str | None = None, tls: int | None = None, **config: Any) -> Any:
+        """Return a client of the S3 interface; `tls` is the port of `tls()`."""
         made: Any = boto3.client(
             "s3",
-            endpoint_url=f"http://{HOST}:{self.s3_port}",
+            endpoint_url=f"http://{HOST}:{self.s3_port}" if tls is None else f"https://{HOST}:{tls}",
+            verify=False,
             region_name="auto",
             aws_access_key_id=token,
             aws_secret_access_key=secret or f"secret of {token}",

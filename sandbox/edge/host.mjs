@@ -23,7 +23,7 @@ const [folder, services, s3Port, workersPort, internet] = process.argv.slice(2);
 const TUNNEL_PORT = 7844;
 
 /** How often the plan is read. A changed plan is applied when it has not changed again meanwhile. */
-const POLL_MILLISECONDS = 1_000;
+const POLL_MILLISECONDS = 500;
 
 /** How long a plan that could not be applied waits for the next attempt. */
 const RETRY_MILLISECONDS = 15_000;

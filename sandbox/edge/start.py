@@ -39,7 +39,9 @@ def ensure(place: Place) -> None:
         return
     folder(place).mkdir(parents=True, exist_ok=True)
     (folder(place) / "applied").unlink(missing_ok=True)
-    command = [*inside(place.cloud), str(node()), HOST, folder(place), PLAN, S3_PORT, WORKERS_PORT, INTERNET]
+    # With a process namespace of its own: workerd ends when this process ends, however that happens.
+    alone = ("unshare", "--pid", "--fork", "--kill-child")
+    command = [*inside(place.cloud), *alone, str(node()), HOST, folder(place), PLAN, S3_PORT, WORKERS_PORT, INTERNET]
     group.start(command, folder(place) / "log")
 
 

@@ -35,6 +35,7 @@ class Services:
         self._vendors: Vendors = Vendors(folder / "vendors")
         self._offsite: Offsite = Offsite(folder / "offsite")
         self._read: tuple[object, Inventory] | None = None
+        self._planned: tuple[Inventory, bytes] | None = None
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         """Answer a request by its host and its source."""
@@ -42,7 +43,7 @@ class Services:
         known = self._inventory()
         host = request.host.partition(":")[0]
         if PLAN in request.headers and "x-forwarded-for" not in request.headers:
-            return _plan(known)(environ, start)  # for the edge, which does not ask through HAProxy
+            return self._plan(known)(environ, start)  # for the edge, which does not ask through HAProxy
         if (key := self._offsite.key(request, known)) is not None:
             return self._offsite.answer(host, request, key, known)(environ, start)
         return self._answer(request, host, known)(environ, start)
@@ -63,6 +64,15 @@ class Services:
             return Response("the request is not signed with the keys of this instance\n", 403)
         return self._amazon.answer(service, request, instance, known)
 
+    def _plan(self, known: Inventory) -> Response:
+        """Return what the edge must run; compute it again only if the clouds have changed."""
+        try:
+            if self._planned is None or self._planned[0] is not known:
+                self._planned = (known, plan.encoded(plan.plan(known)))
+        except plan.UnsupportedError as error:
+            return Response(str(error), 501)
+        return Response(self._planned[1], content_type="application/json")
+
     def _inventory(self) -> Inventory:
         """Return what the clouds contain now; read it again only if it has changed."""
         files = [self._store, self._store.with_suffix(".journal")]
@@ -70,13 +80,6 @@ class Services:
         if self._read is None or self._read[0] != version:
             self._read = (version, inventory.read(self._store))
         return self._read[1]
-
-
-def _plan(known: Inventory) -> Response:
-    try:
-        return Response(plan.encoded(plan.plan(known)), content_type="application/json")
-    except plan.UnsupportedError as error:
-        return Response(str(error), 501)
 
 
 def main(store: str, folder: str, port: str) -> None:
@@ -88,7 +91,7 @@ def main(store: str, folder: str, port: str) -> None:
         protocol_version = "HTTP/1.1"
 
         def log_request(self, code: Any = "-", size: Any = "-") -> None:
-            if PLAN not in self.headers:  # the edge asks every second
+            if PLAN not in self.headers:  # the edge asks all the time
                 super().log_request(code, size)
 
     services = Services(Path(store), Path(folder))

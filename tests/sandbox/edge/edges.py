@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import os
+import signal
 import socket
 import subprocess
 import threading
@@ -90,7 +92,7 @@ class Edge:
         command = [str(start.node()), start.HOST, self.folder, f"127.0.0.1:{self.server.server_port}", *ports, self.internet]
         (self.folder / "applied").unlink(missing_ok=True)
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         self.settle()
 
     def settle(self) -> None:
@@ -113,7 +115,8 @@ class Edge:
         return (self.folder / "log").read_text()
 
     def kill(self) -> None:
-        self.process.kill()
+        """End the process, and with it workerd."""
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def __exit__(self, *_: object) -> None:

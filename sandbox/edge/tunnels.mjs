@@ -14,7 +14,7 @@ import { setTimeout as pause } from "node:timers/promises";
 const SILENCE_MILLISECONDS = 2_500;
 
 /** How long a client waits for a connector. */
-const WAIT_MILLISECONDS = 5_000;
+const WAIT_MILLISECONDS = 3_000;
 const PAUSE_MILLISECONDS = 100;
 
 /** How long a connector may take to connect to its service. */

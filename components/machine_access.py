@@ -9,6 +9,7 @@ import pulumi_aws as aws
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.policy_documents import assumed_by, policy
+from model.gates import RESTORING_TAG, RESTORING_VALUE
 from model.topology import Role, Topology
 
 _DATABASE = ("application", "patroni", "consensus", "backup_cipher", "backup_storage", "manifest_keys")
@@ -19,6 +20,11 @@ READABLE_SECRETS: Mapping[Role, tuple[str, ...]] = {
     Role.GATEWAY: ("gateway_certificate", "tunnel_token"),
 }
 """Role to the fields of `topology.SecretNames` that its machines may read."""
+READABLE_WHILE_RESTORING: Mapping[Role, tuple[str, ...]] = {
+    Role.COORDINATOR: ("backup_readers",),
+    Role.WORKER: ("backup_readers",),
+}
+"""Role to the fields of `topology.SecretNames` that its machines may read while the secret has `RESTORING_TAG`."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,11 @@ class MachineAccess(ComponentResource):
         self._own: ResourceOptions = ResourceOptions(parent=self)
         arns = {secret: self._store(secret, value) for secret, value in args.secrets.items()}
         self.profile_names = {
-            role: self._profile(role, [arns[secret] for secret in secrets])
+            role: self._profile(
+                role,
+                [arns[secret] for secret in secrets],
+                [arns[secret] for secret in READABLE_WHILE_RESTORING.get(role, ())],
+            )
             for role, secrets in READABLE_SECRETS.items()
         }
         self.register_outputs({})
@@ -67,7 +77,7 @@ class MachineAccess(ComponentResource):
         aws.secretsmanager.SecretVersion(label, secret_id=stored.id, secret_string=value, opts=self._own)
         return stored.arn
 
-    def _profile(self, role: Role, secrets: list[Output[str]]) -> Output[str]:
+    def _profile(self, role: Role, secrets: list[Output[str]], restoring: list[Output[str]]) -> Output[str]:
         label = f"{self._name}-{role}"
         name = f"{self._args.topology.prefix}-{role}"
         identity = aws.iam.Role(label, name=name, assume_role_policy=assumed_by("ec2.amazonaws.com"), opts=self._own)
@@ -77,13 +87,13 @@ class MachineAccess(ComponentResource):
             policy_arn=f"arn:{self._args.topology.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore",
             opts=self._own,
         )
-        permissions = Output.all(self._args.key_arn, self._args.storage_endpoint_id, *secrets).apply(
-            lambda known: self._permissions(known[0], known[1], known[2:])
-        )
+        permissions = Output.all(
+            self._args.key_arn, self._args.storage_endpoint_id, Output.all(*secrets), Output.all(*restoring)
+        ).apply(lambda known: self._permissions(*known))
         aws.iam.RolePolicy(label, role=identity.name, policy=permissions, opts=self._own)
         return aws.iam.InstanceProfile(label, name=name, role=identity.name, opts=self._own).name
 
-    def _permissions(self, key: str, storage_endpoint: str, secrets: list[str]) -> str:
+    def _permissions(self, key: str, storage_endpoint: str, secrets: list[str], restoring: list[str]) -> str:
         topology = self._args.topology
         metrics: dict[str, object] = {
             "Effect": "Allow",
@@ -97,11 +107,19 @@ class MachineAccess(ComponentResource):
             "Resource": f"arn:{topology.partition}:s3:::{topology.machine_files_bucket}/*",
             "Condition": {"StringEquals": {"aws:SourceVpce": storage_endpoint}},
         }
+        # No resource declares this tag: whoever starts a restore sets it on the secret, and removes it at the end.
+        while_restoring: dict[str, object] = {
+            "Effect": "Allow",
+            "Action": "secretsmanager:GetSecretValue",
+            "Resource": sorted(restoring),
+            "Condition": {"StringEquals": {f"secretsmanager:ResourceTag/{RESTORING_TAG}": RESTORING_VALUE}},
+        }
         service = f"secretsmanager.{topology.settings.database.region}.amazonaws.com"
         return policy(
             metrics,
             archives,
             {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": sorted(secrets)},
+            *([while_restoring] if restoring else []),
             {
                 "Effect": "Allow",
                 "Action": "kms:Decrypt",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pulumi_aws as aws
@@ -35,12 +35,14 @@ class OffsiteCopy(ComponentResource):
     """`backbuild:index:OffsiteCopy`: an S3 bucket that the backup Workers (Cloudflare Workers) write to.
 
     Makes: a KMS key; the bucket with versioning, object lock, encryption with that key, no public access, TLS only,
-    one owner, and lifecycle rules from `topology.retention`; and an IAM user that may write objects there, with its
-    access key.
+    one owner, and lifecycle rules from `topology.retention`; an IAM user that may write objects there, and one that may
+    only read them, each with its access key.
     """
 
     writer_keys: StorageKeys
     """The access key with which the backup Workers write."""
+    reader_keys: StorageKeys
+    """The access key with which machines restore."""
 
     def __init__(self, name: str, args: OffsiteCopyArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:OffsiteCopy", name, {}, opts)
@@ -60,7 +62,8 @@ class OffsiteCopy(ComponentResource):
         make_private(self._name, bucket, self._own)
         self._encrypt(bucket, key)
         self._retain(bucket)
-        self.writer_keys = self._writer(bucket, key)
+        self.writer_keys = self._user("writer", args.copy.writer, _writer_policy, bucket, key)
+        self.reader_keys = self._user("reader", args.copy.reader, _reader_policy, bucket, key)
         self.register_outputs({"bucketArn": bucket.arn})
 
     def _encrypt(self, bucket: aws.s3.Bucket, key: aws.kms.Key) -> None:
@@ -101,13 +104,21 @@ class OffsiteCopy(ComponentResource):
             self._name, bucket=bucket.id, rules=s3_lifecycle_rules(self._topology.retention), opts=versioned
         )
 
-    def _writer(self, bucket: aws.s3.Bucket, key: aws.kms.Key) -> StorageKeys:
-        label = f"{self._name}-writer"
-        user = aws.iam.User(label, name=self._copy.writer, opts=self._own)
+    def _user(
+        self,
+        purpose: str,
+        user_name: str,
+        permissions: Callable[[str, str], str],
+        bucket: aws.s3.Bucket,
+        key: aws.kms.Key,
+    ) -> StorageKeys:
+        """Declare a user with an access key; `permissions` makes its policy from the ARNs of the bucket and the key."""
+        label = f"{self._name}-{purpose}"
+        user = aws.iam.User(label, name=user_name, opts=self._own)
         aws.iam.UserPolicy(
             label,
             user=user.name,
-            policy=Output.all(bucket.arn, key.arn).apply(lambda arns: _writer_policy(*arns)),
+            policy=Output.all(bucket.arn, key.arn).apply(lambda arns: permissions(*arns)),
             opts=self._own,
         )
         pair = aws.iam.AccessKey(label, user=user.name, opts=self._own)
@@ -149,4 +160,13 @@ def _writer_policy(bucket_arn: str, key_arn: str) -> str:
         },
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket_arn},
         {"Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": key_arn},
+    )
+
+
+def _reader_policy(bucket_arn: str, key_arn: str) -> str:
+    """Return the IAM policy for restoring: it allows to list and read objects, and nothing else."""
+    return policy(
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{bucket_arn}/*"},
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket_arn},
+        {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": key_arn},
     )

@@ -25,7 +25,7 @@ from components.tokens import signing_secret
 from components.tunnel import DatabaseTunnel, DatabaseTunnelArgs
 from components.vault import BackupVault, BackupVaultArgs
 from components.zone import Domain, DomainArgs
-from model.copies import AwsCopy
+from model.copies import AwsCopy, address_of
 from model.topology import Topology
 
 RUNBOOKS = {
@@ -63,7 +63,8 @@ class Platform(ComponentResource):
         network = Network("network", NetworkArgs(topology), own)
         secrets = {
             **keys.passwords,
-            "backup_storage": _storage_secret(vault.machine_keys),
+            "backup_storage": Output.json_dumps(_keys_of(vault.machine_keys)),
+            "backup_readers": _readers_secret(topology, vault),
             "manifest_keys": keys.manifest_keys,
             "tunnel_token": tunnel.token,
             **certificates.secrets,
@@ -139,5 +140,14 @@ def _domain(topology: Topology, domain: str, *, apex_routed: bool) -> DomainArgs
     return DomainArgs(settings.edge.account_id, domain, settings.contact, settings.protect, apex_routed)
 
 
-def _storage_secret(keys: StorageKeys) -> Output[str]:
-    return Output.json_dumps({"accessKeyId": keys.access_key_id, "secretAccessKey": keys.secret_access_key})
+def _readers_secret(topology: Topology, vault: BackupVault) -> Output[str]:
+    """Return JSON with the address and the read-only keys of each copy that machines can restore from."""
+    keys = vault.reader_keys
+    readable = [copy for copy in topology.copies if copy.name in keys]
+    return Output.json_dumps(
+        {"copies": {copy.name: {**address_of(copy), **_keys_of(keys[copy.name])} for copy in readable}}
+    )
+
+
+def _keys_of(keys: StorageKeys) -> dict[str, Output[str]]:
+    return {"accessKeyId": keys.access_key_id, "secretAccessKey": keys.secret_access_key}

@@ -1,4 +1,4 @@
-"""The backup vault: the buckets of all copies, the event queue for replication, and the keys that write to them."""
+"""The backup vault: the buckets of all copies, their keys for writing and reading, and the event queue."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from model.rotation import Retention, in_rule_order
 from model.topology import ABANDONED_UPLOAD_DAYS, Topology
 
 SECONDS_A_DAY = 86_400
-# R2 permission groups, by the ids that Cloudflare's API documents for "Workers R2 Storage Bucket Item Write".
+# R2 permission groups, by the ids that Cloudflare's API documents for "Workers R2 Storage Bucket Item Write" and
+# "Workers R2 Storage Bucket Item Read".
 BUCKET_ITEM_WRITE = "2efd5506f9c8494dacb1fa10a3e7d5b6"
+BUCKET_ITEM_READ = "6a018a9f2fc74eb6b293b0c548f38b39"
 EVENT_DAYS = 4  # how long a message stays in the queue: longer than a weekend without an operator
 DEAD_LETTER_DAYS = 14  # the maximum message retention of Cloudflare Queues
 
@@ -35,9 +37,9 @@ class BackupVault(ComponentResource):
     """`backbuild:index:BackupVault`: the copies of every backup, as `topology.copies` lists them.
 
     Makes: for each copy in R2 a bucket with lock and lifecycle rules from `topology.retention`; for each copy at AWS
-    an `OffsiteCopy`; the queue of the primary bucket's object events and its dead-letter queue; and S3-compatible keys
-    with which machines write to the primary bucket and to no other. It does not create the buckets of copies at other
-    S3-compatible providers: operators create those.
+    an `OffsiteCopy`; the queue of the primary bucket's object events and its dead-letter queue; S3-compatible keys
+    with which machines write to the primary bucket and to no other; and for each copy in R2 keys that only read it. It
+    does not create the buckets of copies at other S3-compatible providers: operators create those, and their keys.
     """
 
     queue: cloudflare.Queue
@@ -48,6 +50,8 @@ class BackupVault(ComponentResource):
     """The keys with which machines write backups to the primary bucket."""
     writer_keys: dict[str, StorageKeys]
     """The keys with which the backup Workers write to each S3-compatible copy, by the copy's name."""
+    reader_keys: dict[str, StorageKeys]
+    """The keys with which machines restore, by the copy's name; a copy in another store may have none."""
 
     def __init__(self, name: str, args: BackupVaultArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:BackupVault", name, {}, opts)
@@ -59,8 +63,24 @@ class BackupVault(ComponentResource):
         copies = args.topology.copies
         r2 = {copy.name: self._r2(copy) for copy in copies if isinstance(copy, R2Copy)}
         primary = r2[args.topology.primary.name]
+        offsite = {copy.name: self._offsite(copy, args.providers) for copy in copies if isinstance(copy, AwsCopy)}
+        foreign = [copy for copy in copies if isinstance(copy, ForeignCopy)]
         self.writer_keys = {
-            copy.name: self._writer_keys(copy, args.providers) for copy in copies if not isinstance(copy, R2Copy)
+            **{name: copy.writer_keys for name, copy in offsite.items()},
+            **{copy.name: _given_keys(copy.access_key_id, copy.secret_access_key) for copy in foreign},
+        }
+        self.reader_keys = {
+            **{
+                copy.name: self._token(f"{copy.name}-reader", copy, r2[copy.name], BUCKET_ITEM_READ)
+                for copy in copies
+                if isinstance(copy, R2Copy)
+            },
+            **{name: copy.reader_keys for name, copy in offsite.items()},
+            **{
+                copy.name: _given_keys(copy.read_access_key_id, copy.read_secret_access_key)
+                for copy in foreign
+                if copy.read_access_key_id is not None and copy.read_secret_access_key is not None
+            },
         }
 
         self.queue = self._queue("events", EVENT_DAYS)
@@ -79,16 +99,13 @@ class BackupVault(ComponentResource):
             ],
             opts=self._own,
         )
-        self.machine_keys = self._machine_keys(primary)
+        self.machine_keys = self._token("machines", args.topology.primary, primary, BUCKET_ITEM_WRITE)
         self.register_outputs({name: bucket.name for name, bucket in r2.items()})
 
-    def _writer_keys(self, copy: AwsCopy | ForeignCopy, providers: Mapping[str, aws.Provider]) -> StorageKeys:
-        if isinstance(copy, ForeignCopy):
-            return StorageKeys(Output.secret(copy.access_key_id), Output.secret(copy.secret_access_key))
+    def _offsite(self, copy: AwsCopy, providers: Mapping[str, aws.Provider]) -> OffsiteCopy:
         # This copy's own AWS provider has its region and account.
         options = ResourceOptions(parent=self, providers=[providers[copy.name]])
-        args = OffsiteCopyArgs(topology=self._topology, copy=copy)
-        return OffsiteCopy(f"{self._name}-{copy.name}", args, options).writer_keys
+        return OffsiteCopy(f"{self._name}-{copy.name}", OffsiteCopyArgs(topology=self._topology, copy=copy), options)
 
     def _r2(self, copy: R2Copy) -> cloudflare.R2Bucket:
         label, jurisdiction = f"{self._name}-{copy.name}", copy.jurisdiction
@@ -127,16 +144,16 @@ class BackupVault(ComponentResource):
             opts=self._own,
         )
 
-    def _machine_keys(self, primary: cloudflare.R2Bucket) -> StorageKeys:
-        jurisdiction = self._topology.primary.jurisdiction
-        scope = primary.name.apply(
-            lambda bucket: json.dumps({f"com.cloudflare.edge.r2.bucket.{self._account}_{jurisdiction}_{bucket}": "*"})
+    def _token(self, purpose: str, copy: R2Copy, bucket: cloudflare.R2Bucket, permission_group: str) -> StorageKeys:
+        """Declare a token with one permission group on one bucket, and return it as S3-compatible keys."""
+        scope = bucket.name.apply(
+            lambda name: json.dumps({f"com.cloudflare.edge.r2.bucket.{self._account}_{copy.jurisdiction}_{name}": "*"})
         )
         token = cloudflare.AccountToken(
-            f"{self._name}-machines",
+            f"{self._name}-{purpose}",
             account_id=self._account,
-            name=f"{self._topology.prefix}-backup-machines",
-            policies=[{"effect": "allow", "permission_groups": [{"id": BUCKET_ITEM_WRITE}], "resources": scope}],
+            name=f"{self._topology.prefix}-backup-{purpose}",
+            policies=[{"effect": "allow", "permission_groups": [{"id": permission_group}], "resources": scope}],
             opts=self._own,
         )
         # R2's S3-compatible access key id is the token's id; the secret access key is the SHA-256 of the token's value.
@@ -144,6 +161,10 @@ class BackupVault(ComponentResource):
             access_key_id=Output.secret(token.id),
             secret_access_key=token.value.apply(lambda value: hashlib.sha256(value.encode()).hexdigest()),
         )
+
+
+def _given_keys(access_key_id: str, secret_access_key: str) -> StorageKeys:
+    return StorageKeys(Output.secret(access_key_id), Output.secret(secret_access_key))
 
 
 def r2_lock_rules(retention: Sequence[Retention]) -> list[cloudflare.R2BucketLockRuleArgsDict]:

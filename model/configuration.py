@@ -30,7 +30,7 @@ RESERVED_LABELS = ("backups", "database")
 """Subdomains of other parts of the platform; the API cannot use them."""
 # The status page's built-in components (workers/status/components.js).
 STATUS_COMPONENTS = ("api", "edge", "database", "replication", "objectStorage", "backups", "platform")
-SECRETS = ("accessKeyId", "secretAccessKey")
+SECRETS = ("accessKeyId", "secretAccessKey", "readAccessKeyId", "readSecretAccessKey")
 """Secret fields: error messages do not show their values."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)

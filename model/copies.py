@@ -21,12 +21,14 @@ MINIMUM_COPIES = 3
 """With three, one copy can be damaged and another one unreachable, and one is left to restore from."""
 # Buckets in these stores are declared by the platform, which chooses their place and their locks: no endpoint is given.
 _DECLARED_STORES = {"amazonaws.com": "kind s3 without an endpoint", "r2.cloudflarestorage.com": "kind r2"}
+READING = ("read_access_key_id", "read_secret_access_key")
+"""The fields of the keys with which machines restore from a copy in another store: both or none."""
 _FIELDS = {
     "r2": ({"jurisdiction"}, set[str]()),
     "s3": ({"region"}, {"role_arn", "lock_mode"}),
     "s3 with an endpoint": (
         {"region", "endpoint", "bucket", "access_key_id", "secret_access_key"},
-        {"lock_mode"},
+        {"lock_mode", *READING},
     ),
 }
 """The required and the optional fields of a copy, in addition to its name and kind."""
@@ -55,6 +57,8 @@ class AwsCopy:
     """With COMPLIANCE not even the account's root user can shorten a lock."""
     writer: str
     """The name of the IAM user with whose keys the backup Workers write."""
+    reader: str
+    """The name of the IAM user with whose keys machines restore."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,9 @@ class ForeignCopy:
     lock_mode: str
     access_key_id: str
     secret_access_key: str
+    read_access_key_id: str | None
+    """None, like the secret access key: machines cannot restore from this copy."""
+    read_secret_access_key: str | None
 
 
 Copy = R2Copy | AwsCopy | ForeignCopy
@@ -92,7 +99,8 @@ def _copy(prefix: str, settings: Settings, given: BackupCopy) -> Copy:
     lock_mode = given.lock_mode or (LockMode.COMPLIANCE if settings.protect else LockMode.GOVERNANCE)
     region = str(given.region)
     if given.endpoint is None:
-        return AwsCopy(given.name, bucket, region, given.role_arn, lock_mode, _writer(prefix, given.name))
+        writer, reader = _writer(prefix, given.name), f"{prefix}-{given.name}-reader"
+        return AwsCopy(given.name, bucket, region, given.role_arn, lock_mode, writer, reader)
     return ForeignCopy(
         given.name,
         str(given.bucket),
@@ -101,6 +109,8 @@ def _copy(prefix: str, settings: Settings, given: BackupCopy) -> Copy:
         lock_mode,
         _secret(given.access_key_id),
         _secret(given.secret_access_key),
+        None if given.read_access_key_id is None else _secret(given.read_access_key_id),
+        None if given.read_secret_access_key is None else _secret(given.read_secret_access_key),
     )
 
 
@@ -129,6 +139,16 @@ def _binding_entry(copy: Copy) -> dict[str, str]:
     place = {"bucket": copy.bucket, "region": copy.region, "lockMode": copy.lock_mode}
     endpoint = {"endpoint": copy.endpoint} if isinstance(copy, ForeignCopy) else {}
     return {"name": copy.name, "kind": "s3", **place, **endpoint}
+
+
+def address_of(copy: Copy) -> dict[str, str]:
+    """Return where S3 clients find a copy: `endpoint` (a host name, for path-style requests), `region`, `bucket`."""
+    if isinstance(copy, R2Copy):
+        return {"endpoint": copy.endpoint, "region": "auto", "bucket": copy.bucket}
+    if isinstance(copy, ForeignCopy):
+        return {"endpoint": urlsplit(copy.endpoint).netloc, "region": copy.region, "bucket": copy.bucket}
+    suffix = "amazonaws.com.cn" if partition_of(copy.region) == "aws-cn" else "amazonaws.com"
+    return {"endpoint": f"s3.{copy.region}.{suffix}", "region": copy.region, "bucket": copy.bucket}
 
 
 def migrated(backups: Any) -> Any:
@@ -216,6 +236,9 @@ def _field_problems(key: str, copy: BackupCopy) -> Iterator[Problem]:
     for name in sorted(given - needed - optional - {"name", "kind"}):
         allowed = ", ".join(sorted(names[one] for one in {"name", "kind"} | needed | optional))
         yield Problem(f"{key}.{names[name]}", f"is not a key of a copy of kind {kind}; allowed: {allowed}")
+    for name, other in (READING, READING[::-1]):
+        if other in given & optional and name not in given:
+            yield Problem(f"{key}.{names[name]}", f"is missing; set it, or remove {names[other]}: both are one key")
 
 
 def _place_problems(key: str, copy: BackupCopy, others: Sequence[tuple[str, BackupCopy]]) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Health gates: commands and timeouts with which a rollout or the maintenance window waits for a healthy member."""
+"""Commands that the platform runs on machines, with their timeouts: health gates, patching and restore rehearsals."""
 
 from __future__ import annotations
 
@@ -17,3 +17,9 @@ PATCH_SECONDS = 3600
 
 PATCH_HEALTH_SECONDS = 900
 """Timeout for a member to be healthy, once before it is patched and once after its reboot."""
+
+RESTORING_TAG = "Restoring"
+"""The tag of the secret with the backups' read-only keys during a restore; machines may read it only with this tag."""
+
+RESTORING_VALUE = "true"
+"""The value of `RESTORING_TAG` during a restore."""

@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
 
+from model.gates import RESTORING_TAG
 from model.partitions import unsupported_reason
 
 
@@ -92,6 +93,12 @@ def _built_on_nitro(instance_type: str) -> str:
     return instance_type
 
 
+def _not_restoring(key: str) -> str:
+    if key.lower() == RESTORING_TAG.lower():  # IAM ignores the case of tags in the names of condition keys
+        raise ValueError(f"machines may read the keys of all backups while the tag {key} is set; allowed: another key")
+    return key
+
+
 def _supported(region: str) -> str:
     reason = unsupported_reason(region)
     if reason is not None:
@@ -142,6 +149,7 @@ TagKey = Annotated[
         r"(?!aws:)(?!(\.{1,2}|_index)$)[A-Za-z0-9_.:=+@-]{1,128}",
         "at most 128 letters a to z, digits and _ . : = + @ -, not beginning with aws:",
     ),
+    AfterValidator(_not_restoring),
 ]
 VolumeGib = Annotated[
     int, Field(ge=8, le=16384)
@@ -306,6 +314,8 @@ class BackupCopy(_Section):
     bucket: BucketName | None = None
     access_key_id: Credential | None = None
     secret_access_key: Credential | None = None
+    read_access_key_id: Credential | None = None  # None: machines cannot restore from this copy
+    read_secret_access_key: Credential | None = None
 
 
 class Backups(_Section):

@@ -149,6 +149,7 @@ class SecretNames:
     consensus: str  # Patroni's login in etcd, USER:PASSWORD; each generation has its own user
     backup_cipher: str  # encrypts backups before they leave the machine
     backup_storage: str  # JSON: accessKeyId and secretAccessKey of the primary bucket
+    backup_readers: str  # JSON: address and read-only keys of each copy; readable only while machines restore
     manifest_keys: str  # sign the manifests of backups; one key per line
     tunnel_token: str
     consensus_certificate: str  # JSON, as for all roles: certificate, key and authorities, each in PEM format
@@ -300,6 +301,7 @@ class Topology:
             consensus=f"{self.prefix}/database/consensus",
             backup_cipher=f"{self.prefix}/backups/cipher",
             backup_storage=f"{self.prefix}/backups/storage",
+            backup_readers=f"{self.prefix}/backups/readers",
             manifest_keys=f"{self.prefix}/backups/manifest-keys",
             tunnel_token=f"{self.prefix}/gateways/tunnel-token",
             **{f"{role}_certificate": f"{self.prefix}/certificates/{role}" for role in Role},

@@ -28,6 +28,8 @@ _STORE = {
     "bucket": "backups",
     "accessKeyId": "AKIDEXAMPLE",
     "secretAccessKey": "secret",
+    "readAccessKeyId": "AKIDREADER",
+    "readSecretAccessKey": "read-only",
     "lockMode": "GOVERNANCE",
 }
 # Values of settings without a range or a list of values: the shortest and the longest, or one of each kind.

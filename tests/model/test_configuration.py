@@ -250,7 +250,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "prod",
         {"backups.copies.2.reigon": "eu-north-1"},
         "backups.copies[2].reigon",
-        "allowed: accessKeyId, bucket, endpoint, jurisdiction, kind, lockMode, name, region, roleArn, secretAccessKey",
+        "lockMode, name, readAccessKeyId, readSecretAccessKey, region, roleArn, secretAccessKey",
     ),
     "name of a copy with a hyphen": (
         "prod",
@@ -299,6 +299,30 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         {"backups.copies.2": {key: value for key, value in FOREIGN.items() if key != "secretAccessKey"}},
         "backups.copies[2].secretAccessKey",
         "is missing; a copy of kind s3 with an endpoint needs it",
+    ),
+    "tag of a restore": (
+        "prod",
+        {"tags": {"restoring": "true"}},
+        "tags.restoring.[key]",
+        "machines may read the keys of all backups while the tag restoring is set; allowed: another key",
+    ),
+    "half a key for restoring": (
+        "prod",
+        {"backups.copies.2": FOREIGN | {"readAccessKeyId": "AKIDREADER"}},
+        "backups.copies[2].readSecretAccessKey",
+        "is missing; set it, or remove readAccessKeyId: both are one key",
+    ),
+    "half a key for restoring, without its id": (
+        "prod",
+        {"backups.copies.2": FOREIGN | {"readSecretAccessKey": "secret"}},
+        "backups.copies[2].readAccessKeyId",
+        "is missing; set it, or remove readSecretAccessKey: both are one key",
+    ),
+    "a key for restoring from AWS": (
+        "prod",
+        {"backups.copies.2.readAccessKeyId": "AKIDREADER"},
+        "backups.copies[2].readAccessKeyId",
+        "is not a key of a copy of kind s3; allowed: kind, lockMode, name, region, roleArn",
     ),
     "AWS as another store": (
         "prod",

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.stacks import configured, settings_of, topology_of
-from model.copies import AwsCopy
+from model.copies import AwsCopy, address_of
 from model.topology import FIRST_HOST, INGRESS_RULES, SLOTS_PER_GROUP, Group, Port, Role, Topology
 from tests.model.rotations import rotation_changes
 
@@ -222,7 +222,7 @@ def test_resource_names_of_two_stacks_are_disjoint():
     prod, staging = topology_of("prod"), topology_of("staging")
     mine, theirs = (set(vars(one.secrets).values()) | {copy.bucket for copy in one.copies} for one in (prod, staging))
     assert not mine & theirs
-    assert len(mine) == 11 + 3
+    assert len(mine) == 12 + 3
 
 
 def test_the_primary_is_the_first_copy_in_any_order_of_the_settings():
@@ -248,6 +248,43 @@ def test_every_copy_has_unique_names_that_are_valid_in_its_cloud():
         f"backbuild-{stack}-a-writer",
         f"backbuild-{stack}-{'b' * 11}-writer",
     ]
-    assert all(len(one) <= 64 for one in writers)  # of an IAM user
+    readers = [copy.reader for copy in topology.copies if isinstance(copy, AwsCopy)]
+    assert all(len(one) <= 64 for one in (*writers, *readers))  # of an IAM user
+    assert len({*writers, *readers}) == 6
     assert all(len(copy.bucket) <= 63 for copy in topology.copies)
     assert len({copy.bucket for copy in topology.copies}) == 4
+
+
+CHINESE = AwsCopy("offsite", "b", "cn-north-1", None, "COMPLIANCE", "writer", "reader")
+
+
+def test_s3_clients_find_every_copy_at_a_host_name():
+    archive = {
+        "name": "archive",
+        "kind": "s3",
+        "region": "nord-1",
+        "bucket": "store",
+        "endpoint": "https://s3.example.net:8443",
+    }
+    keys = {"accessKeyId": "id", "secretAccessKey": "key"}
+    copies = topology_of("prod", {"backups.copies.3": archive | keys}).copies
+    account = "0123456789abcdef0123456789abcdef"
+    assert {copy.name: address_of(copy) for copy in copies} == {
+        "primary": {
+            "endpoint": f"{account}.eu.r2.cloudflarestorage.com",
+            "region": "auto",
+            "bucket": "backbuild-prod-backups",
+        },
+        "replica": {
+            "endpoint": f"{account}.us.r2.cloudflarestorage.com",
+            "region": "auto",
+            "bucket": "backbuild-prod-backups-replica",
+        },
+        "offsite": {
+            "endpoint": "s3.eu-north-1.amazonaws.com",
+            "region": "eu-north-1",
+            "bucket": "backbuild-prod-backups-offsite",
+        },
+        "archive": {"endpoint": "s3.example.net:8443", "region": "nord-1", "bucket": "store"},
+    }
+    assert address_of(CHINESE)["endpoint"] == "s3.cn-north-1.amazonaws.com.cn"

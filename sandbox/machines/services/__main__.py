@@ -29,7 +29,7 @@ class Services:
     def __init__(self, store: Path, folder: Path) -> None:
         self._store: Path = store
         self._metadata: Metadata = Metadata((folder / "front.pem").read_bytes())
-        self._amazon: Amazon = Amazon(folder / "metrics")
+        self._amazon: Amazon = Amazon(folder)
         self._vendors: Vendors = Vendors(folder / "vendors")
         self._storage: Storage = Storage()
         self._read: tuple[object, Inventory] | None = None

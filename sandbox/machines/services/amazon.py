@@ -13,6 +13,7 @@ from werkzeug.wrappers import Request, Response
 
 from sandbox.machines.inventory import Instance, Inventory
 from sandbox.machines.services.permissions import allowed
+from sandbox.machines.services.tags import tags_of
 
 SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 (a resource type)
 SECRET_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"  # noqa: S105
@@ -26,10 +27,10 @@ class DeniedError(Exception):
 
 
 class Amazon:
-    """Answers requests to the services of a region."""
+    """Answers requests to the services of a region; `folder` has the metrics and the secrets' tags of a live stack."""
 
-    def __init__(self, metrics: Path) -> None:
-        self._metrics: Path = metrics
+    def __init__(self, folder: Path) -> None:
+        self._folder: Path = folder
 
     def answer(self, service: str, request: Request, instance: Instance, inventory: Inventory) -> Response:
         """Answer a request of an instance to a service."""
@@ -52,7 +53,10 @@ class Amazon:
         )
         if secret is None:
             return _error(400, "ResourceNotFoundException", f"there is no secret {asked}")
-        _require(instance, inventory, "secretsmanager:GetSecretValue", secret["arn"])
+        declared: dict[str, str] = secret.get("tagsAll") or {}
+        tags = declared | tags_of(self._folder, secret["name"])
+        context = {f"secretsmanager:ResourceTag/{key}": value for key, value in tags.items()}
+        _require(instance, inventory, "secretsmanager:GetSecretValue", secret["arn"], context)
         if key := secret.get("kmsKeyId"):
             via = f"secretsmanager.{instance.region}.amazonaws.com"
             _require(instance, inventory, "kms:Decrypt", key, {"kms:ViaService": via})
@@ -71,7 +75,7 @@ class Amazon:
             return _error(400, "InvalidAction", "the sandbox only serves PutMetricData")
         namespace = {"cloudwatch:namespace": form["Namespace"]}
         _require(instance, inventory, "cloudwatch:PutMetricData", "*", namespace)
-        file = self._metrics / f"{instance.id}.json"
+        file = self._folder / "metrics" / f"{instance.id}.json"
         values: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
         values |= _values(form)
         aside = file.with_suffix(f".{id(request)}")

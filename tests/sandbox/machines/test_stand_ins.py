@@ -3,7 +3,8 @@
 import json
 import re
 import struct
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from harness.stacks import contents, members, topology_of
 from sandbox.clouds.store import CloudObject
 from sandbox.machines import image, network, prerequisites
 from sandbox.machines.inventory import INGRESS, INSTANCE, PROFILE, ROLE_POLICY, SUBNET, Inventory
+from sandbox.machines.place import Place
 from sandbox.machines.services.amazon import SECRET, SECRET_VERSION, Amazon
 from sandbox.machines.services.certificates import names
 from sandbox.machines.services.resolver import respond
+from sandbox.machines.services.tags import remove_tag, set_tag
 from sandbox.machines.services.vendors import Vendors
 from sandbox.values import Properties
 
@@ -77,23 +80,65 @@ def test_an_instance_is_known_by_its_address():
 
 def test_a_secret_has_the_value_of_its_newest_version(tmp_path: Path):
     """A replacement creates the new version first, and deletes the former one at the end of the update."""
+    values = (SecretValue("z", "former"), SecretValue("a", "newest"))
+    assert read_secret(tmp_path, with_secret({}, *values))["SecretString"] == "newest"
+
+
+RESTORING = {"Condition": {"StringEquals": {"secretsmanager:ResourceTag/Restoring": "true"}}}
+
+
+@pytest.mark.parametrize("declared", [{}, {"Restoring": "false"}])
+def test_a_secret_is_readable_only_while_it_has_the_tag_of_the_condition(tmp_path: Path, declared: dict[str, str]):
+    inventory = with_secret(RESTORING, SecretValue("a", "value"), tags=declared)
+    place = Place(tmp_path, tmp_path / "store", tmp_path / "images")
+    place.services.mkdir()
+
+    def answer() -> dict[str, str]:
+        return read_secret(place.services, inventory)
+
+    assert answer()["Code"] == "AccessDeniedException"
+    for secret, key, value in (("other", "Restoring", "true"), ("s", "Other", "true"), ("s", "Restoring", "yes")):
+        set_tag(place, secret, key, value)
+        assert answer()["Code"] == "AccessDeniedException"
+    set_tag(place, "s", "Restoring", "true")
+    assert answer()["SecretString"] == "value"
+    remove_tag(place, "s", "Other")
+    assert answer()["SecretString"] == "value"
+    remove_tag(place, "s", "Restoring")
+    remove_tag(place, "s", "Restoring")  # a second time: no error
+    assert answer()["Code"] == "AccessDeniedException"
+
+
+@dataclass(frozen=True)
+class SecretValue:
+    """One version of the secret, with its resource's id."""
+
+    id: str
+    text: str
+
+
+def with_secret(condition: Properties, *versions: SecretValue, tags: Mapping[str, str] | None = None) -> Inventory:
+    """Return an instance `i-1` whose role may read the secret `s` under a condition."""
     arn = "arn:aws:secretsmanager:eu-central-1:1:secret:s"
-    allowed = {"Statement": [{"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": arn}]}
-    inventory = Inventory(
+    right = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": arn, **condition}
+    return Inventory(
         [
             thing(SUBNET, "subnet-1", {"cidrBlock": "10.21.0.0/20"}),
             replace(one := instance("i-1", "10.21.0.16", "sg"), outputs={**one.outputs, "iamInstanceProfile": "p"}),
             thing(PROFILE, "p", {"role": "r"}),
-            thing(ROLE_POLICY, "rp", {"role": "r", "policy": json.dumps(allowed)}),
-            thing(SECRET, "s", {"arn": arn, "name": "s"}),
-            thing(SECRET_VERSION, "z", {"secretId": arn, "secretString": "former"}),
-            thing(SECRET_VERSION, "a", {"secretId": arn, "secretString": "newest"}),
+            thing(ROLE_POLICY, "rp", {"role": "r", "policy": json.dumps({"Statement": [right]})}),
+            thing(SECRET, "s", {"arn": arn, "name": "s", "tagsAll": dict(tags or {})}),
+            *(thing(SECRET_VERSION, one.id, {"secretId": arn, "secretString": one.text}) for one in versions),
         ]
     )
+
+
+def read_secret(folder: Path, inventory: Inventory) -> dict[str, str]:
+    """Return the answer to a request of `i-1` for the secret `s`."""
     headers = {"x-amz-target": "secretsmanager.GetSecretValue"}
     request = Request.from_values("/", method="POST", headers=headers, data=json.dumps({"SecretId": "s"}))
-    answer = Amazon(tmp_path).answer("secretsmanager", request, inventory.instances["i-1"], inventory)
-    assert json.loads(answer.get_data())["SecretString"] == "newest"
+    answer = Amazon(folder).answer("secretsmanager", request, inventory.instances["i-1"], inventory)
+    return json.loads(answer.get_data())
 
 
 def query(name: str, kind: int) -> bytes:

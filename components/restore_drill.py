@@ -38,10 +38,11 @@ class RestoreDrill(ComponentResource):
         self._topology: Topology = args.topology
         self._own: ResourceOptions = ResourceOptions(parent=self)
         prefix = args.topology.prefix
+        self._document_name: str = f"{prefix}-restore-drill"
         automation = self._role(name, f"{prefix}-restore-drill", "ssm.amazonaws.com")
         document = aws.ssm.Document(
             name,
-            name=f"{prefix}-restore-drill",
+            name=self._document_name,
             document_type="Automation",
             document_format="JSON",
             content=Output.all(automation.arn, args.readers_arn).apply(
@@ -49,9 +50,9 @@ class RestoreDrill(ComponentResource):
             ),
             opts=self._own,
         )
-        self._allow(name, automation, Output.all(document.arn, args.readers_arn).apply(self._automation_policy))
+        self._allow(name, automation, args.readers_arn.apply(self._automation_policy))
         starter = self._role(f"{name}-start", f"{prefix}-restore-start", "events.amazonaws.com")
-        self._allow(f"{name}-start", starter, Output.all(document.arn, automation.arn).apply(_starter_policy))
+        self._allow(f"{name}-start", starter, automation.arn.apply(self._starter_policy))
         rule = aws.cloudwatch.EventRule(
             name,
             name=f"{prefix}-restore-drill",
@@ -70,17 +71,17 @@ class RestoreDrill(ComponentResource):
     def _allow(self, label: str, role: aws.iam.Role, permissions: Output[str]) -> None:
         aws.iam.RolePolicy(label, role=role.name, policy=permissions, opts=self._own)
 
-    def _automation_policy(self, arns: list[str]) -> str:
-        """Return the permissions of the automation, from the ARNs of its document and of the secret."""
-        (_, partition, _, region, account, *_), secret = arns[0].split(":"), arns[1]
+    def _automation_policy(self, secret_arn: str) -> str:
+        """Return the permissions of the automation, from the ARN of the secret."""
+        topology = self._topology
+        partition, region = topology.partition, topology.settings.database.region
         tagging = {"StringEquals": {f"aws:RequestTag/{RESTORING_TAG}": RESTORING_VALUE}, **ONLY_RESTORING}
-        ours = {"StringEquals": {"ssm:resourceTag/Platform": self._topology.prefix}}
         return policy(
-            {"Effect": "Allow", "Action": "secretsmanager:TagResource", "Resource": secret, "Condition": tagging},
+            {"Effect": "Allow", "Action": "secretsmanager:TagResource", "Resource": secret_arn, "Condition": tagging},
             {
                 "Effect": "Allow",
                 "Action": "secretsmanager:UntagResource",
-                "Resource": secret,
+                "Resource": secret_arn,
                 "Condition": ONLY_RESTORING,
             },
             {
@@ -91,14 +92,38 @@ class RestoreDrill(ComponentResource):
             {
                 "Effect": "Allow",
                 "Action": "ssm:SendCommand",
-                "Resource": f"arn:{partition}:ec2:{region}:{account}:instance/*",
-                "Condition": ours,
+                "Resource": f"arn:{partition}:ec2:{region}:*:instance/*",
+                "Condition": {"StringEquals": {"ssm:resourceTag/Platform": topology.prefix}},
             },
             {
                 "Effect": "Allow",
                 # What aws:runCommand needs to follow a command; these actions support no resource.
                 "Action": ["ssm:DescribeInstanceInformation", "ssm:ListCommandInvocations", "ssm:ListCommands"],
                 "Resource": "*",
+            },
+        )
+
+    def _starter_policy(self, role_arn: str) -> str:
+        """Return the permissions of EventBridge, from the ARN of the automation's role."""
+        topology = self._topology
+        # The role acts in its own account only, so that a policy needs no account number.
+        place = f"arn:{topology.partition}:ssm:{topology.settings.database.region}:*"
+        return policy(
+            {
+                "Effect": "Allow",
+                "Action": "ssm:StartAutomationExecution",
+                # Systems Manager authorises the definition, or in newer versions the document and the new execution.
+                "Resource": [
+                    f"{place}:automation-definition/{self._document_name}:$DEFAULT",
+                    f"{place}:automation-execution/*",
+                    f"{place}:document/{self._document_name}",
+                ],
+            },
+            {
+                "Effect": "Allow",
+                "Action": "iam:PassRole",
+                "Resource": role_arn,
+                "Condition": {"StringEquals": {"iam:PassedToService": "ssm.amazonaws.com"}},
             },
         )
 
@@ -164,23 +189,3 @@ def automation_document(prefix: str, *, role_arn: str, secret_arn: str) -> str:
 def definition_arn(document_arn: str) -> str:
     """Return the ARN under which EventBridge starts an Automation document, in its default version."""
     return f"{document_arn.replace(':document/', ':automation-definition/')}:$DEFAULT"
-
-
-def _starter_policy(arns: list[str]) -> str:
-    """Return the permissions of EventBridge, from the ARNs of the document and of the automation's role."""
-    document, role = arns
-    executions = f"{document.partition(':document/')[0]}:automation-execution/*"
-    return policy(
-        {
-            "Effect": "Allow",
-            "Action": "ssm:StartAutomationExecution",
-            # Systems Manager first authorised the definition, and now the document together with the new execution.
-            "Resource": [definition_arn(document), document, executions],
-        },
-        {
-            "Effect": "Allow",
-            "Action": "iam:PassRole",
-            "Resource": role,
-            "Condition": {"StringEquals": {"iam:PassedToService": "ssm.amazonaws.com"}},
-        },
-    )

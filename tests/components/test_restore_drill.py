@@ -107,8 +107,7 @@ def test_the_roles_have_exactly_these_rights(stack: Deployed):
         kind: {name: one["outputs"].get("arn") for name, one in stack.of(kind).items()} for kind in ("Role", "Secret")
     }
     secret, automation = arn["Secret"]["access-backup-readers"], arn["Role"]["restore-drill"]
-    document = stack.of("Document")["restore-drill"]["outputs"]["arn"]
-    place = document.partition(":document/")[0]
+    place = "arn:aws:ssm:eu-central-1:*"
     of_role = {
         name: json.loads(stack.inputs("RolePolicy")[name]["policy"])["Statement"]
         for name in ("restore-drill", "restore-drill-start")
@@ -120,7 +119,7 @@ def test_the_roles_have_exactly_these_rights(stack: Deployed):
         ("ssm:SendCommand", "arn:aws:ssm:eu-central-1::document/AWS-RunShellScript", None),
         (
             "ssm:SendCommand",
-            f"{place.replace(':ssm:', ':ec2:')}:instance/*",
+            "arn:aws:ec2:eu-central-1:*:instance/*",
             {"StringEquals": {"ssm:resourceTag/Platform": prefix}},
         ),
         (["ssm:DescribeInstanceInformation", "ssm:ListCommandInvocations", "ssm:ListCommands"], "*", None),
@@ -128,7 +127,11 @@ def test_the_roles_have_exactly_these_rights(stack: Deployed):
     assert [(one["Action"], one["Resource"], one.get("Condition")) for one in of_role["restore-drill-start"]] == [
         (
             "ssm:StartAutomationExecution",
-            [definition_arn(document), document, f"{place}:automation-execution/*"],
+            [
+                f"{place}:automation-definition/{prefix}-restore-drill:$DEFAULT",
+                f"{place}:automation-execution/*",
+                f"{place}:document/{prefix}-restore-drill",
+            ],
             None,
         ),
         ("iam:PassRole", automation, {"StringEquals": {"iam:PassedToService": "ssm.amazonaws.com"}}),

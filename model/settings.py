@@ -318,13 +318,21 @@ class BackupCopy(_Section):
     read_secret_access_key: Credential | None = None
 
 
+class RestoreDrill(_Section):
+    """When the monthly restore drill starts, in UTC. It takes up to six hours, as `model.gates` limits it."""
+
+    day_of_month: Annotated[int, Field(ge=1, le=28)] = 2  # every month has 28 days
+    hour_utc: Annotated[int, Field(ge=0, le=23)] = 8  # after the committed stacks' backup and maintenance window
+
+
 class Backups(_Section):
-    """The copies of the backups, their rotation, and the days for which any point in time can be restored."""
+    """The copies of the backups, their rotation, the days in which any point in time can be restored, and the drill."""
 
     copies: Annotated[tuple[BackupCopy, ...], Field(max_length=8)]  # the verify Worker reads one stream from each copy
     rotation: Rotation
     point_in_time_days: Annotated[int, Field(ge=1, le=90)]
     full_hour_utc: Annotated[int, Field(ge=0, le=23)] = 1
+    restore_drill: RestoreDrill = RestoreDrill()
 
 
 def _thousandths(percent: float) -> float:

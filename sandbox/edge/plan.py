@@ -191,20 +191,23 @@ def _workers(inventory: Inventory) -> Iterator[Json]:
 def _worker(name: str, id: str, fields: Mapping[str, Any], inventory: Inventory) -> Json:
     domains = [f"{one.outputs['hostname']}/*" for one in inventory.of_type(DOMAIN) if one.outputs["service"] == name]
     routes = [str(one.outputs["pattern"]) for one in inventory.of_type(ROUTE) if one.outputs.get("script") == name]
-    metadata = {"id": id, "tag": (fields.get("annotations") or {}).get("workersTag", ""), "timestamp": fields["createdOn"]}
+    metadata = {
+        "id": id,
+        "tag": (fields.get("annotations") or {}).get("workersTag", ""),
+        "timestamp": fields["createdOn"],
+    }
     bindings: list[Mapping[str, Any]] = fields.get("bindings") or []
     return {
         "name": name,
         "main": fields["mainModule"],
         "modules": [
-            {"name": one["name"], "type": one["contentType"], "content": one["contentBase64"]} for one in fields["modules"]
+            {"name": one["name"], "type": one["contentType"], "content": one["contentBase64"]}
+            for one in fields["modules"]
         ],
         "compatibilityDate": fields["compatibilityDate"],
         "compatibilityFlags": fields.get("compatibilityFlags") or [],
         "routes": domains + routes,
-        "bindings": [
-            {"name": one["name"], **_binding(name, one, fields["accountId"], metadata)} for one in bindings
-        ],
+        "bindings": [{"name": one["name"], **_binding(name, one, fields["accountId"], metadata)} for one in bindings],
     }
 
 
@@ -224,7 +227,10 @@ def _binding(worker: str, fields: Mapping[str, Any], account: str, metadata: Jso
     if kind == "service":
         return {"kind": "service", "service": fields["service"]}
     if kind == "ratelimit":
-        return {"kind": "ratelimit", "simple": {"limit": fields["simple"]["limit"], "period": fields["simple"]["period"]}}
+        return {
+            "kind": "ratelimit",
+            "simple": {"limit": fields["simple"]["limit"], "period": fields["simple"]["period"]},
+        }
     if kind == "send_email":
         return {"kind": "email", "senders": fields.get("allowedSenderAddresses")}
     if kind == "hyperdrive":

@@ -69,7 +69,11 @@ class Offsite:
         bucket: Any = next((one.outputs for one in inventory.of_type(BUCKET) if one.outputs["bucket"] == name), None)
         if bucket is None or bucket["region"] != place["region"]:
             return _error(404, "NoSuchBucket", f"{place['region']} has no bucket {name}")
-        policies = [str(one.outputs["policy"]) for one in inventory.of_type(POLICY) if one.outputs["user"] == key.outputs["user"]]
+        policies = [
+            str(one.outputs["policy"])
+            for one in inventory.of_type(POLICY)
+            if one.outputs["user"] == key.outputs["user"]
+        ]
         for action, resource_arn in needed(request, bucket["arn"], object_key, _encryption_key(name, inventory)):
             if not allowed(policies, action, resource_arn, {}):
                 return _error(403, "AccessDenied", f"{key.outputs['user']} may not {action} on {resource_arn}")

@@ -36,7 +36,9 @@ def bucket(**changes: Any) -> plan.Json:
 
 def tokens() -> plan.Json:
     rights = {WRITER: ([ID], [ID]), READER: ([ID], []), STRANGER: ([], [])}
-    return {name: {"secret": f"secret of {name}", "read": read, "write": write} for name, (read, write) in rights.items()}
+    return {
+        name: {"secret": f"secret of {name}", "read": read, "write": write} for name, (read, write) in rights.items()
+    }
 
 
 def empty(**changes: Any) -> plan.Json:
@@ -89,7 +91,14 @@ class Edge:
     def begin(self) -> None:
         """Start the process, and wait until it has applied the plan."""
         ports = [str(self.s3_port), str(self.workers_port)]
-        command = [str(start.node()), start.HOST, self.folder, f"127.0.0.1:{self.server.server_port}", *ports, self.internet]
+        command = [
+            str(start.node()),
+            start.HOST,
+            self.folder,
+            f"127.0.0.1:{self.server.server_port}",
+            *ports,
+            self.internet,
+        ]
         (self.folder / "applied").unlink(missing_ok=True)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

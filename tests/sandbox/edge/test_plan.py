@@ -49,7 +49,9 @@ def test_a_bucket_has_its_endpoint_its_locks_and_its_events():
         thing(plan.BUCKET, "files", {"name": "files", "jurisdiction": "eu"}),
         thing(plan.BUCKET, "files", {"name": "files", "jurisdiction": "default"}),
         thing(plan.LOCK, "files", {**place, "rules": [lock, off]}),
-        thing(plan.EVENTS, "q", {**place, "queueName": "events", "rules": [{"actions": ["PutObject"], "prefix": "a/"}]}),
+        thing(
+            plan.EVENTS, "q", {**place, "queueName": "events", "rules": [{"actions": ["PutObject"], "prefix": "a/"}]}
+        ),
     )
     assert document["buckets"] == [
         {
@@ -97,7 +99,10 @@ def deployed(*bindings: Any, **more: Any) -> list[CloudObject]:
         thing(
             plan.DEPLOYMENT,
             "d",
-            {"scriptName": "api", "versions": [{"versionId": "old", "percentage": 10}, {"versionId": "new", "percentage": 90}]},
+            {
+                "scriptName": "api",
+                "versions": [{"versionId": "old", "percentage": 10}, {"versionId": "new", "percentage": 90}],
+            },
         ),
         thing(plan.DOMAIN, "1", {"hostname": "api.example", "service": "api"}),
         thing(plan.DOMAIN, "2", {"hostname": "other.example", "service": "other"}),

@@ -53,7 +53,13 @@ def test_an_empty_object_is_stored(client: Any):
 
 @pytest.mark.parametrize(
     ("range_", "expected"),
-    [("bytes=2-4", b"cde"), ("bytes=7-", b"hij"), ("bytes=-3", b"hij"), ("bytes=8-99", b"ij"), ("bytes=-99", b"abcdefghij")],
+    [
+        ("bytes=2-4", b"cde"),
+        ("bytes=7-", b"hij"),
+        ("bytes=-3", b"hij"),
+        ("bytes=8-99", b"ij"),
+        ("bytes=-99", b"abcdefghij"),
+    ],
 )
 def test_a_range_is_read(client: Any, range_: str, expected: bytes):
     client.put_object(Bucket=BUCKET, Key="ranges", Body=b"abcdefghij")
@@ -91,7 +97,9 @@ def test_a_listing_continues_and_sums_up_folders(client: Any):
     names = [f"list/{folder}/{number}" for folder in "abc" for number in range(5)] + ["list/x", "list/y"]
     for name in names:
         client.put_object(Bucket=BUCKET, Key=name, Body=b"")
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="list/", PaginationConfig={"PageSize": 3})
+    pages = client.get_paginator("list_objects_v2").paginate(
+        Bucket=BUCKET, Prefix="list/", PaginationConfig={"PageSize": 3}
+    )
     assert [one["Key"] for page in pages for one in page["Contents"]] == sorted(names)
     first = client.list_objects_v2(Bucket=BUCKET, Prefix="list/", Delimiter="/", MaxKeys=2)
     assert [one["Prefix"] for one in first["CommonPrefixes"]] == ["list/a/", "list/b/"]
@@ -120,10 +128,16 @@ def test_an_object_is_uploaded_in_parts(client: Any, tmp_path: Path):
 def test_small_parts_and_unknown_uploads_are_refused(client: Any):
     id = client.create_multipart_upload(Bucket=BUCKET, Key="small")["UploadId"]
     sent = [
-        {"PartNumber": number, "ETag": client.upload_part(Bucket=BUCKET, Key="small", UploadId=id, PartNumber=number, Body=b"x")["ETag"]}
+        {
+            "PartNumber": number,
+            "ETag": client.upload_part(Bucket=BUCKET, Key="small", UploadId=id, PartNumber=number, Body=b"x")["ETag"],
+        }
         for number in (1, 2)
     ]
-    assert refused(client.complete_multipart_upload, Key="small", UploadId=id, MultipartUpload={"Parts": sent}) == "EntityTooSmall"
+    assert (
+        refused(client.complete_multipart_upload, Key="small", UploadId=id, MultipartUpload={"Parts": sent})
+        == "EntityTooSmall"
+    )
     client.abort_multipart_upload(Bucket=BUCKET, Key="small", UploadId=id)
     assert refused(client.upload_part, Key="small", UploadId=id, PartNumber=1, Body=b"x") == "NoSuchUpload"
     assert keys(client, "small") == []
@@ -180,7 +194,9 @@ def test_a_body_in_chunks_is_decoded_and_its_checksum_verified(edge: Edge):
         ("unknown", None, "InvalidAccessKeyId", "InvalidAccessKeyId"),
     ],
 )
-def test_a_token_allows_what_its_policies_say(edge: Edge, token: str, secret: str | None, reads: str | None, writes: str | None):
+def test_a_token_allows_what_its_policies_say(
+    edge: Edge, token: str, secret: str | None, reads: str | None, writes: str | None
+):
     edge.client().put_object(Bucket=BUCKET, Key="rights", Body=b"")
     client = edge.client(token, secret=secret)
     for call, expected in ((client.get_object, reads), (client.put_object, writes), (client.delete_object, writes)):
@@ -246,7 +262,9 @@ def test_memory_does_not_grow_with_an_object(tmp_path: Path):
         before = resident(edge.process.pid)
         body = b"x" * (512 * MIB)
         client.put_object(Bucket=BUCKET, Key="large", Body=body)
-        assert sum(len(chunk) for chunk in client.get_object(Bucket=BUCKET, Key="large")["Body"].iter_chunks(MIB)) == len(body)
+        assert sum(
+            len(chunk) for chunk in client.get_object(Bucket=BUCKET, Key="large")["Body"].iter_chunks(MIB)
+        ) == len(body)
         assert resident(edge.process.pid) - before < 128 * MIB
 
 

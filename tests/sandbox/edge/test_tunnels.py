@@ -53,7 +53,11 @@ class Edge:
         service = stack.enter_context(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo))
         threading.Thread(target=service.serve_forever, daemon=True).start()
         stack.callback(service.shutdown)
-        tunnel = {"id": "tunnel", "token": TOKEN, "services": {"db.example": f"tcp://127.0.0.1:{service.server_address[1]}"}}
+        tunnel = {
+            "id": "tunnel",
+            "token": TOKEN,
+            "services": {"db.example": f"tcp://127.0.0.1:{service.server_address[1]}"},
+        }
         hyperdrive = {"id": "h", "host": "db.example", "database": "d", "user": "u", "password": "p"}
         program = (
             f"const {{ Tunnels }} = await import({json.dumps(start.HOST.with_name('tunnels.mjs').as_uri())});"
@@ -84,7 +88,11 @@ def connector(edge: Edge, folder: Path, token: dict[str, str] = TOKEN) -> Genera
     program = CLOUDFLARED.read_text().replace("region1.v2.argotunnel.com", edge.address)
     notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notified.bind(str(folder / f"notify-{port}"))
-    environment = {**os.environ, "TUNNEL_TOKEN_FILE": str(folder / "token"), "NOTIFY_SOCKET": str(folder / f"notify-{port}")}
+    environment = {
+        **os.environ,
+        "TUNNEL_TOKEN_FILE": str(folder / "token"),
+        "NOTIFY_SOCKET": str(folder / f"notify-{port}"),
+    }
     command = [sys.executable, "-c", program, "--metrics", f"127.0.0.1:{port}", "tunnel", "run"]
     with notified, subprocess.Popen(command, env=environment) as process:
 

@@ -88,7 +88,9 @@ def module(name: str, text: str) -> plan.Json:
     return {"name": name, "type": kind, "content": base64.b64encode(text.encode()).decode()}
 
 
-def worker(name: str, main: plan.Json, *others: plan.Json, routes: tuple[str, ...] = (), **bindings: plan.Json) -> plan.Json:
+def worker(
+    name: str, main: plan.Json, *others: plan.Json, routes: tuple[str, ...] = (), **bindings: plan.Json
+) -> plan.Json:
     return {
         "name": name,
         "main": main["name"],
@@ -101,7 +103,14 @@ def worker(name: str, main: plan.Json, *others: plan.Json, routes: tuple[str, ..
 
 
 def document() -> plan.Json:
-    consumer = {"batchSize": 10, "waitMilliseconds": 50, "retries": 2, "retrySeconds": 0, "concurrency": 2, "script": "main"}
+    consumer = {
+        "batchSize": 10,
+        "waitMilliseconds": 50,
+        "retries": 2,
+        "retrySeconds": 0,
+        "concurrency": 2,
+        "script": "main",
+    }
     rule = {"queue": QUEUE, "actions": ["PutObject", "CompleteMultipartUpload"], "prefix": "", "suffix": ""}
     lock = {"prefix": "locked/", "condition": {"type": "Indefinite"}}
     return empty(
@@ -223,7 +232,9 @@ def test_a_new_version_and_a_kill_lose_neither_rows_nor_messages(tmp_path: Path)
         ask(edge, "write", key="k/1", body="1")
         edge.wait_for(lambda: seen(edge, "k/1"))
         consumers, edge.document["consumers"] = edge.document["consumers"], []
-        edge.document["workers"][1] = worker("other", module("index.js", OTHER.replace("the other", "a new")), routes=("other.example/*",))
+        edge.document["workers"][1] = worker(
+            "other", module("index.js", OTHER.replace("the other", "a new")), routes=("other.example/*",)
+        )
         edge.settle()
         assert request(edge, "other.example") == (200, "from a new Worker")
         ask(edge, "write", key="k/2", body="2")  # nothing consumes its event

@@ -49,8 +49,12 @@ def known() -> Inventory:
         [
             thing(BUCKET, NAME, {"bucket": NAME, "arn": ARN, "region": REGION, "objectLockEnabled": True}),
             thing(offsite.VERSIONING, NAME, {"bucket": NAME, "versioningConfiguration": {"status": "Enabled"}}),
-            thing(offsite.LOCK, NAME, {"bucket": NAME, "rule": {"defaultRetention": {"mode": "GOVERNANCE", "days": 8}}}),
-            thing(offsite.ENCRYPTION, NAME, {"bucket": NAME, "rules": [{"applyServerSideEncryptionByDefault": default}]}),
+            thing(
+                offsite.LOCK, NAME, {"bucket": NAME, "rule": {"defaultRetention": {"mode": "GOVERNANCE", "days": 8}}}
+            ),
+            thing(
+                offsite.ENCRYPTION, NAME, {"bucket": NAME, "rules": [{"applyServerSideEncryptionByDefault": default}]}
+            ),
             *(thing(offsite.KEY, f"AKIA{user}", {"user": user, "secret": f"secret of {user}"}) for user, _ in users),
             *(thing(offsite.POLICY, user, {"user": user, "policy": text}) for user, text in users),
         ]
@@ -119,11 +123,17 @@ def test_a_new_object_is_locked_by_default(port: int):
 
 def test_policies_and_signatures_are_checked(port: int):
     client(port).put_object(Bucket=NAME, Key="there", Body=b"1")
-    for user, secret, code in (("keyless", None, "AccessDenied"), ("nobody", None, "AccessDenied"), ("writer", "wrong", "SignatureDoesNotMatch")):
+    for user, secret, code in (
+        ("keyless", None, "AccessDenied"),
+        ("nobody", None, "AccessDenied"),
+        ("writer", "wrong", "SignatureDoesNotMatch"),
+    ):
         store = client(port, user, secret)
         assert refused(store.put_object, Key="there", Body=b"2") == code
         assert refused(store.get_object, Key="there") == code
-    assert [one["Key"] for one in client(port, "keyless").list_objects_v2(Bucket=NAME, Prefix="there")["Contents"]] == ["there"]
+    assert [one["Key"] for one in client(port, "keyless").list_objects_v2(Bucket=NAME, Prefix="there")["Contents"]] == [
+        "there"
+    ]
     assert refused(client(port, "nobody").list_objects_v2) == "AccessDenied"
     # The policy allows no deletion of versions.
     version = client(port).head_object(Bucket=NAME, Key="there")["VersionId"]
@@ -159,7 +169,11 @@ def asked(method: str, path: str = "/key", headers: dict[str, str] | None = None
         (asked("DELETE", "/key?versionId=1"), "key", [("s3:DeleteObjectVersion", f"{ARN}/key")]),
         (asked("GET", "/?list-type=2"), "", [("s3:ListBucket", ARN)]),
         (
-            asked("POST", "/?delete", body="<Delete><Object><Key>a&amp;b</Key></Object><Object><Key>c</Key></Object></Delete>"),
+            asked(
+                "POST",
+                "/?delete",
+                body="<Delete><Object><Key>a&amp;b</Key></Object><Object><Key>c</Key></Object></Delete>",
+            ),
             "",
             [("s3:DeleteObject", f"{ARN}/a&b"), ("s3:DeleteObject", f"{ARN}/c")],
         ),

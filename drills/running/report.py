@@ -16,8 +16,8 @@ SANDBOX = (
         "Cloudflare Workers on one computer, and stand-ins for the clouds."
     ),
     (
-        "Not exercised: Citus; EC2, EBS, Systems Manager, Secrets Manager and IAM themselves; Cloudflare's network; R2's "
-        "own durability; the distance between regions."
+        "Not exercised: Citus; EC2, EBS, Systems Manager, Secrets Manager and IAM themselves; Cloudflare's network; "
+        "R2's own durability; the distance between regions."
     ),
 )
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from harness.stacks import contents, members, topology_of
-from model.topology import Group, Member, Role, Topology
+from model.topology import Group, Member, Topology
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,20 +15,42 @@ from typing import Any
 
 from console.errors import CommandError
 from drills.failover.fleet import Fleet
-from drills.restore.course import Course, Request
+from drills.restore.course import Course, Request, remove
 from drills.restore.listing import list_copies
 from drills.restore.target import target_of
 from drills.running import cloud
 from drills.running.report import Check
 from drills.running.timeline import Timeline
 from drills.running.traffic import Traffic
+from drills.sites.buckets import Bucket, bucket_of
 from drills.sites.live import LiveSite
-from model.topology import Topology
+from model.topology import DATABASE_NAME, Topology
 from sandbox.engine.errors import EngineError
 
 PAUSE = 0.5
+POINT_SECONDS = 40.0  # restore points are made every half minute
 HEALTHY_SECONDS = 600.0
 STEADY_SECONDS = 3.0  # the clients write for this long before the fault
+
+
+# Deletes every object, one after the other, with the keys in a machine's memory, and prints what it could delete.
+DELETE = """
+import configparser, json, sys
+sys.path.insert(0, "/usr/local/lib/backbuild")
+from manifest import SECRETS, CONFIGURATION, Store
+from botocore.exceptions import ClientError
+settings = configparser.ConfigParser(interpolation=None)
+settings.read_string(CONFIGURATION.read_text())
+place = [settings["global"][f"repo1-s3-{part}"] for part in ("bucket", "endpoint", "region")]
+store, deleted = Store(*place, json.loads((SECRETS / "backup-storage").read_text())), []
+for key in [one["Key"] for one in store.objects("")]:
+    try:
+        store._client.delete_object(Bucket=place[0], Key=key)
+        deleted.append(key)
+    except ClientError:
+        pass
+print(json.dumps(deleted))
+"""
 
 
 class NotReachedError(CommandError):
@@ -111,6 +136,17 @@ class Stage:
         self.fault(f"{', '.join(members)}: machines and volumes lost")
         cloud.lose_machines(site.place, site.inventory, members)
 
+    def bucket(self, copy: str) -> Bucket:
+        """Return the bucket of a copy."""
+        return bucket_of(self.topology, self.site().place, copy)
+
+    def lose_objects(self, copy: str) -> None:
+        """Lose every object of a copy."""
+        bucket = self.bucket(copy)
+        keys = bucket.objects()
+        self.fault(f"every object of {copy} lost: {len(keys)}")
+        bucket.remove(*keys)
+
     # What an operator does.
 
     def rebuild(self) -> None:
@@ -173,6 +209,21 @@ class Stage:
 
         self.until(f"{copy} has a backup of every group", complete, seconds)
 
+    def is_restorable(self, copy: str) -> bool:
+        """Return whether a copy has every object that its manifests list, and a backup of every group."""
+        listed = self.list_copies(copy)[copy]
+        return all(one["runs"] and not one["problem"] for one in listed) and not self.missing(copy)
+
+    def missing(self, copy: str) -> set[str]:
+        """Return the keys below hourly/ that the manifests in the replica list, and a copy does not have."""
+        stored, listed = set(self.bucket(copy).objects()), set[str]()
+        bucket = self.bucket("replica")
+        for key in bucket.objects("manifests/"):
+            if key.endswith(".json"):
+                payload = json.loads(base64.b64decode(json.loads(bucket.read(key))["payload"]))
+                listed |= {one["key"] for one in payload["objects"]}
+        return listed - stored
+
     def list_copies(self, *copies: str) -> dict[str, list[dict[str, Any]]]:
         """Return what can be restored from copies."""
         site, secret = self.site(), self.topology.secrets.backup_readers
@@ -202,6 +253,43 @@ class Stage:
         times = [one.acknowledged for one in self.traffic.commits(group)]
         gaps = [(after - before, before) for before, after in pairwise(times) if after >= since]
         return max(gaps)[1] + 0.001 if gaps else since
+
+    def served_again(self, text: str) -> None:
+        """Record that what was lost is back now."""
+        self.served_at = self.timeline.add("recovery", text)
+
+    def now(self) -> str:
+        """Return the time in ISO 8601."""
+        return datetime.now(UTC).isoformat(timespec="seconds")
+
+    def next_point(self) -> None:
+        """Wait for the next restore point, and let its WAL be archived."""
+        self.pass_time(POINT_SECONDS)
+
+    def sql(self, group: str, statement: str) -> str:
+        """Run a statement on a group's leader, in the application's database, and return its output."""
+        words = shlex.join(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", DATABASE_NAME, "-c", statement])
+        return self.site().run(self.leader(group), f"runuser -u postgres -- {words}", 600).strip()
+
+    def copy_table(self, member: str, socket: str, port: str, table: str) -> None:
+        """Copy a table from a cluster beside to the coordinator's leader, over the machines' own network."""
+        leader = self.leader("coordinator")
+        address = self.fleet().instances[leader].address
+        dump = shlex.join(["pg_dump", "-h", socket, "-p", port, "-d", DATABASE_NAME, "-t", table])
+        load = shlex.join(
+            ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", address, "-U", "postgres", "-d", DATABASE_NAME]
+        )
+        pipe = f"set -o pipefail; {dump} | env PGSSLMODE=require {load}"
+        self.site().run(member, shlex.join(["runuser", "-u", "postgres", "--", "bash", "-c", pipe]), 600)
+        self.timeline.add("recovery", f"{table} copied from {member} to {leader}")
+
+    def delete_as_machine(self, group: str) -> set[str]:
+        """Delete the primary's objects with a machine's own keys; return the keys that were deleted."""
+        return set(json.loads(self.site().run(self.leader(group), shlex.join(["python3", "-c", DELETE]), 600)))
+
+    def remove_restore(self, name: str) -> None:
+        """End a restore and delete its cluster."""
+        remove(self.topology, self.site(), name, self._step)
 
     def healthy(self, seconds: float = HEALTHY_SECONDS) -> None:
         """Wait until every machine reports that it is healthy: redundancy is back."""

@@ -9,16 +9,18 @@ def terms(topology: Topology) -> dict[str, str]:
     """Return the text of each generated block, by its name in the document."""
     settings = topology.settings
     maintenance, uptime = settings.maintenance, settings.uptime
+    target = uptime.target_percent
     hours = f"{maintenance.duration_hours} hours from {maintenance.start_hour_utc:02}:00 UTC"
     promise = (
-        f"The provider promises an uptime of at least **{uptime.target_percent:g} %** in every month. A month of 30 days "
-        f"may have {_budget(30, uptime.target_percent)} minutes down, one of 31 days {_budget(31, uptime.target_percent)}."
+        f"The provider promises an uptime of at least **{target:g} %** in every month. A month of 30 days may have "
+        f"{_budget(30, target)} minutes down, one of 31 days {_budget(31, target)}."
     )
     exclusions = (
         "A minute is excused only within maintenance that was announced on the status page at least "
-        f"**{maintenance.notice_hours} hours** before its beginning, that affects an essential component, and that was not "
-        "cancelled. Emergency maintenance, announced later or not at all, excuses nothing. Routine maintenance "
-        f"({maintenance.weekday.value}, {hours}) is rolling, and is not announced as an interruption: its minutes count."
+        f"**{maintenance.notice_hours} hours** before its beginning, that affects an essential component, and that was "
+        "not cancelled. Emergency maintenance, announced later or not at all, excuses nothing. Routine maintenance "
+        f"({maintenance.weekday.value}, {hours}) is rolling and is not announced as an interruption: its minutes "
+        "count."
     )
     credits = [
         "| uptime of the month | credit, in percent of the month's fee |",
@@ -26,9 +28,9 @@ def terms(topology: Topology) -> dict[str, str]:
         *(f"| below {one.below_percent:g} % | {one.credit_percent} % |" for one in uptime.credits),
     ]
     notice = (
-        f"Disruptive maintenance is announced to the customer's contacts at least {maintenance.notice_hours} hours before its "
-        "beginning, and again when it begins and ends. Emergency maintenance is possible without notice; it is recorded on "
-        "the status page, and its minutes count."
+        f"Disruptive maintenance is announced to the customer's contacts at least {maintenance.notice_hours} hours "
+        "before its beginning, and again when it begins and ends. Emergency maintenance is possible without notice; it "
+        "is recorded on the status page, and its minutes count."
     )
     return {"promise": promise, "exclusions": exclusions, "credits": "\n".join(credits), "notice": notice}
 

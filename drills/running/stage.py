@@ -28,6 +28,7 @@ from model.topology import DATABASE_NAME, Topology
 from sandbox.engine.errors import EngineError
 
 PAUSE = 0.5
+LISTING_PAUSE = 10.0  # listing a copy takes the machines processor time
 POINT_SECONDS = 40.0  # restore points are made every half minute
 HEALTHY_SECONDS = 600.0
 STEADY_SECONDS = 3.0  # the clients write for this long before the fault
@@ -180,13 +181,13 @@ class Stage:
         assert self.fault_at is not None
         return self.traffic.outage(group, self.fault_at, time.monotonic())
 
-    def until(self, what: str, holds: Callable[[], bool], seconds: float) -> float:
+    def until(self, what: str, holds: Callable[[], bool], seconds: float, pause: float = PAUSE) -> float:
         """Wait until something holds, and return when it did. Raises `NotReachedError` after some seconds."""
         deadline = time.monotonic() + seconds
         while not holds():
             if time.monotonic() > deadline:
                 raise NotReachedError(f"{what}: not within {seconds:g} s")
-            time.sleep(PAUSE)
+            time.sleep(pause)
         return time.monotonic()
 
     def detected(self, group: str, seconds: float = 60) -> None:
@@ -207,7 +208,7 @@ class Stage:
             listed = self.list_copies(copy)
             return all(one["runs"] and not one["problem"] for one in listed[copy])
 
-        self.until(f"{copy} has a backup of every group", complete, seconds)
+        self.until(f"{copy} has a backup of every group", complete, seconds, LISTING_PAUSE)
 
     def is_restorable(self, copy: str) -> bool:
         """Return whether a copy has every object that its manifests list, and a backup of every group."""

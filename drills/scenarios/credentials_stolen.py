@@ -1,7 +1,7 @@
 """Somebody with a database machine's keys deletes backups: locks refuse, other copies stay, and the Workers repair."""
 
 from drills.running.scenario import Scenario, Step
-from drills.running.stage import Stage
+from drills.running.stage import LISTING_PAUSE, Stage
 
 
 def delete_backups(stage: Stage) -> None:
@@ -22,7 +22,7 @@ def delete_backups(stage: Stage) -> None:
 
 
 def wait_for_workers(stage: Stage) -> None:
-    stage.until("the primary can be restored again", lambda: stage.is_restorable("primary"), 900)
+    stage.until("the primary can be restored again", lambda: stage.is_restorable("primary"), 900, LISTING_PAUSE)
     stage.served_again("the backup Workers have brought back what was deleted")
 
 

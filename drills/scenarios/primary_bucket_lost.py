@@ -1,7 +1,7 @@
 """The primary bucket loses its objects: the backup Workers bring them back from the other copies."""
 
 from drills.running.scenario import Scenario, Step
-from drills.running.stage import Stage
+from drills.running.stage import LISTING_PAUSE, Stage
 
 
 def lose_bucket(stage: Stage) -> None:
@@ -17,7 +17,7 @@ def wait_for_workers(stage: Stage) -> None:
     def complete() -> bool:
         return kept <= set(stage.bucket("primary").objects("manifests/")) and stage.is_restorable("primary")
 
-    stage.until("the primary has every manifest and every listed object again", complete, 900)
+    stage.until("the primary has every manifest and every listed object again", complete, 900, LISTING_PAUSE)
     stage.served_again("the backup Workers have brought every listed object back into the primary")
 
 

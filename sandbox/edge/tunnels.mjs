@@ -7,7 +7,7 @@
  */
 
 import { subscribe } from "node:diagnostics_channel";
-import { connect, createServer } from "node:net";
+import { createServer } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 
 /** A connector that sent nothing for so long is lost: its machine has no power or no network. */

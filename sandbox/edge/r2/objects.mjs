@@ -14,6 +14,9 @@ import { errors } from "./errors.mjs";
 
 const SMALLEST_PART = 5 * 1_024 ** 2;
 
+/** Bytes of a file that are read at once, and that may wait to be written. */
+const PIECE = 1_024 ** 2;
+
 /** Greater than every key that begins with the text before it. */
 const LAST = "\u{10ffff}";
 
@@ -88,7 +91,8 @@ export class Objects {
         let start = 0;
         for (const { name, size } of JSON.parse(object.blobs)) {
           const [first, last] = [Math.max(offset - start, 0), Math.min(end - start, size) - 1];
-          if (first <= last) yield* createReadStream(join(folder, name), { start: first, end: last });
+          if (first <= last)
+            yield* createReadStream(join(folder, name), { start: first, end: last, highWaterMark: PIECE });
           start += size;
         }
       })(),
@@ -284,7 +288,7 @@ export class Objects {
       }
     };
     try {
-      await pipeline(body, observed, createWriteStream(join(this.#folder, name), { highWaterMark: 1_024 ** 2 }));
+      await pipeline(body, observed, createWriteStream(join(this.#folder, name), { highWaterMark: PIECE }));
       if (received !== size) throw errors.incomplete();
       const digests = Object.fromEntries(hashes.map(([algorithm, hash]) => [algorithm, hash.digest()]));
       for (const [algorithm, wanted] of Object.entries(expected)) {

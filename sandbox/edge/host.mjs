@@ -28,11 +28,14 @@ const POLL_MILLISECONDS = 500;
 /** How long a plan that could not be applied waits for the next attempt. */
 const RETRY_MILLISECONDS = 15_000;
 
+/** How long to wait for another process that writes to the database. */
+const BUSY_MILLISECONDS = 5_000;
+
 /** How long a change of the Workers waits for their running calls. */
 const PATIENCE_MILLISECONDS = 20_000;
 
 mkdirSync(folder, { recursive: true });
-const database = new DatabaseSync(join(folder, "edge.sqlite"));
+const database = new DatabaseSync(join(folder, "edge.sqlite"), { timeout: BUSY_MILLISECONDS });
 database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
 
 const queues = new Queues(database, (script, queue, messages) => workers.queue(script, queue, messages));

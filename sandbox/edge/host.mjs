@@ -28,11 +28,14 @@ const POLL_MILLISECONDS = 500;
 /** How long a plan that could not be applied waits for the next attempt. */
 const RETRY_MILLISECONDS = 15_000;
 
+/** How long to wait for another process that writes to the database. */
+const BUSY_MILLISECONDS = 5_000;
+
 /** How long a change of the Workers waits for their running calls. */
 const PATIENCE_MILLISECONDS = 20_000;
 
 mkdirSync(folder, { recursive: true });
-const database = new DatabaseSync(join(folder, "edge.sqlite"));
+const database = new DatabaseSync(join(folder, "edge.sqlite"), { timeout: BUSY_MILLISECONDS });
 database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
 
 const queues = new Queues(database, (script, queue, messages) => workers.queue(script, queue, messages));
@@ -41,7 +44,11 @@ const objects = new Objects(join(folder, "blobs"), database, queues);
 const s3 = new S3(objects);
 const tunnels = new Tunnels();
 const workers = new Workers({
-  ...{ folder, port: Number(workersPort), bucketsPort: await serveBindings(objects), outbound: `${internet}:80`, answerRest },
+  folder,
+  port: Number(workersPort),
+  bucketsPort: await serveBindings(objects),
+  outbound: `${internet}:80`,
+  answerRest,
 });
 
 let webhooks = 0;
@@ -50,7 +57,11 @@ let webhooks = 0;
 async function answerRest(request) {
   const { host, pathname, search } = new URL(request.url);
   if (request.method !== "POST") return new Response(`the sandbox has no stand-in for ${host}\n`, { status: 502 });
-  const received = { url: `https://${host}${pathname}${search}`, headers: Object.fromEntries(request.headers), body: await request.text() };
+  const received = {
+    url: `https://${host}${pathname}${search}`,
+    headers: Object.fromEntries(request.headers),
+    body: await request.text(),
+  };
   const name = `${new Date().toISOString()}-${webhooks++}.json`;
   mkdirSync(join(folder, "webhooks"), { recursive: true });
   writeFileSync(join(folder, "webhooks", name), `${JSON.stringify(received, null, 2)}\n`);
@@ -81,16 +92,21 @@ async function applyWorkers({ workers: deployed, consumers, triggers, hyperdrive
   schedules.triggers = triggers;
 }
 
-async function read() {
-  const response = await fetch(`http://${services}/`, { headers: { "x-sandbox-plan": "read" } });
+/** Returns the present plan; `seen` if it has not changed. */
+async function read(seen) {
+  const headers = { "x-sandbox-plan": "read", "if-none-match": versionOf(seen) };
+  const response = await fetch(`http://${services}/`, { headers });
+  if (response.status === 304) return seen;
   if (!response.ok) throw new Error(`the plan cannot be read: ${response.status} ${await response.text()}`);
   return response.text();
 }
 
+const versionOf = (text) => createHash("sha256").update(text).digest("hex");
+
 /** Records which plan is applied: `start.py` waits for it. */
 function record(text) {
   const aside = join(folder, "applied.new");
-  writeFileSync(aside, createHash("sha256").update(text).digest("hex"));
+  writeFileSync(aside, versionOf(text));
   renameSync(aside, join(folder, "applied"));
 }
 
@@ -98,7 +114,7 @@ async function follow() {
   let [seen, applied] = ["", ""];
   for (;;) {
     try {
-      const text = await read();
+      const text = await read(seen);
       if (text !== seen) applyStores(JSON.parse(text));
       else if (text !== applied) {
         applied = text;

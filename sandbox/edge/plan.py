@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from sandbox.edge.crons import expand
@@ -53,14 +53,14 @@ def plan(inventory: Inventory) -> Json:
     }
 
 
-def version(document: Json) -> str:
-    """Return a digest of a plan."""
-    return hashlib.sha256(encoded(document)).hexdigest()
-
-
 def encoded(document: Json) -> bytes:
     """Return the JSON of a plan, the same for the same plan."""
     return json.dumps(document, sort_keys=True).encode()
+
+
+def version(encoded: bytes) -> str:
+    """Return the digest of a plan's JSON."""
+    return hashlib.sha256(encoded).hexdigest()
 
 
 def hostnames(inventory: Inventory) -> list[str]:
@@ -82,9 +82,11 @@ def _bucket(fields: Mapping[str, Any], inventory: Inventory) -> Json:
     place = "" if jurisdiction == "default" else f".{jurisdiction}"
 
     def rules_of(type: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """Yield every rule of the bucket's settings of a type, after its setting."""
         for setting in inventory.of_type(type):
             if _place(setting.outputs, "bucketName") == id:
-                yield from ((setting.outputs, rule) for rule in setting.outputs.get("rules") or ())  # pyright: ignore[reportGeneralTypeIssues]
+                rules: Any = setting.outputs.get("rules") or ()
+                yield from ((setting.outputs, rule) for rule in rules)
 
     return {
         "id": id,
@@ -181,62 +183,62 @@ def _hyperdrive(id: str, fields: Mapping[str, Any]) -> Json:
 
 def _workers(inventory: Inventory) -> Iterator[Json]:
     """Yield every deployed Worker, in the version that most requests get."""
-    versions: dict[str, Mapping[str, Any]] = {one.id: one.outputs for one in inventory.of_type(VERSION)}
+    versions: dict[str, Json] = {one.id: {**one.outputs, "id": one.id} for one in inventory.of_type(VERSION)}
     for deployment in inventory.of_type(DEPLOYMENT):
         fields: Any = deployment.outputs
         newest = max(fields["versions"], key=lambda share: share["percentage"])["versionId"]
-        yield _worker(fields["scriptName"], newest, versions[newest], inventory)
+        yield _worker(fields["scriptName"], versions[newest], inventory)
 
 
-def _worker(name: str, id: str, fields: Mapping[str, Any], inventory: Inventory) -> Json:
+def _worker(name: str, version: Json, inventory: Inventory) -> Json:
     domains = [f"{one.outputs['hostname']}/*" for one in inventory.of_type(DOMAIN) if one.outputs["service"] == name]
     routes = [str(one.outputs["pattern"]) for one in inventory.of_type(ROUTE) if one.outputs.get("script") == name]
-    metadata = {
-        "id": id,
-        "tag": (fields.get("annotations") or {}).get("workersTag", ""),
-        "timestamp": fields["createdOn"],
-    }
-    bindings: list[Mapping[str, Any]] = fields.get("bindings") or []
     return {
         "name": name,
-        "main": fields["mainModule"],
+        "main": version["mainModule"],
         "modules": [
-            {"name": one["name"], "type": one["contentType"], "content": one["contentBase64"]}
-            for one in fields["modules"]
+            {"name": module["name"], "type": module["contentType"], "content": module["contentBase64"]}
+            for module in version["modules"]
         ],
-        "compatibilityDate": fields["compatibilityDate"],
-        "compatibilityFlags": fields.get("compatibilityFlags") or [],
+        "compatibilityDate": version["compatibilityDate"],
+        "compatibilityFlags": version.get("compatibilityFlags") or [],
         "routes": domains + routes,
-        "bindings": [{"name": one["name"], **_binding(name, one, fields["accountId"], metadata)} for one in bindings],
+        "bindings": [_binding(name, one, version) for one in version.get("bindings") or ()],
     }
 
 
-def _binding(worker: str, fields: Mapping[str, Any], account: str, metadata: Json) -> Json:
+def _binding(worker: str, fields: Json, version: Json) -> Json:
     """Return what a binding gives a Worker: its kind, and the value or the target."""
-    kind = fields["type"]
-    if kind in {"plain_text", "secret_text"}:
-        return {"kind": "value", "value": fields["text"]}
-    if kind == "json":
-        return {"kind": "value", "value": json.loads(fields["json"])}
-    if kind == "version_metadata":
-        return {"kind": "value", "value": metadata}
-    if kind == "d1":
-        return {"kind": "d1", "id": fields["id"]}
-    if kind == "r2_bucket":
-        return {"kind": "r2", "id": bucket_id(account, fields.get("jurisdiction"), fields["bucketName"])}
-    if kind == "service":
-        return {"kind": "service", "service": fields["service"]}
-    if kind == "ratelimit":
-        return {
-            "kind": "ratelimit",
-            "simple": {"limit": fields["simple"]["limit"], "period": fields["simple"]["period"]},
-        }
-    if kind == "send_email":
-        return {"kind": "email", "senders": fields.get("allowedSenderAddresses")}
-    if kind == "hyperdrive":
-        return {"kind": "hyperdrive", "id": fields["id"]}
-    raise UnsupportedError(
-        f"{worker} has the binding {fields['name']} of type {kind}, which the sandbox's edge does not support; "
-        "supported: plain_text, secret_text, json, version_metadata, d1, r2_bucket, service, ratelimit, send_email, "
-        "hyperdrive"
-    )
+    kind = _BINDINGS.get(fields["type"])
+    if kind is None:
+        raise UnsupportedError(
+            f"{worker} has the binding {fields['name']} of type {fields['type']}, which the sandbox's edge does not "
+            f"support; supported: {', '.join(_BINDINGS)}"
+        )
+    return {"name": fields["name"], **kind(fields, version)}
+
+
+def _value(value: Any) -> Json:
+    return {"kind": "value", "value": value}
+
+
+def _metadata(version: Json) -> Json:
+    annotations: Mapping[str, Any] = version.get("annotations") or {}
+    return {"id": version["id"], "tag": annotations.get("workersTag", ""), "timestamp": version["createdOn"]}
+
+
+_BINDINGS: dict[str, Callable[[Json, Json], Json]] = {
+    "plain_text": lambda one, _: _value(one["text"]),
+    "secret_text": lambda one, _: _value(one["text"]),
+    "json": lambda one, _: _value(json.loads(one["json"])),
+    "version_metadata": lambda _, version: _value(_metadata(version)),
+    "d1": lambda one, _: {"kind": "d1", "id": one["id"]},
+    "r2_bucket": lambda one, version: {"kind": "r2", "id": _place({**one, **version}, "bucketName")},
+    "service": lambda one, _: {"kind": "service", "service": one["service"]},
+    "ratelimit": lambda one, _: {
+        "kind": "ratelimit",
+        "simple": {"limit": one["simple"]["limit"], "period": one["simple"]["period"]},
+    },
+    "send_email": lambda one, _: {"kind": "email", "senders": one.get("allowedSenderAddresses")},
+    "hyperdrive": lambda one, _: {"kind": "hyperdrive", "id": one["id"]},
+}

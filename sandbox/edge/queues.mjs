@@ -42,7 +42,9 @@ export class Queues {
   constructor(database, deliver) {
     database.exec(SCHEMA);
     const statements = { ADD, WAITING, EXPIRE, TAKE, RETRY, BURY, REMOVE };
-    this.#statements = Object.fromEntries(Object.entries(statements).map(([name, sql]) => [name, database.prepare(sql)]));
+    this.#statements = Object.fromEntries(
+      Object.entries(statements).map(([name, sql]) => [name, database.prepare(sql)]),
+    );
     this.#deliver = deliver;
     setInterval(() => this.#tick(), TICK_MILLISECONDS);
   }

@@ -47,7 +47,7 @@ def ensure(place: Place) -> None:
 
 def wait(place: Place) -> None:
     """Wait until the process has applied the present plan."""
-    wanted = plan.version(plan.plan(inventory.read(place.store)))
+    wanted = plan.version(plan.encoded(plan.plan(inventory.read(place.store))))
     applied, log = folder(place) / "applied", folder(place) / "log"
     deadline = time.monotonic() + WAIT_SECONDS
     while not applied.exists() or applied.read_text(encoding="utf-8") != wanted:

@@ -7,18 +7,18 @@
  */
 
 import { subscribe } from "node:diagnostics_channel";
-import { connect, createServer } from "node:net";
+import { createServer } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 
 /** A connector that sent nothing for so long is lost: its machine has no power or no network. */
 const SILENCE_MILLISECONDS = 2_500;
 
 /** How long a client waits for a connector. */
-const WAIT_MILLISECONDS = 3_000;
+const WAIT_MILLISECONDS = 5_000;
 const PAUSE_MILLISECONDS = 100;
 
-/** How long a connector may take to connect to its service. */
-const CONNECT_MILLISECONDS = 3_000;
+/** How long a connector may take to connect to its service, or to send its token. */
+const ANSWER_MILLISECONDS = 1_000;
 
 const NEWLINE = 10;
 
@@ -62,7 +62,7 @@ async function lineOf(socket, milliseconds) {
 export class Tunnels {
   /** @type {{ id: string, token: object, services: Record<string, string> }[]} `services`: address of the service by host name */
   tunnels = [];
-  /** Waiting connections: { id, socket, hear }. */
+  /** Waiting connections: { id, socket, heard, hear }; `heard` is the time of the last sign of life. */
   #waiting = [];
   #hyperdrives = new Map();
 
@@ -101,11 +101,15 @@ export class Tunnels {
   }
 
   async #accept(socket) {
-    const token = JSON.parse(await lineOf(socket, CONNECT_MILLISECONDS));
+    const token = JSON.parse(await lineOf(socket, ANSWER_MILLISECONDS));
     const tunnel = this.tunnels.find(({ token: { a, t, s } }) => token.a === a && token.t === t && token.s === s);
     if (tunnel === undefined) throw new Error("there is no such tunnel");
     socket.write("registered\n");
-    const one = { id: tunnel.id, socket, hear: () => socket.read() };
+    const one = { id: tunnel.id, socket, heard: Date.now() };
+    one.hear = () => {
+      one.heard = Date.now();
+      socket.read();
+    };
     socket.on("readable", one.hear);
     socket.setTimeout(SILENCE_MILLISECONDS, () => socket.destroy());
     socket.once("close", () => this.#remove(one));
@@ -121,7 +125,7 @@ export class Tunnels {
     const tunnel = this.tunnels.find(({ services }) => host in services);
     const end = Date.now() + WAIT_MILLISECONDS;
     while (tunnel !== undefined && Date.now() < end) {
-      const one = this.#waiting.find(({ id }) => id === tunnel.id);
+      const [one] = this.#waiting.filter(({ id }) => id === tunnel.id).sort((a, b) => b.heard - a.heard);
       if (one === undefined) {
         await pause(PAUSE_MILLISECONDS);
         continue;
@@ -131,7 +135,7 @@ export class Tunnels {
       one.socket.write(`${tunnel.services[host]}\n`);
       try {
         let line = "";
-        while (line === "") line = await lineOf(one.socket, CONNECT_MILLISECONDS);
+        while (line === "") line = await lineOf(one.socket, ANSWER_MILLISECONDS);
         if (line === "connected") return one.socket;
       } catch {
         // The next connector may reach the service.

@@ -46,7 +46,9 @@ class MailLog extends Log {
 function moduleOf({ name, type, content }) {
   const bytes = Buffer.from(content, "base64");
   const kind = TYPES[type];
-  if (kind === undefined) throw new Error(`the module ${name} has the type ${type}; supported: ${Object.keys(TYPES).join(", ")}`);
+  if (kind === undefined) {
+    throw new Error(`the module ${name} has the type ${type}; supported: ${Object.keys(TYPES).join(", ")}`);
+  }
   return { type: kind, path: ROOT + name, contents: kind === "CompiledWasm" ? bytes : bytes.toString() };
 }
 
@@ -72,7 +74,8 @@ export class Workers {
   async apply(workers, hyperdrives) {
     const { folder, port, log } = this.#options;
     const shared = { host: "127.0.0.1", port, cf: false, log, logRequests: false, d1Persist: join(folder, "d1") };
-    const options = { ...shared, workers: [this.#rest(), ...workers.map((worker) => this.#worker(worker, hyperdrives))] };
+    const all = [this.#rest(), ...workers.map((worker) => this.#worker(worker, hyperdrives))];
+    const options = { ...shared, workers: all };
     if (this.#running === undefined) this.#running = new Miniflare(options);
     else await this.#running.setOptions(options);
     await this.#running.ready;
@@ -96,17 +99,28 @@ export class Workers {
 
   #worker({ name, main, modules, compatibilityDate, compatibilityFlags, routes, bindings }, hyperdrives) {
     const sorted = modules.toSorted((one, other) => (other.name === main) - (one.name === main));
-    const of = (kind, value) => Object.fromEntries(bindings.filter((one) => one.kind === kind).map((one) => [one.name, value(one)]));
-    const emails = bindings.filter(({ kind }) => kind === "email");
+    const of = (kind, value) =>
+      Object.fromEntries(bindings.filter((one) => one.kind === kind).map((one) => [one.name, value(one)]));
+    const emails = of("email", ({ name: binding, senders }) => {
+      return { name: binding, ...(senders && { allowed_sender_addresses: senders }) };
+    });
     return {
-      ...{ name, modulesRoot: ROOT, modules: sorted.map(moduleOf), compatibilityDate, compatibilityFlags, routes },
+      name,
+      modulesRoot: ROOT,
+      modules: sorted.map(moduleOf),
+      compatibilityDate,
+      compatibilityFlags,
+      routes,
       bindings: of("value", ({ value }) => value),
       d1Databases: of("d1", ({ id }) => id),
       serviceBindings: of("service", ({ service }) => service),
       ratelimits: of("ratelimit", ({ simple }) => ({ simple })),
       hyperdrives: of("hyperdrive", ({ id }) => hyperdrives[id]),
-      unsafeBindings: bindingsOf(of("r2", ({ id }) => id), this.#options.bucketsPort),
-      email: { send_email: emails.map(({ name: binding, senders }) => ({ name: binding, ...(senders && { allowed_sender_addresses: senders }) })) },
+      unsafeBindings: bindingsOf(
+        of("r2", ({ id }) => id),
+        this.#options.bucketsPort,
+      ),
+      email: { send_email: Object.values(emails) },
       outboundService: { external: { address: this.#options.outbound, http: {} } },
     };
   }

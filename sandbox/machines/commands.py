@@ -56,7 +56,8 @@ def status(options: argparse.Namespace) -> int:
         table.add_row(one.name, one.address, one.zone, "running" if runs else "stopped", _metrics(place, one))
     # Wide enough for all metrics also where the output is not a terminal.
     Console(highlight=False, width=max(Console().width, 180)).print(table)
-    print(*urls.lines(place), sep="\n")
+    for line in urls.lines(place):
+        print(line)
     return 0 if all(running) else 1
 
 

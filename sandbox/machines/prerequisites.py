@@ -1,4 +1,4 @@
-"""What this computer must have to run a live stack: root, Debian's packages, moto, Node.js, namespaces, loop devices."""
+"""What this computer must have to run a live stack: root, programs, namespaces and loop devices."""
 
 from __future__ import annotations
 

@@ -20,7 +20,11 @@ const MAX_PAGE_WITH_METADATA = 100;
 function described(object, range) {
   const { md5, sha1, sha256, sha384, sha512 } = JSON.parse(object.checksums);
   return {
-    ...{ name: object.key, version: object.version, size: object.size, etag: object.etag, uploaded: object.uploaded },
+    name: object.key,
+    version: object.version,
+    size: object.size,
+    etag: object.etag,
+    uploaded: object.uploaded,
     httpFields: JSON.parse(object.http),
     customFields: Object.entries(JSON.parse(object.custom)).map(([k, v]) => ({ k, v })),
     checksums: { 0: md5, 1: sha1, 2: sha256, 3: sha384, 4: sha512 },
@@ -48,10 +52,16 @@ const OPERATIONS = {
     const page = objects.list(bucket, { prefix, delimiter, after: from, limit: Math.min(limit, most) });
     const shown = page.objects.map((object) => {
       const { httpFields, customFields, ...known } = described(object);
-      return { ...known, httpFields: include.includes(0) ? httpFields : {}, customFields: include.includes(1) ? customFields : [] };
+      return {
+        ...known,
+        httpFields: include.includes(0) ? httpFields : {},
+        customFields: include.includes(1) ? customFields : [],
+      };
     });
     const next = page.next === undefined ? {} : { cursor: Buffer.from(page.next).toString("base64url") };
-    return { result: { objects: shown, truncated: page.next !== undefined, delimitedPrefixes: page.prefixes, ...next } };
+    return {
+      result: { objects: shown, truncated: page.next !== undefined, delimitedPrefixes: page.prefixes, ...next },
+    };
   },
 
   async put(objects, bucket, { object: key, onlyIf, ...given }, body, size) {
@@ -118,7 +128,8 @@ async function answer(objects, request, response) {
 function fail(error, response) {
   if (!(error instanceof R2Error)) console.error(`an operation of R2 failed: ${error.stack}`);
   if (response.headersSent) return response.destroy();
-  const { status, number, message, object } = error instanceof R2Error ? error : { status: 500, number: 10001, message: "internal error" };
+  const { status, number, message, object } =
+    error instanceof R2Error ? error : { status: 500, number: 10001, message: "internal error" };
   const json = object === undefined ? "" : JSON.stringify(described(object));
   response.writeHead(status, {
     "cf-r2-error": JSON.stringify({ version: 1, v4code: number, message }),
@@ -134,6 +145,8 @@ function fail(error, response) {
  * @param {import("./objects.mjs").Objects} objects
  */
 export function serveBindings(objects) {
-  const server = createServer((request, response) => answer(objects, request, response).catch((error) => fail(error, response)));
+  const server = createServer((request, response) =>
+    answer(objects, request, response).catch((error) => fail(error, response)),
+  );
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server.address().port)));
 }

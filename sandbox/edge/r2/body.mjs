@@ -17,19 +17,25 @@ const HASHES = { "content-md5": "md5", "x-amz-checksum-sha256": "sha256", "x-amz
 export function uploadOf(request) {
   const { headers } = request;
   const announced = headers["x-amz-content-sha256"] ?? "";
-  const unknown = Object.keys(headers).find((name) => name.startsWith("x-amz-checksum-") && !(name in HASHES) && !/-(type|algorithm)$/.test(name));
+  const unknown = Object.keys(headers).find(
+    (name) => name.startsWith("x-amz-checksum-") && !(name in HASHES) && !/-(type|algorithm)$/.test(name),
+  );
   if (unknown !== undefined) throw errors.unsupported(`the header ${unknown}`);
   const given = Object.entries(HASHES).filter(([name]) => headers[name] !== undefined);
-  const expected = Object.fromEntries(given.map(([name, algorithm]) => [algorithm, Buffer.from(headers[name], "base64")]));
+  const expected = Object.fromEntries(
+    given.map(([name, algorithm]) => [algorithm, Buffer.from(headers[name], "base64")]),
+  );
   const kept = headers["x-amz-checksum-sha256"] === undefined ? [] : ["sha256"];
   if (announced === CHUNKED) {
-    if (!["", "x-amz-checksum-crc32"].includes(headers["x-amz-trailer"] ?? "")) throw errors.unsupported(`the trailer ${headers["x-amz-trailer"]}`);
+    if (!["", "x-amz-checksum-crc32"].includes(headers["x-amz-trailer"] ?? ""))
+      throw errors.unsupported(`the trailer ${headers["x-amz-trailer"]}`);
     const size = Number(headers["x-amz-decoded-content-length"]);
     return { body: withoutChunks(request), size, expected, kept };
   }
   if (announced.startsWith("STREAMING-")) throw errors.unsupported(`x-amz-content-sha256: ${announced}`);
   if (/^[0-9a-f]{64}$/.test(announced)) expected.sha256 ??= Buffer.from(announced, "hex");
-  if (headers["content-length"] === undefined) throw new R2Error(411, "MissingContentLength", 10029, "Content-Length is missing.");
+  if (headers["content-length"] === undefined)
+    throw new R2Error(411, "MissingContentLength", 10029, "Content-Length is missing.");
   return { body: request, size: Number(headers["content-length"]), expected, kept };
 }
 

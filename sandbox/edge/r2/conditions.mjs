@@ -30,7 +30,9 @@ export function holds(only, object) {
  */
 export function partOf(range, size) {
   if (range === undefined) return { offset: 0, length: size };
-  const { offset, length, suffix } = Object.fromEntries(Object.entries(range).map(([name, value]) => [name, Number(value)]));
+  const { offset, length, suffix } = Object.fromEntries(
+    Object.entries(range).map(([name, value]) => [name, Number(value)]),
+  );
   if (suffix !== undefined) {
     if (suffix <= 0) throw errors.badRange();
     return { offset: Math.max(size - suffix, 0), length: Math.min(suffix, size) };

@@ -14,6 +14,9 @@ import { errors } from "./errors.mjs";
 
 const SMALLEST_PART = 5 * 1_024 ** 2;
 
+/** Bytes of a file that are read at once, and that may wait to be written. */
+const PIECE = 1_024 ** 2;
+
 /** Greater than every key that begins with the text before it. */
 const LAST = "\u{10ffff}";
 
@@ -88,7 +91,8 @@ export class Objects {
         let start = 0;
         for (const { name, size } of JSON.parse(object.blobs)) {
           const [first, last] = [Math.max(offset - start, 0), Math.min(end - start, size) - 1];
-          if (first <= last) yield* createReadStream(join(folder, name), { start: first, end: last });
+          if (first <= last)
+            yield* createReadStream(join(folder, name), { start: first, end: last, highWaterMark: PIECE });
           start += size;
         }
       })(),
@@ -109,8 +113,15 @@ export class Objects {
     this.#refuse(bucket, key, only); // before the body is read
     const { name, digests } = await this.#write(body, size, expected);
     const md5 = digests.md5.toString("hex");
-    const checksums = { md5, ...Object.fromEntries(kept.map((algorithm) => [algorithm, digests[algorithm].toString("hex")])) };
-    return this.#replace("PutObject", { bucket, key, size, etag: md5, checksums, http, custom, blobs: [{ name, size }] }, only);
+    const checksums = {
+      md5,
+      ...Object.fromEntries(kept.map((algorithm) => [algorithm, digests[algorithm].toString("hex")])),
+    };
+    return this.#replace(
+      "PutObject",
+      { bucket, key, size, etag: md5, checksums, http, custom, blobs: [{ name, size }] },
+      only,
+    );
   }
 
   /** Deletes objects; all or, if one of them is locked, none. */
@@ -156,7 +167,14 @@ export class Objects {
 
   begin(bucket, key, { http = {}, custom = {} }) {
     const id = randomUUID();
-    this.#run("INSERT INTO uploads VALUES (?, ?, ?, ?, ?)", id, bucket, key, JSON.stringify(http), JSON.stringify(custom));
+    this.#run(
+      "INSERT INTO uploads VALUES (?, ?, ?, ?, ?)",
+      id,
+      bucket,
+      key,
+      JSON.stringify(http),
+      JSON.stringify(custom),
+    );
     return id;
   }
 
@@ -181,10 +199,18 @@ export class Objects {
     const [first, last] = [parts[0], parts.at(-1)];
     if (parts.slice(0, -1).some(({ size }) => size < SMALLEST_PART)) throw errors.smallPart();
     if (parts.slice(0, -1).some(({ size }) => size !== first.size) || last.size > first.size) throw errors.badUpload();
-    const md5 = createHash("md5").update(Buffer.concat(parts.map(({ etag }) => Buffer.from(etag, "hex")))).digest("hex");
+    const md5 = createHash("md5")
+      .update(Buffer.concat(parts.map(({ etag }) => Buffer.from(etag, "hex"))))
+      .digest("hex");
     const object = {
-      ...{ bucket, key, size: parts.reduce((sum, { size }) => sum + size, 0), etag: `${md5}-${parts.length}`, checksums: {} },
-      ...{ http: JSON.parse(http), custom: JSON.parse(custom), blobs: parts.map(({ blob, size }) => ({ name: blob, size })) },
+      bucket,
+      key,
+      size: parts.reduce((sum, { size }) => sum + size, 0),
+      etag: `${md5}-${parts.length}`,
+      checksums: {},
+      http: JSON.parse(http),
+      custom: JSON.parse(custom),
+      blobs: parts.map(({ blob, size }) => ({ name: blob, size })),
     };
     const completed = this.#replace("CompleteMultipartUpload", object, undefined, () => this.#forget(upload));
     this.#discard(stored.filter((part) => !parts.includes(part)).map(({ blob }) => ({ name: blob })));
@@ -262,7 +288,7 @@ export class Objects {
       }
     };
     try {
-      await pipeline(body, observed, createWriteStream(join(this.#folder, name), { highWaterMark: 1_024 ** 2 }));
+      await pipeline(body, observed, createWriteStream(join(this.#folder, name), { highWaterMark: PIECE }));
       if (received !== size) throw errors.incomplete();
       const digests = Object.fromEntries(hashes.map(([algorithm, hash]) => [algorithm, hash.digest()]));
       for (const [algorithm, wanted] of Object.entries(expected)) {
@@ -282,9 +308,15 @@ export class Objects {
 
   /** Deletes the files that an interrupted upload has left. */
   #sweep() {
-    const rows = this.#all("SELECT value->>'name' AS name FROM objects, json_each(blobs) UNION ALL SELECT blob FROM parts");
+    const rows = this.#all(
+      "SELECT value->>'name' AS name FROM objects, json_each(blobs) UNION ALL SELECT blob FROM parts",
+    );
     const known = new Set(rows.map(({ name }) => name));
-    this.#discard(readdirSync(this.#folder).filter((name) => !known.has(name)).map((name) => ({ name })));
+    this.#discard(
+      readdirSync(this.#folder)
+        .filter((name) => !known.has(name))
+        .map((name) => ({ name })),
+    );
   }
 
   #transaction(work) {

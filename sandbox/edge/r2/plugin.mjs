@@ -15,7 +15,8 @@ const serviceOf = (id) => `${NAME}:${id}`;
 export const plugins = {
   [NAME]: {
     options: undefined,
-    getBindings: (bound = []) => bound.map(({ name, options: { id } }) => ({ name, r2Bucket: { name: serviceOf(id) } })),
+    getBindings: (bound = []) =>
+      bound.map(({ name, options: { id } }) => ({ name, r2Bucket: { name: serviceOf(id) } })),
     getNodeBindings: () => ({}),
     getServices: ({ options: bound = [] }) =>
       bound.map(({ options: { id, port } }) => {

@@ -35,7 +35,8 @@ function unescaped(value) {
   );
 }
 
-const valuesOf = (xml, name) => [...xml.matchAll(new RegExp(`<${name}>([^<]*)</${name}>`, "g"))].map((found) => unescaped(found[1]));
+const valuesOf = (xml, name) =>
+  [...xml.matchAll(new RegExp(`<${name}>([^<]*)</${name}>`, "g"))].map((found) => unescaped(found[1]));
 
 /** One request for a bucket or an object. */
 class Call {
@@ -45,10 +46,11 @@ class Call {
 
   get #only() {
     const { "if-match": match, "if-none-match": none } = this.request.headers;
-    const listed = (header) => header.split(",").map((each) => {
-      const value = each.trim().replace(/^W\//, "").replaceAll('"', "");
-      return value === "*" ? { type: "wildcard" } : { type: "strong", value };
-    });
+    const listed = (header) =>
+      header.split(",").map((each) => {
+        const value = each.trim().replace(/^W\//, "").replaceAll('"', "");
+        return value === "*" ? { type: "wildcard" } : { type: "strong", value };
+      });
     if (match === undefined && none === undefined) return undefined;
     return { ...(match && { etagMatches: listed(match) }), ...(none && { etagDoesNotMatch: listed(none) }) };
   }
@@ -88,17 +90,33 @@ class Call {
     const limit = Math.min(Number(this.query["max-keys"] ?? 1_000), 1_000);
     const after = token === undefined ? start : Buffer.from(token, "base64url").toString();
     const { objects, prefixes, next } = this.objects.list(this.bucket.id, { prefix, delimiter, after, limit });
-    const shown = this.query["encoding-type"] === "url" ? (value) => encodeURIComponent(value).replaceAll("%2F", "/") : String;
+    const shown =
+      this.query["encoding-type"] === "url" ? (value) => encodeURIComponent(value).replaceAll("%2F", "/") : String;
     const more = next === undefined ? [] : [text("NextContinuationToken", Buffer.from(next).toString("base64url"))];
-    const contents = objects.map(({ key, size, etag, uploaded }) => element(
-      "Contents",
-      ...[text("Key", shown(key)), text("Size", size), text("ETag", `"${etag}"`)],
-      ...[text("LastModified", new Date(uploaded).toISOString()), text("StorageClass", "STANDARD")],
-    ));
+    const contents = objects.map(({ key, size, etag, uploaded }) =>
+      element(
+        "Contents",
+        text("Key", shown(key)),
+        text("Size", size),
+        text("ETag", `"${etag}"`),
+        text("LastModified", new Date(uploaded).toISOString()),
+        text("StorageClass", "STANDARD"),
+      ),
+    );
     const common = prefixes.map((each) => element("CommonPrefixes", text("Prefix", shown(each))));
-    const counts = [text("KeyCount", objects.length + prefixes.length), text("MaxKeys", limit), text("IsTruncated", next !== undefined)];
-    const encoding = this.query["encoding-type"] === undefined ? [] : [text("EncodingType", this.query["encoding-type"])];
-    const parameters = [text("Name", this.bucket.name), text("Prefix", shown(prefix)), text("Delimiter", shown(delimiter)), ...encoding];
+    const counts = [
+      text("KeyCount", objects.length + prefixes.length),
+      text("MaxKeys", limit),
+      text("IsTruncated", next !== undefined),
+    ];
+    const encoding =
+      this.query["encoding-type"] === undefined ? [] : [text("EncodingType", this.query["encoding-type"])];
+    const parameters = [
+      text("Name", this.bucket.name),
+      text("Prefix", shown(prefix)),
+      text("Delimiter", shown(delimiter)),
+      ...encoding,
+    ];
     this.#send(200, document("ListBucketResult", ...parameters, ...counts, ...more, ...contents, ...common));
   }
 
@@ -129,10 +147,13 @@ class Call {
     const http = JSON.parse(object.http);
     const custom = Object.entries(JSON.parse(object.custom)).map(([name, value]) => [`x-amz-meta-${name}`, value]);
     const { sha256 } = JSON.parse(object.checksums);
-    const isWanted = sha256 !== undefined && range === undefined && this.request.headers["x-amz-checksum-mode"] === "ENABLED";
+    const isWanted =
+      sha256 !== undefined && range === undefined && this.request.headers["x-amz-checksum-mode"] === "ENABLED";
     this.response.writeHead(range === undefined ? 200 : 206, {
       "content-type": "application/octet-stream",
-      ...Object.fromEntries(Object.entries(FIELDS).flatMap(([field, header]) => (http[field] ? [[header, http[field]]] : []))),
+      ...Object.fromEntries(
+        Object.entries(FIELDS).flatMap(([field, header]) => (http[field] ? [[header, http[field]]] : [])),
+      ),
       ...Object.fromEntries(custom),
       ...(isWanted && { "x-amz-checksum-sha256": Buffer.from(sha256, "hex").toString("base64") }),
       ...(range !== undefined && { "content-range": `bytes ${offset}-${offset + length - 1}/${object.size}` }),
@@ -148,7 +169,11 @@ class Call {
   async put() {
     if (this.request.headers["x-amz-copy-source"] !== undefined) throw errors.unsupported("copies");
     const { body, ...given } = uploadOf(this.request);
-    const { etag } = await this.objects.put(this.bucket.id, this.key, body, { ...given, ...this.#metadata, only: this.#only });
+    const { etag } = await this.objects.put(this.bucket.id, this.key, body, {
+      ...given,
+      ...this.#metadata,
+      only: this.#only,
+    });
     this.#send(200, "", { etag: `"${etag}"` });
   }
 
@@ -174,7 +199,10 @@ class Call {
   async complete() {
     const xml = await this.#document();
     const [numbers, etags] = [valuesOf(xml, "PartNumber"), valuesOf(xml, "ETag")];
-    const parts = numbers.map((number, index) => ({ number: Number(number), etag: (etags[index] ?? "").replaceAll('"', "") }));
+    const parts = numbers.map((number, index) => ({
+      number: Number(number),
+      etag: (etags[index] ?? "").replaceAll('"', ""),
+    }));
     const { etag } = this.objects.complete(this.bucket.id, this.key, this.query.uploadId, parts);
     const named = [text("Bucket", this.bucket.name), text("Key", this.key), text("ETag", `"${etag}"`)];
     this.#send(200, document("CompleteMultipartUploadResult", ...named));
@@ -229,7 +257,9 @@ export class S3 {
       const [operation, changes] = operationOf(request.method, key, query);
       const { read, write } = this.tokens[signer];
       if (!(changes ? write : read).includes(bucket.id)) {
-        throw errors.denied(`The policies of this API token do not allow to ${changes ? "write to" : "read"} ${bucket.name}.`);
+        throw errors.denied(
+          `The policies of this API token do not allow to ${changes ? "write to" : "read"} ${bucket.name}.`,
+        );
       }
       await new Call(this.#objects, bucket, key, query, request, response)[operation]();
     } catch (error) {
@@ -249,8 +279,11 @@ export class S3 {
   #fail(error, request, response) {
     if (!(error instanceof R2Error)) console.error(`${request.method} ${request.url} failed: ${error.stack}`);
     if (response.headersSent || request.socket.destroyed) return response.destroy();
-    const { status, code, message } = error instanceof R2Error ? error : { status: 500, code: "InternalError", message: "Try again." };
+    const { status, code, message } =
+      error instanceof R2Error ? error : { status: 500, code: "InternalError", message: "Try again." };
     const body = request.method === "HEAD" ? "" : document("Error", text("Code", code), text("Message", message));
-    response.writeHead(status, { "content-type": "application/xml", "content-length": Buffer.byteLength(body) }).end(body);
+    response
+      .writeHead(status, { "content-type": "application/xml", "content-length": Buffer.byteLength(body) })
+      .end(body);
   }
 }

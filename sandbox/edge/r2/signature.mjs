@@ -3,7 +3,8 @@
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { R2Error } from "./errors.mjs";
 
-const AUTHORIZATION = /^AWS4-HMAC-SHA256 +Credential=([^/]+)\/([^,]+), *SignedHeaders=([^,]+), *Signature=([0-9a-f]{64})$/;
+const AUTHORIZATION =
+  /^AWS4-HMAC-SHA256 +Credential=([^/]+)\/([^,]+), *SignedHeaders=([^,]+), *Signature=([0-9a-f]{64})$/;
 
 /** The clocks of client and server may differ by this much. */
 const SKEW_MILLISECONDS = 15 * 60_000;
@@ -26,11 +27,17 @@ export function signerOf({ method, url, headers }, secretOf, now) {
   const stamp = headers["x-amz-date"] ?? "";
   const [, year, month, day, hour, minute, second] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(stamp) ?? [];
   if (!(Math.abs(Date.UTC(year, month - 1, day, hour, minute, second) - now) <= SKEW_MILLISECONDS)) {
-    throw refused("RequestTimeTooSkewed", "x-amz-date is missing, or differs from this computer's clock by over 15 minutes.");
+    throw refused(
+      "RequestTimeTooSkewed",
+      "x-amz-date is missing, or differs from this computer's clock by over 15 minutes.",
+    );
   }
   const expected = sign(secret, scope, stamp, canonical(method, url, headers, names.split(";")));
   if (!timingSafeEqual(Buffer.from(signature), Buffer.from(expected))) {
-    throw refused("SignatureDoesNotMatch", "The signature is not that of this request with the secret of this access key.");
+    throw refused(
+      "SignatureDoesNotMatch",
+      "The signature is not that of this request with the secret of this access key.",
+    );
   }
   return id;
 }
@@ -38,7 +45,10 @@ export function signerOf({ method, url, headers }, secretOf, now) {
 function canonical(method, url, headers, names) {
   const [path, query = ""] = url.split("?");
   const pairs = query.split("&").filter((pair) => pair !== "");
-  const search = pairs.map((pair) => (pair.includes("=") ? pair : `${pair}=`)).sort().join("&");
+  const search = pairs
+    .map((pair) => (pair.includes("=") ? pair : `${pair}=`))
+    .sort()
+    .join("&");
   const signed = names.map((name) => `${name}:${(headers[name] ?? "").trim().replace(/ +/g, " ")}`);
   return [method, path, search, ...signed, "", names.join(";"), headers["x-amz-content-sha256"] ?? ""].join("\n");
 }

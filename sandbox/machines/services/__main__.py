@@ -43,7 +43,7 @@ class Services:
         known = self._inventory()
         host = request.host.partition(":")[0]
         if PLAN in request.headers and "x-forwarded-for" not in request.headers:
-            return self._plan(known)(environ, start)  # for the edge, which does not ask through HAProxy
+            return self._plan(request, known)(environ, start)  # for the edge, which does not ask through HAProxy
         if (key := self._offsite.key(request, known)) is not None:
             return self._offsite.answer(host, request, key, known)(environ, start)
         return self._answer(request, host, known)(environ, start)
@@ -64,14 +64,17 @@ class Services:
             return Response("the request is not signed with the keys of this instance\n", 403)
         return self._amazon.answer(service, request, instance, known)
 
-    def _plan(self, known: Inventory) -> Response:
-        """Return what the edge must run; compute it again only if the clouds have changed."""
-        try:
-            if self._planned is None or self._planned[0] is not known:
+    def _plan(self, request: Request, known: Inventory) -> Response:
+        """Return what the edge must run, unless it has this plan; compute it again only if the clouds have changed."""
+        if self._planned is None or self._planned[0] is not known:
+            try:
                 self._planned = (known, plan.encoded(plan.plan(known)))
-        except plan.UnsupportedError as error:
-            return Response(str(error), 501)
-        return Response(self._planned[1], content_type="application/json")
+            except plan.UnsupportedError as error:
+                return Response(str(error), 501)
+        encoded = self._planned[1]
+        if request.headers.get("if-none-match") == plan.version(encoded):
+            return Response(status=304)
+        return Response(encoded, content_type="application/json")
 
     def _inventory(self) -> Inventory:
         """Return what the clouds contain now; read it again only if it has changed."""

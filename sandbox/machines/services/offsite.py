@@ -69,14 +69,11 @@ class Offsite:
         bucket: Any = next((one.outputs for one in inventory.of_type(BUCKET) if one.outputs["bucket"] == name), None)
         if bucket is None or bucket["region"] != place["region"]:
             return _error(404, "NoSuchBucket", f"{place['region']} has no bucket {name}")
-        policies = [
-            str(one.outputs["policy"])
-            for one in inventory.of_type(POLICY)
-            if one.outputs["user"] == key.outputs["user"]
-        ]
+        user = key.outputs["user"]
+        policies = [str(one.outputs["policy"]) for one in inventory.of_type(POLICY) if one.outputs["user"] == user]
         for action, resource_arn in needed(request, bucket["arn"], object_key, _encryption_key(name, inventory)):
             if not allowed(policies, action, resource_arn, {}):
-                return _error(403, "AccessDenied", f"{key.outputs['user']} may not {action} on {resource_arn}")
+                return _error(403, "AccessDenied", f"{user} may not {action} on {resource_arn}")
         if (refusal := _checksum_error(request)) is not None:
             return refusal
         self._ensure(name, place["region"], inventory)
@@ -92,7 +89,8 @@ class Offsite:
             bucket.versioning_status = one["versioningConfiguration"]["status"]
         for one in _settings(LOCK, name, inventory):
             bucket.object_lock_enabled = True
-            retention = (one.get("rule") or {}).get("defaultRetention") or {}
+            rule: Mapping[str, Any] = one.get("rule") or {}
+            retention: Mapping[str, Any] = rule.get("defaultRetention") or {}
             bucket.default_lock_mode = retention.get("mode", "")
             bucket.default_lock_days = retention.get("days", 0)
 
@@ -128,8 +126,9 @@ def _settings(type: str, bucket: str, inventory: Inventory) -> list[Mapping[str,
 def _encryption_key(bucket: str, inventory: Inventory) -> str | None:
     for setting in _settings(ENCRYPTION, bucket, inventory):
         for rule in setting["rules"]:
-            if key := (rule.get("applyServerSideEncryptionByDefault") or {}).get("kmsMasterKeyId"):
-                return str(key)
+            default: Mapping[str, Any] = rule.get("applyServerSideEncryptionByDefault") or {}
+            if default.get("kmsMasterKeyId"):
+                return str(default["kmsMasterKeyId"])
     return None
 
 

@@ -1,7 +1,6 @@
 """One process of the edge for the tests of a module: each test uses keys of its own."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.server
 import os
 import signal
@@ -106,7 +105,7 @@ class Edge:
 
     def settle(self) -> None:
         """Wait until the process has applied the present plan."""
-        self.wait_for(lambda: self.applied() == hashlib.sha256(plan.encoded(self.document)).hexdigest())
+        self.wait_for(lambda: self.applied() == plan.version(plan.encoded(self.document)))
 
     def applied(self) -> str:
         file = self.folder / "applied"

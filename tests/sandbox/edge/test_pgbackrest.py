@@ -18,8 +18,8 @@ def test_pgbackrest_writes_lists_reads_and_deletes_files(edge: Edge, tmp_path: P
         configuration.write_text(
             f"[global]\nrepo1-type=s3\nrepo1-path=/repository\nrepo1-s3-bucket={BUCKET}\nrepo1-s3-endpoint={HOST}\n"
             f"repo1-storage-port={port}\nrepo1-storage-verify-tls=n\nrepo1-s3-region=auto\nrepo1-s3-uri-style=path\n"
-            f"repo1-s3-key={WRITER}\nrepo1-s3-key-secret=secret of {WRITER}\nlog-level-file=off\nlog-level-console=warn\n"
-            f"lock-path={tmp_path}\n"
+            f"repo1-s3-key={WRITER}\nrepo1-s3-key-secret=secret of {WRITER}\n"
+            f"log-level-file=off\nlog-level-console=warn\nlock-path={tmp_path}\n"
         )
 
         def pgbackrest(command: str, *words: str, stdin: bytes = b"") -> bytes:

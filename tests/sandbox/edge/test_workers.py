@@ -25,7 +25,8 @@ import note from "../lib/note.txt";
 const ask = {
   text: (env) => [env.TEXT, env.DOCUMENT, note],
   async rows(env) {
-    return (await env.DB.prepare("SELECT body FROM seen ORDER BY rowid").all()).results.map(({ body }) => JSON.parse(body));
+    const { results } = await env.DB.prepare("SELECT body FROM seen ORDER BY rowid").all();
+    return results.map(({ body }) => JSON.parse(body));
   },
   async write(env, { key, body }) {
     const object = await env.FILES.put(key, body, { customMetadata: { by: "worker" } });
@@ -57,7 +58,8 @@ const ask = {
     return (await upload.complete([first, await upload.uploadPart(2, "end")])).size;
   },
   async mail(env) {
-    const raw = "Message-ID: <1@sender.example>\\r\\nFrom: <a@sender.example>\\r\\nTo: <b@reader.example>\\r\\n\\r\\nHello";
+    const headers = ["Message-ID: <1@sender.example>", "From: <a@sender.example>", "To: <b@reader.example>"];
+    const raw = [...headers, "", "Hello"].join("\\r\\n");
     await env.EMAIL.send(new EmailMessage("a@sender.example", "b@reader.example", raw));
     return null;
   },

@@ -45,6 +45,12 @@ def is_within(key: str, run: Run) -> bool:
     return run.manifest["wal"]["first"] <= segment(key) <= run.manifest["wal"]["last"]
 
 
+def is_within_point(key: str, run: Run) -> bool:
+    """Whether a restore of a run to its restore point needs this WAL segment."""
+    (point,) = run.manifest["points"]
+    return run.manifest["wal"]["first"] <= segment(key) <= point["segments"][GROUP]
+
+
 class Expected:
     """The objects that must exist by docs/retention.md, computed from all runs since the start."""
 
@@ -103,7 +109,7 @@ class Expected:
         for other in runs:
             for one in other.manifest["objects"]:
                 key, own = one["key"], other is run
-                if (one["kind"] == "backup" and own) or (one["kind"] == "wal" and is_within(key, run)):
+                if (one["kind"] == "backup" and own) or (one["kind"] == "wal" and is_within_point(key, run)):
                     kept[other.label].add(base + key.removeprefix("hourly/"))
                 elif one["kind"] == "index" and own:
                     folder = "archive" if key.endswith("archive.info") else "backup"
@@ -117,6 +123,7 @@ def play(
     world = World(host, offsite, ROTATION=rotation)
     world.instruction = {"locks": locks_of(rotation)}
     machine, chance = Machine(seed=seed), random.Random(seed)
+    machine.late_wal = True
     expected = Expected(rotation)
     begin = world.time
     counts = {"days": 0, "runs": 0, "objects": 0, "deleted": 0}

@@ -6,6 +6,7 @@ import { addCopies } from "./copy-list.js";
 import { close, open } from "./findings.js";
 import { r2Pages } from "./listing.js";
 import { InvalidManifest, importKeys, LIMIT_BYTES, readManifest } from "./manifest.js";
+import { recordPoints } from "./points.js";
 import { DAY, daysKept, startOf, startTimeOf, walPosition } from "./rotation.js";
 import { StoreError, storesOf } from "./stores.js";
 
@@ -209,6 +210,7 @@ async function insertManifest(db, manifest, envelope, rotation, time) {
         at,
       ),
     db.prepare(SET_HISTORIES).bind(group),
+    ...recordPoints(db, manifest),
     ...(await chainFindings(db, manifest, envelope.key, rotation, time)),
     close(db, { kinds: ["refused", "clock"], key: envelope.key }, "resolved", time),
   ]);

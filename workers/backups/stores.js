@@ -46,7 +46,8 @@ import { pages, r2Pages, StalledListing } from "./listing.js";
  * @property {string} name of the copy
  * @property {(key: string) => Promise<Copy | null>} head null when there is no such object
  * @property {(key: string) => Promise<Content | null>} get null when there is no such object
- * @property {(key: string, content: Content, sha256: string) => Promise<void>} put stores nothing if the SHA-256 does not match
+ * @property {(key: string, content: Content, sha256: string) => Promise<void>} put stores nothing if the SHA-256 does not match;
+ *   the body must be a stream with a known length
  * @property {(keys: string[]) => Promise<string[]>} remove deletes at most 1,000 objects; returns the keys that were not deleted
  * @property {(after: string | undefined, prefix?: string) => Promise<{ objects: ListEntry[], more: boolean }>} list returns
  *   the next objects by key: up to 1,000, and at least one while `more` is true. It throws `StalledListing` when the
@@ -74,6 +75,17 @@ const DELETE_CALLS = 400;
  */
 export function timeoutOf(size) {
   return CALL_MILLISECONDS + size / SLOWEST_BYTES_A_MILLISECOND;
+}
+
+/**
+ * Returns the time in which a destination must take the first bytes of an object that is copied to several at once. It is
+ * shorter than `timeoutOf`, so that the others have time to complete after a slow one was given up.
+ *
+ * @param {number} bytes
+ * @returns {number} milliseconds
+ */
+export function writeTimeoutOf(bytes) {
+  return timeoutOf(bytes) - CALL_MILLISECONDS / 2;
 }
 
 /**
@@ -241,25 +253,13 @@ function s3Store(env, { name, lockMode = "" }, place) {
       throw new StoreError("GET", response.status);
     },
     async put(key, { body, size, etag }, sha256) {
-      const { readable, writable } = new FixedLengthStream(size);
-      const [response] = await Promise.all([
-        ask(
-          "PUT",
-          key,
-          {
-            body: readable,
-            sha256,
-            headers: {
-              ...checksums(sha256),
-              "x-amz-meta-sha256": sha256,
-              ...(etag === undefined ? {} : { [`x-amz-meta-${SOURCE_ETAG}`]: etag }),
-              ...lockOf(env, lockMode, key),
-            },
-          },
-          size,
-        ),
-        body.pipeTo(writable),
-      ]);
+      const headers = {
+        ...checksums(sha256),
+        "x-amz-meta-sha256": sha256,
+        ...(etag === undefined ? {} : { [`x-amz-meta-${SOURCE_ETAG}`]: etag }),
+        ...lockOf(env, lockMode, key),
+      };
+      const response = await ask("PUT", key, { body, sha256, headers }, size);
       await response.body?.cancel();
       if (!response.ok) throw new StoreError("PUT", response.status);
     },

@@ -33,7 +33,7 @@ class Cluster:
             machine.points = False
 
     def start(self, group: str, kind: str, at: datetime, points: list[datetime] | None = None) -> Run:
-        """Make a run and its manifest with restore points; write and deliver nothing. Every point is in the next segment."""
+        """Make a run and its manifest with restore points, all in the next segment. Write and deliver nothing."""
         run = self.machines[group].backup(at, kind, files=1)
         if group == "coordinator" or not self.citus:
             names = list(self.machines) if self.citus else [group]

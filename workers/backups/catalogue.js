@@ -191,6 +191,7 @@ async function insertManifest(db, manifest, envelope, rotation, time) {
       db.prepare(INSERT_COPIES).bind(json, at),
       db.prepare(OPEN_CONFLICTS).bind(json, at),
       db.prepare(CLOSE_UNLISTED).bind(json, at),
+      db.prepare("DELETE FROM digests WHERE key IN (SELECT value->>'key' FROM json_each(?))").bind(json),
     ]);
   }
   await db.batch([

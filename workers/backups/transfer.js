@@ -2,16 +2,12 @@
 
 import { hex } from "../lib/bytes.js";
 import { withTimeout } from "../lib/timeout.js";
-import { timeoutOf, writeTimeoutOf } from "./stores.js";
+import { copyInParts } from "./parts.js";
+import { SourceMismatch, timeoutOf, writeTimeoutOf } from "./stores.js";
 
 /** @import { Store } from "./stores.js" */
 
 /** @typedef {{ size: number, sha256: string }} Expected content of an object: size in bytes, SHA-256 in hexadecimal */
-
-/** The source object is missing, or has another size than expected. */
-export class SourceMismatch extends Error {
-  name = "SourceMismatch";
-}
 
 /**
  * @param {Store} store
@@ -48,11 +44,12 @@ export async function digestOf(body, size) {
  * @param {{ store: Store, key: string, etag?: string }} from `etag` becomes metadata of the copies
  * @param {{ store: Store, key: string }[]} to
  * @param {Expected} expected
+ * @param {D1Database} db records the uploads of an object that is too large for one PUT
  * @returns {Promise<PromiseSettledResult<void>[]>} the result of each copy, in the order of `to`
  * @throws {SourceMismatch}
  * @throws what the source store throws before its first byte
  */
-export async function transfer(from, to, { size, sha256 }) {
+export async function transfer(from, to, { size, sha256 }, db) {
   const content = await from.store.get(from.key);
   if (content === null) throw new SourceMismatch();
   if (content.size !== size) {
@@ -60,6 +57,7 @@ export async function transfer(from, to, { size, sha256 }) {
     throw new SourceMismatch();
   }
   const sent = { ...content, ...(from.etag !== undefined && { etag: from.etag }) };
+  if (to.some(({ store }) => size > store.largestPut)) return copyInParts(sent, to, { size, sha256 }, db);
   if (to.length === 1) {
     const body = content.body.pipeThrough(new FixedLengthStream(size));
     return Promise.allSettled(to.map(({ store, key }) => store.put(key, { ...sent, body }, sha256)));

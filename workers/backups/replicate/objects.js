@@ -7,8 +7,8 @@ import { forEachConcurrently } from "../../lib/concurrency.js";
 import { manifestAt, readManifests } from "../catalogue.js";
 import { isCopy } from "../copies.js";
 import { close, open } from "../findings.js";
-import { copiesOf, LARGEST_PUT, PRIMARY, storesOf } from "../stores.js";
-import { digestOf, inspect, SourceMismatch, transfer } from "../transfer.js";
+import { copiesOf, isOversize, PRIMARY, SourceMismatch, storesOf } from "../stores.js";
+import { digestOf, inspect, transfer } from "../transfer.js";
 
 /** @import { Env } from "../catalogue.js" */
 /** @import { Copy } from "../copies.js" */
@@ -53,8 +53,8 @@ async function copyToAll(env, db, key, time) {
     // An invalid manifest is not copied; reading it opened a finding.
     if (listed === null) return false;
   }
-  if (source.size > LARGEST_PUT) {
-    const detail = `the object has ${source.size} bytes, too many for one PUT; copy it by hand, and reduce pgBackRest's bundle and segment sizes`;
+  if (isOversize(source.size)) {
+    const detail = `the object has ${source.size} bytes, too many to read it within one invocation; copy it by hand, and reduce pgBackRest's bundle and segment sizes`;
     await open(db, { kind: "oversize", store: "primary", key, detail }, time).run();
     return false;
   }
@@ -151,8 +151,10 @@ class Copying {
     // Either the stores failed, or the primary is damaged.
     const [primary] = storesOf(this.env);
     const isMismatch = errors.some((error) => error instanceof SourceMismatch);
-    const state = isMismatch ? "damaged" : await inspect(primary, key, listed);
-    if (state === "good") {
+    // The bytes of an object that is copied in parts were compared already.
+    const isGood =
+      !isMismatch && (listed.size > primary.largestPut || (await inspect(primary, key, listed)) === "good");
+    if (isGood) {
       this.#failures.push(...errors);
       return;
     }
@@ -180,7 +182,7 @@ class Copying {
       }
     }
     if (behind.length === 0) return;
-    const sha256 = await sha256Of(this.env.COPY_PRIMARY, this.source);
+    const sha256 = await sha256Of(this.env, this.db, this.source);
     this.#failures.push(...(await this.#send(behind, { size: this.source.size, sha256 }, this.source.etag)));
   }
 
@@ -202,6 +204,7 @@ class Copying {
           { store: primary, key, ...(etag !== undefined && { etag }) },
           to,
           expected,
+          this.db,
         )) {
           if (result.status === "rejected") errors.push(result.reason);
           else this.#copied = true;
@@ -230,19 +233,28 @@ async function listingAfterReading(env, db, key, time) {
 }
 
 /**
- * Returns the SHA-256 in the object's metadata, or else (multipart uploads have none) computes it from the bytes.
+ * Returns the SHA-256 in the object's metadata, or else (machines upload without one) computes it from the bytes. That of an object
+ * which is copied in parts is recorded, so that a later attempt need not compute it again.
  *
- * @param {R2Bucket} bucket
+ * @param {Env} env
+ * @param {D1Database} db
  * @param {R2Object} source
  * @returns {Promise<string>} hexadecimal
  */
-async function sha256Of(bucket, source) {
-  const known = source.checksums.toJSON().sha256;
-  if (known !== undefined) return known;
-  const object = await bucket.get(source.key, { onlyIf: { etagMatches: source.etag } });
+async function sha256Of(env, db, { key, etag, size, checksums }) {
+  const inParts = size > storesOf(env)[0].largestPut;
+  const known =
+    checksums.toJSON().sha256 ??
+    (inParts
+      ? await db.prepare("SELECT sha256 FROM digests WHERE key = ? AND etag = ?").bind(key, etag).first("sha256")
+      : null);
+  if (known !== null) return String(known);
+  const object = await env.COPY_PRIMARY.get(key, { onlyIf: { etagMatches: etag } });
   if (object === null || !("body" in object))
     throw new Error("the object was rewritten meanwhile; the retry reads it again");
-  return digestOf(object.body, object.size);
+  const sha256 = await digestOf(object.body, object.size);
+  if (inParts) await db.prepare("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)").bind(key, etag, sha256).run();
+  return sha256;
 }
 
 /**

@@ -2,8 +2,8 @@
 
 import { failureName, logFailure } from "../../lib/log.js";
 import { close, open } from "../findings.js";
-import { LARGEST_PUT } from "../stores.js";
-import { inspect, SourceMismatch, transfer } from "../transfer.js";
+import { isOversize, SourceMismatch } from "../stores.js";
+import { inspect, transfer } from "../transfer.js";
 
 /** @import { Store } from "../stores.js" */
 
@@ -73,7 +73,7 @@ export async function verifyObject(db, stores, object, time, counts) {
   }
   const wrong = inspections.filter(({ state }) => state === "missing" || state === "damaged");
   if (wrong.length > 0) {
-    await repair(await sourcesOf(db, object, inspections), wrong, object);
+    await repair(db, await sourcesOf(db, object, inspections), wrong, object);
   }
   const isPlaced = (/** @type {Inspection} */ inspection) =>
     inspection.state === "missing" && mustBePlaced(object, inspection.store.name);
@@ -159,21 +159,22 @@ async function sourcesOf(db, { key, sha256, size }, inspections) {
 /**
  * Repairs an object from the first source that is good, and sets `unrepaired` of the stores where that failed.
  *
+ * @param {D1Database} db
  * @param {{ store: Store, key: string }[]} sources
  * @param {Inspection[]} wrong
  * @param {CatalogueObject} object
  */
-async function repair(sources, wrong, object) {
+async function repair(db, sources, wrong, object) {
   for (const inspection of wrong) inspection.unrepaired = NO_SOURCE;
-  if (object.size > LARGEST_PUT) {
+  if (isOversize(object.size)) {
     for (const inspection of wrong)
-      inspection.unrepaired = `the object has ${object.size} bytes, too many for one PUT; copy it by hand`;
+      inspection.unrepaired = `the object has ${object.size} bytes, too many to read it within one invocation; copy it by hand`;
     return;
   }
   for (const source of sources) {
     const left = wrong.filter(({ unrepaired }) => unrepaired !== null);
     for (let first = 0; first < left.length; first += PARALLEL_REPAIRS) {
-      await repairFrom(source, left.slice(first, first + PARALLEL_REPAIRS), object);
+      await repairFrom(db, source, left.slice(first, first + PARALLEL_REPAIRS), object);
     }
   }
 }
@@ -184,14 +185,17 @@ const NO_SOURCE = "there is no good copy to repair it from";
 const PARALLEL_REPAIRS = 2;
 
 /**
+ * @param {D1Database} db
  * @param {{ store: Store, key: string }} source
  * @param {Inspection[]} wrong
  * @param {CatalogueObject} object
  */
-async function repairFrom(source, wrong, object) {
+async function repairFrom(db, source, wrong, object) {
   const to = wrong.map(({ store }) => ({ store, key: object.key }));
   /** @type {PromiseSettledResult<void>[]} */
-  const results = await transfer(source, to, object).catch((reason) => to.map(() => ({ status: "rejected", reason })));
+  const results = await transfer(source, to, object, db).catch((reason) =>
+    to.map(() => ({ status: "rejected", reason })),
+  );
   for (const [index, result] of results.entries()) {
     const inspection = /** @type {Inspection} */ (wrong[index]);
     if (result.status === "fulfilled") {
@@ -215,7 +219,7 @@ function findingStatements(db, { key, size }, { store: { name: store }, state, u
   if (state === "failed") return [];
   if (state === "good")
     return [close(db, { kinds: ["missing", "damaged", "oversize"], key, store }, "verified again", time)];
-  const kind = state === "missing" && size > LARGEST_PUT ? "oversize" : state;
+  const kind = state === "missing" && isOversize(size) ? "oversize" : state;
   const what =
     state === "missing" ? "the object is missing" : "checksum mismatch: the bytes are not those in the manifest";
   const kinds = /** @type {const} */ (["missing", "damaged", "oversize"]);

@@ -2,7 +2,8 @@
 
 Runs the backup Workers (Cloudflare Workers) in workerd, with its own R2 and an S3 server that stores files. First it
 replicates one object of 512 MiB whose SHA-256 is not known, which takes two reads, and one that a manifest lists, which
-takes one read for both copies. The baseline is a copy from bucket to bucket without verification, in the same run. Then it replicates a backup run of some GiB in objects of that size, and verifies every byte in all three stores.
+takes one read for both copies. The baseline is a copy from bucket to bucket without verification, in the same run.
+Then it replicates a backup run of some GiB in objects of that size, and verifies every byte in all three stores.
 Targets: 60 MiB/s for each stream, 128 MiB of memory in addition to idle workerd, and five minutes from the first
 event until every object is verified.
 """

@@ -308,6 +308,9 @@ class BackupCopy(_Section):
     secret_access_key: Credential | None = None
 
 
+WorkerGroup = Annotated[str, _matching(r"worker-([1-9]|[1-5]\d|6[0-4])", "a Citus worker group, worker-1 to worker-64")]
+
+
 class Backups(_Section):
     """The copies of the backups, their rotation, and the days for which any point in time can be restored."""
 
@@ -315,6 +318,8 @@ class Backups(_Section):
     rotation: Rotation
     point_in_time_days: Annotated[int, Field(ge=1, le=90)]
     full_hour_utc: Annotated[int, Field(ge=0, le=23)] = 1
+    # Removed groups that still have backups: the buckets' rules for them stay until the backups have expired.
+    former_groups: Annotated[tuple[WorkerGroup, ...], AfterValidator(_distinct)] = ()
 
 
 def _thousandths(percent: float) -> float:

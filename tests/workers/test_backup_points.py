@@ -162,6 +162,27 @@ def test_wal_of_a_new_timeline_is_added_with_its_history_file(cluster: Cluster) 
     assert names == [*old, "00000002.history", machine.segment(4)]
 
 
+def test_point_after_a_restore_to_the_time_before_the_backup_is_not_usable(cluster: Cluster) -> None:
+    """The group goes on in a timeline that does not contain the backup, although its segments reach further."""
+    begin = cluster.world.time
+    fulls = [cluster.start(group, "full", begin) for group in GROUPS]
+    cluster.deliver(*fulls)
+    machine = cluster.machines["worker-1"]
+    machine._segment = 0  # restored to before the backup
+    machine.promote(begin + timedelta(minutes=10))
+    for minute in (11, 12, 13, 14):
+        machine.archive(begin + timedelta(minutes=minute))
+    hour = begin + timedelta(hours=1)
+    for hours in (0, 1):
+        at = hour + timedelta(hours=hours)
+        cluster.deliver(cluster.start("coordinator", "incremental", at, [at - timedelta(minutes=30)]))
+        cluster.deliver(cluster.start("worker-1", "incremental", at + timedelta(minutes=1)))
+    cluster.world.time = begin + timedelta(days=3)
+    cluster.verify()
+    assert {grp for (_, grp, _), point in cluster.points().items() if point is None} == {"worker-1"}
+    assert f"daily/worker-1/{fulls[1].label}/" in cluster.incomplete()
+
+
 def test_missing_full_of_a_group_is_a_finding_and_blocks_the_others_for_a_day(cluster: Cluster) -> None:
     begin = cluster.world.time
     cluster.deliver(*[cluster.start(group, "full", begin) for group in GROUPS])

@@ -200,12 +200,15 @@ function reaches(segment, walLast) {
  * Counts the WAL files that are missing for a restore of the segments from `first` to `last`. After a promotion the WAL goes on
  * in another timeline, so each position is needed of the newest timeline that has it, and the last timeline's history file too.
  *
- * @param {string} first
- * @param {string} last
- * @param {readonly string[]} listed positions of WAL files as in the catalogue, from `first` to `last`
+ * A group that was restored to an earlier point goes on in a timeline that does not contain the backup. Then the backup's own last
+ * segment counts as missing.
+ *
+ * @param {{ walFirst: string, walLast: string }} backup
+ * @param {string} last segment of the restore
+ * @param {readonly string[]} listed positions of WAL files as in the catalogue, from `walFirst` to `last`
  * @returns {number}
  */
-export function missingWal(first, last, listed) {
+export function missingWal({ walFirst: first, walLast }, last, listed) {
   const files = new Set(listed);
   let timeline = timelineOf(last);
   const history = timeline === timelineOf(first) || files.has(timelineFilePosition(timeline)) ? 0 : 1;
@@ -216,6 +219,7 @@ export function missingWal(first, last, listed) {
     const timelines = (byNumber.get(number) ?? []).map(timelineOf).sort();
     const newest = timelines.findLast((one) => one <= timeline);
     if (newest === undefined || (number === segmentNumber(last) && newest !== timeline)) continue;
+    if (number === segmentNumber(walLast) && newest !== timelineOf(walLast)) continue;
     timeline = newest;
     found += 1;
   }
@@ -301,7 +305,7 @@ async function addWal(db, member, groups, { name, segment, at }, time) {
       .bind(folder, grp, run, name, segment),
   ]);
   const missing = missingWal(
-    walFirst,
+    member,
     segment,
     (listed?.results ?? []).map((row) => String(Object(row).segment)),
   );

@@ -325,6 +325,9 @@ class RestoreDrill(_Section):
     hour_utc: Annotated[int, Field(ge=0, le=23)] = 8  # after the committed stacks' backup and maintenance window
 
 
+WorkerGroup = Annotated[str, _matching(r"worker-([1-9]|[1-5]\d|6[0-4])", "a Citus worker group, worker-1 to worker-64")]
+
+
 class Backups(_Section):
     """The copies of the backups, their rotation, the days in which any point in time can be restored, and the drill."""
 
@@ -333,6 +336,8 @@ class Backups(_Section):
     point_in_time_days: Annotated[int, Field(ge=1, le=90)]
     full_hour_utc: Annotated[int, Field(ge=0, le=23)] = 1
     restore_drill: RestoreDrill = RestoreDrill()
+    # Removed groups that still have backups: the buckets' rules for them stay until the backups have expired.
+    former_groups: Annotated[tuple[WorkerGroup, ...], AfterValidator(_distinct)] = ()
 
 
 def _thousandths(percent: float) -> float:

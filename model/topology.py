@@ -13,7 +13,7 @@ from functools import cached_property
 
 from model.copies import Copy, R2Copy, copies_of
 from model.partitions import partition_of
-from model.rotation import Retention, binding_of, retention_of
+from model.rotation import FORMER_POSTGRES_MAJORS, Retention, binding_of, retention_of
 from model.settings import PRIMARY, BuildSchedule, Settings
 
 # A member's address is its zone's data subnet + FIRST_HOST + SLOTS_PER_GROUP * the group's ordinal + its index, so that
@@ -270,8 +270,9 @@ class Topology:
     @cached_property
     def retention(self) -> tuple[Retention, ...]:
         """The rotation policy as bucket rules."""
-        groups = [group.name for group in self.database_groups]
-        return retention_of(self.settings.backups.rotation, groups, POSTGRES_MAJOR)
+        former = sorted(self.settings.backups.former_groups, key=lambda name: int(name.removeprefix("worker-")))
+        groups = [*(group.name for group in self.database_groups), *former]
+        return retention_of(self.settings.backups.rotation, groups, (POSTGRES_MAJOR, *FORMER_POSTGRES_MAJORS))
 
     @property
     def rotation(self) -> dict[str, object]:

@@ -38,7 +38,8 @@ def steps(scenarios: Iterable[Scenario]) -> str:
     parts: list[str] = []
     for one in scenarios:
         numbered = [
-            f"{number}. {step.text}{'' if step.operator else ' *(the drill)*'}" for number, step in enumerate(one.steps, 1)
+            f"{number}. {step.text}{'' if step.operator else ' *(the drill)*'}"
+            for number, step in enumerate(one.steps, 1)
         ]
         page = f" Runbook: [{one.runbook}](runbooks/{one.runbook})." if one.runbook else ""
         parts.append("\n".join([f"### {one.title}", "", f"{one.situation}{page}", "", *numbered]))

@@ -37,7 +37,9 @@ def signer_of(root: Path, folder: Path) -> Signer:
     """Return the signer whose private key is in the project's folder. Raises `InputError` without one that is known."""
     file = root / PRIVATE
     if not file.exists():
-        raise InputError(f"{file} does not exist: make a key with `python -m drills key --name NAME`, and commit its line")
+        raise InputError(
+            f"{file} does not exist: make a key with `python -m drills key --name NAME`, and commit its line"
+        )
     key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(file.read_text(encoding="utf-8")))
     public = Signer("", key).public
     name = next((name for name, known in signers(folder).items() if known == public), None)

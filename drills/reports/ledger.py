@@ -62,11 +62,15 @@ def read(folder: Path) -> tuple[list[Filed], list[str]]:
             report = content["report"]
             link = (content["number"], content["previous"])
         except (ValueError, KeyError, TypeError) as error:
-            problems.append(f"{file.name} is not a report: {type(error).__name__}; restore it from the repository's history")
+            problems.append(
+                f"{file.name} is not a report: {type(error).__name__}; restore it from the repository's history"
+            )
             previous = _digest(file)
             continue
         if not is_signed(known.get(signer, ""), text.encode(), document["signature"]):
-            problems.append(f"{file.name} is not signed by {signer}: it was edited, or the signer is not in signers.toml")
+            problems.append(
+                f"{file.name} is not signed by {signer}: it was edited, or the signer is not in signers.toml"
+            )
         if link != (number, previous):
             problems.append(f"{file.name} does not follow the report before it: one was edited, removed or inserted")
         filed.append(Filed(number, file, report, signer))

@@ -55,7 +55,9 @@ def timeline(events: Sequence[Mapping[str, Any]], recovery: float | None) -> str
 
 
 def _ticks(last: float) -> list[float]:
-    step = next(step for step in (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200) if last / step <= 12 or step == 7200)
+    step = next(
+        step for step in (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200) if last / step <= 12 or step == 7200
+    )
     return [step * number for number in range(int(last / step) + 1)]
 
 

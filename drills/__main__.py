@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from console.running import carry_out
+from drills.reports import command as reports
 from drills.restore import command as restore
 from drills.running import command as running
 
@@ -21,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="python -m drills", description=summary)
     subcommands = root.add_subparsers(required=True, metavar="COMMAND")
     running.add_to(subcommands)
+    reports.add_to(subcommands)
     restore.add_to(subcommands)
     return root
 

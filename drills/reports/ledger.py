@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from console.errors import InputError
 from drills.reports.keys import Signer, is_signed, signers
 
 GENESIS = "0" * 64
@@ -33,10 +34,10 @@ class Filed:
 
 
 def file_report(folder: Path, report: Mapping[str, Any], signer: Signer) -> Path:
-    """Write a report as the newest one, and return its file. Raises `ValueError` if the reports so far are not intact."""
+    """Write a report as the newest one; return its file. Raises `InputError` if the reports so far are not intact."""
     filed, problems = read(folder)
     if problems:
-        raise ValueError("; ".join(problems))
+        raise InputError("; ".join(problems))
     number = len(filed) + 1
     previous = _digest(filed[-1].file) if filed else GENESIS
     text = json.dumps({"number": number, "previous": previous, "report": report}, sort_keys=True)

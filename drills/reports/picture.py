@@ -1,4 +1,4 @@
-"""The timeline of a drill as SVG: a line for the time, a mark for each event, a band while clients were not served. Pure."""
+"""The timeline of a drill as SVG: a mark for each event, and a band while clients were not served. Pure."""
 
 from __future__ import annotations
 

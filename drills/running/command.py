@@ -14,6 +14,9 @@ from rich.table import Table
 
 from backups.stack import topology_of
 from console.errors import InputError
+from drills.reports.command import FOLDER, write_pages
+from drills.reports.keys import signer_of
+from drills.reports.ledger import file_report, read
 from drills.running import runner
 from drills.running.report import Report
 from drills.running.scenario import Scenario
@@ -31,7 +34,7 @@ def add_to(subcommands: Any) -> None:
     running.add_argument("names", nargs="+", metavar="NAME", help="scenarios, as `list` shows them; or `all`")
     running.add_argument("--stack", required=True, help="the stack, such as staging (settings: Pulumi.staging.yaml)")
     running.add_argument("--cwd", type=Path, default=Path.cwd(), help="the project's folder (default: the current one)")
-    running.add_argument("--out", type=Path, help="the folder of the reports (default: docs/drills in the project)")
+    running.add_argument("--file", action="store_true", help="sign the reports and file them in docs/drills")
     running.add_argument("--dry-run", action="store_true", help="print every step and do nothing; needs no machines")
     running.add_argument("--json", action="store_true", help="print the reports as one JSON array, and nothing else")
     running.set_defaults(run=run)
@@ -70,11 +73,16 @@ def run(options: argparse.Namespace) -> int:
             for number, step in enumerate(one.steps, 1):
                 print(f"  {number}. {step.text}{'' if step.operator else ' [the drill does this]'}")
         return 0
+    folder = options.cwd / FOLDER
+    signer = signer_of(options.cwd, folder) if options.file else None
     reports: list[Report] = []
     for one in scenarios:
         print(f"{one.title} ({one.name}) on {topology.stack}", file=sys.stderr)
         report = runner.run(topology, options.cwd.resolve(), one, lambda text: print(f"  {text}", file=sys.stderr))
         reports.append(report)
+        if signer is not None:
+            file_report(folder, report.as_json(), signer)
+            write_pages(options.cwd, read(folder)[0])
         if not options.json:
             print(summary_of(report))
         if report.verdict == "stopped":

@@ -27,6 +27,7 @@ PORT = "5434"
 LOG = "postgresql.log"
 PERCENT = re.compile(r" (\d+\.\d+)%")
 FATAL = re.compile(r"(?:FATAL|PANIC): +(.+)")
+RECOVERY = re.compile(r"(recovery_target\w*|restore_command)\s*=")
 HBA = "local all postgres peer\n"
 
 Json = dict[str, Any]
@@ -114,10 +115,16 @@ def recover(state: State, group: str, run: str, point: str | None, segment: str 
     with isolated(state):
         while sql("SELECT to_json(pg_is_in_recovery())") != [False]:
             time.sleep(0.2)
-        for setting in sql("SELECT to_json(name) FROM pg_settings WHERE name ~ '^recovery_target|^restore_command$'"):
-            sql(f"ALTER SYSTEM RESET {setting}")
         found = _found()
+    _forget_recovery(data)
     return {**found, "system": system_identifier(data), "bytes": size}
+
+
+def _forget_recovery(data: Path) -> None:
+    """Remove the settings of the recovery, which pgBackRest has written: later, Patroni sets its own."""
+    file = data / "postgresql.auto.conf"
+    kept = [line for line in file.read_text(encoding="utf-8").splitlines() if not RECOVERY.match(line)]
+    file.write_text("\n".join(kept) + "\n", encoding="utf-8")
 
 
 def _restore(state: State, command: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ install: $(RUNTIME) ## Install the packages that the programs need at run time
 up: $(RUNTIME) $(CLI) ## Plan the staging platform (or STACK=prod) and bring it up in the sandbox
 	@$(PYTHON) -m sandbox up --stack $(STACK) --engine $(ENGINE)
 
-live: $(DEVELOPMENT) ## Bring STACK up with real Debian machines on this computer; needs root
+live: $(DEVELOPMENT) $(WORKERS) ## Bring STACK up with real Debian machines on this computer; needs root
 	@bin/ensure-debian $(LIVE)
 	@$(PYTHON) -m sandbox up --stack $(STACK) --live
 
@@ -99,7 +99,7 @@ injections: $(DEVELOPMENT) $(WORKERS) ## Inject 200 faults into backups, and che
 rotations: $(DEVELOPMENT) $(WORKERS) ## Simulate 400 days of backups, and compare each day with the documented rotation
 	$(PYTHON) -m drills.rotations --days 400
 
-failover: $(DEVELOPMENT) ## Break live machines in every known way while clients write, and check every commit; needs root
+failover: $(DEVELOPMENT) $(WORKERS) ## Break live machines in every known way while clients write, and check every commit; needs root
 	@bin/ensure-debian $(LIVE)
 	@$(PYTHON) -m drills.failover
 

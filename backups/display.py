@@ -56,14 +56,14 @@ def _section(title: str, rows: Table) -> None:
 
 
 def _show_runs(group: Group, names: Sequence[str], *, everything: bool) -> None:
-    rows = Table(("class", "run", "kind", "ended", "objects", "size", *names, "expires"))
+    rows = Table(("class", "run", "kind", "ended", "objects", "size", *names, "expires", "restore point"))
     older: list[str] = []
     by_class = {name: list(runs) for name, runs in groupby(sorted(group.runs, key=_order), key=lambda run: run.class_)}
     for name, runs in by_class.items():
         listed = runs if everything else runs[:NEWEST]
         for run in listed:
             made = (_KINDS.get(run.kind, run.kind), minute(run.finished_at), run.objects, size(run.bytes))
-            rows.add(name, run.run, *made, *_copies(run.objects, run.copies, names), _expiry(run))
+            rows.add(name, run.run, *made, *_copies(run.objects, run.copies, names), _expiry(run), _point(run))
         if len(listed) < len(runs):
             older.append(f"{name}: … and {len(runs) - len(listed)} older runs (--all)")
     tables.show(rows)
@@ -102,6 +102,10 @@ def _copies(objects: int, copies: Copies, names: Sequence[str]) -> Iterator[Text
 
 def _expiry(run: Run) -> str:
     return "" if run.ages_out_at is None else minute(run.ages_out_at) + (" planned" if run.planned else "")
+
+
+def _point(run: Run) -> str:
+    return "" if run.class_ == "hourly" else run.point or "none"
 
 
 def _findings(report: Report) -> Table:

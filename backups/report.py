@@ -48,6 +48,8 @@ class Run(_Part):
     ages_out_at: AwareDatetime | None
     planned: bool
     depends_on: tuple[str, ...]
+    point: str | None = None
+    """The restore point of all groups to which a promoted full backup can be restored; None without one."""
 
 
 class Wal(_Part):

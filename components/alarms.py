@@ -17,6 +17,8 @@ from model.topology import Group, Member, Topology
 PERIOD_SECONDS = 60  # how often machines publish
 # BAK-1 promises a daily backup: 24 hours, and two hours for the backup itself.
 BACKUP_AGE_SECONDS = 26 * 3600
+# The restore drill runs once a month: 31 days, and nine days to repair a failed drill and start it again.
+RESTORE_AGE_SECONDS = 40 * 86_400
 # A segment is finished after at most a minute and archived within seconds. The threshold is a quarter of the recovery
 # point (REC-4), to leave time for a repair: an unreachable store, invalid keys, a repository of another database.
 WAL_WAITING_SECONDS = 900
@@ -37,9 +39,9 @@ class Alarms(ComponentResource):
     """`backbuild:index:Alarms`: alarms through AWS and through Cloudflare, so that one still works if the other fails.
 
     Makes: an SNS topic with the e-mail addresses and webhooks of the settings as subscribers; CloudWatch alarms on each
-    member's health, replication lag, WAL archiving and data disk, and on each group's last backup; EventBridge rules
-    for failed health gates and failed maintenance windows; and Cloudflare notification policies, with the same
-    recipients, for the API's health check and the tunnel.
+    member's health, replication lag, WAL archiving and data disk, and on each group's last backup and last restore
+    rehearsal; EventBridge rules for failed health gates and failed maintenance windows; and Cloudflare notification
+    policies, with the same recipients, for the API's health check and the tunnel.
     """
 
     topic_arn: Output[str]
@@ -56,7 +58,7 @@ class Alarms(ComponentResource):
             for member in group.members:
                 self._member_alarms(member)
         for group in self._topology.database_groups:
-            self._backup_alarm(group)
+            self._age_alarms(group)
         self._failure_alarms()
         self._edge_notifications()
         self.register_outputs({"topicArn": self.topic_arn})
@@ -109,14 +111,36 @@ class Alarms(ComponentResource):
     def _database_members(self) -> set[Member]:
         return {member for group in self._topology.database_groups for member in group.members}
 
-    def _backup_alarm(self, group: Group) -> None:
-        """Declare the alarm on the group's last backup. Every member reports its age; the smallest value counts."""
+    def _age_alarms(self, group: Group) -> None:
+        """Declare the alarms on the ages of the group's last backup and of its last successful restore rehearsal."""
+        self._age_alarm(
+            group,
+            "backup",
+            metrics.BACKUP_AGE_SECONDS,
+            BACKUP_AGE_SECONDS,
+            f"no backup for {BACKUP_AGE_SECONDS // 3600} hours (BAK-1)",
+            missing_data="breaching",
+        )
+        self._age_alarm(
+            group,
+            "restore",
+            metrics.RESTORE_AGE_SECONDS,
+            RESTORE_AGE_SECONDS,
+            f"no successful restore rehearsal for {RESTORE_AGE_SECONDS // 86_400} days (REC-5)",
+            # A new group has rehearsed no restore before its first drill, which is up to 31 days away.
+            missing_data="notBreaching",
+        )
+
+    def _age_alarm(
+        self, group: Group, event: str, metric: str, most_seconds: int, problem: str, *, missing_data: str
+    ) -> None:
+        """Declare the alarm on the age of the group's last event. Each member reports an age; the smallest counts."""
         queries: list[aws.cloudwatch.MetricAlarmMetricQueryArgsDict] = [
             {
                 "id": f"m{member.index}",
                 "metric": {
                     "namespace": self._topology.prefix,
-                    "metric_name": metrics.BACKUP_AGE_SECONDS,
+                    "metric_name": metric,
                     "dimensions": {metrics.DIMENSION: member.name},
                     "period": PERIOD_SECONDS,
                     "stat": "Minimum",
@@ -125,17 +149,17 @@ class Alarms(ComponentResource):
             for member in group.members
         ]
         aws.cloudwatch.MetricAlarm(
-            f"{self._name}-{group.name}-backup",
-            name=f"{self._topology.prefix}-{group.name}-backup",
-            alarm_description=f"{group.name}: no backup for {BACKUP_AGE_SECONDS // 3600} hours (BAK-1)",
+            f"{self._name}-{group.name}-{event}",
+            name=f"{self._topology.prefix}-{group.name}-{event}",
+            alarm_description=f"{group.name}: {problem}",
             metric_queries=[
                 *queries,
-                {"id": "age", "expression": "MIN(METRICS())", "label": "age of the last backup", "return_data": True},
+                {"id": "age", "expression": "MIN(METRICS())", "label": f"age of the last {event}", "return_data": True},
             ],
             comparison_operator="GreaterThanThreshold",
-            threshold=BACKUP_AGE_SECONDS,
+            threshold=most_seconds,
             evaluation_periods=5,
-            treat_missing_data="breaching",
+            treat_missing_data=missing_data,
             alarm_actions=[self.topic_arn],
             ok_actions=[self.topic_arn],
             opts=self._own,

@@ -47,6 +47,8 @@ class MachineAccess(ComponentResource):
 
     profile_names: dict[Role, Output[str]]
     """Role to instance profile."""
+    readers_arn: Output[str]
+    """The ARN of the secret with the read-only keys of all copies."""
 
     def __init__(self, name: str, args: MachineAccessArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("backbuild:index:MachineAccess", name, {}, opts)
@@ -54,6 +56,7 @@ class MachineAccess(ComponentResource):
         self._args: MachineAccessArgs = args
         self._own: ResourceOptions = ResourceOptions(parent=self)
         arns = {secret: self._store(secret, value) for secret, value in args.secrets.items()}
+        self.readers_arn = arns["backup_readers"]
         self.profile_names = {
             role: self._profile(
                 role,

@@ -8,11 +8,10 @@ import pulumi_aws as aws
 from pulumi import ComponentResource, ResourceOptions
 
 from components.citus import CitusCluster
-from model.gates import PATCH_COMMAND, PATCH_SECONDS
+from model.gates import DELIVERY_SECONDS, PATCH_COMMAND, PATCH_SECONDS
 from model.topology import Topology
 
 CUTOFF_HOURS = 1  # in the window's last hour no further machine is patched
-DELIVERY_SECONDS = 600  # a machine must accept the command within this time
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from components.machine_files import MachineFiles, MachineFilesArgs
 from components.maintenance import Maintenance, MaintenanceArgs
 from components.network import Network, NetworkArgs
 from components.offsite import StorageKeys
+from components.restore_drill import RestoreDrill, RestoreDrillArgs
 from components.status_page import StatusPage, StatusPageArgs
 from components.tokens import signing_secret
 from components.tunnel import DatabaseTunnel, DatabaseTunnelArgs
@@ -97,6 +98,7 @@ class Platform(ComponentResource):
         built = settings.database.image_pipeline.base_image is not None
         pipeline = ImagePipeline("image", ImagePipelineArgs(topology, network, keys.key_arn), own) if built else None
         Maintenance("maintenance", MaintenanceArgs(topology, cluster), own)
+        RestoreDrill("restore-drill", RestoreDrillArgs(topology, access.readers_arn), own)
         Alarms("alarms", AlarmsArgs(topology, keys.key_arn, cluster, api.health_check_id, tunnel.tunnel_id), own)
         self.results = {
             "apiUrl": api.url,

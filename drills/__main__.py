@@ -6,7 +6,9 @@ import argparse
 import sys
 
 from console.running import carry_out
+from drills.reports import command as reports
 from drills.restore import command as restore
+from drills.running import command as running
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,8 +18,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands and their options."""
-    root = argparse.ArgumentParser(prog="python -m drills", description="Restore a stack's database.")
-    restore.add_to(root.add_subparsers(required=True, metavar="COMMAND"))
+    summary = "Break a stack on purpose and measure, and restore its database."
+    root = argparse.ArgumentParser(prog="python -m drills", description=summary)
+    subcommands = root.add_subparsers(required=True, metavar="COMMAND")
+    running.add_to(subcommands)
+    reports.add_to(subcommands)
+    restore.add_to(subcommands)
     return root
 
 

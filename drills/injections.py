@@ -1,6 +1,7 @@
 """Inject random faults into backups. Each must be found, reported and repaired, and none may spread to another copy.
 
-`python -m drills.injections --count 200` injects 200 faults; the tests inject a few of each kind.
+`python -m drills.injections --count 200` injects 200 faults; the tests inject a few of each kind. An interrupted run
+continues with the same arguments after its last complete injection; `--anew` begins again.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from drills.progress import Progress
 from harness.backup_manifests import sealed
 from harness.backup_world import GROUP, STORES, Machine, Run, World
 from harness.offsite import Offsite
@@ -26,6 +29,9 @@ KEEP_ALL = {
     "minimumFulls": 3,
     "keepDays": dict.fromkeys(("hourly", "daily", "monthly", "yearly"), 30_000),
 }
+KEPT = ("machine", "chance", "expected", "bodies", "unlisted")
+"""The attributes of `Injections` that an interrupted run needs, besides its world."""
+
 Finding = tuple[str, str, str]
 """Kind, store and key of a finding."""
 
@@ -37,10 +43,11 @@ class InjectionError(AssertionError):
 class Injections:
     """Backups without faults, the expected content of the stores, and the faults to inject.
 
-    The method of each fault injects it and returns the findings that must be reported.
+    The method of each fault injects it and returns the findings that must be reported. `state` is that of an
+    interrupted run, from `save`.
     """
 
-    def __init__(self, host: Host, offsite: Offsite, seed: int) -> None:
+    def __init__(self, host: Host, offsite: Offsite, seed: int, state: dict[str, Any] | None = None) -> None:
         self.world = World(host, offsite, ROTATION=KEEP_ALL)
         self.offsite = offsite
         self.machine = Machine(seed=seed)
@@ -48,11 +55,12 @@ class Injections:
         self.expected: dict[str, str] = {}
         self.bodies: dict[str, bytes] = {}
         self.unlisted: set[str] = set()  # keys in a store that are in no manifest, and must stay
-        for kind in ("full", "incremental", "incremental", "full"):
-            run = self.run(kind)
-            self.deliver(self.written(run))
-            self.settle()
-        self.expect()
+        if state is None:
+            self.prepare()
+        else:
+            self.world.restore(state["world"])
+            for name in KEPT:
+                setattr(self, name, state[name])
         self.kinds: dict[str, Callable[[], set[Finding]]] = {
             "flipped byte": self.flip_bit,
             "truncated": self.truncate,
@@ -67,6 +75,18 @@ class Injections:
             "killed": self.crash_workers,
             "stores failing": self.fail_stores,
         }
+
+    def prepare(self) -> None:
+        """Make the backups into which faults are injected."""
+        for kind in ("full", "incremental", "incremental", "full"):
+            run = self.run(kind)
+            self.deliver(self.written(run))
+            self.settle()
+        self.expect()
+
+    def save(self) -> dict[str, Any]:
+        """Return the state from which another process can continue."""
+        return {"world": self.world.save(), **{name: getattr(self, name) for name in KEPT}}
 
     def play(self, name: str) -> None:
         """Inject one fault and check the result. Raises `InjectionError`."""
@@ -289,17 +309,31 @@ class Injections:
         self.expect()
 
 
-def play(host: Host, offsite: Offsite, count: int, seed: int) -> Counter[str]:
-    """Inject `count` faults, the same number of each kind. Return the number by kind. Raises `InjectionError`."""
-    injections = Injections(host, offsite, seed)
-    names = [name for _ in range(count) for name in injections.kinds][:count]
-    injections.chance.shuffle(names)
-    for number, name in enumerate(names):
+@dataclass(frozen=True)
+class Outcome:
+    """The number of injected faults by name, and of findings by kind."""
+
+    faults: Counter[str]
+    findings: Counter[str]
+
+
+def play(host: Host, offsite: Offsite, count: int, seed: int, progress: Progress | None = None) -> Outcome:
+    """Inject `count` faults, the same number of each kind. Raises `InjectionError`."""
+    state = None if progress is None else progress.load()
+    injections = Injections(host, offsite, seed, state)
+    if state is None:
+        names = [name for _ in range(count) for name in injections.kinds][:count]
+        injections.chance.shuffle(names)
+    else:
+        names = state["names"]
+    for number in range(0 if state is None else state["done"], count):
         try:
-            injections.play(name)
+            injections.play(names[number])
         except InjectionError as problem:
             raise InjectionError(f"injection {number} (seed {seed}): {problem}") from problem
-    return Counter(names)
+        if progress is not None:
+            progress.save({"names": names, "done": number + 1, **injections.save()})
+    return Outcome(Counter(names), Counter(one["kind"] for one in injections.world.findings()))
 
 
 def main() -> int:
@@ -307,19 +341,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--anew", action="store_true", help="do not continue an interrupted run")
     options = parser.parse_args()
+    progress = Progress("injections", count=options.count, seed=options.seed, anew=options.anew)
     host, offsite = Host(), Offsite()
     began = time.monotonic()
     try:
-        counts = play(host, offsite, options.count, options.seed)
+        outcome = play(host, offsite, options.count, options.seed, progress)
     except InjectionError as problem:
         print(f"FAILED: {problem}")
         return 1
     finally:
         host.close()
         offsite.close()
-    for name, count in sorted(counts.items()):
+    progress.remove()
+    for name, count in sorted(outcome.faults.items()):
         print(f"{count:5} {name}")
+    print("findings:", ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.findings.items())))
     seconds = time.monotonic() - began
     print(f"{options.count} injections: each was found, reported and repaired, and none spread; {seconds:.0f} s")
     return 0

@@ -1,6 +1,7 @@
 """Simulate many days of backups. After each day, every store must contain exactly the objects that the rotation keeps.
 
-`python -m drills.rotations --days 400` uses production's rotation. The tests use a shorter rotation.
+`python -m drills.rotations --days 400` uses production's rotation. The tests use a shorter rotation. An interrupted run
+continues with the same arguments after its last complete day; `--anew` begins again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from datetime import datetime, timedelta
 from typing import Any
 
+from drills.progress import Progress
 from harness.backup_world import GROUP, ROTATION, STORES, Machine, Run, World
 from harness.copies import OLDEST
 from harness.offsite import Offsite
@@ -43,6 +45,12 @@ def segment(key: str) -> str:
 def is_within(key: str, run: Run) -> bool:
     """Whether a run needs this WAL segment to be consistent."""
     return run.manifest["wal"]["first"] <= segment(key) <= run.manifest["wal"]["last"]
+
+
+def is_within_point(key: str, run: Run) -> bool:
+    """Whether a restore of a run to its restore point needs this WAL segment."""
+    (point,) = run.manifest["points"]
+    return run.manifest["wal"]["first"] <= segment(key) <= point["segments"][GROUP]
 
 
 class Expected:
@@ -103,7 +111,7 @@ class Expected:
         for other in runs:
             for one in other.manifest["objects"]:
                 key, own = one["key"], other is run
-                if (one["kind"] == "backup" and own) or (one["kind"] == "wal" and is_within(key, run)):
+                if (one["kind"] == "backup" and own) or (one["kind"] == "wal" and is_within_point(key, run)):
                     kept[other.label].add(base + key.removeprefix("hourly/"))
                 elif one["kind"] == "index" and own:
                     folder = "archive" if key.endswith("archive.info") else "backup"
@@ -111,16 +119,27 @@ class Expected:
 
 
 def play(
-    host: Host, offsite: Offsite, days: int, rotation: dict[str, Any], seed: int, a_day: int = 4
+    host: Host,
+    offsite: Offsite,
+    days: int,
+    rotation: dict[str, Any],
+    seed: int,
+    a_day: int = 4,
+    progress: Progress | None = None,
 ) -> dict[str, int]:
     """Simulate `days` days with `a_day` runs each. Raises `AssertionError` if a store has unexpected content."""
     world = World(host, offsite, ROTATION=rotation)
     world.instruction = {"locks": locks_of(rotation)}
-    machine, chance = Machine(seed=seed), random.Random(seed)
-    expected = Expected(rotation)
     begin = world.time
-    counts = {"days": 0, "runs": 0, "objects": 0, "deleted": 0}
-    for day in range(days):
+    state = None if progress is None else progress.load()
+    if state is None:
+        machine, chance, expected = Machine(seed=seed), random.Random(seed), Expected(rotation)
+        machine.late_wal = True
+        counts = {"days": 0, "runs": 0, "objects": 0, "deleted": 0}
+    else:
+        machine, chance, expected, counts, saved = state
+        world.restore(saved)
+    for day in range(counts["days"], days):
         for number in range(a_day):
             world.time = begin + timedelta(days=day, hours=number * 20 / a_day)
             # Sometimes a day has no full backup, and sometimes a run is missing.
@@ -150,6 +169,8 @@ def play(
                 f"{len(wanted - found)} missing, such as {sorted(wanted - found)[:3]}"
             )
         counts["days"], counts["objects"] = day + 1, len(wanted)
+        if progress is not None:
+            progress.save((machine, chance, expected, counts, world.save()))
     overdue = world.sql(f"SELECT COUNT(*) AS overdue FROM objects WHERE {OLDEST} IS NULL")
     assert overdue == [{"overdue": 0}]
     assert world.findings() == []
@@ -163,17 +184,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--anew", action="store_true", help="do not continue an interrupted run")
     options = parser.parse_args()
+    progress = Progress("rotations", days=options.days, seed=options.seed, anew=options.anew)
     host, offsite = Host(), Offsite()
     began = time.monotonic()
     try:
-        counts = play(host, offsite, options.days, ROTATION, options.seed)
+        counts = play(host, offsite, options.days, ROTATION, options.seed, progress=progress)
     except AssertionError as error:
         print(f"FAILED: {error}")
         return 1
     finally:
         host.close()
         offsite.close()
+    progress.remove()
     print(
         f"{counts['days']} days, {counts['runs']} runs: after each day, every store contained exactly the expected "
         f"objects; {counts['deleted']} objects aged out, {counts['objects']} remain; {time.monotonic() - began:.0f} s"

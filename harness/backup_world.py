@@ -67,6 +67,10 @@ class Machine:
         self.password = PASSWORD
         self._random = random.Random(seed)
         self.history = 1
+        self.timeline = 1
+        self.points = True
+        self.late_wal = False
+        """Whether the WAL up to a run's restore point is archived after the run, as on a real machine."""
         self._segment = 0
         self._wal: list[tuple[str, bytes, datetime]] = []  # archived since the last manifest
 
@@ -75,14 +79,29 @@ class Machine:
         self.history += 1
         self._segment = 0
 
+    def promote(self, at: datetime) -> dict[str, bytes]:
+        """Begin a new timeline, as a new leader or a restored group does. Return its history file, by key."""
+        self.timeline += 1
+        key = f"hourly/archive/{self.group}/17-{self.history}/{self.timeline:08X}.history"
+        self._wal.append((key, b"history", at))
+        return {key: b"history"}
+
+    def segment(self, number: int) -> str:
+        """Return the name of the WAL segment with this number."""
+        return f"{self.timeline:08X}{number >> 8:08X}{number & 0xFF:08X}"
+
     def archive(self, at: datetime) -> dict[str, bytes]:
         """Archive one more WAL segment. Return the object, by key."""
         self._segment += 1
-        name = f"{1:08X}{self._segment >> 8:08X}{self._segment & 0xFF:08X}"
+        name = self.segment(self._segment)
         key = f"hourly/archive/{self.group}/17-{self.history}/{name[:16]}/{name}-{self._random.randbytes(20).hex()}.zst"
         body = self._random.randbytes(self._random.randint(20, 200))
         self._wal.append((key, body, at))
         return {key: body}
+
+    def point_segments(self) -> dict[str, str]:
+        """Return the last WAL segment that a restore to a point made now needs."""
+        return {self.group: self.segment(self._segment + self.late_wal)}
 
     def backup(self, at: datetime, kind: str, files: int = 2) -> Run:
         """Make one more run, which takes a minute, and archive the WAL that makes it consistent."""
@@ -105,6 +124,10 @@ class Machine:
             *((key, body, "index", finished) for key, body in index.items()),
         ]
         segments = [next(iter(one)).rpartition("/")[2][:24] for one in (first, last)]
+        point = {
+            "name": f"backbuild-{finished + timedelta(seconds=10):%Y%m%dT%H%M%SZ}",
+            "segments": self.point_segments(),
+        }
         previous = None
         if self.runs:
             newest = self.runs[-1]
@@ -129,6 +152,7 @@ class Machine:
                 }
                 for key, body, kind_, time in sorted(stored)
             ],
+            **({"points": [point]} if self.points else {}),
         }
         self._wal = []
         run = Run(manifest, sealed(manifest, self.password), {key: body for key, body, _, _ in stored})
@@ -221,7 +245,21 @@ class World:
 
     def forget(self) -> None:
         """Empty the Workers' database, as if it was lost."""
-        for table in ("objects", "object_copies", "copies", "manifests", "findings", "audit", "runs", "leases"):
+        for table in (
+            "objects",
+            "object_copies",
+            "copies",
+            "manifests",
+            "points",
+            "promotions",
+            "uploads",
+            "upload_parts",
+            "digests",
+            "findings",
+            "audit",
+            "runs",
+            "leases",
+        ):
             self.sql(f"DELETE FROM {table}")
 
     def delete(self, store: str, key: str) -> None:

@@ -59,6 +59,26 @@ export function bucketOf(name, real, steps, { clock, flaky, locks = [], sizes = 
         if (name === "COPY_PRIMARY") events.push(key);
         return dated(object);
       }),
+    createMultipartUpload: (key, { customMetadata, ...options } = {}) =>
+      call(async () => {
+        await refuseLocked([key]);
+        const upload = await real.createMultipartUpload(key, { ...options, customMetadata: { ...customMetadata, at: clock } });
+        return { uploadId: upload.uploadId };
+      }),
+    resumeMultipartUpload: (key, id) => {
+      const upload = real.resumeMultipartUpload(key, id);
+      return {
+        uploadPart: (number, bytes) => call(() => upload.uploadPart(number, bytes)),
+        complete: (parts) =>
+          call(async () => {
+            await refuseLocked([key]);
+            const object = await upload.complete(parts);
+            if (name === "COPY_PRIMARY") events.push(key);
+            return dated(object);
+          }),
+        abort: () => call(() => upload.abort()),
+      };
+    },
     delete: (keys) =>
       call(async () => {
         await refuseLocked([keys].flat());

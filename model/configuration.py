@@ -220,6 +220,16 @@ def _rotation_grows(settings: Settings) -> Iterator[Problem]:
             )
 
 
+def _former_groups_are_removed(settings: Settings) -> Iterator[Problem]:
+    groups = settings.database.workers.groups
+    for name in settings.backups.former_groups:
+        if int(name.removeprefix("worker-")) <= groups:
+            yield Problem(
+                "backups.formerGroups",
+                f"{name} is one of the present {groups} worker groups, whose backups have rules anyway; remove it here",
+            )
+
+
 def _api_hostname_is_not_reserved(settings: Settings) -> Iterator[Problem]:
     if settings.api.hostname in RESERVED_LABELS:
         yield Problem(
@@ -334,6 +344,7 @@ CROSS_CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _image_pipeline_has_a_base,
     _rotation_covers_the_point_in_time_window,
     _rotation_grows,
+    _former_groups_are_removed,
     problems_of_copies,
     _api_hostname_is_not_reserved,
     _partial_rollout_has_a_stable_version,

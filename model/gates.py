@@ -23,3 +23,12 @@ RESTORING_TAG = "Restoring"
 
 RESTORING_VALUE = "true"
 """The value of `RESTORING_TAG` during a restore."""
+
+REHEARSE_COMMAND = "/usr/local/sbin/backbuild-restore rehearse"
+"""The command of the restore drill on each database machine: one member of each group restores this month's copy."""
+
+REHEARSE_SECONDS = 6 * 3600
+"""Timeout of a rehearsal on one machine: a group's newest backup is fetched, recovered and checked completely."""
+
+DELIVERY_SECONDS = 600
+"""A machine must accept a command of the maintenance window or of the restore drill within this time."""

@@ -26,6 +26,10 @@ from model.settings import Backups, Rotation
 # rule deletes an object that a kept backup needs; the watch Worker has then sent alarms for 28 days, because it reports
 # a missing full backup after 26 hours. docs/retention.md says what an operator must do before that.
 BACKSTOP_DAYS = 30
+
+# Earlier major versions of PostgreSQL. The buckets' rules for their WAL stay until the last backup of that version has
+# expired in every class. At an upgrade, insert the version that `POSTGRES_MAJOR` had before (topology.py).
+FORMER_POSTGRES_MAJORS: tuple[int, ...] = ()
 _ARCHIVE = "hourly/archive/"  # WAL, by group
 
 
@@ -59,16 +63,17 @@ def keep_days(rotation: Rotation) -> dict[str, int]:
     }
 
 
-def retention_of(rotation: Rotation, groups: Sequence[str], postgres_major: int) -> tuple[Retention, ...]:
+def retention_of(rotation: Rotation, groups: Sequence[str], postgres_majors: Sequence[int]) -> tuple[Retention, ...]:
     """Return the retention of each class, the shortest first, then that of the manifests.
 
-    `groups` are the names of the database groups that are backed up. pgBackRest writes below `hourly/` itself. There,
+    `groups` are the names of the database groups that are or were backed up, `postgres_majors` the present major
+    version of PostgreSQL and earlier ones that still have WAL. pgBackRest writes below `hourly/` itself. There,
     only WAL is locked, because pgBackRest rewrites its index and the manifest of a running backup, which a lock would
     reject. Only backups and WAL expire, because pgBackRest writes `archive.info` once and always needs it.
     """
     keep = keep_days(rotation)
     hourly, longest = keep["hourly"], max(keep.values())
-    wal = tuple(f"{_ARCHIVE}{group}/{postgres_major}-" for group in groups)
+    wal = tuple(f"{_ARCHIVE}{group}/{major}-" for group in groups for major in postgres_majors)
     return (
         Retention(
             "hourly",

@@ -318,13 +318,26 @@ class BackupCopy(_Section):
     read_secret_access_key: Credential | None = None
 
 
+class RestoreDrill(_Section):
+    """When the monthly restore drill starts, in UTC. It takes up to six hours, as `model.gates` limits it."""
+
+    day_of_month: Annotated[int, Field(ge=1, le=28)] = 2  # every month has 28 days
+    hour_utc: Annotated[int, Field(ge=0, le=23)] = 8  # after the committed stacks' backup and maintenance window
+
+
+WorkerGroup = Annotated[str, _matching(r"worker-([1-9]|[1-5]\d|6[0-4])", "a Citus worker group, worker-1 to worker-64")]
+
+
 class Backups(_Section):
-    """The copies of the backups, their rotation, and the days for which any point in time can be restored."""
+    """The copies of the backups, their rotation, the days in which any point in time can be restored, and the drill."""
 
     copies: Annotated[tuple[BackupCopy, ...], Field(max_length=8)]  # the verify Worker reads one stream from each copy
     rotation: Rotation
     point_in_time_days: Annotated[int, Field(ge=1, le=90)]
     full_hour_utc: Annotated[int, Field(ge=0, le=23)] = 1
+    restore_drill: RestoreDrill = RestoreDrill()
+    # Removed groups that still have backups: the buckets' rules for them stay until the backups have expired.
+    former_groups: Annotated[tuple[WorkerGroup, ...], AfterValidator(_distinct)] = ()
 
 
 def _thousandths(percent: float) -> float:
@@ -389,6 +402,13 @@ class Maintenance(_Section):
     notice_hours: Annotated[int, Field(ge=24)] = 72
 
 
+class Drills(_Section):
+    """Whether drills may break the stack, and how old the newest report of each required drill may be."""
+
+    allowed: bool = False
+    max_age_days: Annotated[int, Field(ge=1, le=366)] = 92
+
+
 class Alarms(_Section):
     """The recipients of alarms, by e-mail and by webhook, and the thresholds."""
 
@@ -436,6 +456,7 @@ class Settings(_Section):
     database: Database
     backups: Backups
     maintenance: Maintenance
+    drills: Drills = Drills()
     uptime: Uptime = Uptime()
     status: Status = Status()
     alarms: Alarms

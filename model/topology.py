@@ -13,7 +13,7 @@ from functools import cached_property
 
 from model.copies import Copy, R2Copy, copies_of
 from model.partitions import partition_of
-from model.rotation import Retention, binding_of, retention_of
+from model.rotation import FORMER_POSTGRES_MAJORS, Retention, binding_of, retention_of
 from model.settings import PRIMARY, BuildSchedule, Settings
 
 # A member's address is its zone's data subnet + FIRST_HOST + SLOTS_PER_GROUP * the group's ordinal + its index, so that
@@ -178,7 +178,7 @@ class Hostnames:
 
 @dataclass(frozen=True)
 class Schedules:
-    """All schedules, in UTC: five-field cron for Workers, an AWS cron expression for the maintenance window."""
+    """All schedules, in UTC: five-field cron for Workers, AWS cron expressions for machines and images."""
 
     full_backup_hour: int
     incremental_minute: int
@@ -189,6 +189,7 @@ class Schedules:
     watch: str
     maintenance: str
     maintenance_hours: int
+    restore_drill: str
     image: str | None  # None: images are built only when an operator starts the pipeline
 
 
@@ -269,8 +270,9 @@ class Topology:
     @cached_property
     def retention(self) -> tuple[Retention, ...]:
         """The rotation policy as bucket rules."""
-        groups = [group.name for group in self.database_groups]
-        return retention_of(self.settings.backups.rotation, groups, POSTGRES_MAJOR)
+        former = sorted(self.settings.backups.former_groups, key=lambda name: int(name.removeprefix("worker-")))
+        groups = [*(group.name for group in self.database_groups), *former]
+        return retention_of(self.settings.backups.rotation, groups, (POSTGRES_MAJOR, *FORMER_POSTGRES_MAJORS))
 
     @property
     def rotation(self) -> dict[str, object]:
@@ -324,7 +326,7 @@ class Topology:
     @cached_property
     def schedules(self) -> Schedules:
         """The schedules."""
-        maintenance = self.settings.maintenance
+        maintenance, drill = self.settings.maintenance, self.settings.backups.restore_drill
         return Schedules(
             full_backup_hour=self.settings.backups.full_hour_utc,
             incremental_minute=30,
@@ -335,6 +337,7 @@ class Topology:
             watch="*/5 * * * *",  # checks three times within a copy's maximum lag, 15 minutes
             maintenance=f"cron(0 {maintenance.start_hour_utc} ? * {maintenance.weekday.value} *)",
             maintenance_hours=maintenance.duration_hours,
+            restore_drill=f"cron(0 {drill.hour_utc} {drill.day_of_month} * ? *)",
             image=_BUILD_SCHEDULES[self.settings.database.image_pipeline.schedule],
         )
 

@@ -95,7 +95,10 @@ def up(options: argparse.Namespace) -> int:
         )
         if machines is not None and result.code == 0:
             machines.wait()
-    return _show(options, display, result)
+    code = _show(options, display, result)
+    if machines is not None and code == 0:
+        _machines().show_urls(workspace)
+    return code
 
 
 def refresh(options: argparse.Namespace) -> int:

@@ -41,6 +41,8 @@ def parser() -> argparse.ArgumentParser:
     groups = whole.add_subparsers(required=True, metavar="COMMAND")
     sla = _command(groups, "sla", commands.sla, "recompute the published uptime of a month")
     sla.add_argument("account", metavar="FILE_OR_URL", help="a copy or the URL of https://STATUS_PAGE/sla/YYYY-MM.json")
+    terms = _command(groups, "terms", commands.show_terms, "print the terms of availability that follow from settings")
+    terms.add_argument("--stack", required=True, help="the stack, such as prod (settings: Pulumi.prod.yaml)")
     _incidents(_group(groups, "incidents", "publish incidents"))
     _maintenance(_group(groups, "maintenance", "publish planned maintenance"))
     _contacts(_group(groups, "contacts", "manage the contacts that are notified"))

@@ -12,10 +12,11 @@ from typing import Any
 
 import httpx
 
+from backups.stack import topology_of
 from console import tables
 from console.errors import CommandError, InputError
 from console.tables import Table
-from status import report, uptime
+from status import report, terms, uptime
 from status.client import TIMEOUT_SECONDS, client_of
 
 NOTIFIED = "contacts are notified within a minute"
@@ -30,6 +31,13 @@ def sla(options: argparse.Namespace) -> int:
     else:
         report.show(account, differences)
     return 1 if differences else 0
+
+
+def show_terms(options: argparse.Namespace) -> int:
+    """`terms`."""
+    topology = topology_of(options.stack)
+    print(json.dumps(terms.terms(topology)) if options.json else terms.blocks(topology))
+    return 0
 
 
 def _read(place: str) -> str:

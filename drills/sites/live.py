@@ -34,12 +34,13 @@ class LiveSite:
             )
 
     @cached_property
-    def _inventory(self) -> Inventory:
+    def inventory(self) -> Inventory:
+        """What the simulated cloud contains."""
         return inventory.read(self.place.store)
 
     def machine(self, member: str) -> Machine:
         """Return a member's machine."""
-        found = next((one for one in self._inventory.instances.values() if one.name == member), None)
+        found = next((one for one in self.inventory.instances.values() if one.name == member), None)
         if found is None:
             raise SiteError(f"the sandbox has no machine {member}; bring it up with `python -m sandbox up --live`")
         return Machine(self.place, found.id)
@@ -67,5 +68,5 @@ class LiveSite:
     def keep_aside(self, members: Sequence[str], label: str) -> list[str]:
         """Copy each member's data volume, unless there is a copy with this label."""
         ids = {self.machine(member).id for member in members}
-        attached = [one.volume for one in self._inventory.attachments if one.instance in ids]
+        attached = [one.volume for one in self.inventory.attachments if one.instance in ids]
         return [volumes.snapshot(self.place, volume, label) for volume in attached]

@@ -72,12 +72,13 @@ def _gap(minutes: list[int], hours: list[int], days: int) -> float:
 def calendar_gap_seconds(expression: str) -> float | None:
     """The longest time between two elapses of a systemd `OnCalendar=`; None if it cannot be read.
 
-    `*-*-* HH:MM:SS UTC`, each of them a number, `*` or `START/STEP`; `minutely`, `hourly`, `daily`, `weekly`.
+    `*-*-* HH:MM:SS UTC`: HH and MM are each a number, `*` or `START/STEP`, SS is a number; `minutely`, `hourly`, `daily`,
+    `weekly`.
     """
     words = {"minutely": 60.0, "hourly": 3600.0, "daily": 86400.0, "weekly": 7 * 86400.0}
     if expression in words:
         return words[expression]
-    found = re.fullmatch(r"\*-\*-\* ([\d*/,]+):([\d*/,]+)(?::00)?(?: UTC)?", expression)
+    found = re.fullmatch(r"\*-\*-\* ([\d*/,]+):([\d*/,]+)(?::[0-5]\d)?(?: UTC)?", expression)
     if found is None:
         return None
     hours, minutes = (_started(part) for part in found.groups())

@@ -90,7 +90,10 @@ ACCOUNT: Final = "Account of "
 # Conditions of statements that deny requests which no principal of this platform makes.
 UNSAFE_TRANSPORT: Final = re.compile(r"Bool aws:SecureTransport false|NumericLessThan s3:TlsVersion 1\.[23]")
 # Cloudflare's permission groups, by id.
-PERMISSION_GROUPS: Final = {"2efd5506f9c8494dacb1fa10a3e7d5b6": "Workers R2 Storage Bucket Item Write"}
+PERMISSION_GROUPS: Final = {
+    "2efd5506f9c8494dacb1fa10a3e7d5b6": "Workers R2 Storage Bucket Item Write",
+    "6a018a9f2fc74eb6b293b0c548f38b39": "Workers R2 Storage Bucket Item Read",
+}
 AWS_POLICY: Final = re.compile(r"arn:aws:iam::aws:policy/(.+)")
 ROOT: Final = re.compile(r"(?:arn:aws:iam::)?(\d{12})(?::root)?")
 

@@ -18,6 +18,7 @@ EVENTS: Final = "cloudflare:index/r2BucketEventNotification:R2BucketEventNotific
 QUEUE: Final = "cloudflare:index/queue:Queue"
 CONSUMER: Final = "cloudflare:index/queueConsumer:QueueConsumer"
 S3: Final = "aws:s3/bucket:Bucket"
+ENCRYPTION: Final = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
 
 CLASSES: Final = ("hourly", "daily", "monthly", "yearly")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-_MONTHS = {
+MONTHS = {
     name: number
     for number, name in enumerate(
         ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"), start=1
     )
 }
 # In both clouds Sunday is 1, unlike in Unix cron.
-_DAYS = {name: index for index, name in enumerate(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"], 1)}
+DAYS = {name: index for index, name in enumerate(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"], 1)}
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class _Field:
 _MINUTE = _Field("minute", 0, 59)
 _HOUR = _Field("hour", 0, 23)
 _DAY = _Field("day of month", 1, 31, special=r"L|LW|\d{1,2}W|\?")
-_MONTH = _Field("month", 1, 12, _MONTHS)
-_WEEKDAY = _Field("day of week", 1, 7, _DAYS, special=r"L|\?|([1-7]|SUN|MON|TUE|WED|THU|FRI|SAT)(L|#[1-5])")
+_MONTH = _Field("month", 1, 12, MONTHS)
+_WEEKDAY = _Field("day of week", 1, 7, DAYS, special=r"L|\?|([1-7]|SUN|MON|TUE|WED|THU|FRI|SAT)(L|#[1-5])")
 _YEAR = _Field("year", 1970, 2199)
 
 

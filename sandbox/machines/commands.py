@@ -12,6 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from sandbox.edge import start as edge
+from sandbox.edge import urls
 from sandbox.engine import project
 from sandbox.engine.errors import InputError
 from sandbox.engine.workspace import Workspace, find
@@ -33,6 +35,7 @@ def prepare(workspace: Workspace) -> Live:
     root = image.ensure(place.images)
     place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds keys and the machines' disks
     network.make_cloud(place)
+    edge.ensure(place)  # it waits for the services, and starts while machines boot
     return Live(place, root, start.ensure(place))
 
 
@@ -53,7 +56,15 @@ def status(options: argparse.Namespace) -> int:
         table.add_row(one.name, one.address, one.zone, "running" if runs else "stopped", _metrics(place, one))
     # Wide enough for all metrics also where the output is not a terminal.
     Console(highlight=False, width=max(Console().width, 180)).print(table)
+    for line in urls.lines(place):
+        print(line)
     return 0 if all(running) else 1
+
+
+def show_urls(workspace: Workspace) -> None:
+    """Print the URLs at which this computer serves the Cloudflare Workers' custom domains."""
+    for line in urls.lines(place_of(workspace)):
+        print(line, file=sys.stderr)
 
 
 def _metrics(place: Place, instance: Instance) -> str:

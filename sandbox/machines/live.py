@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import cast
 
 from sandbox.clouds import Clouds, open_clouds
+from sandbox.edge import start as edge
+from sandbox.edge import urls
 from sandbox.machines import agent, network, volumes
 from sandbox.machines.inventory import (
     ASSOCIATION,
@@ -52,8 +54,10 @@ class Live:
             yield clouds
 
     def wait(self) -> None:
-        """Wait until the commands of associations succeed again on the machines that were booted again."""
+        """Wait for the edge, and until the associations' commands succeed again on machines that were booted again."""
         self._wait(self._resumed)
+        edge.wait(self.place)
+        urls.ensure(self.place)
 
     def inventory(self) -> Inventory:
         """Return what the clouds contain now."""

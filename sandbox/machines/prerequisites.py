@@ -1,4 +1,4 @@
-"""What this computer must have to run machines: root, Debian's packages, moto, namespaces and loop devices."""
+"""What this computer must have to run a live stack: root, programs, namespaces and loop devices."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 
+from sandbox.edge import start as edge
 from sandbox.engine.errors import InputError
 
 # Program to the Debian package that contains it.
@@ -39,6 +40,8 @@ def missing() -> str | None:
         return (
             "--live needs moto for object storage; run `make live`, which installs it, or install requirements-dev.txt"
         )
+    if edge.node() is None or not edge.MINIFLARE.exists():
+        return "--live needs Node.js and miniflare for Cloudflare Workers; run `make live`, which installs them"
     for command, need in PROBES.items():
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -43,13 +43,18 @@ class Group:
         except OSError:
             return False
 
-    def start(self, command: Sequence[str | Path], log: Path) -> None:
-        """Start a command in this group, in a session of its own, with its output in `log`."""
+    def start(self, command: Sequence[str | Path], log: Path, sockets: Sequence[int] = ()) -> None:
+        """Start a command in this group, in a session of its own, with its output in `log`. It inherits `sockets`."""
         self.path.mkdir(parents=True, exist_ok=True)
         enter = ("sh", "-c", 'echo $$ >"$1" && shift && exec "$@"', "sh", self.path / "cgroup.procs")
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [*enter, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                [*enter, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=sockets,
             )
         while not self.running:
             if process.poll() is not None:

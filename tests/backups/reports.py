@@ -36,6 +36,7 @@ def backup(label: str, class_: str, hours: float, *, planned: bool = False) -> d
         "agesOutAt": ago(days=-8, hours=hours),
         "planned": planned,
         "dependsOn": [],
+        "point": f"backbuild-{label[:8]}T040000Z" if class_ == "daily" else None,
     }
 
 

@@ -37,7 +37,7 @@ def restored(project: Project) -> Iterator[None]:
 def everything_of(group: str, members: int) -> set[str]:
     """Return the resources of one Citus worker group."""
     names = [f"{group}-{index}" for index in range(members)]
-    own = {f"NodeGroup::{group}", f"MetricAlarm::alarms-{group}-backup"}
+    own = {f"NodeGroup::{group}", f"MetricAlarm::alarms-{group}-backup", f"MetricAlarm::alarms-{group}-restore"}
     for name in names:
         own |= {f"Instance::{name}", f"BucketObjectv2::{name}-files", f"Association::{name}-healthy"}
         own |= {f"Volume::{name}-data", f"VolumeAttachment::{name}-data"}
@@ -95,6 +95,7 @@ HOLDING_DATA = {
     "Platform$BackupVault$R2Bucket::vault-primary": "backbuild-prod-backups",
     "Platform$BackupVault$R2Bucket::vault-replica": "backbuild-prod-backups-replica",
     "Platform$BackupVault$OffsiteCopy$Bucket::vault-offsite": "backbuild-prod-backups-offsite",
+    "Platform$BackupVault$OffsiteCopy$User::vault-offsite-reader": "backbuild-prod-offsite-reader",
     "Platform$BackupVault$OffsiteCopy$User::vault-offsite-writer": "backbuild-prod-backup-writer",
     "Platform$BackupWorkers$D1Database::backups": "backbuild-prod-backups",
     "Platform$StatusPage$D1Database::status": "backbuild-prod-status",
@@ -130,7 +131,10 @@ ARCHIVE = {
         (ARCHIVE, set[str]()),
         (
             {"name": "fourth", "kind": "r2", "jurisdiction": "fedramp"},
-            {f"{kind}::vault-fourth" for kind in ("R2Bucket", "R2BucketLock", "R2BucketLifecycle")},
+            {
+                *(f"{kind}::vault-fourth" for kind in ("R2Bucket", "R2BucketLock", "R2BucketLifecycle")),
+                "AccountToken::vault-fourth-reader",
+            },
         ),
         (
             {"name": "fourth", "kind": "s3", "region": "us-east-1"},
@@ -151,16 +155,21 @@ ARCHIVE = {
                         "Versioning",
                     )
                 ),
-                *(f"{kind}::vault-fourth-writer" for kind in ("User", "UserPolicy", "AccessKey")),
+                *(
+                    f"{kind}::vault-fourth-{purpose}"
+                    for kind in ("User", "UserPolicy", "AccessKey")
+                    for purpose in ("writer", "reader")
+                ),
             },
         ),
     ],
     ids=["another store", "R2", "AWS"],
 )
 def test_a_fourth_copy_adds_only_its_own_resources(project: Project, copy: dict[str, str], created: set[str]):
-    """The backup Workers get new versions with the new binding."""
+    """The backup Workers get new versions with the new binding, and the secret gets the copy's read-only keys."""
     planned = project.planned("prod", {"backups.copies.3": copy})
-    assert planned == {"replace": BACKUP_WORKERS} | ({"create": created} if created else {})
+    readers = {"SecretVersion::access-backup-readers"} if created else set[str]()
+    assert planned == {"replace": BACKUP_WORKERS | readers} | ({"create": created} if created else {})
 
 
 def test_a_machines_tag_is_the_id_of_its_attached_volume(prod: Deployed):

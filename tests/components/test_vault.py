@@ -11,9 +11,9 @@ from hypothesis import given
 from components.offsite import s3_lifecycle_rules
 from components.vault import r2_lifecycle_rules, r2_lock_rules
 from harness.stacks import topology_of
-from model.rotation import Retention, retention_of
+from model.rotation import FORMER_POSTGRES_MAJORS, Retention, retention_of
 from model.settings import Rotation
-from model.topology import ABANDONED_UPLOAD_DAYS
+from model.topology import ABANDONED_UPLOAD_DAYS, POSTGRES_MAJOR
 from tests.model.rotations import RETENTIONS
 
 DAY = 24 * 60 * 60
@@ -23,7 +23,7 @@ GROUPS = ["coordinator", "worker-1"]
 LOCKED_DAYS = {"hourly": 8, "daily": 35, "monthly": 13 * 31, "yearly": 7 * 366, "manifests": 8}
 # Lifecycle rules delete 30 days after the age-out Worker. Manifests are kept as long as the longest class.
 EXPIRY_DAYS = {"hourly": 38, "daily": 65, "monthly": 13 * 31 + 30, "yearly": 7 * 366 + 30, "manifests": 7 * 366 + 30}
-KEPT = retention_of(ROTATION, GROUPS, 17)
+KEPT = retention_of(ROTATION, GROUPS, (17,))
 
 
 def locks_of(retention: Sequence[Retention]) -> list[Any]:
@@ -98,7 +98,7 @@ def test_no_object_expires_before_its_lock_and_retention_end_in_r2_and_s3(retent
 def test_minimum_fulls_extend_the_expiry_of_a_short_rotation():
     """Thirty full backups, one a day, are at most 30 days old; the rule deletes 30 days later, after 60 days."""
     rotation = Rotation.model_validate(ROTATION.model_dump(by_alias=True) | {"hourlyDays": 1, "minimumFulls": 30})
-    hourly, *_ = retention_of(rotation, GROUPS, 17)
+    hourly, *_ = retention_of(rotation, GROUPS, (17,))
     assert (hourly.lock_days, hourly.keep_days, hourly.expire_days) == (2, 2, 60)
 
 
@@ -118,3 +118,21 @@ def test_a_new_worker_group_appends_its_rules(rules: Callable[[Sequence[Retentio
     before, after = (rules(topology_of("staging", {"database.workers.groups": groups}).retention) for groups in (1, 2))
     assert after[: len(before)] == before
     assert len(after) == len(before) + 1
+
+
+@pytest.mark.parametrize("rules", [r2_lock_rules, r2_lifecycle_rules, s3_lifecycle_rules])
+def test_removed_group_keeps_its_rules_while_it_is_a_former_group(rules: Callable[[Sequence[Retention]], list[Any]]):
+    with_group = topology_of("staging", {"database.workers.groups": 3}).retention
+    changes = {"database.workers.groups": 1, "backups.formerGroups": ["worker-3", "worker-2"]}
+    assert rules(topology_of("staging", changes).retention) == rules(with_group)
+
+
+def test_wal_of_a_former_major_version_keeps_its_rules():
+    hourly, *_ = retention_of(ROTATION, ["coordinator", "worker-1"], (18, 17))
+    prefixes = tuple(f"hourly/archive/{group}/{major}-" for group in ("coordinator", "worker-1") for major in (18, 17))
+    assert hourly.locked == prefixes
+    assert hourly.expiring == ("hourly/backup/", *prefixes)
+
+
+def test_present_major_version_is_not_a_former_one():
+    assert POSTGRES_MAJOR not in FORMER_POSTGRES_MAJORS

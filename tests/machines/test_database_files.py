@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from harness.stacks import contents, members, topology_of
-from model.topology import Group, Member, Role, Topology
+from model.topology import Group, Member, Topology
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def test_full_backups_are_daily_and_increments_hourly(machine: Machine):
     for name, text in files.items():
         if name.endswith(".timer"):
             assert "\nAccuracySec=1s\n" in text, f"{name} may run a minute late, systemd's default"
-    assert "OnCalendar=*-*-* *:*:00/30 UTC\n" in files["/etc/systemd/system/backbuild-restore-point.timer"]
+    assert "OnCalendar=*-*-* *:*:00 UTC\nOnCalendar=*-*-* *:*:30 UTC\n" in files["/etc/systemd/system/backbuild-restore-point.timer"]
 
 
 @every_database_member

@@ -86,6 +86,7 @@ def test_only_machines_with_a_volume_mount_one():
 def test_each_role_publishes_exactly_its_metrics():
     everywhere, volume = {metrics.HEALTHY}, {metrics.DATA_DISK_USED_PERCENT}
     database = {metrics.REPLICATION_LAG_BYTES, metrics.WAL_WAITING_SECONDS, metrics.BACKUP_AGE_SECONDS}
+    database |= {metrics.RESTORE_AGE_SECONDS}
     expected = {
         Role.CONSENSUS: everywhere | volume,
         Role.COORDINATOR: everywhere | volume | database,
@@ -101,8 +102,8 @@ def test_each_role_publishes_exactly_its_metrics():
 @pytest.mark.parametrize("topology", [PROD, topology_of("staging")], ids=lambda topology: topology.stack)
 def test_machines_know_the_names_of_their_own_secrets_only(topology: Topology):
     names = vars(topology.secrets)
-    elsewhere = {"tunnel_token", "backup_readers"}  # the readers' keys are fetched only during a restore
-    database = {name for field, name in names.items() if field not in elsewhere and "certificate" not in field}
+    others = {"tunnel_token", "backup_readers", *(field for field in names if "certificate" in field)}
+    database = {name for field, name in names.items() if field not in others}
     expected = {
         Role.CONSENSUS: {names["consensus_certificate"], names["consensus"]},
         Role.COORDINATOR: {names["coordinator_certificate"], *database},

@@ -30,7 +30,7 @@ def rotation_changes(draw: st.DrawFn) -> dict[str, int]:
 def _retention(changes: dict[str, int]) -> tuple[Retention, ...]:
     prefix = "backups.rotation."
     fields = {path.removeprefix(prefix): value for path, value in changes.items() if path.startswith(prefix)}
-    return retention_of(Rotation.model_validate(fields), GROUPS, 17)
+    return retention_of(Rotation.model_validate(fields), GROUPS, (17,))
 
 
 RETENTIONS = rotation_changes().map(_retention)

@@ -190,6 +190,30 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "backups.rotation.minimumFulls",
         "equal to 30",
     ),
+    "a former group that is present": (
+        "prod",
+        {"backups.formerGroups": ["worker-1"]},
+        "backups.formerGroups",
+        "remove it here",
+    ),
+    "a former group that cannot exist": (
+        "prod",
+        {"backups.formerGroups": ["worker-65"]},
+        "backups.formerGroups[0]",
+        "allowed: a Citus worker group",
+    ),
+    "a former group that is no worker group": (
+        "prod",
+        {"backups.formerGroups": ["coordinator"]},
+        "backups.formerGroups[0]",
+        "allowed: a Citus worker group",
+    ),
+    "a former group twice": (
+        "prod",
+        {"backups.formerGroups": ["worker-63", "worker-63"]},
+        "backups.formerGroups",
+        "each name once",
+    ),
     "the API under the backups' name": (
         "prod",
         {"api.hostname": "backups"},

@@ -21,7 +21,9 @@ from console.errors import InputError
 from policies import exemptions, promises
 from policies.evidence import comment, gathered, junit, oscal, page, sarif
 from policies.evidence.gathered import Evidence, gather, word_of
-from policies.mutation.operators import drop, put
+from policies.exemptions import Exemption
+from policies.graph import Graph
+from policies.mutation.operators import drop, named, put
 from policies.packs import PACKS, all_rules
 from policies.promises import Proofs
 from policies.sources import Judged
@@ -29,11 +31,34 @@ from tests.policies.rendering import rendered
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SHORTER = put("aws:kms/key:Key", "deletionWindowInDays", 7)
+QUARTERLY = put("aws:cloudwatch/eventRule:EventRule", "scheduleExpression", "rate(92 days)", named("restore-drill"))
+EXEMPTION = Exemption(
+    rule="restore-drill-is-scheduled",
+    resource="urn:pulumi:prod::backbuild::pulumi:pulumi:Stack::backbuild-prod",
+    owner="security@example.com",
+    reason="a test excuses it",
+    expires=date(2027, 2, 28),
+    source="policies/exemptions.toml",
+    line=2,
+)
 
 
 @pytest.fixture(scope="session")
 def good(prod: Judged) -> Evidence:
     return gather(prod, final=True, now=NOW)
+
+
+@pytest.fixture(scope="session")
+def excused(prod: Judged) -> Evidence:
+    """Evidence of production with a quarterly restore drill, which an exemption excuses."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exemptions, "load", lambda *_, **__: [EXEMPTION])
+        return gather(Judged(quarterly(prod), prod.content, prod.source), final=True, now=NOW)
+
+
+def quarterly(prod: Judged) -> Graph:
+    """Return production with a quarterly restore drill."""
+    return next(iter(QUARTERLY(prod.graph))).graph
 
 
 @pytest.fixture(scope="session")
@@ -50,12 +75,13 @@ def bad(prod: Judged) -> Evidence:
     return gather(Judged(worse.graph, prod.content, "state of <prod>"), final=True, now=NOW)
 
 
-def test_evidence_contains_commit_hashes_tools_and_exemptions(good: Evidence, prod: Judged) -> None:
+def test_evidence_contains_commit_hashes_tools_and_exemptions(good: Evidence, excused: Evidence, prod: Judged) -> None:
     assert (good.stack, good.judged.sha256) == ("prod", prod.sha256)
     assert len(good.commit.hash) == 40
     assert {"policies", "python", "pulumi", "compliance-trestle"} <= good.tools.keys()
-    assert [one.rule for one in good.exemptions] == ["restore-drill-is-scheduled"]
-    assert good.exemptions[0].days_left(NOW.date()) == (date(2027, 2, 28) - date(2026, 11, 26)).days + 1
+    assert good.exemptions == []
+    assert [one.rule for one in excused.exemptions] == ["restore-drill-is-scheduled"]
+    assert excused.exemptions[0].days_left(NOW.date()) == (date(2027, 2, 28) - date(2026, 11, 26)).days + 1
 
 
 def test_an_undecided_verdict_is_neither_compliant_nor_non_compliant(
@@ -208,7 +234,6 @@ def test_oscal_has_an_observation_for_each_verdict(good: Evidence, bad: Evidence
     states = {id: (one["target"]["status"]["state"], one["target"]["status"]["reason"]) for id, one in found.items()}
     assert states["keys-outlive-mistakes"] == ("not-satisfied", "fail")
     assert states["names-are-signed"] == ("not-satisfied", "fail")
-    assert states["restore-drill-is-scheduled"] == ("not-satisfied", "other")
     assert {state for state, _ in states.values()} == {"satisfied", "not-satisfied"}
     observations = [one["uuid"] for result in results for one in result["observations"]]
     assert len(observations) == len(bad.findings) == len(set(observations))
@@ -218,13 +243,15 @@ def test_oscal_has_an_observation_for_each_verdict(good: Evidence, bad: Evidence
     assert props["state-sha256"] == good.judged.sha256
 
 
-def test_oscal_has_the_standing_and_proofs_of_each_promise(good: Evidence, bad: Evidence) -> None:
+def test_oscal_has_the_standing_and_proofs_of_each_promise(good: Evidence, bad: Evidence, excused: Evidence) -> None:
     result = oscal.document(good)["results"][-1]
     states = {one["target"]["target-id"]: one["target"]["status"] for one in result["findings"]}
     assert list(states) == list(good.promises)
-    assert {id for id, one in states.items() if one["state"] == "not-satisfied"} == {"SLA-1", "BAK-2", *UNPROVEN}
+    assert {id for id, one in states.items() if one["state"] == "not-satisfied"} == {"SLA-1", *UNPROVEN}
     assert states["REC-1"] == {"state": "not-satisfied", "reason": "other", "remarks": "not yet proven"}
-    assert states["BAK-2"]["remarks"] == "excused"
+    of_excused = oscal.document(excused)["results"][-1]["findings"]
+    (bak2,) = (one["target"]["status"] for one in of_excused if one["target"]["target-id"] == "BAK-2")
+    assert (bak2["state"], bak2["remarks"]) == ("not-satisfied", "excused")
     observed = {one["title"].split(":")[0]: one for one in result["observations"]}
     assert observed["REC-1"]["title"] == "REC-1: not yet proven"
     assert observed["REC-1"]["description"] == good.promises["REC-1"].not_proven
@@ -241,8 +268,12 @@ def test_oscal_has_the_standing_and_proofs_of_each_promise(good: Evidence, bad: 
     assert broken["REC-3"] == {"state": "not-satisfied", "reason": "fail", "remarks": "fail"}
 
 
-def test_oscal_has_a_risk_with_a_deadline_for_each_exemption(good: Evidence) -> None:
-    risks = [risk for result in document(good)["results"] for risk in result.get("risks", [])]
+def test_oscal_has_a_risk_with_a_deadline_for_each_exemption(excused: Evidence) -> None:
+    results = document(excused)["results"]
+    found = {one["target"]["target-id"]: one["target"]["status"] for result in results for one in result["findings"]}
+    assert found["restore-drill-is-scheduled"]["state"] == "not-satisfied"
+    assert found["restore-drill-is-scheduled"]["reason"] == "other"
+    risks = [risk for result in results for risk in result.get("risks", [])]
     assert len(risks) == 1
     assert risks[0]["status"] == "deviation-approved"
     assert risks[0]["deadline"].startswith("2027-02-28T23:59:59")
@@ -264,7 +295,6 @@ def test_sarif_has_each_failure_at_the_file_of_its_remedy(bad: Evidence) -> None
         "names-are-signed": "error",
         "keys-outlive-mistakes": "error",
         "content-is-reviewed": "error",  # the list of resources differs
-        "restore-drill-is-scheduled": "note",
     }
     for run, one in results:
         assert run["tool"]["driver"]["rules"][one["ruleIndex"]]["id"] == one["ruleId"]
@@ -272,8 +302,13 @@ def test_sarif_has_each_failure_at_the_file_of_its_remedy(bad: Evidence) -> None
         assert (Path(__file__).parents[2] / place).is_file(), place
     prints = [one["partialFingerprints"]["primaryLocationLineHash"] for _, one in results]
     assert len(set(prints)) == len(results)  # two results of one rule in one file are two alerts
-    suppressed = [one for _, one in results if "suppressions" in one]
-    assert [one["ruleId"] for one in suppressed] == ["restore-drill-is-scheduled"]
+    assert not [one for _, one in results if "suppressions" in one]
+
+
+def test_sarif_suppresses_an_excused_finding(excused: Evidence) -> None:
+    results = [one for run in json.loads(sarif.render(excused))["runs"] for one in run["results"]]
+    assert [(one["ruleId"], one["level"]) for one in results] == [("restore-drill-is-scheduled", "note")]
+    assert all(one["suppressions"] for one in results)
 
 
 def test_a_sarif_fingerprint_does_not_depend_on_the_message(prod: Judged) -> None:
@@ -370,10 +405,9 @@ def test_the_page_is_self_contained_and_escapes_names(bad: Evidence) -> None:
 
 
 def test_problems_of_exemptions_are_in_every_file(prod: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
-    (one,) = exemptions.load([rule.id for rule in all_rules()], NOW.date())
-    unused = one.model_copy(update={"rule": "three-copies", "source": "x.toml", "line": 7})
-    monkeypatch.setattr(exemptions, "load", lambda *_, **__: [one, unused])
-    evidence = gather(prod, final=True, now=NOW)
+    unused = EXEMPTION.model_copy(update={"rule": "three-copies", "source": "x.toml", "line": 7})
+    monkeypatch.setattr(exemptions, "load", lambda *_, **__: [EXEMPTION, unused])
+    evidence = gather(Judged(quarterly(prod), prod.content, prod.source), final=True, now=NOW)
     assert evidence.stops
     for text in (*(one.render(evidence) for one in (page, oscal, sarif, junit)), comment.comment(evidence, None)):
         assert "x.toml:7: three-copies: excuses nothing" in text

@@ -189,7 +189,7 @@ def test_a_missing_file_contains_no_exemptions(tmp_path) -> None:  # type: ignor
 
 
 def test_the_committed_exemptions_are_valid() -> None:
-    assert load([rule.id for rule in all_rules()], TODAY)
+    load([rule.id for rule in all_rules()], TODAY)  # raises an error that names the entry
 
 
 def rule(wrong: str | None = "wrong") -> Rule:

@@ -6,7 +6,7 @@ import importlib
 
 import pytest
 
-from policies.mutation.trial import EXCUSED, WEAKENINGS, attempt, baseline, firing, idle_rules, sample
+from policies.mutation.trial import WEAKENINGS, attempt, baseline, firing, idle_rules, sample
 from policies.mutation.weakening import Weakening
 from policies.packs import TOPICS, all_rules
 from policies.sources import Judged
@@ -25,10 +25,6 @@ def test_weakenings_are_beside_the_rules_that_they_expect(topic: str) -> None:
     weakenings = importlib.import_module(f"policies.rules.{topic}.weakenings").WEAKENINGS
     own = {rule.id for rule in all_rules() if rule.judge.__module__ == f"policies.rules.{topic}.rules"}
     assert weakenings.keys() == own
-
-
-def test_the_excused_rules_are_those_of_missing_parts() -> None:
-    assert {"restore-drill-is-scheduled"} == EXCUSED
 
 
 @pytest.fixture(scope="session")

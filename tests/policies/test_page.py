@@ -13,7 +13,7 @@ from policies.evidence import page as renderer
 from policies.evidence.gathered import Evidence
 from tests.workers.browser import AXE, chromium
 
-from .test_evidence import bad, good, proven, waiting  # noqa: F401 (fixtures)
+from .test_evidence import bad, excused, good, proven, waiting  # noqa: F401 (fixtures)
 
 
 @pytest.fixture(scope="module")
@@ -121,13 +121,18 @@ def test_an_unproven_promise_is_never_green(browser: Browser, tmp_path: Path, go
 def test_promises_are_counted_by_standing_and_by_proof(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
     page = opened(browser, good, tmp_path)
     promises = page.get_by_role("list", name="Promises", exact=True)
-    expect(promises.get_by_role("listitem")).to_have_text(["✓ 13 pass", "◇ 12 not yet proven", "◷ 1 excused"])
+    expect(promises.get_by_role("listitem")).to_have_text(["✓ 14 pass", "◇ 12 not yet proven"])
     proofs = page.get_by_role("list", name="Strongest proof of proven promises")
     expect(proofs.get_by_role("listitem")).to_have_text(["0 drill", "12 processes", "2 plan"])
 
 
-def test_dates_are_not_wrapped(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
-    page = opened(browser, good, tmp_path, viewport={"width": 700, "height": 700})
+def test_excused_promises_are_counted(browser: Browser, tmp_path: Path, excused: Evidence) -> None:  # noqa: F811
+    promises = opened(browser, excused, tmp_path).get_by_role("list", name="Promises", exact=True)
+    expect(promises.get_by_role("listitem")).to_have_text(["✓ 13 pass", "◇ 12 not yet proven", "◷ 1 excused"])
+
+
+def test_dates_are_not_wrapped(browser: Browser, tmp_path: Path, excused: Evidence) -> None:  # noqa: F811
+    page = opened(browser, excused, tmp_path, viewport={"width": 700, "height": 700})
     date = page.get_by_text("2027-02-28")
     height = date.evaluate("(one) => one.getClientRects().length")
     assert height == 1

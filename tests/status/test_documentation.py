@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from backups.stack import topology_of
 from harness.status import Status, at
 from status.cli import parser
+from status.terms import terms
 
 from .conftest import Run
 from .test_commands import DECLARE
@@ -76,3 +78,9 @@ def test_a_receiver_verifies_as_documented(page: Status, run: Run, monkeypatch: 
     monkeypatch.setattr(time, "time", lambda: sent + 301)
     with pytest.raises(ValueError, match="more than five minutes off"):
         verified(hook.headers, hook.body.encode(), secret)
+
+
+def test_the_terms_have_the_figures_of_production() -> None:
+    document = (Path(__file__).parents[2] / "docs/terms-availability.md").read_text(encoding="utf-8")
+    written = dict(re.findall(r"<!-- terms prod (\w+) -->\n(.*?)\n<!-- /terms -->", document, re.DOTALL))
+    assert written == terms(topology_of("prod")), "update it with the output of `python -m status terms --stack prod`"

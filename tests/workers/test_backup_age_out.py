@@ -141,6 +141,13 @@ def test_all_backups_of_a_removed_group_expire(host: Host, offsite: Offsite) -> 
     world.time = group.runs[-1].finished + timedelta(days=7)
     group.age_out()
     assert group.there() == labels(group.runs)
+    # A group that is still backed up would keep its newest three full backups.
+    for days in (20, 22):
+        world.time = group.runs[-1].finished + timedelta(days=days)
+        group.age_out()
+    assert [group.there(store) for store in STORES] == [set()] * 3
+    assert {key.split("/")[0] for key in world.keys("offsite")} == {"daily", "monthly", "yearly", "manifests"}
+    assert len({key.split("/")[2] for key in world.keys("offsite") if key.startswith("daily/")}) == len(group.fulls)
     for days in (100, 500, 501, 502, 503):
         world.time = group.runs[-1].finished + timedelta(days=days)
         group.age_out()

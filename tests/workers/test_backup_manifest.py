@@ -160,6 +160,32 @@ OBJECTS: dict[str, Any] = {
     **{f"sha256 {hash}": object_of(sha256=hash) for hash in ("", "ab" * 31, "AB" * 32, "xy" * 32, "ab" * 32 + "\n", 0)},
     **{f"kind {kind}": object_of(kind=kind) for kind in ("full", "", None, "toString", "__proto__")},
 }
+SEGMENT = "0000000100000000000000FF"
+
+
+def point(name: Any = "backbuild-20261124T023000Z", **segments: Any) -> dict[str, Any]:
+    """Return a restore point with the segments of groups; by default, of the coordinator and a worker group."""
+    return {"name": name, "segments": segments or {"coordinator": SEGMENT, "worker-1": SEGMENT}}
+
+
+POINTS: dict[str, Any] = {
+    "null": None,
+    "an object": {},
+    "a text": "x",
+    "a null in it": [None],
+    "a field less": [{"name": point()["name"]}],
+    "a field more": [{**point(), "at": "2026-11-24T02:30:00Z"}],
+    "the same name twice": [point(), point()],
+    "in another order": [point("backbuild-20261124T023030Z"), point()],
+    **{
+        f"name {name}": [point(name)]
+        for name in ("", "before-upgrade", "backbuild-20261124T023000", "backbuild-20261324T023000Z", None, 1)
+    },
+    "no segment": [{**point(), "segments": {}}],
+    "a list of segments": [{**point(), "segments": [SEGMENT]}],
+    **{f"segment {value}": [point(coordinator=value)] for value in ("", SEGMENT[1:], SEGMENT.lower(), None, 1)},
+    **{f"group {name}": [point(**{name: SEGMENT})] for name in ("..", "a/b", "A", "x" * 64)},
+}
 TIMES = (
     "",
     "2026-11-24",
@@ -218,7 +244,18 @@ CONTENTS: dict[str, Any] = {
             {"first": "00000001" + "0" * 16, "last": "00000002" + "0" * 16},
         )
     },
+    **{f"points: {what}": manifest_of(points=points) for what, points in POINTS.items()},
 }
+
+
+@pytest.mark.parametrize(
+    "points",
+    [[], [point()], [point("backbuild-20261124T023000Z", coordinator=SEGMENT), point("backbuild-20261124T023030Z")]],
+)
+def test_restore_points_are_read(reader: Reader, points: list[Any]) -> None:
+    manifest = manifest_of(points=points)
+    assert reader.read(sealed(manifest)) == [{"manifest": manifest}]
+    VALIDATOR.validate(manifest)
 
 
 @pytest.mark.parametrize("what", CONTENTS)
@@ -239,6 +276,7 @@ BEYOND_A_SCHEMA = {
         for what in CONTENTS
         if what.startswith(("previous {'run': '2", "wal {'first': 'F", "wal {'first': '00000001"))
     ),
+    *(f"points: {what}" for what in ("the same name twice", "in another order", "name backbuild-20261324T023000Z")),
     *(what for what in CONTENTS if what.endswith("\n")),  # in Python, `$` also matches before a final newline
     *(
         f"object: key: {what}"

@@ -85,6 +85,62 @@ class TestLostDatabase:
         assert kinds(world) == set()
 
 
+class TestLostPrimary:
+    """The primary was recreated empty; the other copies have everything."""
+
+    def run_and_index(self, world: World, machine: Machine, kind: str) -> Run:
+        run = machine.backup(world.time + timedelta(hours=1), kind)
+        index = {
+            f"hourly/{name}/{GROUP}/{name}.info{suffix}": run.objects[f"manifests/{GROUP}/{run.label}/{name}.info"]
+            for name in ("backup", "archive")
+            for suffix in ("", ".copy")
+        }
+        world.time = run.finished
+        world.deliver(world.write(run.objects | index) + world.write({run.key: run.envelope}))
+        world.pass_by(minutes=4)
+        world.cron("verify")
+        return run
+
+    @pytest.mark.parametrize("catalogue", ["kept", "lost"])
+    def test_everything_is_written_back_from_the_copies(self, world: World, machine: Machine, catalogue: str) -> None:
+        for kind in ("full", "incremental", "full"):
+            self.run_and_index(world, machine, kind)
+        world.settle(2)
+        before = world.digests("primary")
+        assert before == world.digests("replica") == world.digests("offsite")
+        assert f"hourly/archive/{GROUP}/archive.info" in before
+        for key in before:
+            world.delete("primary", key)
+        if catalogue == "lost":
+            world.forget()
+        world.settle(3)
+        assert [world.digests(store) for store in STORES] == [before] * 3
+        assert kinds(world) == set()
+
+    def test_indexes_of_the_newest_manifest_are_written_back(self, world: World, machine: Machine) -> None:
+        """The copies' indexes are newer than the newest run with a manifest."""
+        run = self.run_and_index(world, machine, "full")
+        index = f"hourly/backup/{GROUP}/backup.info"
+        world.deliver(world.write({index: b"with a run that has no manifest"}))
+        world.delete("primary", index)
+        world.settle(1)
+        assert world.read("primary", index) == run.objects[f"manifests/{GROUP}/{run.label}/backup.info"]
+
+    def test_index_of_a_new_repository_does_not_change_listed_objects(self, world: World, machine: Machine) -> None:
+        """The machines were recreated before the primary was filled again."""
+        run = self.run_and_index(world, machine, "full")
+        world.settle(1)
+        listed = {**run.objects, run.key: run.envelope}
+        for key in world.keys("primary"):
+            world.delete("primary", key)
+        index = f"hourly/backup/{GROUP}/backup.info"
+        world.deliver(world.write({index: b"of a new repository"}))
+        world.settle(2)
+        for store in STORES:
+            assert world.read(store, index) == b"of a new repository"
+            assert {key: world.read(store, key) for key in listed} == listed
+
+
 class TestDamagedBackups:
     def test_lost_wal_that_no_run_needs_does_not_affect_full_backups(self, world: World, machine: Machine) -> None:
         runs = daily(world, machine, 5, ageing=False)

@@ -299,9 +299,9 @@ def test_offsite_objects_are_locked_for_the_retention_of_their_class(world: Worl
     }
 
 
-def test_object_too_large_for_one_put_is_a_finding(world: World) -> None:
+def test_object_too_large_to_be_read_in_one_invocation_is_a_finding(world: World) -> None:
     world.write({WAL: b"one"})
-    size = 6 * 1_024**3
+    size = 60 * 1_024**3
     assert world.deliver([WAL], sizes={WAL: size}) == []
     assert copies(world, WAL) == [None, None]
     (finding,) = world.findings()

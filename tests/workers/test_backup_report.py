@@ -16,8 +16,9 @@ TOKEN = "the-report's-token"
 DIGEST = hashlib.sha256(TOKEN.encode()).hexdigest()
 ROTATION = {"pointInTimeDays": 7, "minimumFulls": 3, "keepDays": {"hourly": 8, "daily": 35}}
 FULL, INCREMENT = "20261123-013005F", "20261123-013005F_20261123-023005I"
+POINT = "backbuild-20261123T023000Z"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
-TABLES = ("alarms", "told", "runs", "findings", "objects", "object_copies", "manifests", "audit")
+TABLES = ("alarms", "told", "runs", "findings", "objects", "object_copies", "manifests", "promotions", "audit")
 UNSEEN = {"verified": 0, "oldest": None}
 EMPTY_WAL = {
     "objects": 0,
@@ -131,6 +132,8 @@ def test_runs_have_class_copies_and_end_of_retention(report: Host) -> None:
     due = "2026-11-25T11:15:00.000Z"
     for key, kind in (("daily/a", "backup"), ("daily/b", "wal"), ("daily/c", "index")):
         add_object(report, key, kind=kind, source="hourly/a", due_at=due, **{"class": "daily"})
+    promoted = {"class": "daily", "period": "20261123", "grp": "coordinator", "run": FULL}
+    insert(report, "promotions", **promoted, point=POINT, settled_at=NOW)
     group = read(report)["groups"][0]
     oldest = {"verified": 2, "oldest": "2026-11-23T02:00:00.000Z"}
     replica = {"verified": 1, "oldest": "2026-11-23T04:00:00.000Z"}
@@ -143,6 +146,7 @@ def test_runs_have_class_copies_and_end_of_retention(report: Host) -> None:
             "objects": 1,
             "bytes": 10,
             "copies": {"primary": UNSEEN, "replica": UNSEEN, "offsite": {"verified": 1, "oldest": NOW}},
+            "point": None,
             "agesOutAt": "2026-12-01T02:35:00.000Z",
             "planned": False,
             "dependsOn": [FULL],
@@ -155,6 +159,7 @@ def test_runs_have_class_copies_and_end_of_retention(report: Host) -> None:
             "objects": 3,
             "bytes": 30,
             "copies": {"primary": UNSEEN, "replica": UNSEEN, "offsite": UNSEEN},
+            "point": POINT,
             "agesOutAt": due,
             "planned": True,
             "dependsOn": [],
@@ -167,6 +172,7 @@ def test_runs_have_class_copies_and_end_of_retention(report: Host) -> None:
             "objects": 2,
             "bytes": 15,
             "copies": {"primary": oldest, "replica": replica, "offsite": UNSEEN},
+            "point": None,
             "agesOutAt": "2026-12-01T01:35:00.000Z",
             "planned": False,
             "dependsOn": [],
@@ -177,6 +183,15 @@ def test_runs_have_class_copies_and_end_of_retention(report: Host) -> None:
         {"class": "daily", "group": "coordinator", "run": FULL, "kind": kind, "objects": 1, "bytes": 10, "dueAt": due}
         for kind in ("backup", "index", "wal")
     ]
+
+
+def test_point_is_reported_once_all_wal_up_to_it_is_in_the_catalogue(report: Host) -> None:
+    add_manifest(report, FULL, "2026-11-23T01:35:00.000Z")
+    add_object(report, "daily/a", **{"class": "daily"})
+    insert(report, "promotions", **{"class": "daily"}, period="20261123", grp="coordinator", run=FULL, point=POINT)
+    assert [run["point"] for run in read(report)["groups"][0]["runs"]] == [None]
+    report.sql(f"UPDATE promotions SET settled_at = '{NOW}'")
+    assert [run["point"] for run in read(report)["groups"][0]["runs"]] == [POINT]
 
 
 def test_wal_of_each_group(report: Host) -> None:

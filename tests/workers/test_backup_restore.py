@@ -1,13 +1,16 @@
 """Restores each class on its own with pgBackRest and PostgreSQL, from the objects in the Workers' stores."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from harness.backup_manifests import sealed
 from harness.backup_world import GROUP, World
 from harness.offsite import Offsite
 from harness.repository import Repository, repository
 from harness.workerd import Host
+from tests.machines.manifests import opened
 
 
 def deliver_and_verify(world: World, made: Repository) -> None:
@@ -20,6 +23,41 @@ def deliver_and_verify(world: World, made: Repository) -> None:
 def objects_below(world: World, store: str, prefix: str) -> dict[str, bytes]:
     keys = [key for key in world.keys(store) if key.startswith(prefix)]
     return {key.removeprefix(prefix): world.read(store, key) or b"" for key in keys}
+
+
+def add_point(made: Repository, run: str, name: str, segment: str) -> None:
+    """List a restore point in the newest manifest, as a machine does."""
+    path = made.bucket / f"manifests/{GROUP}/{run}.json"
+    path.write_bytes(sealed({**opened(path.read_bytes()), "points": [{"name": name, "segments": {GROUP: segment}}]}))
+
+
+@pytest.mark.long
+def test_promoted_backup_is_restored_to_the_point_of_all_groups(host: Host, offsite: Offsite) -> None:
+    world = World(host, offsite)
+    with repository() as made:
+        server = made.server
+        server.sql("CREATE TABLE facts AS SELECT generate_series(1, 1000) AS n", "postgres")
+        full = made.backup("full")
+        finished = opened((made.bucket / f"manifests/{GROUP}/{full}.json").read_bytes())["finishedAt"]
+        deliver_and_verify(world, made)
+        server.sql("INSERT INTO facts SELECT generate_series(1001, 2000)", "postgres")
+        while f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}" <= finished:
+            time.sleep(0.1)
+        name = f"backbuild-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        segment = server.sql(f"SELECT pg_walfile_name(pg_create_restore_point('{name}'))", "postgres")
+        server.sql("INSERT INTO facts SELECT generate_series(2001, 3000)", "postgres")
+        add_point(made, made.backup("incr"), name, segment)
+        deliver_and_verify(world, made)
+        assert world.findings() == []
+        alone = objects_below(world, "offsite", f"daily/{GROUP}/{full}/")
+        options = ("--type=name", f"--target={name}", "--target-action=promote", f"--set={full}")
+        with made.restored(alone, *options) as restored:
+            restored.wait_for("SELECT NOT pg_is_in_recovery()")
+            assert restored.sql("SELECT count(*), max(n) FROM facts", "postgres") == "2000|2000"
+        # The moment at which the backup was consistent can still be restored, too.
+        with made.restored(alone, "--type=immediate", "--target-action=promote", f"--set={full}") as restored:
+            restored.wait_for("SELECT NOT pg_is_in_recovery()")
+            assert restored.sql("SELECT count(*), max(n) FROM facts", "postgres") == "1000|1000"
 
 
 @pytest.mark.long

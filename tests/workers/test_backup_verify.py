@@ -292,10 +292,10 @@ class TestManifests:
         assert count["objects"] == len([one for one in run.manifest["objects"] if one["kind"] != "index"])
 
     @pytest.mark.usefixtures("run")
-    def test_listed_object_too_large_for_one_put_is_a_finding(self, world: World, machine: Machine) -> None:
+    def test_listed_object_too_large_to_be_read_is_a_finding(self, world: World, machine: Machine) -> None:
         increment = machine.backup(world.time, "incremental")
         key = bundle(increment)
-        next(one for one in increment.manifest["objects"] if one["key"] == key)["size"] = 6 * 1_024**3
+        next(one for one in increment.manifest["objects"] if one["key"] == key)["size"] = 60 * 1_024**3
         increment.envelope = sealed(increment.manifest)
         del increment.objects[key]
         write_and_deliver(world, increment)

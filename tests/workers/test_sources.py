@@ -15,7 +15,9 @@ WORKERS_FOLDERS = sorted(
 )
 
 
-@pytest.mark.parametrize("tool", [["tsc"], ["tsc", "-p", "tsconfig.browser.json"], ["biome", "ci"]])
+@pytest.mark.parametrize(
+    "tool", [["tsc"], ["tsc", "-p", "tsconfig.browser.json"], ["biome", "ci", ".", "../sandbox/edge"]]
+)
 @pytest.mark.usefixtures("host")  # checks that the tools are installed
 def test_sources_pass(tool: list[str]) -> None:
     program, *arguments = tool

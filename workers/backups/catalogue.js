@@ -6,6 +6,7 @@ import { addCopies } from "./copy-list.js";
 import { close, open } from "./findings.js";
 import { r2Pages } from "./listing.js";
 import { InvalidManifest, importKeys, LIMIT_BYTES, readManifest } from "./manifest.js";
+import { recordPoints } from "./points.js";
 import { DAY, daysKept, startOf, startTimeOf, walPosition } from "./rotation.js";
 import { StoreError, storesOf } from "./stores.js";
 
@@ -190,6 +191,7 @@ async function insertManifest(db, manifest, envelope, rotation, time) {
       db.prepare(INSERT_COPIES).bind(json, at),
       db.prepare(OPEN_CONFLICTS).bind(json, at),
       db.prepare(CLOSE_UNLISTED).bind(json, at),
+      db.prepare("DELETE FROM digests WHERE key IN (SELECT value->>'key' FROM json_each(?))").bind(json),
     ]);
   }
   await db.batch([
@@ -209,6 +211,7 @@ async function insertManifest(db, manifest, envelope, rotation, time) {
         at,
       ),
     db.prepare(SET_HISTORIES).bind(group),
+    ...recordPoints(db, manifest),
     ...(await chainFindings(db, manifest, envelope.key, rotation, time)),
     close(db, { kinds: ["refused", "clock"], key: envelope.key }, "resolved", time),
   ]);

@@ -10,8 +10,9 @@
  * - `clock`: a manifest's run finished in the future;
  * - `unread`: the manifests of a group cannot be read;
  * - `conflict`: two manifests list the same object with different checksums;
- * - `incomplete`: a backup cannot be promoted, because manifests do not list all of its WAL;
- * - `oversize`: an object is too large for one PUT, so that it cannot be copied;
+ * - `incomplete`: a backup cannot be promoted, because manifests do not list all of its WAL; or a promoted backup has no restore
+ *   point in common with the other groups';
+ * - `oversize`: an object is too large to be read within one invocation, so that it cannot be copied;
  * - `undelivered`: an event of the primary bucket went to the dead-letter queue;
  * - `kept-on`: an object is due for deletion, but could not be deleted;
  * - `stalled`: a store's listing does not continue after this key: later keys are not compared;

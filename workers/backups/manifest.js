@@ -26,11 +26,15 @@ const FIELDS = [
   "objects",
 ];
 
+/** A field that older machines do not write. */
+const POINTS = "points";
+
 const GROUP = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 const RUN = /^(\d{8}-\d{6}F)(_\d{8}-\d{6}[DI])?$/;
 const SEGMENT = /^[0-9A-F]{24}$/;
 const SHA256 = /^[0-9a-f]{64}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
+const POINT = /^backbuild-\d{8}T\d{6}Z$/;
 const CONTROL = /\p{Cc}/u;
 
 /** @typedef {"backup" | "wal" | "index"} ObjectKind */
@@ -44,6 +48,8 @@ const CONTROL = /\p{Cc}/u;
  * @property {string} storedAt ISO 8601 in UTC; Last-Modified of the object in the store
  */
 
+/** @typedef {{ name: string, segments: Record<string, string> }} Point a named restore point, with the last WAL segment that a restore to it needs, by group */
+
 /**
  * @typedef {object} Manifest
  * @property {1} version
@@ -56,6 +62,7 @@ const CONTROL = /\p{Cc}/u;
  * @property {string[]} dependsOn the runs whose objects a restore of this one also needs, the full backup first
  * @property {{ first: string, last: string }} wal first and last WAL segment that a consistent restore needs
  * @property {ManifestObject[]} objects
+ * @property {Point[]} [points] the restore points that were made since the group's manifest before this one
  */
 
 /** @typedef {"envelope" | "key" | "signature" | "version" | "place" | "content"} Reason the part of a manifest that is invalid */
@@ -157,7 +164,8 @@ function checked(given) {
   if (typeof given === "object" && given !== null && "version" in given && given.version !== 1) {
     throw new InvalidManifest("version", "the manifest's version is not 1; deploy Workers that support it");
   }
-  const manifest = /** @type {Manifest} */ (/** @type {unknown} */ (fields(given, FIELDS)));
+  const names = typeof given === "object" && given !== null && POINTS in given ? [...FIELDS, POINTS] : FIELDS;
+  const manifest = /** @type {Manifest} */ (/** @type {unknown} */ (fields(given, names)));
   must(manifest !== null, "names of the fields");
   const { group, run, kind, startedAt, finishedAt, previous, dependsOn, wal, objects } = manifest;
   must(matches(group, GROUP) && group.length <= 63, "group");
@@ -171,7 +179,35 @@ function checked(given) {
   must(Array.isArray(objects) && objects.length > 0, "objects");
   for (const [index, object] of objects.entries()) checkObject(object, `objects[${index}]`, manifest);
   must(new Set(objects.map(({ key }) => key)).size === objects.length, "objects: duplicate key");
+  if (manifest.points !== undefined) checkPoints(manifest.points);
   return manifest;
+}
+
+/** @param {Point[]} points */
+function checkPoints(points) {
+  must(Array.isArray(points), POINTS);
+  for (const [index, point] of points.entries()) {
+    const where = `${POINTS}[${index}]`;
+    must(fields(point, ["name", "segments"]) !== null, where);
+    const { name, segments } = point;
+    must(matches(name, POINT) && isTime(timeOfPoint(name)), `${where}.name`);
+    must(index === 0 || /** @type {Point} */ (points[index - 1]).name < name, `${where}: not sorted by name`);
+    must(typeof segments === "object" && segments !== null && !Array.isArray(segments), `${where}.segments`);
+    const listed = Object.entries(segments);
+    must(listed.length > 0, `${where}.segments`);
+    must(
+      listed.every(([group, segment]) => matches(group, GROUP) && group.length <= 63 && matches(segment, SEGMENT)),
+      `${where}.segments`,
+    );
+  }
+}
+
+/**
+ * @param {string} name of a restore point, such as `backbuild-20261124T023000Z`
+ * @returns {string} the time in it, as in manifests
+ */
+export function timeOfPoint(name) {
+  return name.slice(-16).replace(/(....)(..)(..)T(..)(..)(..)Z/, "$1-$2-$3T$4:$5:$6Z");
 }
 
 /**

@@ -1,12 +1,12 @@
 /**
  * Promotes full backups to the daily, monthly and yearly classes: it adds the objects of each class's repository to the
- * catalogue. Verification then copies them there.
+ * catalogue. Verification then copies them there. points.js adds the WAL up to the restore point of all groups later.
  */
 
 import { close, open } from "./findings.js";
-import { classesOf, segmentsBetween, timelineFilePosition } from "./rotation.js";
+import { classesOf, periodOf, segmentsBetween, timelineFilePosition, timelineOf } from "./rotation.js";
 
-/** @import { Rotation, Run } from "./rotation.js" */
+/** @import { PromotedClass, Rotation, Run } from "./rotation.js" */
 
 /** @typedef {Run & { grp: string, promoted: string | null }} Full */
 
@@ -45,7 +45,7 @@ const FULLS = `
  *
  * @param {D1Database} db
  * @param {Full} full
- * @param {string[]} classes
+ * @param {PromotedClass[]} classes
  * @param {Date} time
  * @returns {Promise<boolean>} false while WAL for a restore is missing: then a finding is opened, and the next run tries again
  */
@@ -64,7 +64,8 @@ async function addToClasses(db, full, classes, time) {
     ...classes.flatMap((name) => [
       db
         .prepare(INSERT_OBJECTS)
-        .bind(name, grp, run, history, walFirst, walLast, timelineFilePosition(walFirst.slice(0, 8)), at),
+        .bind(name, grp, run, history, walFirst, walLast, timelineFilePosition(timelineOf(walFirst)), at),
+      db.prepare(INSERT_PROMOTION).bind(name, periodOf(run, name), grp, run),
       db.prepare(INSERT_COPIES).bind(name, grp, run, at),
       db.prepare(AUDIT).bind(at, grp, name, run),
     ]),
@@ -100,7 +101,9 @@ const INSERT_OBJECTS = `
     OR (class = 'hourly' AND kind = 'wal' AND history = ?4 AND length(segment) = 24 AND segment BETWEEN ?5 AND ?6)
     OR (class = 'hourly' AND kind = 'wal' AND history = ?4 AND segment = ?7))`;
 
-const INSERT_COPIES = `
+const INSERT_PROMOTION = "INSERT OR IGNORE INTO promotions (class, period, grp, run) VALUES (?1, ?2, ?3, ?4)";
+
+export const INSERT_COPIES = `
   INSERT OR IGNORE INTO object_copies (key, copy, since)
   SELECT key, copies.name, ?4 FROM objects, copies WHERE class = ?1 AND grp = ?2 AND run = ?3 AND removed_at IS NULL`;
 

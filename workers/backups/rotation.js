@@ -38,10 +38,19 @@ export const PROMOTED = /** @type {PromotedClass[]} */ (Object.keys(PERIOD_DIGIT
  */
 export function classesOf(full, decided, rotation, time) {
   return PROMOTED.filter((name) => {
-    const period = full.run.slice(0, PERIOD_DIGITS[name]);
+    const period = periodOf(full.run, name);
     const taken = decided.some(({ run, classes }) => run.startsWith(period) && classes.includes(name));
     return !taken && !hasExpired(full.finishedAt, daysKept(rotation, name), time);
   });
+}
+
+/**
+ * @param {string} run label
+ * @param {PromotedClass} name of a class
+ * @returns {string} the class's period that the run belongs to: digits of its date
+ */
+export function periodOf(run, name) {
+  return run.slice(0, PERIOD_DIGITS[name]);
 }
 
 /**
@@ -165,17 +174,33 @@ export function startTimeOf(run) {
 }
 
 /**
- * Counts the WAL segments from `first` to `last`, both included. With segments of 16 MiB, the last eight digits of a name
- * count from 0 to 255, and then the eight digits before them increase by one.
+ * Counts the WAL segments from `first` to `last`, both included.
  *
  * @param {string} first
- * @param {string} last of the same timeline
+ * @param {string} last of the same or a later timeline
  * @returns {number}
  */
 export function segmentsBetween(first, last) {
-  const number = (/** @type {string} */ name) =>
-    Number.parseInt(name.slice(8, 16), 16) * 256 + Number.parseInt(name.slice(16), 16);
-  return number(last) - number(first) + 1;
+  return segmentNumber(last) - segmentNumber(first) + 1;
+}
+
+/**
+ * Returns the position of a WAL segment in all WAL, regardless of its timeline. With segments of 16 MiB, the last eight digits
+ * of a name count from 0 to 255, and then the eight digits before them increase by one.
+ *
+ * @param {string} name
+ * @returns {number}
+ */
+export function segmentNumber(name) {
+  return Number.parseInt(name.slice(8, 16), 16) * 256 + Number.parseInt(name.slice(16), 16);
+}
+
+/**
+ * @param {string} segment
+ * @returns {string} its timeline: eight hexadecimal digits
+ */
+export function timelineOf(segment) {
+  return segment.slice(0, 8);
 }
 
 /**

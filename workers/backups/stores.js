@@ -29,7 +29,10 @@ import { pages, r2Pages, StalledListing } from "./listing.js";
  * @property {R2Bucket} COPY_PRIMARY
  * @property {Rotation} ROTATION
  * @property {string} [CLOCK] only in tests
+ * @property {{ put: number, part: number }} [SIZES] only in tests: limits instead of LARGEST_PUT and PART_BYTES
  */
+
+/** @typedef {{ number: number, etag: string, sha256: string }} Part of a multipart upload; `number` from 1 */
 
 /**
  * @typedef {object} Content of an object
@@ -44,9 +47,18 @@ import { pages, r2Pages, StalledListing } from "./listing.js";
 /**
  * @typedef {object} Store its methods throw when the store fails or does not answer in time
  * @property {string} name of the copy
+ * @property {number} largestPut the largest object that `put` accepts, in bytes
+ * @property {number} partBytes the size of each part of a multipart upload but the last, in bytes
  * @property {(key: string) => Promise<Copy | null>} head null when there is no such object
  * @property {(key: string) => Promise<Content | null>} get null when there is no such object
- * @property {(key: string, content: Content, sha256: string) => Promise<void>} put stores nothing if the SHA-256 does not match
+ * @property {(key: string, content: Content, sha256: string) => Promise<void>} put stores nothing if the SHA-256 does not match;
+ *   the body must be a stream with a known length
+ * @property {(key: string, content: Content, sha256: string) => Promise<string>} beginUpload begins a multipart upload with the
+ *   metadata, and returns its id
+ * @property {(key: string, upload: string, number: number, bytes: Uint8Array, sha256: string) => Promise<string>} putPart returns
+ *   the part's etag
+ * @property {(key: string, upload: string, parts: Part[]) => Promise<void>} completeUpload stores the object
+ * @property {(key: string, upload: string) => Promise<void>} abortUpload
  * @property {(keys: string[]) => Promise<string[]>} remove deletes at most 1,000 objects; returns the keys that were not deleted
  * @property {(after: string | undefined, prefix?: string) => Promise<{ objects: ListEntry[], more: boolean }>} list returns
  *   the next objects by key: up to 1,000, and at least one while `more` is true. It throws `StalledListing` when the
@@ -57,10 +69,22 @@ import { pages, r2Pages, StalledListing } from "./listing.js";
 export const PRIMARY = "primary";
 
 /** The largest object that one `put` copies, in bytes. R2 and S3 limit a PUT to 5 GiB; this leaves a margin. */
-export const LARGEST_PUT = 4.9 * 1_024 ** 3;
+const LARGEST_PUT = 4.9 * 1_024 ** 3;
+
+/** Each part is in memory once for the read and once for each copy: with two copies, 48 MiB of a Cloudflare Worker's 128 MB. */
+const PART_BYTES = 16 * 1_024 ** 2;
+
+/** The largest object that can be read and hashed within the 15 minutes of one invocation, at 60 MiB/s. */
+const LARGEST_READ = 50 * 1_024 ** 3;
+
+/** Metadata key of a copy that has no checksum of the store: its SHA-256, as it was compared before the upload was completed. */
+const SHA256 = "sha256";
 
 /** Timeout of a call that transfers no object. */
 const CALL_MILLISECONDS = 30_000;
+
+/** Timeout for combining the parts of an upload, which takes S3 some minutes if there are thousands. */
+const COMPLETE_MILLISECONDS = 300_000;
 
 /** The slowest acceptable transfer, in bytes per millisecond (4 MiB/s); it determines the timeout of a transfer. */
 const SLOWEST_BYTES_A_MILLISECOND = 4 * 1_024;
@@ -77,12 +101,31 @@ export function timeoutOf(size) {
 }
 
 /**
+ * @param {number} size in bytes
+ * @returns {boolean} whether an object is too large to be copied: one invocation cannot read and hash all of it
+ */
+export function isOversize(size) {
+  return size > LARGEST_READ;
+}
+
+/**
+ * Returns the time in which a destination must take the first bytes of an object that is copied to several at once. It is
+ * shorter than `timeoutOf`, so that the others have time to complete after a slow one was given up.
+ *
+ * @param {number} bytes
+ * @returns {number} milliseconds
+ */
+export function writeTimeoutOf(bytes) {
+  return timeoutOf(bytes) - CALL_MILLISECONDS / 2;
+}
+
+/**
  * @param {Env} env
  * @returns {[Store, ...Store[]]} the stores of all copies, the primary first
  */
 export function storesOf(env) {
   const stores = env.COPIES.map((copy) =>
-    copy.kind === "r2" ? r2Store(copy.name, bindingOf(env, copy)) : s3Store(env, copy, placeOf(env, copy)),
+    copy.kind === "r2" ? r2Store(env, copy.name, bindingOf(env, copy)) : s3Store(env, copy, placeOf(env, copy)),
   );
   return /** @type {[Store, ...Store[]]} */ (stores);
 }
@@ -127,13 +170,27 @@ function placeOf(env, copy) {
 }
 
 /**
+ * @param {Env} env
+ * @returns {{ largestPut: number, partBytes: number }}
+ */
+function sizesOf({ SIZES }) {
+  return { largestPut: SIZES?.put ?? LARGEST_PUT, partBytes: SIZES?.part ?? PART_BYTES };
+}
+
+/**
+ * @param {Env} env
  * @param {string} name
  * @param {R2Bucket} bucket
  * @returns {Store}
  */
-function r2Store(name, bucket) {
+function r2Store(env, name, bucket) {
+  const metadataOf = (/** @type {Content} */ { etag, metadata }) => ({
+    ...metadata,
+    ...(etag === undefined ? {} : { [SOURCE_ETAG]: etag }),
+  });
   return {
     name,
+    ...sizesOf(env),
     async head(key) {
       const object = await withTimeout(bucket.head(key), CALL_MILLISECONDS);
       return object === null ? null : copyOf(object);
@@ -147,9 +204,24 @@ function r2Store(name, bucket) {
         ...(object.customMetadata && { metadata: object.customMetadata }),
       };
     },
-    async put(key, { body, size, etag, metadata }, sha256) {
-      const customMetadata = { ...metadata, ...(etag === undefined ? {} : { [SOURCE_ETAG]: etag }) };
-      await withTimeout(bucket.put(key, body, { sha256, customMetadata }), timeoutOf(size));
+    async put(key, content, sha256) {
+      const options = { sha256, customMetadata: metadataOf(content) };
+      await withTimeout(bucket.put(key, content.body, options), timeoutOf(content.size));
+    },
+    async beginUpload(key, content, sha256) {
+      const customMetadata = { ...metadataOf(content), [SHA256]: sha256 };
+      return (await withTimeout(bucket.createMultipartUpload(key, { customMetadata }), CALL_MILLISECONDS)).uploadId;
+    },
+    async putPart(key, upload, number, bytes) {
+      const sent = bucket.resumeMultipartUpload(key, upload).uploadPart(number, bytes);
+      return (await withTimeout(sent, timeoutOf(bytes.length))).etag;
+    },
+    async completeUpload(key, upload, parts) {
+      const named = parts.map(({ number, etag }) => ({ partNumber: number, etag }));
+      await withTimeout(bucket.resumeMultipartUpload(key, upload).complete(named), COMPLETE_MILLISECONDS);
+    },
+    async abortUpload(key, upload) {
+      await withTimeout(bucket.resumeMultipartUpload(key, upload).abort(), CALL_MILLISECONDS);
     },
     async remove(keys) {
       return deleteByHalves(keys, (some) => withTimeout(bucket.delete(some), CALL_MILLISECONDS));
@@ -200,7 +272,7 @@ async function deleteByHalves(keys, remove) {
 function copyOf(object) {
   return {
     size: object.size,
-    sha256: object.checksums.toJSON().sha256,
+    sha256: object.checksums.toJSON().sha256 ?? object.customMetadata?.[SHA256],
     sourceEtag: object.customMetadata?.[SOURCE_ETAG],
   };
 }
@@ -218,21 +290,26 @@ function s3Store(env, { name, lockMode = "" }, place) {
     /** @type {Parameters<typeof requestS3>[4]} */ request,
     size = 0,
   ) => requestS3(place, method, key, now(env), { signal: AbortSignal.timeout(timeoutOf(size)), ...request });
+  const metadataOf = (/** @type {Content} */ { etag }, /** @type {string} */ sha256) => ({
+    [`x-amz-meta-${SHA256}`]: sha256,
+    ...(etag === undefined ? {} : { [`x-amz-meta-${SOURCE_ETAG}`]: etag }),
+  });
   return {
     name,
+    ...sizesOf(env),
     async head(key) {
       const response = await ask("HEAD", key, {});
       if (response.status === 404) return null;
       if (!response.ok) throw new StoreError("HEAD", response.status);
       return {
         size: Number(response.headers.get("content-length")),
-        sha256: response.headers.get("x-amz-meta-sha256") ?? undefined,
+        sha256: response.headers.get(`x-amz-meta-${SHA256}`) ?? undefined,
         sourceEtag: response.headers.get(`x-amz-meta-${SOURCE_ETAG}`) ?? undefined,
       };
     },
     async get(key) {
       // The size is not known before the response, so the timeout is that of the largest object.
-      const response = await ask("GET", key, {}, LARGEST_PUT);
+      const response = await ask("GET", key, {}, LARGEST_READ);
       if (response.ok && response.body !== null) {
         return { body: response.body, size: Number(response.headers.get("content-length")) };
       }
@@ -240,28 +317,53 @@ function s3Store(env, { name, lockMode = "" }, place) {
       if (response.status === 404) return null;
       throw new StoreError("GET", response.status);
     },
-    async put(key, { body, size, etag }, sha256) {
-      const { readable, writable } = new FixedLengthStream(size);
-      const [response] = await Promise.all([
-        ask(
-          "PUT",
-          key,
-          {
-            body: readable,
-            sha256,
-            headers: {
-              ...checksums(sha256),
-              "x-amz-meta-sha256": sha256,
-              ...(etag === undefined ? {} : { [`x-amz-meta-${SOURCE_ETAG}`]: etag }),
-              ...lockOf(env, lockMode, key),
-            },
-          },
-          size,
-        ),
-        body.pipeTo(writable),
-      ]);
+    async put(key, content, sha256) {
+      const headers = {
+        ...checksums(sha256),
+        ...metadataOf(content, sha256),
+        ...lockOf(env, lockMode, key),
+      };
+      const response = await ask("PUT", key, { body: content.body, sha256, headers }, content.size);
       await response.body?.cancel();
       if (!response.ok) throw new StoreError("PUT", response.status);
+    },
+    async beginUpload(key, content, sha256) {
+      const headers = {
+        "x-amz-checksum-algorithm": "SHA256",
+        ...metadataOf(content, sha256),
+        ...lockOf(env, lockMode, key),
+      };
+      const response = await ask("POST", key, { query: { uploads: "" }, headers });
+      const answer = await response.text();
+      if (!response.ok) throw new StoreError("POST", response.status);
+      return textOf(answer, "UploadId");
+    },
+    async putPart(key, upload, number, bytes, sha256) {
+      const query = { partNumber: String(number), uploadId: upload };
+      const response = await ask("PUT", key, { query, body: bytes, sha256, headers: checksums(sha256) }, bytes.length);
+      await response.body?.cancel();
+      const etag = response.headers.get("etag");
+      if (!response.ok || etag === null) throw new StoreError("PUT", response.status);
+      return etag;
+    },
+    async completeUpload(key, upload, parts) {
+      const named = parts.map(
+        ({ number, etag, sha256 }) =>
+          `<Part><PartNumber>${number}</PartNumber><ETag>${xml(etag)}</ETag><ChecksumSHA256>${checksumOf(sha256)}</ChecksumSHA256></Part>`,
+      );
+      const body = utf8(`<CompleteMultipartUpload>${named.join("")}</CompleteMultipartUpload>`);
+      const sha256 = hex(await crypto.subtle.digest("SHA-256", body));
+      const headers = { "content-type": "application/xml" };
+      const request = { query: { uploadId: upload }, body, sha256, headers };
+      const response = await ask("POST", key, { ...request, signal: AbortSignal.timeout(COMPLETE_MILLISECONDS) });
+      const answer = await response.text();
+      // S3 sends the status before it has combined the parts, so an error may follow a 200.
+      if (!response.ok || elements(answer, "Error").length > 0) throw new StoreError("POST", response.status);
+    },
+    async abortUpload(key, upload) {
+      const response = await ask("DELETE", key, { query: { uploadId: upload } });
+      await response.body?.cancel();
+      if (!response.ok && response.status !== 404) throw new StoreError("DELETE", response.status);
     },
     async remove(keys) {
       const named = keys.map((key) => `<Object><Key>${xml(key)}</Key></Object>`).join("");
@@ -342,4 +444,9 @@ export class StoreError extends Error {
     super();
     this.name = `${method} ${status}`;
   }
+}
+
+/** The source object is missing, or has another size or other bytes than expected. */
+export class SourceMismatch extends Error {
+  name = "SourceMismatch";
 }

@@ -28,15 +28,15 @@ from policies.views.permissions import (
 )
 from policies.views.rights import INSTANCE_PROFILE, Principal, principals, trusted_by
 from policies.views.shared import stack
-from policies.views.vault import S3, Copy, copies, offsite_copies, primaries, r2_copies
+from policies.views.vault import ENCRYPTION, S3, Copy, copies, offsite_copies, primaries, r2_copies
 
-ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
 PUBLIC = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 OWNERSHIP = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
 MANAGED_DOMAIN = "cloudflare:index/r2ManagedDomain:R2ManagedDomain"
 CUSTOM_DOMAIN = "cloudflare:index/r2CustomDomain:R2CustomDomain"
 # R2's permission group "Workers R2 Storage Bucket Item Write", by Cloudflare's id: objects, and no configuration.
 ITEM_WRITE = "2efd5506f9c8494dacb1fa10a3e7d5b6"
+ITEM_READ = "6a018a9f2fc74eb6b293b0c548f38b39"  # "Workers R2 Storage Bucket Item Read": readers-can-only-read judges it
 # What the writer of the off-site copy needs. A deleted object can be restored: its version is locked.
 WRITING = {
     "s3:PutObject",
@@ -166,6 +166,8 @@ def _tokens(graph: Graph) -> Iterator[str]:
     right = {bucket_of_token(copy.bucket) for copy in primaries(graph)}
     for token in graph.of(TOKEN, API_TOKEN):
         for groups, resources in opened_by(token):
+            if groups == {ITEM_READ}:
+                continue
             if groups - {ITEM_WRITE}:
                 yield f"{token.label} has other permission groups than the one that reads and writes objects"
             if resources != right:

@@ -55,6 +55,7 @@ from policies.views.rights import (
 from policies.views.vault import R2, S3
 
 OFFSITE = named("offsite")
+MACHINES = named("vault-machines")
 
 ATTACHMENT = "aws:iam/userPolicyAttachment:UserPolicyAttachment"
 MEMBERSHIP = "aws:iam/userGroupMembership:UserGroupMembership"
@@ -147,7 +148,7 @@ def also_allowed(*actions: str) -> Operator:
 
 def opened(change: Callable[[dict[str, str]], dict[str, str]]) -> Operator:
     """Let the machines' token open other buckets."""
-    return put(TOKEN, BUCKETS, lambda text: json.dumps(change(json.loads(text))))
+    return put(TOKEN, BUCKETS, lambda text: json.dumps(change(json.loads(text))), MACHINES)
 
 
 def publish(graph: Graph) -> Resource:
@@ -211,15 +212,19 @@ WEAKENINGS: Weakenings = {
         "the machines' token may change the bucket's configuration": put(
             TOKEN, "policies[0].permissionGroups", lambda groups: [*groups, {"id": BUCKET_WRITE}]
         ),
-        "the machines' token may write all buckets": put(TOKEN, BUCKETS, ALL_BUCKETS),
+        "the machines' token may write all buckets": put(TOKEN, BUCKETS, ALL_BUCKETS, MACHINES),
         "the machines' token may also write the replica": opened(
             lambda buckets: {**buckets, **{f"{key}-replica".replace("_eu_", "_us_"): "*" for key in buckets}}
         ),
         "the machines' token may also write the whole account": opened(
             lambda buckets: {**buckets, "com.cloudflare.api.account.0123456789abcdef0123456789abcdef": "*"}
         ),
-        "the machines' token is for the replica": substitute(TOKEN, BUCKETS, "prod-backups", "prod-backups-replica"),
-        "the machines' token is for another jurisdiction's bucket": substitute(TOKEN, BUCKETS, "_eu_", "_us_"),
+        "the machines' token is for the replica": substitute(
+            TOKEN, BUCKETS, "prod-backups", "prod-backups-replica", MACHINES
+        ),
+        "the machines' token is for another jurisdiction's bucket": substitute(
+            TOKEN, BUCKETS, "_eu_", "_us_", MACHINES
+        ),
     },
     "principals-have-what-they-need-only": {
         "machines may call every action": statement(ROLE_POLICY, **ALL_ACTIONS),
@@ -238,7 +243,14 @@ WEAKENINGS: Weakenings = {
         "machines read archives from anywhere": reword(ROLE_POLICY, "aws:SourceVpce", "aws:SourceVpc"),
         "a role may do less than it needs": reword(ROLE_POLICY, "PutMetricData", "GetMetricData"),
         "a role's policy denies what it needs": statement(
-            ROLE_POLICY, Effect="Deny", Action=["s3:Get*", "secretsmanager:*", "logs:*"], Resource="*"
+            ROLE_POLICY, Effect="Deny", Action=["s3:Get*", "secretsmanager:*", "logs:*", "ssm:*"], Resource="*"
+        ),
+        "the restore drill runs commands on every machine": reword(ROLE_POLICY, "ssm:resourceTag/Platform", "aws:ViaX"),
+        "the restore drill sets any tag": reword(ROLE_POLICY, "ForAllValues:StringEquals", "ForAnyValue:StringLike"),
+        "the restore drill opens the secret with any value": reword(ROLE_POLICY, "aws:RequestTag/Restoring", "aws:x"),
+        "EventBridge passes every role": reword(ROLE_POLICY, "role/backbuild-prod-restore-drill", "role/*"),
+        "EventBridge starts every automation": reword(
+            ROLE_POLICY, "document/backbuild-prod-restore-drill", "document/*"
         ),
         "a role's policy is not declared": drop(ROLE_POLICY),
         "a role has an inline policy": put(ROLE, "inlinePolicies", [{"name": "x", "policy": document(Action="*")}]),

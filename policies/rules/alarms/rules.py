@@ -253,18 +253,37 @@ def topics_may_be_written(graph: Graph, topic: Resource) -> str | None:
 )
 def backup_age_watched(graph: Graph, group: Group) -> str | None:
     """The machines report the age themselves, independently of the Cloudflare Workers that watch the buckets."""
+    return _unwatched_age(graph, group, "BackupAgeSeconds", number("BAK-1", "alarm_hours") * 3600, breaching=True)
+
+
+@define(
+    "retention",
+    "restore-age-is-watched",
+    Severity.HIGH,
+    "Each database group has an alarm on the age of its last successful restore rehearsal",
+    over=database_groups,
+    promises=("REC-5", "BAK-2"),
+    controls=MONITORING,
+    remedy="restore the group's restore alarm (components/alarms.py)",
+)
+def restore_age_watched(graph: Graph, group: Group) -> str | None:
+    """A drill that does not start, or fails each month, must not go unnoticed."""
+    return _unwatched_age(graph, group, "RestoreAgeSeconds", number("REC-5", "alarm_days") * 86_400)
+
+
+def _unwatched_age(graph: Graph, group: Group, metric: str, most: float, *, breaching: bool = False) -> str | None:
+    """Return why no alarm is raised if the smallest age that the group's members report exceeds `most` seconds."""
     members = {machine.name for machine in group.members}
-    most = number("BAK-1", "alarm_hours") * 3600
     for alarm in alarms(graph):
         queries = alarm.items("metricQueries")
         about = {one.text("metric.dimensions.Member") for one in queries if one.read("metric") is not None}
-        if about and about <= members and any(one.text("metric.metricName") == "BackupAgeSeconds" for one in queries):
+        if about and about <= members and any(one.text("metric.metricName") == metric for one in queries):
             if about != members:
                 return f"{alarm.name} does not include {', '.join(sorted(members - about))}"
-            wrong = _missed(alarm)
+            wrong = _missed(alarm) if breaching else None
             wrong = wrong or next((said for member in group.members if (said := _computes(member, alarm))), None)
             return wrong or _compares(alarm, ABOVE, 0, most) or _in_time(alarm)
-    return "it has no alarm on the age of its backups"
+    return f"it has no alarm on {metric}"
 
 
 @define(
@@ -283,7 +302,7 @@ def archiving_watched(graph: Graph, machine: Machine) -> str | None:
 
 
 def _computes(machine: Machine, alarm: Resource) -> str | None:
-    """Return what is wrong with an alarm's expression: it must be the age of the group's newest or oldest backup."""
+    """Return what is wrong with an alarm's expression: it must be the group's smallest or largest age."""
     for query in alarm.items("metricQueries"):
         if query.read("metric") is None:
             if query.text("expression") not in {"MIN(METRICS())", "MAX(METRICS())"}:

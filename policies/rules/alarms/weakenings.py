@@ -15,6 +15,7 @@ from policies.mutation.operators import (
     anything,
     drop,
     drop_all,
+    ending,
     having,
     named,
     put,
@@ -26,7 +27,7 @@ from policies.rules.alarms.rules import ALARM, NOTIFICATION, PUBLISHING, RECORD,
 DAY_OF_MINUTES = 1440
 MX, HTTPS = having("type", "MX"), having("protocol", "https")
 DENIED = {"Effect": "Deny", "Principal": "*", "Action": "sns:*", "Resource": "*"}
-BACKUP = named("-backup")
+BACKUP, RESTORE = ending("-backup"), ending("-restore")
 OTHER_STACK = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
@@ -151,5 +152,20 @@ WEAKENINGS: Weakenings = {
         "the age alarm reads another member": alarm("metricQueries[*].metric.dimensions.Member", "gateway-0", BACKUP),
         "the age alarm counts samples": alarm("metricQueries[*].metric.stat", "SampleCount", BACKUP),
         "BackupAgeSeconds is not published": unpublished("BackupAgeSeconds", DATABASE),
+    },
+    "restore-age-is-watched": {
+        "the rehearsal alarm is not declared": drop(ALARM, RESTORE),
+        "the rehearsal alarm is raised after three months": alarm("threshold", 92 * 86400, RESTORE),
+        "the alarm is raised by new rehearsals": alarm("comparisonOperator", "LessThanThreshold", RESTORE),
+        "the alarm multiplies the rehearsal's age by 0": alarm(
+            "metricQueries[*].expression", lambda old: "0*MIN(METRICS())" if old else ABSENT, RESTORE
+        ),
+        "the rehearsal alarm is raised a week late": alarm("evaluationPeriods", 10080, RESTORE),
+        "the rehearsal alarm reads another namespace": alarm("metricQueries[*].metric.namespace", "x", RESTORE),
+        "the rehearsal alarm reads another member": alarm(
+            "metricQueries[*].metric.dimensions.Member", "gateway-0", RESTORE
+        ),
+        "the rehearsal alarm counts samples": alarm("metricQueries[*].metric.stat", "SampleCount", RESTORE),
+        "RestoreAgeSeconds is not published": unpublished("RestoreAgeSeconds", DATABASE),
     },
 }

@@ -34,7 +34,7 @@ MANIFEST = "/usr/local/lib/backbuild/manifest.py"
 # If the repository is that of an earlier group with the same name, stanza-create fails and stanza-upgrade works.
 PREPARING = (Command("stanza-create", {"stanza": "$GROUP"}), Command("stanza-upgrade", {"stanza": "$GROUP"}))
 BACKING_UP = Command("backup", {"stanza": "$GROUP", "type": "$1"})
-SIGNING = ["python3", MANIFEST, "$GROUP"]
+SIGNING = ["python3", MANIFEST, "$GROUP", "$DATABASE"]
 PROGRAMS = ("pgbackrest", "python3", "curl", "exec", "set")
 # Commands before the backup that may change which program runs, with which arguments, or the script's exit status.
 CHANGING = frozenset({"eval", "source", "alias", "trap", "shift", "unset"})

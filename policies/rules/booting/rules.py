@@ -122,7 +122,8 @@ DECIDING = (
     "/usr/local/sbin/backbuild-healthy", "/usr/local/lib/backbuild/check", "/usr/local/sbin/backbuild-metrics",
     "/usr/local/sbin/backbuild-patch", "/usr/local/sbin/backbuild-backup", "/usr/local/sbin/backbuild-install",
     "/usr/local/lib/backbuild/backup-age", "/usr/local/lib/backbuild/replication-lag",
-    "/usr/local/lib/backbuild/wal-waiting", "/usr/local/lib/backbuild/peers",
+    "/usr/local/lib/backbuild/wal-waiting", "/usr/local/lib/backbuild/restore-age",
+    "/usr/local/lib/backbuild/peers",
 )  # fmt: skip
 # Files by which something runs, or somebody enters, without a unit that the installer enables.
 ENTRIES = re.compile(

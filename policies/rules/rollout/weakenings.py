@@ -12,10 +12,12 @@ from policies.mutation.weakening import Weakenings
 from policies.rules.rollout.rules import EVENT_RULE, EVENT_TARGET, HEALTHY
 from policies.views.machines import ATTACHMENT, GATE, INSTANCE
 
+FAILURES = named("alarms-")
+
 
 def pattern(**changes: Any) -> Operator:
     """Change what the rule for failed gates matches."""
-    return put(EVENT_RULE, "eventPattern", lambda text: json.dumps({**json.loads(text), **changes}))
+    return put(EVENT_RULE, "eventPattern", lambda text: json.dumps({**json.loads(text), **changes}), FAILURES)
 
 
 WEAKENINGS: Weakenings = {
@@ -37,11 +39,14 @@ WEAKENINGS: Weakenings = {
         "gateways do not wait for the coordinator": unlink(INSTANCE, GATE, GATEWAY, named("coordinator")),
     },
     "failed-gates-alarm": {
-        "failed gates send no event": chain(drop(EVENT_RULE), drop(EVENT_TARGET)),
+        "failed gates send no event": chain(drop(EVENT_RULE, FAILURES), drop(EVENT_TARGET, FAILURES)),
         "the rule matches gates that succeeded": put(
-            EVENT_RULE, "eventPattern", lambda text: text.replace("Failed", "Success").replace("FAILED", "SUCCESS")
+            EVENT_RULE,
+            "eventPattern",
+            lambda text: text.replace("Failed", "Success").replace("FAILED", "SUCCESS"),
+            FAILURES,
         ),
-        "the rule is disabled": put(EVENT_RULE, "state", "DISABLED"),
+        "the rule is disabled": put(EVENT_RULE, "state", "DISABLED", FAILURES),
         "the rule matches another kind of event": pattern(**{"detail-type": ["nothing"]}),
         "the rule matches one gate only": pattern(detail={"status": ["Failed", "FAILED"], "association-id": ["x"]}),
         "the rule matches another region": pattern(region=["mars-north-1"]),

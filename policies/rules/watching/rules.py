@@ -1,4 +1,4 @@
-"""Retention: backups are verified, watched, deleted in time, and restored as a test."""
+"""Retention: backups are verified, watched and deleted in time."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ from policies.controls import MONITORING, RETENTION, TESTING
 from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import Severity, define
-from policies.views.calendars import window_gap_days
-from policies.views.edge import CRON, SCRIPT, Worker, alarms_unheard, backup_workers, databases_of, in_folder
+from policies.views.edge import Worker, alarms_unheard, backup_workers, databases_of, in_folder
 from policies.views.lifecycles import S3_LOCK
 from policies.views.machines import database_groups
 from policies.views.shared import stack
 from policies.views.vault import Copy, copies, listed, offsite_copies, overlooks, primaries
-
-WINDOW = "aws:ssm/maintenanceWindow:MaintenanceWindow"
-TASK = "aws:ssm/maintenanceWindowTask:MaintenanceWindowTask"
 
 
 def verifiers(graph: Graph) -> list[Worker]:
@@ -151,33 +147,3 @@ def every_group(graph: Graph, _: Resource) -> str | None:
                 if missing := sorted(groups - known):
                     return f"{worker.label} does not know {', '.join(missing)} ({binding})"
     return None if told else "no Worker knows which groups are backed up"
-
-
-@define(
-    "retention",
-    "restore-drill-is-scheduled",
-    Severity.HIGH,
-    "A restore is tried automatically, as often as promised",
-    over=stack,
-    promises=("REC-5", "BAK-2"),
-    controls=TESTING,
-    remedy="declare a Worker below drills/ with a cron trigger, or a maintenance task that runs backbuild-drill",
-)
-def restore_drill(graph: Graph, _: Resource) -> str | None:
-    """Only a restore proves that a backup can be restored."""
-    most = number("REC-5", "drill_days") * 86_400
-    scripts = {script.text("name") for script in graph.of(SCRIPT)}
-    for trigger in graph.of(CRON):
-        if "drill" in trigger.name and trigger.text("scriptName") in scripts:
-            for worker in in_folder(graph, "drills/restore"):
-                if worker.gap_seconds is not None and worker.gap_seconds <= most:
-                    return None
-    for task in graph.of(TASK):
-        given = task.items("taskInvocationParameters.runCommandParameters.parameters")
-        commands = [line for one in given if one.text("name") == "commands" for line in one.words("values")]
-        window = graph.target(task, "windowId", WINDOW)
-        gap = None if window is None else window_gap_days(window.text("schedule"))
-        drills = any(line.split()[:1] and line.split()[0].endswith("/backbuild-drill") for line in commands)
-        if drills and gap is not None and gap <= number("REC-5", "drill_days"):
-            return None
-    return "no Worker or maintenance task of this stack restores backups on a schedule"

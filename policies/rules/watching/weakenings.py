@@ -1,10 +1,7 @@
-"""Weakenings of the Workers that verify, watch and delete backups, and of the restore drill."""
+"""Weakenings of the Workers that verify, watch and delete backups."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from policies.graph import Graph, Value
 from policies.mutation.bindings import (
     BACKUPS,
     change_bindings,
@@ -15,42 +12,12 @@ from policies.mutation.bindings import (
     silenced,
     unbind,
 )
-from policies.mutation.operators import Mutant, Operator, declared, drop, named, put
-from policies.mutation.weakening import Preparation, Weakenings
-from policies.rules.watching.rules import TASK
-from policies.views.edge import CRON, SCRIPT, VERSION
+from policies.mutation.operators import Operator, drop, named, put
+from policies.mutation.weakening import Weakenings
+from policies.views.edge import CRON
 
 VERIFY, WATCH, AGE_OUT = "backups/verify", "backups/watch", "backups/age-out"
-DRILL = named("restore-drill")
 ONE_GROUP = '["coordinator"]'
-
-
-def with_drill(graph: Graph) -> Graph:
-    """Return the stack with a restore drill: a Worker below drills/ with a cron trigger."""
-    script = declared(graph, SCRIPT, "restore-drill", {"id": "drill", "name": "drill"})
-    return Graph(
-        [
-            *graph.resources,
-            script,
-            declared(
-                graph,
-                VERSION,
-                "restore-drill",
-                {"workerId": "drill", "mainModule": "drills/restore/index.js", "bindings": []},
-                {"workerId": (script.urn,)},
-            ),
-            declared(graph, CRON, "restore-drill", {"scriptName": "drill", "schedules": [{"cron": "0 4 1 * *"}]}),
-        ]
-    )
-
-
-def only_mentioned(graph: Graph) -> Iterator[Mutant]:
-    """Replace the drill's trigger by a task that mentions a drill, outside of any window."""
-    parameters: Value = [{"name": "commands", "values": ["echo no backbuild-drill"]}]
-    invocation: Value = {"runCommandParameters": {"parameters": parameters}}
-    task = declared(graph, TASK, "more", {"taskInvocationParameters": invocation})
-    for mutant in drop(CRON, DRILL)(graph):
-        yield Mutant(mutant.subject, Graph([*mutant.graph.resources, task]))
 
 
 def schedule(cron: str, name: str) -> Operator:
@@ -97,10 +64,4 @@ WEAKENINGS: Weakenings = {
         "a Worker does not know a group": rebind("GROUPS", *BACKUPS, json=ONE_GROUP),
         "the API does not know a group": rebind("STANZAS", "api", json=ONE_GROUP),
     },
-    "restore-drill-is-scheduled": {
-        "the drill has no schedule": drop(CRON, DRILL),
-        "the drill is yearly": schedule("0 4 1 1 *", "restore-drill"),
-        "a task only mentions a drill": only_mentioned,
-    },
 }
-PREPARATIONS: dict[str, Preparation] = {"restore-drill-is-scheduled": with_drill}

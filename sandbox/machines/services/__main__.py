@@ -11,15 +11,17 @@ from typing import Any
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from sandbox.edge import plan
 from sandbox.machines import inventory
 from sandbox.machines.inventory import Inventory
 from sandbox.machines.network import INTERNET, METADATA, RESOLVER
 from sandbox.machines.services import resolver
 from sandbox.machines.services.amazon import Amazon
 from sandbox.machines.services.metadata import Metadata
-from sandbox.machines.services.storage import DOMAIN, Storage
+from sandbox.machines.services.offsite import Offsite
 from sandbox.machines.services.vendors import Vendors
 
+PLAN = "x-sandbox-plan"  # the header of the edge's requests for its plan
 AMAZON = ("s3", "secretsmanager", "monitoring")
 
 
@@ -31,16 +33,19 @@ class Services:
         self._metadata: Metadata = Metadata((folder / "front.pem").read_bytes())
         self._amazon: Amazon = Amazon(folder)
         self._vendors: Vendors = Vendors(folder / "vendors")
-        self._storage: Storage = Storage()
+        self._offsite: Offsite = Offsite(folder / "offsite")
         self._read: tuple[object, Inventory] | None = None
+        self._planned: tuple[Inventory, bytes] | None = None
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         """Answer a request by its host and its source."""
         request = Request(environ)
         known = self._inventory()
         host = request.host.partition(":")[0]
-        if host.endswith(DOMAIN):
-            return self._storage.answer(host, request, known)(environ, start)
+        if PLAN in request.headers and "x-forwarded-for" not in request.headers:
+            return self._plan(request, known)(environ, start)  # for the edge, which does not ask through HAProxy
+        if (key := self._offsite.key(request, known)) is not None:
+            return self._offsite.answer(host, request, key, known)(environ, start)
         return self._answer(request, host, known)(environ, start)
 
     def _answer(self, request: Request, host: str, known: Inventory) -> Response:
@@ -59,6 +64,18 @@ class Services:
             return Response("the request is not signed with the keys of this instance\n", 403)
         return self._amazon.answer(service, request, instance, known)
 
+    def _plan(self, request: Request, known: Inventory) -> Response:
+        """Return what the edge must run, unless it has this plan; compute it again only if the clouds have changed."""
+        if self._planned is None or self._planned[0] is not known:
+            try:
+                self._planned = (known, plan.encoded(plan.plan(known)))
+            except plan.UnsupportedError as error:
+                return Response(str(error), 501)
+        encoded = self._planned[1]
+        if request.headers.get("if-none-match") == plan.version(encoded):
+            return Response(status=304)
+        return Response(encoded, content_type="application/json")
+
     def _inventory(self) -> Inventory:
         """Return what the clouds contain now; read it again only if it has changed."""
         files = [self._store, self._store.with_suffix(".journal")]
@@ -75,6 +92,10 @@ def main(store: str, folder: str, port: str) -> None:
 
     class Handler(WSGIRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def log_request(self, code: Any = "-", size: Any = "-") -> None:
+            if PLAN not in self.headers:  # the edge asks all the time
+                super().log_request(code, size)
 
     services = Services(Path(store), Path(folder))
     make_server("127.0.0.1", int(port), services, threaded=True, request_handler=Handler).serve_forever()

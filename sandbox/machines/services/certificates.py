@@ -26,7 +26,7 @@ def names() -> list[str]:
         for partition in session.get_available_partitions()
         for region in session.get_available_regions("ec2", partition)
     ]
-    amazon = [f"*.{region}.amazonaws.com" for region in regions]
+    amazon = [f"{part}.{region}.amazonaws.com" for region in regions for part in ("*", "*.s3")]
     return [*amazon, CLOUDFLARED, f"*.{R2}", *(f"*.{jurisdiction}.{R2}" for jurisdiction in JURISDICTIONS)]
 
 

@@ -52,6 +52,6 @@ def _wait(place: Place, *groups: Group) -> None:
 _PROBE = f"""
 import http.client
 connection = http.client.HTTPConnection({INTERNET!r}, timeout=5)
-connection.request("GET", "/")
+connection.request("GET", "/", headers={{"host": "s3.us-east-1.amazonaws.com"}})
 raise SystemExit(connection.getresponse().status == 503)
 """

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from sandbox.machines import inventory, prerequisites
+from sandbox.machines.processes import Group
 from tests.components.project import Project
+from tests.sandbox.machines.edge import API, BACKUPS, STATUS, complete_runs, fetch, health, report, wait_until
 from tests.sandbox.machines.faults import FAULTS, Fault
 from tests.sandbox.machines.staging import LIMIT_SECONDS, ROOT, Stack, Writer, remaining
 
@@ -40,6 +42,16 @@ def test_every_machine_runs_and_patroni_logs_no_error(stack: Stack):
         journal = stack.sandbox("logs", name, "--", "--unit=patroni").stdout
         assert "the leader with the lock" in journal or "following a leader" in journal
         assert "Traceback" not in journal
+
+
+@pytest.mark.long
+def test_the_workers_answer_and_the_api_reaches_the_database(stack: Stack):
+    ok = {"edge": "ok", "database": "ok", "replication": "ok", "objectStorage": "ok"}
+    wait_until(lambda: ok.items() <= health(stack).items(), stack)
+    status, page = fetch(stack, STATUS, "")
+    assert (status, "Backbuild" in page) == (200, True)
+    assert fetch(stack, BACKUPS, "report.json")[0] == 401
+    assert fetch(stack, API, "unknown")[0] == 404
 
 
 @pytest.mark.long
@@ -284,6 +296,36 @@ def test_a_lost_leader_loses_no_commit_and_comes_back(stack: Stack, tmp_path: Pa
     assert stack.sandbox("status").returncode == 0
     print(f"{len(writer.acknowledged())} commits; writes stalled for {writer.stall():.1f} s")
     print(f"redundant again after {again:.1f} s of up")
+
+
+@pytest.mark.live
+def test_a_backup_is_verified_in_every_copy(stack: Stack):
+    """The machines write to R2, its events start the replication, and the Workers verify the bytes of each copy."""
+    before = complete_runs(stack)
+    for name in ("coordinator-0", "coordinator-1"):  # the one that does not lead does nothing
+        assert stack.shell(name, "systemctl start backbuild-backup@incr").returncode == 0
+    wait_until(lambda: "coordinator" in {group for group, _ in complete_runs(stack) - before}, stack)
+    assert [one for one in report(stack)["findings"] if one["kind"] == "damaged"] == []
+
+
+@pytest.mark.live
+def test_the_edge_starts_again_with_everything_that_it_stored(stack: Stack):
+    before = wait_until(lambda: complete_runs(stack), stack)
+    Group(f"{stack.place.prefix}/edge").kill()
+    assert fetch(stack, API, "health")[0] == 503
+    stack.up()
+    assert before <= complete_runs(stack)
+    wait_until(lambda: health(stack).get("database") == "ok", stack)
+
+
+@pytest.mark.live
+def test_the_api_reaches_the_database_through_the_other_gateway(stack: Stack):
+    assert stack.sandbox("kill", "gateway-0").returncode == 0
+    wait_until(lambda: health(stack).get("database") == "ok", stack)
+    for _ in range(10):
+        time.sleep(1)  # longer than the API keeps its report
+        assert health(stack).get("database") == "ok"
+    stack.up()
 
 
 @pytest.mark.live

@@ -141,7 +141,8 @@ async function deletable({ ROTATION: rotation, GROUPS }, db, grp, time) {
 /**
  * In the hourly class: objects of backups that are no longer kept; and WAL that has expired, is older than the point-in-time
  * window, and is not needed by a kept backup. In the other classes: objects that have expired. A manifest: if none of the objects
- * that it lists is left. An object is kept while an object promoted from it is not verified in the primary yet.
+ * that it lists is left, and no promoted backup is restored to a point that it lists. An object is kept while an object promoted
+ * from it is not verified in the primary yet, and WAL while a promoted backup may still get it: it waits for its restore point.
  *
  * The column `segment` sorts in the order of WAL (rotation.js): a file that belongs to a segment has the segment's name and `.`,
  * and a timeline's history file has a position with `~` after all segments of the timeline. A kept backup also needs the history
@@ -158,6 +159,10 @@ const DELETABLE = `
         WHERE manifests.grp = ?1 AND manifests.run = kept.value AND manifests.history = objects.history
           AND (objects.segment BETWEEN wal_first AND wal_last || '.'
             OR (objects.segment LIKE '%~' AND substr(objects.segment, 1, 8) <= substr(wal_first, 1, 8))))
+        AND NOT EXISTS (
+          SELECT 1 FROM promotions JOIN manifests USING (grp, run)
+          WHERE promotions.grp = ?1 AND settled_at IS NULL AND manifests.history = objects.history
+            AND objects.segment >= wal_first)
     END
     WHEN 'daily' THEN stored_at <= ?6
     WHEN 'monthly' THEN stored_at <= ?7
@@ -165,6 +170,10 @@ const DELETABLE = `
     WHEN 'manifests' THEN NOT EXISTS (
       SELECT 1 FROM objects AS listed
       WHERE listed.grp = ?1 AND listed.manifest = objects.run AND listed.class <> 'manifests')
+      AND NOT EXISTS (
+        SELECT 1 FROM points JOIN promotions ON point = name JOIN objects AS restored
+          ON restored.grp = promotions.grp AND restored.class = promotions.class AND restored.run = promotions.run
+        WHERE points.grp = ?1 AND points.run = objects.run)
     ELSE 0
   END AND NOT EXISTS (
     SELECT 1 FROM objects AS promoted WHERE promoted.source = objects.key AND NOT EXISTS (
@@ -302,6 +311,7 @@ async function deleteDue(env, db, grp, { sql, values }, time, end) {
       db.prepare(AUDIT_DELETED).bind(time.toISOString(), deleted),
       db.prepare(CLOSE_FINDINGS).bind(time.toISOString(), deleted),
       db.prepare(DELETE_MANIFESTS).bind(deleted),
+      db.prepare(DELETE_PROMOTIONS).bind(deleted),
       db.prepare(DELETE_COPIES).bind(deleted),
       db.prepare(DELETE_OBJECTS).bind(deleted),
       ...overdue(db, due, refused, time),
@@ -323,6 +333,9 @@ const CLOSE_FINDINGS = `
 
 const DELETE_MANIFESTS = `
   DELETE FROM manifests WHERE 'manifests/' || grp || '/' || run || '.json' IN (SELECT value FROM json_each(?1))`;
+
+const DELETE_PROMOTIONS = `
+  DELETE FROM promotions WHERE 'manifests/' || grp || '/' || run || '.json' IN (SELECT value FROM json_each(?1))`;
 
 const DELETE_COPIES = "DELETE FROM object_copies WHERE key IN (SELECT value FROM json_each(?1))";
 

@@ -9,6 +9,7 @@ import { StalledListing } from "../listing.js";
 import { importKeys } from "../manifest.js";
 import { lastDetail } from "../runs.js";
 import { copiesOf, storesOf } from "../stores.js";
+import { transfer } from "../transfer.js";
 import { replicate } from "./objects.js";
 
 /** @import { Env } from "../catalogue.js" */
@@ -128,14 +129,18 @@ async function comparePage(env, db, time, progress) {
     ({ key }) => limit === undefined || !isBefore(limit, key),
   );
   const listed = await listedOf(db, rows);
+  /** @type {string[]} */
+  const due = [];
   for (const row of rows) {
     try {
-      await compare(env, db, time, row, listed.get(row.key), progress);
+      if (await compare(env, db, time, row, listed.get(row.key), progress)) due.push(row.key);
     } catch (error) {
       progress.failed += 1;
       logFailure("object not compared", { key: row.key, error: failureName(error) });
     }
   }
+  // One statement for the page: if a store lost everything, these are all of its objects.
+  if (due.length > 0) await db.prepare(VERIFY_SOON).bind(JSON.stringify(due), time.toISOString()).run();
   progress.compared += rows.length;
   progress.continueAfter = limit ?? null;
   progress.complete = limit === undefined;
@@ -226,7 +231,7 @@ const LISTED = `
   SELECT key, due_at, listed_at, ${COPIES_OF_OBJECT} AS copies FROM objects WHERE key IN (SELECT value FROM json_each(?))`;
 
 /**
- * Compares one key in all stores: opens findings, copies the object, or makes it due for verification.
+ * Compares one key in all stores: opens findings or copies the object.
  *
  * @param {Env} env
  * @param {D1Database} db
@@ -234,14 +239,16 @@ const LISTED = `
  * @param {Row} row
  * @param {Known | undefined} known undefined: no manifest lists the object
  * @param {Progress} progress
+ * @returns {Promise<boolean>} whether the object must be verified soon: verification, not reconciliation, repairs a copy that was
+ *   already verified once
  */
 async function compare(env, db, time, { key, at }, known, progress) {
   const [source] = at;
   // Age-out is deleting the object.
-  if (known?.due_at != null && known.due_at <= time.toISOString()) return;
+  if (known?.due_at != null && known.due_at <= time.toISOString()) return false;
   if (source === undefined) {
-    await onlyInCopies(env, db, time, key, at, known !== undefined, progress);
-    return;
+    if (known === undefined) await onlyInCopies(env, db, time, key, at, progress);
+    return known !== undefined;
   }
   const age = time.getTime() - source.uploaded.getTime();
   if (known === undefined && age > UNLISTED_MILLISECONDS && !REWRITTEN.test(key) && manifestAt(key) === null) {
@@ -252,12 +259,9 @@ async function compare(env, db, time, { key, at }, known, progress) {
   const behind = copiesOf(env)
     .filter((_, index) => at[index + 1]?.size !== source.size)
     .map(({ name }) => ({ store: name, was: known?.copies.get(name) }));
-  if (age <= EVENT_MILLISECONDS || behind.length === 0) return;
-  if (behind.some(({ was }) => was !== undefined && was.verifiedAt !== null)) {
-    await verifySoon(db, key, time);
-    return;
-  }
-  if (!(await replicate(env, db, key, time))) return;
+  if (age <= EVENT_MILLISECONDS || behind.length === 0) return false;
+  if (behind.some(({ was }) => was !== undefined && was.verifiedAt !== null)) return true;
+  if (!(await replicate(env, db, key, time))) return false;
   // For a copy that was added after the object was listed, there was no event to miss.
   const missed = behind.filter(({ was }) => known === undefined || was === undefined || was.since <= known.listed_at);
   progress[missed.length > 0 ? "copied" : "placed"] += 1;
@@ -266,46 +270,70 @@ async function compare(env, db, time, { key, at }, known, progress) {
     ...missed.map(({ store }) => open(db, { kind: "missed", store, key, detail }, time)),
     close(db, { kinds: ["missed"], key }, "copied", time),
   ]);
+  return false;
 }
 
-/**
- * Makes an object due for verification. Verification, not reconciliation, repairs a copy that was already verified once.
- *
- * @param {D1Database} db
- * @param {string} key
- * @param {Date} time
- */
-async function verifySoon(db, key, time) {
-  await db
-    .prepare("UPDATE objects SET check_after = MIN(check_after, ?2) WHERE key = ?1")
-    .bind(key, time.toISOString())
-    .run();
-}
+const VERIFY_SOON = `
+  UPDATE objects SET check_after = ?2 WHERE check_after > ?2 AND key IN (SELECT value FROM json_each(?1))`;
 
 /**
- * Handles an object that is in copies, but not in the primary.
+ * Handles an object that no manifest in the catalogue lists and that is in copies, but not in the primary: reads it if it is a
+ * manifest, and restores it if it is one of pgBackRest's indexes.
  *
  * @param {Env} env
  * @param {D1Database} db
  * @param {Date} time
  * @param {string} key
  * @param {(ListEntry | undefined)[]} at
- * @param {boolean} isListed whether a manifest lists it
  * @param {Progress} progress
  */
-async function onlyInCopies(env, db, time, key, at, isListed, progress) {
-  if (isListed) {
-    await verifySoon(db, key, time);
-    return;
-  }
+async function onlyInCopies(env, db, time, key, at, progress) {
   const isManifest = manifestAt(key) !== null;
   const problem = isManifest
     ? await recordManifest(env, db, await importKeys(env.MANIFEST_KEYS), key, time)
     : undefined;
   if (problem === null) return;
+  if (REWRITTEN.test(key) && (await restoreIndex(env, db, key))) return;
   progress.extra += 1;
   const detail =
     problem?.detail ?? "the object is neither in the primary nor in any manifest; a lifecycle rule deletes it";
   const stores = storesOf(env).filter((_, index) => at[index] !== undefined);
   await db.batch(stores.map(({ name }) => open(db, { kind: "extra", store: name, key, detail }, time)));
 }
+
+/**
+ * Restores an index that the primary lost, as the newest manifest of its group lists it. Without the index, a machine would begin a new
+ * repository, whose WAL has the same names as that of the old one.
+ *
+ * @param {Env} env
+ * @param {D1Database} db
+ * @param {string} key
+ * @returns {Promise<boolean>} false without a manifest of a group that is backed up, or without a good copy of the listed index
+ */
+async function restoreIndex(env, db, key) {
+  const [, , group = "", file = ""] = key.split("/");
+  if (!env.GROUPS.includes(group)) return false;
+  const listed = await db
+    .prepare(NEWEST_INDEX)
+    .bind(group, `/${file.replace(/\.copy$/, "")}`)
+    .first();
+  if (listed === null) return false;
+  const expected = { size: Number(listed.size), sha256: String(listed.sha256) };
+  const [primary, ...others] = storesOf(env);
+  // The machine may have written the index since the listing.
+  if ((await primary.head(key)) !== null) return true;
+  for (const store of [...others, primary]) {
+    try {
+      const [result] = await transfer({ store, key: String(listed.key) }, [{ store: primary, key }], expected, db);
+      if (result?.status === "fulfilled") return true;
+    } catch (error) {
+      logFailure("index not restored", { store: store.name, key, error: failureName(error) });
+    }
+  }
+  return false;
+}
+
+const NEWEST_INDEX = `
+  SELECT key, size, sha256 FROM objects
+  WHERE grp = ?1 AND class = 'manifests' AND kind = 'index' AND substr(key, -length(?2)) = ?2
+  ORDER BY substr(run, -16) DESC LIMIT 1`;

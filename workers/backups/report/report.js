@@ -20,12 +20,14 @@ const VERIFIED = "copy, COUNT(verified_at) AS verified, MIN(verified_at) AS olde
 const OF_RUNS = "class <> 'manifests' AND (class <> 'hourly' OR kind <> 'wal')";
 
 const RUNS = `
-  SELECT counted.*, COALESCE(manifests.finished_at, counted.newest) AS finished_at, manifests.depends_on
+  SELECT counted.*, COALESCE(manifests.finished_at, counted.newest) AS finished_at, manifests.depends_on,
+    CASE WHEN settled_at IS NOT NULL THEN point END AS point
   FROM (
     SELECT grp, class, run, MAX(stored_at) AS newest, MIN(due_at) AS due_at, COUNT(*) AS objects, SUM(size) AS bytes
     FROM objects WHERE ${OF_RUNS} GROUP BY grp, class, run
   ) AS counted
   LEFT JOIN manifests ON manifests.grp = counted.grp AND manifests.run = counted.run
+  LEFT JOIN promotions ON promotions.class = counted.class AND promotions.grp = counted.grp AND promotions.run = counted.run
   ORDER BY counted.grp, finished_at DESC, counted.class, counted.run`;
 
 const COPIES_OF_RUNS = `
@@ -168,6 +170,7 @@ function runOf(row, rotation) {
     objects: row.objects,
     bytes: row.bytes,
     copies: row.copies,
+    point: row.point,
     agesOutAt: row.due_at ?? end(row.finished_at, rotation.keepDays[row.class]),
     planned: row.due_at !== null,
     dependsOn: parsed(row.depends_on) ?? [],

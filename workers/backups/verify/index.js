@@ -10,6 +10,7 @@ import { readManifests } from "../catalogue.js";
 import { COPIES_OF_OBJECT, removeFormerCopies } from "../copy-list.js";
 import { openDatabase } from "../database.js";
 import { withLease } from "../lease.js";
+import { settlePoints } from "../points.js";
 import { promote } from "../promotion.js";
 import { recordRun } from "../runs.js";
 import { storesOf } from "../stores.js";
@@ -45,6 +46,7 @@ async function verify(env, db, time) {
   const manifests = await readManifests(env, db, time);
   await removeFormerCopies(db, env.COPIES, time);
   const promoted = await promote(db, env.ROTATION, time);
+  await settlePoints(db, env.GROUPS, time);
   const counts = { checked: 0, bytes: 0, repaired: 0, placed: 0, wrong: 0, waiting: 0, failed: 0 };
   const end = Date.now() + BUDGET_MILLISECONDS;
   const stores = storesOf(env);

@@ -2,8 +2,8 @@
 
 import { failureName, logFailure } from "../../lib/log.js";
 import { close, open } from "../findings.js";
-import { LARGEST_PUT } from "../stores.js";
-import { inspect, SourceMismatch, transfer } from "../transfer.js";
+import { isOversize, SourceMismatch } from "../stores.js";
+import { inspect, transfer } from "../transfer.js";
 
 /** @import { Store } from "../stores.js" */
 
@@ -73,8 +73,7 @@ export async function verifyObject(db, stores, object, time, counts) {
   }
   const wrong = inspections.filter(({ state }) => state === "missing" || state === "damaged");
   if (wrong.length > 0) {
-    const sources = await sourcesOf(db, object, inspections);
-    for (const inspection of wrong) inspection.unrepaired = await repair(sources, inspection.store, object);
+    await repair(db, await sourcesOf(db, object, inspections), wrong, object);
   }
   const isPlaced = (/** @type {Inspection} */ inspection) =>
     inspection.state === "missing" && mustBePlaced(object, inspection.store.name);
@@ -158,25 +157,55 @@ async function sourcesOf(db, { key, sha256, size }, inspections) {
 }
 
 /**
+ * Repairs an object from the first source that is good, and sets `unrepaired` of the stores where that failed.
+ *
+ * @param {D1Database} db
  * @param {{ store: Store, key: string }[]} sources
- * @param {Store} store
+ * @param {Inspection[]} wrong
  * @param {CatalogueObject} object
- * @returns {Promise<string | null>} null after a repair, otherwise why it failed
  */
-async function repair(sources, store, object) {
-  if (object.size > LARGEST_PUT) return `the object has ${object.size} bytes, too many for one PUT; copy it by hand`;
-  let why = "there is no good copy to repair it from";
+async function repair(db, sources, wrong, object) {
+  for (const inspection of wrong) inspection.unrepaired = NO_SOURCE;
+  if (isOversize(object.size)) {
+    for (const inspection of wrong)
+      inspection.unrepaired = `the object has ${object.size} bytes, too many to read it within one invocation; copy it by hand`;
+    return;
+  }
   for (const source of sources) {
-    try {
-      await transfer(source, { store, key: object.key }, object);
-      return null;
-    } catch (error) {
-      if (error instanceof SourceMismatch) continue;
-      logFailure("copy not repaired", { store: store.name, key: object.key, error: failureName(error) });
-      why = `repair failed (${failureName(error)}); if a lock rule forbids to overwrite the object, disable the rule until it is repaired`;
+    const left = wrong.filter(({ unrepaired }) => unrepaired !== null);
+    for (let first = 0; first < left.length; first += PARALLEL_REPAIRS) {
+      await repairFrom(db, source, left.slice(first, first + PARALLEL_REPAIRS), object);
     }
   }
-  return why;
+}
+
+const NO_SOURCE = "there is no good copy to repair it from";
+
+/** Two objects are verified at once (index.js): each has a read and these writes, and a Cloudflare Worker has six connections. */
+const PARALLEL_REPAIRS = 2;
+
+/**
+ * @param {D1Database} db
+ * @param {{ store: Store, key: string }} source
+ * @param {Inspection[]} wrong
+ * @param {CatalogueObject} object
+ */
+async function repairFrom(db, source, wrong, object) {
+  const to = wrong.map(({ store }) => ({ store, key: object.key }));
+  /** @type {PromiseSettledResult<void>[]} */
+  const results = await transfer(source, to, object, db).catch((reason) =>
+    to.map(() => ({ status: "rejected", reason })),
+  );
+  for (const [index, result] of results.entries()) {
+    const inspection = /** @type {Inspection} */ (wrong[index]);
+    if (result.status === "fulfilled") {
+      inspection.unrepaired = null;
+    } else if (!(result.reason instanceof SourceMismatch)) {
+      const error = failureName(result.reason);
+      logFailure("copy not repaired", { store: inspection.store.name, key: object.key, error });
+      inspection.unrepaired = `repair failed (${error}); if a lock rule forbids to overwrite the object, disable the rule until it is repaired`;
+    }
+  }
 }
 
 /**
@@ -190,7 +219,7 @@ function findingStatements(db, { key, size }, { store: { name: store }, state, u
   if (state === "failed") return [];
   if (state === "good")
     return [close(db, { kinds: ["missing", "damaged", "oversize"], key, store }, "verified again", time)];
-  const kind = state === "missing" && size > LARGEST_PUT ? "oversize" : state;
+  const kind = state === "missing" && isOversize(size) ? "oversize" : state;
   const what =
     state === "missing" ? "the object is missing" : "checksum mismatch: the bytes are not those in the manifest";
   const kinds = /** @type {const} */ (["missing", "damaged", "oversize"]);

@@ -54,8 +54,9 @@ const FINDING_REMEDIES = {
     "The group's manifests cannot be read, so new backups do not count and none is aged out. See the verify Worker's log",
   conflict: "A machine overwrote an object that is in a signed manifest. Find out which machine",
   incomplete:
-    "Some WAL of the backup is in no manifest. The next full backup replaces it; on the leader: journalctl -u 'backbuild-backup@*'",
-  oversize: "The object is too large for one PUT. Reduce pgBackRest's bundle and segment sizes, or split the group",
+    "A backup of a longer class lacks WAL, or a restore point of all groups. The next one replaces it. The report says what is missing; on the leader: journalctl -u 'backbuild-backup@*', on the coordinator's: journalctl -u backbuild-restore-point",
+  oversize:
+    "The object is too large to be read within one invocation. Reduce pgBackRest's bundle and segment sizes, or split the group",
   undelivered:
     "The event went to the dead-letter queue. See the replicate Worker's log; reconciliation keeps trying to copy the object",
   "kept-on": "The object is due for deletion, but the store does not delete it. Check which lock holds it",

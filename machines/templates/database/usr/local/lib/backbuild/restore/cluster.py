@@ -29,6 +29,7 @@ PERCENT = re.compile(r" (\d+\.\d+)%")
 # Why PostgreSQL ended. It also refuses connections with this severity.
 FATAL = re.compile(r"(?:FATAL|PANIC): +(?!the database system is|terminating connection)(.+)")
 COMMITTED = "SELECT to_json(gid) FROM pg_catalog.pg_dist_transaction"
+RECOVERY = re.compile(r"(recovery_target\w*|restore_command)\s*=")
 HBA = "local all postgres peer\n"
 
 Json = dict[str, Any]
@@ -138,9 +139,8 @@ def recover(state: State, group: str, fetched: Json, point: str | None, segment:
     with _reserved(data, timeline_of(segment or last), used_timelines["newest"]), isolated(state):
         while sql("SELECT to_json(pg_is_in_recovery())") != [False]:
             time.sleep(0.2)
-        for setting in sql("SELECT to_json(name) FROM pg_settings WHERE name ~ '^recovery_target|^restore_command$'"):
-            sql(f"ALTER SYSTEM RESET {setting}")
         found = _found()
+    _forget_recovery(data)
     return {**found, "system": system_identifier(data), "bytes": size}
 
 
@@ -161,6 +161,13 @@ def _reserved(data: Path, present: int, newest: int) -> Generator[None]:
     yield
     for file in files:
         file.unlink()
+
+
+def _forget_recovery(data: Path) -> None:
+    """Remove the settings of the recovery, which pgBackRest has written: later, Patroni sets its own."""
+    file = data / "postgresql.auto.conf"
+    kept = [line for line in file.read_text(encoding="utf-8").splitlines() if not RECOVERY.match(line)]
+    file.write_text("\n".join(kept) + "\n", encoding="utf-8")
 
 
 def _restore(state: State, command: Sequence[str]) -> None:

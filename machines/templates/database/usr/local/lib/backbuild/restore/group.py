@@ -99,7 +99,7 @@ def leads() -> bool:
 
 def asks(path: str) -> bool:
     """Return whether this member's Patroni answers a path with success."""
-    address = f"https://{os.environ['ADDRESS']}:{os.environ['PATRONI_PORT']}/{path}"
+    address = f"https://{os.environ['ADDRESS']}:{os.environ['REST_PORT']}/{path}"
     curl = ("curl", "--config", "/run/backbuild/patroni-curl", "-fs", "-o", "/dev/null", "--max-time", "5", address)
     return subprocess.run(curl, check=False).returncode == 0
 

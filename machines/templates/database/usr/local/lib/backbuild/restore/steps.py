@@ -183,7 +183,7 @@ def rehearse() -> Json:
 
 def _rehearser() -> str:
     """Return the group's standby with the highest name, or its leader if it has no standby."""
-    address = f"https://{os.environ['ADDRESS']}:{os.environ['PATRONI_PORT']}/cluster"
+    address = f"https://{os.environ['ADDRESS']}:{os.environ['REST_PORT']}/cluster"
     curl = ["curl", "--config", "/run/backbuild/patroni-curl", "-fsS", "--max-time", "5", address]
     members = json.loads(repository.output(curl))["members"]
     standbys = [one["name"] for one in members if one["role"] != "leader" and one["state"] == "streaming"]

@@ -1,0 +1,69 @@
+"""`python -m drills report` and `python -m drills key`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from console.errors import CommandError
+from drills.reports import index, keys, ledger
+from drills.reports.ledger import Filed
+from drills.reports.page import page
+from drills.scenarios import all_scenarios
+
+FOLDER = Path("docs/drills")
+INDEX = Path("docs/drills.md")
+
+
+class EditedError(CommandError):
+    """The filed reports are not what was filed."""
+
+
+def add_to(subcommands: Any) -> None:
+    """Add the commands to a parser's subcommands."""
+    summary = "verify the filed reports, and write their pages and docs/drills.md again"
+    report: argparse.ArgumentParser = subcommands.add_parser("report", help=summary, description=summary)
+    report.add_argument("--check", action="store_true", help="verify only; write nothing")
+    report.add_argument("--json", action="store_true", help="print the reports as one JSON array, and nothing else")
+    report.set_defaults(run=show)
+    summary = "make the key that signs your reports, and print the line for docs/drills/signers.toml"
+    key: argparse.ArgumentParser = subcommands.add_parser("key", help=summary, description=summary)
+    key.add_argument("--name", required=True, help="your name, as it appears in reports")
+    key.set_defaults(run=make_key)
+    for command in (report, key):
+        command.add_argument(
+            "--cwd", type=Path, default=Path.cwd(), help="the project's folder (default: the current one)"
+        )
+
+
+def show(options: argparse.Namespace) -> int:
+    """`report`: return 1 if a report was edited, removed or inserted."""
+    filed, problems = ledger.read(options.cwd / FOLDER)
+    if problems:
+        raise EditedError("\n".join(problems))
+    if not options.check:
+        write_pages(options.cwd, filed)
+    if options.json:
+        print(json.dumps([one.report for one in filed]))
+    else:
+        for name, one in sorted(ledger.newest(filed).items()):
+            print(f"{one.report['begun'][:10]}  {one.report['verdict']:8} {name}")
+        print(f"{len(filed)} reports, each signed and linked to the one before")
+    return 0
+
+
+def write_pages(root: Path, filed: list[Filed]) -> None:
+    """Write the page of each report, and docs/drills.md."""
+    for one in filed:
+        one.file.with_suffix(".html").write_text(page(one), encoding="utf-8")
+    file = root / INDEX
+    text = index.updated(file.read_text(encoding="utf-8"), all_scenarios().values(), ledger.newest(filed))
+    file.write_text(text, encoding="utf-8")
+
+
+def make_key(options: argparse.Namespace) -> int:
+    """`key`."""
+    print(keys.create(options.cwd, options.name))
+    return 0

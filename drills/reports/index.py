@@ -1,0 +1,54 @@
+"""docs/drills.md: the scenarios, and the newest report of each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from drills.reports.ledger import Filed
+from drills.running.scenario import Scenario
+
+BEGIN, END = "<!-- drills -->", "<!-- /drills -->"
+
+
+def table(scenarios: Iterable[Scenario], newest: Mapping[str, Filed]) -> str:
+    """Return the generated part of the page."""
+    lines = [
+        "| scenario | promises | served again within | may lose | newest report | verdict | measured |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in scenarios:
+        loss = f"{one.loss_seconds:g} s" if one.loss_seconds else "nothing"
+        row = [f"{one.title} (`{one.name}`)", ", ".join(one.promises), f"{one.recovery_seconds:g} s", loss]
+        lines.append(f"| {' | '.join([*row, *_newest(newest.get(one.name))])} |")
+    return "\n".join(lines)
+
+
+def _newest(filed: Filed | None) -> list[str]:
+    if filed is None:
+        return ["none", "", ""]
+    measured = filed.report["measured"]
+    recovery = measured.get("recovery")
+    lost = f"{measured['loss']:g} s of data lost" if measured.get("lost") else "nothing lost"
+    found = f"{recovery} s, {lost}" if recovery is not None else ""
+    return [f"[{str(filed.report['begun'])[:10]}](drills/{filed.name}.html)", str(filed.report["verdict"]), found]
+
+
+def steps(scenarios: Iterable[Scenario]) -> str:
+    """Return the steps of all scenarios, as runbooks."""
+    parts: list[str] = []
+    for one in scenarios:
+        numbered = [
+            f"{number}. {step.text}{'' if step.operator else ' *(the drill)*'}"
+            for number, step in enumerate(one.steps, 1)
+        ]
+        page = f" Runbook: [{one.runbook}](runbooks/{one.runbook})." if one.runbook else ""
+        parts.append("\n".join([f"### {one.title}", "", f"{one.situation}{page}", "", *numbered]))
+    return "\n\n".join(parts)
+
+
+def updated(text: str, scenarios: Iterable[Scenario], newest: Mapping[str, Filed]) -> str:
+    """Return the page with its generated part written again."""
+    known = list(scenarios)
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{table(known, newest)}\n\n{steps(known)}\n{END}{after}"

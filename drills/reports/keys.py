@@ -1,0 +1,75 @@
+"""Who may file reports: Ed25519 keys. The public ones are in the repository, a private one stays with its owner."""
+
+from __future__ import annotations
+
+import base64
+import tomllib
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from console.errors import InputError
+
+SIGNERS = "signers.toml"
+PRIVATE = ".drills-key"
+_MARK = b"backbuild drill report 1\n"  # a signature of something else is not one of a report
+
+
+class Signer:
+    """A private key, and the name under which the repository knows its public part."""
+
+    def __init__(self, name: str, key: Ed25519PrivateKey) -> None:
+        self.name: str = name
+        self._key: Ed25519PrivateKey = key
+
+    @property
+    def public(self) -> str:
+        """The public key in base64."""
+        return base64.b64encode(self._key.public_key().public_bytes_raw()).decode()
+
+    def sign(self, content: bytes) -> str:
+        """Return the signature of a report's bytes in base64."""
+        return base64.b64encode(self._key.sign(_MARK + content)).decode()
+
+
+def signer_of(root: Path, folder: Path) -> Signer:
+    """Return the signer whose private key is in the project's folder. Raises `InputError` without one that is known."""
+    file = root / PRIVATE
+    if not file.exists():
+        raise InputError(
+            f"{file} does not exist: make a key with `python -m drills key --name NAME`, and commit its line"
+        )
+    key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(file.read_text(encoding="utf-8")))
+    public = Signer("", key).public
+    name = next((name for name, known in signers(folder).items() if known == public), None)
+    if name is None:
+        raise InputError(f"the key in {file} is not in {folder / SIGNERS}; add its line: {public}")
+    return Signer(name, key)
+
+
+def create(root: Path, name: str) -> str:
+    """Make a private key in the project's folder, readable by its owner only, and return the line for signers.toml."""
+    file = root / PRIVATE
+    if file.exists():
+        raise InputError(f"{file} exists; a second key needs another folder")
+    key = Ed25519PrivateKey.generate()
+    file.touch(mode=0o600)
+    file.write_text(base64.b64encode(key.private_bytes_raw()).decode(), encoding="utf-8")
+    return f'"{name}" = "{Signer(name, key).public}"'
+
+
+def signers(folder: Path) -> dict[str, str]:
+    """Return the public key of each signer, in base64."""
+    file = folder / SIGNERS
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def is_signed(public: str, content: bytes, signature: str) -> bool:
+    """Return whether a report's bytes have a signature by a public key."""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public))
+        key.verify(base64.b64decode(signature), _MARK + content)
+    except (InvalidSignature, ValueError):
+        return False
+    return True

@@ -1,0 +1,45 @@
+"""The whole database and the primary bucket are lost: rebuild from one other copy."""
+
+from __future__ import annotations
+
+from drills.running.scenario import Scenario, Step
+from drills.running.stage import Stage
+
+
+def rebuilt_from(copy: str) -> Scenario:
+    """Return the scenario that rebuilds the database from a copy alone."""
+
+    def lose_everything(stage: Stage) -> None:
+        stage.restorable(copy)
+        stage.lose_objects("primary")
+        stage.lose_for_good(*stage.members(*stage.groups))
+        stage.detected("coordinator")
+
+    def create_again(stage: Stage) -> None:
+        stage.traffic.end()
+        stage.rebuild()
+
+    def restore(stage: Stage) -> None:
+        stage.restore(copy, stage.fault_time())
+        stage.traffic.begin()
+        stage.served(*stage.groups)
+        stage.healthy()
+
+    return Scenario(
+        name=f"database-lost-{copy}",
+        title=f"Whole database lost, rebuilt from {copy} alone",
+        situation="All database machines, their volumes and the primary bucket's objects are gone.",
+        promises=("REC-3", "REC-4", "BAK-5"),
+        recovery_seconds=600,
+        loss_seconds=60,
+        runbook="restore.md",
+        steps=(
+            Step(
+                "Lose all database machines, their volumes, and every object of the primary bucket.",
+                lose_everything,
+                operator=False,
+            ),
+            Step("Create the machines again: `pulumi refresh`, then `pulumi up`.", create_again),
+            Step(f"Restore in place from {copy}: `drills restore --from {copy} --to TIME --in-place`.", restore),
+        ),
+    )

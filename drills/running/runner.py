@@ -1,0 +1,140 @@
+"""Run one scenario on a live stack, measure, and leave the stack as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+from console.errors import CommandError, InputError
+from drills.running.report import Check, Report, Verdict
+from drills.running.scenario import Scenario
+from drills.running.stage import Stage
+from model.topology import Topology
+from sandbox.engine import lock
+from sandbox.engine.errors import EngineError
+from sandbox.engine.workspace import find
+
+Show = Callable[[str], None]
+
+
+def run(topology: Topology, root: Path, scenario: Scenario, show: Show) -> Report:
+    """Run a scenario and return its report. Raises `InputError` if the stack allows no drills, or one is running."""
+    if not topology.settings.drills.allowed:
+        raise InputError(
+            f"{topology.stack} does not allow drills: set `drills: {{allowed: true}}` in Pulumi.{topology.stack}.yaml"
+        )
+    try:
+        with lock.hold(find(root, topology.stack).folder / "drill.lock", f"drills run {scenario.name}"):
+            return _run(topology, root, scenario, show)
+    except EngineError as error:
+        raise InputError(str(error)) from None
+
+
+def _run(topology: Topology, root: Path, scenario: Scenario, show: Show) -> Report:
+    begun = datetime.now(UTC)
+    stopped: str | None = None
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Stage(topology, root, Path(folder), f"{scenario.name} {begun:%Y-%m-%dT%H:%M:%SZ}")
+        stage.timeline.add("begin", f"clients begin to write to {', '.join(stage.groups)}")
+        stage.traffic.begin()
+        try:
+            stage.steady()
+            stopped = _steps(stage, scenario, show)
+            measured, checks = _measure(stage, scenario, stopped)
+        finally:
+            stage.traffic.end()
+            stage.mend()
+    stage.timeline.add("end", "the clients have stopped")
+    return Report(
+        scenario=scenario.name,
+        title=scenario.title,
+        stack=topology.stack,
+        on="live",
+        begun=begun.isoformat(timespec="seconds"),
+        ended=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=_commit(root),
+        topology=topology_hash(topology),
+        promises=scenario.promises,
+        limits={"recovery": scenario.recovery_seconds, "loss": scenario.loss_seconds},
+        measured=measured,
+        checks=checks,
+        events=stage.timeline.events,
+        verdict=_verdict(checks, stopped),
+        stopped=stopped,
+        restored=stage.restored,
+    )
+
+
+def _steps(stage: Stage, scenario: Scenario, show: Show) -> str | None:
+    """Carry the steps out; return why the drill stopped, if it did."""
+    for number, step in enumerate(scenario.steps, 1):
+        show(f"{number}. {step.text}")
+        try:
+            step.do(stage)
+        except (CommandError, EngineError, OSError, psycopg.Error, subprocess.SubprocessError) as error:
+            stage.timeline.add("stopped", f"step {number}, {step.text}: {error}")
+            return f"step {number}, “{step.text}”: {error}"
+    return None
+
+
+def _measure(stage: Stage, scenario: Scenario, stopped: str | None) -> tuple[Mapping[str, float | None], list[Check]]:
+    """Return what was measured, and what holds. Nothing is measured after a drill that stopped."""
+    commits = float(len(stage.traffic.commits()))
+    if stopped is not None or stage.fault_at is None:
+        return {"commits": commits}, []
+    recovery = None if stage.served_at is None else round(stage.served_at - stage.fault_at, 1)
+    lost = stage.traffic.lost()
+    loss = round(max((stage.fault_at - one.acknowledged for one in lost), default=0.0), 1)
+    deposed = len(stage.traffic.deposed())
+    checks = [
+        Check(
+            f"clients are served again within {scenario.recovery_seconds:g} s",
+            recovery is not None and recovery <= scenario.recovery_seconds,
+            "never" if recovery is None else f"{recovery} s",
+        ),
+        Check(
+            f"no acknowledged commit older than {scenario.loss_seconds:g} s at the fault is lost"
+            if scenario.loss_seconds
+            else "no acknowledged commit is lost",
+            loss <= scenario.loss_seconds and (scenario.loss_seconds > 0 or not lost),
+            f"{len(lost)} of {commits:.0f} lost, the oldest {loss} s before the fault"
+            if lost
+            else f"0 of {commits:.0f} lost",
+        ),
+        Check("no leader acknowledged a commit after its successor", deposed == 0, f"{deposed} commits"),
+        *stage.checks,
+    ]
+    return {"recovery": recovery, "loss": loss, "commits": commits, "lost": float(len(lost))}, checks
+
+
+def _verdict(checks: list[Check], stopped: str | None) -> Verdict:
+    if stopped is not None or not checks:
+        return "stopped"
+    return "kept" if all(check.holds for check in checks) else "missed"
+
+
+def topology_hash(topology: Topology) -> str:
+    """Return the SHA-256 of a stack's members, copies and rotation: a report is about exactly this shape."""
+    shape = [
+        *(repr(group) for group in topology.groups),
+        *(f"{copy.name} {copy.bucket}" for copy in topology.copies),
+        repr(topology.rotation),
+    ]
+    return hashlib.sha256("\n".join(shape).encode()).hexdigest()
+
+
+def _commit(root: Path) -> str:
+    """Return the commit of the project; with `+` if there are changes that are not committed."""
+    with suppress(OSError, subprocess.CalledProcessError):
+        git = ["git", "-C", str(root)]
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+        return head + ("+" if changed.strip() else "")
+    return "unknown"

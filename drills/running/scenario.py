@@ -1,0 +1,39 @@
+"""A scenario: what goes wrong, what must hold afterwards, and the steps, which read as a runbook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from drills.running.stage import Stage
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: a sentence in the imperative, as in a runbook, and what carries it out on a stage."""
+
+    text: str
+    do: Callable[[Stage], None]
+    operator: bool = True
+    """Whether an operator carries it out; False: it only breaks something, or measures."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One scenario."""
+
+    name: str
+    title: str
+    situation: str
+    """When an operator is in this situation, and how it shows."""
+    promises: Sequence[str]
+    """The promises that it measures, by their ids in promises.toml."""
+    steps: Sequence[Step]
+    recovery_seconds: float
+    """The longest time from the fault until clients are served again. The promises allow hours."""
+    loss_seconds: float = 0
+    """How old the oldest acknowledged commit may be, at the fault, that is lost. 0: nothing may be lost."""
+    runbook: str | None = None
+    """The page in docs/runbooks for a person in this situation."""

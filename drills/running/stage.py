@@ -1,0 +1,298 @@
+"""What a scenario can do to a live stack, and what it can wait for. Each method records what it does."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from console.errors import CommandError
+from drills.failover.fleet import Fleet
+from drills.restore.course import Course, Request, remove
+from drills.restore.listing import list_copies
+from drills.restore.target import target_of
+from drills.running import cloud
+from drills.running.report import Check
+from drills.running.timeline import Timeline
+from drills.running.traffic import Traffic
+from drills.sites.buckets import Bucket, bucket_of
+from drills.sites.live import LiveSite
+from model.topology import DATABASE_NAME, Topology
+from sandbox.engine.errors import EngineError
+
+PAUSE = 0.5
+LISTING_PAUSE = 10.0  # listing a copy takes the machines processor time
+POINT_SECONDS = 40.0  # restore points are made every half minute
+HEALTHY_SECONDS = 600.0
+STEADY_SECONDS = 3.0  # the clients write for this long before the fault
+
+
+# Deletes every object, one after the other, with the keys in a machine's memory, and prints what it could delete.
+DELETE = """
+import configparser, json, sys
+sys.path.insert(0, "/usr/local/lib/backbuild")
+from manifest import SECRETS, CONFIGURATION, Store
+from botocore.exceptions import ClientError
+settings = configparser.ConfigParser(interpolation=None)
+settings.read_string(CONFIGURATION.read_text())
+place = [settings["global"][f"repo1-s3-{part}"] for part in ("bucket", "endpoint", "region")]
+store, deleted = Store(*place, json.loads((SECRETS / "backup-storage").read_text())), []
+for key in [one["Key"] for one in store.objects("")]:
+    try:
+        store._client.delete_object(Bucket=place[0], Key=key)
+        deleted.append(key)
+    except ClientError:
+        pass
+print(json.dumps(deleted))
+"""
+
+
+class NotReachedError(CommandError):
+    """A state that a scenario waited for did not come in time."""
+
+
+class Stage:
+    """One live stack with clients that write."""
+
+    def __init__(self, topology: Topology, root: Path, folder: Path, run: str) -> None:
+        self.topology: Topology = topology
+        self.root: Path = root
+        self.timeline: Timeline = Timeline()
+        self.traffic: Traffic = Traffic(self.fleet, run, folder)
+        self.fault_at: float | None = None
+        self.served_at: float | None = None
+        self.restored: dict[str, Any] | None = None
+        self.checks: list[Check] = []
+        """What else the scenario checks."""
+        self.memory: dict[str, Any] = {}
+        """What a step keeps for later steps."""
+        self._restore_step: str = ""
+
+    @property
+    def groups(self) -> list[str]:
+        """The names of the database groups, the coordinator first."""
+        return [group.name for group in self.topology.database_groups]
+
+    def members(self, *groups: str) -> list[str]:
+        """Return the names of the members of groups."""
+        return [member.name for group in self.topology.groups if group.name in groups for member in group.members]
+
+    def leader(self, group: str) -> str:
+        """Return the member that leads a group."""
+        (found,) = self.fleet().primaries(group)
+        return found
+
+    def check(self, text: str, holds: bool, found: str) -> None:
+        """Record something that must hold."""
+        self.checks.append(Check(text, holds, found))
+        self.timeline.add("check", f"{text}: {found}")
+
+    def steady(self) -> None:
+        """Wait until every machine is healthy and every group serves, and let the clients write for a while."""
+        self.until("every machine is healthy", lambda: not self.fleet().unhealthy(), HEALTHY_SECONDS)
+        for group in self.groups:
+            self.until(f"{group} serves", lambda group=group: self.traffic.serves(group), 60)
+        time.sleep(STEADY_SECONDS)
+
+    def mend(self) -> None:
+        """Undo every fault that is left, so that the stack is as before also after a drill that stopped."""
+        with suppress(CommandError, EngineError, OSError):
+            self.fleet().mend()
+
+    def fleet(self) -> Fleet:
+        """Return the machines as they are now: a rebuilt one is another instance."""
+        return Fleet(self.root, self.topology.stack)
+
+    def site(self) -> LiveSite:
+        """Return the machines for a restore."""
+        return LiveSite(self.root, self.topology.stack)
+
+    # Faults.
+
+    def fault(self, text: str) -> None:
+        """Record that the fault begins now."""
+        self.fault_at = self.timeline.add("fault", text)
+
+    def lose_power(self, *members: str) -> None:
+        """End machines at once."""
+        fleet = self.fleet()
+        self.fault(f"{', '.join(members)}: power lost")
+        fleet.everywhere(lambda member: fleet.machine(member).kill(), members)
+
+    def give_power(self, *members: str) -> None:
+        """Boot machines that have lost power."""
+        self.timeline.add("recovery", f"{', '.join(members)}: power is back")
+        self.fleet().boot(members)
+
+    def lose_for_good(self, *members: str) -> None:
+        """Lose machines with their volumes."""
+        site = self.site()
+        self.fault(f"{', '.join(members)}: machines and volumes lost")
+        cloud.lose_machines(site.place, site.inventory, members)
+
+    def bucket(self, copy: str) -> Bucket:
+        """Return the bucket of a copy."""
+        return bucket_of(self.topology, self.site().place, copy)
+
+    def lose_objects(self, copy: str) -> None:
+        """Lose every object of a copy."""
+        bucket = self.bucket(copy)
+        keys = bucket.objects()
+        self.fault(f"every object of {copy} lost: {len(keys)}")
+        bucket.remove(*keys)
+
+    # What an operator does.
+
+    def rebuild(self) -> None:
+        """Create what is lost again, as `pulumi refresh` and `pulumi up` do."""
+        self.timeline.add("recovery", "refresh and up: lost resources are created again")
+        cloud.rebuild(self.root, self.topology.stack)
+        self.timeline.add("recovery", "every health gate has passed")
+
+    def restore(self, copy: str, to: str, into: str | None = None, invariants: Sequence[str] = ()) -> dict[str, Any]:
+        """Restore all groups from a copy, in place or beside."""
+        self.timeline.add("recovery", f"restore from {copy} to {to} begins")
+        course = Course(self.topology, self.site(), Request(copy, target_of(to), into, invariants), self._step)
+        result = course.restore(course.prepare())
+        self.timeline.add("recovery", f"restored from {copy} to {result['point']}")
+        self.restored = {"from": copy, **result}
+        return result
+
+    def _step(self, step: str, _: object) -> None:
+        if self._restore_step != step:
+            self._restore_step = step
+            self.timeline.add("recovery", f"restore: {step}")
+
+    # What can be asked and waited for.
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass while the clients write."""
+        time.sleep(seconds)
+
+    def outage(self, group: str) -> float:
+        """Return the longest time without an acknowledged commit of a group since the fault, in seconds."""
+        assert self.fault_at is not None
+        return self.traffic.outage(group, self.fault_at, time.monotonic())
+
+    def until(self, what: str, holds: Callable[[], bool], seconds: float, pause: float = PAUSE) -> float:
+        """Wait until something holds, and return when it did. Raises `NotReachedError` after some seconds."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > deadline:
+                raise NotReachedError(f"{what}: not within {seconds:g} s")
+            time.sleep(pause)
+        return time.monotonic()
+
+    def detected(self, group: str, seconds: float = 60) -> None:
+        """Wait until clients of a group notice that it does not serve."""
+        self.until(f"{group} stops serving", lambda: not self.traffic.serves(group), seconds)
+        self.timeline.add("detection", f"clients of {group} have had no acknowledged commit for two seconds")
+
+    def fault_time(self) -> str:
+        """Return when the fault began, in ISO 8601."""
+        assert self.fault_at is not None
+        moment = datetime.fromtimestamp(time.time() - (time.monotonic() - self.fault_at), UTC)
+        return moment.isoformat(timespec="seconds")
+
+    def restorable(self, copy: str, seconds: float = 600) -> None:
+        """Wait until every group has a backup in a copy that a restore could begin with."""
+
+        def complete() -> bool:
+            listed = self.list_copies(copy)
+            return all(one["runs"] and not one["problem"] for one in listed[copy])
+
+        self.until(f"{copy} has a backup of every group", complete, seconds, LISTING_PAUSE)
+
+    def is_restorable(self, copy: str) -> bool:
+        """Return whether a copy has every object that its manifests list, and a backup of every group."""
+        listed = self.list_copies(copy)[copy]
+        return all(one["runs"] and not one["problem"] for one in listed) and not self.missing(copy)
+
+    def missing(self, copy: str) -> set[str]:
+        """Return the keys below hourly/ that the manifests in the replica list, and a copy does not have."""
+        stored, listed = set(self.bucket(copy).objects()), set[str]()
+        bucket = self.bucket("replica")
+        for key in bucket.objects("manifests/"):
+            if key.endswith(".json"):
+                payload = json.loads(base64.b64decode(json.loads(bucket.read(key))["payload"]))
+                listed |= {one["key"] for one in payload["objects"]}
+        return listed - stored
+
+    def list_copies(self, *copies: str) -> dict[str, list[dict[str, Any]]]:
+        """Return what can be restored from copies."""
+        site, secret = self.site(), self.topology.secrets.backup_readers
+        site.allow_reading(secret)
+        try:
+            return list_copies(self.topology, site, copies)
+        finally:
+            site.forbid_reading(secret)
+
+    def served(self, *groups: str, seconds: float = 600) -> None:
+        """Wait until groups acknowledge commits that began after the fault; the last of them ends the outage."""
+        since = self.fault_at
+        assert since is not None
+        moments: list[float] = []
+        for group in groups:
+            self.until(f"{group} serves again", lambda group=group: self._fresh(group, since), seconds)
+            found = self.traffic.first_after(self._quiet_end(group, since), group)
+            assert found is not None
+            moments.append(found)
+        self.served_at = self.timeline.add("failover", f"clients of {', '.join(groups)} are served", max(moments))
+
+    def _fresh(self, group: str, since: float) -> bool:
+        return self.traffic.serves(group) and self.traffic.first_after(since, group) is not None
+
+    def _quiet_end(self, group: str, since: float) -> float:
+        """Return when the longest outage since the fault began: a commit may still be acknowledged after the fault."""
+        times = [one.acknowledged for one in self.traffic.commits(group)]
+        gaps = [(after - before, before) for before, after in pairwise(times) if after >= since]
+        return max(gaps)[1] + 0.001 if gaps else since
+
+    def served_again(self, text: str) -> None:
+        """Record that what was lost is back now."""
+        self.served_at = self.timeline.add("recovery", text)
+
+    def now(self) -> str:
+        """Return the time in ISO 8601."""
+        return datetime.now(UTC).isoformat(timespec="seconds")
+
+    def next_point(self) -> None:
+        """Wait for the next restore point, and let its WAL be archived."""
+        self.pass_time(POINT_SECONDS)
+
+    def sql(self, group: str, statement: str) -> str:
+        """Run a statement on a group's leader, in the application's database, and return its output."""
+        words = shlex.join(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", DATABASE_NAME, "-c", statement])
+        return self.site().run(self.leader(group), f"runuser -u postgres -- {words}", 600).strip()
+
+    def copy_table(self, member: str, socket: str, port: str, table: str) -> None:
+        """Copy a table from a cluster beside to the coordinator's leader, over the machines' own network."""
+        leader = self.leader("coordinator")
+        address = self.fleet().instances[leader].address
+        dump = shlex.join(["pg_dump", "-h", socket, "-p", port, "-d", DATABASE_NAME, "-t", table])
+        load = shlex.join(
+            ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", address, "-U", "postgres", "-d", DATABASE_NAME]
+        )
+        pipe = f"set -o pipefail; {dump} | env PGSSLMODE=require {load}"
+        self.site().run(member, shlex.join(["runuser", "-u", "postgres", "--", "bash", "-c", pipe]), 600)
+        self.timeline.add("recovery", f"{table} copied from {member} to {leader}")
+
+    def delete_as_machine(self, group: str) -> set[str]:
+        """Delete the primary's objects with a machine's own keys; return the keys that were deleted."""
+        return set(json.loads(self.site().run(self.leader(group), shlex.join(["python3", "-c", DELETE]), 600)))
+
+    def remove_restore(self, name: str) -> None:
+        """End a restore and delete its cluster."""
+        remove(self.topology, self.site(), name, self._step)
+
+    def healthy(self, seconds: float = HEALTHY_SECONDS) -> None:
+        """Wait until every machine reports that it is healthy: redundancy is back."""
+        self.until("every machine is healthy", lambda: not self.fleet().unhealthy(), seconds)
+        self.timeline.add("recovery", "every machine is healthy: redundancy is back")

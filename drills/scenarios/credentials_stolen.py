@@ -1,0 +1,42 @@
+"""Somebody with a database machine's keys deletes backups: locks refuse, other copies stay, and the Workers repair."""
+
+from drills.running.scenario import Scenario, Step
+from drills.running.stage import LISTING_PAUSE, Stage
+
+
+def delete_backups(stage: Stage) -> None:
+    for copy in ("replica", "offsite"):
+        stage.restorable(copy)
+    copies = {copy: stage.bucket(copy).objects() for copy in ("replica", "offsite")}
+    keys = stage.bucket("primary").objects()
+    stage.fault(f"the machines' keys delete all {len(keys)} objects of the primary")
+    deleted = stage.delete_as_machine("coordinator")
+    stage.memory["deleted"] = deleted
+    locked = {key for key in keys if key.startswith("manifests/") or ("/archive/" in key and "/17-" in key)}
+    stage.check(
+        "locks refuse the deletion of WAL and manifests", not locked & deleted, f"{len(locked & deleted)} deleted"
+    )
+    for copy, before in copies.items():
+        missing = set(before) - set(stage.bucket(copy).objects())
+        stage.check(f"{copy} loses nothing", not missing, f"{len(missing)} of {len(before)} missing")
+
+
+def wait_for_workers(stage: Stage) -> None:
+    stage.until("the primary can be restored again", lambda: stage.is_restorable("primary"), 900, LISTING_PAUSE)
+    stage.served_again("the backup Workers have brought back what was deleted")
+
+
+SCENARIO = Scenario(
+    name="credentials-stolen",
+    title="Deletion of backups with stolen machine keys",
+    situation="An intruder has root on a database machine, and deletes the backups with its keys.",
+    promises=("BAK-2", "BAK-5"),
+    recovery_seconds=900,
+    steps=(
+        Step("Delete every object that the machine's keys can delete.", delete_backups, operator=False),
+        Step(
+            "Rotate the machines' keys, then do nothing: `verify` repairs the primary from a good copy.",
+            wait_for_workers,
+        ),
+    ),
+)

@@ -1,0 +1,42 @@
+"""The primary bucket loses its objects: the backup Workers bring them back from the other copies."""
+
+from drills.running.scenario import Scenario, Step
+from drills.running.stage import LISTING_PAUSE, Stage
+
+
+def lose_bucket(stage: Stage) -> None:
+    for copy in ("replica", "offsite"):
+        stage.restorable(copy)
+    stage.memory["keys"] = {key for key in stage.bucket("replica").objects() if key.startswith("manifests/")}
+    stage.lose_objects("primary")
+
+
+def wait_for_workers(stage: Stage) -> None:
+    kept: set[str] = stage.memory["keys"]
+
+    def complete() -> bool:
+        return kept <= set(stage.bucket("primary").objects("manifests/")) and stage.is_restorable("primary")
+
+    stage.until("the primary has every manifest and every listed object again", complete, 900, LISTING_PAUSE)
+    stage.served_again("the backup Workers have brought every listed object back into the primary")
+
+
+def restore_from_it(stage: Stage) -> None:
+    result = stage.restore("primary", stage.now(), into="drill")
+    stage.check("the primary alone can be restored again", True, f"to {result['point']}")
+    stage.remove_restore("drill")
+
+
+SCENARIO = Scenario(
+    name="primary-bucket-lost",
+    title="Primary bucket lost",
+    situation="Every object of the primary bucket is gone. The database serves on. The backup Workers send alarms.",
+    promises=("BAK-2", "BAK-3", "BAK-5"),
+    recovery_seconds=900,
+    runbook="restore.md",
+    steps=(
+        Step("Delete every object of the primary bucket, behind its locks.", lose_bucket, operator=False),
+        Step("Do nothing: `verify` brings listed objects back from a good copy.", wait_for_workers),
+        Step("Prove it: restore beside, from the primary alone.", restore_from_it),
+    ),
+)

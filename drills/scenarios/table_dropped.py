@@ -1,0 +1,55 @@
+"""Somebody drops a table: bring it back from a cluster restored beside, to the moment before."""
+
+from drills.running.scenario import Scenario, Step
+from drills.running.stage import Stage
+
+TABLE = "drill_orders"
+ROWS = 50_000
+COUNT = f"SELECT count(*) || ' ' || coalesce(sum(amount), 0) FROM {TABLE}"
+
+
+def drop(stage: Stage) -> None:
+    stage.restorable("primary")
+    stage.sql("coordinator", f"DROP TABLE IF EXISTS {TABLE}")
+    stage.sql(
+        "coordinator",
+        f"CREATE TABLE {TABLE} AS SELECT number, number * 7 AS amount FROM generate_series(1, {ROWS}) number",
+    )
+    stage.memory["before"] = stage.sql("coordinator", COUNT)
+    stage.next_point()
+    stage.fault(f"DROP TABLE {TABLE}")
+    stage.sql("coordinator", f"DROP TABLE {TABLE}")
+
+
+def restore_beside(stage: Stage) -> None:
+    check = f"SELECT count(*) = {ROWS} FROM {TABLE}"
+    stage.memory["beside"] = stage.restore("primary", stage.fault_time(), into="drill", invariants=[check])["beside"]
+
+
+def copy_back(stage: Stage) -> None:
+    (member, place) = next(iter(stage.memory["beside"].items()))
+    stage.copy_table(member, place["socket"], place["port"], TABLE)
+    stage.served_again(f"{TABLE} is back")
+    found = stage.sql("coordinator", COUNT)
+    stage.check("the table has the rows from before", found == stage.memory["before"], found)
+
+
+def clean_up(stage: Stage) -> None:
+    stage.sql("coordinator", f"DROP TABLE {TABLE}")
+    stage.remove_restore("drill")
+
+
+SCENARIO = Scenario(
+    name="table-dropped",
+    title="Dropped table brought back",
+    situation="A table was dropped by mistake. All else goes on, so the database must not be restored as a whole.",
+    promises=("BAK-4", "REC-4"),
+    recovery_seconds=300,
+    runbook="restore.md",
+    steps=(
+        Step("Make a table, wait for a restore point, and drop the table.", drop, operator=False),
+        Step("Restore beside, to the moment before: `drills restore --to TIME --into NAME`.", restore_beside),
+        Step("Copy the table back with `pg_dump`.", copy_back),
+        Step("Remove the cluster beside: `drills restore --remove NAME`.", clean_up),
+    ),
+)

@@ -84,12 +84,17 @@ class AwsSite:
 
     def allow_reading(self, secret: str) -> None:
         """Let the machines read the read-only keys of all copies."""
-        tags = [{"Key": RESTORING, "Value": "true"}]
-        self._clients["secretsmanager"].tag_resource(SecretId=secret, Tags=tags)
+        self._tag(secret, "tag_resource", Tags=[{"Key": RESTORING, "Value": "true"}])
 
     def forbid_reading(self, secret: str) -> None:
         """End `allow_reading`."""
-        self._clients["secretsmanager"].untag_resource(SecretId=secret, TagKeys=[RESTORING])
+        self._tag(secret, "untag_resource", TagKeys=[RESTORING])
+
+    def _tag(self, secret: str, operation: str, **given: Any) -> None:
+        try:
+            getattr(self._clients["secretsmanager"], operation)(SecretId=secret, **given)
+        except (BotoCoreError, ClientError) as error:
+            raise SiteError(f"the tag {RESTORING} of the secret {secret} cannot be changed: {error}") from None
 
     def keep_aside(self, members: Sequence[str], label: str) -> list[str]:
         """Begin a snapshot of each member's data volume, unless there is one with this label. EBS finishes it later."""
@@ -103,10 +108,12 @@ class AwsSite:
                 return known["Snapshots"][0]["SnapshotId"]
             instance = self._instance(member)
             root = instance["RootDeviceName"]
-            (data,) = (one["Ebs"]["VolumeId"] for one in instance["BlockDeviceMappings"] if one["DeviceName"] != root)
+            volumes = [one["Ebs"]["VolumeId"] for one in instance["BlockDeviceMappings"] if one["DeviceName"] != root]
+            if len(volumes) != 1:
+                raise SiteError(f"{member} has {len(volumes)} data volumes, not one; run `pulumi up` first")
             tags = [{"Key": "Name", "Value": name}, {"Key": "Platform", "Value": self._prefix}]
             made = ec2.create_snapshot(
-                VolumeId=data,
+                VolumeId=volumes[0],
                 Description=f"{member} before a restore in place",
                 TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}],
             )

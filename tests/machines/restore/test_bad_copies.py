@@ -50,7 +50,7 @@ def test_no_damage_is_restored_silently(member: Machine, before: Backups, s3: S3
         print(damaged, point, reason)
         refusal(reason)
         if damaged.kind not in {"far_wal", "gap", "missing"}:
-            assert damaged.key.rpartition("/")[2].split(".")[0] in reason
+            assert re.split(r"[.-]", damaged.key.rpartition("/")[2])[0] in reason
     else:
         print(damaged, point, "no harm")
 

@@ -283,6 +283,15 @@ def test_before_the_oldest_backup_there_is_nothing():
         world.before(world.time - timedelta(days=9))
 
 
+def test_a_backup_without_a_manifest_is_named():
+    world = World()
+    label = world.backup()
+    world.drop(f"manifests/{GROUP}/{label}.json")
+    world.put(f"hourly/backup/{GROUP}/backup.history/2026/x.manifest.zst", b"")
+    with pytest.raises(RestoreError, match=f"it has no backup, and it lacks manifests/{GROUP}/{label}.json; restore"):
+        world.before(world.time)
+
+
 @given(st.lists(st.sampled_from(["full", "incr"]), min_size=1, max_size=7), st.data())
 def test_every_change_of_a_chain_is_found(kinds: list[str], data: st.DataObject):
     world = World()

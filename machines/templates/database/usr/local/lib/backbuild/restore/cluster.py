@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from restore.copies import RestoreError
-from restore.repository import RUNTIME, configure, need_space, output, pgbackrest
+from restore.repository import RUNTIME, backup_of, configure, need_space, output, pgbackrest
 from restore.state import State
 from restore.wal import timeline_of
 
@@ -118,8 +118,7 @@ def recover(state: State, group: str, fetched: Json, point: str | None, segment:
     transactions, and Citus's nodes.
     """
     configure(state, group)
-    information = json.loads(output(pgbackrest(group, "--output=json", "info")))
-    run = next(one for one in information[0]["backup"] if one["label"] == fetched["run"])
+    run = backup_of(group, fetched["run"])
     size, last = run["info"]["size"], run["archive"]["stop"]
     data = state.data
     data.mkdir(mode=0o700, parents=True, exist_ok=True)

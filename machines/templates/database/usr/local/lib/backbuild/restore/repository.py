@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from restore.archive import Wanted
 from restore.copies import READ_ERRORS, Copy, RestoreError, reason_of, secret
@@ -101,11 +103,22 @@ def pgbackrest(group: str, *arguments: str, level: str = "warn") -> list[str]:
     return ["pgbackrest", f"--config={CONFIGURATION}", f"--stanza={group}", f"--log-level-console={level}", *arguments]
 
 
+def backup_of(group: str, run: str) -> dict[str, Any]:
+    """Return what pgBackRest knows about a run in the fetched repository. Raises `RestoreError`."""
+    (information,) = json.loads(output(pgbackrest(group, "--output=json", "info")))
+    for backup in information["backup"]:
+        if backup["label"] == run:
+            return backup
+    raise RestoreError(
+        f"pgbackrest does not find run {run} in the fetched repository: {information['status']['message']}; check that "
+        "the secret backup-cipher is the one of that time, or restore from another copy"
+    )
+
+
 def output(command: Sequence[str | Path], input: bytes | None = None) -> bytes:
     """Run a command and return its output. Raises `RestoreError` if it fails."""
     done = subprocess.run(command, input=input, capture_output=True, check=False)
     if done.returncode:
-        raise RestoreError(
-            f"{command[0]} failed with status {done.returncode}: {(done.stderr or done.stdout).decode().strip()[-400:]}"
-        )
+        reason = (done.stderr or done.stdout).decode(errors="replace").strip()[-400:]
+        raise RestoreError(f"{command[0]} failed with status {done.returncode}: {reason}")
     return done.stdout

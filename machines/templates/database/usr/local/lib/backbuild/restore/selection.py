@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from manifest import Keys, segments, start_of
+from manifest import LABEL, Keys, segments, start_of
 
 from restore.archive import Archive, Wanted, limit_of
 from restore.catalogue import Run, broken_link, history_of, indexes_of, labels_in, read, unlisted_of
@@ -54,7 +54,7 @@ def select(copy: Copy, group: str, keys: Keys, before: datetime | None, upto: st
         return _select_hourly(copy, group, keys, *found, upto)
     if before is None:
         raise RestoreError(f"{copy.name} has no backup of {group}; restore from another copy")
-    return _select_promoted(copy, group, keys, labels, before)
+    return _select_promoted(copy, group, keys, labels, before, stored)
 
 
 def _hourly(
@@ -147,7 +147,9 @@ def _points(copy: Copy, group: str, keys: Keys, chosen: Run, runs: Sequence[Run]
     }
 
 
-def _select_promoted(copy: Copy, group: str, keys: Keys, labels: Sequence[str], before: datetime) -> Selection:
+def _select_promoted(
+    copy: Copy, group: str, keys: Keys, labels: Sequence[str], before: datetime, stored: set[str]
+) -> Selection:
     places = {
         label: name for name in reversed(PROMOTED) for label in copy.folders(f"{name}/{group}/") if label in labels
     }
@@ -156,7 +158,12 @@ def _select_promoted(copy: Copy, group: str, keys: Keys, labels: Sequence[str], 
     if not fitting:
         oldest = min((run.finished for run in runs.values()), default=None)
         window = f"its oldest backup is of {oldest:%Y-%m-%dT%H:%M:%SZ}" if oldest else "it has no backup"
-        raise RestoreError(f"{copy.name} has nothing of {group} from before that time: {window}")
+        absent = sorted(label for label in stored - {*labels} if LABEL.fullmatch(label))
+        lacking = f", and it lacks manifests/{group}/{absent[0]}.json" if absent else ""
+        raise RestoreError(
+            f"{copy.name} has nothing of {group} from before that time: {window}{lacking}; restore from another copy, "
+            "or to a later time"
+        )
     chosen = max(fitting, key=lambda run: run.finished)
     folder = f"{places[chosen.label]}/{group}/{chosen.label}/"
     place = labels.index(chosen.label)
@@ -165,16 +172,16 @@ def _select_promoted(copy: Copy, group: str, keys: Keys, labels: Sequence[str], 
         **{_below(key): one for key, one in chosen.files.items() if key.startswith(f"{HOURLY}/")},
         **{path: chosen.files[key] for key, path in indexes_of(chosen, group).items()},
     }
-    stored = {one["Key"]: one for one in copy.objects(folder)}
-    if absent := {f"{folder}{path}" for path in known} - stored.keys():
+    objects = {one["Key"]: one for one in copy.objects(folder)}
+    if absent := {f"{folder}{path}" for path in known} - objects.keys():
         raise RestoreError(f"{copy.name} lacks {min(absent)}; restore from another copy")
     files = [Wanted(f"{folder}{path}", path, one.size, one.sha256) for path, one in known.items()]
     # Only the run's own WAL is copied there.
     listed = {
-        key: one for run in around for path, one in run.wal.items() if (key := f"{folder}{_below(path)}") in stored
+        key: one for run in around for path, one in run.wal.items() if (key := f"{folder}{_below(path)}") in objects
     }
     inner = f"{folder}archive/{group}/{history_of(chosen, around)}/"
-    archive = Archive(copy.name, folder, inner, [*stored.values()], listed)
+    archive = Archive(copy.name, folder, inner, [*objects.values()], listed)
     return _selection(chosen, places[chosen.label], files, archive, {}, None)
 
 

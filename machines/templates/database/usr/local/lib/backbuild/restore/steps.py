@@ -43,6 +43,7 @@ def fetch(state: State) -> Json:
         lambda done, total: state.show({"what": "fetch", "bytes": done, "total": total}),
     )
     repository.configure(state, own)
+    repository.backup_of(own, chosen.run)  # it can be decrypted
     unlisted = [one for one in chosen.wanted if one.sha256 is None]
     scanned = () if plan["upto"] in chosen.points else chosen.scanned
     found = {**points.scan(copy.name, own, scanned), **chosen.points}
@@ -161,6 +162,7 @@ def rehearse() -> Json:
     now = datetime.now(UTC)
     copy = names[(now.year * 12 + now.month) % len(names)]
     state = State("rehearsal")
+    shutil.rmtree(state.folder, ignore_errors=True)  # of a rehearsal that was interrupted
     state.begin({"copy": copy, "to": "latest", "before": None, "upto": None})
     begun = time.monotonic()
     try:

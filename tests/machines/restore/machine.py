@@ -137,7 +137,10 @@ class Machine:
         return err.removeprefix("backbuild-restore: ").strip()
 
     def begin(self, name: str, to: str = "latest", before: str | None = None, upto: str | None = None) -> None:
-        self.done("begin", name, plan_of(to, before, upto), root=True)
+        """Keep a plan, as the command `begin` does."""
+        plan = self.write(f"data/restored/{name}/plan.json", plan_of(to, before, upto))
+        for path in (plan, self.of(name), self.of(name).parent):
+            shutil.chown(path, "postgres", "postgres")
 
     def step(self, name: str, step: str, **arguments: Any) -> dict[str, Any]:
         """Run a step, which must succeed; return its result."""

@@ -21,7 +21,7 @@ MEMBERS = """
 
 
 def test_two_restores_at_once_are_refused_and_the_other_one_is_named(member: Machine):
-    member.begin("audit")
+    member.done("begin", "audit", plan_of(), root=True)
     for name in ("other", "in-place"):
         message = member.refused("begin", name, plan_of("2026-11-24T02:30:00Z"), root=True)
         assert message == (
@@ -29,7 +29,7 @@ def test_two_restores_at_once_are_refused_and_the_other_one_is_named(member: Mac
             "it: `python -m drills restore --remove audit`"
         )
     assert "has the restore audit" in member.refused("begin", "audit", plan_of("another time"), root=True)
-    member.done("begin", "audit", plan_of(), root=True)
+    member.done("begin", "audit", plan_of(), root=True)  # it continues
     shown = json.loads(member.done("status", root=True))
     assert (shown["name"], shown["plan"], shown["running"], shown["failed"]) == (
         "audit",
@@ -39,7 +39,7 @@ def test_two_restores_at_once_are_refused_and_the_other_one_is_named(member: Mac
     )
     member.done("remove", "audit", root=True)
     assert member.done("status", root=True) == "{}\n"
-    member.begin("other")
+    member.done("begin", "other", plan_of(), root=True)
 
 
 def test_a_step_does_not_begin_while_another_one_runs(member: Machine):
@@ -74,6 +74,7 @@ def test_a_volume_without_space_is_refused_before_anything_is_fetched(member: Ma
     assert not [path for _, path in s3.requests if path.startswith("hourly/backup/") and "bundle" in path]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("before")
 def test_data_that_have_no_space_are_refused_before_they_are_changed(member: Machine):
     member.begin("in-place")
@@ -185,6 +186,7 @@ def test_only_the_last_streaming_standby_rehearses(member: Machine):
         assert result == {"skipped": f"{chosen} rehearses for {GROUP}, not {MEMBER}"}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("before")
 def test_a_rehearsal_that_fails_leaves_no_files_and_no_result(member: Machine, s3: S3):
     member.stub("curl", f"cat <<'END'\n{MEMBERS.format(group='other', state='stopped')}\nEND")

@@ -105,7 +105,8 @@ def pgbackrest(group: str, *arguments: str, level: str = "warn") -> list[str]:
 
 def backup_of(group: str, run: str) -> dict[str, Any]:
     """Return what pgBackRest knows about a run in the fetched repository. Raises `RestoreError`."""
-    (information,) = json.loads(output(pgbackrest(group, "--output=json", "info")))
+    # With another key, what pgBackRest cites from the file is not text.
+    (information,) = json.loads(output(pgbackrest(group, "--output=json", "info")).decode(errors="replace"))
     for backup in information["backup"]:
         if backup["label"] == run:
             return backup

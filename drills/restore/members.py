@@ -39,7 +39,7 @@ class Members:
 
     def everywhere(self, function: Callable[[str], Result], members: Sequence[str]) -> dict[str, Result]:
         """Call a function for several members at once."""
-        with ThreadPoolExecutor(len(members)) as pool:
+        with ThreadPoolExecutor(max(len(members), 1)) as pool:
             return dict(zip(members, pool.map(function, members), strict=True))
 
     def begin(self, plan: Json, members: Sequence[str]) -> None:

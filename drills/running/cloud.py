@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Collection, Sequence
+import subprocess
+import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from drills.sites.site import SiteError
-from sandbox import cli
 from sandbox.clouds.store import decode, encode
 from sandbox.ledger import Ledger
 from sandbox.machines import volumes
 from sandbox.machines.inventory import ATTACHMENT, INSTANCE, VOLUME, Inventory
 from sandbox.machines.machine import Machine
 from sandbox.machines.place import Place
+
+REBUILD_SECONDS = 3600
 
 
 def lose_machines(place: Place, known: Inventory, members: Collection[str]) -> None:
@@ -36,16 +37,17 @@ def lose_machines(place: Place, known: Inventory, members: Collection[str]) -> N
                 ledger.remove(key)
 
 
-def sandbox(root: Path, *words: str) -> None:
-    """Run a command of the sandbox; raise a `SiteError` with its output if it fails."""
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        code = cli.main([*words, "--cwd", str(root)])
-    if code:
-        raise SiteError(f"`sandbox {' '.join(words)}` ended with {code}: {output.getvalue()[-600:]}")
+def begin_rebuilding(root: Path, stack: str, log: Path) -> subprocess.Popen[bytes]:
+    """Begin to find out what is lost, and to create it again: `refresh`, then `up`."""
+    command = f"{sys.executable} -m sandbox"
+    words = (
+        f"{command} refresh --stack {stack} && exec {command} up --stack {stack} --live --skip-preview --skip-policies"
+    )
+    with log.open("wb") as output:
+        return subprocess.Popen(["sh", "-c", words], cwd=root, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
 
-def rebuild(root: Path, stack: str, options: Sequence[str] = ("--skip-preview", "--skip-policies")) -> None:
-    """Find out what is lost, and create it again."""
-    sandbox(root, "refresh", "--stack", stack)
-    sandbox(root, "up", "--stack", stack, "--live", *options)
+def finish_rebuilding(process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until everything is created; raise a `SiteError` with the end of the output if that failed."""
+    if process.wait(REBUILD_SECONDS):
+        raise SiteError(f"`sandbox up` ended with {process.returncode}: {log.read_text(errors='replace')[-600:]}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -64,6 +65,8 @@ class Stage:
     def __init__(self, topology: Topology, root: Path, folder: Path, run: str) -> None:
         self.topology: Topology = topology
         self.root: Path = root
+        self.folder: Path = folder
+        self._rebuilding: subprocess.Popen[bytes] | None = None
         self.timeline: Timeline = Timeline()
         self.traffic: Traffic = Traffic(self.fleet, run, folder)
         self.fault_at: float | None = None
@@ -150,11 +153,25 @@ class Stage:
 
     # What an operator does.
 
-    def rebuild(self) -> None:
-        """Create what is lost again, as `pulumi refresh` and `pulumi up` do."""
+    def begin_rebuilding(self) -> None:
+        """Begin to create what is lost again, in the background, as `pulumi refresh` and `pulumi up` do."""
         self.timeline.add("recovery", "refresh and up: lost resources are created again")
-        cloud.rebuild(self.root, self.topology.stack)
-        self.timeline.add("recovery", "every health gate has passed")
+        self._rebuilding = cloud.begin_rebuilding(self.root, self.topology.stack, self.folder / "up.log")
+
+    def first_members_run(self, seconds: float = 300) -> None:
+        """Wait until the first machine of each database group has booted."""
+        first = [group.members[0].name for group in self.topology.database_groups]
+        site = self.site()
+        for member in first:
+            self.until(f"{member} runs", lambda member=member: member in site.running(), seconds)
+            site.run(member, "until [ -e /run/backbuild/patroni-curl ]; do sleep 0.2; done", seconds)
+        self.timeline.add("recovery", f"{', '.join(first)} have booted")
+
+    def finish_rebuilding(self) -> None:
+        """Wait until everything is created and every health gate has passed."""
+        assert self._rebuilding is not None
+        cloud.finish_rebuilding(self._rebuilding, self.folder / "up.log")
+        self.timeline.add("recovery", "up has created everything, and every health gate has passed")
 
     def restore(self, copy: str, to: str, into: str | None = None, invariants: Sequence[str] = ()) -> dict[str, Any]:
         """Restore all groups from a copy, in place or beside."""

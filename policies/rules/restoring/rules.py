@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
@@ -114,7 +115,9 @@ def readers_open_for_restores(graph: Graph, secret: Resource) -> str | None:
         declared = secret.read(path)
         if isinstance(declared, dict) and any(key.lower() == TAG.lower() for key in declared):
             return f"its {path} contain {TAG}, which opens it for good; only a restore may set this tag"
-    booted = next((one for one in machines(graph) if secret.text("name") in one.file(ENVIRONMENT)), None)
+    # A line of SECRETS begins with the name. The restore command also reads the name there, from a variable of its own.
+    fetched = re.compile(rf'^(?:SECRETS=")?{re.escape(secret.text("name"))}\s', re.MULTILINE)
+    booted = next((one for one in machines(graph) if fetched.search(one.file(ENVIRONMENT))), None)
     if booted is not None:
         return f"{booted.label} fetches it at each boot ({ENVIRONMENT})"
     return _read_by_others(graph, secret)

@@ -17,6 +17,7 @@ from typing import Any
 from harness.backup_manifests import PASSWORD, PRODUCER
 from harness.backup_world import GROUP
 from harness.postgres import Server, programs, run
+from harness.waiting import until
 
 
 class Folder:
@@ -62,6 +63,8 @@ class Repository:
         self.folder, self.bucket = folder, folder / "bucket"
         self.server = Server(folder, "server")
         self._written: set[str] = set()
+        self.points: list[dict[str, Any]] = []
+        """The restore points that the next manifest lists, in the format of `points_of`."""
         for path in (self.bucket / "hourly", folder / "log", folder / "lock"):
             path.mkdir(parents=True)
         self.configuration = self.configure(folder / "pgbackrest.conf", self.bucket / "hourly", self.server)
@@ -77,7 +80,16 @@ class Repository:
 
     def _make(self) -> None:
         access = ("--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256")
-        run(programs() / "initdb", *access, "--no-sync", "--encoding=UTF8", "--locale=C", "--pgdata", self.server.data)
+        run(
+            programs() / "initdb",
+            *access,
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--data-checksums",
+            "--pgdata",
+            self.server.data,
+        )
         with (self.server.data / "postgresql.conf").open("a") as settings:
             push = f"pgbackrest --config={self.configuration} --stanza={GROUP} archive-push %p"
             settings.write(f"archive_mode=on\narchive_command='{push}'\n")
@@ -105,11 +117,22 @@ class Repository:
         self.pgbackrest(f"--type={kind}", "backup")
         return self.sign()
 
+    def restore_point(self) -> str:
+        """Make a restore point, as machines do, and archive its segment. Return its name, which no other point has."""
+        began = time.time()
+        until(lambda: int(time.time()) > int(began), "the next second")
+        name = f"{datetime.now(UTC):backbuild-%Y%m%dT%H%M%SZ}"
+        self.server.sql(f"SELECT pg_create_restore_point('{name}')", "postgres")
+        segment = self.server.sql("SELECT pg_walfile_name(pg_switch_wal() - 1)", "postgres")
+        self.server.wait_for(f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver")
+        self.points.append({"name": name, "segments": {GROUP: segment}})
+        return name
+
     def sign(self) -> str:
         """Write the missing manifests. Return the newest run's label."""
         information = json.loads(self.pgbackrest("--output=json", "info"))
         runs = [PRODUCER["run_of"](backup) for stanza in information for backup in stanza["backup"]]
-        group = PRODUCER["Group"](GROUP, "hourly", Folder(self.bucket), PRODUCER["Keys"](PASSWORD))
+        group = PRODUCER["Group"](GROUP, "hourly", Folder(self.bucket), PRODUCER["Keys"](PASSWORD), self.points)
         problems = list(group.complete(runs))
         assert problems == [], problems
         return runs[-1]["run"]

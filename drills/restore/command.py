@@ -58,14 +58,14 @@ def add_to(subcommands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carry the command out and return its exit code."""
     topology = topology_of(options.stack, options.cwd)
-    site: Site = AwsSite(topology) if options.on == "aws" else LiveSite(options.cwd.resolve(), options.stack)
     if options.list:
-        return _list(topology, site, options)
+        return _list(topology, options)
     if options.remove:
-        ended = course.remove(topology, site, _name(options.remove), _silent)
+        ended = course.remove(topology, _site(topology, options), _name(options.remove), _silent)
         print(f"ended the restore {options.remove} on {', '.join(ended)}")
         return 0
     request = _request(topology, options)
+    site = _site(topology, options)
     begun = time.monotonic()
     show = _silent if options.json else _progress(Console(stderr=True))
     restore = Course(topology, site, request, show)
@@ -82,6 +82,10 @@ def run(options: argparse.Namespace) -> int:
     result["seconds"] = round(time.monotonic() - begun, 1)
     print(json.dumps(result) if options.json else _summary(result))
     return 0
+
+
+def _site(topology: Topology, options: argparse.Namespace) -> Site:
+    return AwsSite(topology) if options.on == "aws" else LiveSite(options.cwd.resolve(), options.stack)
 
 
 def _request(topology: Topology, options: argparse.Namespace) -> Request:
@@ -110,6 +114,8 @@ def _queries(file: Path) -> list[str]:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"--check {file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"--check {file} is not text in UTF-8; write SQL queries there") from None
     return [query.strip() for query in text.split(";") if query.strip()]
 
 
@@ -124,15 +130,11 @@ def _alternatives(topology: Topology, site: Site, copy: str) -> str:
     return f"\ncopies whose manifests are complete: {', '.join(good) or 'none'}"
 
 
-def _list(topology: Topology, site: Site, options: argparse.Namespace) -> int:
+def _list(topology: Topology, options: argparse.Namespace) -> int:
     copies = [options.copy] if options.copy else [copy.name for copy in topology.copies]
     if unknown := set(copies) - {copy.name for copy in topology.copies}:
         raise InputError(f"{unknown.pop()} is no copy; copies: {', '.join(copy.name for copy in topology.copies)}")
-    site.allow_reading(topology.secrets.backup_readers)
-    try:
-        listed = list_copies(topology, site, copies)
-    finally:
-        site.forbid_reading(topology.secrets.backup_readers)
+    listed = list_copies(topology, _site(topology, options), copies)
     if options.json:
         print(json.dumps(listed))
     else:
@@ -171,6 +173,11 @@ def _summary(result: Json) -> str:
     lines += [
         f"  {group}: {found['databaseBytes']:,} bytes, {found['relations']} relations checked"
         for group, found in result["groups"].items()
+    ]
+    lines += [
+        f"  {group}: the prepared transaction {gid} is not Citus's; end it yourself"
+        for group, found in result["groups"].items()
+        for gid in found["transactions"]["foreign"]
     ]
     lines += [f"  kept aside: {snapshot}" for snapshot in result["snapshots"]]
     for member, found in result.get("beside", {}).items():

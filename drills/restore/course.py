@@ -107,7 +107,10 @@ class Course:
         others = [] if request.into else [one.name for one in self._all_members() if one.name not in restorers]
         self._members.begin(plan, [*restorers, *others])
         self._site.allow_reading(self._secret)
-        fetched = self._step("fetch", {group: {} for group in self._restorers})
+        try:
+            fetched = self._step("fetch", {group: {} for group in self._restorers})
+        finally:
+            self._site.forbid_reading(self._secret)
         promoted = [group for group, found in fetched.items() if found["class"] != "hourly"]
         point = common_point(target, {group: found["points"] for group, found in fetched.items()}, promoted)
         return Outlook(point, fetched)
@@ -156,10 +159,11 @@ class Course:
         numbers = {group.name: str(group.citus_group) for group in self._topology.database_groups}
         port = BESIDE_PORT if self._request.into else Port.POSTGRES.number
         nodes = {numbers[name]: [member.address, port] for name, member in self._restorers.items()}
-        committed = {numbers[name]: found["committed"] for name, found in recovered.items()}
-        ends = {
-            name: ends_of([one["gid"] for one in found["prepared"]], committed) for name, found in recovered.items()
-        }
+        prepared = {name: [one["gid"] for one in found["prepared"]] for name, found in recovered.items()}
+        gids = sorted({gid for found in prepared.values() for gid in found})
+        found = self._step("committed", {group: {"gids": gids} for group in self._restorers}) if gids else {}
+        committed = {numbers[name]: one["committed"] for name, one in found.items()}
+        ends = {name: ends_of(found, committed) for name, found in prepared.items()}
         arguments = {
             name: {"nodes": nodes, "commit": end.commit, "rollback": end.rollback} for name, end in ends.items()
         }
@@ -183,12 +187,10 @@ class Course:
         self._members.step("finish", {member: {} for member in members})
         self._doors("open")
         self._members.everywhere(lambda member: self._members.ask(member, "remove", IN_PLACE), members)
-        self._site.forbid_reading(self._secret)
         return {}
 
     def _serve(self) -> Json:
         served = self._step("serve", {group: {} for group in self._restorers})
-        self._site.forbid_reading(self._secret)
         coordinator = self._topology.coordinator.name
         self._check_invariants(self._restorers[coordinator], served[coordinator]["socket"], BESIDE_PORT)
         return {"beside": {self._restorers[name].name: found for name, found in served.items()}}
@@ -213,9 +215,8 @@ class Course:
             command = f"runuser -u postgres -- {options} {shlex.join(words)}"
             rows = self._members.shell(member.name, command, seconds=3600).split()
             if not rows or set(rows) != {"t"}:
-                raise CheckError(
-                    f"the invariant `{query}` returned {' '.join(rows[:5]) or 'no row'}, not t; the doors stay shut"
-                )
+                state = "the restored cluster stays" if self._request.into else "the doors stay shut"
+                raise CheckError(f"the invariant `{query}` returned {' '.join(rows[:5]) or 'no row'}, not t; {state}")
 
     def _step(self, name: str, arguments: Mapping[str, Json]) -> dict[str, Json]:
         """Run a step on the restorers of groups; arguments and results are by group."""

@@ -45,7 +45,10 @@ def common_point(target: Target, points: Mapping[str, Iterable[str]], promoted: 
     chosen = target.upto if target.exact else max(common)
     assert chosen is not None
     if target.upto and time_of(target.upto) - time_of(chosen) > LATE:
-        raise OutsideWindowError(f"{target.text} is after the newest data in the copy; {window_of(common)}")
+        raise OutsideWindowError(
+            f"the newest restore point before {target.text} is {chosen}: the data in between are not in the copy, or "
+            f"the groups made no points; restore to it, or from another copy"
+        )
     return chosen
 
 

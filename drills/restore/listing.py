@@ -18,14 +18,18 @@ Json = dict[str, Any]
 
 
 def list_copies(topology: Topology, site: Site, copies: Sequence[str]) -> dict[str, list[Json]]:
-    """Return what each group finds in each copy, by the copy's name. The machines must be allowed to read copies."""
+    """Return what each group finds in each copy, by the copy's name."""
     members = Members(site, "list", lambda _step, _progress: None)
     running = site.running()
     present = [[one.name for one in group.members if one.name in running] for group in topology.database_groups]
     first = [names[0] for names in present if names]
     if not first:
         raise SiteError(f"no database machine of {topology.stack} runs; run `pulumi up` first")
-    found = members.everywhere(lambda member: members.ask(member, "list", *copies, seconds=LIST_SECONDS), first)
+    site.allow_reading(topology.secrets.backup_readers)
+    try:
+        found = members.everywhere(lambda member: members.ask(member, "list", *copies, seconds=LIST_SECONDS), first)
+    finally:
+        site.forbid_reading(topology.secrets.backup_readers)
     rows: list[Json] = [one for text in found.values() for one in json.loads(text)]
     return {name: [one for one in rows if one["copy"] == name] for name in copies}
 

@@ -11,6 +11,7 @@ from console.errors import InputError
 POINT = "backbuild-%Y%m%dT%H%M%SZ"
 _NAME = re.compile(r"backbuild-\d{8}T\d{6}Z")
 # A run that ended this long before a time is followed by a restore point before that time: there are two a minute.
+OLDEST_YEAR = 2000
 MARGIN = timedelta(minutes=1)
 
 
@@ -32,9 +33,9 @@ def target_of(text: str) -> Target:
     """Return the target that an operator's text means. Raises `InputError`."""
     if text == "latest":
         return Target(text, None, None, exact=False)
-    if _NAME.fullmatch(text):
-        return Target(text, time_of(text), text, exact=True)
     try:
+        if _NAME.fullmatch(text):
+            return Target(text, time_of(text), text, exact=True)
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise InputError(
@@ -42,6 +43,10 @@ def target_of(text: str) -> Target:
         ) from None
     if moment.tzinfo is None:
         raise InputError(f"--to {text} has no time zone; write {text}Z for UTC")
+    if moment.year < OLDEST_YEAR:
+        raise InputError(f"--to {text} is before the year {OLDEST_YEAR}; write the year with four digits")
+    if moment.year > datetime.now(UTC).year + 1:
+        raise InputError(f"--to {text} is in the future; use `latest` for the newest data")
     moment = moment.astimezone(UTC)
     if moment > datetime.now(UTC):
         raise InputError(f"--to {text} is in the future; use `latest` for the newest data")

@@ -5,7 +5,7 @@ start NAME STEP [ARGUMENTS]
                      start a step in the background; ARGUMENTS is a JSON object
 run NAME STEP [ARGUMENTS]
                      run a step and keep its result
-status               print the restore on this machine as JSON
+status [STEP]        print the restore on this machine as JSON, with the result of a step if it has ended
 list COPY...         print what can be restored from copies as JSON
 remove NAME          end a restore and delete its files
 rehearse             restore the group's newest backup beside it, check it, and delete it
@@ -19,11 +19,8 @@ import subprocess
 import sys
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-from manifest import ManifestError
-
 from restore import listing, state, steps
-from restore.copies import RestoreError, copy_of, reason_of
+from restore.copies import RestoreError, copy_of
 from restore.repository import RUNTIME
 from restore.state import UNIT, State
 
@@ -66,7 +63,7 @@ def run(name: str, step: str, arguments: str = "{}") -> None:
         raise
 
 
-def status() -> None:
+def status(step: str = "") -> None:
     """Print the restore on this machine."""
     here = state.present()
     if here is None:
@@ -78,7 +75,8 @@ def status() -> None:
         "running": state.running(),
         "progress": here.progress(),
         "failed": here.failure(),
-        "results": here.results(),
+        # Of one step only: the answer must fit into 24 kB, the limit of Systems Manager.
+        "results": {name: result for name, result in here.results().items() if name == step},
     }
     print(json.dumps(shown, separators=(",", ":")))
 
@@ -87,10 +85,11 @@ def list_copies(*names: str) -> None:
     """Print what can be restored from copies. A copy that cannot be read has a problem."""
     found: list[dict[str, Any]] = []
     for name in names:
+        copy = copy_of(name)
         try:
-            found.append(listing.list_copy(copy_of(name), os.environ["GROUP"], steps.keys()))
-        except (BotoCoreError, ClientError, ManifestError) as error:
-            found.append({"copy": name, "group": os.environ["GROUP"], "problem": reason_of(error), "runs": []})
+            found.append(listing.list_copy(copy, os.environ["GROUP"], steps.keys()))
+        except RestoreError as error:
+            found.append({"copy": name, "group": os.environ["GROUP"], "problem": str(error), "runs": []})
     print(json.dumps(found, separators=(",", ":")))
 
 

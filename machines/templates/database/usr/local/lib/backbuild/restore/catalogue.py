@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,10 +11,10 @@ from functools import partial
 from itertools import pairwise
 from pathlib import PurePosixPath
 
-from manifest import LABEL, Json, Keys, start_of
+from manifest import LABEL, Json, Keys, segments, start_of
 
 from restore.copies import READ_ERRORS, Copy, RestoreError, reason_of
-from restore.wal import HISTORY
+from restore.wal import HISTORY, segment_of
 
 PARALLEL_READS = 4
 
@@ -46,17 +46,6 @@ class Run:
     """The run of the manifest before, and the SHA-256 of its envelope."""
     sha256: str
     """The SHA-256 of this manifest's envelope."""
-
-    @property
-    def history(self) -> str:
-        """The history in the archive that the run belongs to, such as `17-1`."""
-        for key in sorted(self.wal, reverse=True):
-            parts = PurePosixPath(key).parts
-            if self.last in parts[-1] and (found := [part for part in parts if HISTORY.fullmatch(part)]):
-                return found[0]
-        raise RestoreError(
-            f"the manifest of {self.label} lists no WAL segment {self.last}; choose another restore point"
-        )
 
 
 def labels_in(copy: Copy, group: str) -> list[str]:
@@ -102,6 +91,28 @@ def run_of(manifest: Json, envelope: bytes) -> Run:
         previous=None if previous is None else (previous["run"], previous["sha256"]),
         sha256=hashlib.sha256(envelope).hexdigest(),
     )
+
+
+def history_of(run: Run, runs: Sequence[Run]) -> str:
+    """Return the history in the archive that a run belongs to, such as `17-1`. `runs`: consecutive ones, also this one.
+
+    A manifest lists WAL only once. If manifests were late, an earlier one lists this run's WAL. Raises `RestoreError`.
+    """
+    labels = [one.label for one in runs]
+    place = labels.index(run.label)
+    for index in sorted(range(len(runs)), key=lambda index: abs(index - place)):
+        near = runs[index]
+        for key in sorted(near.wal, reverse=True):
+            parts = PurePosixPath(key).parts
+            if segment_of(parts[-1]) == run.last and (found := [part for part in parts if HISTORY.fullmatch(part)]):
+                return found[0]
+    raise RestoreError(f"no manifest near {run.label} lists its WAL segment {run.last}; choose another restore point")
+
+
+def unlisted_of(run: Run, runs: Iterable[Run]) -> set[str]:
+    """Return the WAL segments that make a run consistent and that none of the manifests lists."""
+    listed = {segment_of(key.rpartition("/")[2]) for one in runs for key in one.wal}
+    return segments(run.first, run.last) - listed
 
 
 def broken_link(runs: Sequence[Run]) -> str | None:

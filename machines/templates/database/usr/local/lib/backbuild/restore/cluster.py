@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from restore.wal import timeline_of
 PORT = "5434"
 LOG = "postgresql.log"
 PERCENT = re.compile(r" (\d+\.\d+)%")
-FATAL = re.compile(r"(?:FATAL|PANIC): +(.+)")
+# Why PostgreSQL ended. It also refuses connections with this severity.
+FATAL = re.compile(r"(?:FATAL|PANIC): +(?!the database system is|terminating connection)(.+)")
+COMMITTED = "SELECT to_json(gid) FROM pg_catalog.pg_dist_transaction"
 RECOVERY = re.compile(r"(recovery_target\w*|restore_command)\s*=")
 HBA = "local all postgres peer\n"
 
@@ -63,6 +65,7 @@ def isolated(state: State) -> Generator[None]:
         # In place, the new timeline's WAL is archived once the group leads again; beside, never.
         **({"archive_command": ""} if state.in_place else {"archive_mode": "off", "shared_buffers": "128MB"}),
     }
+    _forget_killed(state.data)
     log = state.folder / LOG
     log.unlink(missing_ok=True)
     options = " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
@@ -75,26 +78,49 @@ def isolated(state: State) -> Generator[None]:
         check=False,
     )
     if started.returncode:
-        raise RestoreError(f"PostgreSQL did not start: {_last_error(log)}")
+        raise _ended(log)
     try:
         yield
+    except RestoreError as error:
+        # If recovery fails, PostgreSQL ends, and a statement fails only because of that.
+        if FATAL.search(_text(log)):
+            raise _ended(log) from error
+        raise
     finally:
-        subprocess.run([*control, "-m", "fast", "stop"], stdout=subprocess.DEVNULL, check=False)
+        subprocess.run([*control, "-m", "fast", "stop"], capture_output=True, check=False)
 
 
-def _last_error(log: Path) -> str:
-    found = FATAL.findall(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else []
-    return found[-1] if found else f"read {log}"
+def _forget_killed(data: Path) -> None:
+    """Remove the file of a server that was killed: its process number may be that of another one of this account."""
+    file = data / "postmaster.pid"
+    if not file.exists():
+        return
+    process = Path("/proc") / file.read_text(encoding="utf-8").split()[0] / "cwd"
+    with suppress(OSError):
+        if process.readlink() == data.resolve():
+            raise RestoreError(f"PostgreSQL already runs on {data}; stop it first")
+    file.unlink()
 
 
-def recover(state: State, group: str, run: str, point: str | None, segment: str | None) -> Json:
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+
+
+def _ended(log: Path) -> RestoreError:
+    found = FATAL.findall(_text(log))
+    return RestoreError(f"PostgreSQL ended: {found[-1] if found else 'without a reason'}; read {log}")
+
+
+def recover(state: State, group: str, fetched: Json, point: str | None, segment: str | None) -> Json:
     """Restore a run, recover it to a restore point (None: to the moment at which the run became consistent) and stop.
 
-    Returns what the recovered cluster has: its system identifier, prepared transactions, and Citus's nodes and commits.
+    `fetched`: the result of the step `fetch`. Returns what the recovered cluster has: its system identifier, prepared
+    transactions, and Citus's nodes.
     """
     configure(state, group)
     information = json.loads(output(pgbackrest(group, "--output=json", "info")))
-    size = next(one["info"]["size"] for one in information[0]["backup"] if one["label"] == run)
+    run = next(one for one in information[0]["backup"] if one["label"] == fetched["run"])
+    size, last = run["info"]["size"], run["archive"]["stop"]
     data = state.data
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     used = sum(file.stat().st_size for file in data.rglob("*") if file.is_file())
@@ -102,22 +128,39 @@ def recover(state: State, group: str, run: str, point: str | None, segment: str 
     target = (
         ["--type=immediate"]
         if point is None or segment is None
-        else ["--type=name", f"--target={point}", f"--target-timeline={timeline_of(segment)}"]
+        else ["--type=name", f"--target={point}", f"--target-timeline={_way(last, segment)}"]
     )
     mode = [] if state.in_place else ["--archive-mode=off"]
-    (data / "postmaster.pid").unlink(missing_ok=True)  # PostgreSQL is stopped, also if it was killed
-    _restore(
-        state,
-        pgbackrest(
-            group, f"--set={run}", *target, *mode, "--target-action=promote", "--delta", "restore", level="info"
-        ),
-    )
-    with isolated(state):
+    used_timelines = state.once("timelines", lambda: {"newest": max(_timeline(data), fetched["newestTimeline"])})
+    state.changed.touch()
+    _forget_killed(data)
+    wanted = [f"--set={run['label']}", *target, *mode, "--target-action=promote", "--delta"]
+    _restore(state, pgbackrest(group, *wanted, "restore", level="info"))
+    with _reserved(data, timeline_of(segment or last), used_timelines["newest"]), isolated(state):
         while sql("SELECT to_json(pg_is_in_recovery())") != [False]:
             time.sleep(0.2)
         found = _found()
     _forget_recovery(data)
     return {**found, "system": system_identifier(data), "bytes": size}
+
+
+def _way(last: str, segment: str) -> str:
+    """Return the timeline to recover along. The file that describes a backup's own timeline may have expired."""
+    return "current" if timeline_of(last) == timeline_of(segment) else str(timeline_of(segment))
+
+
+@contextmanager
+def _reserved(data: Path, present: int, newest: int) -> Generator[None]:
+    """Let PostgreSQL begin a timeline that the archive does not have yet, although the repository lacks some of them.
+
+    It takes the first one without a file. The archive would refuse WAL of a timeline that it has with other content.
+    """
+    files = [data / "pg_wal" / f"{timeline:08X}.history" for timeline in range(present + 1, newest + 1)]
+    for file in files:
+        file.touch()
+    yield
+    for file in files:
+        file.unlink()
 
 
 def _forget_recovery(data: Path) -> None:
@@ -143,10 +186,18 @@ def _restore(state: State, command: Sequence[str]) -> None:
 
 def system_identifier(data: Path) -> str:
     """Return the system identifier of a data directory; an empty text if it has none."""
+    return _control(data, "Database system identifier")
+
+
+def _timeline(data: Path) -> int:
+    return int(_control(data, "Latest checkpoint's TimeLineID") or 1)
+
+
+def _control(data: Path, field: str) -> str:
     if not (data / "global/pg_control").exists():
         return ""
     shown = output([program("pg_controldata"), "-D", str(data)]).decode()
-    return next(line.split()[-1] for line in shown.splitlines() if line.startswith("Database system identifier"))
+    return next(line.split()[-1] for line in shown.splitlines() if line.startswith(f"{field}:"))
 
 
 def _databases() -> list[str]:
@@ -160,16 +211,21 @@ def _citus_databases() -> list[str]:
 
 def _found() -> Json:
     prepared = "SELECT json_build_object('gid', gid, 'database', database) FROM pg_prepared_xacts ORDER BY gid"
-    committed = "SELECT to_json(gid) FROM pg_catalog.pg_dist_transaction ORDER BY gid"
     nodes = (
         "SELECT json_build_object('group', groupid, 'host', nodename, 'port', nodeport) FROM pg_catalog.pg_dist_node"
     )
     with_citus = _citus_databases()
     return {
         "prepared": sql(prepared),
-        "committed": [gid for name in with_citus for gid in sql(committed, name)],
         "nodes": [node for name in with_citus for node in sql(nodes, name)],
     }
+
+
+def committed(state: State, gids: Sequence[str]) -> Json:
+    """Return which of other groups' prepared transactions this group has committed. There can be thousands in all."""
+    with isolated(state):
+        known = {gid for name in _citus_databases() for gid in sql(COMMITTED, name)}
+    return {"committed": [gid for gid in gids if gid in known]}
 
 
 def settle(state: State, nodes: Mapping[str, Sequence[Any]], commit: Sequence[str], rollback: Sequence[str]) -> Json:
@@ -178,8 +234,10 @@ def settle(state: State, nodes: Mapping[str, Sequence[Any]], commit: Sequence[st
     `nodes`: host and port of each Citus group. Triggers do not run, because they would need Citus.
     """
     addresses = json.dumps({group: {"host": host, "port": port} for group, (host, port) in nodes.items()})
+    # Patroni registers standbys again.
     update = f"""
         SET session_replication_role = replica;
+        DELETE FROM pg_catalog.pg_dist_node WHERE noderole <> 'primary';
         UPDATE pg_catalog.pg_dist_node SET nodename = given->>'host', nodeport = (given->>'port')::int
         FROM json_each({_quoted(addresses)}::json) AS places (place, given) WHERE place = groupid::text"""
     with isolated(state):
@@ -201,21 +259,19 @@ def check(state: State) -> Json:
     """Check all tables and indexes, then the checksums of all pages. Returns what was checked."""
     with isolated(state):
         databases = _databases()
-        added = [
-            name
-            for name in databases
-            if sql("SELECT to_json(1) FROM pg_extension WHERE extname = 'amcheck'", name) == []
-        ]
-        for name in added:
-            sql("CREATE EXTENSION amcheck", name)
+        present = "SELECT to_json(1) FROM pg_extension WHERE extname = 'amcheck'"
+        # An interrupted attempt may have left the extension.
+        added = state.once("added", lambda: {"amcheck": [name for name in databases if not sql(present, name)]})
+        for name in added["amcheck"]:
+            sql("CREATE EXTENSION IF NOT EXISTS amcheck", name)
         jobs = str(os.cpu_count() or 1)
         place = ["--host", str(RUNTIME), "--port", PORT, "--jobs", jobs]
         found = subprocess.run(
             [program("pg_amcheck"), *place, *(f"--database={name}" for name in databases)],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        for name in added:
-            sql("DROP EXTENSION amcheck", name)
+        for name in added["amcheck"]:
+            sql("DROP EXTENSION IF EXISTS amcheck", name)
         if found.returncode:
             raise RestoreError(f"pg_amcheck found damage: {(found.stdout or found.stderr).strip()[:400]}")
         references = {name: _reference_rows(name) for name in _citus_databases()}

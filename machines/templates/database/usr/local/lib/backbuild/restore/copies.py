@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from manifest import ManifestError, Store, retried
 
 Json = dict[str, Any]
+READ_ERRORS = (BotoCoreError, ClientError, ManifestError)
 
 
 class RestoreError(Exception):
@@ -27,12 +29,27 @@ class Copy(Store):
         super().__init__(fields["bucket"], fields["endpoint"], fields["region"], fields)
         self.name = name
 
+    def objects(self, prefix: str) -> list[Json]:
+        """Return all objects whose keys begin with a prefix. Raises `RestoreError`."""
+        return self._listed(prefix, lambda: super(Copy, self).objects(prefix))
+
     def folders(self, prefix: str) -> list[str]:
-        """Return the names of the folders directly below a prefix."""
+        """Return the names of the folders directly below a prefix. Raises `RestoreError`."""
+        return self._listed(prefix, lambda: self._folders(prefix))
+
+    def _folders(self, prefix: str) -> list[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=prefix, Delimiter="/"
         )
         return [one["Prefix"][len(prefix) : -1] for page in pages for one in page.get("CommonPrefixes", ())]
+
+    def _listed(self, prefix: str, read: Callable[[], list[Any]]) -> list[Any]:
+        try:
+            return retried(read)
+        except READ_ERRORS as error:
+            raise RestoreError(
+                f"{prefix} in {self.name} cannot be listed: {reason_of(error)}; restore from another copy"
+            ) from None
 
     def download(self, key: str, path: Path) -> str:
         """Write an object into a file, which exists only once it is complete. Returns the SHA-256 of its bytes."""
@@ -82,6 +99,3 @@ def reason_of(error: Exception) -> str:
         response = cast(Any, error).response
         return f"{response['Error']['Code']} (status {response['ResponseMetadata']['HTTPStatusCode']})"
     return str(error) if isinstance(error, ManifestError) else type(error).__name__
-
-
-READ_ERRORS = (BotoCoreError, ClientError, ManifestError)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from restore.archive import Wanted
 from restore.copies import READ_ERRORS, Copy, RestoreError, reason_of, secret
-from restore.selection import Wanted
 from restore.state import State
 
 PARALLEL_DOWNLOADS = 4
@@ -101,11 +101,11 @@ def pgbackrest(group: str, *arguments: str, level: str = "warn") -> list[str]:
     return ["pgbackrest", f"--config={CONFIGURATION}", f"--stanza={group}", f"--log-level-console={level}", *arguments]
 
 
-def output(command: Sequence[str | Path]) -> bytes:
+def output(command: Sequence[str | Path], input: bytes | None = None) -> bytes:
     """Run a command and return its output. Raises `RestoreError` if it fails."""
-    done = subprocess.run(command, capture_output=True, check=False)
+    done = subprocess.run(command, input=input, capture_output=True, check=False)
     if done.returncode:
         raise RestoreError(
-            f"{command[0]} failed with status {done.returncode}: {(done.stderr or done.stdout).decode()[-400:]}"
+            f"{command[0]} failed with status {done.returncode}: {(done.stderr or done.stdout).decode().strip()[-400:]}"
         )
     return done.stdout

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from manifest import Json, Keys, start_of
+from manifest import Keys, segments, start_of
 
-from restore.catalogue import Listed, Run, broken_link, indexes_of, labels_in, read
+from restore.archive import Archive, Wanted, limit_of
+from restore.catalogue import Run, broken_link, history_of, indexes_of, labels_in, read, unlisted_of
 from restore.copies import Copy, RestoreError
-from restore.wal import number_of, segment_of
+from restore.wal import number_of, timeline_of
 
 HOURLY = "hourly"
 PROMOTED = ("daily", "monthly", "yearly")
@@ -21,22 +22,13 @@ POINT = "backbuild-%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """An object that a restore needs: its key, its path in the repository, and what a manifest lists about it."""
-
-    key: str
-    path: str
-    size: int
-    sha256: str | None
-    """None: no manifest lists the object yet. pgBackRest's own SHA-1 protects WAL."""
-
-
-@dataclass(frozen=True)
 class Selection:
     """What a restore fetches."""
 
     run: str
     finished: datetime
+    last: str
+    """The last segment that makes the run consistent."""
     place: str
     """The class of the run: `hourly`, or that of a promoted backup."""
     wanted: tuple[Wanted, ...]
@@ -46,6 +38,8 @@ class Selection:
     """The WAL, in order, that may contain further restore points."""
     until: str
     """The last segment."""
+    newest_timeline: int
+    """The highest timeline in the archive."""
 
 
 def select(copy: Copy, group: str, keys: Keys, before: datetime | None, upto: str | None) -> Selection:
@@ -56,8 +50,8 @@ def select(copy: Copy, group: str, keys: Keys, before: datetime | None, upto: st
     """
     labels = labels_in(copy, group)
     stored = set(copy.folders(f"{HOURLY}/backup/{group}/"))
-    if (runs := _hourly(copy, group, keys, labels, stored, before)) is not None:
-        return _select_hourly(copy, group, keys, runs, before, upto)
+    if (found := _hourly(copy, group, keys, labels, stored, before)) is not None:
+        return _select_hourly(copy, group, keys, *found, upto)
     if before is None:
         raise RestoreError(f"{copy.name} has no backup of {group}; restore from another copy")
     return _select_promoted(copy, group, keys, labels, before)
@@ -65,57 +59,61 @@ def select(copy: Copy, group: str, keys: Keys, before: datetime | None, upto: st
 
 def _hourly(
     copy: Copy, group: str, keys: Keys, labels: Sequence[str], stored: set[str], before: datetime | None
-) -> list[Run] | None:
-    """Return the consecutive runs from the needed full backup to the newest one; None if no run fits.
+) -> tuple[list[Run], Run] | None:
+    """Return consecutive runs up to the newest one, and the one to restore; None if no run fits.
 
-    The chosen run is the newest one that ended before the time.
+    The one to restore is the newest one that ended before the time. The first of the runs is its full backup, or an
+    earlier run whose manifest lists some of its WAL.
     """
     found: list[Run] = []  # newest first
-    needed: set[str] | None = None
+    chosen: Run | None = None
+    needed: set[str] = set()
     waiting = list(labels)
-    while waiting and needed != set():
+    while waiting and not (chosen and not needed and not unlisted_of(chosen, found)):
         batch, waiting = waiting[-BATCH:], waiting[:-BATCH]
         for run in read(copy, group, batch[::-1], keys):
             found.append(run)
-            if needed is None and run.label in stored and (before is None or run.finished < before):
+            if chosen is None and run.label in stored and (before is None or run.finished < before):
+                chosen = run
                 needed = {run.label, *run.needs}
-            if needed is not None:
-                needed.discard(run.label)
-                if not needed:
-                    break
-    if needed is None:
+            needed.discard(run.label)
+            if chosen and not needed and not unlisted_of(chosen, found):
+                break
+    if chosen is None:
         return None
     if needed:
         raise RestoreError(f"{copy.name} lacks the manifest of {min(needed, key=start_of)}; restore from another copy")
-    if before is None:
-        _refuse_new_group(copy, group, keys, found[-1], labels)
     runs = found[::-1]
     if reason := broken_link(runs):
         raise RestoreError(
             f"the chain of manifests of {group} in {copy.name} is broken: {reason}; restore from another copy"
         )
-    return runs
+    if before is None:
+        _refuse_new_group(copy, group, keys, runs, chosen, labels)
+    return runs, chosen
 
 
-def _refuse_new_group(copy: Copy, group: str, keys: Keys, full: Run, labels: Sequence[str]) -> None:
+def _refuse_new_group(
+    copy: Copy, group: str, keys: Keys, runs: Sequence[Run], chosen: Run, labels: Sequence[str]
+) -> None:
     """Refuse to take a group that was created anew for the newest data: it begins empty."""
+    full = next(run for run in runs if run.label == chosen.label[:16])
     if full.previous is None or full.previous[0] not in labels or datetime.now(UTC) - full.finished > NEW_GROUP:
         return
-    (before,) = read(copy, group, [full.previous[0]], keys)
-    if before.history != full.history:
+    until = labels.index(full.previous[0]) + 1
+    earlier = list(read(copy, group, labels[max(until - BATCH, 0) : until], keys))
+    before, after = history_of(earlier[-1], earlier), history_of(full, [*earlier, *runs[runs.index(full) :]])
+    if before != after:
         raise RestoreError(
-            f"{group} was created anew: run {full.label} began history {full.history}, and run {before.label} ended "
-            f"history {before.history}. Say which one to restore: `--to` with a time or a point that `--list` shows"
+            f"{group} was created anew: run {full.label} began history {after}, and run {earlier[-1].label} ended "
+            f"history {before}. Say which one to restore: `--to` with a time or a point that `--list` shows"
         )
 
 
-def _select_hourly(
-    copy: Copy, group: str, keys: Keys, runs: Sequence[Run], before: datetime | None, upto: str | None
-) -> Selection:
-    chosen = next(run for run in reversed(runs) if before is None or run.finished < before)
+def _select_hourly(copy: Copy, group: str, keys: Keys, runs: Sequence[Run], chosen: Run, upto: str | None) -> Selection:
     by_label = {run.label: run for run in runs}
     files = [
-        Wanted(key, key.removeprefix(f"{HOURLY}/"), one.size, one.sha256)
+        Wanted(key, _below(key), one.size, one.sha256)
         for label in (*chosen.needs, chosen.label)
         for key, one in by_label[label].files.items()
         if key.startswith(f"{HOURLY}/")
@@ -124,32 +122,27 @@ def _select_hourly(
         Wanted(key, path, chosen.files[key].size, chosen.files[key].sha256)
         for key, path in indexes_of(chosen, group).items()
     ]
+    folder = f"{HOURLY}/archive/{group}/{history_of(chosen, runs)}/"
     listed = {key: one for run in runs for key, one in run.wal.items()}
-    archive = copy.objects(f"{HOURLY}/archive/{group}/{chosen.history}/")
-    wal = wal_from(archive, listed, chosen.first, copy.name)
+    archive = Archive(copy.name, f"{HOURLY}/", folder, copy.objects(folder), listed)
     points = _points(copy, group, keys, chosen, runs)
-    if upto is not None:
-        reached = [number_of(segment) for name, segment in points.items() if name >= upto]
-        wal = {segment: one for segment, one in wal.items() if not reached or number_of(segment) <= min(reached)}
-    histories = [
-        replace(_wanted(one, listed), path=_below(one["Key"])) for one in archive if one["Key"].endswith(".history")
-    ]
-    return _selection(chosen, HOURLY, [*files, *indexes, *histories], wal, points)
+    return _selection(chosen, HOURLY, [*files, *indexes], archive, points, upto)
 
 
 def _points(copy: Copy, group: str, keys: Keys, chosen: Run, runs: Sequence[Run]) -> dict[str, str]:
     """Return the last segment of each listed restore point after a run: by the group's and coordinator's manifests."""
     sources = [run for run in runs if run.finished >= chosen.finished]
     if group != COORDINATOR:
-        since = start_of(chosen.label)
-        labels = [label for label in labels_in(copy, COORDINATOR) if start_of(label) >= since]
-        sources += read(copy, COORDINATOR, labels, keys)
+        labels = labels_in(copy, COORDINATOR)
+        later = [label for label in labels if start_of(label) >= start_of(chosen.label)]
+        # The run before these may have ended after the chosen one.
+        sources += read(copy, COORDINATOR, labels[-len(later) - 1 :], keys)
     after = chosen.finished.strftime(POINT)
     return {
-        name: segments[group]
+        name: reached[group]
         for run in sources
-        for name, segments in run.points.items()
-        if group in segments and name > after
+        for name, reached in run.points.items()
+        if group in reached and name > after
     }
 
 
@@ -165,90 +158,66 @@ def _select_promoted(copy: Copy, group: str, keys: Keys, labels: Sequence[str], 
         raise RestoreError(f"{copy.name} has nothing of {group} from before that time: {window}")
     chosen = max(fitting, key=lambda run: run.finished)
     folder = f"{places[chosen.label]}/{group}/{chosen.label}/"
-    later = [label for label in labels if start_of(label) > start_of(chosen.label)][:BATCH]
+    place = labels.index(chosen.label)
+    around = list(read(copy, group, labels[max(place - 1, 0) : place + BATCH], keys))
     known = {
         **{_below(key): one for key, one in chosen.files.items() if key.startswith(f"{HOURLY}/")},
         **{path: chosen.files[key] for key, path in indexes_of(chosen, group).items()},
     }
-    listed = {
-        f"{folder}{path}": one
-        for path, one in [
-            *known.items(),
-            *((_below(key), one) for run in [chosen, *read(copy, group, later, keys)] for key, one in run.wal.items()),
-        ]
-    }
-    stored = copy.objects(folder)
-    if absent := {f"{folder}{path}" for path in known} - {one["Key"] for one in stored}:
+    stored = {one["Key"]: one for one in copy.objects(folder)}
+    if absent := {f"{folder}{path}" for path in known} - stored.keys():
         raise RestoreError(f"{copy.name} lacks {min(absent)}; restore from another copy")
-    archive = [one for one in stored if one["Key"].startswith(f"{folder}archive/{group}/{chosen.history}/")]
-    wal = wal_from(archive, listed, chosen.first, copy.name, all_listed=False)
-    wal = {segment: replace(one, path=one.key.removeprefix(folder)) for segment, one in wal.items()}
-    files = [
-        replace(_wanted(one, listed), path=one["Key"].removeprefix(folder))
-        for one in stored
-        if segment_of(_name(one["Key"])) is None
-    ]
-    return _selection(chosen, places[chosen.label], files, wal, {})
+    files = [Wanted(f"{folder}{path}", path, one.size, one.sha256) for path, one in known.items()]
+    # Only the run's own WAL is copied there.
+    listed = {
+        key: one for run in around for path, one in run.wal.items() if (key := f"{folder}{_below(path)}") in stored
+    }
+    inner = f"{folder}archive/{group}/{history_of(chosen, around)}/"
+    archive = Archive(copy.name, folder, inner, [*stored.values()], listed)
+    return _selection(chosen, places[chosen.label], files, archive, {}, None)
 
 
 def _selection(
-    run: Run, place: str, files: Iterable[Wanted], wal: Mapping[str, Wanted], points: Mapping[str, str]
+    run: Run, place: str, files: Iterable[Wanted], archive: Archive, points: Mapping[str, str], upto: str | None
 ) -> Selection:
-    in_order = sorted(wal, key=lambda segment: (number_of(segment), segment))
-    if not in_order or number_of(in_order[-1]) < number_of(run.last):
+    wal = archive.wal(run.first, limit_of(points, upto, run.last))
+    if absent := segments(run.first, run.last) - wal.keys():
         raise RestoreError(
-            f"the WAL ends before segment {run.last}, which run {run.label} needs; restore from another copy"
+            f"{archive.copy} lacks WAL segment {min(absent)} in {archive.folder}, which run {run.label} needs; restore "
+            "from another copy"
         )
-    until = in_order[-1]
-    reached = {
-        name: segment
-        for name, segment in points.items()
-        if number_of(run.last) <= number_of(segment) <= number_of(until)
-    }
-    scanned_after = max(map(number_of, reached.values()), default=number_of(run.last) - 1)
-    scanned = tuple(wal[segment] for segment in in_order if number_of(segment) > scanned_after)
-    return Selection(run.label, run.finished, place, (*files, *wal.values()), reached, scanned, until)
+    later = {name: segment for name, segment in points.items() if number_of(segment) >= number_of(run.last)}
+    reached = {name: segment for name, segment in later.items() if segment in wal}
+    return Selection(
+        run=run.label,
+        finished=run.finished,
+        last=run.last,
+        place=place,
+        wanted=(*files, *archive.timelines().values(), *wal.values()),
+        points=reached,
+        scanned=tuple(wal[segment] for segment in _unknown(wal, run.last, later)),
+        until=max(wal),
+        newest_timeline=archive.newest_timeline(),
+    )
 
 
-def wal_from(
-    archive: Sequence[Json], listed: Mapping[str, Listed], first: str, copy: str, *, all_listed: bool = True
-) -> dict[str, Wanted]:
-    """Return the WAL from a segment on, by segment. Raises `RestoreError` if a segment is missing or has another size.
+def _unknown(wal: Mapping[str, Wanted], last: str, points: Mapping[str, str]) -> list[str]:
+    """Return the segments, in order, that may contain restore points that are not listed with a segment that exists.
 
-    Of several files of one segment, the one that a manifest lists counts.
+    A leader that is lost archives its last segment never: the next leader's segment of that number has its points.
     """
-    start = number_of(first)
-    found: dict[str, Wanted] = {}
-    for one in archive:
-        segment = segment_of(_name(one["Key"]))
-        if segment is None or number_of(segment) < start or (segment in found and one["Key"] not in listed):
-            continue
-        found[segment] = _wanted(one, listed)
-    expected = {segment: key for key in listed if (segment := segment_of(_name(key))) and number_of(segment) >= start}
-    if all_listed and (absent := expected.keys() - found.keys()):
-        raise RestoreError(f"{copy} lacks {expected[min(absent, key=number_of)]}; restore from another copy")
-    if sizes := [one.key for one in found.values() if one.key in listed and listed[one.key].size != one.size]:
-        raise RestoreError(
-            f"{min(sizes)} in {copy} has another size than its manifest lists; restore from another copy"
-        )
-    numbers = {number_of(segment) for segment in found}
-    for number in range(start, max(numbers, default=start)):
-        if number not in numbers:
-            raise RestoreError(
-                f"the WAL in {copy} has a gap: segment {number >> 8:08X}{number & 0xFF:08X} (without its timeline) is "
-                "missing, and later ones exist; restore from another copy, or to a point before the gap"
-            )
-    return found
-
-
-def _wanted(one: Json, listed: Mapping[str, Listed]) -> Wanted:
-    known = listed.get(one["Key"])
-    return Wanted(one["Key"], _below(one["Key"]), one["Size"], known.sha256 if known else None)
+    ends: dict[int, int] = {}
+    lost: set[int] = set()
+    for segment in points.values():
+        if segment in wal:
+            timeline = timeline_of(segment)
+            ends[timeline] = max(number_of(segment), ends.get(timeline, 0))
+        else:
+            lost.add(number_of(segment))
+    listed_until = {segment: ends.get(timeline_of(segment), number_of(last) - 1) for segment in wal}
+    found = [segment for segment in wal if number_of(segment) > listed_until[segment] or number_of(segment) in lost]
+    return sorted(found, key=lambda segment: (number_of(segment), segment))
 
 
 def _below(key: str) -> str:
     return key.removeprefix(f"{HOURLY}/")
-
-
-def _name(key: str) -> str:
-    return key.rpartition("/")[2]

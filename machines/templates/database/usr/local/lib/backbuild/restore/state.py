@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,11 @@ class State:
         return self.folder / "shut"
 
     @property
+    def changed(self) -> Path:
+        """The file that exists as soon as the restore changes PostgreSQL's data."""
+        return self.folder / "changed"
+
+    @property
     def repository(self) -> Path:
         """The folder of the pgBackRest repository with the fetched objects."""
         return self.folder / "repository"
@@ -67,6 +72,12 @@ class State:
     def finish(self, step: str, result: Json) -> None:
         """Keep the result of a step."""
         self._write(f"done-{step}", result)
+
+    def once(self, name: str, made: Callable[[], Json]) -> Json:
+        """Return what `made` returned the first time that it was asked for under this name, also after a restart."""
+        if not (self.folder / f"{name}.json").exists():
+            self._write(name, made())
+        return self._read(name)
 
     def show(self, progress: Json) -> None:
         """Publish the progress of the step that runs."""

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from manifest import Keys
@@ -16,6 +17,7 @@ from restore import cluster, group, listing, points, repository
 from restore.copies import RestoreError, copy_of, readers, secret
 from restore.selection import HOURLY, Selection, select
 from restore.state import State
+from restore.wal import segment_of
 
 POINTS_SHOWN = 200  # the answer must fit into 24 kB, the limit of Systems Manager
 
@@ -41,8 +43,11 @@ def fetch(state: State) -> Json:
         lambda done, total: state.show({"what": "fetch", "bytes": done, "total": total}),
     )
     repository.configure(state, own)
-    listed = plan["upto"] in chosen.points
-    found = chosen.points if listed else {**points.scan(own, chosen.scanned), **chosen.points}
+    unlisted = [one for one in chosen.wanted if one.sha256 is None]
+    scanned = () if plan["upto"] in chosen.points else chosen.scanned
+    found = {**points.scan(copy.name, own, scanned), **chosen.points}
+    found = points.reachable(own, found, chosen.last, chosen.wanted)
+    points.prove(copy.name, own, (one for one in unlisted if one not in scanned and segment_of(Path(one.path).name)))
     # A promoted backup has its point a little later than its own time.
     names = sorted(name for name in found if plan["upto"] is None or name <= plan["upto"] or chosen.place != HOURLY)
     return {
@@ -51,7 +56,8 @@ def fetch(state: State) -> Json:
         "class": chosen.place,
         "bytes": sum(one.size for one in chosen.wanted),
         "objects": len(chosen.wanted),
-        "unlisted": sum(one.sha256 is None for one in chosen.wanted),
+        "unlisted": len(unlisted),
+        "newestTimeline": chosen.newest_timeline,
         "until": chosen.until,
         "points": {name: found[name] for name in names[-POINTS_SHOWN:]},
     }
@@ -67,8 +73,12 @@ def _drop_others(state: State, chosen: Selection) -> None:
 
 def recover(state: State, point: str | None, segment: str | None) -> Json:
     """Restore the fetched run, and recover it to a restore point."""
-    (state.folder / "changed").touch()
-    return cluster.recover(state, os.environ["GROUP"], state.results()["fetch"]["run"], point, segment)
+    return cluster.recover(state, os.environ["GROUP"], state.results()["fetch"], point, segment)
+
+
+def committed(state: State, gids: list[str]) -> Json:
+    """Find out which prepared transactions of other groups this group has committed."""
+    return cluster.committed(state, gids)
 
 
 def settle(state: State, nodes: dict[str, list[Any]], commit: list[str], rollback: list[str]) -> Json:
@@ -114,6 +124,7 @@ def serve(state: State) -> Json:
 STEPS: dict[str, tuple[Callable[..., Json], str]] = {
     "fetch": (fetch, "postgres"),
     "recover": (recover, "postgres"),
+    "committed": (committed, "postgres"),
     "settle": (settle, "postgres"),
     "check": (check, "postgres"),
     "shut": (shut, "root"),
@@ -127,7 +138,7 @@ STEPS: dict[str, tuple[Callable[..., Json], str]] = {
 
 def remove(state: State) -> None:
     """End a restore: delete its files and its cluster. Raises `RestoreError` if the group's data are half restored."""
-    if state.in_place and (state.folder / "changed").exists() and "open" not in state.results() and state.shut.exists():
+    if state.in_place and state.changed.exists() and "open" not in state.results() and state.shut.exists():
         raise RestoreError(
             f"the data of {os.environ['MEMBER']} are half restored; continue the restore with the same arguments, or "
             "give the volumes back their snapshots"

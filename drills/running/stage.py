@@ -16,6 +16,7 @@ from typing import Any
 
 from console.errors import CommandError
 from drills.failover.fleet import Fleet
+from drills.failover.writers import Route
 from drills.restore.course import Course, Request, remove
 from drills.restore.listing import list_copies
 from drills.restore.target import target_of
@@ -283,6 +284,16 @@ class Stage:
         """Run a statement on a group's leader, in the application's database, and return its output."""
         words = shlex.join(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", DATABASE_NAME, "-c", statement])
         return self.site().run(self.leader(group), f"runuser -u postgres -- {words}", 600).strip()
+
+    def sql_beside(self, member: str, socket: str, port: str, statement: str) -> str:
+        """Run a statement in a cluster beside, and return its output."""
+        place = ["-h", socket, "-p", port, "-d", DATABASE_NAME]
+        words = shlex.join(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", *place, "-c", statement])
+        return self.site().run(member, f"runuser -u postgres -- {words}", 600).strip()
+
+    def routes(self, group: str) -> list[Route]:
+        """Return the ways of a client to a group's leader."""
+        return next(ways for (of, _), ways in self.fleet().routes(self.folder).items() if of == group)
 
     def copy_table(self, member: str, socket: str, port: str, table: str) -> None:
         """Copy a table from a cluster beside to the coordinator's leader, over the machines' own network."""

@@ -26,6 +26,7 @@ from drills.sites.site import Site, SiteError
 from model.topology import Topology
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
+RESERVED = (course.IN_PLACE, "rehearsal")
 Json = dict[str, Any]
 
 
@@ -100,7 +101,10 @@ def _request(topology: Topology, options: argparse.Namespace) -> Request:
             "restores beside them"
         )
     invariants = [query for file in options.check for query in _queries(file)]
-    return Request(options.copy, target_of(options.to), _name(options.into) if options.into else None, invariants)
+    into = _name(options.into) if options.into else None
+    if into in RESERVED:
+        raise InputError(f"--into {into} is not a name for a cluster: restores of the platform itself have this name")
+    return Request(options.copy, target_of(options.to), into, invariants)
 
 
 def _name(text: str) -> str:

@@ -82,7 +82,8 @@ def _hourly(
     if chosen is None:
         return None
     if needed:
-        raise RestoreError(f"{copy.name} lacks the manifest of {min(needed, key=start_of)}; restore from another copy")
+        key = f"manifests/{group}/{min(needed, key=start_of)}.json"
+        raise RestoreError(f"{copy.name} lacks {key}; restore from another copy")
     runs = found[::-1]
     if reason := broken_link(runs):
         raise RestoreError(

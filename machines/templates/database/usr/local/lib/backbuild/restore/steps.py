@@ -73,6 +73,8 @@ def _drop_others(state: State, chosen: Selection) -> None:
 
 def recover(state: State, point: str | None, segment: str | None) -> Json:
     """Restore the fetched run, and recover it to a restore point."""
+    if state.in_place and not state.shut.exists():
+        raise RestoreError(f"{os.environ['MEMBER']} is not shut; only `python -m drills restore` restores in place")
     return cluster.recover(state, os.environ["GROUP"], state.results()["fetch"], point, segment)
 
 

@@ -47,6 +47,14 @@ class Bucket(Protocol):
         """Remove objects, whatever locks say."""
         ...
 
+    def keep(self, key: str) -> Any:
+        """Return everything that `put_back` needs."""
+        ...
+
+    def put_back(self, key: str, kept: Any) -> None:
+        """Undo `damage` or `remove`."""
+        ...
+
 
 def bucket_of(topology: Topology, place: Place, copy: str) -> Bucket:
     """Return the bucket of a copy. Raises `LookupError` for a copy that the sandbox does not have."""
@@ -89,6 +97,19 @@ class R2Bucket:
         for key in keys:
             self._run("DELETE FROM objects WHERE bucket = ? AND key = ?", key)
 
+    def keep(self, key: str) -> Any:
+        """Return everything that `put_back` needs."""
+        (row,) = self._run("SELECT * FROM objects WHERE bucket = ? AND key = ?", key)
+        return row, [(file, file.read_bytes()) for file in self._files(key)]
+
+    def put_back(self, key: str, kept: Any) -> None:
+        """Undo `damage` or `remove`."""
+        row, files = kept
+        for file, content in files:
+            file.write_bytes(content)
+        places = ", ".join("?" * (len(row) - 1))
+        self._run(f"INSERT OR REPLACE INTO objects VALUES (?, {places})", *row[1:])
+
     def _files(self, key: str) -> list[Path]:
         ((blobs,),) = self._run("SELECT blobs FROM objects WHERE bucket = ? AND key = ?", key)
         return [self._folder / "blobs" / one["name"] for one in json.loads(blobs)]
@@ -120,22 +141,27 @@ class S3Bucket:
 
     def damage(self, key: str, content: bytes) -> None:
         """Give an object a newer version with other bytes."""
-        digest = hashlib.sha256(content).digest()
-        metadata = self._inside(lambda client: client.head_object(Bucket=self._copy.bucket, Key=key)["Metadata"])
-        self._inside(
-            lambda client: client.put_object(
-                Bucket=self._copy.bucket,
-                Key=key,
-                Body=content,
-                Metadata=metadata,
-                ChecksumSHA256=base64.b64encode(digest).decode(),
-            )
-        )
+        _, metadata = self.keep(key)
+        self._put(key, content, metadata)
 
     def remove(self, *keys: str) -> None:
         """Hide objects behind delete markers: with object lock, that is all that an intruder can do."""
         for key in keys:
             self._inside(lambda client, key=key: client.delete_object(Bucket=self._copy.bucket, Key=key))
+
+    def keep(self, key: str) -> Any:
+        """Return everything that `put_back` needs."""
+        metadata = self._inside(lambda client: client.head_object(Bucket=self._copy.bucket, Key=key)["Metadata"])
+        return self.read(key), metadata
+
+    def put_back(self, key: str, kept: Any) -> None:
+        """Undo `damage` or `remove`: make a newer version with the former bytes."""
+        self._put(key, *kept)
+
+    def _put(self, key: str, content: bytes, metadata: dict[str, str]) -> None:
+        digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+        given = {"Bucket": self._copy.bucket, "Key": key, "Metadata": metadata, "ChecksumSHA256": digest}
+        self._inside(lambda client: client.put_object(Body=content, **given))
 
     def _inside(self, ask: Callable[[Any], Result]) -> Result:
         """Call a function with a client, on a thread that is in the network of the services."""

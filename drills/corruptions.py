@@ -1,7 +1,8 @@
 """Damage backups of a live stack, and restore from them: `python -m drills.corruptions --stack staging --count 100`.
 
-Each time, one object of one copy is damaged in one way, and a machine fetches from that copy what a restore of the newest
-data needs. It must refuse and name the object, or have all data. Then the object is put back. A seed repeats the choices.
+Each time, one object of one copy is damaged in one way, and a machine fetches from that copy what a restore of the
+newest data needs. It must refuse and name the object, or have all data. Then the object is put back. A seed repeats the
+choices.
 """
 
 from __future__ import annotations

@@ -107,8 +107,9 @@ class R2Bucket:
         row, files = kept
         for file, content in files:
             file.write_bytes(content)
+        self.remove(key)
         places = ", ".join("?" * (len(row) - 1))
-        self._run(f"INSERT OR REPLACE INTO objects VALUES (?, {places})", *row[1:])
+        self._run(f"INSERT INTO objects VALUES (?, {places})", *row[1:])
 
     def _files(self, key: str) -> list[Path]:
         ((blobs,),) = self._run("SELECT blobs FROM objects WHERE bucket = ? AND key = ?", key)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from drills.sites.site import SiteError
-from sandbox.clouds.store import decode, encode
+from sandbox.clouds.store import CloudObject, decode, encode, object_of
+from sandbox.edge import databases
+from sandbox.edge import start as edge
+from sandbox.edge.plan import CONSUMER, CRON, DATABASE, DEPLOYMENT, DOMAIN, ROUTE, VERSION, WORKER
 from sandbox.ledger import Ledger
 from sandbox.machines import volumes
 from sandbox.machines.inventory import ATTACHMENT, INSTANCE, VOLUME, Inventory
@@ -16,6 +19,14 @@ from sandbox.machines.machine import Machine
 from sandbox.machines.place import Place
 
 REBUILD_SECONDS = 3600
+# The property that names a Worker's script, by the type of what belongs to it.
+NAMING: Mapping[str, str] = {
+    DEPLOYMENT: "scriptName",
+    CRON: "scriptName",
+    CONSUMER: "scriptName",
+    DOMAIN: "service",
+    ROUTE: "script",
+}
 
 
 def lose_machines(place: Place, known: Inventory, members: Collection[str]) -> None:
@@ -27,13 +38,43 @@ def lose_machines(place: Place, known: Inventory, members: Collection[str]) -> N
     for one in attached:
         volumes.delete(place, one.volume)
     gone = {*lost, *(one.volume for one in attached)}
+    _remove(
+        place,
+        lambda one: (
+            (one.type in {INSTANCE, VOLUME} and one.id in gone)
+            or (one.type == ATTACHMENT and one.outputs.get("instanceId") in lost)
+        ),
+    )
+
+
+def lose_worker(place: Place, known: Inventory, script: str) -> None:
+    """Delete a Cloudflare Worker with all that belongs to it, as if somebody had deleted it in the dashboard."""
+    ids = {one.id for one in known.of_type(WORKER) if one.outputs["name"] == script}
+    _remove(place, lambda one: is_of_worker(one, script, ids))
+    edge.wait(place)
+
+
+def is_of_worker(thing: CloudObject, script: str, ids: Collection[str]) -> bool:
+    """Return whether an object is a Worker with one of these ids, or belongs to it: Cloudflare deletes it, too."""
+    return (
+        (thing.type == WORKER and thing.id in ids)
+        or (thing.type == VERSION and thing.outputs["workerId"] in ids)
+        or (thing.type in NAMING and thing.outputs.get(NAMING[thing.type]) == script)
+    )
+
+
+def lose_database(place: Place, id: str) -> None:
+    """Delete a D1 database with its rows."""
+    _remove(place, lambda one: one.type == DATABASE and one.id == id)
+    edge.wait(place)
+    databases.delete(place, id)
+
+
+def _remove(place: Place, is_lost: Callable[[CloudObject], bool]) -> None:
+    """Remove objects from the simulated clouds, behind the engine's back."""
     with Ledger(place.store, decode=decode, encode=encode) as ledger:
         for key, entry in ledger.items():
-            outputs: dict[str, object] = entry.get("outputs") or {}
-            type = key.partition("::")[0]
-            if (type in {INSTANCE, VOLUME} and entry.get("id") in gone) or (
-                type == ATTACHMENT and outputs.get("instanceId") in lost
-            ):
+            if "urn" in entry and is_lost(object_of(entry)):
                 ledger.remove(key)
 
 

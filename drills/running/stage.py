@@ -20,7 +20,8 @@ from drills.failover.writers import Route
 from drills.restore.course import Course, Request, remove
 from drills.restore.listing import list_copies
 from drills.restore.target import target_of
-from drills.running import cloud
+from drills.running import cloud, rolling
+from drills.running.edge import Edge
 from drills.running.report import Check
 from drills.running.timeline import Timeline
 from drills.running.traffic import Traffic
@@ -28,11 +29,15 @@ from drills.sites.buckets import Bucket, bucket_of
 from drills.sites.live import LiveSite
 from model.topology import DATABASE_NAME, Topology
 from sandbox.engine.errors import EngineError
+from sandbox.engine.workspace import find
+from sandbox.machines.machine import Machine
 
 PAUSE = 0.5
+ROLLING_PAUSE = 1.0  # a machine boots in some seconds
 LISTING_PAUSE = 10.0  # listing a copy takes the machines processor time
 POINT_SECONDS = 40.0  # restore points are made every half minute
 HEALTHY_SECONDS = 600.0
+CERTIFICATE = "/run/backbuild/tls"  # a link to the folder of the present certificate, on a machine
 STEADY_SECONDS = 3.0  # the clients write for this long before the fault
 
 
@@ -70,6 +75,7 @@ class Stage:
         self._rebuilding: subprocess.Popen[bytes] | None = None
         self.timeline: Timeline = Timeline()
         self.traffic: Traffic = Traffic(self.fleet, run, folder)
+        self.edge: Edge = Edge(self)
         self.fault_at: float | None = None
         self.served_at: float | None = None
         self.restored: dict[str, Any] | None = None
@@ -107,8 +113,9 @@ class Stage:
 
     def mend(self) -> None:
         """Undo every fault that is left, so that the stack is as before also after a drill that stopped."""
-        with suppress(CommandError, EngineError, OSError):
-            self.fleet().mend()
+        for mend in (self.fleet().mend, self.edge.mend):
+            with suppress(CommandError, EngineError, OSError):
+                mend()
 
     def fleet(self) -> Fleet:
         """Return the machines as they are now: a rebuilt one is another instance."""
@@ -173,6 +180,34 @@ class Stage:
         assert self._rebuilding is not None
         cloud.finish_rebuilding(self._rebuilding, self.folder / "up.log")
         self.timeline.add("recovery", "up has created everything, and every health gate has passed")
+
+    def rebuild(self) -> None:
+        """Create what is lost again, and wait until everything is created."""
+        self.begin_rebuilding()
+        self.finish_rebuilding()
+
+    def roll(self, root: Path) -> None:
+        """Replace every machine with `up` of the project in `root`; the clients move to the new machines."""
+        self.timeline.add("recovery", "up begins to replace the machines")
+        log, home = self.folder / "up.log", find(self.root, self.topology.stack).home.resolve()
+        process = rolling.begin(root, home, self.topology.stack, log)
+        known = self._reachable()
+        while process.poll() is None:
+            time.sleep(ROLLING_PAUSE)
+            found = self._reachable()
+            if found - known:
+                self.traffic.renew()
+            known = found
+        cloud.finish_rebuilding(process, log)
+        self.traffic.renew()
+        self.timeline.add("recovery", "up has replaced every machine, and every health gate has passed")
+
+    def _reachable(self) -> set[str]:
+        """Return the ids of the machines that have got their certificate, so that clients can enter them."""
+        place = self.fleet().place
+        leaders = {id: Machine(place, id).leader() for id in self.site().inventory.instances}
+        certificates = {id: Path(f"/proc/{leader}/root{CERTIFICATE}") for id, leader in leaders.items() if leader}
+        return {id for id, certificate in certificates.items() if certificate.is_symlink()}
 
     def restore(self, copy: str, to: str, into: str | None = None, invariants: Sequence[str] = ()) -> dict[str, Any]:
         """Restore all groups from a copy, in place or beside."""

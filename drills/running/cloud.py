@@ -71,9 +71,12 @@ def lose_database(place: Place, id: str) -> None:
 
 
 def _remove(place: Place, is_lost: Callable[[CloudObject], bool]) -> None:
-    """Remove objects from the simulated clouds, behind the engine's back."""
+    """Remove objects from the simulated clouds, behind the engine's back.
+
+    The newest go first: the edge reads the store meanwhile, and must find no deployment without its version.
+    """
     with Ledger(place.store, decode=decode, encode=encode) as ledger:
-        for key, entry in ledger.items():
+        for key, entry in reversed(ledger.items()):
             if "urn" in entry and is_lost(object_of(entry)):
                 ledger.remove(key)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from sandbox.machines.place import Place
 
 TIMEOUT = 15.0  # seconds, for a page or a report; the Workers themselves give up after 10
+LAST_MINUTE = "SELECT coalesce(max(minute), 0) FROM samples"
 TUNNEL = "backbuild-tunnel"
 
 Run = tuple[str, str, str]
@@ -39,8 +43,6 @@ class StatusPage:
     """The ids of all recorded incidents."""
     has_history: bool
     """Whether its database answers."""
-    recorded_at: str
-    """The minute that was recorded last; without a database, the present time."""
 
 
 def status_page_of(summary: Mapping[str, Any], incidents: Mapping[str, Any], *, has_history: bool) -> StatusPage:
@@ -49,7 +51,6 @@ def status_page_of(summary: Mapping[str, Any], incidents: Mapping[str, Any], *, 
         {one["id"]: one["status"] for one in summary["components"]},
         frozenset(one["id"] for one in incidents["incidents"]),
         has_history,
-        incidents["page"]["updated_at"],
     )
 
 
@@ -140,16 +141,17 @@ class Edge:
         return status_page_of(summary.json(), incidents.json(), has_history=has_history)
 
     def recorded(self, seconds: float = 300) -> str:
-        """Wait until the status page has recorded a later minute than now, and return that minute."""
-        since = self._stage.now()
+        """Wait until the status page has recorded a later minute than the present one, and return that minute."""
+        since = time.time() // 60
+        self._stage.until("the status page records another minute", lambda: self._last_minute() > since, seconds)
+        return datetime.fromtimestamp(60 * self._last_minute(), UTC).strftime("%H:%M UTC")
 
-        def later() -> bool:
-            page = self.status_page()
-            return page is not None and page.has_history and page.recorded_at > since
-
-        self._stage.until("the status page records another minute", later, seconds)
-        page = self.status_page()
-        return "" if page is None else page.recorded_at
+    def _last_minute(self) -> int:
+        """Return the newest minute in the status page's database, since 1970; 0 if there is none."""
+        id = databases.id_of(self._stage.site().inventory, f"{self._stage.topology.prefix}-status")
+        with suppress(sqlite3.Error):
+            return databases.read(self._place, id, LAST_MINUTE)[0][0] if id else 0
+        return 0
 
     def runs(self) -> dict[Run, bool]:
         """Return the runs in the report on backups, and whether they are verified; nothing without a report."""

@@ -38,7 +38,7 @@ def wait_for_archive(stage: Stage) -> None:
 SCENARIO = Scenario(
     name="edge-lost",
     title="Cloudflare's edge lost",
-    situation="No Worker runs, R2 does not answer, and the tunnels are down. The database serves; its WAL waits on disk.",
+    situation="No Worker runs, R2 does not answer, and the tunnels are down. The database serves; its WAL waits.",
     promises=("REC-1",),
     recovery_seconds=180,
     steps=(

@@ -162,7 +162,7 @@ def frame(facts: Facts) -> RenderableType:
         style = "" if one.well else "bold red"
         lag = "" if one.lag is None else f"{one.lag} B"
         members.add_row(one.name, "leader *" if one.role == "leader" else one.role, Text(one.state, style), lag)
-    backups = Table("group", "newest backup", "ended", "newest restore point", box=None)
+    backups = Table("group", "newest backup", "ended", "newest restore point in the catalogue", box=None)
     for one in facts.backups:
         backups.add_row(one.group, one.run, age(facts.at, one.finished_at), age(facts.at, one.point))
     pages = Table("Workers", "answer", box=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +22,10 @@ def with_other_image(text: str) -> str:
 
 
 def other_project(root: Path, stack: str, folder: Path) -> Path:
-    """Make a project of links to the project in `root`, whose stack has another image, and return its folder."""
+    """Make a project of links to the project in `root`, whose stack has another image, and return its folder.
+
+    The sandbox's files are among the links, so both projects have the same stack.
+    """
     folder.mkdir()
     settings = f"Pulumi.{stack}.yaml"
     for one in root.iterdir():
@@ -33,14 +35,13 @@ def other_project(root: Path, stack: str, folder: Path) -> Path:
     return folder
 
 
-def begin(root: Path, home: Path, stack: str, log: Path) -> subprocess.Popen[bytes]:
-    """Begin `up` of the project in `root`, with the sandbox's files in `home`."""
+def begin(root: Path, project: Path, stack: str, log: Path) -> subprocess.Popen[bytes]:
+    """Begin `up` of a project, with the sandbox of the project in `root`."""
     options = ("--live", "--skip-preview", "--skip-policies")
     with log.open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "sandbox", "up", "--stack", stack, *options],
+            [sys.executable, "-m", "sandbox", "up", "--stack", stack, "--cwd", str(project), *options],
             cwd=root,
-            env={**os.environ, "SANDBOX_HOME": str(home)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -29,7 +29,6 @@ from drills.sites.buckets import Bucket, bucket_of
 from drills.sites.live import LiveSite
 from model.topology import DATABASE_NAME, Topology
 from sandbox.engine.errors import EngineError
-from sandbox.engine.workspace import find
 from sandbox.machines.machine import Machine
 
 PAUSE = 0.5
@@ -186,11 +185,11 @@ class Stage:
         self.begin_rebuilding()
         self.finish_rebuilding()
 
-    def roll(self, root: Path) -> None:
-        """Replace every machine with `up` of the project in `root`; the clients move to the new machines."""
+    def roll(self, project: Path) -> None:
+        """Replace every machine with `up` of a project; the clients move to the new machines."""
         self.timeline.add("recovery", "up begins to replace the machines")
-        log, home = self.folder / "up.log", find(self.root, self.topology.stack).home.resolve()
-        process = rolling.begin(root, home, self.topology.stack, log)
+        log = self.folder / "up.log"
+        process = rolling.begin(self.root, project, self.topology.stack, log)
         known = self._reachable()
         while process.poll() is None:
             time.sleep(ROLLING_PAUSE)

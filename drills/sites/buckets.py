@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
+from urllib.parse import urlsplit, urlunsplit
 
 import boto3
 from botocore.config import Config
@@ -23,7 +24,7 @@ from sandbox.edge.plan import bucket_id
 from sandbox.machines import inventory
 from sandbox.machines.place import Place
 
-SERVICES = "http://127.0.0.1:8000"  # in the namespace of the services
+SERVICES = "127.0.0.1:8000"  # in the namespace of the services
 KEY = "aws:iam/accessKey:AccessKey"
 Result = TypeVar("Result")
 
@@ -161,7 +162,13 @@ class S3Bucket:
 
     def _put(self, key: str, content: bytes, metadata: dict[str, str]) -> None:
         digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
-        given = {"Bucket": self._copy.bucket, "Key": key, "Metadata": metadata, "ChecksumSHA256": digest}
+        given = {
+            "Bucket": self._copy.bucket,
+            "Key": key,
+            "Metadata": metadata,
+            "ChecksumAlgorithm": "SHA256",
+            "ChecksumSHA256": digest,
+        }
         self._inside(lambda client: client.put_object(Body=content, **given))
 
     def _inside(self, ask: Callable[[Any], Result]) -> Result:
@@ -177,11 +184,20 @@ class S3Bucket:
     def _client(self) -> Any:
         known = inventory.read(self._place.store).of_type(KEY)
         key = next(one for one in known if one.outputs["user"] == self._copy.writer)
-        return cast(Any, boto3).client(
+        client = cast(Any, boto3).client(
             "s3",
             endpoint_url=f"http://s3.{self._copy.region}.amazonaws.com",
             region_name=self._copy.region,
             aws_access_key_id=key.id,
             aws_secret_access_key=str(key.outputs["secret"]),
-            config=Config(s3={"addressing_style": "path"}, proxies={"http": SERVICES}),
+            config=Config(s3={"addressing_style": "path"}),
         )
+        client.meta.events.register("before-send.s3", _send_to_services)
+        return client
+
+
+def _send_to_services(request: Any, **_: Any) -> None:
+    """Send a signed request to the services: here, names do not resolve to them."""
+    place = urlsplit(str(request.url))
+    request.headers["Host"] = place.netloc
+    request.url = urlunsplit(("http", SERVICES, place.path, place.query, ""))

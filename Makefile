@@ -81,13 +81,14 @@ rules: $(RUNTIME) ## List the policies' rules: docs/rules.md
 picture: $(RUNTIME) ## Draw the production platform: docs/platform.svg
 	$(PYTHON) -m sandbox graph --stack prod --out docs/platform.svg
 
-benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure planning, imports, policies, status page, backups and PostgreSQL clients, as ratios
+benchmark: $(DEVELOPMENT) $(WORKERS) ## Measure planning, imports, policies, status page, backups, restores and PostgreSQL clients, as ratios
 	$(PYTHON) -m benchmarks.preview
 	$(PYTHON) -m benchmarks.scale
 	$(PYTHON) -m benchmarks.imports
 	$(PYTHON) -m benchmarks.policies
 	$(PYTHON) -m benchmarks.status_page
 	$(PYTHON) -m benchmarks.backups
+	$(PYTHON) -m benchmarks.restores
 	$(PYTHON) -m benchmarks.postgres_clients
 
 page: $(DEVELOPMENT) $(WORKERS) ## Serve the status page at http://127.0.0.1:8787/, and simulate outages on it

@@ -96,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     execute.add_argument("command", nargs=argparse.REMAINDER, help="the command, after `--`")
     command("status", commands.status, "list the stack's machines, and what they published last")
+    watch = command("watch", commands.watch, "show members, backups, alarms and pages in a view that refreshes")
+    watch.add_argument("--once", action="store_true", help="print the view once and exit")
     for name, run, text in (
         ("logs", commands.logs, "show a machine's journal; options of journalctl follow `--`"),
         ("ssh", commands.ssh, "run a command in a machine, after `--`, or a shell"),

@@ -177,6 +177,11 @@ def status(options: argparse.Namespace) -> int:
     return _machines().status(options)
 
 
+def watch(options: argparse.Namespace) -> int:
+    """`watch`."""
+    return _machines().watch(options)
+
+
 def logs(options: argparse.Namespace) -> int:
     """`logs`."""
     return _machines().logs(options)

@@ -12,8 +12,8 @@ from console.errors import CommandError, InputError
 from drills.restore.decisions import common_point, ends_of, unequal_references
 from drills.restore.members import Members, Progress
 from drills.restore.target import Target
-from drills.sites.site import Site
-from model.topology import Group, Member, Port, Topology
+from drills.sites.site import Site, SiteError
+from model.topology import Member, Port, Topology
 
 IN_PLACE = "in-place"
 BESIDE_PORT = 5434
@@ -63,22 +63,35 @@ class Course:
     @cached_property
     def _restorers(self) -> dict[str, Member]:
         """The member of each group that restores: in place the first one, beside a standby if there is one."""
-        groups = self._topology.database_groups
-        return {group.name: self._beside(group) if self._request.into else group.members[0] for group in groups}
+        running = self._running
+        chosen: dict[str, Member] = {}
+        for group in self._topology.database_groups:
+            present = [member for member in group.members if member.name in running]
+            if not present:
+                raise SiteError(
+                    f"no machine of {group.name} runs; run `pulumi up`, and restore while it waits at its gate"
+                )
+            chosen[group.name] = self._beside(present) if self._request.into else present[0]
+        return chosen
 
-    def _beside(self, group: Group) -> Member:
-        states = self._members.everywhere(self._members.status, [one.name for one in group.members])
-        for member in group.members:
+    @cached_property
+    def _running(self) -> set[str]:
+        """The members that run. After the loss of a group, the later ones are created once the first is healthy."""
+        return self._site.running()
+
+    def _beside(self, present: Sequence[Member]) -> Member:
+        states = self._members.everywhere(self._members.status, [one.name for one in present])
+        for member in present:
             if states[member.name].get("name") == self._request.into:
                 return member  # an interrupted restore began here
         curl = "curl --config /run/backbuild/patroni-curl -fs -o /dev/null"
         leads = f"{curl} https://$ADDRESS:$PORT/primary && echo yes || true"
-        for member in reversed(group.members):
+        for member in reversed(present):
             if not self._members.shell(
                 member.name, f"ADDRESS={member.address} PORT={Port.PATRONI.number}; {leads}"
             ).strip():
                 return member
-        return group.members[0]
+        return present[0]
 
     def prepare(self) -> Outlook:
         """Fetch everything from the copy and choose the restore point. The groups are not touched."""
@@ -165,7 +178,7 @@ class Course:
             member.name: {"system": recovered[group.name]["system"]}
             for group in self._topology.database_groups
             for member in group.members
-            if member != self._restorers[group.name]
+            if member.name in self._running and member != self._restorers[group.name]
         }
         self._members.step("join", followers)
         coordinator = self._restorers[self._topology.coordinator.name]
@@ -212,17 +225,19 @@ class Course:
         return {group: results[self._restorers[group].name] for group in arguments}
 
     def _doors(self, word: str) -> None:
-        gateways = [member.name for member in self._topology.gateways.members]
+        gateways = [member.name for member in self._topology.gateways.members if member.name in self._running]
         self._members.everywhere(lambda member: self._members.shell(member, f"{DOORS} {word}"), gateways)
 
     def _all_members(self) -> list[Member]:
-        return [member for group in self._topology.database_groups for member in group.members]
+        groups = self._topology.database_groups
+        return [member for group in groups for member in group.members if member.name in self._running]
 
 
 def remove(topology: Topology, site: Site, name: str, progress: Progress) -> list[str]:
     """End the restore with a name: delete its files and its cluster. Return the members that had it."""
     members = Members(site, name, progress)
-    everyone = [member.name for group in topology.database_groups for member in group.members]
+    running = site.running()
+    everyone = [one.name for group in topology.database_groups for one in group.members if one.name in running]
     found = [
         member for member, state in members.everywhere(members.status, everyone).items() if state.get("name") == name
     ]
@@ -231,6 +246,6 @@ def remove(topology: Topology, site: Site, name: str, progress: Progress) -> lis
     members.everywhere(lambda member: members.ask(member, "remove", name), found)
     site.forbid_reading(topology.secrets.backup_readers)
     if name == IN_PLACE:
-        gateways = [member.name for member in topology.gateways.members]
+        gateways = [member.name for member in topology.gateways.members if member.name in running]
         members.everywhere(lambda member: members.shell(member, f"{DOORS} open"), gateways)
     return found

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from drills.restore.members import Members
-from drills.sites.site import Site
+from drills.sites.site import Site, SiteError
 from model.topology import Topology
 
 LIST_SECONDS = 600  # hundreds of manifests of some MiB each
@@ -20,7 +20,11 @@ Json = dict[str, Any]
 def list_copies(topology: Topology, site: Site, copies: Sequence[str]) -> dict[str, list[Json]]:
     """Return what each group finds in each copy, by the copy's name."""
     members = Members(site, "list", lambda _step, _progress: None)
-    first = [group.members[0].name for group in topology.database_groups]
+    running = site.running()
+    present = [[one.name for one in group.members if one.name in running] for group in topology.database_groups]
+    first = [names[0] for names in present if names]
+    if not first:
+        raise SiteError(f"no database machine of {topology.stack} runs; run `pulumi up` first")
     site.allow_reading(topology.secrets.backup_readers)
     try:
         found = members.everywhere(lambda member: members.ask(member, "list", *copies, seconds=LIST_SECONDS), first)

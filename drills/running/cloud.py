@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Collection, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from drills.sites.site import SiteError
-from sandbox import cli
-from sandbox.clouds.store import decode, encode
+from sandbox.clouds.store import CloudObject, decode, encode, object_of
+from sandbox.edge import databases
+from sandbox.edge import start as edge
+from sandbox.edge.plan import CONSUMER, CRON, DATABASE, DEPLOYMENT, DOMAIN, ROUTE, VERSION, WORKER
 from sandbox.ledger import Ledger
 from sandbox.machines import volumes
 from sandbox.machines.inventory import ATTACHMENT, INSTANCE, VOLUME, Inventory
 from sandbox.machines.machine import Machine
 from sandbox.machines.place import Place
+
+REBUILD_SECONDS = 3600
+# The property that names a Worker's script, by the type of what belongs to it.
+NAMING: Mapping[str, str] = {
+    DEPLOYMENT: "scriptName",
+    CRON: "scriptName",
+    CONSUMER: "scriptName",
+    DOMAIN: "service",
+    ROUTE: "script",
+}
 
 
 def lose_machines(place: Place, known: Inventory, members: Collection[str]) -> None:
@@ -26,26 +38,60 @@ def lose_machines(place: Place, known: Inventory, members: Collection[str]) -> N
     for one in attached:
         volumes.delete(place, one.volume)
     gone = {*lost, *(one.volume for one in attached)}
+    _remove(
+        place,
+        lambda one: (
+            (one.type in {INSTANCE, VOLUME} and one.id in gone)
+            or (one.type == ATTACHMENT and one.outputs.get("instanceId") in lost)
+        ),
+    )
+
+
+def lose_worker(place: Place, known: Inventory, script: str) -> None:
+    """Delete a Cloudflare Worker with all that belongs to it, as if somebody had deleted it in the dashboard."""
+    ids = {one.id for one in known.of_type(WORKER) if one.outputs["name"] == script}
+    _remove(place, lambda one: is_of_worker(one, script, ids))
+    edge.wait(place)
+
+
+def is_of_worker(thing: CloudObject, script: str, ids: Collection[str]) -> bool:
+    """Return whether an object is a Worker with one of these ids, or belongs to it: Cloudflare deletes it, too."""
+    return (
+        (thing.type == WORKER and thing.id in ids)
+        or (thing.type == VERSION and thing.outputs["workerId"] in ids)
+        or (thing.type in NAMING and thing.outputs.get(NAMING[thing.type]) == script)
+    )
+
+
+def lose_database(place: Place, id: str) -> None:
+    """Delete a D1 database with its rows."""
+    _remove(place, lambda one: one.type == DATABASE and one.id == id)
+    edge.wait(place)
+    databases.delete(place, id)
+
+
+def _remove(place: Place, is_lost: Callable[[CloudObject], bool]) -> None:
+    """Remove objects from the simulated clouds, behind the engine's back.
+
+    The newest go first: the edge reads the store meanwhile, and must find no deployment without its version.
+    """
     with Ledger(place.store, decode=decode, encode=encode) as ledger:
-        for key, entry in ledger.items():
-            outputs: dict[str, object] = entry.get("outputs") or {}
-            type = key.partition("::")[0]
-            if (type in {INSTANCE, VOLUME} and entry.get("id") in gone) or (
-                type == ATTACHMENT and outputs.get("instanceId") in lost
-            ):
+        for key, entry in reversed(ledger.items()):
+            if "urn" in entry and is_lost(object_of(entry)):
                 ledger.remove(key)
 
 
-def sandbox(root: Path, *words: str) -> None:
-    """Run a command of the sandbox; raise a `SiteError` with its output if it fails."""
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        code = cli.main([*words, "--cwd", str(root)])
-    if code:
-        raise SiteError(f"`sandbox {' '.join(words)}` ended with {code}: {output.getvalue()[-600:]}")
+def begin_rebuilding(root: Path, stack: str, log: Path) -> subprocess.Popen[bytes]:
+    """Begin to find out what is lost, and to create it again: `refresh`, then `up`."""
+    command = f"{sys.executable} -m sandbox"
+    words = (
+        f"{command} refresh --stack {stack} && exec {command} up --stack {stack} --live --skip-preview --skip-policies"
+    )
+    with log.open("wb") as output:
+        return subprocess.Popen(["sh", "-c", words], cwd=root, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
 
-def rebuild(root: Path, stack: str, options: Sequence[str] = ("--skip-preview", "--skip-policies")) -> None:
-    """Find out what is lost, and create it again."""
-    sandbox(root, "refresh", "--stack", stack)
-    sandbox(root, "up", "--stack", stack, "--live", *options)
+def finish_rebuilding(process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until everything is created; raise a `SiteError` with the end of the output if that failed."""
+    if process.wait(REBUILD_SECONDS):
+        raise SiteError(f"`sandbox up` ended with {process.returncode}: {log.read_text(errors='replace')[-600:]}")

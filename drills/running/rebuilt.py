@@ -14,13 +14,17 @@ def rebuilt_from(copy: str) -> Scenario:
         stage.lose_objects("primary")
         stage.lose_for_good(*stage.members(*stage.groups))
         stage.detected("coordinator")
+        stage.traffic.end()
 
     def create_again(stage: Stage) -> None:
-        stage.traffic.end()
-        stage.rebuild()
+        stage.begin_rebuilding()
+        stage.first_members_run()
 
     def restore(stage: Stage) -> None:
-        stage.restore(copy, stage.fault_time())
+        stage.restore(copy, "latest")
+
+    def open_again(stage: Stage) -> None:
+        stage.finish_rebuilding()
         stage.traffic.begin()
         stage.served(*stage.groups)
         stage.healthy()
@@ -39,7 +43,8 @@ def rebuilt_from(copy: str) -> Scenario:
                 lose_everything,
                 operator=False,
             ),
-            Step("Create the machines again: `pulumi refresh`, then `pulumi up`.", create_again),
-            Step(f"Restore in place from {copy}: `drills restore --from {copy} --to TIME --in-place`.", restore),
+            Step("Run `pulumi refresh` and `pulumi up`: it waits at the first machine of each group.", create_again),
+            Step(f"Meanwhile restore: `drills restore --from {copy} --to latest --in-place`.", restore),
+            Step("Wait until `pulumi up` has created the other machines.", open_again),
         ),
     )

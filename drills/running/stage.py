@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,10 +16,12 @@ from typing import Any
 
 from console.errors import CommandError
 from drills.failover.fleet import Fleet
+from drills.failover.writers import Route
 from drills.restore.course import Course, Request, remove
 from drills.restore.listing import list_copies
 from drills.restore.target import target_of
-from drills.running import cloud
+from drills.running import cloud, rolling
+from drills.running.edge import Edge
 from drills.running.report import Check
 from drills.running.timeline import Timeline
 from drills.running.traffic import Traffic
@@ -26,11 +29,14 @@ from drills.sites.buckets import Bucket, bucket_of
 from drills.sites.live import LiveSite
 from model.topology import DATABASE_NAME, Topology
 from sandbox.engine.errors import EngineError
+from sandbox.machines.machine import Machine
 
 PAUSE = 0.5
+ROLLING_PAUSE = 1.0  # a machine boots in some seconds
 LISTING_PAUSE = 10.0  # listing a copy takes the machines processor time
 POINT_SECONDS = 40.0  # restore points are made every half minute
 HEALTHY_SECONDS = 600.0
+CERTIFICATE = "/run/backbuild/tls"  # a link to the folder of the present certificate, on a machine
 STEADY_SECONDS = 3.0  # the clients write for this long before the fault
 
 
@@ -64,8 +70,11 @@ class Stage:
     def __init__(self, topology: Topology, root: Path, folder: Path, run: str) -> None:
         self.topology: Topology = topology
         self.root: Path = root
+        self.folder: Path = folder
+        self._rebuilding: subprocess.Popen[bytes] | None = None
         self.timeline: Timeline = Timeline()
         self.traffic: Traffic = Traffic(self.fleet, run, folder)
+        self.edge: Edge = Edge(self)
         self.fault_at: float | None = None
         self.served_at: float | None = None
         self.restored: dict[str, Any] | None = None
@@ -103,8 +112,9 @@ class Stage:
 
     def mend(self) -> None:
         """Undo every fault that is left, so that the stack is as before also after a drill that stopped."""
-        with suppress(CommandError, EngineError, OSError):
-            self.fleet().mend()
+        for mend in (self.fleet().mend, self.edge.mend):
+            with suppress(CommandError, EngineError, OSError):
+                mend()
 
     def fleet(self) -> Fleet:
         """Return the machines as they are now: a rebuilt one is another instance."""
@@ -150,11 +160,53 @@ class Stage:
 
     # What an operator does.
 
-    def rebuild(self) -> None:
-        """Create what is lost again, as `pulumi refresh` and `pulumi up` do."""
+    def begin_rebuilding(self) -> None:
+        """Begin to create what is lost again, in the background, as `pulumi refresh` and `pulumi up` do."""
         self.timeline.add("recovery", "refresh and up: lost resources are created again")
-        cloud.rebuild(self.root, self.topology.stack)
-        self.timeline.add("recovery", "every health gate has passed")
+        self._rebuilding = cloud.begin_rebuilding(self.root, self.topology.stack, self.folder / "up.log")
+
+    def first_members_run(self, seconds: float = 300) -> None:
+        """Wait until the first machine of each database group has booted."""
+        first = [group.members[0].name for group in self.topology.database_groups]
+        site = self.site()
+        for member in first:
+            self.until(f"{member} runs", lambda member=member: member in site.running(), seconds)
+            site.run(member, "until [ -e /run/backbuild/patroni-curl ]; do sleep 0.2; done", seconds)
+        self.timeline.add("recovery", f"{', '.join(first)} have booted")
+
+    def finish_rebuilding(self) -> None:
+        """Wait until everything is created and every health gate has passed."""
+        assert self._rebuilding is not None
+        cloud.finish_rebuilding(self._rebuilding, self.folder / "up.log")
+        self.timeline.add("recovery", "up has created everything, and every health gate has passed")
+
+    def rebuild(self) -> None:
+        """Create what is lost again, and wait until everything is created."""
+        self.begin_rebuilding()
+        self.finish_rebuilding()
+
+    def roll(self, project: Path) -> None:
+        """Replace every machine with `up` of a project; the clients move to the new machines."""
+        self.timeline.add("recovery", "up begins to replace the machines")
+        log = self.folder / "up.log"
+        process = rolling.begin(self.root, project, self.topology.stack, log)
+        known = self._reachable()
+        while process.poll() is None:
+            time.sleep(ROLLING_PAUSE)
+            found = self._reachable()
+            if found - known:
+                self.traffic.renew()
+            known = found
+        cloud.finish_rebuilding(process, log)
+        self.traffic.renew()
+        self.timeline.add("recovery", "up has replaced every machine, and every health gate has passed")
+
+    def _reachable(self) -> set[str]:
+        """Return the ids of the machines that have got their certificate, so that clients can enter them."""
+        place = self.fleet().place
+        leaders = {id: Machine(place, id).leader() for id in self.site().inventory.instances}
+        certificates = {id: Path(f"/proc/{leader}/root{CERTIFICATE}") for id, leader in leaders.items() if leader}
+        return {id for id, certificate in certificates.items() if certificate.is_symlink()}
 
     def restore(self, copy: str, to: str, into: str | None = None, invariants: Sequence[str] = ()) -> dict[str, Any]:
         """Restore all groups from a copy, in place or beside."""
@@ -266,6 +318,16 @@ class Stage:
         """Run a statement on a group's leader, in the application's database, and return its output."""
         words = shlex.join(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", DATABASE_NAME, "-c", statement])
         return self.site().run(self.leader(group), f"runuser -u postgres -- {words}", 600).strip()
+
+    def sql_beside(self, member: str, socket: str, port: str, statement: str) -> str:
+        """Run a statement in a cluster beside, and return its output."""
+        place = ["-h", socket, "-p", port, "-d", DATABASE_NAME]
+        words = shlex.join(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", *place, "-c", statement])
+        return self.site().run(member, f"runuser -u postgres -- {words}", 600).strip()
+
+    def routes(self, group: str) -> list[Route]:
+        """Return the ways of a client to a group's leader."""
+        return next(ways for (of, _), ways in self.fleet().routes(self.folder).items() if of == group)
 
     def copy_table(self, member: str, socket: str, port: str, table: str) -> None:
         """Copy a table from a cluster beside to the coordinator's leader, over the machines' own network."""

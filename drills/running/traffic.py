@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from drills.failover import writers as clients
@@ -25,14 +25,15 @@ class Traffic:
         self._former: list[Commit] = []
         self._writers: list[Writer] = []
         self._unwatch: Callable[[], None] = lambda: None
+        self._generations: int = 0
 
     def begin(self) -> None:
         """Start the writers."""
         routes = self._fleet().routes(self._folder)
-        generation = len({commit.writer for commit in self._former})
+        self._generations += 1
         self._routes = routes
         self._writers = [
-            Writer(self._run, group, f"{name} ({generation})", ways) for (group, name), ways in routes.items()
+            Writer(self._run, group, f"{name} ({self._generations})", ways) for (group, name), ways in routes.items()
         ]
         self._unwatch = clients.watch(self._writers, threading.Event())
         for one in self._writers:
@@ -40,16 +41,20 @@ class Traffic:
 
     def end(self) -> None:
         """Stop the writers; their commits are kept."""
-        for one in self._writers:
-            one.stop()
-        self._unwatch()
-        self._former += [commit for one in self._writers for commit in one.commits]
+        self._stop(self._writers, self._unwatch)
         self._writers = []
 
     def renew(self) -> None:
-        """Start new writers: the machines that they entered may be gone."""
-        self.end()
+        """Start new writers, then stop the former ones: a machine that was replaced cannot be entered any more."""
+        former, unwatch = self._writers, self._unwatch
         self.begin()
+        self._stop(former, unwatch)
+
+    def _stop(self, writers: Sequence[Writer], unwatch: Callable[[], None]) -> None:
+        for one in writers:
+            one.stop()
+        unwatch()
+        self._former += [commit for one in writers for commit in one.commits]
 
     def commits(self, group: str | None = None) -> list[Commit]:
         """Return the acknowledged commits of a group, or of all groups, in their order."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, cast
 
 import boto3
@@ -29,29 +28,36 @@ class AwsSite:
 
     def __init__(self, topology: Topology) -> None:
         self._prefix: str = topology.prefix
+        self._known: dict[str, Any] = {}
         region = topology.settings.database.region
         self._clients: dict[str, Any] = {
             name: cast(Any, boto3).client(name, region_name=region) for name in ("ssm", "ec2", "secretsmanager")
         }
 
-    @cached_property
     def _instances(self) -> dict[str, Any]:
-        """The running instances by the name of their member."""
+        """Return the running instances by the name of their member."""
         wanted = [
             {"Name": "tag:Platform", "Values": [self._prefix]},
             {"Name": "instance-state-name", "Values": ["running"]},
         ]
-        pages = self._clients["ec2"].get_paginator("describe_instances").paginate(Filters=wanted)
-        found = [one for page in pages for reservation in page["Reservations"] for one in reservation["Instances"]]
+        try:
+            pages = self._clients["ec2"].get_paginator("describe_instances").paginate(Filters=wanted)
+            found = [one for page in pages for reservation in page["Reservations"] for one in reservation["Instances"]]
+        except (BotoCoreError, ClientError) as error:
+            raise SiteError(f"the instances cannot be listed: {error}") from None
         return {_tags(one)["Name"].removeprefix(f"{self._prefix}-"): one for one in found}
 
     def _instance(self, member: str) -> Any:
-        try:
-            return self._instances[member]
-        except KeyError:
-            raise SiteError(f"no running instance is tagged {self._prefix}-{member}; run `pulumi up` first") from None
-        except (BotoCoreError, ClientError) as error:
-            raise SiteError(f"the instances cannot be listed: {error}") from None
+        if member not in self._known:
+            self._known = self._instances()
+        if member not in self._known:
+            raise SiteError(f"no running instance is tagged {self._prefix}-{member}; run `pulumi up` first")
+        return self._known[member]
+
+    def running(self) -> set[str]:
+        """Return the names of the members whose instances run."""
+        self._known = self._instances()
+        return set(self._known)
 
     def run(self, member: str, command: str, seconds: float) -> str:
         """Run a shell command as root on a member and return its output, at most 24,000 characters."""

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
+from urllib.parse import urlsplit, urlunsplit
 
 import boto3
 from botocore.config import Config
@@ -23,7 +24,7 @@ from sandbox.edge.plan import bucket_id
 from sandbox.machines import inventory
 from sandbox.machines.place import Place
 
-SERVICES = "http://127.0.0.1:8000"  # in the namespace of the services
+SERVICES = "127.0.0.1:8000"  # in the namespace of the services
 KEY = "aws:iam/accessKey:AccessKey"
 Result = TypeVar("Result")
 
@@ -45,6 +46,14 @@ class Bucket(Protocol):
 
     def remove(self, *keys: str) -> None:
         """Remove objects, whatever locks say."""
+        ...
+
+    def keep(self, key: str) -> Any:
+        """Return everything that `put_back` needs."""
+        ...
+
+    def put_back(self, key: str, kept: Any) -> None:
+        """Undo `damage` or `remove`."""
         ...
 
 
@@ -89,6 +98,20 @@ class R2Bucket:
         for key in keys:
             self._run("DELETE FROM objects WHERE bucket = ? AND key = ?", key)
 
+    def keep(self, key: str) -> Any:
+        """Return everything that `put_back` needs."""
+        (row,) = self._run("SELECT * FROM objects WHERE bucket = ? AND key = ?", key)
+        return row, [(file, file.read_bytes()) for file in self._files(key)]
+
+    def put_back(self, key: str, kept: Any) -> None:
+        """Undo `damage` or `remove`."""
+        row, files = kept
+        for file, content in files:
+            file.write_bytes(content)
+        self.remove(key)
+        places = ", ".join("?" * (len(row) - 1))
+        self._run(f"INSERT INTO objects VALUES (?, {places})", *row[1:])
+
     def _files(self, key: str) -> list[Path]:
         ((blobs,),) = self._run("SELECT blobs FROM objects WHERE bucket = ? AND key = ?", key)
         return [self._folder / "blobs" / one["name"] for one in json.loads(blobs)]
@@ -120,22 +143,33 @@ class S3Bucket:
 
     def damage(self, key: str, content: bytes) -> None:
         """Give an object a newer version with other bytes."""
-        digest = hashlib.sha256(content).digest()
-        metadata = self._inside(lambda client: client.head_object(Bucket=self._copy.bucket, Key=key)["Metadata"])
-        self._inside(
-            lambda client: client.put_object(
-                Bucket=self._copy.bucket,
-                Key=key,
-                Body=content,
-                Metadata=metadata,
-                ChecksumSHA256=base64.b64encode(digest).decode(),
-            )
-        )
+        _, metadata = self.keep(key)
+        self._put(key, content, metadata)
 
     def remove(self, *keys: str) -> None:
         """Hide objects behind delete markers: with object lock, that is all that an intruder can do."""
         for key in keys:
             self._inside(lambda client, key=key: client.delete_object(Bucket=self._copy.bucket, Key=key))
+
+    def keep(self, key: str) -> Any:
+        """Return everything that `put_back` needs."""
+        metadata = self._inside(lambda client: client.head_object(Bucket=self._copy.bucket, Key=key)["Metadata"])
+        return self.read(key), metadata
+
+    def put_back(self, key: str, kept: Any) -> None:
+        """Undo `damage` or `remove`: make a newer version with the former bytes."""
+        self._put(key, *kept)
+
+    def _put(self, key: str, content: bytes, metadata: dict[str, str]) -> None:
+        digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+        given = {
+            "Bucket": self._copy.bucket,
+            "Key": key,
+            "Metadata": metadata,
+            "ChecksumAlgorithm": "SHA256",
+            "ChecksumSHA256": digest,
+        }
+        self._inside(lambda client: client.put_object(Body=content, **given))
 
     def _inside(self, ask: Callable[[Any], Result]) -> Result:
         """Call a function with a client, on a thread that is in the network of the services."""
@@ -150,11 +184,20 @@ class S3Bucket:
     def _client(self) -> Any:
         known = inventory.read(self._place.store).of_type(KEY)
         key = next(one for one in known if one.outputs["user"] == self._copy.writer)
-        return cast(Any, boto3).client(
+        client = cast(Any, boto3).client(
             "s3",
             endpoint_url=f"http://s3.{self._copy.region}.amazonaws.com",
             region_name=self._copy.region,
             aws_access_key_id=key.id,
             aws_secret_access_key=str(key.outputs["secret"]),
-            config=Config(s3={"addressing_style": "path"}, proxies={"http": SERVICES}),
+            config=Config(s3={"addressing_style": "path"}),
         )
+        client.meta.events.register("before-send.s3", _send_to_services)
+        return client
+
+
+def _send_to_services(request: Any, **_: Any) -> None:
+    """Send a signed request to the services: here, names do not resolve to them."""
+    place = urlsplit(str(request.url))
+    request.headers["Host"] = place.netloc
+    request.url = urlunsplit(("http", SERVICES, place.path, place.query, ""))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 
 from console.errors import InputError
@@ -33,10 +32,14 @@ class LiveSite:
                 f"{stack} has no machines on this computer; start them: `python -m sandbox up --stack {stack} --live`"
             )
 
-    @cached_property
+    @property
     def inventory(self) -> Inventory:
-        """What the simulated cloud contains."""
+        """What the simulated cloud contains now: `up` may create machines meanwhile."""
         return inventory.read(self.place.store)
+
+    def running(self) -> set[str]:
+        """Return the names of the members whose machines run."""
+        return {one.name for one in self.inventory.instances.values() if Machine(self.place, one.id).running}
 
     def machine(self, member: str) -> Machine:
         """Return a member's machine."""

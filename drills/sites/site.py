@@ -18,6 +18,10 @@ class Site(Protocol):
     poll_seconds: float
     """How often a machine may be asked for its progress."""
 
+    def running(self) -> set[str]:
+        """Return the names of the members whose machines run. Raises `SiteError`."""
+        ...
+
     def run(self, member: str, command: str, seconds: float) -> str:
         """Run a shell command as root on a member and return its output. Raises `SiteError`."""
         ...

@@ -72,7 +72,7 @@ def _gap(minutes: list[int], hours: list[int], days: int) -> float:
 def calendar_gap_seconds(expression: str) -> float | None:
     """The longest time between two elapses of a systemd `OnCalendar=`; None if it cannot be read.
 
-    `*-*-* HH:MM:SS UTC`: HH and MM are each a number, `*` or `START/STEP`, SS is a number; `minutely`, `hourly`, `daily`,
+    `*-*-* HH:MM:SS UTC`: HH and MM are a number, `*` or `START/STEP`, SS is a number; `minutely`, `hourly`, `daily`,
     `weekly`.
     """
     words = {"minutely": 60.0, "hourly": 3600.0, "daily": 86400.0, "weekly": 7 * 86400.0}

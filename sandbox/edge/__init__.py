@@ -8,6 +8,7 @@
 | `workers.mjs` | the deployed Cloudflare Workers in workerd, with their bindings |
 | `schedules.mjs`, `queues.mjs` | call the Workers: each minute, and for each batch of messages |
 | `tunnels.mjs` | passes Hyperdrive's connections on to the machines that have opened a tunnel |
+| `databases.py` | finds the file of a D1 database, and reads it |
 | `urls.py` | serves the Workers' custom domains on this computer's loopback interface |
 | `r2/` | the buckets: `objects.mjs` stores bytes; `s3.mjs` serves machines, `bindings.mjs` serves Workers |
 

@@ -14,6 +14,7 @@ BUCKET = "cloudflare:index/r2Bucket:R2Bucket"
 LOCK = "cloudflare:index/r2BucketLock:R2BucketLock"
 EVENTS = "cloudflare:index/r2BucketEventNotification:R2BucketEventNotification"
 TOKEN = "cloudflare:index/accountToken:AccountToken"  # noqa: S105 (a resource type)
+DATABASE = "cloudflare:index/d1Database:D1Database"
 QUEUE = "cloudflare:index/queue:Queue"
 CONSUMER = "cloudflare:index/queueConsumer:QueueConsumer"
 WORKER = "cloudflare:index/worker:Worker"
@@ -193,6 +194,9 @@ def _workers(inventory: Inventory) -> Iterator[Json]:
 def _worker(name: str, version: Json, inventory: Inventory) -> Json:
     domains = [f"{one.outputs['hostname']}/*" for one in inventory.of_type(DOMAIN) if one.outputs["service"] == name]
     routes = [str(one.outputs["pattern"]) for one in inventory.of_type(ROUTE) if one.outputs.get("script") == name]
+    databases = {one.id for one in inventory.of_type(DATABASE)}
+    # A version keeps its binding to a database that was deleted, but every query fails.
+    bindings = [one for one in version.get("bindings") or () if one["type"] != "d1" or one["id"] in databases]
     return {
         "name": name,
         "main": version["mainModule"],
@@ -203,7 +207,7 @@ def _worker(name: str, version: Json, inventory: Inventory) -> Json:
         "compatibilityDate": version["compatibilityDate"],
         "compatibilityFlags": version.get("compatibilityFlags") or [],
         "routes": domains + routes,
-        "bindings": [_binding(name, one, version) for one in version.get("bindings") or ()],
+        "bindings": [_binding(name, one, version) for one in bindings],
     }
 
 

@@ -18,6 +18,7 @@ from sandbox.engine import project
 from sandbox.engine.errors import InputError
 from sandbox.engine.workspace import Workspace, find
 from sandbox.machines import image, inventory, network, partitions, prerequisites, remains
+from sandbox.machines import watch as watching
 from sandbox.machines.inventory import Instance
 from sandbox.machines.live import Live
 from sandbox.machines.machine import Machine
@@ -59,6 +60,12 @@ def status(options: argparse.Namespace) -> int:
     for line in urls.lines(place):
         print(line)
     return 0 if all(running) else 1
+
+
+def watch(options: argparse.Namespace) -> int:
+    """`watch`: show the stack in one view, which refreshes in place."""
+    place, _ = _opened(options)
+    return watching.run(place, once=options.once)
 
 
 def show_urls(workspace: Workspace) -> None:

@@ -151,7 +151,8 @@ def test_full_backups_are_daily_and_increments_hourly(machine: Machine):
     for name, text in files.items():
         if name.endswith(".timer"):
             assert "\nAccuracySec=1s\n" in text, f"{name} may run a minute late, systemd's default"
-    assert "OnCalendar=*-*-* *:*:00 UTC\nOnCalendar=*-*-* *:*:30 UTC\n" in files["/etc/systemd/system/backbuild-restore-point.timer"]
+    points = files["/etc/systemd/system/backbuild-restore-point.timer"]
+    assert "OnCalendar=*-*-* *:*:00 UTC\nOnCalendar=*-*-* *:*:30 UTC\n" in points
 
 
 @every_database_member

@@ -25,7 +25,7 @@ FOREIGN = {
 
 # Name: (stack, changed settings, expected key of the problem, expected part of its message)
 BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
-    "unknown key": ("prod", {"domian": "backbuild.ai"}, "domian", "domain, edge, mail, maintenance"),
+    "unknown key": ("prod", {"domian": "backbuild.ai"}, "domian", "domain, drills, edge, mail, maintenance"),
     "unknown nested key": (
         "prod",
         {"database.workers.memebers": 3},

@@ -115,7 +115,8 @@ def readers_open_for_restores(graph: Graph, secret: Resource) -> str | None:
         declared = secret.read(path)
         if isinstance(declared, dict) and any(key.lower() == TAG.lower() for key in declared):
             return f"its {path} contain {TAG}, which opens it for good; only a restore may set this tag"
-    fetched = re.compile(rf"^{re.escape(secret.text('name'))} ", re.MULTILINE)  # a line of the list SECRETS
+    # A line of SECRETS begins with the name. The restore command also reads the name there, from a variable of its own.
+    fetched = re.compile(rf'^(?:SECRETS=")?{re.escape(secret.text("name"))}\s', re.MULTILINE)
     booted = next((one for one in machines(graph) if fetched.search(one.file(ENVIRONMENT))), None)
     if booted is not None:
         return f"{booted.label} fetches it at each boot ({ENVIRONMENT})"

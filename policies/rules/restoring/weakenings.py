@@ -231,6 +231,9 @@ WEAKENINGS: Weakenings = {
         "machines fetch the keys at boot": edit(
             ENVIRONMENT, r'^SECRETS="$', f'SECRETS="\n{READERS_NAME} readers root', DATABASE
         ),
+        "machines fetch the keys first at boot": edit(
+            ENVIRONMENT, r'^SECRETS="$', f'SECRETS="{READERS_NAME} readers root', DATABASE
+        ),
         "the secret has another name": put(SECRET, "name", "elsewhere", READERS_SECRET),
     },
     "restore-drill-is-scheduled": {

@@ -83,6 +83,10 @@ class FakeSite:
         self._result = result
         self._lock = threading.Lock()
 
+    def running(self) -> set[str]:
+        gateways = {member.name for member in TOPOLOGY.gateways.members}
+        return set(self.machines) | gateways
+
     def run(self, member: str, command: str, _seconds: float) -> str:
         with self._lock:
             if not command.startswith(COMMAND):

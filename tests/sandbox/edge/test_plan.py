@@ -123,7 +123,7 @@ def test_a_worker_runs_in_the_version_with_most_requests_and_has_its_bindings():
         {"name": "EMAIL", "type": "send_email", "allowedSenderAddresses": ["a@b.example"]},
         {"name": "HYPERDRIVE", "type": "hyperdrive", "id": "h"},
     )
-    (worker,) = planned(*things)["workers"]
+    (worker,) = planned(*things, thing(plan.DATABASE, "database", {}))["workers"]
     assert worker["routes"] == ["api.example/*", "example/api/*"]
     assert worker["modules"] == [{"name": "index.js", "type": "application/javascript+module", "content": "eA=="}]
     assert {one.pop("name"): one for one in worker["bindings"]} == {
@@ -138,6 +138,12 @@ def test_a_worker_runs_in_the_version_with_most_requests_and_has_its_bindings():
         "EMAIL": {"kind": "email", "senders": ["a@b.example"]},
         "HYPERDRIVE": {"kind": "hyperdrive", "id": "h"},
     }
+
+
+def test_a_deleted_database_is_no_longer_bound():
+    bindings = [{"name": "DB", "type": "d1", "id": one} for one in ("deleted", "kept")]
+    (worker,) = planned(*deployed(*bindings), thing(plan.DATABASE, "kept", {}))["workers"]
+    assert worker["bindings"] == [{"name": "DB", "kind": "d1", "id": "kept"}]
 
 
 def test_an_unsupported_binding_is_named_with_its_worker():

@@ -46,6 +46,7 @@ def test_machines_follow_the_sandboxs_engine_only(capsys: pytest.CaptureFixture[
         ("kill", "gateway-0"),
         ("cut", "gateway-0"),
         ("heal",),
+        ("watch",),
     ],
 )
 def test_commands_for_machines_need_a_live_stack(

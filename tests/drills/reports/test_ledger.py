@@ -1,0 +1,138 @@
+"""Filed reports: an edited, removed or inserted one is noticed."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from console.errors import InputError
+from drills.__main__ import main
+from drills.reports import keys, ledger
+from drills.reports.keys import Signer
+from drills.reports.page import page
+from drills.running.report import Check, Report
+from drills.running.timeline import Event
+
+EVENTS = [
+    Event(0.0, "2026-11-29T20:00:00.000+00:00", "begin", "clients begin"),
+    Event(3.2, "2026-11-29T20:00:03.200+00:00", "fault", "coordinator-0: power lost <at once>"),
+    Event(25.5, "2026-11-29T20:00:25.500+00:00", "failover", "clients of coordinator are served"),
+    Event(60.0, "2026-11-29T20:01:00.000+00:00", "end", "the clients have stopped"),
+]
+
+
+def report(scenario: str = "coordinator-leader-lost", verdict: str = "kept") -> dict[str, Any]:
+    made = Report(
+        scenario=scenario,
+        title="Coordinator's leader lost",
+        stack="staging",
+        on="live",
+        begun="2026-11-29T20:00:00+00:00",
+        ended="2026-11-29T20:01:00+00:00",
+        commit="a" * 40,
+        topology="b" * 64,
+        promises=("REC-2",),
+        limits={"recovery": 30.0, "loss": 0.0},
+        measured={"recovery": 22.3, "loss": 0.0, "commits": 1234.0, "lost": 0.0},
+        checks=[Check("no acknowledged commit is lost", True, "0 of 1234 lost")],
+        events=EVENTS,
+        verdict=verdict,  # type: ignore[arg-type]
+    )
+    return json.loads(json.dumps(made.as_json()))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project's folder of reports, with three of them."""
+    root = tmp_path / "docs/drills"
+    root.mkdir(parents=True)
+    signer = Signer("ann", Ed25519PrivateKey.generate())
+    (root / keys.SIGNERS).write_text(f'"ann" = "{signer.public}"\n')
+    for scenario in ("one", "two", "three"):
+        ledger.file_report(root, report(scenario), signer)
+    return root
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.json"))
+
+
+def test_untouched_reports_are_intact(folder: Path) -> None:
+    filed, problems = ledger.read(folder)
+    assert problems == []
+    assert [one.report["scenario"] for one in filed] == ["one", "two", "three"]
+    assert ledger.newest(filed)["two"].number == 2
+
+
+def test_an_edited_report_is_noticed(folder: Path) -> None:
+    edited = files(folder)[1]
+    edited.write_text(edited.read_text().replace("22.3", "2.3"))
+    _, problems = ledger.read(folder)
+    assert any(edited.name in problem and "edited" in problem for problem in problems)
+
+
+def test_a_report_that_its_signer_signed_again_is_noticed_by_the_next_one(folder: Path) -> None:
+    signer = Signer("ann", Ed25519PrivateKey.generate())
+    (folder / keys.SIGNERS).write_text(f'"ann" = "{signer.public}"\n')
+    document = json.loads(files(folder)[1].read_text())
+    document["signature"] = signer.sign(document["signed"].encode())
+    files(folder)[1].write_text(json.dumps(document))
+    _, problems = ledger.read(folder)
+    assert any(problem.startswith(files(folder)[2].name) and "does not follow" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("removed", [0, 1])
+def test_a_removed_report_is_noticed(folder: Path, removed: int) -> None:
+    files(folder)[removed].unlink()
+    assert any("does not follow" in problem for problem in ledger.read(folder)[1])
+
+
+def test_an_unreadable_report_is_noticed(folder: Path) -> None:
+    files(folder)[0].write_text("{}")
+    assert any("is not a report" in problem for problem in ledger.read(folder)[1])
+
+
+def test_nothing_is_filed_after_an_edited_report(folder: Path) -> None:
+    edited = files(folder)[0]
+    edited.write_text(edited.read_text().replace("22.3", "2.3"))
+    with pytest.raises(InputError, match=edited.name):
+        ledger.file_report(folder, report(), Signer("ann", Ed25519PrivateKey.generate()))
+
+
+def test_the_command_refuses_edited_reports(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = folder.parents[1]
+    assert main(["report", "--check", "--cwd", str(root)]) == 0
+    files(folder)[2].write_text(files(folder)[2].read_text().replace("kept", "KEPT"))
+    assert main(["report", "--check", "--cwd", str(root)]) == 1
+    assert files(folder)[2].name in capsys.readouterr().err
+
+
+def test_a_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    line = keys.create(tmp_path, "ann")
+    file = tmp_path / keys.PRIVATE
+    assert file.stat().st_mode & 0o077 == 0
+    with pytest.raises(InputError, match="exists"):
+        keys.create(tmp_path, "ann")
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    with pytest.raises(InputError, match=r"is not in .*signers\.toml"):
+        keys.signer_of(tmp_path, reports)
+    (reports / keys.SIGNERS).write_text(line)
+    assert keys.signer_of(tmp_path, reports).name == "ann"
+
+
+def test_a_page_shows_the_timeline_and_the_promises(folder: Path) -> None:
+    text = page(ledger.read(folder)[0][0])
+    (picture,) = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+    shown = ET.fromstring(picture)
+    assert len([one for one in shown.iter() if one.tag == "circle"]) == len(EVENTS)
+    assert "power lost &lt;at once&gt;" in picture
+    assert "22.3 s" in text
+    assert "REC-2: 4 h" in text
+    assert "Not exercised" in text

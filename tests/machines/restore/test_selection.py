@@ -50,12 +50,11 @@ def test_a_restore_to_a_point_needs_no_wal_after_it():
     assert chosen.scanned == ()
 
 
-def test_all_manifests_that_are_written_late_are_enough_for_the_newest_run():
+@pytest.mark.parametrize("kinds", [["full", "incr"], ["full", "full"], ["full", "incr", "full"]])
+def test_all_manifests_that_are_written_late_are_enough_for_the_newest_run(kinds: list[str]):
     """After an outage one manifest lists the WAL of all runs up to then."""
     world = World()
-    world.backup(sign=False)
-    world.backup("incr", sign=False)
-    newest = world.backup(sign=False)
+    newest = [world.backup(kind, sign=False) for kind in kinds][-1]
     world.sign()
     chosen = world.latest()
     assert chosen.run == newest

@@ -310,6 +310,13 @@ class Stage:
         """Return the time in ISO 8601."""
         return datetime.now(UTC).isoformat(timespec="seconds")
 
+    def full_backup(self) -> None:
+        """Make a full backup of each group, and wait for the next restore point."""
+        for group in self.groups:
+            self.site().run(self.leader(group), "runuser -u postgres -- /usr/local/sbin/backbuild-backup full", 900)
+            self.timeline.add("recovery", f"{group}: full backup")
+        self.next_point()
+
     def next_point(self) -> None:
         """Wait for the next restore point, and let its WAL be archived."""
         self.pass_time(POINT_SECONDS)

@@ -27,6 +27,7 @@ from drills.running.timeline import Timeline
 from drills.running.traffic import Traffic
 from drills.sites.buckets import Bucket, bucket_of
 from drills.sites.live import LiveSite
+from drills.sites.site import SiteError
 from model.topology import DATABASE_NAME, Topology
 from sandbox.engine.errors import EngineError
 from sandbox.machines.machine import Machine
@@ -170,9 +171,15 @@ class Stage:
         first = [group.members[0].name for group in self.topology.database_groups]
         site = self.site()
         for member in first:
-            self.until(f"{member} runs", lambda member=member: member in site.running(), seconds)
-            site.run(member, "until [ -e /run/backbuild/patroni-curl ]; do sleep 0.2; done", seconds)
+            self.until(f"{member} runs", lambda member=member: self._has_booted(site, member), seconds)
         self.timeline.add("recovery", f"{', '.join(first)} have booted")
+
+    def _has_booted(self, site: LiveSite, member: str) -> bool:
+        """Return whether Patroni has been configured on a member, which may not exist yet."""
+        with suppress(SiteError):
+            site.run(member, "test -e /run/backbuild/patroni-curl", 30)
+            return True
+        return False
 
     def finish_rebuilding(self) -> None:
         """Wait until everything is created and every health gate has passed."""
@@ -309,6 +316,13 @@ class Stage:
     def now(self) -> str:
         """Return the time in ISO 8601."""
         return datetime.now(UTC).isoformat(timespec="seconds")
+
+    def full_backup(self) -> None:
+        """Make a full backup of each group, and wait for the next restore point."""
+        for group in self.groups:
+            self.site().run(self.leader(group), "runuser -u postgres -- /usr/local/sbin/backbuild-backup full", 900)
+            self.timeline.add("recovery", f"{group}: full backup")
+        self.next_point()
 
     def next_point(self) -> None:
         """Wait for the next restore point, and let its WAL be archived."""

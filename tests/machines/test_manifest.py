@@ -246,7 +246,7 @@ def test_a_manifest_is_written_only_after_a_successful_backup(tmp_path: Path, le
     topology = topology_of("staging")
     script = contents(topology, member(topology, f"{GROUP}-0"))["/usr/local/sbin/backbuild-backup"]
     (tmp_path / "spool").mkdir()
-    (tmp_path / "known").write_text(f"GROUP={GROUP} MEMBER=m ADDRESS=a DATA={tmp_path}\n")
+    (tmp_path / "known").write_text(f"GROUP={GROUP} MEMBER=m ADDRESS=a DATA={tmp_path} DATABASE=backbuild\n")
     log = tmp_path / "log"
     log.touch()
     locked = f'flock -n {tmp_path}/spool/backup.lock true && exit 9; echo "$@" >> {log}'

@@ -32,7 +32,9 @@ def on_the_leader(made: Repository, path: str, *arguments: str) -> subprocess.Co
     topology = topology_of("prod")
     script = contents(topology, member(topology, f"{GROUP}-0"))[path]
     system = made.server.sql("SELECT system_identifier FROM pg_control_system()", "postgres")
-    (made.folder / "default").write_text(f"ADDRESS=127.0.0.1\nMEMBER={GROUP}-0\nGROUP={GROUP}\nDATA={made.folder}\n")
+    (made.folder / "default").write_text(
+        f"ADDRESS=127.0.0.1\nMEMBER={GROUP}-0\nGROUP={GROUP}\nDATA={made.folder}\nDATABASE=backbuild\n"
+    )
     (made.folder / "spool").mkdir(exist_ok=True)
     if os.getuid() == 0:
         shutil.chown(made.folder / "spool", "postgres", "postgres")

@@ -9,6 +9,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
 
 from drills.sites import aws as module
 from drills.sites.aws import AwsSite
@@ -27,12 +29,18 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsSite]:
         "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
     }.items():
         monkeypatch.setenv(name, value)
-    with mock_aws():
+    for service in ("ec2", "secretsmanager", "ssm"):
+        get_backend(service)[DEFAULT_ACCOUNT_ID][REGION].reset()
+    simulated = mock_aws()
+    simulated.start(reset=False)  # other tests of this process use the simulated S3
+    try:
         boto3.client("secretsmanager", REGION).create_secret(Name=TOPOLOGY.secrets.backup_readers, SecretString="{}")
         for name in (*MEMBERS, "gateway-0"):
             machine(name)
         machine("coordinator-0", platform="another-staging")
         yield AwsSite(TOPOLOGY)
+    finally:
+        simulated.stop(remove_data=False)
 
 
 def machine(name: str, platform: str = TOPOLOGY.prefix) -> str:

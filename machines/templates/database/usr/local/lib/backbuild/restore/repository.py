@@ -105,8 +105,11 @@ def pgbackrest(group: str, *arguments: str, level: str = "warn") -> list[str]:
 
 def backup_of(group: str, run: str) -> dict[str, Any]:
     """Return what pgBackRest knows about a run in the fetched repository. Raises `RestoreError`."""
-    # With another key, what pgBackRest cites from the file is not text.
-    (information,) = json.loads(output(pgbackrest(group, "--output=json", "info")).decode(errors="replace"))
+    information: dict[str, Any]
+    try:
+        information = json.loads(output(pgbackrest(group, "--output=json", "info")))[0]
+    except ValueError:  # pgBackRest cites what it has decrypted
+        information = {"backup": [], "status": {"message": "the decrypted index is not text"}}
     for backup in information["backup"]:
         if backup["label"] == run:
             return backup

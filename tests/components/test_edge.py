@@ -315,7 +315,7 @@ def test_bucket_rules_workers_and_outputs_follow_one_rotation(prod: Deployed, st
 
 
 def test_machines_may_write_to_the_primary_bucket_only(prod: Deployed):
-    (token,) = prod.inputs("AccountToken").values()
+    token = prod.inputs("AccountToken")["vault-machines"]
     (allowed,) = token["policies"]
     assert list(json.loads(allowed["resources"])) == [
         "com.cloudflare.edge.r2.bucket.0123456789abcdef0123456789abcdef_eu_backbuild-prod-backups"
@@ -348,16 +348,18 @@ def test_every_member_has_its_alarms(prod: Deployed):
             ("WalWaitingSeconds", group.citus_group is not None),
         )
         if watched
-    } | {f"alarms-{group.name}-backup" for group in topology.database_groups}
+    } | {f"alarms-{group.name}-{age}" for group in topology.database_groups for age in ("backup", "restore")}
     assert set(alarms) == expected
     assert all(one["alarmActions"] == one["okActions"] == [topic] for one in alarms.values())
     assert {one["threshold"] for name, one in alarms.items() if name.endswith("DataDiskUsedPercent")} == {80}
-    statuses = {name: json.loads(rule["eventPattern"])["detail"] for name, rule in prod.inputs("EventRule").items()}
+    rules = {name: rule for name, rule in prod.inputs("EventRule").items() if name.startswith("alarms-")}
+    statuses = {name: json.loads(rule["eventPattern"])["detail"] for name, rule in rules.items()}
     assert statuses == {
         "alarms-gate": {"status": ["Failed"]},
         "alarms-patching": {"status": ["FAILED", "TIMED_OUT"]},
     }
-    assert {target["arn"] for target in prod.inputs("EventTarget").values()} == {topic}
+    targets = prod.inputs("EventTarget")
+    assert {target["arn"] for name, target in targets.items() if name.startswith("alarms-")} == {topic}
 
 
 def test_maintenance_patches_one_machine_at_a_time_and_stops_at_a_failure(prod: Deployed):

@@ -35,7 +35,7 @@ from sandbox.machines.machine import Machine
 PAUSE = 0.5
 ROLLING_PAUSE = 1.0  # a machine boots in some seconds
 LISTING_PAUSE = 10.0  # listing a copy takes the machines processor time
-POINT_SECONDS = 40.0  # restore points are made every half minute
+POINT_SECONDS = 75.0  # points are made every half minute, and a restore begins with a run that ended a minute before
 HEALTHY_SECONDS = 600.0
 CERTIFICATE = "/run/backbuild/tls"  # a link to the folder of the present certificate, on a machine
 STEADY_SECONDS = 3.0  # the clients write for this long before the fault

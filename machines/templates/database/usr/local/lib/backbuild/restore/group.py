@@ -16,6 +16,7 @@ LIBRARY = Path(__file__).resolve().parents[1]
 PATRONI = Path("/run/backbuild/patroni")
 HEALTHY_SECONDS = 3600  # a member may copy all data from its leader
 LEADER_SECONDS = 600
+BACKUP_SECONDS = 1800  # the backup Workers reconcile every five minutes
 
 
 def shut(state: State) -> None:
@@ -54,7 +55,17 @@ def join(state: State, system: str) -> None:
 def finish() -> None:
     """Apply the present secrets to the recovered data, and make a full backup of them if this member leads."""
     _run(LIBRARY / "apply-secrets")
-    _run("runuser", "-u", "postgres", "--", "/usr/local/sbin/backbuild-backup", "full")
+    deadline = time.monotonic() + BACKUP_SECONDS
+    while True:
+        try:
+            _run("runuser", "-u", "postgres", "--", "/usr/local/sbin/backbuild-backup", "full")
+        except RestoreError:
+            # While the backup Workers refill a lost primary, pgBackRest may find one index there and not the other.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(15)
+        else:
+            return
 
 
 def reopen(state: State) -> None:

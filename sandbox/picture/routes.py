@@ -22,7 +22,8 @@ def draw(canvas: Canvas, diagram: Diagram) -> None:
     _over_the_top(canvas, _between(edges, front, buckets), _keys(storage.sources))
     _into_machines(canvas, _between(edges, front, roles))
     _among_roles(canvas, _between(edges, roles, roles), roles)
-    _into_storage(canvas, _between(edges, roles, buckets))
+    # Machines write to the source buckets; the copies they only read, with keys that are shut outside of a restore.
+    _into_storage(canvas, _between(edges, roles, _keys(storage.sources)))
     _within_storage(canvas, diagram, edges)
     _watching(canvas, _between(edges, front, alarms), _between(edges, roles, alarms))
     _to_channels(canvas, _between(edges, alarms, _keys(diagram.channels)), alarms)

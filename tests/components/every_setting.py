@@ -34,6 +34,7 @@ _STORE = {
 }
 # Values of settings without a range or a list of values: the shortest and the longest, or one of each kind.
 EXAMPLES: Mapping[str, tuple[Any, ...]] = {
+    "backups.formerGroups": ([], [f"worker-{number}" for number in range(63, 65)]),
     "domain": ("a.io", f"{_LABEL}.{'b' * 40}.example"),
     "statusDomain": ("b.io", f"{_LABEL}.{'c' * 40}.example"),
     "contact": ("a@c.io", f"{'a' * 64}@{_LABEL}.example"),

@@ -63,7 +63,6 @@ def test_the_headline_is_the_verdict(browser: Browser, tmp_path: Path, good: Evi
     expect(page.get_by_role("heading", level=1)).to_have_class("not-yet-proven")
     expect(page).to_have_title("Not yet proven \N{EN DASH} availability policies of prod")
     expect(page.get_by_text(good.judged.sha256)).to_be_visible()
-    expect(page.get_by_text("95 days left")).to_be_visible()
     page = opened(browser, bad, tmp_path)
     expect(page.get_by_role("heading", level=1)).to_contain_text("A mandatory rule does not hold")
     expect(page).to_have_title("Not compliant \N{EN DASH} availability policies of prod")

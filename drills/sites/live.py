@@ -72,4 +72,4 @@ class LiveSite:
         """Copy each member's data volume, unless there is a copy with this label."""
         ids = {self.machine(member).id for member in members}
         attached = [one.volume for one in self.inventory.attachments if one.instance in ids]
-        return [volumes.snapshot(self.place, volume, label) for volume in attached]
+        return [Path(volumes.snapshot(self.place, volume, label)).name for volume in attached]

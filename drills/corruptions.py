@@ -21,14 +21,14 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from backups.stack import topology_of
-from console.errors import CommandError, InputError
+from console.errors import CommandError
+from drills.guard import only_drill
 from drills.restore.members import Members
-from drills.sites.buckets import Bucket, bucket_of
+from drills.sites.buckets import Bucket, bucket_of, manifest_in
 from drills.sites.live import LiveSite
 from drills.sites.site import SiteError
 from model.copies import ForeignCopy
 from model.topology import Topology
-from sandbox.engine import lock
 from sandbox.engine.errors import EngineError
 
 NAME = "corruption"
@@ -111,9 +111,9 @@ def targets(bucket: Bucket, group: str, fetched: Json) -> dict[str, list[str]]:
     stored = [key for run in runs for key in bucket.objects(f"hourly/backup/{group}/{run}/")]
     listed: set[str] = set()
     for label in labels:
-        payload = json.loads(base64.b64decode(json.loads(bucket.read(label))["payload"]))
-        if payload["run"] in runs:
-            listed |= {one["key"] for one in payload["objects"] if one["kind"] != "index"}
+        manifest = manifest_in(bucket.read(label))
+        if manifest["run"] in runs:
+            listed |= {one["key"] for one in manifest["objects"] if one["kind"] != "index"}
     return {
         "stored": sorted(key for key in stored if key in listed),
         "manifest": [key for key in labels if key.rpartition("/")[2][:-5] in runs],
@@ -159,11 +159,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cwd", type=Path, default=Path.cwd(), help="the project's folder (default: the current one)")
     options = parser.parse_args(arguments)
     try:
-        topology, site = topology_of(options.stack, options.cwd), LiveSite(options.cwd.resolve(), options.stack)
-        if not topology.settings.drills.allowed:
-            raise InputError(f"{options.stack} does not allow drills")
-        with lock.hold(site.place.folder.parent / "drill.lock", "drills.corruptions"):
-            return _run(topology, site, options)
+        topology, root = topology_of(options.stack, options.cwd), options.cwd.resolve()
+        with only_drill(topology, root, "drills.corruptions"):
+            return _run(topology, LiveSite(root, options.stack), options)
     except (CommandError, EngineError) as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +11,7 @@ from console.errors import CommandError, InputError
 from drills.restore.decisions import common_point, ends_of, unequal_references
 from drills.restore.members import Members, Progress
 from drills.restore.target import Target
+from drills.sites.commands import as_postgres, psql
 from drills.sites.site import Site, SiteError
 from model.topology import Member, Port, Topology
 
@@ -197,22 +197,8 @@ class Course:
 
     def _check_invariants(self, member: Member, socket: str, port: int) -> None:
         for query in self._request.invariants:
-            words = [
-                "psql",
-                "-XAtq",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-h",
-                socket,
-                "-p",
-                str(port),
-                "-d",
-                "backbuild",
-                "-c",
-                query,
-            ]
-            options = "env PGOPTIONS='-c default_transaction_read_only=on'"
-            command = f"runuser -u postgres -- {options} {shlex.join(words)}"
+            words = psql("-h", socket, "-p", str(port), "-c", query)
+            command = as_postgres("env", "PGOPTIONS=-c default_transaction_read_only=on", *words)
             rows = self._members.shell(member.name, command, seconds=3600).split()
             if not rows or set(rows) != {"t"}:
                 state = "the restored cluster stays" if self._request.into else "the doors stay shut"
@@ -225,8 +211,7 @@ class Course:
         return {group: results[self._restorers[group].name] for group in arguments}
 
     def _doors(self, word: str) -> None:
-        gateways = [member.name for member in self._topology.gateways.members if member.name in self._running]
-        self._members.everywhere(lambda member: self._members.shell(member, f"{DOORS} {word}"), gateways)
+        _doors(self._members, self._topology, self._running, word)
 
     def _all_members(self) -> list[Member]:
         groups = self._topology.database_groups
@@ -246,6 +231,11 @@ def remove(topology: Topology, site: Site, name: str, progress: Progress) -> lis
     members.everywhere(lambda member: members.ask(member, "remove", name), found)
     site.forbid_reading(topology.secrets.backup_readers)
     if name == IN_PLACE:
-        gateways = [member.name for member in topology.gateways.members if member.name in running]
-        members.everywhere(lambda member: members.shell(member, f"{DOORS} open"), gateways)
+        _doors(members, topology, running, "open")
     return found
+
+
+def _doors(members: Members, topology: Topology, running: Collection[str], word: str) -> None:
+    """Shut or open the gateways that run."""
+    gateways = [member.name for member in topology.gateways.members if member.name in running]
+    members.everywhere(lambda member: members.shell(member, f"{DOORS} {word}"), gateways)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from drills.sites.site import SiteError
@@ -83,12 +84,19 @@ def _remove(place: Place, is_lost: Callable[[CloudObject], bool]) -> None:
 
 def begin_rebuilding(root: Path, stack: str, log: Path) -> subprocess.Popen[bytes]:
     """Begin to find out what is lost, and to create it again: `refresh`, then `up`."""
-    command = f"{sys.executable} -m sandbox"
-    words = (
-        f"{command} refresh --stack {stack} && exec {command} up --stack {stack} --live --skip-preview --skip-policies"
-    )
+    refresh = [sys.executable, "-m", "sandbox", "refresh", "--stack", stack]
+    return begin(root, ["sh", "-c", f"{shlex.join(refresh)} && exec {shlex.join(up(stack))}"], log)
+
+
+def up(stack: str) -> list[str]:
+    """Return the words that update a live stack."""
+    return [sys.executable, "-m", "sandbox", "up", "--stack", stack, "--live", "--skip-preview", "--skip-policies"]
+
+
+def begin(root: Path, words: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Begin a command in a project, in the background, with its output in `log`."""
     with log.open("wb") as output:
-        return subprocess.Popen(["sh", "-c", words], cwd=root, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        return subprocess.Popen(words, cwd=root, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
 
 def finish_rebuilding(process: subprocess.Popen[bytes], log: Path) -> None:

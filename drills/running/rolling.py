@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from drills.running import cloud
 
 DATABASE = "backbuild:database"
 
@@ -37,12 +38,4 @@ def other_project(root: Path, stack: str, folder: Path) -> Path:
 
 def begin(root: Path, project: Path, stack: str, log: Path) -> subprocess.Popen[bytes]:
     """Begin `up` of a project, with the sandbox of the project in `root`."""
-    options = ("--live", "--skip-preview", "--skip-policies")
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "sandbox", "up", "--stack", stack, "--cwd", str(project), *options],
-            cwd=root,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
+    return cloud.begin(root, [*cloud.up(stack), "--cwd", str(project)], log)

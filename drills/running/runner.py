@@ -12,29 +12,21 @@ from pathlib import Path
 
 import psycopg
 
-from console.errors import CommandError, InputError
+from console.errors import CommandError
+from drills.guard import only_drill
 from drills.running.report import Check, Report, Verdict
 from drills.running.scenario import Scenario
 from drills.running.stage import Stage
 from model.topology import Topology
-from sandbox.engine import lock
 from sandbox.engine.errors import EngineError
-from sandbox.engine.workspace import find
 
 Show = Callable[[str], None]
 
 
 def run(topology: Topology, root: Path, scenario: Scenario, show: Show) -> Report:
     """Run a scenario and return its report. Raises `InputError` if the stack allows no drills, or one is running."""
-    if not topology.settings.drills.allowed:
-        raise InputError(
-            f"{topology.stack} does not allow drills: set `drills: {{allowed: true}}` in Pulumi.{topology.stack}.yaml"
-        )
-    try:
-        with lock.hold(find(root, topology.stack).folder / "drill.lock", f"drills run {scenario.name}"):
-            return _run(topology, root, scenario, show)
-    except EngineError as error:
-        raise InputError(str(error)) from None
+    with only_drill(topology, root, f"drills run {scenario.name}"):
+        return _run(topology, root, scenario, show)
 
 
 def _run(topology: Topology, root: Path, scenario: Scenario, show: Show) -> Report:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shlex
 import subprocess
@@ -25,7 +24,8 @@ from drills.running.edge import Edge
 from drills.running.report import Check
 from drills.running.timeline import Timeline
 from drills.running.traffic import Traffic
-from drills.sites.buckets import Bucket, bucket_of
+from drills.sites.buckets import Bucket, bucket_of, manifest_in
+from drills.sites.commands import as_postgres, psql
 from drills.sites.live import LiveSite
 from drills.sites.site import SiteError
 from model.topology import DATABASE_NAME, Topology
@@ -262,17 +262,15 @@ class Stage:
 
     def restorable(self, copy: str, seconds: float = 600) -> None:
         """Wait until every group has a backup in a copy that a restore could begin with."""
-
-        def complete() -> bool:
-            listed = self.list_copies(copy)
-            return all(one["runs"] and not one["problem"] for one in listed[copy])
-
-        self.until(f"{copy} has a backup of every group", complete, seconds, LISTING_PAUSE)
+        self.until(f"{copy} has a backup of every group", lambda: self._has_backups(copy), seconds, LISTING_PAUSE)
 
     def is_restorable(self, copy: str) -> bool:
         """Return whether a copy has every object that its manifests list, and a backup of every group."""
-        listed = self.list_copies(copy)[copy]
-        return all(one["runs"] and not one["problem"] for one in listed) and not self.missing(copy)
+        return self._has_backups(copy) and not self.missing(copy)
+
+    def _has_backups(self, copy: str) -> bool:
+        listed = list_copies(self.topology, self.site(), [copy])[copy]
+        return all(one["runs"] and not one["problem"] for one in listed)
 
     def missing(self, copy: str) -> set[str]:
         """Return the keys below hourly/ that the manifests in the replica list, and a copy does not have."""
@@ -280,13 +278,8 @@ class Stage:
         bucket = self.bucket("replica")
         for key in bucket.objects("manifests/"):
             if key.endswith(".json"):
-                payload = json.loads(base64.b64decode(json.loads(bucket.read(key))["payload"]))
-                listed |= {one["key"] for one in payload["objects"]}
+                listed |= {one["key"] for one in manifest_in(bucket.read(key))["objects"]}
         return listed - stored
-
-    def list_copies(self, *copies: str) -> dict[str, list[dict[str, Any]]]:
-        """Return what can be restored from copies."""
-        return list_copies(self.topology, self.site(), copies)
 
     def served(self, *groups: str, seconds: float = 600) -> None:
         """Wait until groups acknowledge commits that began after the fault; the last of them ends the outage."""
@@ -320,7 +313,7 @@ class Stage:
     def full_backup(self) -> None:
         """Make a full backup of each group, and wait for the next restore point."""
         for group in self.groups:
-            self.site().run(self.leader(group), "runuser -u postgres -- /usr/local/sbin/backbuild-backup full", 900)
+            self.site().run(self.leader(group), as_postgres("/usr/local/sbin/backbuild-backup", "full"), 900)
             self.timeline.add("recovery", f"{group}: full backup")
         self.next_point()
 
@@ -330,14 +323,11 @@ class Stage:
 
     def sql(self, group: str, statement: str) -> str:
         """Run a statement on a group's leader, in the application's database, and return its output."""
-        words = shlex.join(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", DATABASE_NAME, "-c", statement])
-        return self.site().run(self.leader(group), f"runuser -u postgres -- {words}", 600).strip()
+        return self.site().run(self.leader(group), as_postgres(*psql("-c", statement)), 600).strip()
 
     def sql_beside(self, member: str, socket: str, port: str, statement: str) -> str:
         """Run a statement in a cluster beside, and return its output."""
-        place = ["-h", socket, "-p", port, "-d", DATABASE_NAME]
-        words = shlex.join(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", *place, "-c", statement])
-        return self.site().run(member, f"runuser -u postgres -- {words}", 600).strip()
+        return self.site().run(member, as_postgres(*psql("-h", socket, "-p", port, "-c", statement)), 600).strip()
 
     def routes(self, group: str) -> list[Route]:
         """Return the ways of a client to a group's leader."""
@@ -348,11 +338,9 @@ class Stage:
         leader = self.leader("coordinator")
         address = self.fleet().instances[leader].address
         dump = shlex.join(["pg_dump", "-h", socket, "-p", port, "-d", DATABASE_NAME, "-t", table])
-        load = shlex.join(
-            ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", address, "-U", "postgres", "-d", DATABASE_NAME]
-        )
+        load = shlex.join(psql("-h", address, "-U", "postgres"))
         pipe = f"set -o pipefail; {dump} | env PGSSLMODE=require {load}"
-        self.site().run(member, shlex.join(["runuser", "-u", "postgres", "--", "bash", "-c", pipe]), 600)
+        self.site().run(member, as_postgres("bash", "-c", pipe), 600)
         self.timeline.add("recovery", f"{table} copied from {member} to {leader}")
 
     def delete_as_machine(self, group: str) -> set[str]:

@@ -10,9 +10,9 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from drills.sites.site import SiteError
+from model.gates import RESTORING_TAG, RESTORING_VALUE
 from model.topology import Topology
 
-RESTORING = "Restoring"
 DELIVERY_SECONDS = 60  # an agent that runs takes a command at once
 ENDED = {"Success", "Failed", "TimedOut", "Cancelled", "Undeliverable", "Terminated"}
 
@@ -90,17 +90,17 @@ class AwsSite:
 
     def allow_reading(self, secret: str) -> None:
         """Let the machines read the read-only keys of all copies."""
-        self._tag(secret, "tag_resource", Tags=[{"Key": RESTORING, "Value": "true"}])
+        self._tag(secret, "tag_resource", Tags=[{"Key": RESTORING_TAG, "Value": RESTORING_VALUE}])
 
     def forbid_reading(self, secret: str) -> None:
         """End `allow_reading`."""
-        self._tag(secret, "untag_resource", TagKeys=[RESTORING])
+        self._tag(secret, "untag_resource", TagKeys=[RESTORING_TAG])
 
     def _tag(self, secret: str, operation: str, **given: Any) -> None:
         try:
             getattr(self._clients["secretsmanager"], operation)(SecretId=secret, **given)
         except (BotoCoreError, ClientError) as error:
-            raise SiteError(f"the tag {RESTORING} of the secret {secret} cannot be changed: {error}") from None
+            raise SiteError(f"the tag {RESTORING_TAG} of the secret {secret} cannot be changed: {error}") from None
 
     def keep_aside(self, members: Sequence[str], label: str) -> list[str]:
         """Begin a snapshot of each member's data volume, unless there is one with this label. EBS finishes it later."""

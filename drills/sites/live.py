@@ -8,6 +8,7 @@ from pathlib import Path
 
 from console.errors import InputError
 from drills.sites.site import SiteError
+from model.gates import RESTORING_TAG, RESTORING_VALUE
 from sandbox.engine.workspace import find
 from sandbox.machines import inventory, prerequisites, volumes
 from sandbox.machines.errors import MachineError
@@ -15,8 +16,6 @@ from sandbox.machines.inventory import Inventory
 from sandbox.machines.machine import Machine
 from sandbox.machines.place import Place, place_of
 from sandbox.machines.services import tags
-
-RESTORING = "Restoring"
 
 
 class LiveSite:
@@ -62,11 +61,11 @@ class LiveSite:
 
     def allow_reading(self, secret: str) -> None:
         """Let the machines read the read-only keys of all copies."""
-        tags.set_tag(self.place, secret, RESTORING, "true")
+        tags.set_tag(self.place, secret, RESTORING_TAG, RESTORING_VALUE)
 
     def forbid_reading(self, secret: str) -> None:
         """End `allow_reading`."""
-        tags.remove_tag(self.place, secret, RESTORING)
+        tags.remove_tag(self.place, secret, RESTORING_TAG)
 
     def keep_aside(self, members: Sequence[str], label: str) -> list[str]:
         """Copy each member's data volume, unless there is a copy with this label."""

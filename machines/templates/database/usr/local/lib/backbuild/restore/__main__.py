@@ -54,7 +54,7 @@ def run(name: str, step: str, arguments: str = "{}") -> None:
     here = State(name)
     function, _ = steps.STEPS[step]
     try:
-        here.finish(step, function(here, **json.loads(arguments)))
+        here.finish(step, function(here, **json.loads(arguments)) or {})
     except RestoreError as error:
         here.fail(step, str(error))
         raise

@@ -52,7 +52,7 @@ def join(state: State, system: str) -> None:
     _run("/usr/local/sbin/backbuild-healthy", "--wait", str(HEALTHY_SECONDS))
 
 
-def finish() -> None:
+def finish(_: State) -> None:
     """Apply the present secrets to the recovered data, and make a full backup of them if this member leads."""
     _run(LIBRARY / "apply-secrets")
     deadline = time.monotonic() + BACKUP_SECONDS
@@ -105,12 +105,7 @@ def unit_of(state: State) -> str:
 
 def leads() -> bool:
     """Return whether this member leads its group."""
-    return asks("primary")
-
-
-def asks(path: str) -> bool:
-    """Return whether this member's Patroni answers a path with success."""
-    address = f"https://{os.environ['ADDRESS']}:{os.environ['REST_PORT']}/{path}"
+    address = f"https://{os.environ['ADDRESS']}:{os.environ['REST_PORT']}/primary"
     curl = ("curl", "--config", "/run/backbuild/patroni-curl", "-fs", "-o", "/dev/null", "--max-time", "5", address)
     return subprocess.run(curl, check=False).returncode == 0
 

@@ -75,7 +75,4 @@ def rehearsals() -> dict[str, Json]:
 
 def keep_rehearsal(copy: str, result: Json) -> None:
     """Keep the result of a successful rehearsal."""
-    file = _rehearsals()
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps({**rehearsals(), copy: result}), encoding="utf-8")
-    partial.replace(file)
+    state.write(_rehearsals(), {**rehearsals(), copy: result})

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -30,16 +29,15 @@ def fetch(copy: Copy, wanted: Sequence[Wanted], folder: Path, show: Show) -> Non
     total = sum(one.size for one in wanted)
     missing = [one for one in wanted if not _is_there(one, folder)]
     need_space(folder, sum(one.size for one in missing))
-    done, lock = total - sum(one.size for one in missing), threading.Lock()
+    done = total - sum(one.size for one in missing)
     show(done, total)
     pool = ThreadPoolExecutor(PARALLEL_DOWNLOADS)
     try:
         running = {pool.submit(_fetch, copy, one, folder): one for one in missing}
         for future in as_completed(running):
             future.result()
-            with lock:
-                done += running[future].size
-                show(done, total)
+            done += running[future].size
+            show(done, total)
     finally:
         pool.shutdown(cancel_futures=True)
 

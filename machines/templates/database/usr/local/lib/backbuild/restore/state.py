@@ -121,10 +121,14 @@ class State:
         return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
-        file = self.folder / f"{name}.json"
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(content), encoding="utf-8")
-        partial.replace(file)
+        write(self.folder / f"{name}.json", content)
+
+
+def write(file: Path, content: Mapping[str, Any]) -> None:
+    """Write a file as JSON; a reader finds the former content or the new one."""
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(content), encoding="utf-8")
+    partial.replace(file)
 
 
 def describe(plan: Mapping[str, Any]) -> str:

@@ -79,64 +79,25 @@ def recover(state: State, point: str | None, segment: str | None) -> Json:
     return cluster.recover(state, os.environ["GROUP"], state.results()["fetch"], point, segment)
 
 
-def committed(state: State, gids: list[str]) -> Json:
-    """Find out which prepared transactions of other groups this group has committed."""
-    return cluster.committed(state, gids)
-
-
-def settle(state: State, nodes: dict[str, list[Any]], commit: list[str], rollback: list[str]) -> Json:
-    """Write Citus's nodes, and end prepared transactions."""
-    return cluster.settle(state, nodes, commit, rollback)
-
-
-def check(state: State) -> Json:
-    """Check the recovered data."""
-    return cluster.check(state)
-
-
-def shut(state: State) -> Json:
-    """Stop the group's member."""
-    group.shut(state)
-    return {}
-
-
-def open_group(state: State) -> Json:
-    """Open the group with the recovered data."""
-    group.open_group(state)
-    return {}
-
-
-def join(state: State, system: str) -> Json:
-    """Follow the recovered leader."""
-    group.join(state, system)
-    return {}
-
-
-def finish(_: State) -> Json:
-    """Apply secrets, and back up the recovered data."""
-    group.finish()
-    return {}
-
-
 def serve(state: State) -> Json:
     """Start the recovered cluster beside the group."""
     group.serve(state)
     return {"socket": f"/run/{group.unit_of(state)}", "port": cluster.PORT}
 
 
-STEPS: dict[str, tuple[Callable[..., Json], str]] = {
+STEPS: dict[str, tuple[Callable[..., Json | None], str]] = {
     "fetch": (fetch, "postgres"),
     "recover": (recover, "postgres"),
-    "committed": (committed, "postgres"),
-    "settle": (settle, "postgres"),
-    "check": (check, "postgres"),
-    "shut": (shut, "root"),
-    "open": (open_group, "root"),
-    "join": (join, "root"),
-    "finish": (finish, "root"),
+    "committed": (cluster.committed, "postgres"),
+    "settle": (cluster.settle, "postgres"),
+    "check": (cluster.check, "postgres"),
+    "shut": (group.shut, "root"),
+    "open": (group.open_group, "root"),
+    "join": (group.join, "root"),
+    "finish": (group.finish, "root"),
     "serve": (serve, "root"),
 }
-"""Each step and the user that it runs as."""
+"""Each step and the user that it runs as. A step takes the restore's state and its own arguments."""
 
 
 def remove(state: State) -> None:
@@ -170,7 +131,7 @@ def rehearse() -> Json:
         state.finish("fetch", fetched)
         point, segment = max(fetched["points"].items(), default=(None, None))
         recovered = recover(state, point, segment)
-        checked = check(state)
+        checked = cluster.check(state)
     finally:
         shutil.rmtree(state.folder)
     result = {

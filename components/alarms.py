@@ -12,6 +12,7 @@ from pulumi import ComponentResource, Input, Output, ResourceOptions
 from components.citus import CitusCluster
 from components.policy_documents import policy
 from model import metrics
+from model.gates import RESTORE_DRILL
 from model.topology import Group, Member, Topology
 
 PERIOD_SECONDS = 60  # how often machines publish
@@ -119,7 +120,6 @@ class Alarms(ComponentResource):
             metrics.BACKUP_AGE_SECONDS,
             BACKUP_AGE_SECONDS,
             f"no backup for {BACKUP_AGE_SECONDS // 3600} hours (BAK-1)",
-            missing_data="breaching",
         )
         self._age_alarm(
             group,
@@ -127,13 +127,9 @@ class Alarms(ComponentResource):
             metrics.RESTORE_AGE_SECONDS,
             RESTORE_AGE_SECONDS,
             f"no successful restore rehearsal for {RESTORE_AGE_SECONDS // 86_400} days (REC-5)",
-            # A new group has rehearsed no restore before its first drill, which is up to 31 days away.
-            missing_data="notBreaching",
         )
 
-    def _age_alarm(
-        self, group: Group, event: str, metric: str, most_seconds: int, problem: str, *, missing_data: str
-    ) -> None:
+    def _age_alarm(self, group: Group, event: str, metric: str, most_seconds: int, problem: str) -> None:
         """Declare the alarm on the age of the group's last event. Each member reports an age; the smallest counts."""
         queries: list[aws.cloudwatch.MetricAlarmMetricQueryArgsDict] = [
             {
@@ -159,7 +155,7 @@ class Alarms(ComponentResource):
             comparison_operator="GreaterThanThreshold",
             threshold=most_seconds,
             evaluation_periods=5,
-            treat_missing_data=missing_data,
+            treat_missing_data="breaching",
             alarm_actions=[self.topic_arn],
             ok_actions=[self.topic_arn],
             opts=self._own,
@@ -194,19 +190,31 @@ class Alarms(ComponentResource):
         )
 
     def _failure_alarms(self) -> None:
-        """Declare alarms on failed health gates and maintenance windows, which stop a rollout or patching half-way."""
+        """Declare alarms on failures in Systems Manager: of health gates, maintenance windows and the restore drill."""
         self._event_alarm(
-            "gate", "A member did not become healthy in time", "EC2 State Manager Association State Change", ["Failed"]
+            "gate",
+            "A member did not become healthy in time",
+            "EC2 State Manager Association State Change",
+            {"status": ["Failed"]},
         )
         self._event_alarm(
             "patching",
             "The maintenance window stopped at a member",
             "Maintenance Window Execution State-change Notification",
-            ["FAILED", "TIMED_OUT"],
+            {"status": ["FAILED", "TIMED_OUT"]},
+        )
+        self._event_alarm(
+            "rehearsal",
+            "The restore drill failed: look whether the secret with the backups' keys still has its tag",
+            "EC2 Automation Execution Status-change Notification",
+            {
+                "Definition": [f"{self._topology.prefix}-{RESTORE_DRILL}"],
+                "Status": ["Failed", "TimedOut", "Cancelled"],
+            },
         )
 
-    def _event_alarm(self, label: str, description: str, kind: str, statuses: list[str]) -> None:
-        pattern = {"source": ["aws.ssm"], "detail-type": [kind], "detail": {"status": statuses}}
+    def _event_alarm(self, label: str, description: str, kind: str, detail: dict[str, list[str]]) -> None:
+        pattern = {"source": ["aws.ssm"], "detail-type": [kind], "detail": detail}
         rule = aws.cloudwatch.EventRule(
             f"{self._name}-{label}",
             name=f"{self._topology.prefix}-{label}-failed",

@@ -9,7 +9,14 @@ import pulumi_aws as aws
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.policy_documents import assumed_by, policy
-from model.gates import DELIVERY_SECONDS, REHEARSE_COMMAND, REHEARSE_SECONDS, RESTORING_TAG, RESTORING_VALUE
+from model.gates import (
+    DELIVERY_SECONDS,
+    REHEARSE_COMMAND,
+    REHEARSE_SECONDS,
+    RESTORE_DRILL,
+    RESTORING_TAG,
+    RESTORING_VALUE,
+)
 from model.topology import Role, Topology
 
 COMMANDS = "AWS-RunShellScript"  # AWS's own document, which runs commands on machines
@@ -38,7 +45,7 @@ class RestoreDrill(ComponentResource):
         self._topology: Topology = args.topology
         self._own: ResourceOptions = ResourceOptions(parent=self)
         prefix = args.topology.prefix
-        self._document_name: str = f"{prefix}-restore-drill"
+        self._document_name: str = f"{prefix}-{RESTORE_DRILL}"
         automation = self._role(name, f"{prefix}-restore-drill", "ssm.amazonaws.com")
         document = aws.ssm.Document(
             name,

@@ -24,6 +24,9 @@ RESTORING_TAG = "Restoring"
 RESTORING_VALUE = "true"
 """The value of `RESTORING_TAG` during a restore."""
 
+RESTORE_DRILL = "restore-drill"
+"""What follows the platform's prefix in the name of the automation that rehearses restores."""
+
 REHEARSE_COMMAND = "/usr/local/sbin/backbuild-restore rehearse"
 """The command of the restore drill on each database machine: one member of each group restores this month's copy."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,3 +51,16 @@ def _own_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # Tests start the same programs repeatedly: with bytecode files, these compile their modules once.
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _left_as_found() -> Iterator[None]:
+    """Fail if a module's tests leave this process other than they found it: the next module's tests run in it."""
+
+    def found() -> tuple[object, ...]:
+        return tempfile.tempdir, Path.cwd(), resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    tempfile.gettempdir()  # sets `tempdir` when it is first called
+    before = found()
+    yield
+    assert found() == before

@@ -357,6 +357,10 @@ def test_every_member_has_its_alarms(prod: Deployed):
     assert statuses == {
         "alarms-gate": {"status": ["Failed"]},
         "alarms-patching": {"status": ["FAILED", "TIMED_OUT"]},
+        "alarms-rehearsal": {
+            "Definition": ["backbuild-prod-restore-drill"],
+            "Status": ["Failed", "TimedOut", "Cancelled"],
+        },
     }
     targets = prod.inputs("EventTarget")
     assert {target["arn"] for name, target in targets.items() if name.startswith("alarms-")} == {topic}

@@ -147,4 +147,4 @@ def test_each_group_has_an_alarm_on_the_age_of_its_newest_rehearsal(stack: Deplo
         assert {one["dimensions"]["Member"] for one in asked} == {member.name for member in group.members}
         assert {(one["metricName"], one["stat"]) for one in asked} == {(metrics.RESTORE_AGE_SECONDS, "Minimum")}
         assert alarm["threshold"] == RESTORE_AGE_SECONDS == 40 * 86_400
-        assert alarm["treatMissingData"] == "notBreaching"
+        assert alarm["treatMissingData"] == "breaching"

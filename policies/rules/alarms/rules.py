@@ -253,7 +253,7 @@ def topics_may_be_written(graph: Graph, topic: Resource) -> str | None:
 )
 def backup_age_watched(graph: Graph, group: Group) -> str | None:
     """The machines report the age themselves, independently of the Cloudflare Workers that watch the buckets."""
-    return _unwatched_age(graph, group, "BackupAgeSeconds", number("BAK-1", "alarm_hours") * 3600, breaching=True)
+    return _unwatched_age(graph, group, "BackupAgeSeconds", number("BAK-1", "alarm_hours") * 3600)
 
 
 @define(
@@ -271,8 +271,8 @@ def restore_age_watched(graph: Graph, group: Group) -> str | None:
     return _unwatched_age(graph, group, "RestoreAgeSeconds", number("REC-5", "alarm_days") * 86_400)
 
 
-def _unwatched_age(graph: Graph, group: Group, metric: str, most: float, *, breaching: bool = False) -> str | None:
-    """Return why no alarm is raised if the smallest age that the group's members report exceeds `most` seconds."""
+def _unwatched_age(graph: Graph, group: Group, metric: str, most: float) -> str | None:
+    """Return why no alarm is raised if no member reports an age, or if the smallest one exceeds `most` seconds."""
     members = {machine.name for machine in group.members}
     for alarm in alarms(graph):
         queries = alarm.items("metricQueries")
@@ -280,9 +280,8 @@ def _unwatched_age(graph: Graph, group: Group, metric: str, most: float, *, brea
         if about and about <= members and any(one.text("metric.metricName") == metric for one in queries):
             if about != members:
                 return f"{alarm.name} does not include {', '.join(sorted(members - about))}"
-            wrong = _missed(alarm) if breaching else None
-            wrong = wrong or next((said for member in group.members if (said := _computes(member, alarm))), None)
-            return wrong or _compares(alarm, ABOVE, 0, most) or _in_time(alarm)
+            wrong = next((said for member in group.members if (said := _computes(member, alarm))), None)
+            return _missed(alarm) or wrong or _compares(alarm, ABOVE, 0, most) or _in_time(alarm)
     return f"it has no alarm on {metric}"
 
 

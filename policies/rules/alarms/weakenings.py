@@ -156,6 +156,7 @@ WEAKENINGS: Weakenings = {
     "restore-age-is-watched": {
         "the rehearsal alarm is not declared": drop(ALARM, RESTORE),
         "the rehearsal alarm is raised after three months": alarm("threshold", 92 * 86400, RESTORE),
+        "missing rehearsal ages raise no alarm": alarm("treatMissingData", "notBreaching", RESTORE),
         "the alarm is raised by new rehearsals": alarm("comparisonOperator", "LessThanThreshold", RESTORE),
         "the alarm multiplies the rehearsal's age by 0": alarm(
             "metricQueries[*].expression", lambda old: "0*MIN(METRICS())" if old else ABSENT, RESTORE

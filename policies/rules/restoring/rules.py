@@ -12,9 +12,11 @@ from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import Severity, define
 from policies.views.calendars import window_gap_days
+from policies.views.events import EVENT_RULE, EVENT_TARGET, enabled, unreported
 from policies.views.machines import DATABASE, ENVIRONMENT, Machine, database_machines, machines
 from policies.views.permissions import ROLE
 from policies.views.restoring import (
+    DOCUMENT,
     TAG,
     Automation,
     Reader,
@@ -29,13 +31,13 @@ from policies.views.rights import INSTANCE_PROFILE, Right, label_of, principals,
 from policies.views.shared import stack
 from policies.views.vault import Copy, copies
 
-EVENT_RULE = "aws:cloudwatch/eventRule:EventRule"
-EVENT_TARGET = "aws:cloudwatch/eventTarget:EventTarget"
 GET = "secretsmanager:getsecretvalue"
 TAGGING = ("secretsmanager:tagresource", "secretsmanager:untagresource")
 WHILE_RESTORING = f"StringEquals secretsmanager:ResourceTag/{TAG} true"
 REHEARSE = "/usr/local/sbin/backbuild-restore rehearse"
 COMMANDS = "AWS-RunShellScript"
+DRILL_EVENT = "EC2 Automation Execution Status-change Notification"
+DRILL_FAILURES = ("Failed", "TimedOut", "Cancelled")
 # A restore within the recovery time must not be cut off in a rehearsal.
 LEAST_SECONDS = 4 * 3600
 # Keys that a step may have: any other may skip a step, end the automation early, or hide a failure.
@@ -281,7 +283,7 @@ def _start(graph: Graph, automation: Automation) -> str | None:
         if target.text("arn") == automation.definition:
             for rule in graph.targets(target, "rule", EVENT_RULE):
                 gap = window_gap_days(rule.text("scheduleExpression"))
-                if rule.text("state") not in {"", "ENABLED"} or rule.read("isEnabled") is False:
+                if not enabled(rule):
                     wrong.append(f"{rule.label} is not enabled")
                 elif gap is None or gap > most:
                     schedule = rule.text("scheduleExpression") or "no schedule"
@@ -326,3 +328,22 @@ def _permitted(graph: Graph, automation: Automation) -> str | None:
         if not any(one == action and fnmatchcase(to, resource) for one, to in have):
             return f"{role} may not {action} on {resource}"
     return None
+
+
+@define(
+    "retention",
+    "failed-restore-drill-alarm",
+    Severity.HIGH,
+    "Operators are notified if the monthly rehearsal of a restore fails or leaves the keys readable",
+    over=stack,
+    promises=("REC-5", "BAK-3"),
+    controls=TESTING,
+    remedy="keep the EventBridge rule for the failed restore drill (components/alarms.py)",
+)
+def failed_drill_alarm(graph: Graph, _: Resource) -> str | None:
+    """If its last step fails, machines can go on reading the keys of every copy."""
+    drills = [one.text("name") for one in graph.of(DOCUMENT) if one.text("documentType") == "Automation"]
+    missed = (unreported(graph, DRILL_EVENT, "Status", DRILL_FAILURES, {"Definition": one}) for one in drills)
+    return next(
+        (wrong for wrong in missed if wrong is not None), None if drills else "no automation rehearses a restore"
+    )

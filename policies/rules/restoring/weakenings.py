@@ -13,6 +13,7 @@ from policies.mutation.operators import (
     Operator,
     Where,
     assigned,
+    chain,
     declare,
     drop,
     each,
@@ -24,13 +25,13 @@ from policies.mutation.operators import (
     unlink,
 )
 from policies.mutation.weakening import Weakenings
-from policies.rules.restoring.rules import EVENT_RULE, EVENT_TARGET
+from policies.views.events import EVENT_RULE, EVENT_TARGET
 from policies.views.machines import ENVIRONMENT
 from policies.views.permissions import ACCESS_KEY, ROLE_POLICY, TOKEN, USER_POLICY
 from policies.views.restoring import DOCUMENT, SECRET_VERSION
 from policies.views.rights import SECRET, SECRET_POLICY
 
-READER, OF_DRILL = ending("-reader"), named("restore-drill")
+READER, OF_DRILL, OF_ALARM = ending("-reader"), named("restore-drill"), named("alarms-rehearsal")
 MACHINES, READERS_SECRET = ending("access-coordinator", "access-worker"), named("access-backup-readers")
 STARTER, AUTOMATION = ending("restore-drill-start"), ending("restore-drill")
 USER_NAME = "backbuild-prod-offsite-reader"
@@ -301,5 +302,14 @@ WEAKENINGS: Weakenings = {
         "one failure stops the others": inputs(1, MaxErrors="0"),
         "one machine after the other rehearses": inputs(1, MaxConcurrency="1"),
         "it runs another document": inputs(1, DocumentName="AWS-RunPatchBaseline"),
+    },
+    "failed-restore-drill-alarm": {
+        "a failed drill sends no event": chain(drop(EVENT_RULE, OF_ALARM), drop(EVENT_TARGET, OF_ALARM)),
+        "the alarm on the drill is disabled": put(EVENT_RULE, "state", "DISABLED", OF_ALARM),
+        "the alarm is on drills that succeeded": substitute(EVENT_RULE, "eventPattern", "Failed", "Success", OF_ALARM),
+        "no alarm on a drill that times out": substitute(EVENT_RULE, "eventPattern", '"TimedOut"', '"x"', OF_ALARM),
+        "the alarm is on another drill": substitute(EVENT_RULE, "eventPattern", "restore-drill", "other", OF_ALARM),
+        "the alarm is on steps": substitute(EVENT_RULE, "eventPattern", "Execution", "Step", OF_ALARM),
+        "the drill's alarm tells nobody": put(EVENT_TARGET, "rule", "backbuild-prod-gate-failed", OF_ALARM),
     },
 }

@@ -5,15 +5,14 @@ A health gate is an SSM association that runs backbuild-healthy on a new machine
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any, cast
 
 from policies.controls import CHANGE, DISCLOSURE, REDUNDANCY
 from policies.graph import Graph, Resource
 from policies.promises import number
 from policies.rule import NotApplicable, Severity, define
 from policies.views.edge import Worker, status_workers
+from policies.views.events import unreported
 from policies.views.machines import (
     ATTACHMENT,
     CONSENSUS,
@@ -31,8 +30,6 @@ from policies.views.shared import stack
 
 HEALTHY = "/usr/local/sbin/backbuild-healthy"
 LEAST_WAIT = 300  # seconds; installing packages takes that long
-EVENT_RULE = "aws:cloudwatch/eventRule:EventRule"
-EVENT_TARGET = "aws:cloudwatch/eventTarget:EventTarget"
 # Kind of event to the status of a failure, as Systems Manager spells them.
 FAILURES = {
     "EC2 State Manager Association State Change": "Failed",
@@ -162,28 +159,8 @@ def _follows(graph: Graph, member: Machine, other: Machine) -> bool:
 )
 def failed_gates_alarm(graph: Graph, _: Resource) -> str | None:
     """A rollout that stops leaves a group with one member missing: the next failure would interrupt the service."""
-    for kind, status in FAILURES.items():
-        found = {one.name: _tells(graph, one, kind, status) for one in graph.of(EVENT_RULE)}
-        if None not in found.values():
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(found.items()))
-            return f"no EventBridge rule reports each {kind!r} that is {status} ({reasons or 'there is no rule'})"
-    return None
-
-
-def _tells(graph: Graph, rule: Resource, kind: str, status: str) -> str | None:
-    """Return why a rule does not notify operators of a failure."""
-    if rule.text("state") not in {"ENABLED", ""}:
-        return f"it is {rule.text('state')}"
-    pattern = cast("dict[str, Any]", json.loads(rule.text("eventPattern") or "{}"))
-    detail = cast("dict[str, Any]", pattern.pop("detail", None) or {})
-    if pattern != {"source": ["aws.ssm"], "detail-type": [kind]}:
-        return "it matches other events"
-    if status not in detail.get("status", []) or detail.keys() != {"status"}:
-        return "its pattern does not match every failure"
-    targets = graph.referring(rule, EVENT_TARGET, "rule")
-    if not any(graph.targets(target, "arn", "aws:sns/topic:Topic") for target in targets):
-        return "it has no topic as its target"
-    return None
+    missed = (unreported(graph, kind, "status", [status]) for kind, status in FAILURES.items())
+    return next((wrong for wrong in missed if wrong is not None), None)
 
 
 @define(

@@ -9,10 +9,11 @@ from policies.mutation.bindings import rebind
 from policies.mutation.files import DATABASE, GATEWAY
 from policies.mutation.operators import ABSENT, Operator, chain, drop, ending, named, put, unlink
 from policies.mutation.weakening import Weakenings
-from policies.rules.rollout.rules import EVENT_RULE, EVENT_TARGET, HEALTHY
+from policies.rules.rollout.rules import HEALTHY
+from policies.views.events import EVENT_RULE, EVENT_TARGET
 from policies.views.machines import ATTACHMENT, GATE, INSTANCE
 
-FAILURES = named("alarms-")
+FAILURES = named("alarms-gate", "alarms-patching")
 
 
 def pattern(**changes: Any) -> Operator:

@@ -18,7 +18,7 @@ from sandbox.machines.network import INTERNET, METADATA, RESOLVER
 from sandbox.machines.services import resolver
 from sandbox.machines.services.amazon import Amazon
 from sandbox.machines.services.metadata import Metadata
-from sandbox.machines.services.offsite import Offsite
+from sandbox.machines.services.offsite import Offsite, keep_large_objects_in
 from sandbox.machines.services.vendors import Vendors
 
 PLAN = "x-sandbox-plan"  # the header of the edge's requests for its plan
@@ -33,7 +33,7 @@ class Services:
         self._metadata: Metadata = Metadata((folder / "front.pem").read_bytes())
         self._amazon: Amazon = Amazon(folder)
         self._vendors: Vendors = Vendors(folder / "vendors")
-        self._offsite: Offsite = Offsite(folder / "offsite")
+        self._offsite: Offsite = Offsite()
         self._read: tuple[object, Inventory] | None = None
         self._planned: tuple[Inventory, bytes] | None = None
 
@@ -97,6 +97,7 @@ def main(store: str, folder: str, port: str) -> None:
             if PLAN not in self.headers:  # the edge asks all the time
                 super().log_request(code, size)
 
+    keep_large_objects_in(Path(folder) / "offsite")
     services = Services(Path(store), Path(folder))
     make_server("127.0.0.1", int(port), services, threaded=True, request_handler=Handler).serve_forever()
 

@@ -40,15 +40,19 @@ _UNSIGNED = ("UNSIGNED-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
+def keep_large_objects_in(folder: Path) -> None:
+    """Let moto keep objects above LARGEST_IN_MEMORY bytes in `folder`. It changes this whole process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.tempdir = str(folder)
+    os.environ["MOTO_S3_DEFAULT_KEY_BUFFER_SIZE"] = str(LARGEST_IN_MEMORY)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # moto keeps the file of each large object open
+
+
 class Offsite:
     """Answers requests to `s3.REGION.amazonaws.com` and `BUCKET.s3.REGION.amazonaws.com`."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.tempdir = str(folder)
-        os.environ["MOTO_S3_DEFAULT_KEY_BUFFER_SIZE"] = str(LARGEST_IN_MEMORY)
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # moto keeps the file of each large object open
+    def __init__(self) -> None:
         self._moto: Any = create_backend_app("s3")
         self._backend: Any = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import time
 
 import pytest
 
+from harness import stacks
 from harness.backup_world import GROUP
+from harness.stacks import contents, topology_of
 from tests.machines.manifests import S3
 from tests.machines.restore.backups import Backups
 from tests.machines.restore.machine import COPY, MEMBER, Machine, plan_of
@@ -177,6 +181,28 @@ def test_the_rehearsal_restores_from_one_copy_and_keeps_its_result(member: Machi
     assert kept == {result["copy"]: {name: value for name, value in result.items() if name != "copy"}}
     (listed,) = json.loads(member.done("list", result["copy"]))
     assert listed["rehearsed"]["run"] == result["run"]
+    assert 0 <= age(member) < 3600
+    aged = {**kept[result["copy"]], "at": "2020-01-01T00:00:00Z"}
+    (leftover.parent / "rehearsals.json").write_text(json.dumps({**kept, "another": aged}))
+    assert 0 <= age(member) < 3600, "a rehearsal from one copy counts, because each month takes another one"
+    (leftover.parent / "rehearsals.json").write_text(json.dumps({"another": aged}))
+    assert age(member) > 86_400
+
+
+def test_a_member_without_a_rehearsal_counts_from_its_volume(member: Machine):
+    born = int(subprocess.run(["stat", "--format=%W", member.data], capture_output=True, check=True).stdout)
+    assert born > 0
+    assert 0 <= age(member) <= time.time() - born + 1
+
+
+def age(member: Machine) -> int:
+    """Return what the machine publishes as the age of its last rehearsal, in seconds."""
+    topology = topology_of("staging")
+    script = contents(topology, stacks.member(topology, "worker-1-0"))["/usr/local/lib/backbuild/restore-age"]
+    own = member.write("default", f"DATA={member.data}\n")
+    assert "/etc/default/backbuild" in script
+    script = script.replace("/etc/default/backbuild", str(own))
+    return int(subprocess.run(["sh", "-s"], input=script, text=True, capture_output=True, check=True).stdout)
 
 
 def test_only_the_last_streaming_standby_rehearses(member: Machine):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import resource
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,7 +65,7 @@ def known() -> Inventory:
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    store, inventory = Offsite(tmp_path_factory.mktemp("offsite")), known()
+    store, inventory = Offsite(), known()
 
     def serve(environ: Any, start: Any) -> Any:
         request = Request(environ)
@@ -73,7 +75,13 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
     server = make_server("127.0.0.1", 0, serve, threaded=True, request_handler=SilentRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", tempfile.tempdir)
+        patch.setenv("MOTO_S3_DEFAULT_KEY_BUFFER_SIZE", "")
+        offsite.keep_large_objects_in(tmp_path_factory.mktemp("offsite"))
+        yield server.server_port
+    resource.setrlimit(resource.RLIMIT_NOFILE, files)
     server.shutdown()
 
 

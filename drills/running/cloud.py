@@ -12,7 +12,7 @@ from drills.sites.site import SiteError
 from sandbox.clouds.store import CloudObject, decode, encode, object_of
 from sandbox.edge import databases
 from sandbox.edge import start as edge
-from sandbox.edge.plan import CONSUMER, CRON, DATABASE, DEPLOYMENT, DOMAIN, ROUTE, VERSION, WORKER
+from sandbox.edge.plan import CONSUMER, CRON, DATABASE, DEPLOYMENT, DOMAIN, LOCK, ROUTE, VERSION, WORKER
 from sandbox.ledger import Ledger
 from sandbox.machines import volumes
 from sandbox.machines.inventory import ATTACHMENT, INSTANCE, VOLUME, Inventory
@@ -69,6 +69,12 @@ def lose_database(place: Place, id: str) -> None:
     _remove(place, lambda one: one.type == DATABASE and one.id == id)
     edge.wait(place)
     databases.delete(place, id)
+
+
+def lift_locks(place: Place) -> None:
+    """Remove the lock rules of all R2 buckets, as an operator does for a repair. `refresh` and `up` bring them back."""
+    _remove(place, lambda one: one.type == LOCK)
+    edge.wait(place)
 
 
 def _remove(place: Place, is_lost: Callable[[CloudObject], bool]) -> None:

@@ -6,12 +6,13 @@ import base64
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import boto3
 from botocore.config import Config
@@ -42,6 +43,10 @@ class Bucket(Protocol):
 
     def damage(self, key: str, content: bytes) -> None:
         """Give an object other bytes, and leave everything that is known about it as far as possible."""
+        ...
+
+    def duplicate(self, key: str, to: str) -> None:
+        """Store the bytes of an object under another key, too."""
         ...
 
     def remove(self, *keys: str) -> None:
@@ -98,6 +103,14 @@ class R2Bucket:
         blobs = json.dumps([{"name": first.name, "size": len(content)}])
         self._run("UPDATE objects SET size = ?2, blobs = ?3 WHERE bucket = ?1 AND key = ?4", len(content), blobs, key)
 
+    def duplicate(self, key: str, to: str) -> None:
+        """Store the bytes of an object under another key, too."""
+        (row,) = self._run("SELECT * FROM objects WHERE bucket = ? AND key = ?", key)
+        content, name = self.read(key), f"drill-{uuid4().hex}"
+        (self._folder / "blobs" / name).write_bytes(content)
+        blobs = json.dumps([{"name": name, "size": len(content)}])
+        self._insert((row[0], to, *row[2:-1], blobs))
+
     def remove(self, *keys: str) -> None:
         """Remove objects, whatever locks say."""
         for key in keys:
@@ -114,6 +127,9 @@ class R2Bucket:
         for file, content in files:
             file.write_bytes(content)
         self.remove(key)
+        self._insert(row)
+
+    def _insert(self, row: Sequence[Any]) -> None:
         places = ", ".join("?" * (len(row) - 1))
         self._run(f"INSERT INTO objects VALUES (?, {places})", *row[1:])
 
@@ -150,6 +166,10 @@ class S3Bucket:
         """Give an object a newer version with other bytes."""
         _, metadata = self.keep(key)
         self._put(key, content, metadata)
+
+    def duplicate(self, key: str, to: str) -> None:
+        """Store the bytes of an object under another key, too."""
+        self._put(to, *self.keep(key))
 
     def remove(self, *keys: str) -> None:
         """Hide objects behind delete markers: with object lock, that is all that an intruder can do."""

@@ -37,7 +37,13 @@ def delete(place: Place, id: str) -> None:
         file.with_name(file.name + part).unlink(missing_ok=True)
 
 
-def read(place: Place, id: str, query: str) -> Sequence[Sequence[Any]]:
+def read(place: Place, id: str, query: str, *values: Any) -> Sequence[Sequence[Any]]:
     """Return the rows of a query. Raises `sqlite3.Error` without the database, or before it has the tables."""
     with closing(sqlite3.connect(f"file:{file_of(place, id)}?mode=ro", uri=True, timeout=1)) as connection:
-        return connection.execute(query).fetchall()
+        return connection.execute(query, values).fetchall()
+
+
+def change(place: Place, id: str, statement: str, *values: Any) -> None:
+    """Run a statement. The edge must be stopped: workerd expects that nobody else writes to its files."""
+    with closing(sqlite3.connect(file_of(place, id))) as connection, connection:
+        connection.execute(statement, values)

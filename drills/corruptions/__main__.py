@@ -27,7 +27,7 @@ from drills.sites.live import LiveSite
 from model.topology import Topology
 from sandbox.engine.errors import EngineError
 
-BATCH = 25
+BATCH = 100
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,7 +80,7 @@ def _attempt(chance: random.Random, topology: Topology, site: LiveSite, audits: 
 def _repair(topology: Topology, root: Path, site: LiveSite, damages: Sequence[Damaged]) -> list[str]:
     """Let the Workers find and repair damages; return what they did not."""
     wrong: list[str] = []
-    for one in together(damages):
+    for one in together(damages, len(topology.copies)):
         print(f"{len(one)} of {len(damages)} damages at once, for the backup Workers", flush=True)
         repairs = Repairs(topology, site, one)
         repairs.inflict()

@@ -103,16 +103,24 @@ class Repairs:
         databases.change(self._site.place, self._database, DUE, _now(), keys)
 
 
-def together(damages: Sequence[Damaged]) -> list[list[Damaged]]:
-    """Return the damages in as few rounds as possible, each object at most once in a round: one copy must stay good."""
+def together(damages: Sequence[Damaged], copies: int) -> list[list[Damaged]]:
+    """Return the damages in as few rounds as possible.
+
+    In a round, an object is damaged at most once in a copy, and stays good in one of the `copies`.
+    """
     rounds: list[list[Damaged]] = []
     for one in damages:
-        key = one.original or one.key
-        free = next((round for round in rounds if all((other.original or other.key) != key for other in round)), None)
+        free = next((round for round in rounds if _has_room(round, one, copies)), None)
         if free is None:
             rounds.append(free := [])
         free.append(one)
     return rounds
+
+
+def _has_room(round: Sequence[Damaged], one: Damaged, copies: int) -> bool:
+    key = one.original or one.key
+    others = [other.copy for other in round if (other.original or other.key) == key]
+    return one.copy not in others and len(others) < copies - 1
 
 
 def is_about(finding: Finding, damaged: Damaged) -> bool:

@@ -75,10 +75,13 @@ def test_a_finding_is_about_one_object_of_one_copy(finding: tuple[str, str, str,
     assert is_about(("extra", "replica", "new", "", False), damaged("extra object", key="new", original=RUN))
 
 
-def test_an_object_is_damaged_in_one_copy_at_a_time():
-    many = [damaged(copy="replica"), damaged(copy="offsite"), damaged(key="another"), damaged(copy="primary")]
-    rounds = together(many)
-    assert [len(one) for one in rounds] == [2, 1, 1]
+def test_an_object_stays_good_in_one_copy():
+    many = [damaged(copy=copy) for copy in ("replica", "offsite", "primary", "replica")] + [damaged(key="another")]
+    rounds = together(many, copies=3)
+    assert [[one.copy for one in round] for round in rounds] == [
+        ["replica", "offsite", "replica"],
+        ["primary", "replica"],
+    ]
     assert sorted(id(one) for round in rounds for one in round) == sorted(map(id, many))
     extra = damaged("extra object", key=f"{RUN}-1", original=RUN)
-    assert len(together([damaged(), extra])) == 2, "the copy is made of the object, which must be good"
+    assert len(together([damaged(), extra], copies=3)) == 2, "the object that is copied must be good"

@@ -164,9 +164,13 @@ class Edge:
 
     @cached_property
     def _token(self) -> str:
+        return json.loads(self.output("backupsToken"))
+
+    def output(self, name: str) -> str:
+        """Return a secret output of the stack, as JSON."""
         exported: Any = export_state(self._stage.root, self._stage.topology.stack, show_secrets=True)
         root = next(one for one in exported["deployment"]["resources"] if one["type"] == "pulumi:pulumi:Stack")
-        return json.loads(root["outputs"]["backupsToken"]["plaintext"])
+        return root["outputs"][name]["plaintext"]
 
     # Faults, and their ends.
 

@@ -1,8 +1,10 @@
-"""A routine change of every machine: the project with another image, and `up` with it."""
+"""Changes of a project: another image for every machine, or a bad API; and `up` with it."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import yaml
 from drills.running import cloud
 
 DATABASE = "backbuild:database"
+BROKEN = """export default { fetch() { throw new Error("this deployment is bad on purpose"); } };\n"""
 
 
 def with_other_image(text: str) -> str:
@@ -27,13 +30,26 @@ def other_project(root: Path, stack: str, folder: Path) -> Path:
 
     The sandbox's files are among the links, so both projects have the same stack.
     """
-    folder.mkdir()
     settings = f"Pulumi.{stack}.yaml"
-    for one in root.iterdir():
-        if one.name != settings:
-            (folder / one.name).symlink_to(one)
+    _link(root, folder, but={settings})
     (folder / settings).write_text(with_other_image((root / settings).read_text(encoding="utf-8")), encoding="utf-8")
     return folder
+
+
+def broken_project(root: Path, folder: Path) -> Path:
+    """Make a project as `other_project` does, whose API answers no request, and return its folder."""
+    _link(root, folder, but={"model", "workers"})  # the program takes the Workers from beside its model
+    for one in ("model", "workers"):
+        shutil.copytree(root / one, folder / one, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    (folder / "workers/api/index.js").write_text(BROKEN, encoding="utf-8")
+    return folder
+
+
+def _link(root: Path, folder: Path, but: Collection[str]) -> None:
+    folder.mkdir()
+    for one in root.iterdir():
+        if one.name not in but:
+            (folder / one.name).symlink_to(one)
 
 
 def begin(root: Path, project: Path, stack: str, log: Path) -> subprocess.Popen[bytes]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from drills.restore.listing import list_copies
 from drills.restore.target import target_of
 from drills.running import cloud, rolling
 from drills.running.edge import Edge
+from drills.running.maintenance import Maintenance
 from drills.running.report import Check
 from drills.running.timeline import Timeline
 from drills.running.traffic import Traffic
@@ -113,9 +115,24 @@ class Stage:
 
     def mend(self) -> None:
         """Undo every fault that is left, so that the stack is as before also after a drill that stopped."""
-        for mend in (self.fleet().mend, self.edge.mend):
-            with suppress(CommandError, EngineError, OSError):
+        for mend in (self._end_rebuilding, self.fleet().mend, self.edge.mend, self._end_maintenance):
+            with suppress(CommandError, EngineError, OSError, subprocess.SubprocessError):
                 mend()
+
+    def _end_rebuilding(self) -> None:
+        """Let an `up` that a stopped drill has begun end by itself: interrupted, it would leave things half created."""
+        if self._rebuilding is not None:
+            self._rebuilding.wait(cloud.REBUILD_SECONDS)
+
+    def _end_maintenance(self) -> None:
+        if "maintenance" in vars(self):
+            self.maintenance.end()
+
+    @cached_property
+    def maintenance(self) -> Maintenance:
+        """Maintenance of the database, announced by the first operator in the settings."""
+        tokens: dict[str, str] = json.loads(self.edge.output("statusTokens"))
+        return Maintenance(self, next(iter(tokens.values())))
 
     def fleet(self) -> Fleet:
         """Return the machines as they are now: a rebuilt one is another instance."""
@@ -207,6 +224,12 @@ class Stage:
         cloud.finish_rebuilding(process, log)
         self.traffic.renew()
         self.timeline.add("recovery", "up has replaced every machine, and every health gate has passed")
+
+    def deploy(self, project: Path) -> None:
+        """Run `up` of a project that changes no machine."""
+        log = self.folder / "up.log"
+        cloud.finish_rebuilding(rolling.begin(self.root, project, self.topology.stack, log), log)
+        self.timeline.add("recovery", "up has deployed the change")
 
     def _reachable(self) -> set[str]:
         """Return the ids of the machines that have got their certificate, so that clients can enter them."""

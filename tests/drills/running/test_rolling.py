@@ -1,4 +1,4 @@
-"""A routine change: the project with another image."""
+"""Changes of a project: another image, or a bad API."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from drills.running.rolling import other_project, with_other_image
+from drills.running.rolling import broken_project, other_project, with_other_image
+from model.worker_modules import PROJECT, modules_of
 
 SETTINGS = """\
 config:
@@ -38,3 +39,13 @@ def test_the_other_project_is_the_same_but_for_the_settings_of_the_stack(tmp_pat
     assert (other / "model").resolve() == root / "model"
     assert image((other / "Pulumi.staging.yaml").read_text()) != image(SETTINGS)
     assert (root / "Pulumi.staging.yaml").read_text() == SETTINGS
+
+
+def test_the_broken_project_is_the_same_but_for_an_api_that_answers_nothing(tmp_path: Path):
+    broken = broken_project(PROJECT, tmp_path / "broken")
+    assert {one.name for one in broken.iterdir()} == {one.name for one in PROJECT.iterdir()}
+    assert not (broken / "model").is_symlink(), "the program takes the Workers from beside its model"
+    assert not (broken / "workers/node_modules").exists()
+    (module,) = modules_of("api", broken / "workers")
+    assert b"throw new Error" in module.content
+    assert modules_of("status", broken / "workers") == modules_of("status")

@@ -1,0 +1,188 @@
+"""Maintenance of a live stack as an operator announces it with `python -m status`, and what its customers get."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from drills.sites.site import SiteError
+from sandbox.edge import databases, start
+from status import uptime
+
+if TYPE_CHECKING:
+    from drills.running.stage import Stage
+
+TIMEOUT = 60.0  # seconds, for one command
+COMPONENT = "database"
+HOOK = "https://customer.example/status"
+NAME = "a drill's customer"
+ALLOWANCE = timedelta(minutes=5)  # more notice than promised, as the announcement itself takes a moment
+LENGTH = timedelta(minutes=30)
+PAST = """
+UPDATE maintenances SET announced_at = announced_at - ?1 * 60000, start_minute = start_minute - ?1,
+end_minute = end_minute - ?1, updated_at = updated_at - ?1 * 60000 WHERE id = ?2
+"""
+
+
+@dataclass(frozen=True)
+class Accounted:
+    """What the month's statement says of a maintenance."""
+
+    failed: int
+    """Minutes of the maintenance in which the platform did not serve."""
+    excused: int
+    """Minutes of the month that do not count."""
+    down: int
+    """Minutes of the month that count as downtime."""
+    unexplained: tuple[str, ...]
+    """Published figures that differ from those that are counted again from the samples."""
+
+
+def accounted(account: uptime.Account, id: str) -> Accounted:
+    """Return what a month's account says of the maintenance with this id, which may be absent."""
+    window = next((range(one.starts, one.ends) for one in account.maintenances if one.id == id), range(0))
+    failed = {
+        minute
+        for begin, length, state in account.runs
+        for minute in range(begin, begin + length)
+        if state == "down" and minute in window
+    }
+    minutes = account.statement.minutes
+    wrong = tuple(f"{one.figure} {one.published}, {one.recomputed}" for one in uptime.differences(account))
+    return Accounted(len(failed), minutes.excused, minutes.down, wrong)
+
+
+class Maintenance:
+    """One maintenance of the database, and a customer who has asked to be notified of it."""
+
+    def __init__(self, stage: Stage, token: str) -> None:
+        self._stage: Stage = stage
+        self._token: str = token
+        self._contact: str | None = None
+        self.id: str = ""
+
+    def begin_listening(self) -> None:
+        """Let a customer ask to be notified of the database's maintenance, by a webhook."""
+        for one in self._status("contacts", "list")["contacts"]:
+            if one["name"] == NAME:  # of a drill that was interrupted
+                self._status("contacts", "remove", one["id"])
+        added = self._status("contacts", "add", "--name", NAME, "--webhook", HOOK, "--component", COMPONENT)
+        self._contact = added["id"]
+
+    def announce(self, title: str) -> None:
+        """Plan maintenance with the promised notice."""
+        hours = self._stage.topology.settings.maintenance.notice_hours
+        self._plan(title, datetime.now(UTC) + timedelta(hours=hours) + ALLOWANCE)
+        self._stage.timeline.add("recovery", f"maintenance {self.id} announced, {hours} h ahead")
+
+    def announce_emergency(self, title: str) -> None:
+        """Plan maintenance that begins now."""
+        self._plan(title, datetime.now(UTC), "--emergency")
+        self._stage.timeline.add("recovery", f"emergency maintenance {self.id} announced, without notice")
+
+    def let_notice_pass(self) -> None:
+        """Let the time until two minutes before the planned start pass: the plan's times move instead of the clock."""
+        planned = self._planned()
+        starts = datetime.fromisoformat(planned["startsAt"])
+        minutes = int((starts - datetime.now(UTC)).total_seconds()) // 60 - 2
+        stage = self._stage
+        place = stage.fleet().place
+        id = databases.id_of(stage.site().inventory, f"{stage.topology.prefix}-status")
+        assert id is not None, "the status page has published a maintenance"
+        stage.edge.stop()
+        databases.change(place, id, PAST, minutes, self.id)
+        stage.edge.start()
+        stage.timeline.add("recovery", f"{minutes / 60:.0f} h pass: the drill moves the plan's times instead")
+
+    def until_begun(self, seconds: float = 300) -> None:
+        """Wait until the maintenance is in progress."""
+        self._stage.until("the maintenance has begun", lambda: self._planned()["status"] == "in_progress", seconds)
+        self._stage.timeline.add("recovery", "the maintenance is in progress")
+
+    def complete(self, text: str) -> None:
+        """End it before its planned end."""
+        self._status("maintenance", "complete", self.id, "--body", text)
+        self._stage.timeline.add("recovery", "the maintenance is completed")
+
+    def notified(self, kind: str, seconds: float = 180) -> dict[str, Any]:
+        """Wait until the customer has got a message of a kind about the maintenance, and return its data."""
+        self._stage.until(f"the customer gets {kind}", lambda: kind in self._messages(), seconds)
+        return self._messages()[kind]
+
+    def account(self) -> Accounted:
+        """Return what the statement of this month says, when all minutes until now have been counted."""
+        begun = datetime.fromisoformat(self._planned()["startsAt"])
+        address = f"{self._page()}/sla/{begun:%Y-%m}.json"
+        now = int(time.time()) // 60
+
+        def counted() -> bool:
+            return uptime.parse(httpx.get(address, timeout=TIMEOUT).text, address).statement.to > now
+
+        self._stage.until("the statement counts the present minute", counted, 300)
+        return accounted(uptime.parse(httpx.get(address, timeout=TIMEOUT).text, address), self.id)
+
+    def incidents(self) -> frozenset[str]:
+        """Return the ids of all incidents on the page."""
+        page = self._stage.edge.status_page()
+        return frozenset() if page is None else page.incidents
+
+    def end(self) -> None:
+        """Leave no maintenance that a stopped drill has planned, and no contact."""
+        with suppress(SiteError):
+            if self.id and self._planned()["status"] in {"scheduled", "in_progress"}:
+                verb = "cancel" if self._planned()["status"] == "scheduled" else "complete"
+                self._status("maintenance", verb, self.id, "--body", "The drill has stopped.")
+        with suppress(SiteError):
+            if self._contact is not None:
+                self._status("contacts", "remove", self._contact)
+
+    def _plan(self, title: str, starts: datetime, *options: str) -> None:
+        first = starts.replace(second=0, microsecond=0)
+        times = ("--starts", f"{first:%Y-%m-%dT%H:%MZ}", "--ends", f"{first + LENGTH:%Y-%m-%dT%H:%MZ}")
+        text = ("--title", title, "--body", "The database stops for some minutes.", "--component", COMPONENT)
+        self.id = self._status("maintenance", "plan", *text, *times, *options)["id"]
+
+    def _planned(self) -> dict[str, Any]:
+        listed = self._status("maintenance", "list")["maintenances"]
+        found = next((one for one in listed if one["id"] == self.id), None)
+        if found is None:
+            raise SiteError(f"the status page does not know the maintenance {self.id}")
+        return found
+
+    def _messages(self) -> dict[str, dict[str, Any]]:
+        """Return what the customer has got about this maintenance, by kind."""
+        found: dict[str, dict[str, Any]] = {}
+        for file in sorted((start.folder(self._stage.fleet().place) / "webhooks").glob("*.json")):
+            received = json.loads(file.read_text(encoding="utf-8"))
+            if received["url"] == HOOK:
+                message = json.loads(received["body"])
+                if message["data"].get("subject") == self.id:
+                    found[message["type"]] = message["data"]
+        return found
+
+    def _page(self) -> str:
+        return self._stage.edge.url(self._stage.topology.hostnames.status).rstrip("/")
+
+    def _status(self, *words: str) -> dict[str, Any]:
+        """Run `python -m status`, as an operator does."""
+        done = subprocess.run(
+            [sys.executable, "-m", "status", *words, "--json"],
+            cwd=self._stage.root,
+            env={**os.environ, "STATUS_URL": self._page(), "STATUS_TOKEN": self._token},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        if done.returncode:
+            raise SiteError(f"`python -m status {' '.join(words[:2])}` failed: {(done.stdout + done.stderr).strip()}")
+        return json.loads(done.stdout)

@@ -1,0 +1,70 @@
+"""Disruptive maintenance as promised: announced ahead, begun and ended on the page, and excused in the statement."""
+
+from drills.running.rolling import other_project
+from drills.running.scenario import Scenario, Step
+from drills.running.stage import Stage
+
+SAMPLES_SECONDS = 150  # the status page asks every minute: two samples at least
+
+
+def announce(stage: Stage) -> None:
+    work = stage.maintenance
+    work.begin_listening()
+    work.announce("The database gets other machines")
+    told = work.notified("maintenance.scheduled")
+    stage.check("customers are notified when it is announced", not told["emergency"], f"starts {told['startsAt']}")
+
+
+def wait_for_start(stage: Stage) -> None:
+    stage.maintenance.let_notice_pass()
+    stage.edge.probe()
+    stage.memory["before"] = stage.maintenance.account()
+    stage.memory["incidents"] = stage.maintenance.incidents()
+    stage.maintenance.until_begun()
+    stage.maintenance.notified("maintenance.started")
+
+
+def stop_database(stage: Stage) -> None:
+    members = stage.members("coordinator")
+    stage.lose_power(*members)
+    stage.edge.failed()
+    stage.pass_time(SAMPLES_SECONDS)
+    stage.give_power(*members)
+    stage.edge.served()
+
+
+def change(stage: Stage) -> None:
+    before = set(stage.site().inventory.instances)
+    stage.roll(other_project(stage.root, stage.topology.stack, stage.folder / "changed"))
+    kept = before & set(stage.site().inventory.instances)
+    stage.check("every machine is replaced", not kept, f"{len(kept)} of {len(before)} kept")
+    stage.roll(stage.root)
+    stage.healthy()
+
+
+def complete(stage: Stage) -> None:
+    work, before = stage.maintenance, stage.memory["before"]
+    work.complete("The database serves again.")
+    work.notified("maintenance.completed")
+    stage.check("no incident was opened", work.incidents() == stage.memory["incidents"], "none")
+    after = work.account()
+    excused, down = after.excused - before.excused, after.down - before.down
+    found = f"{after.failed} min failed, {excused} excused, {down} counted as down"
+    stage.check("the statement excuses the failed minutes", after.failed == excused >= 1 and down == 0, found)
+    stage.check("the statement can be counted again", not after.unexplained, "; ".join(after.unexplained) or "equal")
+
+
+SCENARIO = Scenario(
+    name="maintenance-announced",
+    title="Announced disruptive maintenance",
+    situation="The database must stop for some minutes, for a change of its machines. It is planned days ahead.",
+    promises=("MNT-1", "MNT-2", "MNT-3", "SLA-2"),
+    recovery_seconds=300,
+    steps=(
+        Step("Announce it: `python -m status maintenance plan --component database …`.", announce),
+        Step("Wait for its start: it begins by itself, and customers are notified.", wait_for_start),
+        Step("Stop every machine of the coordinator group, and start them after some minutes.", stop_database),
+        Step("Change `database.image` and run `pulumi up`; change it back and run it again.", change),
+        Step("Complete it: `python -m status maintenance complete ID --body …`, and read the statement.", complete),
+    ),
+)

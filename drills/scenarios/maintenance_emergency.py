@@ -1,0 +1,44 @@
+"""Emergency maintenance: without notice, marked as such on the page, and counted as downtime."""
+
+from drills.running.scenario import Scenario, Step
+from drills.running.stage import Stage
+from drills.scenarios.maintenance_announced import stop_database
+
+
+def announce(stage: Stage) -> None:
+    work = stage.maintenance
+    work.begin_listening()
+    stage.edge.probe()
+    work.announce_emergency("The database stops for an urgent repair")
+    stage.memory["before"] = work.account()
+    stage.memory["incidents"] = work.incidents()
+    told = work.notified("maintenance.scheduled")
+    stage.check("customers are told that it is an emergency", told["emergency"], f"emergency {told['emergency']}")
+    work.until_begun()
+
+
+def complete(stage: Stage) -> None:
+    work, before = stage.maintenance, stage.memory["before"]
+    work.complete("The database serves again.")
+    work.notified("maintenance.completed")
+    stage.check("no incident was opened besides", work.incidents() == stage.memory["incidents"], "none")
+    after = work.account()
+    excused, down = after.excused - before.excused, after.down - before.down
+    found = f"{after.failed} min failed, {excused} excused, {down} counted as down"
+    stage.check("the statement counts the failed minutes", after.failed == down >= 1 and excused == 0, found)
+    stage.check("the statement can be counted again", not after.unexplained, "; ".join(after.unexplained) or "equal")
+    stage.healthy()
+
+
+SCENARIO = Scenario(
+    name="maintenance-emergency",
+    title="Emergency maintenance",
+    situation="The database must stop at once, for instance to close a hole in security.",
+    promises=("MNT-3", "SLA-2"),
+    recovery_seconds=300,
+    steps=(
+        Step("Announce it: `python -m status maintenance plan --emergency …`. It begins at once.", announce),
+        Step("Stop every machine of the coordinator group, and start them after some minutes.", stop_database),
+        Step("Complete it: `python -m status maintenance complete ID --body …`, and read the statement.", complete),
+    ),
+)

@@ -20,6 +20,7 @@ from drills.sites.site import SiteError
 from sandbox.edge import databases, start, urls
 from sandbox.engine.transfer import export_state
 from sandbox.machines.processes import Group
+from status import uptime
 
 if TYPE_CHECKING:
     from drills.running.stage import Stage
@@ -152,6 +153,17 @@ class Edge:
         with suppress(sqlite3.Error):
             return databases.read(self._place, id, LAST_MINUTE)[0][0] if id else 0
         return 0
+
+    def account(self, month: str, seconds: float = 300) -> uptime.Account:
+        """Return the status page's account of a month such as 2026-11, when it counts all minutes until now."""
+        address = f"{self.url(self._stage.topology.hostnames.status)}sla/{month}.json"
+        now = int(time.time()) // 60
+
+        def read() -> uptime.Account:
+            return uptime.parse(httpx.get(address, timeout=TIMEOUT).text, address)
+
+        self._stage.until("the account counts the present minute", lambda: read().statement.to >= now, seconds)
+        return read()
 
     def runs(self) -> dict[Run, bool]:
         """Return the runs in the report on backups, and whether they are verified; nothing without a report."""

@@ -6,13 +6,10 @@ import json
 import os
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-
-import httpx
 
 from drills.sites.site import SiteError
 from sandbox.edge import databases, start
@@ -121,14 +118,7 @@ class Maintenance:
     def account(self) -> Accounted:
         """Return what the statement of this month says, when all minutes until now have been counted."""
         begun = datetime.fromisoformat(self._planned()["startsAt"])
-        address = f"{self._page()}/sla/{begun:%Y-%m}.json"
-        now = int(time.time()) // 60
-
-        def counted() -> bool:
-            return uptime.parse(httpx.get(address, timeout=TIMEOUT).text, address).statement.to > now
-
-        self._stage.until("the statement counts the present minute", counted, 300)
-        return accounted(uptime.parse(httpx.get(address, timeout=TIMEOUT).text, address), self.id)
+        return accounted(self._stage.edge.account(f"{begun:%Y-%m}"), self.id)
 
     def incidents(self) -> frozenset[str]:
         """Return the ids of all incidents on the page."""

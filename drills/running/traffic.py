@@ -63,7 +63,8 @@ class Traffic:
 
     def serves(self, group: str) -> bool:
         """Return whether a commit of a group was acknowledged just now."""
-        return any(time.monotonic() - one.acknowledged < FRESH_SECONDS for one in self.commits(group)[-1:])
+        last = [one.commits[-1].acknowledged for one in self._writers if one.group == group and one.commits]
+        return any(time.monotonic() - moment < FRESH_SECONDS for moment in last)
 
     def first_after(self, moment: float, group: str) -> float | None:
         """Return when the first commit that began after a moment was acknowledged."""

@@ -1,0 +1,61 @@
+"""The memory of every process of a live stack, from its control groups."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from sandbox.machines.machine import Machine
+from sandbox.machines.processes import Group
+
+PERIOD = 20.0  # seconds
+_OWN = re.compile(r"^RssAnon:\s+(\d+) kB$", re.MULTILINE)
+_NAME = re.compile(r"^Name:\s+(.+)$", re.MULTILINE)
+
+
+def memory_of(group: Group) -> dict[str, int]:
+    """Return the KiB of memory that the processes of a control group have for themselves, by the programs' names."""
+    sizes: dict[str, int] = defaultdict(int)
+    for file in group.path.rglob("cgroup.procs"):
+        with suppress(OSError):
+            for id in file.read_text(encoding="utf-8").split():
+                _add(Path(f"/proc/{id}/status"), sizes)
+    return dict(sizes)
+
+
+def _add(status: Path, sizes: dict[str, int]) -> None:
+    with suppress(OSError):  # it has ended meanwhile
+        text = status.read_text(encoding="utf-8")
+        own, name = _OWN.search(text), _NAME.search(text)
+        if own and name:
+            sizes[name[1]] += int(own[1])
+
+
+class Sampler:
+    """Samples the memory of groups in the background."""
+
+    def __init__(self, machines: Mapping[str, Machine], others: Mapping[str, Group]) -> None:
+        self._groups: dict[str, Group] = {**{name: one.group for name, one in machines.items()}, **others}
+        self._stopped: threading.Event = threading.Event()
+        self._thread: threading.Thread = threading.Thread(target=self._run, daemon=True)
+        self.samples: dict[str, list[int]] = defaultdict(list)
+        """The sizes in KiB of each program of each group, as in `coordinator-0 patroni`, in their order."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(PERIOD):
+            for name, group in self._groups.items():
+                for program, size in memory_of(group).items():
+                    self.samples[f"{name} {program}"].append(size)

@@ -1,0 +1,73 @@
+"""What an hour of faults must show: the status page counts the outages that clients had, and no process grows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+NOTICED_SECONDS = 2.0
+"""A pause between two commits that counts as an outage."""
+TOLERANCE_MINUTES = 1.0
+"""The page asks once a minute, so it may count a minute more or less than an outage lasted."""
+GROWTH, ALLOWANCE = 1.1, 8 * 1024
+"""How much more memory than before, in proportion and in KiB, a process may use in the last third of the time."""
+
+
+@dataclass(frozen=True)
+class Faulted:
+    """One fault, and what was seen from its beginning to that of the next one. Times are seconds since 1970."""
+
+    text: str
+    begin: float
+    end: float
+    outage: float
+    """Seconds in which the clients had no acknowledged commit."""
+    minutes: int
+    """Minutes that the status page counts as down."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the page's downtime is the clients', within a minute."""
+        return abs(self.minutes - self.outage / 60) <= TOLERANCE_MINUTES
+
+
+def outages(times: Sequence[float]) -> list[tuple[float, float]]:
+    """Return the pauses between commits that count as outages, from times in their order."""
+    return [(before, after) for before, after in pairwise(times) if after - before > NOTICED_SECONDS]
+
+
+def compared(
+    faults: Sequence[tuple[str, float]], end: float, pauses: Sequence[tuple[float, float]], down: Collection[int]
+) -> list[Faulted]:
+    """Return what clients and page saw of each fault: its text and its beginning, until `end`.
+
+    `down`: the minutes since 1970 that the page counts as down. It asks at the beginning of each minute.
+    """
+    ends = [begin for _, begin in faults[1:]] + [end]
+    return [
+        Faulted(
+            text,
+            begin,
+            until,
+            sum(max(0.0, min(after, until) - max(before, begin)) for before, after in pauses),
+            sum(begin <= minute * 60 < until for minute in down),
+        )
+        for (text, begin), until in zip(faults, ends, strict=True)
+    ]
+
+
+def grown(samples: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, int]]:
+    """Return the processes that grew: their memory in KiB in the middle third of the samples, and in the last one.
+
+    Processes of which there are fewer than nine samples were not there long enough.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for name, sizes in samples.items():
+        third = len(sizes) // 3
+        if third >= 3:
+            before, after = int(median(sizes[third : 2 * third])), int(median(sizes[-third:]))
+            if after > before * GROWTH + ALLOWANCE:
+                found[name] = before, after
+    return found

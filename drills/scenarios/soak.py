@@ -1,0 +1,95 @@
+"""An hour of faults while clients write: nothing is lost, the status page tells the truth, and no process grows."""
+
+import time
+from datetime import UTC, datetime
+
+from drills.failover.faults import Fault, plan, resolve
+from drills.running.memory import Sampler
+from drills.running.scenario import Scenario, Step
+from drills.running.soak import compared, grown, outages
+from drills.running.stage import Stage
+from sandbox.machines.processes import Group
+
+SECONDS, EVERY_SECONDS, SEED = 3600.0, 120.0, 1
+SERVED = "coordinator"  # the page's samples ask for this group's health
+
+
+def begin(stage: Stage) -> None:
+    stage.edge.probe()
+    fleet, place = stage.fleet(), stage.fleet().place
+    others = {name: Group(f"{place.prefix}/{name}") for name in ("edge", "services", "haproxy")}
+    stage.memory["sampler"] = Sampler({name: fleet.machine(name) for name in fleet.instances}, others)
+    stage.memory["sampler"].start()
+    stage.memory["begun"] = time.monotonic()
+    stage.memory["faults"] = []
+    count = int(SECONDS // EVERY_SECONDS)
+    for number, fault in enumerate(plan(SEED, count)):
+        _play(stage, fault)
+        due: float = stage.memory["begun"] + (number + 1) * EVERY_SECONDS
+        stage.pass_time(max(0.0, due - time.monotonic()))
+    stage.memory["ended"] = time.time()
+    stage.memory["sampler"].stop()
+
+
+def _play(stage: Stage, fault: Fault) -> None:
+    """Let a fault begin and end, and wait until every machine is healthy and every group serves."""
+    fleet = stage.fleet()
+    target = resolve(fault, fleet.situation())
+    text = f"{fault.kind}: {target.name} for {fault.hold:.0f} s"
+    stage.memory["faults"].append((text, time.time()))
+    stage.timeline.add("fault", text)
+    fleet.begin(fault.kind.action, target.name, target.machines)
+    if fault.kind.action != "reboot":
+        stage.pass_time(fault.hold)
+    fleet.end(fault.kind.action, target.name, target.machines)
+    stage.until(f"every machine is healthy after {text}", lambda: not fleet.unhealthy(), 600, pause=3)
+    for group in stage.groups:
+        stage.until(f"{group} serves after {text}", lambda group=group: stage.traffic.serves(group), 120)
+
+
+def compare(stage: Stage) -> None:
+    offset = time.time() - time.monotonic()
+    times = [one.acknowledged for one in stage.traffic.commits(SERVED)]
+    since = stage.memory["begun"]
+    pauses = [one for one in outages(times) if one[1] >= since]
+    longest = max(pauses, key=lambda one: one[1] - one[0], default=(since, since))
+    stage.fault_at, stage.served_at = longest
+    found = compared(
+        stage.memory["faults"],
+        stage.memory["ended"],
+        [(before + offset, after + offset) for before, after in pauses],
+        _down_minutes(stage),
+    )
+    wrong = [one for one in found if not one.agrees]
+    lasted, counted = sum(one.outage for one in found), sum(one.minutes for one in found)
+    stage.check(
+        "the status page counts each outage within one minute",
+        not wrong,
+        "; ".join(f"{one.text}: {one.outage:.0f} s, {one.minutes} min on the page" for one in wrong)
+        or f"{len(found)} faults; clients had {lasted / 60:.1f} min of outages, the page counts {counted} min",
+    )
+    samples = stage.memory["sampler"].samples
+    larger = grown(samples)
+    shown = (f"{name}: {before} to {after} KiB" for name, (before, after) in sorted(larger.items()))
+    stage.check("no process grows", not larger, "; ".join(shown) or f"{len(samples)} programs sampled")
+
+
+def _down_minutes(stage: Stage) -> set[int]:
+    """Return the minutes that the status page counts as down, in the months of the soak."""
+    first = stage.memory["faults"][0][1]
+    months = {f"{datetime.fromtimestamp(moment, UTC):%Y-%m}" for moment in (first, stage.memory["ended"])}
+    runs = [run for month in sorted(months) for run in stage.edge.account(month).runs]
+    return {minute for begin, length, state in runs if state == "down" for minute in range(begin, begin + length)}
+
+
+SCENARIO = Scenario(
+    name="soak",
+    title="An hour with a fault every two minutes",
+    situation="Machines, zones, disks and networks fail one after the other, for an hour, while clients write.",
+    promises=("RED-2", "RED-3", "SLA-1"),
+    recovery_seconds=120,
+    steps=(
+        Step("Let a random fault begin every two minutes, and end it within 40 s.", begin, operator=False),
+        Step("Compare what the clients saw with what the status page has counted.", compare),
+    ),
+)

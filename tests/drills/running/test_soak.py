@@ -1,0 +1,64 @@
+"""The soak's verdicts: downtime on the page beside the clients', and memory that grows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drills.running.memory import memory_of
+from drills.running.soak import compared, grown, outages
+
+
+def test_short_pauses_are_no_outages():
+    assert outages([0, 1, 2.5, 6, 7, 100]) == [(2.5, 6), (7, 100)]
+
+
+@pytest.mark.parametrize(
+    ("pause", "minutes", "agrees"),
+    [((130, 155), [], True), ((130, 155), [3], True), ((130, 155), [3, 4], False), ((125, 300), [], False)],
+)
+def test_an_outage_is_compared_with_the_minutes_on_the_page(
+    pause: tuple[float, float], minutes: list[int], agrees: bool
+):
+    one, two = compared([("first", 0), ("second", 120)], 600, [pause], minutes)
+    assert (one.outage, one.minutes, one.agrees) == (0, 0, True)
+    assert two.outage == pause[1] - pause[0]
+    assert (two.minutes, two.agrees) == (len(minutes), agrees)
+
+
+@given(
+    st.lists(st.integers(1, 1000), min_size=1, max_size=8, unique=True).map(sorted),
+    st.lists(st.integers(0, 60_000), max_size=12, unique=True).map(sorted),
+)
+def test_no_outage_is_lost_or_counted_twice(begins: list[int], edges: list[int]):
+    pauses = list(zip(edges[::2], edges[1::2], strict=False))
+    faults = [(str(begin), float(begin * 60)) for begin in begins]
+    found = compared(faults, 61_000, pauses, range(1100))
+    first = begins[0] * 60
+    assert sum(one.outage for one in found) == sum(max(0, after - max(before, first)) for before, after in pauses)
+    assert sum(one.minutes for one in found) == len([one for one in range(1100) if first <= one * 60 < 61_000])
+
+
+def test_a_process_that_grows_is_named():
+    steady, leaking = [50_000, 49_000, 51_000] * 5, [50_000 + 4_000 * number for number in range(15)]
+    assert list(grown({"steady": steady, "leaking": leaking, "short": leaking[:8]})) == ["leaking"]
+
+
+def test_the_memory_of_a_program_is_counted(tmp_path: Path):
+    code = "held = bytearray(64 << 20); held[::4096] = b'1' * (len(held) // 4096); print('ready', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        (tmp_path / "inner").mkdir()
+        (tmp_path / "inner/cgroup.procs").write_text(f"{process.pid}\n999999999\n")
+        sizes = memory_of(cast(Any, SimpleNamespace(path=tmp_path)))
+        process.communicate(b"\n")
+    (size,) = sizes.values()
+    assert 64 << 10 < size < 128 << 10

@@ -61,13 +61,14 @@ def compared(
 def grown(samples: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, int]]:
     """Return the processes that grew: their memory in KiB in the middle third of the samples, and in the last one.
 
-    Processes of which there are fewer than nine samples were not there long enough.
+    A process that was started again is small at first, so the middle third counts with its ninetieth percentile, and
+    the last one with its median. Processes of which there are fewer than nine samples were not there long enough.
     """
     found: dict[str, tuple[int, int]] = {}
     for name, sizes in samples.items():
         third = len(sizes) // 3
         if third >= 3:
-            before, after = int(median(sizes[third : 2 * third])), int(median(sizes[-third:]))
+            before, after = sorted(sizes[third : 2 * third])[third * 9 // 10], int(median(sizes[-third:]))
             if after > before * GROWTH + ALLOWANCE:
                 found[name] = before, after
     return found

@@ -295,6 +295,11 @@ class Stage:
         listed = list_copies(self.topology, self.site(), [copy])[copy]
         return all(one["runs"] and not one["problem"] for one in listed)
 
+    def runs_of(self, copy: str, kept_as: str) -> dict[str, set[str]]:
+        """Return the runs of each group that a copy keeps in a class such as daily."""
+        listed = list_copies(self.topology, self.site(), [copy])[copy]
+        return {one["group"]: {run["run"] for run in one["runs"] if kept_as in run["classes"]} for one in listed}
+
     def missing(self, copy: str) -> set[str]:
         """Return the keys below hourly/ that the manifests in the replica list, and a copy does not have."""
         stored, listed = set(self.bucket(copy).objects()), set[str]()

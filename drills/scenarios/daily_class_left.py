@@ -1,0 +1,64 @@
+"""Restore from the daily copies alone: every object of the hourly class is gone from the copy."""
+
+from drills.running.pairs import Pairs
+from drills.running.scenario import Scenario, Step
+from drills.running.stage import LISTING_PAUSE, Stage
+from drills.scenarios.groups_agree import HASHES, PAIRS
+
+COPY, CLASS = "replica", "daily"
+
+
+def write_pairs(stage: Stage) -> None:
+    before = stage.runs_of(COPY, CLASS)
+    pairs = Pairs(stage.routes("coordinator"), stage.routes("worker-1"))
+    pairs.start()
+    try:
+        stage.until(
+            "the first backup of a day is kept as a daily one; if today's is kept already, begin with a new stack",
+            lambda: all(stage.runs_of(COPY, CLASS)[group] - before[group] for group in stage.groups),
+            900,
+            LISTING_PAUSE,
+        )
+    finally:
+        pairs.stop()
+
+
+def lose_the_hourly_class(stage: Stage) -> None:
+    bucket = stage.bucket(COPY)
+    keys = bucket.objects("hourly/")
+    stage.fault(f"every hourly object of {COPY} lost: {len(keys)}")
+    bucket.remove(*keys)
+
+
+def restore(stage: Stage) -> None:
+    found = stage.restore(COPY, stage.fault_time(), into="drill")
+    beside = [
+        stage.sql_beside(member, place["socket"], place["port"], HASHES) for member, place in found["beside"].items()
+    ]
+    written = int(beside[0].split()[0])
+    stage.check(
+        f"restored from the daily class to {found['point']}, both groups have the same pairs",
+        len(set(beside)) == 1 and written >= PAIRS,
+        f"{written} pairs, {'none torn' if len(set(beside)) == 1 else ' and '.join(beside)}",
+    )
+    stage.served_again("the daily class alone was restored beside")
+    stage.remove_restore("drill")
+
+
+SCENARIO = Scenario(
+    name="daily-class-left",
+    title="Restore from the daily copies alone",
+    situation="The point is older than the point-in-time window, so a copy has only its daily class for it.",
+    promises=("BAK-4", "BAK-6", "REC-4"),
+    recovery_seconds=600,
+    runbook="restore.md",
+    steps=(
+        Step(
+            "Let clients write to two groups until the first backup of a day is kept as a daily one.",
+            write_pairs,
+            operator=False,
+        ),
+        Step("Delete every object of the replica's hourly class.", lose_the_hourly_class, operator=False),
+        Step("Restore beside from the replica: it takes the daily class and its common point.", restore),
+    ),
+)

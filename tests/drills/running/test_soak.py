@@ -47,7 +47,7 @@ def test_no_outage_is_lost_or_counted_twice(begins: list[int], edges: list[int])
 
 
 def test_a_process_that_grows_is_named():
-    steady, leaking = [50_000, 49_000, 51_000] * 5, [50_000 + 4_000 * number for number in range(15)]
+    steady, leaking = [50_000, 49_000, 51_000] * 5, [50_000 + 10_000 * number for number in range(15)]
     restarted = [60_000] * 15 + [10_000 + 10_000 * number for number in range(5)] + [60_000] * 25
     assert grown({"restarted": restarted}) == {}
     assert list(grown({"steady": steady, "leaking": leaking, "short": leaking[:8]})) == ["leaking"]

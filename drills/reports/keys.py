@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import base64
-import tomllib
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from console.errors import InputError
+from model.drill_reports import SIGNED, SIGNERS, signers
 
-SIGNERS = "signers.toml"
 PRIVATE = ".drills-key"
-_MARK = b"backbuild drill report 1\n"  # a signature of something else is not one of a report
 
 
 class Signer:
@@ -30,7 +27,7 @@ class Signer:
 
     def sign(self, content: bytes) -> str:
         """Return the signature of a report's bytes in base64."""
-        return base64.b64encode(self._key.sign(_MARK + content)).decode()
+        return base64.b64encode(self._key.sign(SIGNED + content)).decode()
 
 
 def signer_of(root: Path, folder: Path) -> Signer:
@@ -57,19 +54,3 @@ def create(root: Path, name: str) -> str:
     file.touch(mode=0o600)
     file.write_text(base64.b64encode(key.private_bytes_raw()).decode(), encoding="utf-8")
     return f'"{name}" = "{Signer(name, key).public}"'
-
-
-def signers(folder: Path) -> dict[str, str]:
-    """Return the public key of each signer, in base64."""
-    file = folder / SIGNERS
-    return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-
-
-def is_signed(public: str, content: bytes, signature: str) -> bool:
-    """Return whether a report's bytes have a signature by a public key."""
-    try:
-        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public))
-        key.verify(base64.b64decode(signature), _MARK + content)
-    except (InvalidSignature, ValueError):
-        return False
-    return True

@@ -1,0 +1,187 @@
+"""The filed reports of drills: read, verified, and summarised for the stack's outputs and the status page.
+
+A report is a JSON file with the signed text, its signer and the signature. Each text names the SHA-256 of the file
+before it. `drills/reports` files them; this module only reads them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+GENESIS = "0" * 64
+"""What the first report names as the SHA-256 of the one before."""
+SIGNERS = "signers.toml"
+KEPT = "kept"
+SIGNED = b"backbuild drill report 1\n"
+"""Begins each signed content, so that a signature of something else is not one of a report."""
+
+
+@dataclass(frozen=True)
+class Filed:
+    """A filed report."""
+
+    number: int
+    file: Path
+    report: Mapping[str, Any]
+    signer: str
+    sha256: str
+    """The SHA-256 of its file, which the next report names."""
+
+    @property
+    def name(self) -> str:
+        """The name of its files, without extension."""
+        return self.file.stem
+
+    @property
+    def scenario(self) -> str:
+        """The scenario that was drilled."""
+        return str(self.report["scenario"])
+
+    @property
+    def day(self) -> date:
+        """The day on which the drill began, in UTC."""
+        return datetime.fromisoformat(self.report["begun"]).date()
+
+    @property
+    def verdict(self) -> str:
+        """`kept`, `missed` or `stopped`."""
+        return str(self.report["verdict"])
+
+    @property
+    def measured(self) -> str:
+        """The recovery time and the lost data, empty if they were not measured."""
+        measured = self.report["measured"]
+        if measured.get("recovery") is None:
+            return ""
+        lost = f"{measured['loss']:g} s of data lost" if measured.get("lost") else "nothing lost"
+        return f"{measured['recovery']} s, {lost}"
+
+
+@dataclass(frozen=True)
+class Reports:
+    """All filed reports in their order, and a sentence for each way in which they are not intact."""
+
+    filed: tuple[Filed, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def newest(self) -> dict[str, Filed]:
+        """The newest report of each scenario."""
+        return newest(self.filed)
+
+    @property
+    def last_restore(self) -> Filed | None:
+        """The newest kept report of a drill that restored; None if there is none, or the reports are not intact."""
+        if self.problems:
+            return None
+        restored = (one for one in reversed(self.filed) if one.verdict == KEPT and one.report.get("restored"))
+        return next(restored, None)
+
+
+def reports_in(folder: Path) -> Reports:
+    """Read and verify the reports in a folder; there are none if it does not exist."""
+    filed, problems = read(folder)
+    return Reports(tuple(filed), tuple(problems))
+
+
+def newest(filed: Iterable[Filed]) -> dict[str, Filed]:
+    """Return the newest report of each scenario."""
+    return {one.scenario: one for one in filed}
+
+
+def read(folder: Path) -> tuple[list[Filed], list[str]]:
+    """Return the filed reports in their order, and a sentence for each way in which they are not intact."""
+    known = signers(folder)
+    filed: list[Filed] = []
+    problems: list[str] = []
+    previous = GENESIS
+    for number, file in enumerate(sorted(folder.glob("[0-9]*.json")), 1):
+        content = file.read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        try:
+            document = json.loads(content)
+            text, signer, signature = str(document["signed"]), str(document["signer"]), str(document["signature"])
+            signed = json.loads(text)
+            one = Filed(number, file, signed["report"], signer, sha256)
+            link = (signed["number"], signed["previous"])
+            _ = one.scenario, one.day, one.verdict, one.measured
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            problems.append(
+                f"{file.name} is not a report: {type(error).__name__}; restore it from the repository's history"
+            )
+            previous = sha256
+            continue
+        if not is_signed(known.get(signer, ""), text.encode(), signature):
+            problems.append(f"{file.name} is not signed by {signer}: it was edited, or the signer is not in {SIGNERS}")
+        if link != (number, previous):
+            problems.append(f"{file.name} does not follow the report before it: one was edited, removed or inserted")
+        filed.append(one)
+        previous = sha256
+    return filed, problems
+
+
+def signers(folder: Path) -> dict[str, str]:
+    """Return the public key of each signer, in base64."""
+    file = folder / SIGNERS
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def is_signed(public: str, content: bytes, signature: str) -> bool:
+    """Return whether a report's bytes have a signature by a public key."""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public))
+        key.verify(base64.b64decode(signature), SIGNED + content)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def summary(reports: Reports, max_age_days: int) -> dict[str, object]:
+    """Return the stack's output `drills`, which a rule judges: what the newest reports say, and their allowed age."""
+    return {
+        "maxAgeDays": max_age_days,
+        "problems": list(reports.problems),
+        "newest": {
+            scenario: {
+                "report": one.name,
+                "sha256": one.sha256,
+                "date": one.day.isoformat(),
+                "verdict": one.verdict,
+                "stack": one.report.get("stack"),
+                "on": one.report.get("on"),
+            }
+            for scenario, one in sorted(reports.newest.items())
+        },
+        "lastRestore": restore_shown(reports),
+    }
+
+
+def restore_shown(reports: Reports) -> dict[str, object] | None:
+    """Return what the status page says about the last verified restore; None if no drill has verified one."""
+    found = reports.last_restore
+    if found is None:
+        return None
+    measured, restored = found.report["measured"], found.report["restored"]
+    return {
+        "at": found.report["ended"],
+        "from": restored["from"],
+        "beside": bool(restored.get("beside")),
+        "recoverySeconds": measured.get("recovery"),
+        "lossSeconds": measured["loss"] if measured.get("lost") else 0,
+        "title": found.report["title"],
+        "stack": found.report["stack"],
+        "sandbox": found.report["on"] == "live",
+        "report": found.name,
+        "sha256": found.sha256,
+    }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pulumi
 from pulumi.runtime.config import CONFIG
 
 from components.platform import Platform
 from model.configuration import ConfigurationError, load
+from model.drill_reports import reports_in
 from model.topology import Topology
 
 try:
@@ -15,6 +18,7 @@ try:
 except ConfigurationError as error:
     raise pulumi.RunError(str(error)) from None
 
-platform = Platform("platform", Topology(pulumi.get_stack(), settings))
+drills = reports_in(Path(__file__).parent / "docs" / "drills")
+platform = Platform("platform", Topology(pulumi.get_stack(), settings), drills)
 for name, value in platform.results.items():
     pulumi.export(name, value)

@@ -27,6 +27,7 @@ from components.tunnel import DatabaseTunnel, DatabaseTunnelArgs
 from components.vault import BackupVault, BackupVaultArgs
 from components.zone import Domain, DomainArgs
 from model.copies import AwsCopy, address_of
+from model.drill_reports import Reports, restore_shown, summary
 from model.topology import Topology
 
 RUNBOOKS = {
@@ -42,9 +43,9 @@ class Platform(ComponentResource):
     """`backbuild:index:Platform`: all components. Its children inherit the AWS provider of the database's region."""
 
     results: dict[str, object]
-    """The stack's outputs: URLs, addresses, tokens, resource names and paths of the runbooks."""
+    """The stack's outputs: URLs, addresses, tokens, names, paths of the runbooks, and the newest verdicts of drills."""
 
-    def __init__(self, name: str, topology: Topology) -> None:
+    def __init__(self, name: str, topology: Topology, drills: Reports) -> None:
         database_region = aws_provider("database", topology, topology.settings.database.region)
         super().__init__("backbuild:index:Platform", name, {}, ResourceOptions(providers=[database_region]))
         own = ResourceOptions(parent=self)
@@ -86,7 +87,9 @@ class Platform(ComponentResource):
         # Operators verify alarms with it: another one makes each of their receivers need a change.
         data = ResourceOptions(parent=self, protect=settings.protect)
         alarm_secret = signing_secret("alarm-secret", data)
-        status = StatusPage("status", StatusPageArgs(topology, status_zone.zone_id, alarm_secret), own)
+        status = StatusPage(
+            "status", StatusPageArgs(topology, status_zone.zone_id, alarm_secret, restore_shown(drills)), own
+        )
         backups = BackupWorkers(
             "backups",
             BackupWorkersArgs(
@@ -120,6 +123,7 @@ class Platform(ComponentResource):
             "retentionDays": {kept.name: kept.keep_days for kept in topology.retention},
             "manifestPublicKeys": keys.manifest_public_keys,
             "runbooks": RUNBOOKS,
+            "drills": summary(drills, settings.drills.max_age_days),
         }
         self.register_outputs({})
 

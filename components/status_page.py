@@ -22,11 +22,12 @@ ADMIN_CALLS_A_MINUTE = 60  # by address and location: enough for an operator, to
 
 @dataclass(frozen=True)
 class StatusPageArgs:
-    """The topology, the status page's zone, and the secret that signs webhooks to operators."""
+    """The topology, the page's zone, the secret that signs webhooks to operators, and the last verified restore."""
 
     topology: Topology
     zone_id: Input[str]
     alarm_secret: Input[str]
+    last_restore: Mapping[str, object] | None
 
 
 class StatusPage(ComponentResource):
@@ -73,7 +74,7 @@ class StatusPage(ComponentResource):
                 bindings=[
                     {"name": "DB", "type": "d1", "id": history.id},
                     *_texts(topology),
-                    *_documents(settings),
+                    *_documents(settings, args.last_restore),
                     {
                         "name": "EMAIL",
                         "type": "send_email",
@@ -152,11 +153,12 @@ def _texts(topology: Topology) -> list[Binding]:
     return [{"name": name, "type": "plain_text", "text": text} for name, text in texts.items()]
 
 
-def _documents(settings: Settings) -> list[Binding]:
+def _documents(settings: Settings, last_restore: Mapping[str, object] | None) -> list[Binding]:
     documents = {
         "COMPONENTS": [component.model_dump() for component in settings.status.components],
         "SLA": agreement(settings.uptime),
         "ALARM_EMAILS": settings.alarms.emails,
         "NOTICE_HOURS": settings.maintenance.notice_hours,
+        "LAST_RESTORE": last_restore,
     }
     return [{"name": name, "type": "json", "json": json.dumps(document)} for name, document in documents.items()]

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -128,7 +128,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     ) -> analyzer_pb2.AnalyzeResponse:
         """Judge the stack."""
         excused = self._read_exemptions(context)
-        graph = from_request(request.resources, self._inputs)
+        graph = from_request(request.resources, self._inputs).on(_today())
         try:
             judgement = judge(graph, self._rules.values(), self._strictness, excused, final=not self._preview)
         except InputError as error:
@@ -144,7 +144,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         if self._exemptions is None:
             try:
                 known = {rule.id for pack in PACKS for rule in rules_of(pack)}
-                self._exemptions = exemptions.load(known, datetime.now(UTC).date())
+                self._exemptions = exemptions.load(known, _today())
             except InputError as error:
                 self._refuse(context, error)
         return self._exemptions
@@ -184,6 +184,11 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
             enforcementLevel=analyzer_pb2.MANDATORY if finding.stops else analyzer_pb2.ADVISORY,
             severity=_SEVERITIES[rule.severity],
         )
+
+
+def _today() -> date:
+    """Return the date on which exemptions must be valid, and drills recent."""
+    return datetime.now(UTC).date()
 
 
 def explain(finding: Finding) -> str:

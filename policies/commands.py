@@ -149,6 +149,17 @@ def _promised(evidence: Evidence, promise: Promise) -> dict[str, object]:
         "behaviour": promise.behaviour,
         "proven": promise.proven,
         "provenBy": promise.proven_by.by_kind,
+        "drills": [
+            {
+                "scenario": one.newest.scenario,
+                "report": one.newest.name,
+                "sha256": one.newest.sha256,
+                "date": one.newest.day.isoformat(),
+                "verdict": one.newest.verdict,
+                "measured": one.newest.report["measured"],
+            }
+            for one in evidence.drills[promise.id]
+        ],
         "notProven": promise.not_proven,
     }
 

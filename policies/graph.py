@@ -11,7 +11,8 @@ import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from enum import Enum
 from functools import cached_property
 from typing import Final, TypeAlias
@@ -252,10 +253,12 @@ class Graph:
 
     `beside`: resources that are reviewed and not part of the platform, such as a bucket for logs. Only `get`, `targets`
     and `everything` return them.
+    `today`: the date of the judgement; None if no rule is to compare a date with it.
     """
 
     resources: list[Resource]
     beside: list[Resource] = field(default_factory=list[Resource])
+    today: date | None = None
     _by_urn: dict[str, Resource] = field(init=False, repr=False)
     _by_type: dict[str, list[Resource]] = field(init=False, repr=False)
     _by_identity: dict[tuple[str, str], list[Resource]] = field(init=False, repr=False)
@@ -271,6 +274,10 @@ class Graph:
         for one in (*self.resources, *self.beside):
             for identity in one.identities:
                 self._by_identity.setdefault((one.type, identity), []).append(one)
+
+    def on(self, today: date) -> Graph:
+        """Return the same resources, to be judged on a date."""
+        return replace(self, today=today)
 
     def of(self, *types: str) -> list[Resource]:
         """Every resource of these types."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache
@@ -143,6 +144,27 @@ def check_files(promises: Iterable[Promise], root: Path = ROOT, file: Path = FIL
     ]
     if missing:
         raise InputError("\n".join(missing))
+
+
+REPORT: Final = re.compile(r"docs/drills/\d{4,}-\d{4}-\d\d-\d\d-([a-z0-9-]+)\.json")
+
+
+def scenario_of(report: str) -> str:
+    """Return the scenario of a report's path; `InputError` for any other path."""
+    found = REPORT.fullmatch(report)
+    if found is None:
+        raise InputError(f"{FILE}: {report} is not a drill's report; cite one as docs/drills/NUMBER-DATE-SCENARIO.json")
+    return found[1]
+
+
+@cache
+def cited_scenarios() -> Mapping[str, tuple[str, ...]]:
+    """Return each scenario of which a promise cites a report, with these promises."""
+    found: dict[str, list[str]] = {}
+    for promise in load().values():
+        for report in promise.proven_by.drill:
+            found.setdefault(scenario_of(report), []).append(promise.id)
+    return {scenario: tuple(promises) for scenario, promises in sorted(found.items())}
 
 
 def number(promise: str, name: str) -> float:

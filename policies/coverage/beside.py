@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from policies.baseline import committed
 from policies.coverage.table import covering, table
 from policies.graph import Graph, Resource
@@ -24,4 +26,5 @@ def set_apart(graph: Graph) -> Graph:
     beside = [one for one in graph.resources if not expected(one) and key_of(one) in reviewed]
     if not beside:
         return graph
-    return Graph([one for one in graph.resources if one not in beside], [*graph.beside, *beside])
+    left = [one for one in graph.resources if one not in beside]
+    return replace(graph, resources=left, beside=[*graph.beside, *beside])

@@ -105,14 +105,15 @@ def _promises(evidence: Evidence) -> list[str]:
         word = evidence.standing_of(promise)
         named = f"{promise.id} {_plain(promise.promise)}"
         found = f"{len(evidence.rules_for(promise.id))}: {evidence.outcome_for(promise)}"
-        cells = (named, _plain(promise.figure), f"{SIGNS[word]} {word}", found, _proof(promise))
+        cells = (named, _plain(promise.figure), f"{SIGNS[word]} {word}", found, _proof(evidence, promise))
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, "", "</details>"]
 
 
-def _proof(promise: Promise) -> str:
+def _proof(evidence: Evidence, promise: Promise) -> str:
     kinds = ", ".join(promise.proven_by.by_kind)
-    return kinds if promise.not_proven is None else "; ".join(filter(None, (kinds, _plain(promise.not_proven))))
+    drills = (_plain(one.text) for one in evidence.drills[promise.id])
+    return "; ".join(filter(None, (kinds, *drills, _plain(promise.not_proven or ""))))
 
 
 def _line(finding: Finding) -> str:

@@ -12,8 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from policies import configuration, exemptions, promises
+from model.drill_reports import reports_in
+from policies import configuration, drills, exemptions, promises
 from policies.coverage.summary import Coverage, coverage
+from policies.drills import Cited
 from policies.exemptions import Exemption
 from policies.judging import Finding, Judgement, judge
 from policies.packs import PACKS, VERSION, all_rules, rules_of
@@ -52,6 +54,7 @@ class Evidence:
     judgements: Mapping[str, Judgement]  # by pack
     exemptions: Sequence[Exemption]  # of this stack
     promises: Mapping[str, Promise]
+    drills: Mapping[str, Sequence[Cited]]  # by promise: the cited drills, with their newest reports
     commit: Commit
     time: datetime
     tools: Mapping[str, str]
@@ -158,16 +161,20 @@ def gather(
     known = [rule.id for rule in all_rules()]
     excused = exemptions.load(known, time.date(), ignore_expired=ignore_stale_exemptions)
     judgements: dict[str, Judgement] = {}
+    graph = judged.graph.on(time.date())
     for pack in PACKS:
         rules = rules_of(pack)
         strictness = configuration.load(pack, stack, [rule.id for rule in rules])
-        judgements[pack] = judge(
-            judged.graph, rules, strictness, excused, final=final, ignore_unused=ignore_stale_exemptions
-        )
+        judgements[pack] = judge(graph, rules, strictness, excused, final=final, ignore_unused=ignore_stale_exemptions)
     own = [one for one in excused if one.stack == stack]
     promised = promises.load()
     promises.check_files(promised.values())
-    return Evidence(stack, judged, given, judgements, own, promised, commit(), time, tools())
+    reports = reports_in(ROOT / drills.REPORTS)
+    drills.check_citations(promised.values(), reports)
+    newest = reports.newest
+    counted = {id: drills.without_refuted(promise, newest) for id, promise in promised.items()}
+    cited = {id: drills.citations(promise, newest) for id, promise in promised.items()}
+    return Evidence(stack, judged, given, judgements, own, counted, cited, commit(), time, tools())
 
 
 def commit() -> Commit:

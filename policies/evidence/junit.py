@@ -29,6 +29,8 @@ def render(evidence: Evidence) -> str:
         case = ElementTree.SubElement(suite, "testcase", classname=PROOFS, name=promise.id)
         if promise.not_proven is not None:
             ElementTree.SubElement(case, "skipped", message=f"{UNPROVEN}: {promise.not_proven}")
+        if cited := evidence.drills[promise.id]:
+            ElementTree.SubElement(case, "system-out").text = "\n".join(one.text for one in cited)
     for suite in whole:
         suite.set("tests", str(len(suite.findall("testcase"))))
         suite.set("failures", str(len(suite.findall("testcase/failure"))))

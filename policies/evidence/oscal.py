@@ -14,10 +14,11 @@ from typing import Any, Final
 
 from console.errors import CommandError
 from policies.analyzer import explain
+from policies.drills import REPORTS, Cited
 from policies.evidence.gathered import UNPROVEN, Evidence, outcome_of, word_of
 from policies.judging import Finding
 from policies.packs import PACKS, VERSION, rules_of
-from policies.promises import Promise
+from policies.promises import Kind, Promise
 from policies.rule import Rule
 
 SPACE: Final = uuid.UUID("5f0cbd3e-6a5e-5d0c-9a0e-0b8a4f1d7c11")  # this project's namespace for name-based identifiers
@@ -118,7 +119,9 @@ def _proofs(evidence: Evidence, promise: Promise, time: str) -> dict[str, Any]:
         {"href": path, "description": kind.meaning, "props": [_prop("kind", kind)]}
         for kind, paths in promise.proven_by.by_kind.items()
         for path in paths
+        if kind is not Kind.DRILL
     ]
+    named += [_drilled(cited) for cited in evidence.drills[promise.id]]
     return {
         "uuid": _id(evidence, "proofs", promise.id),
         "title": f"{promise.id}: {'proven' if promise.proven else UNPROVEN}",
@@ -132,6 +135,24 @@ def _proofs(evidence: Evidence, promise: Promise, time: str) -> dict[str, Any]:
         "types": ["control-objective"],
         "collected": time,
         **({"relevant-evidence": named} if named else {}),
+    }
+
+
+def _drilled(cited: Cited) -> dict[str, Any]:
+    """Return the newest report of a drill as evidence, also if it no longer proves the promise."""
+    newest = cited.newest
+    measured = newest.report["measured"]
+    figures = {"recovery-seconds": measured.get("recovery"), "loss-seconds": measured.get("loss")}
+    return {
+        "href": f"{REPORTS / newest.name}.json",
+        "description": f"{Kind.DRILL.meaning}: {cited.text}",
+        "props": [
+            _prop("kind", Kind.DRILL),
+            _prop("verdict", newest.verdict),
+            _prop("date", newest.day.isoformat()),
+            _prop("sha256", newest.sha256),
+            *(_prop(name, f"{value:g}") for name, value in figures.items() if value is not None),
+        ],
     }
 
 

@@ -48,6 +48,7 @@ def _run(evidence: Evidence, pack: str) -> dict[str, Any]:
             "commit": evidence.commit.hash,
             "commitOf": "rules" if evidence.given else "program and rules",
             "notYetProven": [promise.id for promise in evidence.unproven],
+            "drills": {id: [one.text for one in cited] for id, cited in evidence.drills.items() if cited},
         },
         "results": [
             _result(evidence, finding, places[finding.verdict.rule.id])

@@ -18,6 +18,7 @@ from console.tables import Table, say
 from policies.mutation.trial import WEAKENINGS, Trial, baseline, idle_rules, try_all
 from policies.sources import from_file
 from policies.stacks import brought_up
+from policies.views.drills import last_drilled
 
 
 def main() -> int:
@@ -30,7 +31,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     options = parser.parse_args()
     try:
-        graph = (from_file(options.file) if options.file else brought_up(options.stack)).graph
+        graph = last_drilled((from_file(options.file) if options.file else brought_up(options.stack)).graph)
         baseline_failures = baseline(graph)
         trials = try_all(graph, WEAKENINGS)
     except InputError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from policies.graph import Graph, Resource, Value
@@ -60,13 +60,13 @@ def having(path: str, *values: Value) -> Where:
 def replaced(graph: Graph, *changed: Resource) -> Graph:
     """Return the graph with these resources in place of those with the same URNs."""
     by_urn = {one.urn: one for one in changed}
-    return Graph([by_urn.get(one.urn, one) for one in graph.resources])
+    return replace(graph, resources=[by_urn.get(one.urn, one) for one in graph.resources])
 
 
 def without(graph: Graph, *gone: Resource) -> Graph:
     """Return the graph without these resources and without dependencies on them."""
     urns = {one.urn for one in gone}
-    return Graph([_forget(one, urns) for one in graph.resources if one.urn not in urns])
+    return replace(graph, resources=[_forget(one, urns) for one in graph.resources if one.urn not in urns])
 
 
 def revised(resource: Resource, **attributes: Any) -> Resource:

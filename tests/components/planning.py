@@ -16,6 +16,7 @@ from pulumi.runtime.stack import run_in_stack
 
 from components.platform import Platform
 from harness.stacks import settings_of, texts
+from model.drill_reports import Reports
 from model.topology import Topology
 from sandbox.clouds import open_clouds
 from sandbox.clouds.store import CloudObject
@@ -79,7 +80,7 @@ def _plan(workspace: Workspace, changes: Mapping[str, Any] | None) -> Deployment
 
 
 def _declare(topology: Topology) -> None:
-    for name, value in Platform("platform", topology).results.items():
+    for name, value in Platform("platform", topology, Reports()).results.items():
         pulumi.export(name, value)
 
 

@@ -9,11 +9,15 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
+from model.drill_reports import reports_in
+
 ROOT = Path(__file__).parents[2]
+DRILLED = datetime.combine(max(one.day for one in reports_in(ROOT / "docs/drills").filed), time(12), UTC)
+"""Noon of the day of the newest drill: rules about drills pass at this time, whatever today's date is."""
 FILES = ("Pulumi.yaml", "Pulumi.prod.yaml", "Pulumi.staging.yaml", "__main__.py", "promises.toml")
 FOLDERS = ("model", "components", "machines", "workers", "policies", "console", "sandbox", "docs", "tests")
 
@@ -21,6 +25,16 @@ FOLDERS = ("model", "components", "machines", "workers", "policies", "console", 
 def next_month() -> date:
     """Return the date in 30 days, a valid expiry of an exemption."""
     return datetime.now(UTC).date() + timedelta(days=30)
+
+
+def drilled_today(state: bytes) -> bytes:
+    """Return an exported state as if all its drills had run today, for tests of programs that use today's date."""
+    document = json.loads(state)
+    for entry in document["deployment"]["resources"]:
+        if entry["type"] == "pulumi:pulumi:Stack":
+            for report in entry["outputs"]["drills"]["newest"].values():
+                report["date"] = datetime.now(UTC).date().isoformat()
+    return json.dumps(document).encode()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,14 @@ from policies.mutation.operators import put
 from policies.packs import all_rules
 from policies.promises import load as load_promises
 from policies.sources import Judged, from_export
+
+from .project import DRILLED
+
+
+@pytest.fixture(autouse=True)
+def _on_the_day_of_the_newest_drill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge on that day instead of today, when the drills' reports may be too old."""
+    monkeypatch.setattr(commands, "gather", partial(commands.gather, now=DRILLED))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 import subprocess
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -27,9 +27,9 @@ from policies.mutation.operators import drop, named, put
 from policies.packs import PACKS, all_rules
 from policies.promises import Proofs
 from policies.sources import Judged
+from tests.policies.project import DRILLED
 from tests.policies.rendering import rendered
 
-NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SHORTER = put("aws:kms/key:Key", "deletionWindowInDays", 7)
 QUARTERLY = put("aws:cloudwatch/eventRule:EventRule", "scheduleExpression", "rate(92 days)", named("restore-drill"))
 EXEMPTION = Exemption(
@@ -37,7 +37,7 @@ EXEMPTION = Exemption(
     resource="urn:pulumi:prod::backbuild::pulumi:pulumi:Stack::backbuild-prod",
     owner="security@example.com",
     reason="a test excuses it",
-    expires=date(2027, 2, 28),
+    expires=DRILLED.date() + timedelta(days=94),
     source="policies/exemptions.toml",
     line=2,
 )
@@ -45,7 +45,7 @@ EXEMPTION = Exemption(
 
 @pytest.fixture(scope="session")
 def good(prod: Judged) -> Evidence:
-    return gather(prod, final=True, now=NOW)
+    return gather(prod, final=True, now=DRILLED)
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +53,7 @@ def excused(prod: Judged) -> Evidence:
     """Evidence of production with a quarterly restore drill, which an exemption excuses."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exemptions, "load", lambda *_, **__: [EXEMPTION])
-        return gather(Judged(quarterly(prod), prod.content, prod.source), final=True, now=NOW)
+        return gather(Judged(quarterly(prod), prod.content, prod.source), final=True, now=DRILLED)
 
 
 def quarterly(prod: Judged) -> Graph:
@@ -64,7 +64,7 @@ def quarterly(prod: Judged) -> Graph:
 @pytest.fixture(scope="session")
 def waiting(prod_plan: Judged) -> Evidence:
     """Evidence of production's plan before its first `up`."""
-    return gather(prod_plan, final=False, given=False, now=NOW)
+    return gather(prod_plan, final=False, given=False, now=DRILLED)
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +72,7 @@ def bad(prod: Judged) -> Evidence:
     """Evidence of production with a KMS deletion window of a week, and without DNSSEC in one zone."""
     mutant = next(iter(SHORTER(prod.graph)))
     worse = next(iter(drop("cloudflare:index/zoneDnssec:ZoneDnssec")(mutant.graph)))
-    return gather(Judged(worse.graph, prod.content, "state of <prod>"), final=True, now=NOW)
+    return gather(Judged(worse.graph, prod.content, "state of <prod>"), final=True, now=DRILLED)
 
 
 def test_evidence_contains_commit_hashes_tools_and_exemptions(good: Evidence, excused: Evidence, prod: Judged) -> None:
@@ -81,7 +81,7 @@ def test_evidence_contains_commit_hashes_tools_and_exemptions(good: Evidence, ex
     assert {"policies", "python", "pulumi", "compliance-trestle"} <= good.tools.keys()
     assert good.exemptions == []
     assert [one.rule for one in excused.exemptions] == ["restore-drill-is-scheduled"]
-    assert excused.exemptions[0].days_left(NOW.date()) == (date(2027, 2, 28) - date(2026, 11, 26)).days + 1
+    assert excused.exemptions[0].days_left(DRILLED.date()) == 95
 
 
 def test_an_undecided_verdict_is_neither_compliant_nor_non_compliant(
@@ -164,7 +164,7 @@ def test_a_missing_proof_file_stops_the_evidence(prod: Judged, monkeypatch: pyte
     with pytest.raises(
         InputError, match=r"promises\.toml: SLA-1\.proven_by\.processes: there is no file tests/none\.py"
     ):
-        gather(prod, final=True, now=NOW)
+        gather(prod, final=True, now=DRILLED)
 
 
 def test_evidence_says_whether_the_commit_is_of_the_rules_or_of_the_program_too(
@@ -276,7 +276,7 @@ def test_oscal_has_a_risk_with_a_deadline_for_each_exemption(excused: Evidence) 
     risks = [risk for result in results for risk in result.get("risks", [])]
     assert len(risks) == 1
     assert risks[0]["status"] == "deviation-approved"
-    assert risks[0]["deadline"].startswith("2027-02-28T23:59:59")
+    assert risks[0]["deadline"].startswith(f"{EXEMPTION.expires}T23:59:59")
 
 
 def test_control_ids_match_the_catalogues() -> None:
@@ -315,7 +315,7 @@ def test_a_sarif_fingerprint_does_not_depend_on_the_message(prod: Judged) -> Non
     found: list[dict[str, set[str]]] = []
     for days in (7, 8):
         mutant = next(iter(put("aws:kms/key:Key", "deletionWindowInDays", days)(prod.graph)))
-        log = json.loads(sarif.render(gather(Judged(mutant.graph, prod.content, "x"), final=True, now=NOW)))
+        log = json.loads(sarif.render(gather(Judged(mutant.graph, prod.content, "x"), final=True, now=DRILLED)))
         results = [one for run in log["runs"] for one in run["results"]]
         found.append({key: {json.dumps(one[key]) for one in results} for key in ("message", "partialFingerprints")})
     assert found[0]["message"] != found[1]["message"]
@@ -345,7 +345,9 @@ def test_junit_is_valid_xml_with_any_resource_name(prod: Judged) -> None:
     mutant = next(iter(forged(prod.graph)))
     (key,) = [one for one in mutant.graph.of("aws:kms/key:Key") if one.read("deletionWindowInDays") == "a"]
     key.name = "\0\x1b[31m]]><x>\uffff"
-    suites = ElementTree.fromstring(junit.render(gather(Judged(mutant.graph, prod.content, "x"), final=True, now=NOW)))
+    suites = ElementTree.fromstring(
+        junit.render(gather(Judged(mutant.graph, prod.content, "x"), final=True, now=DRILLED))
+    )
     assert "Key \ufffd\ufffd[31m]]><x>\ufffd" in {case.get("name") for case in suites.iter("testcase")}
 
 
@@ -359,7 +361,7 @@ def test_a_comment_names_failures_and_escapes_markup(prod: Judged) -> None:
         "[x](https://evil.example) @team &commat;team <img src=x> www.evil.example",
     )
     mutant = next(iter(forged(prod.graph)))
-    text = comment.comment(gather(Judged(mutant.graph, prod.content, "x"), final=True, now=NOW), None)
+    text = comment.comment(gather(Judged(mutant.graph, prod.content, "x"), final=True, now=DRILLED), None)
     assert text.startswith("### Verdicts\n\n**prod: A mandatory rule does not hold, and 12 of 26 promises are")
     assert "`keys-outlive-mistakes`" in text
     for hostile in ("[x]", "<img", "@team", "&commat;", "https://", "www."):
@@ -407,7 +409,7 @@ def test_the_page_is_self_contained_and_escapes_names(bad: Evidence) -> None:
 def test_problems_of_exemptions_are_in_every_file(prod: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     unused = EXEMPTION.model_copy(update={"rule": "three-copies", "source": "x.toml", "line": 7})
     monkeypatch.setattr(exemptions, "load", lambda *_, **__: [EXEMPTION, unused])
-    evidence = gather(Judged(quarterly(prod), prod.content, prod.source), final=True, now=NOW)
+    evidence = gather(Judged(quarterly(prod), prod.content, prod.source), final=True, now=DRILLED)
     assert evidence.stops
     for text in (*(one.render(evidence) for one in (page, oscal, sarif, junit)), comment.comment(evidence, None)):
         assert "x.toml:7: three-copies: excuses nothing" in text

@@ -11,9 +11,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from policies.evidence import page as renderer
 from policies.evidence.gathered import Evidence
+from policies.promises import Kind
 from tests.workers.browser import AXE, chromium
 
-from .test_evidence import bad, excused, good, proven, waiting  # noqa: F401 (fixtures)
+from .test_evidence import EXEMPTION, bad, excused, good, proven, waiting  # noqa: F401 (fixtures)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,8 @@ def test_an_unproven_promise_is_never_green(browser: Browser, tmp_path: Path, go
             assert green(colour) == (word == "pass"), promise.id
         assert found["missing"] == (None if promise.proven else f"Not yet proven: {promise.not_proven}")
         for kind, paths in promise.proven_by.by_kind.items():
-            assert f"{kind} {', '.join(paths)}" in found["proofs"]
+            shown = [one.text for one in good.drills[promise.id]] if kind is Kind.DRILL else [", ".join(paths)]
+            assert all(f"{kind} {text}" in found["proofs"] for text in shown)
     heading = "getComputedStyle(document.querySelector('h1')).color"
     assert not green(page.evaluate(heading))
     page = opened(browser, proven(good), tmp_path, color_scheme=scheme)
@@ -132,7 +134,7 @@ def test_excused_promises_are_counted(browser: Browser, tmp_path: Path, excused:
 
 def test_dates_are_not_wrapped(browser: Browser, tmp_path: Path, excused: Evidence) -> None:  # noqa: F811
     page = opened(browser, excused, tmp_path, viewport={"width": 700, "height": 700})
-    date = page.get_by_text("2027-02-28")
+    date = page.get_by_text(str(EXEMPTION.expires))
     height = date.evaluate("(one) => one.getClientRects().length")
     assert height == 1
 

@@ -166,6 +166,12 @@ def test_the_comment_warns_of_changed_code_that_judges(tmp_path: Path) -> None:
     assert "while it is planned" not in text
 
 
+def test_the_comment_warns_of_a_new_signer_of_drills(tmp_path: Path) -> None:
+    text = body(commented(tmp_path, {"filename": "docs/drills/signers.toml"}, {"filename": "docs/drills/0001-x.json"}))
+    assert "**It changes what judges it, in 1 file (`docs`):**" in text
+    assert "while it is planned" not in text
+
+
 @pytest.mark.parametrize(
     "file",
     [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 
 import pytest
 
@@ -14,9 +13,9 @@ from policies.rule import REGISTRY, NotApplicable, Outcome, Rule, Severity, Verd
 from policies.sources import Judged
 
 from .graphs import graph, resource
+from .project import DRILLED
 
 RULES = packs.all_rules()
-NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
 def test_every_rule_belongs_to_a_pack() -> None:
@@ -37,7 +36,7 @@ def test_every_rule_has_the_fields_that_reviewers_need(rule: Rule) -> None:
 
 @pytest.mark.parametrize("stack", ["prod", "staging"])
 def test_no_rule_fails_on_the_committed_stacks(stack: str, request: pytest.FixtureRequest) -> None:
-    evidence = gather(request.getfixturevalue(stack), final=True, now=NOW)
+    evidence = gather(request.getfixturevalue(stack), final=True, now=DRILLED)
     assert not evidence.stops
     assert not evidence.problems
     notable = {(finding.verdict.rule.id, word_of(finding)) for finding in evidence.findings if finding.notable}
@@ -45,7 +44,7 @@ def test_no_rule_fails_on_the_committed_stacks(stack: str, request: pytest.Fixtu
 
 
 def test_only_verdicts_that_need_arns_are_undetermined_in_the_first_preview(prod_plan: Judged) -> None:
-    evidence = gather(prod_plan, final=False, now=NOW)
+    evidence = gather(prod_plan, final=False, now=DRILLED)
     assert not evidence.stops
     undetermined = {one.verdict.rule.id for one in evidence.findings if one.verdict.outcome is Outcome.UNDETERMINED}
     assert undetermined == {
@@ -61,7 +60,7 @@ def test_only_verdicts_that_need_arns_are_undetermined_in_the_first_preview(prod
         "writers-cannot-unlock",
     }
     # After an update no further value becomes known, so unknown values are failures.
-    assert gather(prod_plan, final=True, now=NOW).stops
+    assert gather(prod_plan, final=True, now=DRILLED).stops
 
 
 def test_an_empty_stack_fails() -> None:

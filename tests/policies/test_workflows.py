@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from policies.sources import Judged
-from tests.policies.project import Project
+from tests.policies.project import Project, drilled_today
 from tests.policies.workflows import FOLDER, ROOT, WORKFLOWS, shell, step, steps, workflow
 
 ACTIONS = sorted((ROOT / ".github" / "actions").glob("*/action.yml"))
@@ -142,7 +142,7 @@ def base(tmp_path: Path) -> Project:
 def by_base(base: Project, folder: Path, state: bytes) -> subprocess.CompletedProcess[str]:
     """Run the step that judges a request's plan by the base's rules."""
     (folder / "evidence").mkdir(exist_ok=True)
-    (folder / "evidence" / "state.json").write_bytes(state)
+    (folder / "evidence" / "state.json").write_bytes(drilled_today(state))
     judging = step("pull-request.yml", "judge-by-base", "Judge the plan by the base's rules")
     return shell(judging, base.folder, {"RUNNER_TEMP": str(folder)})
 
@@ -199,7 +199,7 @@ def test_an_exemption_of_the_base_passes_until_it_expires(
 def test_the_requests_own_verdict_fails_on_an_unused_exemption(base: Project, prod: Judged, tmp_path: Path) -> None:
     """`judge` requires that a repair also removes its exemption; `judge-by-base` ignores an unused one."""
     excuse_keys(base, prod, days=30)
-    (tmp_path / "state.json").write_bytes(prod.content)
+    (tmp_path / "state.json").write_bytes(drilled_today(prod.content))
     command = [sys.executable, "-m", "policies", "judge", "--file", str(tmp_path / "state.json")]
     done = subprocess.run(command, cwd=base.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -1,0 +1,86 @@
+"""The filed reports of drills as proofs: what promises cite, and what the newest report of each scenario says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from console.errors import InputError
+from model.drill_reports import KEPT, Filed, Reports
+from policies.promises import FILE, Promise, scenario_of
+
+REPORTS = Path("docs/drills")
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A report that a promise cites, and the newest report of its scenario."""
+
+    path: str
+    newest: Filed
+
+    @property
+    def proves(self) -> bool:
+        """Whether the newest report still proves what the cited one proved."""
+        return self.newest.verdict == KEPT
+
+    @property
+    def text(self) -> str:
+        """The newest report's date, verdict and measured figures."""
+        newest = self.newest
+        found = f"{newest.scenario} of {newest.day}: {newest.verdict}"
+        figures = f", recovery {newest.measured}" if newest.measured else ""
+        return f"{found}{figures} ({REPORTS / newest.name}.json)"
+
+
+def check_citations(promises: Iterable[Promise], reports: Reports, file: Path = FILE) -> None:
+    """Raise an `InputError` for each cited report that is not filed, not intact, not kept, or about other promises."""
+    filed = {f"{REPORTS / one.name}.json": one for one in reports.filed}
+    wrong = [
+        f"{file}: {promise.id}.proven_by.drill: {path} {reason}"
+        for promise in promises
+        for path in promise.proven_by.drill
+        if (reason := _refused(promise, path, filed.get(path), reports))
+    ]
+    if wrong:
+        raise InputError("\n".join(wrong))
+
+
+def _refused(promise: Promise, path: str, report: Filed | None, reports: Reports) -> str | None:
+    """Return why a promise may not cite a report."""
+    if reports.problems:
+        problems = "; ".join(reports.problems)
+        return f"is not verified: {problems}; restore the reports (`python -m drills report --check` verifies them)"
+    if report is None:
+        return "is no filed report; cite one that `python -m drills report` lists"
+    if report.scenario != scenario_of(path):
+        return f"is a report of {report.scenario}; give the file its own name again"
+    if report.verdict != KEPT:
+        return f"is {report.verdict}, not {KEPT}; cite a report that is {KEPT}"
+    if promise.id not in report.report["promises"]:
+        return f"is about {', '.join(report.report['promises'])}; cite a report about {promise.id}"
+    return None
+
+
+def citations(promise: Promise, newest: Mapping[str, Filed]) -> list[Cited]:
+    """Return the reports that a promise cites, which `check_citations` has accepted."""
+    return [Cited(path, newest[scenario_of(path)]) for path in promise.proven_by.drill]
+
+
+def without_refuted(promise: Promise, newest: Mapping[str, Filed]) -> Promise:
+    """Return a promise as not yet proven if a newer report of a cited scenario is not kept."""
+    refuted = [one for one in citations(promise, newest) if not one.proves]
+    if not refuted:
+        return promise
+    left = tuple(path for path in promise.proven_by.drill if path not in {one.path for one in refuted})
+    missing = "; ".join(
+        [
+            f"a newer drill {one.newest.scenario} is {one.newest.verdict}: run `python -m drills run "
+            f"{one.newest.scenario} --stack STACK --file` ({REPORTS / one.newest.name}.json)"
+            for one in refuted
+        ]
+        + ([promise.not_proven] if promise.not_proven else [])
+    )
+    proofs = promise.proven_by.model_copy(update={"drill": left})
+    return promise.model_copy(update={"proven_by": proofs, "not_proven": missing})

@@ -159,6 +159,6 @@ def _documents(settings: Settings, last_restore: Mapping[str, object] | None) ->
         "SLA": agreement(settings.uptime),
         "ALARM_EMAILS": settings.alarms.emails,
         "NOTICE_HOURS": settings.maintenance.notice_hours,
-        "LAST_RESTORE": last_restore,
+        **({"LAST_RESTORE": last_restore} if last_restore else {}),
     }
     return [{"name": name, "type": "json", "json": json.dumps(document)} for name, document in documents.items()]

@@ -54,6 +54,11 @@ class Filed:
         return datetime.fromisoformat(self.report["begun"]).date()
 
     @property
+    def ended(self) -> datetime:
+        """The time at which the drill ended."""
+        return datetime.fromisoformat(self.report["ended"])
+
+    @property
     def verdict(self) -> str:
         """`kept`, `missed` or `stopped`."""
         return str(self.report["verdict"])
@@ -115,7 +120,7 @@ def read(folder: Path) -> tuple[list[Filed], list[str]]:
             signed = json.loads(text)
             one = Filed(number, file, signed["report"], signer, sha256)
             link = (signed["number"], signed["previous"])
-            _ = one.scenario, one.day, one.verdict, one.measured
+            _ = one.scenario, one.day, one.ended, one.verdict, one.measured
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             problems.append(
                 f"{file.name} is not a report: {type(error).__name__}; restore it from the repository's history"
@@ -174,7 +179,7 @@ def restore_shown(reports: Reports) -> dict[str, object] | None:
         return None
     measured, restored = found.report["measured"], found.report["restored"]
     return {
-        "at": found.report["ended"],
+        "at": found.ended.isoformat(),
         "from": restored["from"],
         "beside": bool(restored.get("beside")),
         "recoverySeconds": measured.get("recovery"),

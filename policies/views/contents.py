@@ -169,14 +169,14 @@ def _modules(version: Resource) -> str:
 
 
 def _bindings(version: Resource) -> str:
-    """Return the name and type of each binding, and the value of texts and documents that no rule judges."""
+    """Return the name and type of each binding that no rule judges, and the value of texts and documents."""
     lines: list[str] = []
     for one in version.items("bindings"):
         type = one.text("type")
-        name = one.text("name")
-        judged = type == "json" and name in JUDGED
-        value = one.text("text") if type == "plain_text" else one.text("json") if type == "json" and not judged else ""
-        lines.append(f"{name} {type} {value}".rstrip())
+        if type == "json" and one.text("name") in JUDGED:
+            continue
+        value = one.text("text") if type == "plain_text" else one.text("json") if type == "json" else ""
+        lines.append(f"{one.text('name')} {type} {value}".rstrip())
     return PUBLIC_KEY.sub("<public key>", "\n".join(sorted(lines)))
 
 

@@ -1,6 +1,6 @@
 /** The bindings of the status Worker. */
 
-/** @import { Component } from "./model.js" */
+/** @import { Component, Restore } from "./model.js" */
 /** @import { Agreement } from "./uptime.js" */
 
 /**
@@ -13,6 +13,7 @@
  * @property {Component[]} [COMPONENTS] components in addition to those of the health report
  * @property {Agreement} SLA
  * @property {number} NOTICE_HOURS between the announcement of maintenance and its beginning
+ * @property {Restore} [LAST_RESTORE] absent if no drill has verified a restore
  * @property {SendEmail} EMAIL
  * @property {string[]} ALARM_EMAILS operators to alert when a run fails or notifications are not delivered
  * @property {string} ALARM_WEBHOOKS secret: JSON list of webhook addresses for the same alarms

@@ -201,6 +201,7 @@ function pages(request, env, context, path) {
     },
     "/feed.atom": () => feed(request, env),
     "/badge.svg": async () => text(badge(await live(env, context)), "image/svg+xml", PUBLIC_CORS),
+    "/restore.json": async () => json({ lastVerifiedRestore: env.LAST_RESTORE ?? null }, 200, PUBLIC_CORS),
     "/robots.txt": async () => text(ROBOTS, "text/plain", {}),
     "/.well-known/security.txt": async () => text(securityText(env), "text/plain", {}),
     ...(path.startsWith(API_PREFIX)

@@ -79,6 +79,20 @@
  * @property {string[]} accounts earlier months whose account is still available (`2026-09`), the latest first
  */
 
+/**
+ * @typedef {object} Restore the newest restore that a kept drill has verified; model/drill_reports.py makes it
+ * @property {string} at time of the drill's end, ISO 8601
+ * @property {string} from name of the copy
+ * @property {boolean} beside whether a second database was restored, while the first one ran
+ * @property {number | null} recoverySeconds from the fault until clients were served again; null if not measured
+ * @property {number} lossSeconds age of the oldest lost commit at the fault; 0 if none was lost
+ * @property {string} title of the drill
+ * @property {string} stack on which it ran
+ * @property {boolean} sandbox whether that was the stack's live sandbox on one computer
+ * @property {string} report name of the filed report
+ * @property {string} sha256 of the report's file, in hexadecimal
+ */
+
 /** @typedef {Probe & { at: Date }} Seen a probe's result; pending components have their last recorded state, of time `at` */
 
 /**
@@ -88,6 +102,7 @@
  * @property {string} origin of the status page, `https://…` without a final slash
  * @property {Date} time now
  * @property {Component[]} components in display order
+ * @property {Restore | null} restore the last one that a drill has verified
  * @property {Seen} probe
  * @property {History | null} history null if D1 does not answer
  */

@@ -81,6 +81,7 @@ function snapshotOf(env, time, seen, history) {
     origin: env.STATUS_URL,
     time,
     components: catalogue(env.COMPONENTS),
+    restore: env.LAST_RESTORE ?? null,
     probe: seen,
     history,
   };

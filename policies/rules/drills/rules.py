@@ -78,8 +78,6 @@ def _wrong(drill: Drill | None, today: date, most_days: float) -> str | None:
 )
 def last_restore_shown(graph: Graph, worker: Worker) -> str | None:
     """Customers read there when a restore was last verified. It changes with each report, so that nobody reviews it."""
-    if SHOWN not in worker.bindings:
-        return f"it has no binding {SHOWN}"
     if graph.stack.read(OUTPUT) is None:
         return f"the stack has no output {OUTPUT}, so no restore is verified"
     verified = graph.stack.read(f"{OUTPUT}.lastRestore")

@@ -8,6 +8,7 @@ import { headline } from "./headline.js";
 import { escaped, stamp } from "./html.js";
 import { CSS, SCRIPT } from "./inline.js";
 import { monthArticle, monthName } from "./months.js";
+import { lastRestore } from "./restore.js";
 import { componentState, openIncidents, running } from "./state.js";
 
 /** @import { ComponentHealth } from "../../lib/health.js" */
@@ -62,7 +63,8 @@ ${history === null ? "" : announced(snapshot, history)}
 ${history === null ? "" : "<li class=row><small>90 days ago</small><small>up, of known minutes</small><small>today</small></li>"}
 ${snapshot.components.map((component) => componentItem(component, snapshot)).join("\n")}
 </ul>
-${history === null ? "" : past(snapshot, history)}`;
+${history === null ? "" : past(snapshot, history)}
+${lastRestore(snapshot.restore)}`;
   return documentOf(snapshot, nonce, { state, title: text, main, refreshes: true });
 }
 

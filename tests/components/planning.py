@@ -15,8 +15,8 @@ import pulumi.runtime
 from pulumi.runtime.stack import run_in_stack
 
 from components.platform import Platform
-from harness.stacks import settings_of, texts
-from model.drill_reports import Reports
+from harness.stacks import ROOT, settings_of, texts
+from model.drill_reports import reports_in
 from model.topology import Topology
 from sandbox.clouds import open_clouds
 from sandbox.clouds.store import CloudObject
@@ -80,7 +80,7 @@ def _plan(workspace: Workspace, changes: Mapping[str, Any] | None) -> Deployment
 
 
 def _declare(topology: Topology) -> None:
-    for name, value in Platform("platform", topology, Reports()).results.items():
+    for name, value in Platform("platform", topology, reports_in(ROOT / "docs/drills")).results.items():
         pulumi.export(name, value)
 
 

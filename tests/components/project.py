@@ -18,7 +18,7 @@ from tests.components.planning import plan_update
 from tests.deployed import new_home, sandbox
 
 Resource = dict[str, Any]
-PARTS = ("model", "components", "machines", "workers")
+PARTS = ("model", "components", "machines", "workers", "docs/drills")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import json
 import pytest
 
 from components.status_page import digests, signing_generations
-from harness.stacks import topology_of
+from harness.stacks import ROOT, topology_of
+from model.drill_reports import reports_in, restore_shown
 from model.settings import Tier, WebhookKey
 from model.worker_modules import WORKERS
 from tests.components.project import Deployed, short
@@ -164,6 +165,12 @@ def test_the_status_page_has_its_sla_and_its_sender_address(prod: Deployed):
     assert sending["zoneId"] == prod.of("Zone")["status-zone"]["id"]
     assert bound["EMAIL"]["allowedSenderAddresses"] == [bound["SENDER"]["text"]] == [f"status@{sending['name']}"]
     assert bound["ADMIN_LIMIT"]["simple"] == {"limit": 60, "period": 60}
+
+
+def test_the_status_page_shows_the_restore_that_the_reports_verify(prod: Deployed):
+    reports = reports_in(ROOT / "docs/drills")
+    bound = prod.bindings("status").get("LAST_RESTORE")
+    assert (bound and json.loads(bound["json"])) == restore_shown(reports)
 
 
 def test_the_status_page_has_the_recipients_of_the_other_alarms(prod: Deployed):

@@ -15,6 +15,7 @@ from components.keys import LOGINS
 from components.network import INTERFACE_ENDPOINTS
 from harness.stacks import ROOT, topology_of
 from model.copies import address_of
+from model.drill_reports import reports_in, summary
 from model.topology import INGRESS_RULES, Role
 from tests.components.project import Deployed, short
 
@@ -306,4 +307,5 @@ def test_outputs_have_urls_names_and_addresses(stack: Deployed):
     assert outputs["retentionDays"] == {kept.name: kept.keep_days for kept in topology.retention}
     assert all(outputs["dsRecords"][domain] for domain in (topology.settings.domain, topology.settings.status_domain))
     assert outputs["nameServers"]
+    assert outputs["drills"] == summary(reports_in(ROOT / "docs/drills"), topology.settings.drills.max_age_days)
     assert outputs["statusNameServers"]

@@ -9,7 +9,7 @@ from typing import Final
 from policies.graph import Graph, Node, Undetermined
 
 OUTPUT: Final = "drills"
-KEPT: Final = "kept"
+KEPT: Final = "kept"  # as in model.drill_reports, which loads cryptography: packs start before each preview
 
 
 @dataclass(frozen=True)

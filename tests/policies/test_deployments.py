@@ -20,6 +20,26 @@ UPDATES = ("staging", "prod")
 PREPARE = "./.github/actions/prepare"
 
 
+@pytest.mark.parametrize(
+    ("file", "deploys"),
+    [
+        *(("__main__.py", True), ("components/api.py", True), ("Pulumi.prod.yaml", True)),
+        *(("docs/drills/0001-2026-11-29-zone-lost.json", True), ("docs/drills/signers.toml", True)),
+        *(("docs/drills/0001-2026-11-29-zone-lost.html", False), ("docs/operating.md", False), ("README.md", False)),
+        *(("drills/reports/page.py", False), ("tests/model/test_topology.py", False), ("workers/README.md", False)),
+    ],
+)
+def test_a_commit_is_deployed_if_it_changes_what_the_program_reads(file: str, deploys: bool) -> None:
+    """GitHub's filter: `*` matches no slash, and the last pattern that matches decides."""
+    found = False
+    for pattern in workflow("deploy.yml")["on"]["push"]["paths"]:
+        words = re.split(r"(\*+)", pattern.removeprefix("!"))
+        expression = "".join({"*": "[^/]*", "**": ".*"}.get(word, re.escape(word)) for word in words)
+        if re.fullmatch(expression, file):
+            found = not pattern.startswith("!")
+    assert found is deploys
+
+
 def using(job: dict[str, Any], action: str) -> dict[str, Any]:
     (found,) = [one for one in job["steps"] if one.get("uses", "").startswith(action)]
     return found

@@ -35,23 +35,27 @@ class Cited:
 
 
 def check_citations(promises: Iterable[Promise], reports: Reports, file: Path = FILE) -> None:
-    """Raise an `InputError` for each cited report that is not filed, not intact, not kept, or about other promises."""
+    """Raise an `InputError` for each cited report that is not filed, not kept, or about other promises.
+
+    If the reports are not intact, none may be cited.
+    """
+    listed = list(promises)
+    if reports.problems and any(promise.proven_by.drill for promise in listed):
+        problems = "; ".join(reports.problems)
+        raise InputError(f"{file}: proven_by.drill: {problems}; `python -m drills report --check` verifies the reports")
     filed = {f"{REPORTS / one.name}.json": one for one in reports.filed}
     wrong = [
         f"{file}: {promise.id}.proven_by.drill: {path} {reason}"
-        for promise in promises
+        for promise in listed
         for path in promise.proven_by.drill
-        if (reason := _refused(promise, path, filed.get(path), reports))
+        if (reason := _refused(promise, path, filed.get(path)))
     ]
     if wrong:
         raise InputError("\n".join(wrong))
 
 
-def _refused(promise: Promise, path: str, report: Filed | None, reports: Reports) -> str | None:
+def _refused(promise: Promise, path: str, report: Filed | None) -> str | None:
     """Return why a promise may not cite a report."""
-    if reports.problems:
-        problems = "; ".join(reports.problems)
-        return f"is not verified: {problems}; restore the reports (`python -m drills report --check` verifies them)"
     if report is None:
         return "is no filed report; cite one that `python -m drills report` lists"
     if report.scenario != scenario_of(path):

@@ -155,21 +155,25 @@ def test_a_kept_report_may_be_cited() -> None:
 
 
 @pytest.mark.parametrize(
-    ("filed", "problems", "message"),
+    ("filed", "message"),
     [
-        ([], (), "is no filed report; cite one that `python -m drills report` lists"),
-        ([report("one", 1, "stopped")], (), "is stopped, not kept"),
-        ([report("one", 1, "missed")], (), "is missed, not kept"),
-        ([report("one", 1, promise="Y")], (), "is about Y; cite a report about X"),
-        ([report("one", 1)], ("0002.json does not follow",), "is not verified: 0002.json does not follow"),
-        ([replace(report("two", 1), file=Path(f"0001-{DAY}-one.json"))], (), "is a report of two"),
+        ([], "is no filed report; cite one that `python -m drills report` lists"),
+        ([report("one", 1, "stopped")], "is stopped, not kept"),
+        ([report("one", 1, "missed")], "is missed, not kept"),
+        ([report("one", 1, promise="Y")], "is about Y; cite a report about X"),
+        ([replace(report("two", 1), file=Path(f"0001-{DAY}-one.json"))], "is a report of two"),
     ],
 )
-def test_another_report_is_refused_with_its_promise(
-    filed: list[Filed], problems: tuple[str, ...], message: str
-) -> None:
+def test_another_report_is_refused_with_its_promise(filed: list[Filed], message: str) -> None:
     with pytest.raises(InputError, match=rf"promises\.toml: X\.proven_by\.drill: docs/drills/0001-\S+ {message}"):
-        check_citations([citing(1)], Reports(tuple(filed), problems))
+        check_citations([citing(1)], Reports(tuple(filed)))
+
+
+def test_no_report_may_be_cited_while_one_is_edited() -> None:
+    edited = Reports((report("one", 1),), ("0002.json does not follow the report before it",))
+    with pytest.raises(InputError, match=r"proven_by\.drill: 0002\.json does not follow .* report --check` verifies"):
+        check_citations([citing(1)], edited)
+    check_citations([promises.load()["SLA-2"]], edited)
 
 
 def test_a_path_that_is_no_report_is_refused() -> None:

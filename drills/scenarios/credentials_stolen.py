@@ -1,4 +1,4 @@
-"""Somebody with a database machine's keys deletes backups: locks refuse, other copies stay, and the Workers repair."""
+"""A database machine's keys delete backups: lock rules refuse some, other copies lose none, and `verify` repairs."""
 
 from drills.running.scenario import Scenario, Step
 from drills.running.stage import LISTING_PAUSE, Stage
@@ -35,7 +35,7 @@ SCENARIO = Scenario(
     steps=(
         Step("Delete every object that the machine's keys can delete.", delete_backups, operator=False),
         Step(
-            "Rotate the machines' keys, then do nothing: `verify` repairs the primary from a good copy.",
+            "Do nothing: `verify` repairs the primary from a good copy. In an incident, revoke the stolen keys first.",
             wait_for_workers,
         ),
     ),

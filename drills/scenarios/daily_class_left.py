@@ -48,7 +48,7 @@ def restore(stage: Stage) -> None:
 SCENARIO = Scenario(
     name="daily-class-left",
     title="Restore from the daily copies alone",
-    situation="The point is older than the point-in-time window, so a copy has only its daily class for it.",
+    situation="The moment is older than the point-in-time window, so a copy has only its daily backups for it.",
     promises=("BAK-4", "BAK-6", "REC-4"),
     recovery_seconds=600,
     runbook="restore.md",

@@ -15,7 +15,7 @@ def write_pairs(stage: Stage) -> None:
     pairs.start()
     stage.until(f"{PAIRS} pairs are committed", lambda: pairs.count >= PAIRS, 600)
     stage.next_point()
-    stage.fault("the data are to be restored to a moment at which clients write to both groups")
+    stage.fault("a restore is needed, to a moment at which clients write to both groups")
     stage.memory["pairs"] = pairs
     stage.pass_time(20)  # commits after the point, which a restore must not have
     pairs.stop()
@@ -41,7 +41,7 @@ def compare(stage: Stage) -> None:
 SCENARIO = Scenario(
     name="groups-agree",
     title="Restores over all groups at once",
-    situation="Clients write to several groups at once. A restore must not tear their commits apart.",
+    situation="Clients write to several groups at once. After a restore, each commit must be in all of them or in none.",
     promises=("BAK-4", "REC-4"),
     recovery_seconds=1800,
     runbook="restore.md",

@@ -57,14 +57,20 @@ def complete(stage: Stage) -> None:
 SCENARIO = Scenario(
     name="maintenance-announced",
     title="Announced disruptive maintenance",
-    situation="The database must stop for some minutes, for a change of its machines. It is planned days ahead.",
+    situation="The database must stop for some minutes, for a change of its machines. Customers are told days ahead.",
     promises=("MNT-1", "MNT-2", "MNT-3", "SLA-2"),
     recovery_seconds=300,
     steps=(
         Step("Announce it: `python -m status maintenance plan --component database …`.", announce),
-        Step("Wait for its start: it begins by itself, and customers are notified.", wait_for_start),
+        Step(
+            "Wait for its start: it begins by itself, and customers are notified. The drill moves the plan instead of "
+            "waiting for days.",
+            wait_for_start,
+        ),
         Step("Stop every machine of the coordinator group, and start them after some minutes.", stop_database),
         Step("Change `database.image` and run `pulumi up`; change it back and run it again.", change),
-        Step("Complete it: `python -m status maintenance complete ID --body …`, and read the statement.", complete),
+        Step(
+            "Complete it: `python -m status maintenance complete ID --body …`, and read the month's account.", complete
+        ),
     ),
 )

@@ -21,7 +21,7 @@ def complete(stage: Stage) -> None:
     work, before = stage.maintenance, stage.memory["before"]
     work.complete("The database serves again.")
     work.notified("maintenance.completed")
-    stage.check("no incident was opened besides", work.incidents() == stage.memory["incidents"], "none")
+    stage.check("no incident was opened", work.incidents() == stage.memory["incidents"], "none")
     after = work.account()
     excused, down = after.excused - before.excused, after.down - before.down
     found = f"{after.failed} min failed, {excused} excused, {down} counted as down"
@@ -33,12 +33,14 @@ def complete(stage: Stage) -> None:
 SCENARIO = Scenario(
     name="maintenance-emergency",
     title="Emergency maintenance",
-    situation="The database must stop at once, for instance to close a hole in security.",
+    situation="The database must stop at once, for instance to patch a vulnerability.",
     promises=("MNT-3", "SLA-2"),
     recovery_seconds=300,
     steps=(
         Step("Announce it: `python -m status maintenance plan --emergency …`. It begins at once.", announce),
         Step("Stop every machine of the coordinator group, and start them after some minutes.", stop_database),
-        Step("Complete it: `python -m status maintenance complete ID --body …`, and read the statement.", complete),
+        Step(
+            "Complete it: `python -m status maintenance complete ID --body …`, and read the month's account.", complete
+        ),
     ),
 )

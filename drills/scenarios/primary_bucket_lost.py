@@ -39,10 +39,10 @@ SCENARIO = Scenario(
     recovery_seconds=900,
     runbook="restore.md",
     steps=(
-        Step("Delete every object of the primary bucket, behind its locks.", lose_bucket, operator=False),
+        Step("Lose every object of the primary bucket, also those that lock rules keep.", lose_bucket, operator=False),
         Step("Do nothing: `verify` brings listed objects back from a good copy.", wait_for_workers),
         # WAL that no manifest lists yet is in the other copies only, so the primary's history would have a gap.
         Step("Make a full backup of each group: `backbuild-backup full` on its leader.", back_up),
-        Step("Prove it: restore beside, from the primary alone.", restore_from_it),
+        Step("Restore beside, from the primary alone, to show that it can be restored again.", restore_from_it),
     ),
 )

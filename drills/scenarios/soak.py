@@ -1,4 +1,4 @@
-"""An hour of faults while clients write: nothing is lost, the status page tells the truth, and no process grows."""
+"""An hour of faults while clients write: no commit is lost, the status page counts the outages, no process grows."""
 
 import time
 from datetime import UTC, datetime
@@ -85,11 +85,14 @@ def _down_minutes(stage: Stage) -> set[int]:
 SCENARIO = Scenario(
     name="soak",
     title="An hour with a fault every two minutes",
-    situation="Machines, zones, disks and networks fail one after the other, for an hour, while clients write.",
+    situation="Machines, zones, disks and networks fail one after the other for an hour, while clients write.",
     promises=("RED-2", "RED-3", "SLA-1"),
     recovery_seconds=120,
     steps=(
         Step("Let a random fault begin every two minutes, and end it within 40 s.", begin, operator=False),
-        Step("Compare what the clients saw with what the status page has counted.", compare),
+        Step(
+            "Compare the clients' outages with the status page's downtime, and each program's memory over the hour.",
+            compare,
+        ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Somebody drops a table: bring it back from a cluster restored beside, to the moment before."""
+"""A table is dropped by mistake: copy it back from a cluster that is restored beside, to the moment before."""
 
 from drills.running.scenario import Scenario, Step
 from drills.running.stage import Stage
@@ -42,13 +42,16 @@ def clean_up(stage: Stage) -> None:
 SCENARIO = Scenario(
     name="table-dropped",
     title="Dropped table brought back",
-    situation="A table was dropped by mistake. All else goes on, so the database must not be restored as a whole.",
+    situation="A table was dropped by mistake. The other tables are still written, so do not restore in place.",
     promises=("BAK-4", "REC-4"),
     recovery_seconds=300,
     runbook="restore.md",
     steps=(
         Step("Make a table, wait for a restore point, and drop the table.", drop, operator=False),
-        Step("Restore beside, to the moment before: `drills restore --to TIME --into NAME`.", restore_beside),
+        Step(
+            "Restore beside, to the moment before: `drills restore --from primary --to TIME --into NAME`.",
+            restore_beside,
+        ),
         Step("Copy the table back with `pg_dump`.", copy_back),
         Step("Remove the cluster beside: `drills restore --remove NAME`.", clean_up),
     ),

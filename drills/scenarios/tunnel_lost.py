@@ -28,6 +28,6 @@ SCENARIO = Scenario(
     recovery_seconds=60,
     steps=(
         Step("Stop `backbuild-tunnel` on every gateway.", stop_connectors, operator=False),
-        Step("Start it again: `systemctl start backbuild-tunnel`. Hyperdrive connects by itself.", start_connectors),
+        Step("Start it again: `systemctl start backbuild-tunnel`. Hyperdrive reconnects by itself.", start_connectors),
     ),
 )

@@ -1,4 +1,4 @@
-"""An availability zone is lost, with one member of each group in it."""
+"""An availability zone is lost, with every machine in it."""
 
 from drills.running.scenario import Scenario, Step
 from drills.running.stage import Stage

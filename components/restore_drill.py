@@ -1,4 +1,4 @@
-"""The scheduled restore drill: once a month every database machine rehearses restoring its group from every copy."""
+"""The scheduled restore drill: once a month one member of each group rehearses a restore from one of the copies."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class RestoreDrill(ComponentResource):
     """`backbuild:index:RestoreDrill`: the monthly rehearsal of a restore.
 
     Makes: an SSM Automation document that opens the secret with the read-only keys, runs the rehearsal on all database
-    machines and closes the secret; the EventBridge rule that starts it; and the IAM roles of both. Machines publish the
-    age of their last successful rehearsal, on which `Alarms` has an alarm.
+    machines, of which one in each group restores, and closes the secret; the EventBridge rule that starts it; and the
+    IAM roles of both. Machines publish the age of their last successful rehearsal, on which `Alarms` has an alarm.
     """
 
     def __init__(self, name: str, args: RestoreDrillArgs, opts: ResourceOptions | None = None) -> None:

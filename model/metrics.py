@@ -23,4 +23,4 @@ BACKUP_AGE_SECONDS = "BackupAgeSeconds"
 """Age of this group's last successful backup; missing while the repository cannot be read. Coordinators and workers."""
 
 RESTORE_AGE_SECONDS = "RestoreAgeSeconds"
-"""Age of this member's last successful restore rehearsal; missing before the first. Coordinators and Citus workers."""
+"""Age of this member's last restore rehearsal, or of its volume before the first. Coordinators and Citus workers."""

@@ -1,9 +1,9 @@
 """Damage backups of a live stack: `python -m drills.corruptions --stack staging --count 100`.
 
-Each time, one object of one copy is damaged in one way, and a machine fetches from that copy what a restore of the
-newest data needs. It must refuse and name the object, or have all data. Then the object is put back. After each
-`BATCH` of them, all are damaged again at once, and the backup Workers must find, name and repair them. A seed repeats
-the choices.
+Each attempt damages one object of one copy, and lets a machine fetch from that copy what a restore of the newest data
+needs. The machine must refuse the copy and name the object; after a harmless damage, it must fetch all data. Then the
+object is put back. After every `BATCH` attempts, the same objects are damaged together, in as few rounds as possible,
+and the backup Workers must find, name and repair each. The same seed makes the same choices on the same objects.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BATCH = 100
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the drill; return 1 if a damage was not noticed or not repaired, 2 for invalid input."""
+    """Run the drill; return 1 if a damage was not noticed, not named or not repaired, 2 for invalid input."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--stack", default="staging")
     parser.add_argument("--count", type=int, default=len(DAMAGES))
@@ -78,7 +78,7 @@ def _attempt(chance: random.Random, topology: Topology, site: LiveSite, audits: 
 
 
 def _repair(topology: Topology, root: Path, site: LiveSite, damages: Sequence[Damaged]) -> list[str]:
-    """Let the Workers find and repair damages; return what they did not."""
+    """Let the Workers find and repair damages; return a line for each that they did not find or repair."""
     wrong: list[str] = []
     for one in together(damages, len(topology.copies)):
         print(f"{len(one)} of {len(damages)} damages at once, for the backup Workers", flush=True)

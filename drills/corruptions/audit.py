@@ -82,15 +82,15 @@ def choose(chance: random.Random, topology: Topology, site: LiveSite, audit: Aud
 
 
 def is_possible(damage: Damage, copy: str, known: Mapping[Where, list[str]]) -> bool:
-    """Return whether a copy has objects for a damage, and whether it can show at once."""
+    """Return whether a copy has objects for a damage, and whether the Workers report it at once."""
     if damage.of == "extra":
         return copy != PRIMARY and bool(known["extra"])  # the primary's are reported when they are a day old
-    # With one manifest alone there is no other one to put in its place.
+    # An exchange needs a second manifest.
     return len(known[damage.of]) >= (2 if damage.change is exchange else 1)
 
 
 def targets(bucket: Bucket, group: str, fetched: Json) -> Mapping[Where, list[str]]:
-    """Return the keys that a restore needs of a copy, by what they are."""
+    """Return the keys of a copy that a restore needs, by their kind."""
     full = str(fetched["run"])[:16]
     oldest = f"manifests/{group}/{full}"
     labels = [key for key in bucket.objects(f"manifests/{group}/") if key.endswith(".json") and key >= oldest]
@@ -111,7 +111,7 @@ def targets(bucket: Bucket, group: str, fetched: Json) -> Mapping[Where, list[st
 
 
 def attempt(chance: random.Random, topology: Topology, site: LiveSite, audits: Sequence[Audit]) -> tuple[Damaged, str]:
-    """Damage one object, fetch, and put it back. Return the damage, and what went wrong: usually nothing."""
+    """Damage one object, fetch, and put it back. Return the damage and the problem; empty if it was noticed."""
     audit = chance.choice(audits)
     damaged, before = choose(chance, topology, site, audit)
     bucket = bucket_of(topology, site.place, damaged.copy)
@@ -132,7 +132,7 @@ def attempt(chance: random.Random, topology: Topology, site: LiveSite, audits: S
 
 
 def wrong_refusal(damaged: Damaged, message: str) -> str:
-    """Return what is wrong with a refusal; nothing if it names the object and the copy."""
+    """Return what is wrong with a refusal; empty if it names the object and the copy."""
     name = damaged.key.rpartition("/")[2].removesuffix(".json")
     named = damaged.key in message or name in message
     if damaged.damage.harmless:

@@ -24,7 +24,7 @@ class Damage:
     change: Callable[[random.Random, bytes, bytes], bytes | None]
     """Takes the object's bytes and those of another one of its kind. Returns the damaged bytes; None: it is removed."""
     harmless: bool = False
-    """Whether a restore can have all data nevertheless."""
+    """Whether a restore can still fetch all data."""
 
 
 def flip(chance: random.Random, content: bytes, _: bytes) -> bytes:

@@ -16,7 +16,7 @@ from model.topology import Topology
 from sandbox.edge import databases, start
 from sandbox.machines.processes import Group
 
-# `verify` runs every two minutes, `reconcile` every five; both are cut off by their budgets.
+# `verify` runs every two minutes and `reconcile` every five; each handles a limited number of objects in one run.
 FIND_SECONDS = 1200.0
 PAUSE = 5.0
 FINDINGS = "SELECT kind, store, key, detail, closed_at IS NOT NULL FROM findings WHERE seen_at >= ?"
@@ -43,7 +43,7 @@ class Repairs:
         self._since: str = _now()
 
     def inflict(self) -> None:
-        """Damage all objects at once, and let their weekly verification be due."""
+        """Damage all objects at once, and make their next verification due now."""
         with self._edge_stopped():
             for one in self._damages:
                 one.inflict(self._buckets[one.copy])
@@ -68,7 +68,7 @@ class Repairs:
         return [one for one in self._damages if any(is_about(finding, one) for finding in found)]
 
     def verify_again(self) -> None:
-        """Let verification of all damaged objects be due again, as it would be after some minutes."""
+        """Make the next verification of all damaged objects due now; the Workers would repeat it some minutes later."""
         with self._edge_stopped():
             self._let_be_due()
 
@@ -77,7 +77,7 @@ class Repairs:
         return self._left(self._is_whole)
 
     def remove_extras(self) -> None:
-        """Remove the objects that nobody knows, as an operator does."""
+        """Remove the extra objects, which no manifest lists, as an operator does."""
         for one in self._damages:
             if one.original is not None:
                 self._buckets[one.copy].remove(one.key)

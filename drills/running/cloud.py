@@ -1,4 +1,4 @@
-"""Lose for good what a cloud has, and bring it up again as an operator does."""
+"""Remove resources from the simulated clouds for good, and create them again as an operator does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMING: Mapping[str, str] = {
 
 
 def lose_machines(place: Place, known: Inventory, members: Collection[str]) -> None:
-    """Lose machines with their volumes, at once and for good, as if a zone had burnt."""
+    """Lose machines with their volumes, at once and for good."""
     lost = {one.id: one.name for one in known.instances.values() if one.name in members}
     for id in lost:
         Machine(place, id).delete()

@@ -1,4 +1,4 @@
-"""What a scenario can do to the edge of a live stack, and what clients of the API and readers of the pages notice."""
+"""Faults of the edge of a live stack, and the answers of its API, status page and report on backups."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Run = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class StatusPage:
-    """What the status page says now."""
+    """The present content of the status page."""
 
     components: Mapping[str, str]
     """The status of each component, by its id, in Statuspage's words."""
@@ -155,7 +155,7 @@ class Edge:
         return 0
 
     def account(self, month: str, seconds: float = 300) -> uptime.Account:
-        """Return the status page's account of a month such as 2026-11, when it counts all minutes until now."""
+        """Wait until the page's account of a month such as 2026-11 counts all minutes until now, and return it."""
         address = f"{self.url(self._stage.topology.hostnames.status)}sla/{month}.json"
         now = int(time.time()) // 60
 
@@ -227,7 +227,7 @@ class Edge:
         start.wait(self._place)
 
     def mend(self) -> None:
-        """Undo every fault that is left, and stop asking the API."""
+        """Start the edge and the tunnels again, and stop asking the API. Does nothing before `probe`."""
         if self._prober is None:
             return
         self._prober.stop()

@@ -1,4 +1,4 @@
-"""Maintenance of a live stack as an operator announces it with `python -m status`, and what its customers get."""
+"""Maintenance of a live stack, announced with `python -m status` as an operator does, and its notifications."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ end_minute = end_minute - ?1, updated_at = updated_at - ?1 * 60000 WHERE id = ?2
 
 @dataclass(frozen=True)
 class Accounted:
-    """What the month's statement says of a maintenance."""
+    """The figures of a month's account around one maintenance."""
 
     failed: int
     """Minutes of the maintenance in which the platform did not serve."""
@@ -87,7 +87,7 @@ class Maintenance:
         self._stage.timeline.add("recovery", f"emergency maintenance {self.id} announced, without notice")
 
     def let_notice_pass(self) -> None:
-        """Let the time until two minutes before the planned start pass: the plan's times move instead of the clock."""
+        """Move the plan's times in the database back, as if the notice had passed: it starts in two minutes."""
         planned = self._planned()
         starts = datetime.fromisoformat(planned["startsAt"])
         minutes = int((starts - datetime.now(UTC)).total_seconds()) // 60 - 2
@@ -116,7 +116,7 @@ class Maintenance:
         return self._messages()[kind]
 
     def account(self) -> Accounted:
-        """Return what the statement of this month says, when all minutes until now have been counted."""
+        """Return the figures of the month's account, once it counts all minutes until now."""
         begun = datetime.fromisoformat(self._planned()["startsAt"])
         return accounted(self._stage.edge.account(f"{begun:%Y-%m}"), self.id)
 
@@ -126,7 +126,7 @@ class Maintenance:
         return frozenset() if page is None else page.incidents
 
     def end(self) -> None:
-        """Leave no maintenance that a stopped drill has planned, and no contact."""
+        """Cancel or complete the maintenance if a stopped drill has left it, and remove the customer's contact."""
         with suppress(SiteError):
             if self.id and self._planned()["status"] in {"scheduled", "in_progress"}:
                 verb = "cancel" if self._planned()["status"] == "scheduled" else "complete"
@@ -149,7 +149,7 @@ class Maintenance:
         return found
 
     def _messages(self) -> dict[str, dict[str, Any]]:
-        """Return what the customer has got about this maintenance, by kind."""
+        """Return the customer's newest message of each kind about this maintenance."""
         found: dict[str, dict[str, Any]] = {}
         for file in sorted((start.folder(self._stage.fleet().place) / "webhooks").glob("*.json")):
             received = json.loads(file.read_text(encoding="utf-8"))

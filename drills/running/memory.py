@@ -18,7 +18,7 @@ _NAME = re.compile(r"^Name:\s+(.+)$", re.MULTILINE)
 
 
 def memory_of(group: Group) -> dict[str, int]:
-    """Return the KiB of memory that the processes of a control group have for themselves, by the programs' names."""
+    """Return the anonymous resident memory (RssAnon) of a control group's processes in KiB, summed by program name."""
     sizes: dict[str, int] = defaultdict(int)
     for file in group.path.rglob("cgroup.procs"):
         with suppress(OSError):
@@ -28,7 +28,7 @@ def memory_of(group: Group) -> dict[str, int]:
 
 
 def _add(status: Path, sizes: dict[str, int]) -> None:
-    with suppress(OSError):  # it has ended meanwhile
+    with suppress(OSError):  # the process has ended meanwhile
         text = status.read_text(encoding="utf-8")
         own, name = _OWN.search(text), _NAME.search(text)
         if own and name:
@@ -43,7 +43,7 @@ class Sampler:
         self._stopped: threading.Event = threading.Event()
         self._thread: threading.Thread = threading.Thread(target=self._run, daemon=True)
         self.samples: dict[str, list[int]] = defaultdict(list)
-        """The sizes in KiB of each program of each group, as in `coordinator-0 patroni`, in their order."""
+        """The sizes in KiB by group and program, such as `coordinator-0 patroni`, oldest first."""
 
     def start(self) -> None:
         """Begin."""

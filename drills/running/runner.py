@@ -1,4 +1,4 @@
-"""Run one scenario on a live stack, measure, and leave the stack as it was."""
+"""Run one scenario on a live stack, measure, and undo the faults that are left."""
 
 from __future__ import annotations
 

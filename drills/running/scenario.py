@@ -1,4 +1,4 @@
-"""A scenario: what goes wrong, what must hold afterwards, and the steps, which read as a runbook."""
+"""A scenario: the failure, the limits that must hold afterwards, and the steps, which read as a runbook."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ class Scenario:
     recovery_seconds: float
     """The longest time from the fault until clients are served again. The promises allow hours."""
     loss_seconds: float = 0
-    """How old the oldest acknowledged commit may be, at the fault, that is lost. 0: nothing may be lost."""
+    """How long before the fault the oldest lost commit may have been acknowledged. 0: nothing may be lost."""
     runbook: str | None = None
     """The page in docs/runbooks for a person in this situation."""

@@ -1,4 +1,4 @@
-"""What an hour of faults must show: the status page counts the outages that clients had, and no process grows. Pure."""
+"""Judge an hour of faults: whether the status page counts the clients' outages, and which processes grow. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROWTH, ALLOWANCE = 1.1, 8 * 1024
 
 @dataclass(frozen=True)
 class Faulted:
-    """One fault, and what was seen from its beginning to that of the next one. Times are seconds since 1970."""
+    """One fault, and the outages from its beginning to that of the next one. Times are seconds since 1970."""
 
     text: str
     begin: float
@@ -29,7 +29,7 @@ class Faulted:
 
     @property
     def agrees(self) -> bool:
-        """Whether the page's downtime is the clients', within a minute."""
+        """Whether the page's downtime differs from the clients' by at most a minute."""
         return abs(self.minutes - self.outage / 60) <= TOLERANCE_MINUTES
 
 
@@ -41,7 +41,7 @@ def outages(times: Sequence[float]) -> list[tuple[float, float]]:
 def compared(
     faults: Sequence[tuple[str, float]], end: float, pauses: Sequence[tuple[float, float]], down: Collection[int]
 ) -> list[Faulted]:
-    """Return what clients and page saw of each fault: its text and its beginning, until `end`.
+    """Return the clients' outages and the page's downtime of each fault, given as text and beginning, until `end`.
 
     `down`: the minutes since 1970 that the page counts as down. It asks at the beginning of each minute.
     """
@@ -62,7 +62,7 @@ def grown(samples: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, int]]:
     """Return the processes that grew: their memory in KiB in the middle third of the samples, and in the last one.
 
     A process that was started again is small at first, so the middle third counts with its ninetieth percentile, and
-    the last one with its median. Processes of which there are fewer than nine samples were not there long enough.
+    the last one with its median. Processes with fewer than nine samples are not judged.
     """
     found: dict[str, tuple[int, int]] = {}
     for name, sizes in samples.items():

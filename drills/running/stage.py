@@ -1,4 +1,4 @@
-"""What a scenario can do to a live stack, and what it can wait for. Each method records what it does."""
+"""Faults, repairs and waits of a scenario on a live stack. Each method adds to the report's timeline what it does."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from sandbox.machines.machine import Machine
 PAUSE = 0.5
 ROLLING_PAUSE = 1.0  # a machine boots in some seconds
 LISTING_PAUSE = 10.0  # listing a copy takes the machines processor time
-POINT_SECONDS = 75.0  # points are made every half minute, and a restore begins with a run that ended a minute before
+POINT_SECONDS = 75.0  # more than MARGIN in drills/restore/target.py, plus half the period of restore points
 HEALTHY_SECONDS = 600.0
 CERTIFICATE = "/run/backbuild/tls"  # a link to the folder of the present certificate, on a machine
 STEADY_SECONDS = 3.0  # the clients write for this long before the fault
@@ -82,9 +82,9 @@ class Stage:
         self.served_at: float | None = None
         self.restored: dict[str, Any] | None = None
         self.checks: list[Check] = []
-        """What else the scenario checks."""
+        """The scenario's own checks; the runner adds those of every drill."""
         self.memory: dict[str, Any] = {}
-        """What a step keeps for later steps."""
+        """Values that a step keeps for later steps."""
         self._restore_step: str = ""
 
     @property
@@ -114,13 +114,16 @@ class Stage:
         time.sleep(STEADY_SECONDS)
 
     def mend(self) -> None:
-        """Undo every fault that is left, so that the stack is as before also after a drill that stopped."""
+        """Start machines, networks and the edge again, and end maintenance, also after a drill that stopped.
+
+        Deleted resources, lost objects and a bad deployment stay: `refresh` and `up` repair what the program declares.
+        """
         for mend in (self._end_rebuilding, self.fleet().mend, self.edge.mend, self._end_maintenance):
             with suppress(CommandError, EngineError, OSError, subprocess.SubprocessError):
                 mend()
 
     def _end_rebuilding(self) -> None:
-        """Let an `up` that a stopped drill has begun end by itself: interrupted, it would leave things half created."""
+        """Wait for an `up` that a stopped drill has begun: an interrupted `up` would leave resources half created."""
         if self._rebuilding is not None:
             self._rebuilding.wait(cloud.REBUILD_SECONDS)
 
@@ -139,7 +142,7 @@ class Stage:
         return Fleet(self.root, self.topology.stack)
 
     def site(self) -> LiveSite:
-        """Return the machines for a restore."""
+        """Return access to the machines, as a restore uses it."""
         return LiveSite(self.root, self.topology.stack)
 
     # Faults.

@@ -41,7 +41,7 @@ def compare(stage: Stage) -> None:
 SCENARIO = Scenario(
     name="groups-agree",
     title="Restores over all groups at once",
-    situation="Clients write to several groups at once. After a restore, each commit must be in all of them or in none.",
+    situation="Clients write to several groups at once. After a restore, each commit is in all of them or in none.",
     promises=("BAK-4", "REC-4"),
     recovery_seconds=1800,
     runbook="restore.md",

@@ -27,7 +27,7 @@ SHOWN = "LAST_RESTORE"
     "(docs/drills.md)",
 )
 def cited_drills_recent(graph: Graph, whole: Resource) -> str | None:
-    """A drill proves a promise for the platform of its day, and a newer drill that fails refutes an older one.
+    """A drill shows that the platform of its day keeps a promise, and a newer drill that fails refutes an older one.
 
     The required scenarios are those that promises.toml cites: a reviewer relies on these. A scenario that proves no
     promise yet is not required, else each new scenario would stop production until its first drill. Reports of every
@@ -77,7 +77,7 @@ def _wrong(drill: Drill | None, today: date, most_days: float) -> str | None:
     remedy="restore the binding LAST_RESTORE, which comes from docs/drills (components/status_page.py)",
 )
 def last_restore_shown(graph: Graph, worker: Worker) -> str | None:
-    """Customers read there when a restore was last verified. It changes with each report, so that nobody reviews it."""
+    """Customers read there when a restore was last verified. It follows the reports, so no person reviews it."""
     if graph.stack.read(OUTPUT) is None:
         return f"the stack has no output {OUTPUT}, so no restore is verified"
     verified = graph.stack.read(f"{OUTPUT}.lastRestore")

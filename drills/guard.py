@@ -8,14 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from console.errors import InputError
-from drills.sites.claims import claim
 from model.settings import Maintenance, Settings, Tier, Weekday
 from model.topology import Topology
 from sandbox.engine import lock
 from sandbox.engine.errors import EngineError
 from sandbox.engine.workspace import find
-
-Now = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
@@ -49,12 +46,14 @@ def refusal(topology: Topology) -> str | None:
     return f"{topology.stack} does not allow drills: set `drills: {{allowed: true}}` in Pulumi.{topology.stack}.yaml"
 
 
-def refusal_at_aws(topology: Topology, now: datetime) -> str | None:
-    """Return why no drill may run on a real stack now; None if one may."""
+def require_at_aws(topology: Topology, now: datetime) -> None:
+    """Raise `InputError` if no drill may begin on a real stack now."""
     settings = topology.settings
-    if (reason := refusal(topology)) or not is_production(settings) or in_window(settings.maintenance, now):
-        return reason
-    return (
+    if reason := refusal(topology):
+        raise InputError(reason)
+    if not is_production(settings) or in_window(settings.maintenance, now):
+        return
+    raise InputError(
         f"{topology.stack} is a production stack (`tier: production` or `protect: true`), and it is "
         f"{now.astimezone(UTC):%a %H:%M} UTC: drills may begin only in its maintenance window, "
         f"{window_of(settings.maintenance)}"
@@ -89,15 +88,3 @@ def only_drill(topology: Topology, root: Path, command: str) -> Generator[None]:
             yield
     except EngineError as error:
         raise InputError(str(error)) from None
-
-
-@contextmanager
-def only_drill_at_aws(topology: Topology, command: str, now: Now = utc_now) -> Generator[None]:
-    """Hold the claim of a real stack during the block.
-
-    Raises `InputError` if the stack allows no drills now, or if another one runs, from whichever computer.
-    """
-    if reason := refusal_at_aws(topology, now()):
-        raise InputError(reason)
-    with claim(topology, command):
-        yield

@@ -26,6 +26,7 @@ from drills.running.report import UNTRIED, Report
 from drills.running.runner import Show
 from drills.running.scenario import Scenario
 from drills.scenarios import all_scenarios
+from drills.sites.claims import claim
 from model.topology import Topology
 
 
@@ -98,6 +99,8 @@ def chosen(names: Sequence[str], on: str) -> list[Scenario]:
 def run(options: argparse.Namespace) -> int:
     """`run`."""
     topology, scenarios = topology_of(options.stack, options.cwd), chosen(options.names, options.on)
+    if options.on == "aws" and _is_untried(options):
+        print(f"note: no drill at AWS has been filed yet. {UNTRIED}", file=sys.stderr)
     if options.dry_run:
         for one in scenarios:
             print("\n".join(plan_of(topology, options.cwd, one) if options.on == "aws" else steps_of(one)))
@@ -106,10 +109,9 @@ def run(options: argparse.Namespace) -> int:
     signer = signer_of(options.cwd, folder) if options.file else None
     with ExitStack() as held:
         if options.on == "aws":
-            if reason := guard.refusal_at_aws(topology, guard.utc_now()):
-                raise InputError(reason)
+            guard.require_at_aws(topology, guard.utc_now())
             guard.confirm(topology, interactive=sys.stdin.isatty(), ask=input)
-            held.enter_context(guard.only_drill_at_aws(topology, f"drills run {' '.join(options.names)}"))
+            held.enter_context(claim(topology, f"drills run {' '.join(options.names)}"))
         return _run_all(topology, scenarios, options, signer)
 
 
@@ -146,13 +148,18 @@ def _run_one(topology: Topology, options: argparse.Namespace, scenario: Scenario
     root = options.cwd.resolve()
     if options.on == "live":
         return runner.run(topology, root, scenario, show)
-    if reason := guard.refusal_at_aws(topology, guard.utc_now()):  # the window may end between two scenarios
-        raise InputError(reason)
+    guard.require_at_aws(topology, guard.utc_now())  # the window may end between two scenarios
+    untried = _is_untried(options)
     report = runner.run_on(AwsStage, topology, root, scenario, show)
-    filed = [one.report for one in read(options.cwd / FOLDER)[0]]
-    if not any(one["on"] == "aws" and one["verdict"] != "stopped" for one in filed):
-        report.limitations = (UNTRIED, *report.limitations)
+    if untried:
+        report.limitations = (f"Before this drill, none at AWS was filed. {UNTRIED}", *report.limitations)
     return report
+
+
+def _is_untried(options: argparse.Namespace) -> bool:
+    """Return whether no drill at AWS has been filed that reached its end."""
+    filed = [one.report for one in read(options.cwd / FOLDER)[0]]
+    return not any(one["on"] == "aws" and one["verdict"] != "stopped" for one in filed)
 
 
 def summary_of(report: Report) -> str:

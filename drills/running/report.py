@@ -23,8 +23,8 @@ SANDBOX = (
 )
 
 UNTRIED = (
-    "Before this drill, the code that carries drills out at AWS had been tried against stand-ins only: moto for EC2 "
-    "and Systems Manager's parameters, and stubs of Systems Manager's commands, of Cloudflare's API and of Pulumi."
+    "Until then, the code that carries drills out there was tried against stand-ins only: moto for EC2 and Systems "
+    "Manager's parameters, and stubs of Systems Manager's commands, of Cloudflare's API and of Pulumi's CLI."
 )
 
 

@@ -23,6 +23,7 @@ from drills.restore.target import target_of
 from drills.running import cloud, rolling
 from drills.running.edge import Edge
 from drills.running.maintenance import Maintenance
+from drills.running.pairs import Pairs, PairWriters
 from drills.running.report import SANDBOX, Check
 from drills.running.timeline import Timeline
 from drills.running.traffic import Clients, Traffic
@@ -388,6 +389,10 @@ class Stage:
     def routes(self, group: str) -> list[Route]:
         """Return the ways of a client to a group's leader."""
         return next(ways for (of, _), ways in self.fleet().routes(self.folder).items() if of == group)
+
+    def pairs(self, first: str, second: str) -> PairWriters:
+        """Return clients that commit the same numbers in two groups."""
+        return Pairs(self.routes(first), self.routes(second))
 
     def copy_table(self, member: str, socket: str, port: str, table: str) -> None:
         """Copy a table from a cluster beside to the coordinator's leader, over the machines' own network."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from drills.failover.checks import Commit
 from drills.failover.fleet import PATRONI
 from drills.failover.writers import TABLE
+from drills.running.pairs import TABLE as PAIRS_TABLE
 from model.topology import APPLICATION_ROLE, DATABASE_NAME, Group, Topology
 
 FOLDER = "/run/backbuild-drill"
@@ -21,6 +22,9 @@ HEALTHY = "/usr/local/sbin/backbuild-healthy"
 LEADS = f". /etc/default/backbuild; {PATRONI} -o /dev/null -w '%{{http_code}}' https://$ADDRESS:8008/primary"
 STOP = f"systemctl stop {UNIT} || true"
 REMOVE = f"rm -rf {FOLDER}"
+PAIRS_UNIT = "backbuild-drill-pairs"
+PAIRS_FILE = "/run/backbuild-drill-pairs.py"
+STOP_PAIRS = f"systemctl stop {PAIRS_UNIT} || true; rm -f {PAIRS_FILE}"
 _TLS = "/run/backbuild/tls"
 
 
@@ -57,19 +61,28 @@ def start(topology: Topology, machine: str, run: str) -> str:
         "table": TABLE,
         "targets": {name: conninfo_of(groups[name]) for name in clients_of(topology)[machine]},
     }
-    script = base64.b64encode(Path(__file__).with_name("client.py").read_bytes()).decode()
-    unit = shlex.join(
-        [
-            *("systemd-run", "--quiet", "--collect", f"--unit={UNIT}", "--uid=postgres"),
-            f"--property=RuntimeMaxSec={LONGEST_SECONDS}",
-            *("python3", f"{FOLDER}/client.py", json.dumps(settings)),
-        ]
-    )
     # The folder belongs to root, so that the clients cannot put links into it.
-    return (
-        f"set -eu; {STOP}; {REMOVE}; install -d -m 0755 {FOLDER}; echo {script} | base64 -d >{FOLDER}/client.py; "
-        f"install -o postgres -m 0644 /dev/null {FOLDER}/commits; {unit}"
-    )
+    prepare = f"{REMOVE}; install -d -m 0755 {FOLDER}; install -o postgres -m 0644 /dev/null {FOLDER}/commits"
+    return f"set -eu; {STOP}; {prepare}; {_unit(UNIT, f'{FOLDER}/client.py', 'client.py', settings)}"
+
+
+def start_pairs(topology: Topology, first: str, second: str) -> str:
+    """Return the command that starts the clients of pairs in the background."""
+    groups = {group.name: group for group in topology.database_groups}
+    targets = [conninfo_of(groups[name]) for name in (first, second)]
+    settings = {"table": PAIRS_TABLE, "clients": 4, "targets": targets}
+    return f"set -eu; {STOP_PAIRS}; {_unit(PAIRS_UNIT, PAIRS_FILE, 'pairs.py', settings)}"
+
+
+def _unit(unit: str, file: str, name: str, settings: object) -> str:
+    """Return the commands that write one of the programs in this folder to a file, and start it."""
+    program = base64.b64encode(Path(__file__).with_name(name).read_bytes()).decode()
+    words = [
+        *("systemd-run", "--quiet", "--collect", f"--unit={unit}", "--uid=postgres"),
+        f"--property=RuntimeMaxSec={LONGEST_SECONDS}",
+        *("python3", file, json.dumps(settings)),
+    ]
+    return f"echo {program} | base64 -d >{file}; {shlex.join(words)}"
 
 
 def read(offset: int) -> str:

@@ -164,6 +164,11 @@ class PlannedStage(AwsStage):
         place = {"socket": f"/run/backbuild-restored-{into}", "port": "5434"}
         return {"point": to, "beside": {f"{group}-0": place for group in self.groups}}
 
+    def sql_beside(self, member: str, socket: str, port: str, statement: str) -> str:
+        """Write down a query in a cluster beside, and return the same numbers for each."""
+        super().sql_beside(member, socket, port, statement)
+        return "0 0"
+
     def remove_restore(self, name: str) -> None:
         """Write down how a cluster beside is removed."""
         self.calls.add(SSM, f"{COMMAND} remove {name}", [f"{group}-0" for group in self.groups])

@@ -17,6 +17,8 @@ from drills.running.aws import machines
 from drills.running.aws.edge import AwsEdge
 from drills.running.aws.traffic import RemoteTraffic
 from drills.running.aws.updates import Updates
+from drills.running.pairs import TABLE as PAIRS_TABLE
+from drills.running.pairs import PairWriters
 from drills.running.report import aws_limitations
 from drills.running.stage import HEALTHY_SECONDS, Stage
 from drills.sites.aws import AwsSite
@@ -127,6 +129,10 @@ class AwsStage(Stage):
             assert self.served_at is not None
             self.served_at = max(in_database, self.served_at)
 
+    def pairs(self, first: str, second: str) -> PairWriters:
+        """Return clients that commit the same numbers in two groups."""
+        return RemotePairs(self, first, second)
+
     # Faults, and their ends.
 
     def lose_power(self, *members: str) -> None:
@@ -188,7 +194,36 @@ class AwsStage(Stage):
 
     def _drop_table(self) -> None:
         for group in self.groups:
-            self.sql(group, f"DROP TABLE IF EXISTS {TABLE}")
+            self.sql(group, f"DROP TABLE IF EXISTS {TABLE}, {PAIRS_TABLE}")
+
+
+class RemotePairs:
+    """Clients of pairs on a machine of the first group."""
+
+    def __init__(self, stage: AwsStage, first: str, second: str) -> None:
+        self._stage: AwsStage = stage
+        self._groups: tuple[str, str] = (first, second)
+        self._machine: str = stage.members(first)[0]
+
+    @property
+    def count(self) -> int:
+        """The number of pairs that were committed in both groups: each is committed in the second one last."""
+        return int(self._stage.sql(self._groups[1], f"SELECT count(*) FROM {PAIRS_TABLE}"))
+
+    def start(self) -> None:
+        """Make the tables and begin to write."""
+        self._stage.to_undo["the clients of pairs"] = self.stop
+        for group in self._groups:
+            self._stage.sql(group, f"DROP TABLE IF EXISTS {PAIRS_TABLE}")
+        start = machines.start_pairs(self._stage.topology, *self._groups)
+        self._stage.power.run(self._machine, start, QUESTION_SECONDS)
+        found = f"SELECT to_regclass('{PAIRS_TABLE}') IS NOT NULL"
+        self._stage.until("the clients of pairs run", lambda: self._stage.sql(self._groups[1], found) == "t", 60)
+
+    def stop(self) -> None:
+        """Stop writing."""
+        self._stage.power.run(self._machine, machines.STOP_PAIRS, QUESTION_SECONDS)
+        self._stage.to_undo.pop("the clients of pairs", None)
 
 
 def _power(members: Sequence[str]) -> str:

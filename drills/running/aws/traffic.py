@@ -72,10 +72,11 @@ class RemoteTraffic(Clients):
         self._offsets = {}
 
     def _end_on(self, machine: str) -> None:
-        with suppress(SiteError):  # it has lost power, so its clients have ended
+        with suppress(SiteError):  # a machine that lost power has no clients any more
             self._site().run(machine, machines.STOP, COMMAND_SECONDS)
             while self.read(machine):
                 pass
+        with suppress(SiteError):
             self._site().run(machine, machines.REMOVE, COMMAND_SECONDS)
 
     def _loop(self, machine: str) -> None:

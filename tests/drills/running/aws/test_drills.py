@@ -59,6 +59,11 @@ def test_a_lost_leader_is_an_outage_until_clients_and_the_api_are_served(world: 
     assert world.leaders["coordinator"] == "coordinator-1"
 
 
+def test_clients_are_served_when_the_api_serves_too(world: World):
+    world.api_delay = 2.5
+    assert drill("coordinator-leader-lost").measured["recovery"] >= 3.3
+
+
 def test_lost_commits_are_found(world: World):
     world.loses = 3
     report = drill("coordinator-leader-lost")

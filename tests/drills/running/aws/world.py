@@ -110,6 +110,9 @@ class World:
         self.failing: dict[str, dict[str, str]] = {}
         """The invocation that a command ends with, by a part of the command."""
         self.clock_error = 0.0
+        self.api_delay = 0.01
+        """For how long the API goes on failing."""
+        self._api_down_at = 0.0
         self.loses: int = 0
         """How many rows of the coordinator vanish at a failover."""
         self._without_leader: dict[str, float] = {}
@@ -129,7 +132,9 @@ class World:
 
     @property
     def api_status(self) -> int:
-        return 200 if self.has_worker and self.tunnels - self.down and self.serves("coordinator") else 503
+        if not self.has_worker or not self.tunnels - self.down or not self.serves("coordinator"):
+            self._api_down_at = time.time()
+        return 503 if time.time() - self._api_down_at < self.api_delay else 200
 
     def power(self, ids: list[str], on: bool) -> None:
         with self._lock:

@@ -13,12 +13,13 @@ BEGIN, END = "<!-- drills -->", "<!-- /drills -->"
 def table(scenarios: Iterable[Scenario], newest: Mapping[str, Filed]) -> str:
     """Return the generated part of the page."""
     lines = [
-        "| scenario | promises | served again within | may lose | newest report | verdict | measured |",
-        "|---|---|---|---|---|---|---|",
+        "| scenario | promises | runs on | served again within | may lose | newest report | verdict | measured |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for one in scenarios:
         loss = f"{one.loss_seconds:g} s" if one.loss_seconds else "nothing"
-        row = [f"{one.title} (`{one.name}`)", ", ".join(one.promises), f"{one.recovery_seconds:g} s", loss]
+        what = [f"{one.title} (`{one.name}`)", ", ".join(one.promises), ", ".join(one.runs_on)]
+        row = [*what, f"{one.recovery_seconds:g} s", loss]
         lines.append(f"| {' | '.join([*row, *_newest(newest.get(one.name))])} |")
     return "\n".join(lines)
 
@@ -30,7 +31,9 @@ def _newest(filed: Filed | None) -> list[str]:
     recovery = measured.get("recovery")
     lost = f"{measured['loss']:g} s of data lost" if measured.get("lost") else "nothing lost"
     found = f"{recovery} s, {lost}" if recovery is not None else ""
-    return [f"[{str(filed.report['begun'])[:10]}](drills/{filed.name}.html)", str(filed.report["verdict"]), found]
+    where = ", at AWS" if filed.report["on"] == "aws" else ""
+    link = f"[{str(filed.report['begun'])[:10]}{where}](drills/{filed.name}.html)"
+    return [link, str(filed.report["verdict"]), found]
 
 
 def steps(scenarios: Iterable[Scenario]) -> str:

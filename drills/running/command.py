@@ -57,7 +57,7 @@ def show_list(options: argparse.Namespace) -> int:
         print(
             json.dumps(
                 [
-                    {"name": one.name, "title": one.title, "promises": list(one.promises), "on": runs_on(one)}
+                    {"name": one.name, "title": one.title, "promises": list(one.promises), "on": one.runs_on}
                     for one in scenarios
                 ]
             )
@@ -67,15 +67,10 @@ def show_list(options: argparse.Namespace) -> int:
     for one in scenarios:
         loss = f"{one.loss_seconds:g} s" if one.loss_seconds else "nothing"
         table.add_row(
-            one.name, one.title, ", ".join(one.promises), f"{one.recovery_seconds:g} s", loss, ", ".join(runs_on(one))
+            one.name, one.title, ", ".join(one.promises), f"{one.recovery_seconds:g} s", loss, ", ".join(one.runs_on)
         )
     Console(highlight=False, width=max(Console().width, 130)).print(table)
     return 0
-
-
-def runs_on(scenario: Scenario) -> list[str]:
-    """Return where a scenario can run."""
-    return ["live"] if scenario.not_at_aws else ["live", "aws"]
 
 
 def chosen(names: Sequence[str], on: str) -> list[Scenario]:
@@ -85,13 +80,13 @@ def chosen(names: Sequence[str], on: str) -> list[Scenario]:
     """
     known = all_scenarios()
     if list(names) == ["all"]:
-        return [one for one in known.values() if on == "live" or not one.not_at_aws]
+        return [one for one in known.values() if on in one.runs_on]
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"{unknown[0]} is no scenario; scenarios: {', '.join(known)}")
     scenarios = [known[name] for name in names]
-    if on == "aws" and (refused := [one for one in scenarios if one.not_at_aws]):
+    if refused := [one for one in scenarios if on not in one.runs_on]:
         reasons = [f"{one.name} cannot run at AWS: {one.not_at_aws}" for one in refused]
-        can = ", ".join(one.name for one in known.values() if not one.not_at_aws)
+        can = ", ".join(one.name for one in known.values() if on in one.runs_on)
         raise InputError("\n".join([*reasons, f"scenarios that can: {can}"]))
     return scenarios
 
@@ -110,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as held:
         if options.on == "aws":
             guard.require_at_aws(topology, guard.utc_now())
-            guard.confirm(topology, interactive=sys.stdin.isatty(), ask=input)
+            guard.confirm(topology, interactive=sys.stdin.isatty(), ask=_ask)
             held.enter_context(claim(topology, f"drills run {' '.join(options.names)}"))
         return _run_all(topology, scenarios, options, signer)
 
@@ -154,6 +149,12 @@ def _run_one(topology: Topology, options: argparse.Namespace, scenario: Scenario
     if untried:
         report.limitations = (f"Before this drill, none at AWS was filed. {UNTRIED}", *report.limitations)
     return report
+
+
+def _ask(question: str) -> str:
+    """Ask at the terminal; stdout is for reports."""
+    print(question, end="", file=sys.stderr, flush=True)
+    return input()
 
 
 def _is_untried(options: argparse.Namespace) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from console.errors import InputError
 from drills.sites.claims import claim, parameter_of
@@ -54,8 +56,26 @@ def test_a_claim_that_somebody_else_holds_meanwhile_is_not_removed(ssm: Any):
         pass
 
 
-def test_a_claim_that_cannot_be_removed_is_a_warning(ssm: Any, capsys: pytest.CaptureFixture[str]):
-    with claim(TOPOLOGY, "drills run zone-lost"), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+def test_a_claim_that_cannot_be_removed_is_a_warning_and_the_drill_ends(
+    ssm: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    original = BaseClient._make_api_call
+
+    def refuse(client: Any, operation: str, given: Any) -> Any:
+        if operation == "DeleteParameter":
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "123456789012 may not"}}, operation)
+        return original(client, operation, given)
+
+    with claim(TOPOLOGY, "drills run zone-lost"):
+        monkeypatch.setattr(BaseClient, "_make_api_call", refuse)
+    error = capsys.readouterr().err
+    assert error.startswith(f"warning: the parameter {NAME} cannot be deleted: ")
+    assert f"run `aws ssm delete-parameter --name {NAME}`" in error
+    assert "123456789012" not in error
+    assert names(ssm) == [NAME]
+
+
+def test_a_claim_that_somebody_has_removed_as_stale_ends_silently(ssm: Any, capsys: pytest.CaptureFixture[str]):
+    with claim(TOPOLOGY, "drills run zone-lost"):
         ssm.delete_parameter(Name=NAME)
-    assert capsys.readouterr().err == "", "somebody has removed it: nothing is left"
+    assert capsys.readouterr().err == ""

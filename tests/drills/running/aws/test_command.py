@@ -38,7 +38,7 @@ class Terminal:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
         self.lines = list(lines)
         monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-        monkeypatch.setattr("builtins.input", lambda _question: self.lines.pop(0))
+        monkeypatch.setattr("builtins.input", lambda: self.lines.pop(0))
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ class Updates:
                 log.write(f"{text}\n")
                 log.flush()
 
-            # Pulumi itself masks secrets in its output. Outputs of the stack are not needed.
+            # Pulumi masks secrets in what it prints. The Automation API reads the stack's outputs, which are not used.
             self._carry_out(
                 "refresh",
                 lambda: self._stack.refresh(on_output=write, on_error=write, color="never", show_secrets=False),

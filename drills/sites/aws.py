@@ -15,6 +15,7 @@ from model.gates import RESTORING_TAG, RESTORING_VALUE
 from model.topology import Topology
 
 DELIVERY_SECONDS = 60  # an agent that runs takes a command at once
+SHOWN_CHARACTERS = 100  # of a command in an error: some contain a program
 ENDED = {"Success", "Failed", "TimedOut", "Cancelled", "Undeliverable", "Terminated"}
 
 
@@ -52,16 +53,18 @@ class AwsSite:
         return {_tags(one)["Name"].removeprefix(f"{self._prefix}-"): one for one in found}
 
     def _instance(self, member: str) -> Any:
-        if member not in self._known:
-            self._known = self._instances("running")
-        if member not in self._known:
+        found = self._known.get(member)
+        if found is None:
+            self._known = known = self._instances("running")  # another thread may replace it at any moment
+            found = known.get(member)
+        if found is None:
             raise SiteError(f"no running instance is tagged {self._prefix}-{member}; run `pulumi up` first")
-        return self._known[member]
+        return found
 
     def running(self) -> set[str]:
         """Return the names of the members whose instances run."""
-        self._known = self._instances("running")
-        return set(self._known)
+        self._known = known = self._instances("running")
+        return set(known)
 
     def run(self, member: str, command: str, seconds: float) -> str:
         """Run a shell command as root on a member and return its output, at most 24,000 characters."""
@@ -76,7 +79,7 @@ class AwsSite:
             deadline = time.monotonic() + seconds + DELIVERY_SECONDS
             while (shown := self._invocation(sent, instance)) is None or shown["Status"] not in ENDED:
                 if time.monotonic() > deadline:
-                    raise SiteError(f"{member} did not finish `{command}` within {seconds:g} s")
+                    raise SiteError(f"{member} did not finish `{_shortened(command)}` within {seconds:g} s")
                 time.sleep(1)
         except (BotoCoreError, ClientError) as error:
             raise SiteError(f"{member}: Systems Manager refused the command: {reason_of(error)}") from None
@@ -161,6 +164,10 @@ class AwsSite:
         except (BotoCoreError, ClientError) as error:
             raise SiteError(f"{member}: its data volume cannot be kept aside: {reason_of(error)}") from None
         return made["SnapshotId"]
+
+
+def _shortened(command: str) -> str:
+    return command if len(command) <= SHOWN_CHARACTERS else f"{command[:SHOWN_CHARACTERS]}…"
 
 
 def reason_of(error: BotoCoreError | ClientError) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Never
 
 import httpx
 
@@ -27,6 +27,10 @@ class AwsEdge(Edge):
     def url(self, hostname: str) -> str:
         """Return the URL of a custom domain."""
         return f"https://{hostname}/"
+
+    def output(self, name: str) -> Never:  # noqa: ARG002
+        """Raise `SiteError`: the outputs of the sandbox are those of another stack."""
+        self._real.fleet()
 
     def probe(self) -> None:
         """Begin to ask the API for its health, unless that has begun, and wait until it serves."""

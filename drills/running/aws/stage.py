@@ -82,6 +82,20 @@ class AwsStage(Stage):
         """Raise `SiteError`, as `fleet`."""
         self.fleet()
 
+    # These run the sandbox's `up`, which must not touch another stack of the same name.
+
+    def begin_rebuilding(self) -> Never:
+        """Raise `SiteError`, as `fleet`; `rebuild` runs Pulumi."""
+        self.fleet()
+
+    def roll(self, project: Path) -> Never:  # noqa: ARG002
+        """Raise `SiteError`, as `fleet`."""
+        self.fleet()
+
+    def deploy(self, project: Path) -> Never:  # noqa: ARG002
+        """Raise `SiteError`, as `fleet`."""
+        self.fleet()
+
     # Questions.
 
     def leader(self, group: str) -> str:
@@ -94,7 +108,10 @@ class AwsStage(Stage):
         return found[0]
 
     def _leads(self, member: str) -> bool:
-        return self.power.run(member, machines.LEADS, QUESTION_SECONDS).strip() == "200"
+        try:
+            return self.power.run(member, machines.LEADS, QUESTION_SECONDS).strip() == "200"
+        except SiteError:  # Patroni does not run there, or the machine is booting
+            return False
 
     def unhealthy(self) -> dict[str, str]:
         """Return the reason for each machine that is not healthy."""

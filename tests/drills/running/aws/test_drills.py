@@ -13,6 +13,7 @@ from drills.running.aws.plan import plan_of
 from drills.running.aws.stage import AwsStage
 from drills.running.report import Report
 from drills.scenarios import all_scenarios
+from drills.sites.site import SiteError
 from tests.drills.restore.fakes import TOPOLOGY
 from tests.drills.running.aws.conftest import Calls
 from tests.drills.running.aws.world import REGION, World
@@ -62,6 +63,41 @@ def test_a_lost_leader_is_an_outage_until_clients_and_the_api_are_served(world: 
 def test_clients_are_served_when_the_api_serves_too(world: World):
     world.api_delay = 2.5
     assert drill("coordinator-leader-lost").measured["recovery"] >= 3.3
+
+
+def test_a_member_that_does_not_answer_does_not_lead(world: World, tmp_path: Path):
+    stage = AwsStage(TOPOLOGY, ROOT, tmp_path, "run")
+    real = world.run
+
+    def run(member: str, command: str) -> str:
+        if member == "coordinator-1":
+            raise SiteError("curl: (7) Failed to connect")
+        return real(member, command)
+
+    world.run = run
+    assert stage.leader("coordinator") == "coordinator-0"
+    world.leaders["coordinator"] = "coordinator-1"
+    with pytest.raises(SiteError, match="coordinator has 0 leaders among coordinator-0, coordinator-1"):
+        stage.leader("coordinator")
+
+
+def test_a_step_for_the_sandbox_only_is_an_error(world: World, tmp_path: Path):
+    assert world
+    stage = AwsStage(TOPOLOGY, ROOT, tmp_path, "run")
+    steps = (
+        lambda: stage.lose_objects("primary"),
+        lambda: stage.lose_for_good("worker-1-0"),
+        stage.begin_rebuilding,
+        lambda: stage.roll(tmp_path),
+        lambda: stage.deploy(tmp_path),
+        lambda: stage.edge.output("statusTokens"),
+        lambda: stage.edge.lose_database("status"),
+        stage.edge.stop,
+        stage.edge.start,
+    )
+    for step in steps:
+        with pytest.raises(SiteError, match="staging is at AWS, and this step needs a part of the live sandbox"):
+            step()
 
 
 def test_lost_commits_are_found(world: World):

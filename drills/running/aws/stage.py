@@ -136,7 +136,7 @@ class AwsStage(Stage):
     def served(self, *groups: str, seconds: float = 600) -> None:
         """Wait until groups acknowledge commits that began after the fault, and the API serves.
 
-        The clients on the machines do not go through the gateways, but the API does: it commits a row for each answer.
+        The clients on the machines do not go through the gateways, but the API does, whose health needs commits.
         """
         super().served(*groups, seconds=seconds)
         in_database = self.served_at

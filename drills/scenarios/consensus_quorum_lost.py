@@ -32,6 +32,7 @@ SCENARIO = Scenario(
     situation="Two of three etcd members lose power. No leader can be elected until one of them is back.",
     promises=("REC-2", "RED-3"),
     recovery_seconds=90,
+    not_at_aws=None,
     steps=(
         Step("End two of the three etcd members at once.", lose_quorum, operator=False),
         Step("Watch the clients for a minute: leaders keep their role, because all members answer them.", watch_writes),

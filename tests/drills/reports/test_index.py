@@ -12,7 +12,7 @@ from drills.scenarios import all_scenarios
 
 def filed(on: str) -> Filed:
     report: dict[str, Any] = {"begun": "2026-12-01T03:00:00+00:00", "on": on, "verdict": "kept", "measured": {}}
-    return Filed(17, Path("0017-2026-12-01-zone-lost.json"), report, "ada")
+    return Filed(17, Path("0017-2026-12-01-zone-lost.json"), report, "ada", "0" * 64)
 
 
 def row(name: str, newest: dict[str, Filed]) -> str:

@@ -13,12 +13,13 @@ BEGIN, END = "<!-- drills -->", "<!-- /drills -->"
 def table(scenarios: Iterable[Scenario], newest: Mapping[str, Filed]) -> str:
     """Return the generated part of the page."""
     lines = [
-        "| scenario | promises | served again within | may lose | newest report | verdict | measured |",
-        "|---|---|---|---|---|---|---|",
+        "| scenario | promises | runs on | served again within | may lose | newest report | verdict | measured |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for one in scenarios:
         loss = f"{one.loss_seconds:g} s" if one.loss_seconds else "nothing"
-        row = [f"{one.title} (`{one.name}`)", ", ".join(one.promises), f"{one.recovery_seconds:g} s", loss]
+        what = [f"{one.title} (`{one.name}`)", ", ".join(one.promises), ", ".join(one.runs_on)]
+        row = [*what, f"{one.recovery_seconds:g} s", loss]
         lines.append(f"| {' | '.join([*row, *_newest(newest.get(one.name))])} |")
     return "\n".join(lines)
 
@@ -26,7 +27,8 @@ def table(scenarios: Iterable[Scenario], newest: Mapping[str, Filed]) -> str:
 def _newest(filed: Filed | None) -> list[str]:
     if filed is None:
         return ["none", "", ""]
-    return [f"[{filed.day}](drills/{filed.name}.html)", filed.verdict, filed.measured]
+    where = ", at AWS" if filed.report["on"] == "aws" else ""
+    return [f"[{filed.day}{where}](drills/{filed.name}.html)", filed.verdict, filed.measured]
 
 
 def steps(scenarios: Iterable[Scenario]) -> str:

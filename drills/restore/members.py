@@ -7,9 +7,9 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
+from drills.sites.parallel import Result, everywhere
 from drills.sites.site import Site, SiteError
 
 COMMAND = "/usr/local/sbin/backbuild-restore"
@@ -19,7 +19,6 @@ UNREACHABLE_SECONDS = 600  # a machine that boots does not answer
 STARTS = 3  # a reboot ends a step, but not each time
 
 Json = dict[str, Any]
-Result = TypeVar("Result")
 Progress = Callable[[str, Mapping[str, Json]], None]
 """Called with a step's name, and the progress of each member."""
 
@@ -42,12 +41,7 @@ class Members:
 
     def everywhere(self, function: Callable[[str], Result], members: Sequence[str]) -> dict[str, Result]:
         """Call a function for several members at once. Raises `SiteError` with the reasons of all that failed."""
-        with ThreadPoolExecutor(max(len(members), 1)) as pool:
-            running = {member: pool.submit(function, member) for member in members}
-        failures = [error for future in running.values() if (error := future.exception())]
-        if failures and all(isinstance(error, SiteError) for error in failures):
-            raise SiteError("; ".join(map(str, failures)))
-        return {member: future.result() for member, future in running.items()}
+        return everywhere(function, members)
 
     def begin(self, plan: Json, members: Sequence[str]) -> None:
         """Begin the restore on members, or continue it. Raises `SiteError` if some of them have another restore."""

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,19 @@ from rich.table import Table
 
 from backups.stack import topology_of
 from console.errors import InputError
+from drills import guard
 from drills.reports.command import FOLDER, write_pages
-from drills.reports.keys import signer_of
+from drills.reports.keys import Signer, signer_of
 from drills.reports.ledger import file_report, read
 from drills.running import runner
-from drills.running.report import Report
+from drills.running.aws.plan import plan_of
+from drills.running.aws.stage import AwsStage
+from drills.running.report import UNTRIED, Report
+from drills.running.runner import Show
 from drills.running.scenario import Scenario
 from drills.scenarios import all_scenarios
+from drills.sites.claims import claim
+from model.topology import Topology
 
 
 def add_to(subcommands: Any) -> None:
@@ -33,9 +40,12 @@ def add_to(subcommands: Any) -> None:
     running: argparse.ArgumentParser = subcommands.add_parser("run", help=summary, description=summary)
     running.add_argument("names", nargs="+", metavar="NAME", help="scenarios, as `list` shows them; or `all`")
     running.add_argument("--stack", required=True, help="the stack, such as staging (settings: Pulumi.staging.yaml)")
+    running.add_argument("--on", choices=("live", "aws"), default="live", help="the live sandbox (default), or AWS")
     running.add_argument("--cwd", type=Path, default=Path.cwd(), help="the project's folder (default: the current one)")
     running.add_argument("--file", action="store_true", help="sign the reports and file them in docs/drills")
-    running.add_argument("--dry-run", action="store_true", help="print every step and do nothing; needs no machines")
+    running.add_argument(
+        "--dry-run", action="store_true", help="print every step, at AWS also every call, and do nothing"
+    )
     running.add_argument("--json", action="store_true", help="print the reports as one JSON array, and nothing else")
     running.set_defaults(run=run)
 
@@ -44,41 +54,78 @@ def show_list(options: argparse.Namespace) -> int:
     """`list`."""
     scenarios = all_scenarios().values()
     if options.json:
-        print(json.dumps([{"name": one.name, "title": one.title, "promises": list(one.promises)} for one in scenarios]))
+        print(
+            json.dumps(
+                [
+                    {"name": one.name, "title": one.title, "promises": list(one.promises), "on": one.runs_on}
+                    for one in scenarios
+                ]
+            )
+        )
         return 0
-    table = Table("scenario", "what goes wrong", "promises", "served again", "may lose", box=None)
+    table = Table("scenario", "what goes wrong", "promises", "served again", "may lose", "runs on", box=None)
     for one in scenarios:
         loss = f"{one.loss_seconds:g} s" if one.loss_seconds else "nothing"
-        table.add_row(one.name, one.title, ", ".join(one.promises), f"{one.recovery_seconds:g} s", loss)
+        table.add_row(
+            one.name, one.title, ", ".join(one.promises), f"{one.recovery_seconds:g} s", loss, ", ".join(one.runs_on)
+        )
     Console(highlight=False, width=max(Console().width, 130)).print(table)
     return 0
 
 
-def chosen(names: Sequence[str]) -> list[Scenario]:
-    """Return the scenarios with these names. Raises `InputError` for another name."""
+def chosen(names: Sequence[str], on: str) -> list[Scenario]:
+    """Return the scenarios with these names; `all` means all that can run there.
+
+    Raises `InputError` for another name, or one that cannot run there.
+    """
     known = all_scenarios()
     if list(names) == ["all"]:
-        return list(known.values())
+        return [one for one in known.values() if on in one.runs_on]
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"{unknown[0]} is no scenario; scenarios: {', '.join(known)}")
-    return [known[name] for name in names]
+    scenarios = [known[name] for name in names]
+    if refused := [one for one in scenarios if on not in one.runs_on]:
+        reasons = [f"{one.name} cannot run at AWS: {one.not_at_aws}" for one in refused]
+        can = ", ".join(one.name for one in known.values() if on in one.runs_on)
+        raise InputError("\n".join([*reasons, f"scenarios that can: {can}"]))
+    return scenarios
 
 
 def run(options: argparse.Namespace) -> int:
     """`run`."""
-    topology, scenarios = topology_of(options.stack, options.cwd), chosen(options.names)
+    topology, scenarios = topology_of(options.stack, options.cwd), chosen(options.names, options.on)
+    if options.on == "aws" and _is_untried(options):
+        print(f"note: no drill at AWS has been filed yet. {UNTRIED}", file=sys.stderr)
     if options.dry_run:
         for one in scenarios:
-            print(f"{one.title} ({one.name})\n  {one.situation}")
-            for number, step in enumerate(one.steps, 1):
-                print(f"  {number}. {step.text}{'' if step.operator else ' [the drill does this]'}")
+            print("\n".join(plan_of(topology, options.cwd, one) if options.on == "aws" else steps_of(one)))
         return 0
     folder = options.cwd / FOLDER
     signer = signer_of(options.cwd, folder) if options.file else None
+    with ExitStack() as held:
+        if options.on == "aws":
+            guard.require_at_aws(topology, guard.utc_now())
+            guard.confirm(topology, interactive=sys.stdin.isatty(), ask=_ask)
+            held.enter_context(claim(topology, f"drills run {' '.join(options.names)}"))
+        return _run_all(topology, scenarios, options, signer)
+
+
+def steps_of(scenario: Scenario) -> list[str]:
+    """Return the lines of a dry run on the live sandbox."""
+    lines = [f"{scenario.title} ({scenario.name})", f"  {scenario.situation}"]
+    for number, step in enumerate(scenario.steps, 1):
+        lines.append(f"  {number}. {step.text}{'' if step.operator else ' [the drill does this]'}")
+    return lines
+
+
+def _run_all(
+    topology: Topology, scenarios: Sequence[Scenario], options: argparse.Namespace, signer: Signer | None
+) -> int:
+    folder = options.cwd / FOLDER
     reports: list[Report] = []
     for one in scenarios:
         print(f"{one.title} ({one.name}) on {topology.stack}", file=sys.stderr)
-        report = runner.run(topology, options.cwd.resolve(), one, lambda text: print(f"  {text}", file=sys.stderr))
+        report = _run_one(topology, options, one, lambda text: print(f"  {text}", file=sys.stderr))
         reports.append(report)
         if signer is not None:
             file_report(folder, report.as_json(), signer)
@@ -90,6 +137,30 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([one.as_json() for one in reports]))
     return 0 if all(one.verdict == "kept" for one in reports) else 1
+
+
+def _run_one(topology: Topology, options: argparse.Namespace, scenario: Scenario, show: Show) -> Report:
+    root = options.cwd.resolve()
+    if options.on == "live":
+        return runner.run(topology, root, scenario, show)
+    guard.require_at_aws(topology, guard.utc_now())  # the window may end between two scenarios
+    untried = _is_untried(options)
+    report = runner.run_on(AwsStage, topology, root, scenario, show)
+    if untried:
+        report.limitations = (f"Before this drill, none at AWS was filed. {UNTRIED}", *report.limitations)
+    return report
+
+
+def _ask(question: str) -> str:
+    """Ask at the terminal; stdout is for reports."""
+    print(question, end="", file=sys.stderr, flush=True)
+    return input()
+
+
+def _is_untried(options: argparse.Namespace) -> bool:
+    """Return whether no drill at AWS has been filed that reached its end."""
+    filed = [one.report for one in read(options.cwd / FOLDER)[0]]
+    return not any(one["on"] == "aws" and one["verdict"] != "stopped" for one in filed)
 
 
 def summary_of(report: Report) -> str:

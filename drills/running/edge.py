@@ -213,7 +213,7 @@ class Edge:
 
     def _tunnels(self, verb: str) -> None:
         for gateway in self._stage.members("gateway"):
-            self._stage.site().run(gateway, f"systemctl {verb} {TUNNEL}", 120)
+            self._stage.machines().run(gateway, f"systemctl {verb} {TUNNEL}", 120)
 
     def stop(self) -> None:
         """End the whole edge at once: no Worker runs, and R2 does not answer."""

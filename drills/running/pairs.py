@@ -10,23 +10,35 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Protocol
 
 import psycopg
 
 from drills.failover.writers import OPTIONS, Route, enter
+from drills.running.aws.pairs import is_pause
 
 TABLE = "drill_pairs"
-PERIOD, BEFORE, AFTER = 30.0, 1.0, 8.0  # seconds: points are made every half minute, a little after it
 
 
-def is_pause(moment: float) -> bool:
-    """Return whether a point may be made at a Unix time, or is about to be."""
-    into = moment % PERIOD
-    return into < AFTER or into > PERIOD - BEFORE
+class PairWriters(Protocol):
+    """Clients of two groups; each commits its own numbers in both."""
+
+    @property
+    def count(self) -> int:
+        """The number of pairs that were committed in both groups."""
+        ...
+
+    def start(self) -> None:
+        """Make the tables and begin to write."""
+        ...
+
+    def stop(self) -> None:
+        """Stop writing."""
+        ...
 
 
 class Pairs:
-    """Clients of two groups; each commits its own numbers in both."""
+    """These clients on the live sandbox."""
 
     def __init__(self, first: Sequence[Route], second: Sequence[Route], clients: int = 4) -> None:
         self._routes: tuple[Sequence[Route], Sequence[Route]] = (first, second)

@@ -37,6 +37,7 @@ def rebuilt_from(copy: str) -> Scenario:
         recovery_seconds=600,
         loss_seconds=60,
         runbook="restore.md",
+        not_at_aws="it deletes volumes, and the objects of a bucket that locks protect",
         steps=(
             Step(
                 "Lose all database machines, their volumes, and every object of the primary bucket.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -20,6 +21,38 @@ SANDBOX = (
         "R2's own durability; the distance between regions."
     ),
 )
+
+UNTRIED = (
+    "Until then, the code that carries drills out there was tried against stand-ins only: moto for EC2 and Systems "
+    "Manager's parameters, and stubs of Systems Manager's commands, of Cloudflare's API and of Pulumi's CLI."
+)
+
+
+def aws_limitations(clock_seconds: float) -> tuple[str, ...]:
+    """Return what a report of a drill at AWS must say about where it was measured.
+
+    `clock_seconds`: within how many seconds the clocks of the machines and of the operator's computer agree.
+    """
+    return (
+        (
+            "This drill ran on a stack at AWS and Cloudflare. A machine lost power by EC2's StopInstances without a "
+            "shutdown of its system; its volumes stayed attached."
+        ),
+        (
+            "The clients of the database ran on its own machines, and did not go through the gateways. The operator's "
+            "computer asked the API, which goes through Cloudflare, the tunnel and a gateway. What was acknowledged to "
+            "a client just before its machine lost power is not counted."
+        ),
+        (
+            f"Times of the fault and of commits are from different clocks, which agree within {clock_seconds:.1f} s."
+            if math.isfinite(clock_seconds)
+            else "No machine's clock was read."
+        ),
+        (
+            "Not exercised: the loss of a zone's network, of volumes or of buckets; a failure of EC2, EBS, Systems "
+            "Manager, R2 or S3 themselves."
+        ),
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Run one scenario on a live stack, measure, and undo the faults that are left."""
+"""Run one scenario on a stack, measure, and undo the faults that are left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,34 +21,38 @@ from model.topology import Topology
 from sandbox.engine.errors import EngineError
 
 Show = Callable[[str], None]
+FAILURES = (CommandError, EngineError, OSError, psycopg.Error, subprocess.SubprocessError)
 
 
 def run(topology: Topology, root: Path, scenario: Scenario, show: Show) -> Report:
-    """Run a scenario and return its report. Raises `InputError` if the stack allows no drills, or one is running."""
+    """Run a scenario on the live sandbox and return its report.
+
+    Raises `InputError` if the stack allows no drills, or one is running.
+    """
     with only_drill(topology, root, f"drills run {scenario.name}"):
-        return _run(topology, root, scenario, show)
+        return run_on(Stage, topology, root, scenario, show)
 
 
-def _run(topology: Topology, root: Path, scenario: Scenario, show: Show) -> Report:
+def run_on(kind: type[Stage], topology: Topology, root: Path, scenario: Scenario, show: Show) -> Report:
+    """Run a scenario on a stage of this kind, and return its report. The caller holds the stack."""
     begun = datetime.now(UTC)
-    stopped: str | None = None
-    with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(topology, root, Path(folder), f"{scenario.name} {begun:%Y-%m-%dT%H:%M:%SZ}")
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as ending:
+        stage = kind(topology, root, Path(folder), f"{scenario.name} {begun:%Y-%m-%dT%H:%M:%SZ}")
         stage.timeline.add("begin", f"clients begin to write to {', '.join(stage.groups)}")
+        ending.callback(_mend, stage, show)
+        ending.callback(stage.traffic.end)  # the last callback runs first, and the other one in any case
         stage.traffic.begin()
-        try:
-            stage.steady()
-            stopped = _steps(stage, scenario, show)
-            measured, checks = _measure(stage, scenario, stopped)
-        finally:
-            stage.traffic.end()
-            stage.mend()
+        stage.steady()
+        stopped = _steps(stage, scenario, show)
+        stopped, measured, checks = _judge(stage, scenario, stopped)
     stage.timeline.add("end", "the clients have stopped")
+    if stage.left:
+        stopped = "; ".join(filter(None, [stopped, *(f"not undone: {one}" for one in stage.left)]))
     return Report(
         scenario=scenario.name,
         title=scenario.title,
         stack=topology.stack,
-        on="live",
+        on=stage.on,
         begun=begun.isoformat(timespec="seconds"),
         ended=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=_commit(root),
@@ -61,6 +65,7 @@ def _run(topology: Topology, root: Path, scenario: Scenario, show: Show) -> Repo
         verdict=_verdict(checks, stopped),
         stopped=stopped,
         restored=stage.restored,
+        limitations=stage.limitations,
     )
 
 
@@ -70,10 +75,26 @@ def _steps(stage: Stage, scenario: Scenario, show: Show) -> str | None:
         show(f"{number}. {step.text}")
         try:
             step.do(stage)
-        except (CommandError, EngineError, OSError, psycopg.Error, subprocess.SubprocessError) as error:
+        except FAILURES as error:
             stage.timeline.add("stopped", f"step {number}, {step.text}: {error}")
             return f"step {number}, “{step.text}”: {error}"
     return None
+
+
+def _mend(stage: Stage, show: Show) -> None:
+    stage.mend()
+    for one in stage.left:
+        show(f"not undone: {one}")
+
+
+def _judge(
+    stage: Stage, scenario: Scenario, stopped: str | None
+) -> tuple[str | None, Mapping[str, float | None], list[Check]]:
+    """Return why the drill stopped, if it did, what was measured, and what holds."""
+    try:
+        return stopped, *_measure(stage, scenario, stopped)
+    except FAILURES as error:
+        return f"the measurement: {error}", {}, []
 
 
 def _measure(stage: Stage, scenario: Scenario, stopped: str | None) -> tuple[Mapping[str, float | None], list[Check]]:

@@ -37,3 +37,10 @@ class Scenario:
     """How long before the fault the oldest lost commit may have been acknowledged. 0: nothing may be lost."""
     runbook: str | None = None
     """The page in docs/runbooks for a person in this situation."""
+    not_at_aws: str | None = "its steps need parts of the live sandbox"
+    """Why it cannot run on a stack at AWS; None: it can."""
+
+    @property
+    def runs_on(self) -> tuple[str, ...]:
+        """Where it can run, as `--on` names it."""
+        return ("live",) if self.not_at_aws else ("live", "aws")

@@ -23,13 +23,14 @@ from drills.restore.target import target_of
 from drills.running import cloud, rolling
 from drills.running.edge import Edge
 from drills.running.maintenance import Maintenance
-from drills.running.report import Check
+from drills.running.pairs import Pairs, PairWriters
+from drills.running.report import SANDBOX, Check
 from drills.running.timeline import Timeline
-from drills.running.traffic import Traffic
+from drills.running.traffic import Clients, Traffic
 from drills.sites.buckets import Bucket, bucket_of, manifest_in
 from drills.sites.commands import as_postgres, psql
 from drills.sites.live import LiveSite
-from drills.sites.site import SiteError
+from drills.sites.site import Site, SiteError
 from model.topology import DATABASE_NAME, Topology
 from sandbox.engine.errors import EngineError
 from sandbox.machines.machine import Machine
@@ -68,7 +69,9 @@ class NotReachedError(CommandError):
 
 
 class Stage:
-    """One live stack with clients that write."""
+    """One live stack with clients that write. `drills.running.aws.stage` is the same for a stack at AWS."""
+
+    on: str = "live"
 
     def __init__(self, topology: Topology, root: Path, folder: Path, run: str) -> None:
         self.topology: Topology = topology
@@ -76,7 +79,7 @@ class Stage:
         self.folder: Path = folder
         self._rebuilding: subprocess.Popen[bytes] | None = None
         self.timeline: Timeline = Timeline()
-        self.traffic: Traffic = Traffic(self.fleet, run, folder)
+        self.traffic: Clients = Traffic(self.fleet, run, folder)
         self.edge: Edge = Edge(self)
         self.fault_at: float | None = None
         self.served_at: float | None = None
@@ -85,7 +88,14 @@ class Stage:
         """The scenario's own checks; the runner adds those of every drill."""
         self.memory: dict[str, Any] = {}
         """Values that a step keeps for later steps."""
+        self.left: list[str] = []
+        """The faults that `mend` could not undo, with the reasons."""
         self._restore_step: str = ""
+
+    @property
+    def limitations(self) -> Sequence[str]:
+        """What a report must say about where it was measured."""
+        return SANDBOX
 
     @property
     def groups(self) -> list[str]:
@@ -101,6 +111,20 @@ class Stage:
         (found,) = self.fleet().primaries(group)
         return found
 
+    def address(self, member: str) -> str:
+        """Return a member's address."""
+        return next(one.address for group in self.topology.groups for one in group.members if one.name == member)
+
+    def in_zone_of(self, member: str) -> list[str]:
+        """Return the names of all members in a member's zone."""
+        everyone = [one for group in self.topology.groups for one in group.members]
+        zone = next(one.zone for one in everyone if one.name == member)
+        return [one.name for one in everyone if one.zone == zone]
+
+    def unhealthy(self) -> dict[str, str]:
+        """Return the reason for each machine that is not healthy."""
+        return self.fleet().unhealthy()
+
     def check(self, text: str, holds: bool, found: str) -> None:
         """Record something that must hold."""
         self.checks.append(Check(text, holds, found))
@@ -108,7 +132,7 @@ class Stage:
 
     def steady(self) -> None:
         """Wait until every machine is healthy and every group serves, and let the clients write for a while."""
-        self.until("every machine is healthy", lambda: not self.fleet().unhealthy(), HEALTHY_SECONDS)
+        self.until("every machine is healthy", lambda: not self.unhealthy(), HEALTHY_SECONDS)
         for group in self.groups:
             self.until(f"{group} serves", lambda group=group: self.traffic.serves(group), 60)
         time.sleep(STEADY_SECONDS)
@@ -142,8 +166,12 @@ class Stage:
         return Fleet(self.root, self.topology.stack)
 
     def site(self) -> LiveSite:
-        """Return access to the machines, as a restore uses it."""
+        """Return the machines with the folders and objects of the sandbox."""
         return LiveSite(self.root, self.topology.stack)
+
+    def machines(self) -> Site:
+        """Return the machines, wherever the stack is."""
+        return self.site()
 
     # Faults.
 
@@ -215,6 +243,7 @@ class Stage:
     def roll(self, project: Path) -> None:
         """Replace every machine with `up` of a project; the clients move to the new machines."""
         self.timeline.add("recovery", "up begins to replace the machines")
+        assert isinstance(self.traffic, Traffic)
         log = self.folder / "up.log"
         process = rolling.begin(self.root, project, self.topology.stack, log)
         known = self._reachable()
@@ -244,7 +273,7 @@ class Stage:
     def restore(self, copy: str, to: str, into: str | None = None, invariants: Sequence[str] = ()) -> dict[str, Any]:
         """Restore all groups from a copy, in place or beside."""
         self.timeline.add("recovery", f"restore from {copy} to {to} begins")
-        course = Course(self.topology, self.site(), Request(copy, target_of(to), into, invariants), self._step)
+        course = Course(self.topology, self.machines(), Request(copy, target_of(to), into, invariants), self._step)
         result = course.restore(course.prepare())
         self.timeline.add("recovery", f"restored from {copy} to {result['point']}")
         self.restored = {"from": copy, **result}
@@ -295,7 +324,7 @@ class Stage:
         return self._has_backups(copy) and not self.missing(copy)
 
     def _has_backups(self, copy: str) -> bool:
-        listed = list_copies(self.topology, self.site(), [copy])[copy]
+        listed = list_copies(self.topology, self.machines(), [copy])[copy]
         return all(one["runs"] and not one["problem"] for one in listed)
 
     def runs_of(self, copy: str, kept_as: str) -> dict[str, set[str]]:
@@ -344,7 +373,7 @@ class Stage:
     def full_backup(self) -> None:
         """Make a full backup of each group, and wait for the next restore point."""
         for group in self.groups:
-            self.site().run(self.leader(group), as_postgres("/usr/local/sbin/backbuild-backup", "full"), 900)
+            self.machines().run(self.leader(group), as_postgres("/usr/local/sbin/backbuild-backup", "full"), 900)
             self.timeline.add("recovery", f"{group}: full backup")
         self.next_point()
 
@@ -354,35 +383,38 @@ class Stage:
 
     def sql(self, group: str, statement: str) -> str:
         """Run a statement on a group's leader, in the application's database, and return its output."""
-        return self.site().run(self.leader(group), as_postgres(*psql("-c", statement)), 600).strip()
+        return self.machines().run(self.leader(group), as_postgres(*psql("-c", statement)), 600).strip()
 
     def sql_beside(self, member: str, socket: str, port: str, statement: str) -> str:
         """Run a statement in a cluster beside, and return its output."""
-        return self.site().run(member, as_postgres(*psql("-h", socket, "-p", port, "-c", statement)), 600).strip()
+        return self.machines().run(member, as_postgres(*psql("-h", socket, "-p", port, "-c", statement)), 600).strip()
 
     def routes(self, group: str) -> list[Route]:
         """Return the ways of a client to a group's leader."""
         return next(ways for (of, _), ways in self.fleet().routes(self.folder).items() if of == group)
 
+    def pairs(self, first: str, second: str) -> PairWriters:
+        """Return clients that commit the same numbers in two groups."""
+        return Pairs(self.routes(first), self.routes(second))
+
     def copy_table(self, member: str, socket: str, port: str, table: str) -> None:
         """Copy a table from a cluster beside to the coordinator's leader, over the machines' own network."""
         leader = self.leader("coordinator")
-        address = self.fleet().instances[leader].address
         dump = shlex.join(["pg_dump", "-h", socket, "-p", port, "-d", DATABASE_NAME, "-t", table])
-        load = shlex.join(psql("-h", address, "-U", "postgres"))
+        load = shlex.join(psql("-h", self.address(leader), "-U", "postgres"))
         pipe = f"set -o pipefail; {dump} | env PGSSLMODE=require {load}"
-        self.site().run(member, as_postgres("bash", "-c", pipe), 600)
+        self.machines().run(member, as_postgres("bash", "-c", pipe), 600)
         self.timeline.add("recovery", f"{table} copied from {member} to {leader}")
 
     def delete_as_machine(self, group: str) -> set[str]:
         """Delete the primary's objects with a machine's own keys; return the keys that were deleted."""
-        return set(json.loads(self.site().run(self.leader(group), shlex.join(["python3", "-c", DELETE]), 600)))
+        return set(json.loads(self.machines().run(self.leader(group), shlex.join(["python3", "-c", DELETE]), 600)))
 
     def remove_restore(self, name: str) -> None:
         """End a restore and delete its cluster."""
-        remove(self.topology, self.site(), name, self._step)
+        remove(self.topology, self.machines(), name, self._step)
 
     def healthy(self, seconds: float = HEALTHY_SECONDS) -> None:
         """Wait until every machine reports that it is healthy: redundancy is back."""
-        self.until("every machine is healthy", lambda: not self.fleet().unhealthy(), seconds)
+        self.until("every machine is healthy", lambda: not self.unhealthy(), seconds)
         self.timeline.add("recovery", "every machine is healthy: redundancy is back")

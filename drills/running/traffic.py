@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from drills.failover import writers as clients
@@ -15,7 +16,61 @@ from drills.failover.writers import Writer
 FRESH_SECONDS = 2.0  # a group serves if a commit was acknowledged within this time
 
 
-class Traffic:
+class Clients(ABC):
+    """Clients that write to all groups, and what they notice. Moments are seconds of the monotonic clock here."""
+
+    @property
+    @abstractmethod
+    def groups(self) -> Collection[str]:
+        """The groups that the clients write to."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Start the clients."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Stop the clients; their commits are kept."""
+
+    @abstractmethod
+    def recorded(self) -> list[Commit]:
+        """Return the acknowledged commits, in any order."""
+
+    @abstractmethod
+    def known_until(self, group: str) -> float:
+        """Return the moment up to which all acknowledged commits of a group are known."""
+
+    @abstractmethod
+    def present(self, group: str) -> Collection[tuple[str, int]]:
+        """Return the writer and the number of each commit that a group has now."""
+
+    def commits(self, group: str | None = None) -> list[Commit]:
+        """Return the acknowledged commits of a group, or of all groups, in their order."""
+        return sorted((one for one in self.recorded() if group in {None, one.group}), key=lambda one: one.acknowledged)
+
+    def serves(self, group: str) -> bool:
+        """Return whether a commit of a group was acknowledged just now."""
+        return any(self.known_until(group) - one.acknowledged < FRESH_SECONDS for one in self.commits(group)[-1:])
+
+    def first_after(self, moment: float, group: str) -> float | None:
+        """Return when the first commit that began after a moment was acknowledged."""
+        return next((one.acknowledged for one in self.commits(group) if one.begun >= moment), None)
+
+    def outage(self, group: str, since: float, until: float) -> float:
+        """Return the longest time without an acknowledged commit of a group, in seconds."""
+        known = min(until, self.known_until(group))
+        return longest_stall([one.acknowledged for one in self.commits(group)], since, known).seconds
+
+    def lost(self) -> list[Commit]:
+        """Return the acknowledged commits that the database does not have now."""
+        return [one for group in self.groups for one in lost(self.commits(group), self.present(group))]
+
+    def deposed(self) -> list[Commit]:
+        """Return the commits that a leader acknowledged after its group had a later one."""
+        return acknowledged_by_deposed(self.commits())
+
+
+class Traffic(Clients):
     """Writers for every group: through each gateway to the coordinator, and from the coordinators to the workers."""
 
     def __init__(self, fleet: Callable[[], Fleet], run: str, folder: Path) -> None:
@@ -56,32 +111,25 @@ class Traffic:
         unwatch()
         self._former += [commit for one in writers for commit in one.commits]
 
-    def commits(self, group: str | None = None) -> list[Commit]:
-        """Return the acknowledged commits of a group, or of all groups, in their order."""
-        known = [*self._former, *(commit for one in self._writers for commit in list(one.commits))]
-        return sorted((one for one in known if group in {None, one.group}), key=lambda one: one.acknowledged)
+    @property
+    def groups(self) -> Collection[str]:
+        """The groups that the clients write to."""
+        return {group for group, _ in self._routes}
 
     def serves(self, group: str) -> bool:
         """Return whether a commit of a group was acknowledged just now."""
         last = [one.commits[-1].acknowledged for one in self._writers if one.group == group and one.commits]
         return any(time.monotonic() - moment < FRESH_SECONDS for moment in last)
 
-    def first_after(self, moment: float, group: str) -> float | None:
-        """Return when the first commit that began after a moment was acknowledged."""
-        return next((one.acknowledged for one in self.commits(group) if one.begun >= moment), None)
+    def recorded(self) -> list[Commit]:
+        """Return the acknowledged commits, in any order."""
+        return [*self._former, *(commit for one in self._writers for commit in list(one.commits))]
 
-    def outage(self, group: str, since: float, until: float) -> float:
-        """Return the longest time without an acknowledged commit of a group, in seconds."""
-        return longest_stall([one.acknowledged for one in self.commits(group)], since, until).seconds
+    def known_until(self, group: str) -> float:  # noqa: ARG002
+        """Return the present moment: the clients are threads of this process."""
+        return time.monotonic()
 
-    def lost(self) -> list[Commit]:
-        """Return the acknowledged commits that the database does not have now."""
-        missing: list[Commit] = []
-        for group in {group for group, _ in self._routes}:
-            ways = [way for (of, _), routes in self._routes.items() if of == group for way in routes]
-            missing += lost(self.commits(group), clients.present(ways, self._run))
-        return missing
-
-    def deposed(self) -> list[Commit]:
-        """Return the commits that a leader acknowledged after its group had a later one."""
-        return acknowledged_by_deposed(self.commits())
+    def present(self, group: str) -> Collection[tuple[str, int]]:
+        """Return the writer and the number of each commit that a group has now."""
+        ways = [way for (of, _), routes in self._routes.items() if of == group for way in routes]
+        return clients.present(ways, self._run)

@@ -29,6 +29,7 @@ SCENARIO = Scenario(
     promises=("REC-1",),
     recovery_seconds=300,
     runbook="api-rollout.md",
+    not_at_aws=None,
     steps=(
         Step("Delete the API's Worker at Cloudflare, with all that belongs to it.", delete_worker, operator=False),
         Step("Run `pulumi refresh` and `pulumi up`: they deploy it again.", deploy_again),

@@ -37,6 +37,7 @@ SCENARIO = Scenario(
     situation="The D1 database of the backup Workers is gone: its catalogue, findings and audit log.",
     promises=("BAK-2",),
     recovery_seconds=900,
+    not_at_aws="a deleted D1 database takes the findings and the audit log of real backups with it",
     steps=(
         Step("Delete the D1 database of the backup Workers.", delete_database, operator=False),
         Step("Run `pulumi refresh` and `pulumi up`; then `verify` reads every signed manifest again.", create_again),

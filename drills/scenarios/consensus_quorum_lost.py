@@ -33,6 +33,7 @@ SCENARIO = Scenario(
     promises=("REC-2", "RED-3"),
     recovery_seconds=90,
     runbook="coordinator-failover.md",
+    not_at_aws=None,
     steps=(
         Step("End two of the three etcd members at once.", lose_quorum, operator=False),
         Step("Watch the clients for a minute: leaders keep their role, because all members answer them.", watch_writes),

@@ -22,6 +22,7 @@ SCENARIO = Scenario(
     promises=("REC-2",),
     recovery_seconds=300,
     runbook="coordinator-failover.md",
+    not_at_aws=None,
     steps=(
         Step("End all machines of the coordinator group at once.", lose_group, operator=False),
         Step("Start them again (`pulumi up` creates lost instances with their volumes).", start_again),

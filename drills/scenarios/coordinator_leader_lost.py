@@ -26,6 +26,7 @@ SCENARIO = Scenario(
     promises=("REC-2", "RED-3"),
     recovery_seconds=30,
     runbook="coordinator-failover.md",
+    not_at_aws=None,
     steps=(
         Step("End the machine of the coordinator's leader at once.", lose_leader, operator=False),
         Step("Do nothing: a standby is promoted when the leader's lease has expired.", wait_for_standby),

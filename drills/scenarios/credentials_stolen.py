@@ -32,6 +32,7 @@ SCENARIO = Scenario(
     situation="An intruder has root on a database machine, and deletes the backups with its keys.",
     promises=("BAK-2", "BAK-5"),
     recovery_seconds=900,
+    not_at_aws="the machines' keys would delete real backups, and only locks and other copies would bring them back",
     steps=(
         Step("Delete every object that the machine's keys can delete.", delete_backups, operator=False),
         Step(

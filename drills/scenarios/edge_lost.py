@@ -41,6 +41,7 @@ SCENARIO = Scenario(
     situation="No Worker runs, R2 does not answer, and the tunnels are down. The database serves; its WAL waits.",
     promises=("REC-1",),
     recovery_seconds=180,
+    not_at_aws="nobody can stop Cloudflare's edge",
     steps=(
         Step(f"End the whole edge at once, and start it again after {DOWN_SECONDS} s.", lose_edge, operator=False),
         Step("Do nothing: the tunnels connect again, and the API serves.", wait_for_api),

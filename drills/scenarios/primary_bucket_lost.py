@@ -38,6 +38,7 @@ SCENARIO = Scenario(
     promises=("BAK-2", "BAK-3", "BAK-5"),
     recovery_seconds=900,
     runbook="restore.md",
+    not_at_aws="R2's lock rules refuse to delete the objects",
     steps=(
         Step("Lose every object of the primary bucket, also those that lock rules keep.", lose_bucket, operator=False),
         Step("Do nothing: `verify` brings listed objects back from a good copy.", wait_for_workers),

@@ -41,6 +41,7 @@ SCENARIO = Scenario(
     ),
     promises=("STA-1", "STA-2"),
     recovery_seconds=300,
+    not_at_aws="a deleted D1 database takes the recorded uptime of customers with it",
     steps=(
         Step("Delete the D1 database of the status page.", delete_database, operator=False),
         Step("Run `pulumi refresh` and `pulumi up`: they create an empty database.", create_again),

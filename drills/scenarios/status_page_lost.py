@@ -38,6 +38,7 @@ SCENARIO = Scenario(
     situation="The status page's Cloudflare Worker is gone, with its domain and schedule. Its database is intact.",
     promises=("STA-1", "STA-2"),
     recovery_seconds=300,
+    not_at_aws="customers read the page; rehearse on another account",
     steps=(
         Step("Delete the status page's Worker, with all that belongs to it.", delete_worker, operator=False),
         Step("Run `pulumi refresh` and `pulumi up`: they deploy it again.", deploy_again),

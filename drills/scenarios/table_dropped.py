@@ -46,6 +46,7 @@ SCENARIO = Scenario(
     promises=("BAK-4", "REC-4"),
     recovery_seconds=300,
     runbook="restore.md",
+    not_at_aws=None,
     steps=(
         Step("Make a table, wait for a restore point, and drop the table.", drop, operator=False),
         Step(

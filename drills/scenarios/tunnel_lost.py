@@ -26,6 +26,7 @@ SCENARIO = Scenario(
     situation="The tunnel's connectors are down on all gateways. The API answers 503; the database is healthy.",
     promises=("REC-1",),
     recovery_seconds=60,
+    not_at_aws=None,
     steps=(
         Step("Stop `backbuild-tunnel` on every gateway.", stop_connectors, operator=False),
         Step("Start it again: `systemctl start backbuild-tunnel`. Hyperdrive reconnects by itself.", start_connectors),

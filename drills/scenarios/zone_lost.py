@@ -5,9 +5,7 @@ from drills.running.stage import Stage
 
 
 def lose_zone(stage: Stage) -> None:
-    leader = stage.leader("coordinator")
-    instances = stage.fleet().instances
-    stage.memory["zone"] = [one.name for one in instances.values() if one.zone == instances[leader].zone]
+    stage.memory["zone"] = stage.in_zone_of(stage.leader("coordinator"))
     stage.lose_power(*stage.memory["zone"])
     stage.detected("coordinator")
 
@@ -28,6 +26,7 @@ SCENARIO = Scenario(
     promises=("REC-2", "RED-1", "RED-2"),
     recovery_seconds=60,
     runbook="coordinator-failover.md",
+    not_at_aws=None,
     steps=(
         Step("End all machines in the zone of the coordinator's leader at once.", lose_zone, operator=False),
         Step("Do nothing: the other zones have a member of each group.", wait_for_other_zones),

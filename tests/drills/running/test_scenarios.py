@@ -9,7 +9,7 @@ import pytest
 
 from drills.__main__ import main
 from drills.reports import index, ledger
-from drills.running.pairs import is_pause
+from drills.running.aws.pairs import is_pause
 from drills.running.timeline import Timeline
 from drills.scenarios import all_scenarios
 from policies.promises import load

@@ -63,7 +63,7 @@ class RestoreDrill(ComponentResource):
         rule = aws.cloudwatch.EventRule(
             name,
             name=f"{prefix}-restore-drill",
-            description="Rehearses a restore from every copy of the backups",
+            description="Rehearses a restore of each database group from one copy of its backups",
             schedule_expression=args.topology.schedules.restore_drill,
             opts=self._own,
         )
@@ -185,7 +185,7 @@ def automation_document(prefix: str, *, role_arn: str, secret_arn: str) -> str:
     return json.dumps(
         {
             "schemaVersion": "0.3",
-            "description": "Rehearses a restore from every copy of the backups, on all database machines",
+            "description": "Rehearses a restore of each database group from one copy of its backups",
             "assumeRole": role_arn,
             "mainSteps": [tag, rehearse, untag],
         },

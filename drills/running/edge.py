@@ -72,6 +72,7 @@ class Edge:
     def __init__(self, stage: Stage) -> None:
         self._stage: Stage = stage
         self._prober: Prober | None = None
+        self._tunnels_stopped: bool = False
 
     @property
     def _place(self) -> Place:
@@ -211,7 +212,8 @@ class Edge:
         self._stage.timeline.add("recovery", "the tunnel's connectors started")
         self._tunnels("start")
 
-    def _tunnels(self, verb: str) -> None:
+    def _tunnels(self, verb: Literal["start", "stop"]) -> None:
+        self._tunnels_stopped = verb == "stop"
         for gateway in self._stage.members("gateway"):
             self._stage.machines().run(gateway, f"systemctl {verb} {TUNNEL}", 120)
 
@@ -227,9 +229,9 @@ class Edge:
         start.wait(self._place)
 
     def mend(self) -> None:
-        """Start the edge and the tunnels again, and stop asking the API. Does nothing before `probe`."""
-        if self._prober is None:
-            return
-        self._prober.stop()
+        """Start the edge and stopped tunnels again, and stop asking the API."""
+        if self._prober is not None:
+            self._prober.stop()
         start.ensure(self._place)
-        self._tunnels("start")
+        if self._tunnels_stopped:
+            self._tunnels("start")

@@ -78,6 +78,7 @@ class Stage:
         self.root: Path = root
         self.folder: Path = folder
         self._rebuilding: subprocess.Popen[bytes] | None = None
+        self._deployed: Path = root
         self.timeline: Timeline = Timeline()
         self.traffic: Clients = Traffic(self.fleet, run, folder)
         self.edge: Edge = Edge(self)
@@ -140,9 +141,15 @@ class Stage:
     def mend(self) -> None:
         """Start machines, networks and the edge again, and end maintenance, also after a drill that stopped.
 
-        Deleted resources, lost objects and a bad deployment stay: `refresh` and `up` repair what the program declares.
+        Deleted resources and lost objects stay: `refresh` and `up` repair what the program declares.
         """
-        for mend in (self._end_rebuilding, self.fleet().mend, self.edge.mend, self._end_maintenance):
+        for mend in (
+            self._end_rebuilding,
+            self.fleet().mend,
+            self.edge.mend,
+            self._end_maintenance,
+            self._end_deployment,
+        ):
             with suppress(CommandError, EngineError, OSError, subprocess.SubprocessError):
                 mend()
 
@@ -150,6 +157,11 @@ class Stage:
         """Wait for an `up` that a stopped drill has begun: an interrupted `up` would leave resources half created."""
         if self._rebuilding is not None:
             self._rebuilding.wait(cloud.REBUILD_SECONDS)
+
+    def _end_deployment(self) -> None:
+        """Deploy the project itself if another one is deployed."""
+        if self._deployed != self.root:
+            self.deploy(self.root)
 
     def _end_maintenance(self) -> None:
         if "maintenance" in vars(self):
@@ -242,6 +254,7 @@ class Stage:
 
     def roll(self, project: Path) -> None:
         """Replace every machine with `up` of a project; the clients move to the new machines."""
+        self._deployed = project
         self.timeline.add("recovery", "up begins to replace the machines")
         assert isinstance(self.traffic, Traffic)
         log = self.folder / "up.log"
@@ -259,6 +272,7 @@ class Stage:
 
     def deploy(self, project: Path) -> None:
         """Run `up` of a project that changes no machine."""
+        self._deployed = project
         log = self.folder / "up.log"
         cloud.finish_rebuilding(rolling.begin(self.root, project, self.topology.stack, log), log)
         self.timeline.add("recovery", "up has deployed the change")

@@ -58,7 +58,7 @@ SCENARIO = Scenario(
     name="maintenance-announced",
     title="Announced disruptive maintenance",
     situation="The database must stop for some minutes, for a change of its machines. Customers are told days ahead.",
-    promises=("MNT-1", "MNT-2", "MNT-3", "SLA-2"),
+    promises=("MNT-2", "SLA-2"),
     recovery_seconds=300,
     steps=(
         Step("Announce it: `python -m status maintenance plan --component database …`.", announce),

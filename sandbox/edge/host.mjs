@@ -115,8 +115,11 @@ async function follow() {
   for (;;) {
     try {
       const text = await read(seen);
-      if (text !== seen) applyStores(JSON.parse(text));
-      else if (text !== applied) {
+      if (text !== seen) {
+        applyStores(JSON.parse(text));
+        // Only now: without the plan no bucket exists, and clients do not repeat a request that is answered so.
+        if (seen === "") await s3.listen(Number(s3Port));
+      } else if (text !== applied) {
         applied = text;
         await applyWorkers(JSON.parse(text));
         record(text);
@@ -133,5 +136,4 @@ async function follow() {
 }
 
 tunnels.listen(internet, TUNNEL_PORT);
-await s3.listen(Number(s3Port));
 await follow();

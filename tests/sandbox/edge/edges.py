@@ -65,6 +65,8 @@ class Edge:
 
     folder: Path
     document: plan.Json = field(default_factory=empty)
+    refused: list[float] | None = None
+    """While this is a list, the plan cannot be read, and the list gets the time of each attempt."""
 
     def __enter__(self) -> Edge:
         self.s3_port, self.workers_port = free_ports(2)
@@ -74,6 +76,10 @@ class Edge:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                if edge.refused is not None:
+                    edge.refused.append(time.monotonic())
+                    self.send_error(503)
+                    return
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(plan.encoded(edge.document))
@@ -89,6 +95,11 @@ class Edge:
 
     def begin(self) -> None:
         """Start the process, and wait until it has applied the plan."""
+        self.launch()
+        self.settle()
+
+    def launch(self) -> None:
+        """Start the process."""
         ports = [str(self.s3_port), str(self.workers_port)]
         command = [
             str(start.node()),
@@ -101,7 +112,6 @@ class Edge:
         (self.folder / "applied").unlink(missing_ok=True)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        self.settle()
 
     def settle(self) -> None:
         """Wait until the process has applied the present plan."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tests.sandbox.edge.edges import BUCKET, READER, STRANGER, WRITER, Edge, bucket, empty
 
@@ -252,6 +253,21 @@ def test_objects_survive_a_kill_and_files_of_interrupted_uploads_do_not(tmp_path
         assert client.get_object(Bucket=BUCKET, Key="kept")["Body"].read() == b"content"
         assert not (edge.folder / "blobs/half-written").exists()
         assert len(list((edge.folder / "blobs").iterdir())) == 1
+
+
+@pytest.mark.long  # the next attempt to read a plan is 15 s later
+def test_before_its_plan_is_known_no_bucket_is_said_to_be_missing(tmp_path: Path):
+    with Edge(tmp_path / "edge") as edge:
+        edge.kill()
+        edge.refused = []
+        edge.launch()
+        edge.wait_for(lambda: edge.refused)
+        time.sleep(1)
+        with pytest.raises(EndpointConnectionError):
+            edge.client().list_objects_v2(Bucket=BUCKET)
+        edge.refused = None
+        edge.settle()
+        assert edge.client().list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
 
 
 @pytest.mark.long

@@ -27,8 +27,9 @@ def unreported(
 
 
 def enabled(rule: Resource) -> bool:
-    """Return whether a rule matches events."""
-    return rule.text("state") in {"ENABLED", ""} and rule.read("isEnabled") is not False
+    """Return whether a rule matches events. AWS's own events arrive on the default bus only."""
+    is_on = rule.text("state") in {"ENABLED", ""} and rule.read("isEnabled") is not False
+    return is_on and rule.text("eventBusName") in {"", "default"}
 
 
 def _misses(
@@ -36,13 +37,14 @@ def _misses(
 ) -> str | None:
     """Return why a rule does not notify operators of a failure."""
     if not enabled(rule):
-        return "it is not enabled"
+        return "it is not enabled, or not on the default bus"
     pattern = cast("dict[str, Any]", json.loads(rule.text("eventPattern") or "{}"))
     detail = cast("dict[str, Any]", pattern.pop("detail", None) or {})
     if pattern != {"source": ["aws.ssm"], "detail-type": [kind]}:
         return "it matches other events"
     missed = [one for one in failures if one not in detail.get(field, [])]
-    narrowed = [name for name in detail if name != field and only.get(name) not in detail[name]]
+    # A field without an expected value may match nothing: the value null in a pattern is one that can match, too.
+    narrowed = [name for name in detail if name != field and (name not in only or only[name] not in detail[name])]
     if missed or narrowed:
         return "its pattern does not match every failure"
     targets = graph.referring(rule, EVENT_TARGET, "rule")

@@ -284,7 +284,7 @@ def _start(graph: Graph, automation: Automation) -> str | None:
             for rule in graph.targets(target, "rule", EVENT_RULE):
                 gap = window_gap_days(rule.text("scheduleExpression"))
                 if not enabled(rule):
-                    wrong.append(f"{rule.label} is not enabled")
+                    wrong.append(f"{rule.label} is not enabled, or not on the default bus")
                 elif gap is None or gap > most:
                     schedule = rule.text("scheduleExpression") or "no schedule"
                     wrong.append(f"{rule.label} has {schedule}; {most:g} days at most between two runs are expected")

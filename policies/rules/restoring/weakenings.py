@@ -245,6 +245,7 @@ WEAKENINGS: Weakenings = {
         "the drill is yearly": put(EVENT_RULE, "scheduleExpression", "cron(0 8 2 1 ? *)", OF_DRILL),
         "the drill is on the 31st": put(EVENT_RULE, "scheduleExpression", "cron(0 8 31 * ? *)", OF_DRILL),
         "the drill waits for an event": put(EVENT_RULE, "scheduleExpression", ABSENT, OF_DRILL),
+        "the drill's schedule is on a bus without schedules": put(EVENT_RULE, "eventBusName", "backbuild", OF_DRILL),
         "the drill is disabled": put(EVENT_RULE, "state", "DISABLED", OF_DRILL),
         "the schedule starts another version": substitute(EVENT_TARGET, "arn", "$DEFAULT", "1", OF_DRILL),
         "the schedule starts another document": substitute(EVENT_TARGET, "arn", "restore-drill", "other", OF_DRILL),
@@ -310,6 +311,13 @@ WEAKENINGS: Weakenings = {
         "no alarm on a drill that times out": substitute(EVENT_RULE, "eventPattern", '"TimedOut"', '"x"', OF_ALARM),
         "the alarm is on another drill": substitute(EVENT_RULE, "eventPattern", "restore-drill", "other", OF_ALARM),
         "the alarm is on steps": substitute(EVENT_RULE, "eventPattern", "Execution", "Step", OF_ALARM),
+        "the alarm is on drills without a start only": put(
+            EVENT_RULE,
+            "eventPattern",
+            lambda text: text.replace('"Definition"', '"StartTime": [null], "Definition"'),
+            OF_ALARM,
+        ),
+        "the drill's alarm is on a bus without events of AWS": put(EVENT_RULE, "eventBusName", "backbuild", OF_ALARM),
         "the drill's alarm tells nobody": put(EVENT_TARGET, "rule", "backbuild-prod-gate-failed", OF_ALARM),
     },
 }

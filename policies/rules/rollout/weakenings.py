@@ -51,6 +51,10 @@ WEAKENINGS: Weakenings = {
         "the rule matches another kind of event": pattern(**{"detail-type": ["nothing"]}),
         "the rule matches one gate only": pattern(detail={"status": ["Failed", "FAILED"], "association-id": ["x"]}),
         "the rule matches another region": pattern(region=["mars-north-1"]),
+        "the rule matches events without a gate": pattern(
+            detail={"status": ["Failed", "FAILED"], "association-id": [None]}
+        ),
+        "the rule is on a bus without events of AWS": put(EVENT_RULE, "eventBusName", "backbuild", FAILURES),
     },
     "termination-is-refused": {
         "a machine can be terminated": put(INSTANCE, "disableApiTermination", False),

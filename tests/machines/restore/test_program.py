@@ -195,6 +195,16 @@ def test_a_member_without_a_rehearsal_counts_from_its_volume(member: Machine):
     assert 0 <= age(member) <= time.time() - born + 1
 
 
+def test_a_rehearsal_in_the_future_does_not_count(member: Machine):
+    past, future = ({"at": f"{year}-01-01T00:00:00Z"} for year in (2020, 2999))
+    folder = member.data / "restored"
+    folder.mkdir()
+    (folder / "rehearsals.json").write_text(json.dumps({"primary": past, "replica": future}))
+    assert age(member) > 86_400
+    (folder / "rehearsals.json").write_text(json.dumps({"replica": future}))
+    assert 0 <= age(member) < 86_400, "it counts from its volume"
+
+
 def age(member: Machine) -> int:
     """Return what the machine publishes as the age of its last rehearsal, in seconds."""
     topology = topology_of("staging")

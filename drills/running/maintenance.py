@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from drills.running.stage import Stage
 
 TIMEOUT = 60.0  # seconds, for one command
+PAGE_SECONDS = 120.0  # until the page answers, also after its edge was started again
 COMPONENT = "database"
 HOOK = "https://customer.example/status"
 NAME = "a drill's customer"
@@ -36,6 +36,8 @@ class Accounted:
 
     failed: int
     """Minutes of the maintenance in which the platform did not serve."""
+    unknown: int
+    """Minutes of the maintenance that the page did not sample; the statement excuses these, too."""
     excused: int
     """Minutes of the month that do not count."""
     down: int
@@ -47,15 +49,13 @@ class Accounted:
 def accounted(account: uptime.Account, id: str) -> Accounted:
     """Return what a month's account says of the maintenance with this id, which may be absent."""
     window = next((range(one.starts, one.ends) for one in account.maintenances if one.id == id), range(0))
-    failed = {
-        minute
-        for begin, length, state in account.runs
-        for minute in range(begin, begin + length)
-        if state == "down" and minute in window
-    }
+    seen = {minute: state for begin, length, state in account.runs for minute in range(begin, begin + length)}
+    counted = [one for one in window if account.statement.from_ <= one < account.statement.to]
+    failed = sum(seen.get(one) == "down" for one in counted)
+    unknown = sum(one not in seen for one in counted)
     minutes = account.statement.minutes
     wrong = tuple(f"{one.figure} {one.published}, {one.recomputed}" for one in uptime.differences(account))
-    return Accounted(len(failed), minutes.excused, minutes.down, wrong)
+    return Accounted(failed, unknown, minutes.excused, minutes.down, wrong)
 
 
 class Maintenance:
@@ -121,17 +121,25 @@ class Maintenance:
         return accounted(self._stage.edge.account(f"{begun:%Y-%m}"), self.id)
 
     def incidents(self) -> frozenset[str]:
-        """Return the ids of all incidents on the page."""
-        page = self._stage.edge.status_page()
-        return frozenset() if page is None else page.incidents
+        """Wait until the page tells which incidents it has recorded, and return their ids."""
+        found: list[frozenset[str]] = []
+
+        def is_known() -> bool:
+            page = self._stage.edge.status_page()
+            if page is not None and page.has_history:
+                found.append(page.incidents)
+            return bool(found)
+
+        self._stage.until("the status page tells its incidents", is_known, PAGE_SECONDS)
+        return found[-1]
 
     def end(self) -> None:
         """Cancel or complete the maintenance if a stopped drill has left it, and remove the customer's contact."""
-        with suppress(SiteError):
+        try:
             if self.id and self._planned()["status"] in {"scheduled", "in_progress"}:
                 verb = "cancel" if self._planned()["status"] == "scheduled" else "complete"
                 self._status("maintenance", verb, self.id, "--body", "The drill has stopped.")
-        with suppress(SiteError):
+        finally:
             if self._contact is not None:
                 self._status("contacts", "remove", self._contact)
 

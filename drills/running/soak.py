@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,6 +12,11 @@ NOTICED_SECONDS = 2.0
 """A pause between two commits that counts as an outage."""
 TOLERANCE_MINUTES = 1.0
 """The page asks once a minute, so it may count a minute more or less than an outage lasted."""
+SAMPLED_SECONDS = (3.0, 15.0)
+"""How long before and after the beginning of a minute the page's sample of it may be taken, with its answer."""
+SKIPPED = 20
+"""The page may skip one minute in so many, as a busy computer does; more would hide downtime."""
+LEAST_SAMPLES = 9
 GROWTH, ALLOWANCE = 1.1, 8 * 1024
 """How much more memory than before, in proportion and in KiB, a process may use in the last third of the time."""
 
@@ -58,17 +64,38 @@ def compared(
     ]
 
 
+def overlooked(pauses: Sequence[tuple[float, float]], up: Collection[int]) -> list[int]:
+    """Return the minutes since 1970 that the page counts as up, although the clients had an outage at their sample."""
+    before, after = SAMPLED_SECONDS
+    return sorted(
+        minute
+        for minute in up
+        if any(begin <= minute * 60 - before and minute * 60 + after <= end for begin, end in pauses)
+    )
+
+
+def skipped(begin: float, end: float, sampled: Collection[int]) -> tuple[int, int]:
+    """Return how many of the whole minutes between two moments the page did not sample, and how many there are."""
+    minutes = range(math.ceil(begin / 60), int(end // 60))
+    return sum(one not in sampled for one in minutes), len(minutes)
+
+
+def judged(samples: Mapping[str, Sequence[int]]) -> list[str]:
+    """Return the processes that have enough samples to be judged."""
+    return [name for name, sizes in samples.items() if len(sizes) >= LEAST_SAMPLES]
+
+
 def grown(samples: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, int]]:
     """Return the processes that grew: their memory in KiB in the middle third of the samples, and in the last one.
 
     A process that was started again is small at first, so the middle third counts with its ninetieth percentile, and
-    the last one with its median. Processes with fewer than nine samples are not judged.
+    the last one with its median. Only processes with enough samples are judged.
     """
     found: dict[str, tuple[int, int]] = {}
-    for name, sizes in samples.items():
+    for name in judged(samples):
+        sizes = samples[name]
         third = len(sizes) // 3
-        if third >= 3:
-            before, after = sorted(sizes[third : 2 * third])[third * 9 // 10], int(median(sizes[-third:]))
-            if after > before * GROWTH + ALLOWANCE:
-                found[name] = before, after
+        before, after = sorted(sizes[third : 2 * third])[third * 9 // 10], int(median(sizes[-third:]))
+        if after > before * GROWTH + ALLOWANCE:
+            found[name] = before, after
     return found

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from drills.failover.faults import Fault, plan, resolve
 from drills.running.memory import Sampler
 from drills.running.scenario import Scenario, Step
-from drills.running.soak import compared, grown, outages
+from drills.running.soak import SKIPPED, compared, grown, judged, outages, overlooked, skipped
 from drills.running.stage import Stage
 from sandbox.machines.processes import Group
 
@@ -54,12 +54,9 @@ def compare(stage: Stage) -> None:
     pauses = [one for one in outages(times) if one[1] >= since]
     longest = max(pauses, key=lambda one: one[1] - one[0], default=(since, since))
     stage.fault_at, stage.served_at = longest
-    found = compared(
-        stage.memory["faults"],
-        stage.memory["ended"],
-        [(before + offset, after + offset) for before, after in pauses],
-        _down_minutes(stage),
-    )
+    absolute = [(before + offset, after + offset) for before, after in pauses]
+    down, up = _minutes(stage)
+    found = compared(stage.memory["faults"], stage.memory["ended"], absolute, down)
     wrong = [one for one in found if not one.agrees]
     lasted, counted = sum(one.outage for one in found), sum(one.minutes for one in found)
     stage.check(
@@ -68,18 +65,36 @@ def compare(stage: Stage) -> None:
         "; ".join(f"{one.text}: {one.outage:.0f} s, {one.minutes} min on the page" for one in wrong)
         or f"{len(found)} faults; clients had {lasted / 60:.1f} min of outages, the page counts {counted} min",
     )
+    without, minutes = skipped(stage.memory["faults"][0][1], stage.memory["ended"], down | up)
+    stage.check(
+        "the status page samples the minutes", without <= minutes // SKIPPED, f"{without} of {minutes} without a sample"
+    )
+    hidden = overlooked(absolute, up)
+    stage.check(
+        "the page counts no minute as up in whose sample no client was served",
+        not hidden,
+        ", ".join(f"{datetime.fromtimestamp(60 * one, UTC):%H:%M} UTC" for one in hidden) or "none",
+    )
     samples = stage.memory["sampler"].samples
-    larger = grown(samples)
+    larger, known = grown(samples), judged(samples)
     shown = (f"{name}: {before} to {after} KiB" for name, (before, after) in sorted(larger.items()))
-    stage.check("no process grows", not larger, "; ".join(shown) or f"{len(samples)} programs sampled")
+    # Without samples, nothing is known.
+    stage.check(
+        "no process grows",
+        bool(known) and not larger,
+        "; ".join(shown) or f"{len(known)} of {len(samples)} programs have enough samples",
+    )
 
 
-def _down_minutes(stage: Stage) -> set[int]:
-    """Return the minutes that the status page counts as down, in the months of the soak."""
+def _minutes(stage: Stage) -> tuple[set[int], set[int]]:
+    """Return the minutes that the status page counts as down and as up, in the months of the soak."""
     first = stage.memory["faults"][0][1]
     months = {f"{datetime.fromtimestamp(moment, UTC):%Y-%m}" for moment in (first, stage.memory["ended"])}
     runs = [run for month in sorted(months) for run in stage.edge.account(month).runs]
-    return {minute for begin, length, state in runs if state == "down" for minute in range(begin, begin + length)}
+    found: tuple[set[int], set[int]] = set(), set()
+    for begin, length, state in runs:
+        found[state != "down"].update(range(begin, begin + length))
+    return found
 
 
 SCENARIO = Scenario(

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from drills.running.maintenance import accounted
+from drills.running.edge import StatusPage
+from drills.running.maintenance import Maintenance, accounted
+from drills.sites.site import SiteError
 from status import uptime
 
 BEFORE, WINDOW = "2026-11-30T03:00:00.000Z", ("2026-11-30T03:10:00.000Z", "2026-11-30T03:20:00.000Z")
@@ -81,3 +86,42 @@ def test_an_unknown_maintenance_has_no_failed_minutes(id: str):
 def test_only_minutes_within_it_are_its_own():
     late = account(emergency=False, minutes=ANNOUNCED, starts="2026-11-30T03:13:00.000Z")
     assert accounted(late, "work").failed == 1
+
+
+def test_minutes_of_it_without_a_sample_are_excused_too():
+    whole = account(emergency=False, minutes=ANNOUNCED)
+    runs = (*whole.runs[:4], (whole.runs[4][0] + 2, 14, "ok"))
+    found = accounted(whole.model_copy(update={"runs": runs}), "work")
+    assert (found.failed, found.unknown) == (3, 2)
+    assert uptime.count(whole.model_copy(update={"runs": runs})).excused == 5
+
+
+class Page:
+    """A status page that answers with some of these in turn, and then with the last one."""
+
+    def __init__(self, *pages: StatusPage | None) -> None:
+        self.pages = list(pages)
+
+    def status_page(self) -> StatusPage | None:
+        return self.pages.pop(0) if len(self.pages) > 1 else self.pages[0]
+
+
+def until(what: str, holds: Callable[[], bool], _seconds: float) -> None:
+    if not any(holds() for _ in range(3)):
+        raise SiteError(what)
+
+
+def test_a_page_without_an_answer_does_not_mean_that_there_is_no_incident():
+    known, without = (
+        StatusPage({}, frozenset({"one"}), has_history=True),
+        StatusPage({}, frozenset(), has_history=False),
+    )
+
+    def incidents(*pages: StatusPage | None) -> frozenset[str]:
+        stage = cast(Any, SimpleNamespace(edge=Page(*pages), until=until))
+        return Maintenance(stage, "token").incidents()
+
+    assert incidents(None, without, known) == {"one"}
+    for silent in (None, without):
+        with pytest.raises(SiteError, match="the status page tells its incidents"):
+            incidents(silent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drills.running.memory import memory_of
-from drills.running.soak import compared, grown, outages
+from drills.running.soak import compared, grown, judged, outages, overlooked, skipped
 
 
 def test_short_pauses_are_no_outages():
@@ -46,6 +47,23 @@ def test_no_outage_is_lost_or_counted_twice(begins: list[int], edges: list[int])
     assert sum(one.minutes for one in found) == len([one for one in range(1100) if first <= one * 60 < 61_000])
 
 
+def test_a_minute_that_the_page_counts_as_up_during_an_outage_is_named():
+    long, short = (100.0, 200.0), (1000.0, 1030.0)
+    assert overlooked([long, short], range(20)) == [2, 3]
+    assert overlooked([long, short], [1, 4, 17]) == [], "their samples may have been taken before or after the outage"
+
+
+def test_minutes_without_a_sample_are_counted():
+    assert skipped(50, 310, [1, 2, 4]) == (1, 4)
+    assert skipped(60, 300, []) == (4, 4)
+    assert skipped(60, 300, range(10)) == (0, 4)
+
+
+def test_too_few_samples_are_not_judged():
+    assert judged({"long": [1] * 9, "short": [1] * 8}) == ["long"]
+    assert judged({}) == []
+
+
 def test_a_process_that_grows_is_named():
     steady, leaking = [50_000, 49_000, 51_000] * 5, [50_000 + 10_000 * number for number in range(15)]
     restarted = [60_000] * 15 + [10_000 + 10_000 * number for number in range(5)] + [60_000] * 25
@@ -64,3 +82,19 @@ def test_the_memory_of_a_program_is_counted(tmp_path: Path):
         process.communicate(b"\n")
     (size,) = sizes.values()
     assert 64 << 10 < size < 128 << 10
+
+
+def test_a_control_group_that_ends_meanwhile_does_not_end_the_sampling(tmp_path: Path):
+    assert memory_of(cast(Any, SimpleNamespace(path=tmp_path / "gone"))) == {}
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/cgroup.procs").write_text("999999999\n")
+    with pytest.MonkeyPatch.context() as patch:
+        real = os.scandir
+
+        def scandir(path: str) -> Any:
+            if str(path).endswith("one"):
+                raise FileNotFoundError(path)
+            return real(path)
+
+        patch.setattr(os, "scandir", scandir)
+        assert memory_of(cast(Any, SimpleNamespace(path=tmp_path))) == {}

@@ -75,10 +75,18 @@ def _steps(stage: Stage, scenario: Scenario, show: Show) -> str | None:
         show(f"{number}. {step.text}")
         try:
             step.do(stage)
-        except FAILURES as error:
-            stage.timeline.add("stopped", f"step {number}, {step.text}: {error}")
-            return f"step {number}, “{step.text}”: {error}"
+        except (Exception, KeyboardInterrupt) as error:
+            # Whatever ends a step: without a report, the one before would stay the newest.
+            stage.timeline.add("stopped", f"step {number}, {step.text}: {_reason(error)}")
+            return f"step {number}, “{step.text}”: {_reason(error)}"
     return None
+
+
+def _reason(error: BaseException) -> str:
+    """Return why a drill stopped: an expected error says it, another one is named with its type."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted by the operator"
+    return str(error) if isinstance(error, FAILURES) else f"{type(error).__name__}: {error}"
 
 
 def _mend(stage: Stage, show: Show) -> None:
@@ -93,8 +101,8 @@ def _judge(
     """Return why the drill stopped, if it did, what was measured, and what holds."""
     try:
         return stopped, *_measure(stage, scenario, stopped)
-    except FAILURES as error:
-        return f"the measurement: {error}", {}, []
+    except (Exception, KeyboardInterrupt) as error:
+        return f"the measurement: {_reason(error)}", {}, []
 
 
 def _measure(stage: Stage, scenario: Scenario, stopped: str | None) -> tuple[Mapping[str, float | None], list[Check]]:

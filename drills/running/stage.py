@@ -32,7 +32,6 @@ from drills.sites.commands import as_postgres, psql
 from drills.sites.live import LiveSite
 from drills.sites.site import Site, SiteError
 from model.topology import DATABASE_NAME, Topology
-from sandbox.engine.errors import EngineError
 from sandbox.machines.machine import Machine
 
 PAUSE = 0.5
@@ -143,15 +142,22 @@ class Stage:
 
         Deleted resources and lost objects stay: `refresh` and `up` repair what the program declares.
         """
-        for mend in (
-            self._end_rebuilding,
-            self.fleet().mend,
-            self.edge.mend,
-            self._end_maintenance,
-            self._end_deployment,
+        for what, undo in (
+            ("the update that it has begun", self._end_rebuilding),
+            ("the machines and networks", lambda: self.fleet().mend()),
+            ("the edge", self.edge.mend),
+            ("the maintenance", self._end_maintenance),
+            ("the deployment", self._end_deployment),
         ):
-            with suppress(CommandError, EngineError, OSError, subprocess.SubprocessError):
-                mend()
+            self._undo(what, undo)
+
+    def _undo(self, what: str, undo: Callable[[], None]) -> None:
+        """Undo a fault; if that fails for whatever reason, keep it in `left` and go on with the other ones."""
+        try:
+            undo()
+        except Exception as error:
+            self.left.append(f"{what}: {error}")
+            self.timeline.add("stopped", f"not undone: {what}: {error}")
 
     def _end_rebuilding(self) -> None:
         """Wait for an `up` that a stopped drill has begun: an interrupted `up` would leave resources half created."""

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Never, Protocol
 
-from console.errors import CommandError, InputError
+from console.errors import InputError
 from drills.failover.writers import TABLE
 from drills.running.aws import machines
 from drills.running.aws.edge import AwsEdge
@@ -194,17 +194,11 @@ class AwsStage(Stage):
         self.edge.mend()
         broken = dict(self.to_undo)
         for what, undo in broken.items():
-            self._try(what, undo)
+            self._undo(what, undo)
         if broken:
-            self._try("the machines' health", self._wait_for_health)
-        self._try(f"the table {TABLE}", self._drop_table)
-
-    def _try(self, what: str, undo: Callable[[], None]) -> None:
-        try:
-            undo()
-        except (CommandError, OSError) as error:
-            self.left.append(f"{what}: {error}")
-            self.timeline.add("stopped", f"not undone: {what}: {error}")
+            self._undo("the machines' health", self._wait_for_health)
+        self._undo("the clients on the machines, which end by themselves after six hours", self.remote.remove)
+        self._undo(f"the table {TABLE}", self._drop_table)
 
     def _wait_for_health(self) -> None:
         self.until("every machine is healthy", lambda: not self.unhealthy(), HEALTHY_SECONDS, MENDING_PAUSE)

@@ -101,13 +101,20 @@ def run(options: argparse.Namespace) -> int:
             print("\n".join(plan_of(topology, options.cwd, one) if options.on == "aws" else steps_of(one)))
         return 0
     folder = options.cwd / FOLDER
-    signer = signer_of(options.cwd, folder) if options.file else None
+    signer = _signer(options.cwd, folder) if options.file else None
     with ExitStack() as held:
         if options.on == "aws":
             guard.require_at_aws(topology, guard.utc_now())
             guard.confirm(topology, interactive=sys.stdin.isatty(), ask=_ask)
             held.enter_context(claim(topology, f"drills run {' '.join(options.names)}"))
         return _run_all(topology, scenarios, options, signer)
+
+
+def _signer(root: Path, folder: Path) -> Signer:
+    """Return who signs the reports. Raises `InputError` if none could be filed: a drill would break a stack in vain."""
+    if problems := read(folder)[1]:
+        raise InputError("; ".join(problems))
+    return signer_of(root, folder)
 
 
 def steps_of(scenario: Scenario) -> list[str]:
@@ -127,11 +134,11 @@ def _run_all(
         print(f"{one.title} ({one.name}) on {topology.stack}", file=sys.stderr)
         report = _run_one(topology, options, one, lambda text: print(f"  {text}", file=sys.stderr))
         reports.append(report)
+        if not options.json:
+            print(summary_of(report), flush=True)  # before it is filed, which may fail
         if signer is not None:
             file_report(folder, report.as_json(), signer)
             write_pages(options.cwd, read(folder)[0])
-        if not options.json:
-            print(summary_of(report))
         if report.verdict == "stopped":
             break
     if options.json:
@@ -154,7 +161,10 @@ def _run_one(topology: Topology, options: argparse.Namespace, scenario: Scenario
 def _ask(question: str) -> str:
     """Ask at the terminal; stdout is for reports."""
     print(question, end="", file=sys.stderr, flush=True)
-    return input()
+    try:
+        return input()
+    except EOFError:  # Ctrl-D, or the terminal is gone: no name
+        return ""
 
 
 def _is_untried(options: argparse.Namespace) -> bool:

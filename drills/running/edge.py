@@ -16,6 +16,7 @@ import httpx
 
 from drills.running import cloud, prober
 from drills.running.prober import Answer, Prober
+from drills.sites.parallel import everywhere
 from drills.sites.site import SiteError
 from sandbox.edge import databases, start, urls
 from sandbox.engine.transfer import export_state
@@ -156,15 +157,20 @@ class Edge:
         return 0
 
     def account(self, month: str, seconds: float = 300) -> uptime.Account:
-        """Wait until the page's account of a month such as 2026-11 counts all minutes until now, and return it."""
+        """Wait until the page's account of a month such as 2026-11 counts all its minutes until now, and return it."""
         address = f"{self.url(self._stage.topology.hostnames.status)}sla/{month}.json"
-        now = int(time.time()) // 60
+        wanted = min(int(time.time()) // 60, uptime.bounds(month)[1])  # the month may have ended meanwhile
+        found: list[uptime.Account] = []
 
-        def read() -> uptime.Account:
-            return uptime.parse(httpx.get(address, timeout=TIMEOUT).text, address)
+        def is_counted() -> bool:
+            with suppress(httpx.HTTPError):  # the page may not answer for a moment
+                answer = httpx.get(address, timeout=TIMEOUT)
+                if answer.is_success:
+                    found.append(uptime.parse(answer.text, address))
+            return bool(found) and found[-1].statement.to >= wanted
 
-        self._stage.until("the account counts the present minute", lambda: read().statement.to >= now, seconds)
-        return read()
+        self._stage.until("the account counts the present minute", is_counted, seconds)
+        return found[-1]
 
     def runs(self) -> dict[Run, bool]:
         """Return the runs in the report on backups, and whether they are verified; nothing without a report."""
@@ -214,8 +220,11 @@ class Edge:
 
     def _tunnels(self, verb: Literal["start", "stop"]) -> None:
         self._tunnels_stopped = verb == "stop"
-        for gateway in self._stage.members("gateway"):
-            self._stage.machines().run(gateway, f"systemctl {verb} {TUNNEL}", 120)
+        # On all gateways, although one may fail: the error names each that did.
+        everywhere(
+            lambda gateway: self._stage.machines().run(gateway, f"systemctl {verb} {TUNNEL}", 120),
+            self._stage.members("gateway"),
+        )
 
     def stop(self) -> None:
         """End the whole edge at once: no Worker runs, and R2 does not answer."""

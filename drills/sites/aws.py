@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, TokenRetrievalError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ProfileNotFound, TokenRetrievalError
 
 from drills.sites.site import SiteError
 from model.gates import RESTORING_TAG, RESTORING_VALUE
@@ -35,9 +35,12 @@ class AwsSite:
         self._stopped: set[str] = set()
         """The ids of instances that `stop` has stopped: EC2 may describe them as running for some seconds more."""
         region = topology.settings.database.region
-        self._clients: dict[str, Any] = {
-            name: cast(Any, boto3).client(name, region_name=region) for name in ("ssm", "ec2", "secretsmanager")
-        }
+        try:
+            self._clients: dict[str, Any] = {
+                name: cast(Any, boto3).client(name, region_name=region) for name in ("ssm", "ec2", "secretsmanager")
+            }
+        except BotoCoreError as error:  # such as a profile that does not exist
+            raise SiteError(f"AWS cannot be reached: {reason_of(error)}") from None
 
     def _instances(self, *states: str) -> dict[str, Any]:
         """Return the instances in one of these states by the name of their member."""
@@ -50,7 +53,9 @@ class AwsSite:
             found = [one for page in pages for reservation in page["Reservations"] for one in reservation["Instances"]]
         except (BotoCoreError, ClientError) as error:
             raise SiteError(f"the instances cannot be listed: {reason_of(error)}") from None
-        return {_tags(one)["Name"].removeprefix(f"{self._prefix}-"): one for one in found}
+        # An instance without a name is no member: somebody has made it by hand.
+        named = [(_tags(one).get("Name", ""), one) for one in found]
+        return {name.removeprefix(f"{self._prefix}-"): one for name, one in named if name}
 
     def _instance(self, member: str) -> Any:
         found = self._known.get(member)
@@ -85,7 +90,7 @@ class AwsSite:
             raise SiteError(f"{member}: Systems Manager refused the command: {reason_of(error)}") from None
         if shown["Status"] != "Success":
             reason = shown["StandardErrorContent"].strip() or shown["StatusDetails"]
-            raise SiteError(f"{member}: {reason}")
+            raise SiteError(f"{member}: {_without_account(reason)}")
         return shown["StandardOutputContent"]
 
     def _invocation(self, command: str, instance: str) -> Any:
@@ -112,9 +117,7 @@ class AwsSite:
         ec2 = self._clients["ec2"]
         try:
             known = self._instances("running", "stopping", "stopped")
-            if missing := set(members) - set(known):
-                raise SiteError(f"no instance is tagged {self._prefix}-{missing.pop()}; run `pulumi up --refresh`")
-            described = {known[one]["InstanceId"]: known[one]["State"]["Name"] for one in members}
+            described = {known[one]["InstanceId"]: known[one]["State"]["Name"] for one in members if one in known}
             ids = [id for id, state in described.items() if state != "running" or id in self._stopped]
             if ids:
                 ec2.get_waiter("instance_stopped").wait(InstanceIds=ids)
@@ -123,6 +126,8 @@ class AwsSite:
                 ec2.get_waiter("instance_running").wait(InstanceIds=ids)
         except (BotoCoreError, ClientError) as error:
             raise SiteError(f"EC2 did not start {', '.join(members)}: {reason_of(error)}") from None
+        if missing := [f"{self._prefix}-{one}" for one in members if one not in known]:
+            raise SiteError(f"no instance is tagged {', '.join(missing)}; run `pulumi up --refresh`")
 
     def allow_reading(self, secret: str) -> None:
         """Let the machines read the read-only keys of all copies."""
@@ -172,9 +177,13 @@ def _shortened(command: str) -> str:
 
 def reason_of(error: BotoCoreError | ClientError) -> str:
     """Return a refusal of AWS with its remedy, and without the account's number."""
-    if isinstance(error, (NoCredentialsError, TokenRetrievalError)):
+    if isinstance(error, (NoCredentialsError, ProfileNotFound, TokenRetrievalError)):
         return f"{error}; log in, for example with `aws sso login`, or set AWS_PROFILE"
-    return re.sub(r"(?<!\d)\d{12}(?!\d)", "(account)", str(error))
+    return _without_account(str(error))
+
+
+def _without_account(text: str) -> str:
+    return re.sub(r"(?<!\d)\d{12}(?!\d)", "(account)", text)
 
 
 def _tags(instance: Any) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import secrets
 import socket
 import sys
@@ -31,12 +32,12 @@ def claim(topology: Topology, command: str) -> Generator[None]:
 
     The operator's credentials need `ssm:PutParameter`, `ssm:GetParameter` and `ssm:DeleteParameter`.
     """
-    ssm: Any = cast(Any, boto3).client("ssm", region_name=topology.settings.database.region)
+    ssm = _systems_manager(topology)
     name = parameter_of(topology)
     own = json.dumps(
         {
             "command": command,
-            "user": f"{getpass.getuser()} on {socket.gethostname()}",
+            "user": f"{_user()} on {socket.gethostname()}",
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
             "id": secrets.token_hex(8),
         }
@@ -51,6 +52,20 @@ def claim(topology: Topology, command: str) -> Generator[None]:
         yield
     finally:
         _release(ssm, name, own)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may have no name for its user
+        return f"user {os.getuid()}"
+
+
+def _systems_manager(topology: Topology) -> Any:
+    try:
+        return cast(Any, boto3).client("ssm", region_name=topology.settings.database.region)
+    except BotoCoreError as error:  # such as a profile that does not exist
+        raise InputError(f"AWS cannot be reached: {reason_of(error)}") from None
 
 
 def _release(ssm: Any, name: str, own: str) -> None:

@@ -32,6 +32,8 @@ class RemoteTraffic(Clients):
         self._machines: dict[str, tuple[str, ...]] = machines.clients_of(topology)
         self._known: list[Commit] = []
         self._offsets: dict[str, int] = {}
+        self._occupied: set[str] = set()
+        """The machines on which clients may run."""
         self._read_at: dict[str, float] = {}
         """The moment, by the monotonic clock, up to which a machine's lines have been read."""
         self._lock: threading.Lock = threading.Lock()
@@ -59,6 +61,7 @@ class RemoteTraffic(Clients):
         """Start the clients on all machines, and read their clocks."""
         begun = {machine: machines.start(self._topology, machine, self._run) for machine in self._machines}
         self._offsets = dict.fromkeys(begun, 0)
+        self._occupied = set(begun)
         everywhere(lambda machine: self._site().run(machine, begun[machine], COMMAND_SECONDS), list(begun))
         everywhere(self.read, list(begun))
 
@@ -78,6 +81,16 @@ class RemoteTraffic(Clients):
                 pass
         with suppress(SiteError):
             self._site().run(machine, machines.REMOVE, COMMAND_SECONDS)
+            self._occupied.discard(machine)
+
+    def remove(self) -> None:
+        """Stop and remove the clients of machines that did not answer at the end. Raises `SiteError`."""
+        everywhere(self._remove_from, sorted(self._occupied))
+        self._occupied = set()
+
+    def _remove_from(self, machine: str) -> None:
+        for command in (machines.STOP, machines.REMOVE):
+            self._site().run(machine, command, COMMAND_SECONDS)
 
     def _loop(self, machine: str) -> None:
         while not self._stopped.wait(READ_SECONDS):

@@ -79,3 +79,13 @@ def test_a_claim_that_somebody_has_removed_as_stale_ends_silently(ssm: Any, caps
     with claim(TOPOLOGY, "drills run zone-lost"):
         ssm.delete_parameter(Name=NAME)
     assert capsys.readouterr().err == ""
+
+
+def test_a_user_without_a_name_has_a_number(ssm: Any, monkeypatch: pytest.MonkeyPatch):
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr("drills.sites.claims.getpass.getuser", unknown)
+    monkeypatch.setattr("drills.sites.claims.os.getuid", lambda: 4711)
+    with claim(TOPOLOGY, "drills run zone-lost"):
+        assert "user 4711 on " in ssm.get_parameter(Name=NAME)["Parameter"]["Value"]

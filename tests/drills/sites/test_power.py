@@ -8,7 +8,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
+from console.errors import InputError
 from drills.sites.aws import AwsSite, reason_of
+from drills.sites.claims import claim
 from drills.sites.site import SiteError
 from tests.drills.restore.fakes import TOPOLOGY
 from tests.drills.running.aws.world import REGION, simulated
@@ -60,10 +62,47 @@ def test_stop_protection_is_an_error_with_the_remedy(ids: dict[str, str]):
         AwsSite(TOPOLOGY).stop(LOST)
 
 
-def test_a_member_without_an_instance_cannot_be_started(ids: dict[str, str]):
+def test_a_member_without_an_instance_is_named_and_the_other_ones_are_started(ids: dict[str, str]):
+    site = AwsSite(TOPOLOGY)
+    site.stop(LOST)
     boto3.client("ec2", REGION).terminate_instances(InstanceIds=[ids["gateway-1"]])
     with pytest.raises(SiteError, match="no instance is tagged backbuild-staging-gateway-1; run `pulumi up --refresh`"):
-        AwsSite(TOPOLOGY).start(LOST)
+        site.start(LOST)
+    assert state(ids["coordinator-0"]) == "running"
+
+
+def test_an_instance_without_a_name_is_no_member(ids: dict[str, str]):
+    tags = [{"Key": "Platform", "Value": TOPOLOGY.prefix}]
+    boto3.client("ec2", REGION).run_instances(
+        ImageId="ami-12345678",
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+    )
+    site = AwsSite(TOPOLOGY)
+    assert site.running() == set(ids)
+    site.stop(LOST)
+    site.start(LOST)
+    assert {state(id) for id in ids.values()} == {"running"}
+
+
+def test_a_profile_that_does_not_exist_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(SiteError, match=r"AWS cannot be reached: .*\(nobody\) could not be found; log in"):
+        AwsSite(TOPOLOGY)
+    with pytest.raises(InputError, match=r"\(nobody\) could not be found"), claim(TOPOLOGY, "drills run zone-lost"):
+        pass
+
+
+def test_what_a_machine_says_does_not_name_the_account(ids: dict[str, str], monkeypatch: pytest.MonkeyPatch):
+    site = AwsSite(TOPOLOGY)
+    said = "User: arn:aws:sts::123456789012:assumed-role/coordinator is not authorized"
+    ended = {"Status": "Failed", "StatusDetails": "Failed", "StandardErrorContent": said}
+    monkeypatch.setattr(site._clients["ssm"], "send_command", lambda **_given: {"Command": {"CommandId": "1"}})
+    monkeypatch.setattr(site, "_invocation", lambda _command, _instance: ended)
+    with pytest.raises(SiteError, match=r"arn:aws:sts::\(account\):assumed-role"):
+        site.run(next(iter(ids)), "true", 1)
 
 
 def test_a_refusal_does_not_name_the_account():

@@ -13,6 +13,7 @@ import pytest
 
 from drills import guard
 from drills.__main__ import main
+from drills.reports import keys
 from drills.running import command, runner
 from drills.running.report import UNTRIED, Check, Report
 from drills.sites import claims
@@ -91,6 +92,32 @@ def test_a_name_that_is_typed_wrong_once_is_refused(
     Terminal(monkeypatch, *lines)
     assert run("zone-lost", "--stack", "prod", "--cwd", str(project)) == 2
     assert f"{lines[-1]!r} is not prod; nothing was changed" in capsys.readouterr().err
+    assert began == []
+
+
+def test_an_end_of_input_is_no_name(
+    capsys: pytest.CaptureFixture[str], project: Path, began: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    def end() -> str:
+        raise EOFError
+
+    monkeypatch.setattr(guard, "utc_now", lambda: SUNDAY)
+    Terminal(monkeypatch)
+    monkeypatch.setattr("builtins.input", end)
+    assert run("zone-lost", "--stack", "prod", "--cwd", str(project)) == 2
+    assert "'' is not prod; nothing was changed" in capsys.readouterr().err
+    assert began == []
+
+
+def test_nothing_is_broken_if_its_report_could_not_be_filed(
+    capsys: pytest.CaptureFixture[str], project: Path, began: list[str]
+):
+    folder = project / command.FOLDER
+    folder.mkdir(parents=True)
+    (folder / "signers.toml").write_text(keys.create(project, "ann"))
+    (folder / "0001-2026-11-29-zone-lost.json").write_text("{}")
+    assert run("zone-lost", "--stack", "staging", "--cwd", str(project), "--file") == 2
+    assert "0001-2026-11-29-zone-lost.json is not a report" in capsys.readouterr().err
     assert began == []
 
 

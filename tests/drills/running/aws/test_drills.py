@@ -9,6 +9,7 @@ import boto3
 import pytest
 
 from drills.running import runner
+from drills.running.aws import machines
 from drills.running.aws.plan import plan_of
 from drills.running.aws.stage import AwsStage
 from drills.running.report import Report
@@ -166,6 +167,48 @@ def test_what_cannot_be_undone_is_in_the_report(world: World, monkeypatch: pytes
     assert report.stopped is not None
     assert "not undone: the tunnel's connectors: gateway-0: TimedOut" in report.stopped
     assert report.verdict == "stopped"
+
+
+def test_the_other_gateways_get_their_tunnel_back_if_one_does_not(world: World, monkeypatch: pytest.MonkeyPatch):
+    real = world.run
+
+    def run(member: str, command: str) -> str:
+        if member == "gateway-0" and command == "systemctl start backbuild-tunnel":
+            raise SiteError("no answer")
+        return real(member, command)
+
+    monkeypatch.setattr(world, "run", run)
+    report = drill("tunnel-lost")
+    assert report.stopped is not None
+    assert "not undone: the tunnel's connectors: gateway-0: no answer" in report.stopped
+    assert world.tunnels == {"gateway-1"}
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_clients_that_could_not_be_stopped_are_stopped_later_or_named(
+    world: World, monkeypatch: pytest.MonkeyPatch, comes_back: bool
+):
+    original = AwsStage.mend
+
+    def mend(stage: AwsStage) -> None:
+        if comes_back:
+            world.failing.clear()
+        original(stage)
+
+    def silent(stage: AwsStage) -> None:
+        world.failing = {machines.STOP: {"Status": "TimedOut"}, machines.REMOVE: {"Status": "TimedOut"}}
+        served(stage)
+
+    served = AwsStage.healthy
+    monkeypatch.setattr(AwsStage, "healthy", silent)
+    monkeypatch.setattr(AwsStage, "mend", mend)
+    report = drill("coordinator-leader-lost")
+    if comes_back:
+        assert report.verdict == "kept"
+        nothing_is_left(world)
+    else:
+        assert report.stopped is not None
+        assert "not undone: the clients on the machines, which end by themselves after six hours: " in report.stopped
 
 
 def test_a_lost_machine_that_a_later_step_leaves_is_started_again(world: World, monkeypatch: pytest.MonkeyPatch):

@@ -107,27 +107,32 @@ def newest(filed: Iterable[Filed]) -> dict[str, Filed]:
 
 def read(folder: Path) -> tuple[list[Filed], list[str]]:
     """Return the filed reports in their order, and a sentence for each way in which they are not intact."""
-    known = signers(folder)
+    try:
+        known = signers(folder)
+    except ValueError as error:
+        return [], [f"{SIGNERS} is not valid: {error}; restore it from the repository's history"]
     filed: list[Filed] = []
     problems: list[str] = []
     previous = GENESIS
     for number, file in enumerate(sorted(folder.glob("[0-9]*.json")), 1):
-        content = file.read_bytes()
-        sha256 = hashlib.sha256(content).hexdigest()
+        sha256 = ""
         try:
+            content = file.read_bytes()
+            sha256 = hashlib.sha256(content).hexdigest()
             document = json.loads(content)
             text, signer, signature = str(document["signed"]), str(document["signer"]), str(document["signature"])
+            intact = is_signed(known.get(signer, ""), text.encode(), signature)
             signed = json.loads(text)
             one = Filed(number, file, signed["report"], signer, sha256)
             link = (signed["number"], signed["previous"])
             _ = one.scenario, one.day, one.ended, one.verdict, one.measured
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             problems.append(
                 f"{file.name} is not a report: {type(error).__name__}; restore it from the repository's history"
             )
             previous = sha256
             continue
-        if not is_signed(known.get(signer, ""), text.encode(), signature):
+        if not intact:
             problems.append(f"{file.name} is not signed by {signer}: it was edited, or the signer is not in {SIGNERS}")
         if link != (number, previous):
             problems.append(f"{file.name} does not follow the report before it: one was edited, removed or inserted")
@@ -137,9 +142,12 @@ def read(folder: Path) -> tuple[list[Filed], list[str]]:
 
 
 def signers(folder: Path) -> dict[str, str]:
-    """Return the public key of each signer, in base64."""
+    """Return the public key of each signer, in base64. Raises `ValueError` if the file is not valid."""
     file = folder / SIGNERS
-    return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    known = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    if wrong := [name for name, key in known.items() if not isinstance(key, str)]:
+        raise ValueError(f"the key of {wrong[0]} is no text")
+    return known
 
 
 def is_signed(public: str, content: bytes, signature: str) -> bool:

@@ -98,6 +98,42 @@ def test_an_unreadable_report_is_noticed(folder: Path) -> None:
     assert any("is not a report" in problem for problem in ledger.read(folder)[1])
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe",
+        b"[" * 200_000,
+        rb'{"signed": "\ud800", "signer": "ann", "signature": ""}',
+        json.dumps({"signed": "[" * 200_000, "signer": "ann", "signature": ""}).encode(),
+        None,
+    ],
+    ids=["not UTF-8", "deep", "half a character", "deep inside", "a folder"],
+)
+def test_a_file_that_is_no_report_is_noticed_and_no_traceback(folder: Path, content: bytes | None) -> None:
+    last = folder / "0004-2026-11-29-four.json"
+    if content is None:
+        last.mkdir()
+    else:
+        last.write_bytes(content)
+    filed, problems = ledger.read(folder)
+    assert len(filed) == 3
+    assert [problem.partition(":")[0] for problem in problems] == [f"{last.name} is not a report"]
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"ann =", b"ann = 1"], ids=["not UTF-8", "not TOML", "a number"])
+def test_a_list_of_signers_that_is_not_valid_is_a_problem(folder: Path, content: bytes) -> None:
+    (folder / keys.SIGNERS).write_bytes(content)
+    filed, (problem,) = ledger.read(folder)
+    assert filed == []
+    assert problem.startswith("signers.toml is not valid: ")
+
+
+@pytest.mark.parametrize("key", ["", "not base64", "AAAA"])
+def test_a_signer_without_a_key_signs_nothing(folder: Path, key: str) -> None:
+    (folder / keys.SIGNERS).write_text(f'"ann" = "{key}"\n')
+    assert len([one for one in ledger.read(folder)[1] if "is not signed by ann" in one]) == 3
+
+
 def test_nothing_is_filed_after_an_edited_report(folder: Path) -> None:
     edited = files(folder)[0]
     edited.write_text(edited.read_text().replace("22.3", "2.3"))

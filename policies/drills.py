@@ -17,13 +17,26 @@ REPORTS = Path("docs/drills")
 class Cited:
     """A report that a promise cites, and the newest report of its scenario."""
 
+    promise: str
     path: str
     newest: Filed
 
     @property
     def proves(self) -> bool:
         """Whether the newest report still proves what the cited one proved."""
-        return self.newest.verdict == KEPT
+        return self.newest.verdict == KEPT and self.promise in self.newest.report["promises"]
+
+    @property
+    def refuted(self) -> str:
+        """Why it does not, with the remedy."""
+        newest, file = self.newest, f"{REPORTS / self.newest.name}.json"
+        if newest.verdict == KEPT:
+            about = ", ".join(newest.report["promises"])
+            return f"a newer drill {newest.scenario} is about {about}: cite a drill about {self.promise} ({file})"
+        return (
+            f"a newer drill {newest.scenario} is {newest.verdict}: run `python -m drills run {newest.scenario} --stack "
+            f"STACK --file` ({file})"
+        )
 
     @property
     def text(self) -> str:
@@ -69,22 +82,15 @@ def _refused(promise: Promise, path: str, report: Filed | None) -> str | None:
 
 def citations(promise: Promise, newest: Mapping[str, Filed]) -> list[Cited]:
     """Return the reports that a promise cites, which `check_citations` has accepted."""
-    return [Cited(path, newest[scenario_of(path)]) for path in promise.proven_by.drill]
+    return [Cited(promise.id, path, newest[scenario_of(path)]) for path in promise.proven_by.drill]
 
 
 def without_refuted(promise: Promise, newest: Mapping[str, Filed]) -> Promise:
-    """Return a promise as not yet proven if a newer report of a cited scenario is not kept."""
+    """Return a promise as not yet proven if a newer report of a cited scenario is not kept, or not about it."""
     refuted = [one for one in citations(promise, newest) if not one.proves]
     if not refuted:
         return promise
     left = tuple(path for path in promise.proven_by.drill if path not in {one.path for one in refuted})
-    missing = "; ".join(
-        [
-            f"a newer drill {one.newest.scenario} is {one.newest.verdict}: run `python -m drills run "
-            f"{one.newest.scenario} --stack STACK --file` ({REPORTS / one.newest.name}.json)"
-            for one in refuted
-        ]
-        + ([promise.not_proven] if promise.not_proven else [])
-    )
+    missing = "; ".join([one.refuted for one in refuted] + ([promise.not_proven] if promise.not_proven else []))
     proofs = promise.proven_by.model_copy(update={"drill": left})
     return promise.model_copy(update={"proven_by": proofs, "not_proven": missing})

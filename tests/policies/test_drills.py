@@ -198,6 +198,14 @@ def test_a_newer_report_that_is_not_kept_refutes_the_proof(verdict: str) -> None
     assert found.not_proven.startswith(f"a newer drill one is {verdict}: run `python -m drills run one --stack ")
 
 
+def test_a_newer_report_about_other_promises_refutes_the_proof() -> None:
+    filed = Reports((report("one", 1), report("one", 2, promise="Y")))
+    found = without_refuted(citing(1), filed.newest)
+    assert not found.proven
+    assert found.proven_by.drill == ()
+    assert found.not_proven == (f"a newer drill one is about Y: cite a drill about X (docs/drills/0002-{DAY}-one.json)")
+
+
 def test_the_committed_citations_are_kept_reports() -> None:
     assert gathered.reports_in(gathered.ROOT / "docs/drills").filed
     check_citations(promises.load().values(), gathered.reports_in(gathered.ROOT / "docs/drills"))

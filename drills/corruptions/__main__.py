@@ -38,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cwd", type=Path, default=Path.cwd(), help="the project's folder (default: the current one)")
     options = parser.parse_args(arguments)
+    if options.count < 1:
+        parser.error("--count must be 1 at least: without a damage, nothing is shown")
     try:
         topology, root = topology_of(options.stack, options.cwd), options.cwd.resolve()
         with only_drill(topology, root, "drills.corruptions"):

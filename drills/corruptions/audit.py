@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,8 +134,18 @@ def attempt(chance: random.Random, topology: Topology, site: LiveSite, audits: S
 
 def wrong_refusal(damaged: Damaged, message: str) -> str:
     """Return what is wrong with a refusal; empty if it names the object and the copy."""
-    name = damaged.key.rpartition("/")[2].removesuffix(".json")
-    named = damaged.key in message or name in message
     if damaged.damage.harmless:
         return f"{damaged.text}: refused, although all data is there: {message}"
+    # Some refusals name the run of a manifest, or the WAL segment. A part of another object's name is not enough.
+    name = damaged.key.rpartition("/")[2].removesuffix(".json")
+    named = _names(message, damaged.key) or (is_unique(damaged.key) and _names(message, name))
     return "" if named and damaged.copy in message else f"{damaged.text}: refused without naming it: {message}"
+
+
+def is_unique(key: str) -> bool:
+    """Return whether the last part of a key names one object: of a manifest or WAL, unlike of a backup's files."""
+    return "/backup/" not in key
+
+
+def _names(message: str, name: str) -> bool:
+    return re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w-]|[./]\w)", message) is not None

@@ -84,7 +84,7 @@ class Repairs:
 
     def _is_whole(self, one: Damaged) -> bool:
         bucket = self._buckets[one.copy]
-        return one.original is not None or (bool(bucket.objects(one.key)) and bucket.read(one.key) == one.content)
+        return one.original is not None or (one.key in bucket.objects(one.key) and bucket.read(one.key) == one.content)
 
     def _left(self, holds: Callable[[Damaged], bool]) -> list[str]:
         deadline = time.monotonic() + FIND_SECONDS

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from drills.corruptions.__main__ import main
 from drills.corruptions.audit import Damaged, is_possible, wrong_refusal
 from drills.corruptions.damages import DAMAGES, Damage, Where
 from drills.corruptions.repairs import is_about, together
@@ -58,6 +59,32 @@ def test_a_refusal_must_name_the_object_and_the_copy(name: str, message: str, wr
     found = wrong_refusal(damaged(name), message)
     assert wrong in found
     assert bool(found) == bool(wrong)
+
+
+MANIFEST = "manifests/coordinator/20261130-032208F.json"
+
+
+@pytest.mark.parametrize(
+    ("key", "message", "named"),
+    [
+        (RUN, "worker-1-0: 15 files of replica cannot be read: status 501", False),
+        (RUN, f"{RUN}0 in replica is damaged", False),
+        (RUN, f"another/{RUN} in replica is damaged", False),
+        (RUN, f"{RUN} in replica is damaged: its SHA-256 is 1", True),
+        (MANIFEST, "the manifest of 20261130-032208F_20261130-040000I in replica names another one", False),
+        (MANIFEST, "the chain in replica is broken: the manifest of 20261130-032208F is missing", True),
+        (MANIFEST, f"replica lacks {MANIFEST}; restore from another copy", True),
+    ],
+)
+def test_a_refusal_that_names_another_object_does_not_count(key: str, message: str, named: bool):
+    assert (wrong_refusal(damaged(key=key), message) == "") is named
+
+
+@pytest.mark.parametrize("count", ["0", "-1"])
+def test_without_a_damage_nothing_is_shown(count: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--count", count])
+    assert "--count must be 1 at least" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from drills.running import prober
+from drills.running import edge, prober
 from drills.running.cloud import is_of_worker
-from drills.running.edge import status_page_of, verified_runs
+from drills.running.edge import Edge, status_page_of, verified_runs
 from drills.running.prober import Answer, Prober
+from drills.sites.site import SiteError
 from sandbox.clouds.store import CloudObject
 from sandbox.edge import plan
 from sandbox.values import Properties
@@ -127,3 +131,51 @@ def test_a_deleted_worker_takes_along_what_belongs_to_it_and_nothing_else():
     own, other = of("p-api", "1"), of("p-status", "2")
     things = [*own, *other, thing(plan.ROUTE, "without"), thing(plan.DATABASE, "db", name="p-api")]
     assert [one for one in things if is_of_worker(one, "p-api", {"1"})] == own
+
+
+NOVEMBER = {
+    "month": "2026-11",
+    "agreement": {"target": 99900, "credits": []},
+    "essential": ["database"],
+    "statement": {
+        "month": "2026-11",
+        "complete": True,
+        "from": "2026-11-01T00:00:00.000Z",
+        "to": "2026-12-01T00:00:00.000Z",
+        "minutes": {"up": 43200, "down": 0, "unknown": 0, "excused": 0},
+        "uptimePercent": "100.0000",
+        "atLeastPercent": "100.0000",
+        "targetPercent": "99.900",
+        "met": True,
+        "budgetMinutes": "43.20",
+        "leftMinutes": "43.20",
+        "creditPercent": 0,
+    },
+    "maintenances": [],
+    "runs": [["2026-11-01T00:00:00.000Z", 43200, "ok"]],
+}
+
+
+def edge_at(url: str, monkeypatch: pytest.MonkeyPatch) -> Edge:
+    """Return an edge whose pages are at a URL, just after the end of November."""
+
+    def until(what: str, holds: Callable[[], bool], _seconds: float) -> None:
+        if not any(holds() for _ in range(3)):
+            raise SiteError(what)
+
+    monkeypatch.setattr(edge.time, "time", lambda: datetime(2026, 12, 1, 0, 3, tzinfo=UTC).timestamp())
+    monkeypatch.setattr(Edge, "url", lambda _self, _hostname: url.removesuffix("health"))
+    topology = SimpleNamespace(hostnames=SimpleNamespace(status="status"))
+    return Edge(cast(Any, SimpleNamespace(topology=topology, until=until)))
+
+
+def test_the_account_of_a_month_that_has_just_ended_is_whole(monkeypatch: pytest.MonkeyPatch):
+    with served(200, json.dumps(NOVEMBER)) as url:
+        assert edge_at(url, monkeypatch).account("2026-11").statement.complete
+
+
+def test_a_page_without_an_answer_has_no_account(monkeypatch: pytest.MonkeyPatch):
+    with served(503, "busy") as url, pytest.raises(SiteError, match="the account counts the present minute"):
+        edge_at(url, monkeypatch).account("2026-11")
+    with pytest.raises(SiteError, match="the account counts the present minute"):
+        edge_at(url, monkeypatch).account("2026-11")

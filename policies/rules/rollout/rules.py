@@ -30,10 +30,10 @@ from policies.views.shared import stack
 
 HEALTHY = "/usr/local/sbin/backbuild-healthy"
 LEAST_WAIT = 300  # seconds; installing packages takes that long
-# Kind of event to the status of a failure, as Systems Manager spells them.
+# Kind of event to the statuses of failures, as Systems Manager spells them.
 FAILURES = {
-    "EC2 State Manager Association State Change": "Failed",
-    "Maintenance Window Execution State-change Notification": "FAILED",
+    "EC2 State Manager Association State Change": ("Failed",),
+    "Maintenance Window Execution State-change Notification": ("FAILED", "TIMED_OUT"),
 }
 
 
@@ -159,7 +159,7 @@ def _follows(graph: Graph, member: Machine, other: Machine) -> bool:
 )
 def failed_gates_alarm(graph: Graph, _: Resource) -> str | None:
     """A rollout that stops leaves a group with one member missing: the next failure would interrupt the service."""
-    missed = (unreported(graph, kind, "status", [status]) for kind, status in FAILURES.items())
+    missed = (unreported(graph, kind, "status", statuses) for kind, statuses in FAILURES.items())
     return next((wrong for wrong in missed if wrong is not None), None)
 
 

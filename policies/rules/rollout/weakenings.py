@@ -7,7 +7,7 @@ from typing import Any
 
 from policies.mutation.bindings import rebind
 from policies.mutation.files import DATABASE, GATEWAY
-from policies.mutation.operators import ABSENT, Operator, chain, drop, ending, named, put, unlink
+from policies.mutation.operators import ABSENT, Operator, chain, drop, ending, named, put, substitute, unlink
 from policies.mutation.weakening import Weakenings
 from policies.rules.rollout.rules import HEALTHY
 from policies.views.events import EVENT_RULE, EVENT_TARGET
@@ -48,11 +48,16 @@ WEAKENINGS: Weakenings = {
             FAILURES,
         ),
         "the rule is disabled": put(EVENT_RULE, "state", "DISABLED", FAILURES),
+        "the rule matches no maintenance window that times out": substitute(
+            EVENT_RULE, "eventPattern", '"TIMED_OUT"', '"CANCELLED"', named("alarms-patching")
+        ),
         "the rule matches another kind of event": pattern(**{"detail-type": ["nothing"]}),
-        "the rule matches one gate only": pattern(detail={"status": ["Failed", "FAILED"], "association-id": ["x"]}),
+        "the rule matches one gate only": pattern(
+            detail={"status": ["Failed", "FAILED", "TIMED_OUT"], "association-id": ["x"]}
+        ),
         "the rule matches another region": pattern(region=["mars-north-1"]),
         "the rule matches events without a gate": pattern(
-            detail={"status": ["Failed", "FAILED"], "association-id": [None]}
+            detail={"status": ["Failed", "FAILED", "TIMED_OUT"], "association-id": [None]}
         ),
         "the rule is on a bus without events of AWS": put(EVENT_RULE, "eventBusName", "backbuild", FAILURES),
     },

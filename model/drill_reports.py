@@ -134,11 +134,18 @@ def read(folder: Path) -> tuple[list[Filed], list[str]]:
             continue
         if not intact:
             problems.append(f"{file.name} is not signed by {signer}: it was edited, or the signer is not in {SIGNERS}")
+        if file.name != (name := file_name(number, one.report["begun"], one.scenario)):
+            problems.append(f"{file.name} was renamed: give it its name {name} again")
         if link != (number, previous):
             problems.append(f"{file.name} does not follow the report before it: one was edited, removed or inserted")
         filed.append(one)
         previous = sha256
     return filed, problems
+
+
+def file_name(number: int, begun: str, scenario: str) -> str:
+    """Return the name of a report's file. `begun`: when the drill began, in ISO 8601."""
+    return f"{number:04}-{begun[:10]}-{scenario}.json"
 
 
 def signers(folder: Path) -> dict[str, str]:

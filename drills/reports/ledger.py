@@ -12,7 +12,7 @@ from typing import Any
 
 from console.errors import InputError
 from drills.reports.keys import Signer
-from model.drill_reports import GENESIS, Filed, newest, read
+from model.drill_reports import GENESIS, Filed, file_name, newest, read
 
 __all__ = ["GENESIS", "Filed", "file_report", "newest", "read"]
 
@@ -26,8 +26,7 @@ def file_report(folder: Path, report: Mapping[str, Any], signer: Signer) -> Path
     previous = filed[-1].sha256 if filed else GENESIS
     text = json.dumps({"number": number, "previous": previous, "report": report}, sort_keys=True)
     document = {"signed": text, "signer": signer.name, "signature": signer.sign(text.encode())}
-    day = str(report["begun"])[:10]
-    file = folder / f"{number:04}-{day}-{report['scenario']}.json"
+    file = folder / file_name(number, report["begun"], report["scenario"])
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return file

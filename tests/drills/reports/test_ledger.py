@@ -93,6 +93,12 @@ def test_a_removed_report_is_noticed(folder: Path, removed: int) -> None:
     assert any("does not follow" in problem for problem in ledger.read(folder)[1])
 
 
+def test_a_renamed_report_is_noticed(folder: Path) -> None:
+    files(folder)[1].rename(folder / "0002-2027-11-29-<b>three.json")
+    (problem,) = ledger.read(folder)[1]
+    assert problem == "0002-2027-11-29-<b>three.json was renamed: give it its name 0002-2026-11-29-two.json again"
+
+
 def test_an_unreadable_report_is_noticed(folder: Path) -> None:
     files(folder)[0].write_text("{}")
     assert any("is not a report" in problem for problem in ledger.read(folder)[1])

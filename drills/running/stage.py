@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from console.errors import CommandError
 from drills.failover.fleet import Fleet
@@ -392,10 +392,14 @@ class Stage:
 
     def full_backup(self) -> None:
         """Make a full backup of each group, and wait for the next restore point."""
-        for group in self.groups:
-            self.machines().run(self.leader(group), as_postgres("/usr/local/sbin/backbuild-backup", "full"), 900)
-            self.timeline.add("recovery", f"{group}: full backup")
+        self.back_up("full")
         self.next_point()
+
+    def back_up(self, kind: Literal["full", "incr"]) -> None:
+        """Make a backup of each group."""
+        for group in self.groups:
+            self.machines().run(self.leader(group), as_postgres("/usr/local/sbin/backbuild-backup", kind), 900)
+            self.timeline.add("recovery", f"{group}: backup ({kind})")
 
     def next_point(self) -> None:
         """Wait for the next restore point, and let its WAL be archived."""

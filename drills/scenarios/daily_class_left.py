@@ -2,7 +2,7 @@
 
 from drills.running.pairs import Pairs
 from drills.running.scenario import Scenario, Step
-from drills.running.stage import LISTING_PAUSE, Stage
+from drills.running.stage import LISTING_PAUSE, POINT_SECONDS, Stage
 from drills.scenarios.groups_agree import HASHES, PAIRS
 
 COPY, CLASS = "replica", "daily"
@@ -19,8 +19,22 @@ def write_pairs(stage: Stage) -> None:
             900,
             LISTING_PAUSE,
         )
+        stored = _stored(stage)
+        stage.pass_time(POINT_SECONDS)
+        stage.back_up("incr")  # its manifest lists the restore points after the first backup
+        stage.until(
+            "the daily copies have the WAL up to a common restore point",
+            lambda: all(now > before for now, before in zip(_stored(stage), stored, strict=True)),
+            600,
+            LISTING_PAUSE,
+        )
     finally:
         pairs.stop()
+
+
+def _stored(stage: Stage) -> list[int]:
+    """Return how many objects the daily class of each group has."""
+    return [len(stage.bucket(COPY).objects(f"{CLASS}/{group}/")) for group in stage.groups]
 
 
 def lose_the_hourly_class(stage: Stage) -> None:
@@ -61,7 +75,7 @@ SCENARIO = Scenario(
     runbook="restore.md",
     steps=(
         Step(
-            "Let clients write to two groups until the first backup of a day is kept as a daily one.",
+            "Let clients write to two groups until the first backup of a day, with a common point, is a daily one.",
             write_pairs,
             operator=False,
         ),

@@ -12,9 +12,9 @@ def announce(stage: Stage) -> None:
     work.announce_emergency("The database stops for an urgent repair")
     stage.memory["before"] = work.account()
     stage.memory["incidents"] = work.incidents()
-    told = work.notified("maintenance.scheduled")
-    stage.check("customers are told that it is an emergency", told["emergency"], f"emergency {told['emergency']}")
     work.until_begun()
+    told = work.notified("maintenance.started")
+    stage.check("customers are told that it is an emergency", told["emergency"], f"emergency {told['emergency']}")
 
 
 def complete(stage: Stage) -> None:

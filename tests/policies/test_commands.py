@@ -54,14 +54,14 @@ def test_an_exported_state_is_judged_without_the_program(state: Path, capsys: py
     unproven = [one["id"] for one in found["promises"] if not one["proven"]]
     assert f"not yet proven: {', '.join(unproven)}\n" in printed
     assert printed.splitlines()[-1].endswith(f"{len(unproven)} of 26 promises are not yet proven")
-    (rec1,) = [one for one in found["promises"] if one["id"] == "REC-1"]
-    assert (rec1["standing"], rec1["rules"], rec1["behaviour"], rec1["provenBy"]) == (
+    (red1,) = [one for one in found["promises"] if one["id"] == "RED-1"]
+    assert (red1["standing"], red1["rules"], red1["behaviour"], red1["provenBy"]) == (
         "not yet proven",
         "pass",
         True,
         {},
     )
-    assert rec1["notProven"] == load_promises()["REC-1"].not_proven
+    assert red1["notProven"] == load_promises()["RED-1"].not_proven
     (red2,) = [one for one in found["promises"] if one["id"] == "RED-2"]
     assert sorted(red2["provenBy"]) == ["plan", "processes"]
 

@@ -1,5 +1,8 @@
 """Restore from the daily copies alone: every object of the hourly class is gone from the copy."""
 
+import re
+
+from drills.restore.decisions import OutsideWindowError
 from drills.running.pairs import Pairs
 from drills.running.scenario import Scenario, Step
 from drills.running.stage import LISTING_PAUSE, POINT_SECONDS, Stage
@@ -45,7 +48,11 @@ def lose_the_hourly_class(stage: Stage) -> None:
 
 
 def restore(stage: Stage) -> None:
-    found = stage.restore(COPY, stage.fault_time(), into="drill")
+    try:
+        found = stage.restore(COPY, stage.fault_time(), into="drill")
+    except OutsideWindowError as refusal:  # it names the common point of the newest daily backup
+        stage.remove_restore("drill")
+        found = stage.restore(COPY, re.findall(r"backbuild-\d{8}T\d{6}Z", str(refusal))[-1], into="drill")
     # The backup Workers may have replaced hourly objects meanwhile: then the restore shows nothing about this class.
     classes = {group: one["class"] for group, one in found["groups"].items()}
     stage.check(

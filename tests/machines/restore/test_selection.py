@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -160,6 +161,29 @@ def test_an_absent_manifest_breaks_the_chain(kind: str):
         RestoreError, match=rf"(lacks manifests/{GROUP}/{absent}.json|{after} follows that of {absent}, which)"
     ):
         world.latest()
+
+
+@pytest.mark.parametrize("back", [0, 1])
+def test_a_full_backup_may_be_made_while_a_lost_primary_is_refilled(back: int):
+    world = World()
+    first, second = world.backup(), world.backup("incr")
+    before = world.time + timedelta(minutes=2)
+    names = [f"manifests/{GROUP}/{label}.json" for label in (first, second)]
+    lost = {name: world.bucket.content.pop(name) for name in names}
+    world.bucket.content |= {name: lost[name] for name in names[:back]}  # these are there again in time
+    rebuilt = World(time=world.time + timedelta(minutes=5), bucket=world.bucket, number=world.number)
+    third = rebuilt.backup()
+    world.bucket.content |= lost
+    fourth = rebuilt.backup("incr")
+    runs = list(read(world.bucket, GROUP, labels_in(world.bucket, GROUP), KEYS))
+    assert [run.label for run in runs] == [first, second, third, fourth]
+    assert runs[2].previous == (None if back == 0 else (first, runs[0].sha256))
+    assert broken_link(runs) is None
+    assert rebuilt.latest().run == fourth
+    assert rebuilt.before(before).run == second, "also the time before the loss can be restored"
+    # An increment must follow the run before it.
+    assert broken_link([runs[0], replace(runs[3], previous=None)]) is not None
+    assert broken_link([*runs[:3], replace(runs[3], previous=(first, runs[0].sha256))]) is not None
 
 
 def test_an_absent_newest_manifest_does_no_harm():

@@ -116,13 +116,25 @@ def unlisted_of(run: Run, runs: Iterable[Run]) -> set[str]:
 
 
 def broken_link(runs: Sequence[Run]) -> str | None:
-    """Return where the chain of consecutive manifests, oldest first, is broken; None if it is complete."""
+    """Return where the chain of consecutive manifests, oldest first, is broken; None if it is complete.
+
+    A full backup needs no other run. It may follow an earlier run than the one before it, or none: after the primary is
+    lost, it is made while the older manifests are still being brought back.
+    """
+    digests: dict[str | None, str] = {}
     for before, after in pairwise(runs):
-        named, sha256 = after.previous or ("none", "")
-        if named != before.label:
-            return f"the manifest of {after.label} follows that of {named}, which is missing"
-        if sha256 != before.sha256:
-            return f"the manifest of {after.label} names another SHA-256 than the manifest of {before.label} has"
+        digests[before.label] = before.sha256
+        named, sha256 = after.previous or (None, "")
+        if start_of(after.label) <= start_of(before.label):
+            return f"the manifest of {after.label} comes after that of {before.label}"
+        fits = named == before.label or not after.needs
+        if named in digests:
+            if sha256 != digests[named]:
+                return f"the manifest of {after.label} names another SHA-256 than the manifest of {named} has"
+            if not fits:
+                return f"the manifest of {after.label} follows that of {named}, not that of {before.label}"
+        elif not fits or (named is not None and start_of(named) > start_of(runs[0].label)):
+            return f"the manifest of {after.label} follows that of {named or 'none'}, which is missing"
     return None
 
 

@@ -63,7 +63,7 @@ def test_an_exported_state_is_judged_without_the_program(state: Path, capsys: py
     )
     assert red1["notProven"] == load_promises()["RED-1"].not_proven
     (red2,) = [one for one in found["promises"] if one["id"] == "RED-2"]
-    assert sorted(red2["provenBy"]) == ["plan", "processes"]
+    assert sorted(red2["provenBy"]) == ["drill", "plan", "processes"]
 
 
 def test_a_failing_rule_is_shown_with_exit_code_1(weakened: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,6 +74,7 @@ class TestLostDatabase:
         assert kinds(world) == set()
         assert {run.label for run in runs[-8:]} <= hourly(world)
 
+    @pytest.mark.long
     def test_newest_full_backups_of_an_idle_group_are_kept(self, world: World, machine: Machine) -> None:
         runs = daily(world, machine, 5, ageing=False)
         idle(world, runs[-1], 40, 41, 42)
@@ -152,6 +153,7 @@ class TestDamagedBackups:
         idle(world, runs[-1], 7, 40, 41, 42)
         assert hourly(world) == {run.label for run in runs[-3:]}
 
+    @pytest.mark.long
     def test_damaged_full_backups_are_kept_in_addition_to_good_ones(self, world: World, machine: Machine) -> None:
         runs = daily(world, machine, 5, ageing=False)
         for run in runs[-2:]:
@@ -162,6 +164,7 @@ class TestDamagedBackups:
         idle(world, runs[-1], 7, 40, 41, 42)
         assert hourly(world) == {run.label for run in runs}
 
+    @pytest.mark.long
     def test_conflict_blocks_deletions_for_the_retention_of_the_hourly_class(
         self, world: World, machine: Machine
     ) -> None:

@@ -108,6 +108,7 @@ def test_interruption_at_any_step_resumes_with_the_missing_parts(
     assert world.sql("SELECT * FROM uploads") == world.sql("SELECT * FROM upload_parts") == []
 
 
+@pytest.mark.long
 def test_parts_that_were_sent_before_an_interruption_are_not_sent_again(world: World, offsite: Offsite) -> None:
     _, key = written(world)
     offsite.failing = lambda: "partNumber=2" in offsite.requests[-1].path
@@ -121,6 +122,7 @@ def test_parts_that_were_sent_before_an_interruption_are_not_sent_again(world: W
     assert parts_sent(offsite) == 2
 
 
+@pytest.mark.long
 def test_upload_that_the_store_deleted_is_begun_anew(world: World, offsite: Offsite) -> None:
     _, key = written(world)
     offsite.failing = lambda: "partNumber=3" in offsite.requests[-1].path
@@ -132,6 +134,7 @@ def test_upload_that_the_store_deleted_is_begun_anew(world: World, offsite: Offs
     assert world.read("offsite", key) == BODY
 
 
+@pytest.mark.long
 def test_primary_that_changed_during_the_interruption_is_copied_as_it_is_now(world: World, offsite: Offsite) -> None:
     key = f"{BASE}/unlisted"
     offsite.failing = lambda: "partNumber=3" in offsite.requests[-1].path
@@ -143,6 +146,7 @@ def test_primary_that_changed_during_the_interruption_is_copied_as_it_is_now(wor
     assert uploads(offsite) == []
 
 
+@pytest.mark.long
 def test_lost_copy_is_repaired_in_parts(world: World) -> None:
     _, key = written(world)
     assert world.deliver([key]) == []

@@ -127,3 +127,18 @@ def test_a_rule_without_a_subject_fails_unless_it_is_optional() -> None:
     assert judged_by(lambda *_: None, some).outcome is Outcome.FAIL
     assert judged_by(lambda *_: None, some).message == "the stack has no some things"
     assert judged_by(lambda *_: None, some, optional=True).outcome is Outcome.NOT_APPLICABLE
+
+
+def test_no_verdict_depends_on_the_order_of_the_resources(prod_plan: Judged) -> None:
+    """Engines register resources in different orders. In a first preview many values are unknown."""
+    resources = prod_plan.graph.resources
+    one, two = (
+        {
+            (rule.id, verdict.urn): verdict.outcome
+            for rule in RULES
+            for verdict in rule.verdicts(Graph(ordered, today=DRILLED.date()))
+        }
+        for ordered in (resources, resources[::-1])
+    )
+    assert {key: (one[key], two.get(key)) for key in one if one[key] != two.get(key)} == {}
+    assert one.keys() == two.keys()

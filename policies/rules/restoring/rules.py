@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from policies.controls import ACCESS, RECOVERY, TESTING
-from policies.graph import Graph, Resource
+from policies.graph import Graph, Resource, Undetermined
 from policies.promises import number
 from policies.rule import Severity, define
 from policies.views.calendars import window_gap_days
@@ -82,15 +82,32 @@ def readers_only_read(graph: Graph, reader: Reader) -> str | None:
 def every_copy_restorable(graph: Graph, copy: Copy) -> str | None:
     """If only one copy is intact, and its key is missing, somebody must first find or create a key."""
     wrong: list[str] = []
+    unknown: list[Undetermined] = []
     for reader in readers(graph):
-        rights = rights_of(graph, reader)
-        if copy in copies_read(graph, rights):
-            missing = [one for one in reading(graph, copy) if not any(_is(right, one) for right in rights)]
-            if not missing and reader.credential.text("status") in {"", "Active", "active"}:
-                return None
-            what = ", ".join(f"{action} on {resource}" for action, resource in sorted(missing))
-            wrong.append(f"{reader.label} may not do {what}" if missing else f"{reader.label} is not active")
+        # Another reader may decide, whatever the order of the resources.
+        try:
+            reason = _cannot_read(graph, reader, copy)
+        except Undetermined as error:
+            unknown.append(error)
+            continue
+        if reason is None:
+            return None
+        wrong += [reason] if reason else []
+    if unknown:
+        raise min(unknown, key=str)
     return "; ".join(wrong) or "no key in the secret reads it"
+
+
+def _cannot_read(graph: Graph, reader: Reader, copy: Copy) -> str | None:
+    """Return why a key cannot read a copy that it is for; None if it can, an empty text if it is for another copy."""
+    rights = rights_of(graph, reader)
+    if copy not in copies_read(graph, rights):
+        return ""
+    missing = [one for one in reading(graph, copy) if not any(_is(right, one) for right in rights)]
+    if missing:
+        what = ", ".join(f"{action} on {resource}" for action, resource in sorted(missing))
+        return f"{reader.label} may not do {what}"
+    return None if reader.credential.text("status") in {"", "Active", "active"} else f"{reader.label} is not active"
 
 
 def _is(right: Right, needed: tuple[str, str]) -> bool:

@@ -38,13 +38,14 @@ STARTS = {
     "openssl": "openssl version",
     "patroni": "patroni --version; patronictl version; python3 -c 'import patroni.psycopg, patroni.dcs.etcd3'",
     "pgbackrest": "pgbackrest version",
-    "postgresql-17": "for name in postgres initdb pg_basebackup pg_rewind psql; do"
+    "postgresql-17": "for name in postgres initdb pg_amcheck pg_basebackup pg_checksums pg_rewind psql; do"
     " /usr/lib/postgresql/17/bin/$name --version; done",
     "procps": "sysctl --version; pgrep --version",
     "python3-boto3": "python3 -c 'import boto3'",
     "python3-cryptography": "python3 -c 'import cryptography.hazmat.primitives.asymmetric.ed25519'",
     "python3-etcd": "python3 -c 'import etcd'",
     "python3-yaml": "python3 -c 'import yaml'",
+    "zstd": "zstd --version",
 }
 
 

@@ -7,8 +7,9 @@ import re
 import pytest
 
 from harness.stacks import contents, members, topology_of
-from machines.files import files_for
-from model.topology import Member
+from machines.files import files_for, packages_of
+from model.topology import Member, Role
+from tests.machines.test_bare_root import STARTS
 
 PROD = topology_of("prod")
 # Command or Python module to the Debian 13 package that contains it. Every image has systemd, and the essential and
@@ -58,3 +59,7 @@ def test_patronis_etcd_client_is_listed() -> None:
         assert ("python3-etcd" in packages(one)) == (group.citus_group is not None)
         if group.citus_group is not None:
             assert "etcd3:" in contents(PROD, one)["/etc/backbuild/patroni.yml"]
+
+
+def test_the_bare_root_starts_every_package():
+    assert {package for role in Role for package in packages_of(role)} == STARTS.keys()

@@ -77,9 +77,10 @@ class Server:
 
     def start(self) -> None:
         """Start the server, and return as soon as it accepts connections."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", self.port))
-            self.port = free.getsockname()[1]
+        if not self.port:  # a server that starts again keeps its port, to which closed connections may still belong
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
         settings = {**SETTINGS, "port": str(self.port), "unix_socket_directories": str(self.folder)}
         self.process = subprocess.Popen(
             [programs() / "postgres", "-D", self.data, *(f"--{name}={value}" for name, value in settings.items())],

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from console.errors import CommandError
-from drills.reports import index, keys, ledger
-from drills.reports.ledger import Filed
+from drills.reports import index, keys
 from drills.reports.page import page
 from drills.scenarios import all_scenarios
+from model.drill_reports import Filed, newest, read
 
 FOLDER = Path("docs/drills")
 INDEX = Path("docs/drills.md")
@@ -40,7 +40,7 @@ def add_to(subcommands: Any) -> None:
 
 def show(options: argparse.Namespace) -> int:
     """`report`: return 1 if a report was edited, removed or inserted."""
-    filed, problems = ledger.read(options.cwd / FOLDER)
+    filed, problems = read(options.cwd / FOLDER)
     if problems:
         raise EditedError("\n".join(problems))
     if not options.check:
@@ -48,7 +48,7 @@ def show(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([one.report for one in filed]))
     else:
-        for name, one in sorted(ledger.newest(filed).items()):
+        for name, one in sorted(newest(filed).items()):
             print(f"{one.report['begun'][:10]}  {one.report['verdict']:8} {name}")
         print(f"{len(filed)} reports, each signed and linked to the one before")
     return 0
@@ -59,7 +59,7 @@ def write_pages(root: Path, filed: list[Filed]) -> None:
     for one in filed:
         one.file.with_suffix(".html").write_text(page(one), encoding="utf-8")
     file = root / INDEX
-    text = index.updated(file.read_text(encoding="utf-8"), all_scenarios().values(), ledger.newest(filed))
+    text = index.updated(file.read_text(encoding="utf-8"), all_scenarios().values(), newest(filed))
     file.write_text(text, encoding="utf-8")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from drills.reports.ledger import Filed
 from drills.running.scenario import Scenario
+from model.drill_reports import Filed
 
 BEGIN, END = "<!-- drills -->", "<!-- /drills -->"
 

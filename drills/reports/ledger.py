@@ -12,9 +12,7 @@ from typing import Any
 
 from console.errors import InputError
 from drills.reports.keys import Signer
-from model.drill_reports import GENESIS, Filed, file_name, newest, read
-
-__all__ = ["GENESIS", "Filed", "file_report", "newest", "read"]
+from model.drill_reports import GENESIS, file_name, read
 
 
 def file_report(folder: Path, report: Mapping[str, Any], signer: Signer) -> Path:

@@ -8,8 +8,8 @@ from typing import Any
 
 import jinja2
 
-from drills.reports.ledger import Filed
 from drills.reports.picture import timeline
+from model.drill_reports import Filed
 
 VERDICTS = {"kept": "Promises kept", "missed": "Missed", "stopped": "Stopped"}
 PROMISED = {"REC-1": "4 h", "REC-2": "4 h", "REC-3": "8 h", "REC-4": "1 h of data"}

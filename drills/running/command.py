@@ -18,7 +18,7 @@ from console.errors import InputError
 from drills import guard
 from drills.reports.command import FOLDER, write_pages
 from drills.reports.keys import Signer, signer_of
-from drills.reports.ledger import file_report, read
+from drills.reports.ledger import file_report
 from drills.running import runner
 from drills.running.aws.plan import plan_of
 from drills.running.aws.stage import AwsStage
@@ -27,6 +27,7 @@ from drills.running.runner import Show
 from drills.running.scenario import Scenario
 from drills.scenarios import all_scenarios
 from drills.sites.claims import claim
+from model.drill_reports import read
 from model.topology import Topology
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from drills.reports import index
-from drills.reports.ledger import Filed
 from drills.scenarios import all_scenarios
+from model.drill_reports import Filed
 
 
 def filed(on: str) -> Filed:

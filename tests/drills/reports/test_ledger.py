@@ -18,6 +18,7 @@ from drills.reports.keys import Signer
 from drills.reports.page import page
 from drills.running.report import Check, Report
 from drills.running.timeline import Event
+from model.drill_reports import newest, read
 
 EVENTS = [
     Event(0.0, "2026-11-29T20:00:00.000+00:00", "begin", "clients begin"),
@@ -64,16 +65,16 @@ def files(folder: Path) -> list[Path]:
 
 
 def test_untouched_reports_are_intact(folder: Path) -> None:
-    filed, problems = ledger.read(folder)
+    filed, problems = read(folder)
     assert problems == []
     assert [one.report["scenario"] for one in filed] == ["one", "two", "three"]
-    assert ledger.newest(filed)["two"].number == 2
+    assert newest(filed)["two"].number == 2
 
 
 def test_an_edited_report_is_noticed(folder: Path) -> None:
     edited = files(folder)[1]
     edited.write_text(edited.read_text().replace("22.3", "2.3"))
-    _, problems = ledger.read(folder)
+    _, problems = read(folder)
     assert any(edited.name in problem and "edited" in problem for problem in problems)
 
 
@@ -83,25 +84,25 @@ def test_a_report_that_its_signer_signed_again_is_noticed_by_the_next_one(folder
     document = json.loads(files(folder)[1].read_text())
     document["signature"] = signer.sign(document["signed"].encode())
     files(folder)[1].write_text(json.dumps(document))
-    _, problems = ledger.read(folder)
+    _, problems = read(folder)
     assert any(problem.startswith(files(folder)[2].name) and "does not follow" in problem for problem in problems)
 
 
 @pytest.mark.parametrize("removed", [0, 1])
 def test_a_removed_report_is_noticed(folder: Path, removed: int) -> None:
     files(folder)[removed].unlink()
-    assert any("does not follow" in problem for problem in ledger.read(folder)[1])
+    assert any("does not follow" in problem for problem in read(folder)[1])
 
 
 def test_a_renamed_report_is_noticed(folder: Path) -> None:
     files(folder)[1].rename(folder / "0002-2027-11-29-<b>three.json")
-    (problem,) = ledger.read(folder)[1]
+    (problem,) = read(folder)[1]
     assert problem == "0002-2027-11-29-<b>three.json was renamed: give it its name 0002-2026-11-29-two.json again"
 
 
 def test_an_unreadable_report_is_noticed(folder: Path) -> None:
     files(folder)[0].write_text("{}")
-    assert any("is not a report" in problem for problem in ledger.read(folder)[1])
+    assert any("is not a report" in problem for problem in read(folder)[1])
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_a_file_that_is_no_report_is_noticed_and_no_traceback(folder: Path, cont
         last.mkdir()
     else:
         last.write_bytes(content)
-    filed, problems = ledger.read(folder)
+    filed, problems = read(folder)
     assert len(filed) == 3
     assert [problem.partition(":")[0] for problem in problems] == [f"{last.name} is not a report"]
 
@@ -129,7 +130,7 @@ def test_a_file_that_is_no_report_is_noticed_and_no_traceback(folder: Path, cont
 @pytest.mark.parametrize("content", [b"\xff", b"ann =", b"ann = 1"], ids=["not UTF-8", "not TOML", "a number"])
 def test_a_list_of_signers_that_is_not_valid_is_a_problem(folder: Path, content: bytes) -> None:
     (folder / keys.SIGNERS).write_bytes(content)
-    filed, (problem,) = ledger.read(folder)
+    filed, (problem,) = read(folder)
     assert filed == []
     assert problem.startswith("signers.toml is not valid: ")
 
@@ -137,7 +138,7 @@ def test_a_list_of_signers_that_is_not_valid_is_a_problem(folder: Path, content:
 @pytest.mark.parametrize("key", ["", "not base64", "AAAA"])
 def test_a_signer_without_a_key_signs_nothing(folder: Path, key: str) -> None:
     (folder / keys.SIGNERS).write_text(f'"ann" = "{key}"\n')
-    assert len([one for one in ledger.read(folder)[1] if "is not signed by ann" in one]) == 3
+    assert len([one for one in read(folder)[1] if "is not signed by ann" in one]) == 3
 
 
 def test_nothing_is_filed_after_an_edited_report(folder: Path) -> None:
@@ -170,7 +171,7 @@ def test_a_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> No
 
 
 def test_a_page_shows_the_timeline_and_the_promises(folder: Path) -> None:
-    text = page(ledger.read(folder)[0][0])
+    text = page(read(folder)[0][0])
     (picture,) = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
     shown = ET.fromstring(picture)
     assert len([one for one in shown.iter() if one.tag == "circle"]) == len(EVENTS)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from drills.__main__ import main
-from drills.reports import index, ledger
+from drills.reports import index
 from drills.running.aws.pairs import is_pause
 from drills.running.timeline import Timeline
 from drills.scenarios import all_scenarios
+from model.drill_reports import newest, read
 from policies.promises import load
 
 ROOT = Path(__file__).parents[3]
@@ -31,9 +32,9 @@ def test_a_scenario_reads_as_a_runbook(scenario) -> None:
 
 def test_the_page_of_drills_is_current() -> None:
     text = (ROOT / "docs/drills.md").read_text(encoding="utf-8")
-    filed, problems = ledger.read(ROOT / "docs/drills")
+    filed, problems = read(ROOT / "docs/drills")
     assert problems == []
-    assert index.updated(text, SCENARIOS, ledger.newest(filed)) == text, "update it with `python -m drills report`"
+    assert index.updated(text, SCENARIOS, newest(filed)) == text, "update it with `python -m drills report`"
 
 
 def test_a_dry_run_needs_no_machines(capsys: pytest.CaptureFixture[str]) -> None:

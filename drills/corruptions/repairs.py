@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from drills.corruptions.audit import Damaged
+from drills.running import cloud
 from drills.sites.buckets import Bucket, bucket_of
 from drills.sites.live import LiveSite
 from drills.sites.site import SiteError
 from model.topology import Topology
-from sandbox.edge import databases, start
-from sandbox.machines.processes import Group
+from sandbox.edge import databases
 
 # `verify` runs every two minutes and `reconcile` every five; each handles a limited number of objects in one run.
 FIND_SECONDS = 1200.0
@@ -44,19 +43,10 @@ class Repairs:
 
     def inflict(self) -> None:
         """Damage all objects at once, and make their next verification due now."""
-        with self._edge_stopped():
+        with cloud.edge_stopped(self._site.place):
             for one in self._damages:
                 one.inflict(self._buckets[one.copy])
             self._let_be_due()
-
-    @contextmanager
-    def _edge_stopped(self) -> Generator[None]:
-        Group(f"{self._site.place.prefix}/edge").kill()
-        try:
-            yield
-        finally:
-            start.ensure(self._site.place)
-            start.wait(self._site.place)
 
     def unnoticed(self) -> list[str]:
         """Wait until each damage has a finding; return those that have none in time."""
@@ -69,7 +59,7 @@ class Repairs:
 
     def verify_again(self) -> None:
         """Make the next verification of all damaged objects due now; the Workers would repeat it some minutes later."""
-        with self._edge_stopped():
+        with cloud.edge_stopped(self._site.place):
             self._let_be_due()
 
     def unrepaired(self) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from drills.sites.site import SiteError
@@ -18,6 +19,7 @@ from sandbox.machines import volumes
 from sandbox.machines.inventory import ATTACHMENT, INSTANCE, VOLUME, Inventory
 from sandbox.machines.machine import Machine
 from sandbox.machines.place import Place
+from sandbox.machines.processes import Group
 
 REBUILD_SECONDS = 3600
 # The property that names a Worker's script, by the type of what belongs to it.
@@ -69,6 +71,17 @@ def lose_database(place: Place, id: str) -> None:
     _remove(place, lambda one: one.type == DATABASE and one.id == id)
     edge.wait(place)
     databases.delete(place, id)
+
+
+@contextmanager
+def edge_stopped(place: Place) -> Generator[None]:
+    """Stop the edge during the block, so that its databases' files can be changed; start it again, and wait for it."""
+    Group(f"{place.prefix}/edge").kill()
+    try:
+        yield
+    finally:
+        edge.ensure(place)
+        edge.wait(place)
 
 
 def lift_locks(place: Place) -> None:

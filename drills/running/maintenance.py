@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from drills.running import cloud
 from drills.sites.site import SiteError
 from sandbox.edge import databases, start
 from status import uptime
@@ -44,6 +45,13 @@ class Accounted:
     """Minutes of the month that count as downtime."""
     unexplained: tuple[str, ...]
     """Published figures that differ from those that are counted again from the samples."""
+
+    @property
+    def text(self) -> str:
+        """The minutes in words."""
+        return (
+            f"{self.failed} min failed, {self.unknown} not sampled, {self.excused} excused, {self.down} counted as down"
+        )
 
 
 def accounted(account: uptime.Account, id: str) -> Accounted:
@@ -95,9 +103,8 @@ class Maintenance:
         place = stage.fleet().place
         id = databases.id_of(stage.site().inventory, f"{stage.topology.prefix}-status")
         assert id is not None, "the status page has published a maintenance"
-        stage.edge.stop()
-        databases.change(place, id, PAST, minutes, self.id)
-        stage.edge.start()
+        with cloud.edge_stopped(place):
+            databases.change(place, id, PAST, minutes, self.id)
         stage.timeline.add("recovery", f"{minutes / 60:.0f} h pass: the drill moves the plan's times instead")
 
     def until_begun(self, seconds: float = 300) -> None:

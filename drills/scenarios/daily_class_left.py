@@ -3,17 +3,16 @@
 import re
 
 from drills.restore.decisions import OutsideWindowError
-from drills.running.pairs import Pairs
 from drills.running.scenario import Scenario, Step
 from drills.running.stage import LISTING_PAUSE, POINT_SECONDS, Stage
-from drills.scenarios.groups_agree import HASHES, PAIRS
+from drills.scenarios.groups_agree import GROUPS, check_pairs
 
 COPY, CLASS = "replica", "daily"
 
 
 def write_pairs(stage: Stage) -> None:
     before = stage.runs_of(COPY, CLASS)
-    pairs = Pairs(stage.routes("coordinator"), stage.routes("worker-1"))
+    pairs = stage.pairs(*GROUPS)
     pairs.start()
     try:
         stage.until(
@@ -60,15 +59,7 @@ def restore(stage: Stage) -> None:
         set(classes.values()) == {CLASS},
         ", ".join(f"{group} from {kept_as}" for group, kept_as in classes.items()),
     )
-    beside = [
-        stage.sql_beside(member, place["socket"], place["port"], HASHES) for member, place in found["beside"].items()
-    ]
-    written = int(beside[0].split()[0])
-    stage.check(
-        f"restored to {found['point']}, both groups have the same pairs",
-        len(set(beside)) == 1 and written >= PAIRS,
-        f"{written} pairs, {'none torn' if len(set(beside)) == 1 else ' and '.join(beside)}",
-    )
+    check_pairs(stage, found, "restored")
     stage.served_again("the daily class alone was restored beside")
     stage.remove_restore("drill")
 

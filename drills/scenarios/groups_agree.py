@@ -1,5 +1,8 @@
 """Restore from every copy, beside, and compare the groups: a commit that spans groups is in all of them, or in none."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from drills.running.pairs import TABLE
 from drills.running.scenario import Scenario, Step
 from drills.running.stage import Stage
@@ -25,19 +28,24 @@ def write_pairs(stage: Stage) -> None:
 def compare(stage: Stage) -> None:
     for copy in ("primary", "replica", "offsite"):
         found = stage.restore(copy, stage.fault_time(), into="drill")
-        beside = [
-            stage.sql_beside(member, place["socket"], place["port"], HASHES)
-            for member, place in found["beside"].items()
-            if member in stage.members(*GROUPS)
-        ]
-        written = int(beside[0].split()[0])
-        stage.check(
-            f"restored from {copy} to {found['point']}, both groups have the same pairs",
-            len(set(beside)) == 1 and written >= PAIRS,
-            f"{written} pairs, {'none torn' if len(set(beside)) == 1 else ' and '.join(beside)}",
-        )
+        check_pairs(stage, found, f"restored from {copy}")
         stage.remove_restore("drill")
     stage.served_again("every copy was restored beside")
+
+
+def check_pairs(stage: Stage, found: Mapping[str, Any], restored: str) -> None:
+    """Check that both groups of a cluster beside have the same pairs, and enough of them."""
+    beside = [
+        stage.sql_beside(member, place["socket"], place["port"], HASHES)
+        for member, place in found["beside"].items()
+        if member in stage.members(*GROUPS)
+    ]
+    written = int(beside[0].split()[0])
+    stage.check(
+        f"{restored} to {found['point']}, both groups have the same pairs",
+        len(set(beside)) == 1 and written >= PAIRS,
+        f"{written} pairs, {'none torn' if len(set(beside)) == 1 else ' and '.join(beside)}",
+    )
 
 
 SCENARIO = Scenario(

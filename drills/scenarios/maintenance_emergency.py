@@ -2,7 +2,7 @@
 
 from drills.running.scenario import Scenario, Step
 from drills.running.stage import Stage
-from drills.scenarios.maintenance_announced import stop_database
+from drills.scenarios.maintenance_announced import account_for, stop_database
 
 
 def announce(stage: Stage) -> None:
@@ -18,16 +18,9 @@ def announce(stage: Stage) -> None:
 
 
 def complete(stage: Stage) -> None:
-    work, before = stage.maintenance, stage.memory["before"]
-    work.complete("The database serves again.")
-    work.notified("maintenance.completed")
-    opened = work.incidents() - stage.memory["incidents"]
-    stage.check("no incident was opened", not opened, ", ".join(sorted(opened)) or "none")
-    after = work.account()
-    excused, down = after.excused - before.excused, after.down - before.down
-    found = f"{after.failed} min failed, {after.unknown} not sampled, {excused} excused, {down} counted as down"
-    stage.check("the statement counts the failed minutes", after.failed == down >= 1 and excused == 0, found)
-    stage.check("the statement can be counted again", not after.unexplained, "; ".join(after.unexplained) or "equal")
+    found = account_for(stage)
+    is_counted = found.failed == found.down >= 1 and found.excused == 0
+    stage.check("the statement counts the failed minutes", is_counted, found.text)
     stage.healthy()
 
 

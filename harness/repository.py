@@ -16,8 +16,8 @@ from typing import Any
 
 from harness.backup_manifests import PASSWORD, PRODUCER
 from harness.backup_world import GROUP
-from harness.postgres import Server, programs, run
-from harness.waiting import until
+from harness.postgres import Server, former_programs, programs, run
+from harness.waiting import TIMEOUT_SECONDS, until
 
 
 class Folder:
@@ -59,9 +59,10 @@ class Folder:
 class Repository:
     """A server and its pgBackRest repository. Paths below `bucket` are the keys in the primary bucket."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, former: bool, seconds: float) -> None:
         self.folder, self.bucket = folder, folder / "bucket"
-        self.server = Server(folder, "server")
+        self._seconds = seconds
+        self.server = Server(folder, "server", programs=former_programs(folder) if former else programs())
         self._written: set[str] = set()
         self.points: list[dict[str, Any]] = []
         """The restore points that the next manifest lists, in the format of `points_of`."""
@@ -73,15 +74,19 @@ class Repository:
         self.pgbackrest("stanza-create")
 
     def make_anew(self) -> None:
-        """Recreate the server with an empty database, as if the group was removed and added; keep the repository."""
+        """Recreate the server with an empty database, as if the group was removed and added; keep the repository.
+
+        A server of an earlier major version becomes one of the installed version.
+        """
         self.server.stop()
         _remove(self.server.data)
+        self.server.programs = programs()
         self._make()
 
     def _make(self) -> None:
         access = ("--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256")
         run(
-            programs() / "initdb",
+            self.server.programs / "initdb",
             *access,
             "--no-sync",
             "--encoding=UTF8",
@@ -110,7 +115,8 @@ class Repository:
 
     def pgbackrest(self, *arguments: str, configuration: Path | None = None) -> str:
         """Run pgBackRest for this group. Return its output."""
-        return run("pgbackrest", f"--config={configuration or self.configuration}", f"--stanza={GROUP}", *arguments)
+        options = (f"--config={configuration or self.configuration}", f"--stanza={GROUP}")
+        return run("pgbackrest", *options, *arguments, timeout=self._seconds)
 
     def backup(self, kind: str) -> str:
         """Make a backup and its manifest, as a machine does. Return the run's label."""
@@ -145,13 +151,16 @@ class Repository:
         return {key: folder.read(key) for key in sorted(keys, key=lambda key: (key.startswith("manifests/"), key))}
 
     @contextmanager
-    def restored(self, objects: dict[str, bytes], *options: str) -> Generator[Server]:
-        """Restore a server from a repository that contains only `objects`, by path below the repository."""
+    def restored(self, objects: dict[str, bytes], *options: str, version: Path | None = None) -> Generator[Server]:
+        """Restore a server from a repository that contains only `objects`, by path below the repository.
+
+        `version`: the folder of PostgreSQL's programs, if not those of the installed version.
+        """
         where = Path(tempfile.mkdtemp(prefix="restored-", dir=self.folder))
         for path, body in objects.items():
             (where / "repository" / path).parent.mkdir(parents=True, exist_ok=True)
             (where / "repository" / path).write_bytes(body)
-        server = Server(where, "data")
+        server = Server(where, "data", programs=version or programs())
         server.data.mkdir(mode=0o700)
         configuration = self.configure(where / "pgbackrest.conf", where / "repository", server)
         _owned(where)
@@ -172,12 +181,15 @@ def _owned(folder: Path) -> None:
 
 
 @contextmanager
-def repository() -> Generator[Repository]:
-    """Start a server with a repository. On exit, stop it and delete its files."""
+def repository(*, former: bool = False, seconds: float = TIMEOUT_SECONDS) -> Generator[Repository]:
+    """Start a server with a repository. On exit, stop it and delete its files.
+
+    `former`: the server begins with an earlier major version of PostgreSQL. `seconds`: the limit of a pgBackRest run.
+    """
     folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short, because a socket's path is limited to 107 bytes
     made: Repository | None = None
     try:
-        made = Repository(folder)
+        made = Repository(folder, former=former, seconds=seconds)
         yield made
     finally:
         if made is not None:

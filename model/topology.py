@@ -42,6 +42,7 @@ class Port(StrEnum):
     """The services that machines listen for; the value is the service's name."""
 
     POSTGRES = "postgres"
+    RESTORED = "restored"  # a cluster that was restored beside the groups
     PATRONI = "patroni"
     ETCD_CLIENT = "etcd-client"
     ETCD_PEER = "etcd-peer"
@@ -57,6 +58,7 @@ class Port(StrEnum):
 
 _PORT_NUMBERS = {
     Port.POSTGRES: 5432,
+    Port.RESTORED: 5434,
     Port.PATRONI: 8008,
     Port.ETCD_CLIENT: 2379,
     Port.ETCD_PEER: 2380,
@@ -81,7 +83,7 @@ INGRESS_RULES: tuple[tuple[Role, Role, Port], ...] = (
         (source, target, port)
         for source in (Role.COORDINATOR, Role.WORKER)
         for target in (Role.COORDINATOR, Role.WORKER)
-        for port in (Port.POSTGRES, Port.PATRONI)
+        for port in (Port.POSTGRES, Port.RESTORED, Port.PATRONI)
     ),
     (Role.GATEWAY, Role.COORDINATOR, Port.POSTGRES),
     (Role.GATEWAY, Role.COORDINATOR, Port.PATRONI),

@@ -51,6 +51,11 @@ def add_to(subcommands: Any) -> None:
     )
     command.add_argument("--on", choices=("live", "aws"), default="live", help="the live sandbox (default), or AWS")
     command.add_argument("--cwd", type=Path, default=Path.cwd(), help="the project's folder (default: the current one)")
+    command.add_argument(
+        "--apart",
+        action="store_true",
+        help="restore old backups that have no common restore point each by itself: distributed commits may be torn",
+    )
     command.add_argument("--yes", action="store_true", help="do not ask")
     command.add_argument("--json", action="store_true", help="print one JSON object on stdout, and nothing else")
     command.set_defaults(run=run)
@@ -104,7 +109,7 @@ def _request(topology: Topology, options: argparse.Namespace) -> Request:
     into = _name(options.into) if options.into else None
     if into in RESERVED:
         raise InputError(f"--into {into} is not a name for a cluster: restores of the platform itself have this name")
-    return Request(options.copy, target_of(options.to), into, invariants)
+    return Request(options.copy, target_of(options.to), into, invariants, apart=options.apart)
 
 
 def _name(text: str) -> str:
@@ -168,7 +173,7 @@ def _show(outlook: Outlook, request: Request) -> None:
     if outlook.point:
         print(f"All groups are restored from {request.copy} to {outlook.point}.")
     else:
-        print("These old backups have no common restore point: a commit that spans groups may be in one of them only.")
+        print("Each group is restored by itself: a commit that spans groups may be in one of them only.")
 
 
 def _summary(result: Json) -> str:

@@ -16,7 +16,6 @@ from drills.sites.site import Site, SiteError
 from model.topology import Member, Port, Topology
 
 IN_PLACE = "in-place"
-BESIDE_PORT = 5434
 DOORS = "/usr/local/sbin/backbuild-doors"
 
 Json = dict[str, Any]
@@ -36,6 +35,8 @@ class Request:
     """The name of a cluster beside the groups; None: in place."""
     invariants: Sequence[str] = ()
     """Queries on the coordinator. Each row that they return must be true."""
+    apart: bool = False
+    """Also restore old backups without a common restore point, each by itself."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ class Course:
         finally:
             self._site.forbid_reading(self._secret)
         promoted = [group for group, found in fetched.items() if found["class"] != "hourly"]
-        point = common_point(target, {group: found["points"] for group, found in fetched.items()}, promoted)
+        points = {group: found["points"] for group, found in fetched.items()}
+        point = common_point(target, points, promoted, apart=request.apart)
         return Outlook(point, fetched)
 
     def restore(self, outlook: Outlook) -> Json:
@@ -157,7 +159,7 @@ class Course:
 
     def _settle(self, recovered: Mapping[str, Json]) -> dict[str, Json]:
         numbers = {group.name: str(group.citus_group) for group in self._topology.database_groups}
-        port = BESIDE_PORT if self._request.into else Port.POSTGRES.number
+        port = Port.RESTORED.number if self._request.into else Port.POSTGRES.number
         nodes = {numbers[name]: [member.address, port] for name, member in self._restorers.items()}
         prepared = {name: [one["gid"] for one in found["prepared"]] for name, found in recovered.items()}
         gids = sorted({gid for found in prepared.values() for gid in found})
@@ -192,7 +194,7 @@ class Course:
     def _serve(self) -> Json:
         served = self._step("serve", {group: {} for group in self._restorers})
         coordinator = self._topology.coordinator.name
-        self._check_invariants(self._restorers[coordinator], served[coordinator]["socket"], BESIDE_PORT)
+        self._check_invariants(self._restorers[coordinator], served[coordinator]["socket"], Port.RESTORED.number)
         return {"beside": {self._restorers[name].name: found for name, found in served.items()}}
 
     def _check_invariants(self, member: Member, socket: str, port: int) -> None:

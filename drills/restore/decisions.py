@@ -20,19 +20,26 @@ class OutsideWindowError(CommandError):
     """What was asked for cannot be restored. The message has what can be."""
 
 
-def common_point(target: Target, points: Mapping[str, Iterable[str]], promoted: Iterable[str]) -> str | None:
+def common_point(
+    target: Target, points: Mapping[str, Iterable[str]], promoted: Iterable[str], *, apart: bool = False
+) -> str | None:
     """Return the newest restore point that every group has and the target allows.
 
     `points`: the restore points of each group; `promoted`: the groups that restore a daily, monthly or yearly backup,
-    which ends at a point a little after its own time. Returns None if all groups restore such backups and no point is
-    common: then each group is restored by itself.
+    which ends at a point a little after its own time. If all groups restore such backups and no point is common, it
+    returns None if the operator accepts that each group is restored by itself (`apart`). Raises `OutsideWindowError`.
     """
     in_each = {group: set(names) for group, names in points.items()}
     first, *others = in_each.values()
     common = first.intersection(*others)
     if not common:
         if set(promoted) == set(in_each) and not target.exact:
-            return None
+            if apart or len(in_each) == 1:
+                return None
+            raise OutsideWindowError(
+                f"the newest backups before {target.text} have no common restore point: a commit that spans groups may "
+                "be in one of them only; choose another time, or restore each group by itself with `--apart`"
+            )
         without = ", ".join(group for group, names in in_each.items() if not names)
         raise OutsideWindowError(
             f"the groups have no common restore point for {target.text}"

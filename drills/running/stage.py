@@ -31,7 +31,7 @@ from drills.sites.buckets import Bucket, bucket_of, manifest_in
 from drills.sites.commands import as_postgres, psql
 from drills.sites.live import LiveSite
 from drills.sites.site import Site, SiteError
-from model.topology import DATABASE_NAME, Topology
+from model.topology import DATABASE_NAME, Port, Topology
 from sandbox.machines.machine import Machine
 
 PAUSE = 0.5
@@ -420,6 +420,12 @@ class Stage:
     def pairs(self, first: str, second: str) -> PairWriters:
         """Return clients that commit the same numbers in two groups."""
         return Pairs(self.routes(first), self.routes(second))
+
+    def sql_between_beside(self, member: str, other: str, statement: str) -> str:
+        """Query another machine's cluster beside as Citus does: over the network, with the machine's certificate."""
+        node = psql("-h", self.address(other), "-p", str(Port.RESTORED.number), "-U", "postgres", "-c", statement)
+        trust = ("env", "PGSSLMODE=verify-full", f"PGSSLROOTCERT={CERTIFICATE}/authorities.pem")
+        return self.machines().run(member, as_postgres(*trust, *node), 60).strip()
 
     def copy_table(self, member: str, socket: str, port: str, table: str) -> None:
         """Copy a table from a cluster beside to the coordinator's leader, over the machines' own network."""

@@ -5,6 +5,9 @@ from drills.running.stage import Stage
 
 TABLE = "drill_orders"
 ROWS = 50_000
+# Asked over the network: a cluster beside answers on its own port, and archives nothing.
+IDENTITY = "SELECT current_setting('port') || ' ' || current_setting('archive_mode')"
+EXPECTED = "5434 off"
 COUNT = f"SELECT count(*) || ' ' || coalesce(sum(amount), 0) FROM {TABLE}"
 
 
@@ -24,6 +27,9 @@ def drop(stage: Stage) -> None:
 def restore_beside(stage: Stage) -> None:
     check = f"SELECT count(*) = {ROWS} FROM {TABLE}"
     stage.memory["beside"] = stage.restore("primary", stage.fault_time(), into="drill", invariants=[check])["beside"]
+    coordinator, *others = stage.memory["beside"]
+    found = {other: stage.sql_between_beside(coordinator, other, IDENTITY) for other in others}
+    stage.check("the clusters beside reach each other", found == dict.fromkeys(others, EXPECTED), str(found))
 
 
 def copy_back(stage: Stage) -> None:

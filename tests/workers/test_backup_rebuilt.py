@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -74,11 +75,16 @@ def figure(made: Repository, path: str) -> int:
     return int(done.stdout)
 
 
-def archived(made: Repository) -> str:
-    """Return the histories of the archive that have WAL."""
+def archived(made: Repository) -> list[str]:
+    """Return the histories of the archive that have WAL, such as `17-1`, oldest first."""
     objects = Folder(made.bucket).objects(f"hourly/archive/{GROUP}/")
     keys = [one["Key"] for one in objects if "/archive.info" not in one["Key"]]
-    return " ".join(sorted({key.split("/")[3].partition("-")[2] for key in keys}))
+    return sorted({key.split("/")[3] for key in keys}, key=lambda name: name.partition("-")[2])
+
+
+def stored(made: Repository) -> dict[str, bytes]:
+    """Return all objects in the primary bucket, by key."""
+    return {one["Key"]: made.bucket.joinpath(one["Key"]).read_bytes() for one in Folder(made.bucket).objects("")}
 
 
 @pytest.mark.long
@@ -87,7 +93,7 @@ def test_rebuilt_group_is_backed_up_beside_the_old_backups(made: Repository) -> 
     assert done.returncode == 0, done.stderr
     first = made.sign()
     made.server.sql("CREATE TABLE facts AS SELECT 1 AS life", "postgres")
-    before = {one["Key"]: made.bucket.joinpath(one["Key"]).read_bytes() for one in Folder(made.bucket).objects("")}
+    before = stored(made)
 
     made.make_anew()
     made.server.sql("CREATE TABLE facts AS SELECT 2 AS life", "postgres")
@@ -104,7 +110,7 @@ def test_rebuilt_group_is_backed_up_beside_the_old_backups(made: Repository) -> 
     assert done.returncode == 0, done.stderr
     second = made.sign()
     made.server.wait_for("SELECT last_archived_time > coalesce(last_failed_time, '-infinity') FROM pg_stat_archiver")
-    assert archived(made) == "1 2"
+    assert [name.partition("-")[2] for name in archived(made)] == ["1", "2"]
     assert figure(made, AGE) < UP
     assert figure(made, WAITING) < 900
     # The first backup of a database is a full one, even if an increment was requested. The next one is an increment.
@@ -114,7 +120,7 @@ def test_rebuilt_group_is_backed_up_beside_the_old_backups(made: Repository) -> 
     assert third.startswith(f"{second}_")
 
     # No object of the old database was deleted or changed, except pgBackRest's indexes, which list both databases.
-    after = {one["Key"]: made.bucket.joinpath(one["Key"]).read_bytes() for one in Folder(made.bucket).objects("")}
+    after = stored(made)
     changed = {key for key, body in before.items() if after.get(key) != body}
     assert {Path(key).name.removesuffix(".copy") for key in changed} <= {"archive.info", "backup.info"}
 
@@ -143,3 +149,36 @@ def test_manifest_is_not_written_while_only_the_old_database_archived_that_wal(m
             segment.unlink()
     with pytest.raises(AssertionError, match="not archived yet; remedy: check archive_command"):
         made.sign()
+
+
+@pytest.mark.long
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="an earlier PostgreSQL is packaged for amd64 only")
+def test_group_is_backed_up_after_a_major_upgrade_and_both_versions_are_restored() -> None:
+    """pgBackRest sees the same as after pg_upgrade: its stanza, with a database of another version and identity."""
+    with repository(former=True) as made:
+        former = made.server.programs
+        made.server.sql("CREATE TABLE facts AS SELECT 1 AS life", "postgres")
+        assert on_the_leader(made, BACKUP, "full").returncode == 0
+        first = made.sign()
+        before = stored(made)
+
+        made.make_anew()
+        made.server.sql("CREATE TABLE facts AS SELECT 2 AS life", "postgres")
+        assert figure(made, AGE) == UP
+        done = on_the_leader(made, BACKUP, "incr")
+        assert done.returncode == 0, done.stderr
+        second = made.sign()
+        made.server.wait_for("SELECT last_archived_time IS NOT NULL FROM pg_stat_archiver")
+        assert second.endswith("F")
+        assert archived(made) == ["14-1", f"{programs().parent.name}-2"]
+        assert figure(made, AGE) < UP
+
+        after = stored(made)
+        changed = {key for key, body in before.items() if after.get(key) != body}
+        assert {Path(key).name.removesuffix(".copy") for key in changed} <= {"archive.info", "backup.info"}
+        held = {key.removeprefix("hourly/"): body for key, body in after.items() if key.startswith("hourly/")}
+        for run, life, version in ((first, "1", former), (second, "2", programs())):
+            options = ("--type=immediate", "--target-action=promote", f"--set={run}")
+            with made.restored(held, *options, version=version) as restored:
+                restored.wait_for("SELECT NOT pg_is_in_recovery()")
+                assert restored.sql("SELECT life FROM facts", "postgres") == life

@@ -15,7 +15,7 @@ from drills.running.aws.stage import AwsStage
 from drills.running.prober import OK, Answer
 from drills.running.scenario import Scenario
 from drills.sites.claims import parameter_of
-from model.topology import Topology
+from model.topology import Port, Topology
 
 COMMAND_WIDTH = 90
 SSM = "ssm:SendCommand"
@@ -161,7 +161,7 @@ class PlannedStage(AwsStage):
         self._read_copies(f"{COMMAND} begin, start and status of fetch, recover, check, serve from {copy}")
         for query in invariants:
             self.calls.add(SSM, query, [self.members("coordinator")[0]])
-        place = {"socket": f"/run/backbuild-restored-{into}", "port": "5434"}
+        place = {"socket": f"/run/backbuild-restored-{into}", "port": str(Port.RESTORED.number)}
         return {"point": to, "beside": {f"{group}-0": place for group in self.groups}}
 
     def sql_beside(self, member: str, socket: str, port: str, statement: str) -> str:

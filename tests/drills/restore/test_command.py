@@ -143,6 +143,22 @@ def test_the_summary_names_transactions_of_other_programs(
     assert "worker-1: the prepared transaction other is not Citus's; end it yourself" in capsys.readouterr().out
 
 
+def test_old_backups_without_a_common_point_are_restored_only_if_that_is_asked_for(
+    site: FakeSite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def results(member: str, step: str, given: Any) -> Any:
+        found = results_of(member, step, given)
+        return {**found, "class": "daily", "points": {}} if step == "fetch" else found
+
+    monkeypatch.setattr(site, "_result", results)
+    old = (*FROM, "--to", "2026-01-01T00:00:00Z", "--in-place", "--yes")
+    assert run(*old) == 1
+    assert "have no common restore point" in capsys.readouterr().err
+    assert "recover" not in site.done
+    assert run(*old, "--apart") == 0
+    assert "Each group is restored by itself" in capsys.readouterr().out
+
+
 def test_a_damaged_copy_is_refused_with_the_complete_ones(site: FakeSite, capsys: pytest.CaptureFixture[str]):
     listed = site.listed
     site.listed = lambda member, copy: {**listed(member, copy), "problem": "a gap" if copy == "offsite" else None}

@@ -121,14 +121,17 @@ def test_an_exact_point_is_restored_or_refused(points: dict[str, set[str]], name
             assert not common or group in str(refused.value)
 
 
-def test_promoted_backups_without_a_common_point_are_restored_each_by_itself():
+def test_promoted_backups_without_a_common_point_are_restored_each_by_itself_only_if_that_is_accepted():
     points: dict[str, list[str]] = {"coordinator": [], "worker-1": []}
     old = Target("a time", datetime(2026, 1, 1, tzinfo=UTC), "backbuild-20260101T000000Z", exact=False)
-    assert common_point(old, points, ["coordinator", "worker-1"]) is None
+    with pytest.raises(OutsideWindowError, match=r"newest backups before a time have no common .* with `--apart`"):
+        common_point(old, points, ["coordinator", "worker-1"])
+    assert common_point(old, points, ["coordinator", "worker-1"], apart=True) is None
+    assert common_point(old, {"coordinator": []}, ["coordinator"]) is None  # a single group agrees with itself
     with pytest.raises(OutsideWindowError, match="none in the WAL of coordinator, worker-1"):
-        common_point(old, points, ["worker-1"])
+        common_point(old, points, ["worker-1"], apart=True)
     with pytest.raises(OutsideWindowError):
-        common_point(target_of("backbuild-20260101T000000Z"), points, ["coordinator", "worker-1"])
+        common_point(target_of("backbuild-20260101T000000Z"), points, ["coordinator", "worker-1"], apart=True)
 
 
 def test_a_time_without_points_before_it_names_the_nearest_one():

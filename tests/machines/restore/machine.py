@@ -24,6 +24,7 @@ from harness.backup_world import GROUP
 from harness.postgres import Server, programs
 from harness.waiting import TIMEOUT_SECONDS
 from machines.files import TEMPLATES
+from model.topology import Port
 from tests.machines.manifests import BUCKET, S3
 
 LIBRARY = TEMPLATES / "database/usr/local/lib/backbuild"
@@ -80,6 +81,7 @@ class Machine:
             "POSTGRES_DATA": str(self.postgres),
             "POSTGRES_PROGRAMS": str(programs()),
             "REST_PORT": "8008",
+            "RESTORED_PORT": str(Port.RESTORED.number),
         }
 
     def write(self, name: str, text: str) -> Path:

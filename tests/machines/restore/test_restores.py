@@ -226,6 +226,19 @@ def test_the_recovered_cluster_is_isolated_until_its_nodes_and_transactions_are_
 
 
 @pytest.mark.usefixtures("before")
+def test_a_run_of_another_major_version_is_refused_before_anything_is_fetched(member: Machine):
+    for real in programs().iterdir():
+        (member.folder / "bin" / real.name).symlink_to(real)
+    (member.folder / "bin/postgres").unlink()
+    member.stub("postgres", "echo 'postgres (PostgreSQL) 99.1 (Debian 99.1-1)'")
+    member.environment["POSTGRES_PROGRAMS"] = str(member.folder / "bin")
+    member.begin("audit")
+    message = member.refused("run", "audit", "fetch")
+    assert f"is of PostgreSQL {programs().parent.name}, and {MEMBER} has PostgreSQL 99; " in message
+    assert not list((member.of("audit")).glob("repository/*"))
+
+
+@pytest.mark.usefixtures("before")
 def test_a_point_that_the_wal_does_not_have_is_an_error_with_postgresqls_reason(member: Machine):
     member.begin("audit")
     fetched = member.step("audit", "fetch")

@@ -211,6 +211,8 @@ class World:
                 self.tables["drill_orders"] = "50000 8750175000"
                 return ""
             return self.restores.run(member, command, 0)
+        if "PGSSLMODE=verify-full" in command:
+            return "5434 off"  # a cluster beside
         if "psql" in command:
             return self._sql(member, shlex.split(command)[-1])
         return ""  # backbuild-healthy, clients of pairs

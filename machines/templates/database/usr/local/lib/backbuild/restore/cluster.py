@@ -23,11 +23,12 @@ from restore.repository import RUNTIME, backup_of, configure, need_space, output
 from restore.state import State
 from restore.wal import timeline_of
 
-PORT = "5434"
+PORT = os.environ["RESTORED_PORT"]
 LOG = "postgresql.log"
 PERCENT = re.compile(r" (\d+\.\d+)%")
 # Why PostgreSQL ended. It also refuses connections with this severity.
 FATAL = re.compile(r"(?:FATAL|PANIC): +(?!the database system is|terminating connection)(.+)")
+VERSION = re.compile(r"postgres \(PostgreSQL\) (\d+)")
 COMMITTED = "SELECT to_json(gid) FROM pg_catalog.pg_dist_transaction"
 RECOVERY = re.compile(r"(recovery_target\w*|restore_command)\s*=")
 HBA = "local all postgres peer\n"
@@ -38,6 +39,15 @@ Json = dict[str, Any]
 def program(name: str) -> str:
     """Return the path of one of PostgreSQL's programs."""
     return f"{os.environ['POSTGRES_PROGRAMS']}/{name}"
+
+
+def major() -> str:
+    """Return the major version of this machine's PostgreSQL, such as `17`."""
+    version = output([program("postgres"), "--version"]).decode()
+    found = VERSION.match(version)
+    if found is None:
+        raise RestoreError(f"{program('postgres')} --version printed {version.strip()!r} instead of a version")
+    return found[1]
 
 
 def sql(statement: str, database: str = "postgres") -> list[Any]:

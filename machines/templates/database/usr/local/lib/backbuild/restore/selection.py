@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
 
 from manifest import LABEL, Keys, segments, start_of
 
@@ -40,6 +41,8 @@ class Selection:
     """The last segment."""
     newest_timeline: int
     """The highest timeline in the archive."""
+    history: str
+    """The history in the archive that the run belongs to, such as `17-1`."""
 
 
 def select(copy: Copy, group: str, keys: Keys, before: datetime | None, upto: str | None) -> Selection:
@@ -206,6 +209,7 @@ def _selection(
         scanned=tuple(wal[segment] for segment in _unknown(wal, run.last, later)),
         until=max(wal),
         newest_timeline=archive.newest_timeline(),
+        history=PurePosixPath(archive.folder).name,
     )
 
 

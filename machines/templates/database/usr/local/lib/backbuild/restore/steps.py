@@ -35,6 +35,7 @@ def fetch(state: State) -> Json:
     before = None if plan["before"] is None else datetime.fromisoformat(plan["before"])
     copy = copy_of(plan["copy"])
     chosen = select(copy, own, keys(), before, plan["upto"])
+    _refuse_other_version(copy.name, chosen)
     _drop_others(state, chosen)
     repository.fetch(
         copy,
@@ -62,6 +63,16 @@ def fetch(state: State) -> Json:
         "until": chosen.until,
         "points": {name: found[name] for name in names[-POINTS_SHOWN:]},
     }
+
+
+def _refuse_other_version(copy: str, chosen: Selection) -> None:
+    """Refuse a run of another major version of PostgreSQL: this machine's programs cannot read its data."""
+    theirs, own = chosen.history.partition("-")[0], cluster.major()
+    if theirs != own:
+        raise RestoreError(
+            f"run {chosen.run} in {copy} is of PostgreSQL {theirs}, and {os.environ['MEMBER']} has PostgreSQL {own}; "
+            f"restore it with the revision of the program that declares PostgreSQL {theirs}"
+        )
 
 
 def _drop_others(state: State, chosen: Selection) -> None:

@@ -1,10 +1,12 @@
 """Restore from the daily copies alone: every object of the hourly class is gone from the copy."""
 
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from drills.restore.decisions import OutsideWindowError
 from drills.running.scenario import Scenario, Step
-from drills.running.stage import LISTING_PAUSE, POINT_SECONDS, Stage
+from drills.running.stage import LISTING_PAUSE, POINT_SECONDS, NotReachedError, Stage
 from drills.scenarios.groups_agree import GROUPS, check_pairs
 
 COPY, CLASS = "replica", "daily"
@@ -14,6 +16,7 @@ def write_pairs(stage: Stage) -> None:
     before = stage.runs_of(COPY, CLASS)
     pairs = stage.pairs(*GROUPS)
     pairs.start()
+    begun = datetime.now(UTC)
     try:
         stage.until(
             "the first backup of a day is kept as a daily one; if today's is kept already, begin with a new stack",
@@ -21,6 +24,7 @@ def write_pairs(stage: Stage) -> None:
             900,
             LISTING_PAUSE,
         )
+        refuse_earlier(stage.runs_of(COPY, CLASS), before, begun)
         stored = _stored(stage)
         stage.pass_time(POINT_SECONDS)
         stage.back_up("incr")  # its manifest lists the restore points after the first backup
@@ -32,6 +36,17 @@ def write_pairs(stage: Stage) -> None:
         )
     finally:
         pairs.stop()
+
+
+def refuse_earlier(now: Mapping[str, set[str]], before: Mapping[str, set[str]], begun: datetime) -> None:
+    """Raise `NotReachedError` if a kept backup began before the clients wrote: it lacks their rows."""
+    for group, runs in now.items():
+        for run in sorted(runs - before[group]):
+            if datetime.strptime(f"{run[:15]}Z", "%Y%m%d-%H%M%S%z") < begun:
+                raise NotReachedError(
+                    f"the first backup of the day of {group} ({run}) began before the clients wrote; begin with a new "
+                    "stack, at most two minutes after `sandbox up`"
+                )
 
 
 def _stored(stage: Stage) -> list[int]:

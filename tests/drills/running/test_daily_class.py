@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from drills.running.report import Check
+from drills.running.stage import NotReachedError
 from drills.scenarios import daily_class_left
 
 
@@ -32,3 +34,12 @@ def test_the_class_that_was_restored_is_checked(kept_as: str, holds: bool):
     daily_class_left.restore(cast(Any, stage))
     assert [one.holds for one in checks] == [holds, True]
     assert checks[0].found == f"coordinator from daily, worker-1 from {kept_as}"
+
+
+def test_a_backup_from_before_the_clients_wrote_is_refused():
+    begun = datetime(2026, 11, 30, 1, 30, tzinfo=UTC)
+    before = {"coordinator": {"20261129-013005F"}, "worker-1": set[str]()}
+    later = {"coordinator": {"20261129-013005F", "20261130-013001F"}, "worker-1": {"20261130-013000F"}}
+    daily_class_left.refuse_earlier(later, before, begun)
+    with pytest.raises(NotReachedError, match=r"of worker-1 \(20261130-012959F\) began before the clients wrote"):
+        daily_class_left.refuse_earlier({**later, "worker-1": {"20261130-012959F"}}, before, begun)

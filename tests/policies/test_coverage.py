@@ -116,6 +116,7 @@ def test_a_rule_reads_what_it_claims_to_judge(prod: Judged, read: dict[str, set[
     assert "\n".join(wrong) == ""
 
 
+@pytest.mark.long
 def test_a_weakening_changes_each_property_that_a_rule_judges(prod: Judged) -> None:
     changed: dict[str, set[tuple[str, str]]] = {}
     for weakening in WEAKENINGS:

@@ -36,15 +36,20 @@ def opened(browser: Browser, evidence: Evidence, folder: Path, **context: object
     return page
 
 
-# Checking the contrast of 9,000 elements takes long. The first two cases together contain all kinds of tiles.
+# Checking the contrast of 9,000 elements takes long.
 @pytest.mark.parametrize(
     ("which", "scheme"),
     [
         ("bad", "light"),
-        ("waiting", "dark"),
         *(
             pytest.param(*shown, marks=pytest.mark.long)
-            for shown in (("good", "light"), ("good", "dark"), ("bad", "dark"), ("waiting", "light"))
+            for shown in (
+                ("waiting", "dark"),
+                ("good", "light"),
+                ("good", "dark"),
+                ("bad", "dark"),
+                ("waiting", "light"),
+            )
         ),
     ],
 )
@@ -182,6 +187,7 @@ def test_the_filter_shows_only_what_does_not_pass(browser: Browser, tmp_path: Pa
     expect(page.locator("#SLA-2")).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_print_contains_collapsed_sections(browser: Browser, tmp_path: Path, good: Evidence) -> None:  # noqa: F811
     page = opened(browser, good, tmp_path, color_scheme="dark")
     hidden = page.locator("#REC-4 details .rule").first

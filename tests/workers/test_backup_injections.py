@@ -7,6 +7,7 @@ from harness.offsite import Offsite
 from harness.workerd import Host
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(12, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("count", [2, 12])
 def test_injected_faults_are_found_and_repaired(host: Host, offsite: Offsite, count: int) -> None:
     assert sum(play(host, offsite, count=count, seed=7).faults.values()) == count

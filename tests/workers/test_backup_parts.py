@@ -48,6 +48,7 @@ def parts_sent(offsite: Offsite) -> int:
     return len([one for one in offsite.requests if one.method == "PUT" and "partNumber=" in one.path])
 
 
+@pytest.mark.long
 def test_listed_object_is_copied_in_parts_with_digest_and_lock(world: World, host: Host, offsite: Offsite) -> None:
     _, key = written(world)
     offsite.requests.clear()

@@ -183,6 +183,7 @@ def test_point_after_a_restore_to_the_time_before_the_backup_is_not_usable(clust
     assert f"daily/worker-1/{fulls[1].label}/" in cluster.incomplete()
 
 
+@pytest.mark.long
 def test_missing_full_of_a_group_is_a_finding_and_blocks_the_others_for_a_day(cluster: Cluster) -> None:
     begin = cluster.world.time
     cluster.deliver(*[cluster.start(group, "full", begin) for group in GROUPS])
@@ -292,7 +293,8 @@ def test_age_out_keeps_wal_that_a_waiting_promotion_needs(host: Host, offsite: O
     assert len(cluster.wal("daily", "coordinator", full)) == 4
 
 
-@pytest.mark.parametrize("citus", [True, pytest.param(False, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("citus", [True, False])
 def test_rebuilt_catalogue_chooses_the_same_points(host: Host, offsite: Offsite, *, citus: bool) -> None:
     """The manifests of long ago are gone, except those that list objects or points of promoted backups."""
     cluster = Cluster(host, offsite, GROUPS, citus=citus)

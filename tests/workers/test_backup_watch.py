@@ -186,6 +186,7 @@ def test_next_run_notifies_after_a_crash_at_any_step(host: Host, watch: Watch, a
     pytest.fail("a run takes more steps than this test tries; raise the limit of the range")
 
 
+@pytest.mark.long
 def test_notifies_once_an_hour_while_the_database_fails(watch: Watch) -> None:
     for minute in (55, 65):
         watch.look(minute, "exception", broken=["DB"])

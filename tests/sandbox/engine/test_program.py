@@ -23,6 +23,7 @@ def run(code: str, text: str = "") -> str:
     return done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sdk", LAZY_SDKS)
 def test_lazy_sdk_has_every_public_name_of_the_complete_one(sdk: str) -> None:
     complete = run(f"import gc; gc.disable()\nimport {sdk} as sdk\nprint(*(n for n in dir(sdk) if n[0].isupper()))")

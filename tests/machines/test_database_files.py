@@ -139,7 +139,9 @@ def test_backups_are_encrypted_and_go_to_the_primary_bucket(machine: Machine):
     assert machine.group.name in parsed.sections()
     database = machine.patroni["postgresql"]
     assert parsed[machine.group.name]["pg1-path"] == database["data_dir"]
-    assert database["parameters"]["archive_command"] == f"pgbackrest --stanza={machine.group.name} archive-push %p"
+    push, _, otherwise = database["parameters"]["archive_command"].partition(" || ")
+    assert push == f"pgbackrest --stanza={machine.group.name} archive-push %p"
+    assert otherwise == "/usr/local/lib/backbuild/archived %f %p"
 
 
 @every_database_member

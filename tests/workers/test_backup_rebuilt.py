@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,61 +10,19 @@ from pathlib import Path
 import pytest
 
 from harness.backup_world import GROUP
-from harness.postgres import programs, unprivileged
+from harness.postgres import programs
 from harness.repository import Folder, Repository, repository
-from harness.stacks import contents, member, topology_of
+from harness.scripts import UP, on_the_leader
 
 BACKUP = "/usr/local/sbin/backbuild-backup"
 AGE = "/usr/local/lib/backbuild/backup-age"
 WAITING = "/usr/local/lib/backbuild/wal-waiting"
-UP = 77  # seconds since the boot
 
 
 @pytest.fixture
 def made() -> Iterator[Repository]:
     with repository() as found:
         yield found
-
-
-def on_the_leader(made: Repository, path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the machine's scripts as on the leader: the test's Patroni says that the member leads."""
-    topology = topology_of("prod")
-    script = contents(topology, member(topology, f"{GROUP}-0"))[path]
-    system = made.server.sql("SELECT system_identifier FROM pg_control_system()", "postgres")
-    (made.folder / "default").write_text(
-        f"ADDRESS=127.0.0.1\nMEMBER={GROUP}-0\nGROUP={GROUP}\nDATA={made.folder}\nDATABASE=backbuild\n"
-    )
-    (made.folder / "spool").mkdir(exist_ok=True)
-    if os.getuid() == 0:
-        shutil.chown(made.folder / "spool", "postgres", "postgres")
-    (made.folder / "uptime").write_text(f"{UP}.00 1.00\n")
-    for there, here in {
-        "/etc/default/backbuild": f"{made.folder}/default",
-        "/proc/uptime": f"{made.folder}/uptime",
-        "exec python3 /usr/local/lib/backbuild/manifest.py": "exec true",  # the caller signs the manifest
-        "runuser -u postgres -- ": "",
-        "/var/lib/backbuild/postgresql/17": str(made.server.data),
-    }.items():
-        script = script.replace(there, here)
-    stubs = made.folder / "bin"
-    stubs.mkdir(exist_ok=True)
-    for name, body in {
-        "curl": f'case "$*" in *-o*) ;; *) echo \'{{"database_system_identifier": "{system}"}}\';; esac',
-        "pgbackrest": f'exec /usr/bin/pgbackrest --config={made.configuration} "$@"',
-    }.items():
-        (stubs / name).write_text(f"#!/bin/sh\n{body}\n")
-        (stubs / name).chmod(0o755)
-    return subprocess.run(
-        ["sh", "-s", *arguments],
-        **unprivileged(),
-        cwd="/",
-        input=script,
-        env={"PATH": f"{stubs}:{programs()}:/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def figure(made: Repository, path: str) -> int:

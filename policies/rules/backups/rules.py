@@ -34,6 +34,15 @@ MANIFEST = "/usr/local/lib/backbuild/manifest.py"
 # If the repository is that of an earlier group with the same name, stanza-create fails and stanza-upgrade works.
 PREPARING = (Command("stanza-create", {"stanza": "$GROUP"}), Command("stanza-upgrade", {"stanza": "$GROUP"}))
 BACKING_UP = Command("backup", {"stanza": "$GROUP", "type": "$1"})
+ARCHIVED = "/usr/local/lib/backbuild/archived"
+COMPARING = [
+    "set -eu",
+    f". {ENVIRONMENT}",
+    '[ "${1%.*}" != "$1" ]',
+    "stored=$DATA/spool/archived",
+    'pgbackrest --stanza="$GROUP" archive-get "$1" "$stored"',
+    'cmp "$stored" "$2"',
+]
 SIGNING = ["python3", MANIFEST, "$GROUP", "$DATABASE"]
 PROGRAMS = ("pgbackrest", "python3", "curl", "exec", "set")
 # Commands before the backup that may change which program runs, with which arguments, or the script's exit status.
@@ -162,6 +171,14 @@ def restore_points(_: Graph, machine: Machine) -> str | None:
     return wrong or starts(machine, RESTORE_POINT, "backbuild-restore-point.service", RESTORE_POINT_SCRIPT)
 
 
+def _compares(machine: Machine) -> str | None:
+    """Return what is wrong with the script that lets PostgreSQL go on after a file that the archive has already."""
+    if [line.text for line in lines_of(machine.file(ARCHIVED)) or ()] != COMPARING:
+        shown = "; ".join(COMPARING)
+        return f"{ARCHIVED} does not run exactly {shown}: a file that is not archived could count as archived"
+    return steered(machine) or replaced(machine, "cmp")
+
+
 @define(
     "retention",
     "wal-is-archived",
@@ -170,7 +187,8 @@ def restore_points(_: Graph, machine: Machine) -> str | None:
     over=database_machines,
     promises=("BAK-4", "REC-4"),
     controls=RECOVERY,
-    remedy="keep archive_mode, archive_timeout and archive_command in patroni.yml (machines/templates/database)",
+    remedy="keep archive_mode, archive_timeout and archive_command in patroni.yml, and its script `archived` "
+    "(machines/templates/database)",
 )
 def wal_archived(_: Graph, machine: Machine) -> str | None:
     """WAL that is not archived exists on the database machines only."""
@@ -191,9 +209,12 @@ def _archives(machine: Machine, found: Mapping[str, object]) -> str | None:
     if library := found.get("archive_library"):
         return f"{PATRONI}: archive_library is {library!r}: PostgreSQL uses it instead of the archive_command"
     command, right = str(found.get("archive_command")), Command("archive-push", {"stanza": machine.group}, ("%p",))
-    if shell_command_of(command) != right:
-        expected = f"pgbackrest --stanza={machine.group} archive-push %p"
+    push, _, otherwise = command.partition(" || ")
+    if shell_command_of(push) != right or otherwise.split() != [ARCHIVED, "%f", "%p"]:
+        expected = f"pgbackrest --stanza={machine.group} archive-push %p || {ARCHIVED} %f %p"
         return f"{PATRONI}: archive_command is {command!r}; {expected} is expected, perhaps with harmless options"
+    if wrong := _compares(machine):
+        return wrong
     if machine.pgbackrest("archive-push-queue-max"):
         return f"{PGBACKREST}: archive-push-queue-max drops WAL that waits too long"
     if machine.pgbackrest("archive-check", "y") != "y":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from policies.mutation.files import DATABASE, boot, disable, edit, role, write
 from policies.mutation.operators import Operator, put
 from policies.mutation.weakening import Weakenings
-from policies.rules.backups.rules import BACKUP_SCRIPT
+from policies.rules.backups.rules import ARCHIVED, BACKUP_SCRIPT
 from policies.views.machines import CITUS, COORDINATOR, ENVIRONMENT, PATRONI, PGBACKREST, UNITS
 from policies.views.patroni import CONFIGURE
 from policies.views.permissions import TOKEN
@@ -70,7 +70,7 @@ def environment(line: str) -> Operator:
 
 def archive_command(command: str) -> Operator:
     r"""Change the archive command; `\1` is the stanza."""
-    pattern = r"archive_command: pgbackrest --stanza=(\S+) archive-push %p"
+    pattern = r"archive_command: pgbackrest --stanza=(\S+) archive-push %p(?= \|\|)"
     return edit(PATRONI, pattern, f"archive_command: {command}", ONE_GROUP)
 
 
@@ -168,6 +168,10 @@ WEAKENINGS: Weakenings = {
         ),
         "an archive library replaces the command": group_parameter("archive_library: basic_archive"),
         "the archive command ignores failures": edit(PATRONI, "archive-push %p", "archive-push %p || true"),
+        "a file that is archived twice ends archiving": edit(PATRONI, r"(archive-push %p) \|\| .*", r"\1"),
+        "every file counts as archived": edit(ARCHIVED, "^cmp .*", "true"),
+        "a file counts as archived without being compared": edit(ARCHIVED, "^cmp .*\n", ""),
+        "a file is compared with itself": edit(ARCHIVED, "^stored=.*", "stored=$2"),
         "its command is a comment": edit(PATRONI, "archive_command: (.*)", r'archive_command: "/bin/true # \1"'),
         "waiting WAL is dropped": option("archive-push-queue-max=1MB"),
         "a backup does not wait for its WAL": option("archive-check=n"),

@@ -298,6 +298,24 @@ def test_a_lost_leader_loses_no_commit_and_comes_back(stack: Stack, tmp_path: Pa
     print(f"redundant again after {again:.1f} s of up")
 
 
+@pytest.mark.long
+def test_archiving_goes_on_after_a_file_that_is_archived_again(stack: Stack):
+    """As after a crash between an upload and PostgreSQL's note of it. The bucket's lock forbids a second upload."""
+    leader = next(name for name in ("coordinator-0", "coordinator-1") if stack.leads(name))
+    psql = "runuser -u postgres -- psql -XAtqc"
+    # The leader has been promoted, so it has archived its timeline's history. pgBackRest's own note of that is deleted.
+    forget = "find /var/lib/backbuild/spool/archive -name '*.history.*' -delete"
+    again = "for file in *.history.done; do mv $file ${file%.done}.ready; done"
+    where = "cd /var/lib/backbuild/postgresql/17/pg_wal/archive_status"
+    done = stack.shell(leader, f"{forget}; {where} && {again} && ls *.history.ready")
+    assert done.returncode == 0, done.stderr
+    segment = stack.shell(leader, f"{psql} 'SELECT pg_walfile_name(pg_switch_wal())'").stdout.strip()
+    later = f"{psql} \"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver\""
+    wait_until(lambda: stack.shell(leader, later).stdout.strip() == "t", stack)
+    assert stack.shell(leader, f"{where} && ls *.history.done").returncode == 0
+    assert "ObjectLockedByBucketPolicy" in stack.sandbox("logs", leader, "--", "--unit=patroni").stdout
+
+
 @pytest.mark.live
 def test_a_backup_is_verified_in_every_copy(stack: Stack):
     """The machines write to R2, its events start the replication, and the Workers verify the bytes of each copy."""

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from console.errors import CommandError
+from console.errors import CommandError, InputError
 from drills.failover.fleet import Fleet
 from drills.failover.writers import Route
 from drills.restore.course import Course, Request, remove
@@ -91,6 +91,8 @@ class Stage:
         self.left: list[str] = []
         """The faults that `mend` could not undo, with the reasons."""
         self._restore_step: str = ""
+        self._beside: str | None = None
+        """The restore beside that this drill has begun and not removed."""
 
     @property
     def limitations(self) -> Sequence[str]:
@@ -148,6 +150,7 @@ class Stage:
             ("the edge", self.edge.mend),
             ("the maintenance", self._end_maintenance),
             ("the deployment", self._end_deployment),
+            ("the cluster beside", self.end_beside),
         ):
             self._undo(what, undo)
 
@@ -292,6 +295,7 @@ class Stage:
 
     def restore(self, copy: str, to: str, into: str | None = None, invariants: Sequence[str] = ()) -> dict[str, Any]:
         """Restore all groups from a copy, in place or beside."""
+        self._beside = into
         self.timeline.add("recovery", f"restore from {copy} to {to} begins")
         course = Course(self.topology, self.machines(), Request(copy, target_of(to), into, invariants), self._step)
         result = course.restore(course.prepare())
@@ -443,6 +447,13 @@ class Stage:
     def remove_restore(self, name: str) -> None:
         """End a restore and delete its cluster."""
         remove(self.topology, self.machines(), name, self._step)
+        self._beside = None
+
+    def end_beside(self) -> None:
+        """Remove the cluster beside that a stopped drill has left: another restore would be refused."""
+        if self._beside is not None:
+            with suppress(InputError):  # no member has it: the restore has failed before it began
+                self.remove_restore(self._beside)
 
     def healthy(self, seconds: float = HEALTHY_SECONDS) -> None:
         """Wait until every machine reports that it is healthy: redundancy is back."""

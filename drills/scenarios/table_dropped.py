@@ -29,7 +29,8 @@ def restore_beside(stage: Stage) -> None:
     stage.memory["beside"] = stage.restore("primary", stage.fault_time(), into="drill", invariants=[check])["beside"]
     coordinator, *others = stage.memory["beside"]
     found = {other: stage.sql_between_beside(coordinator, other, IDENTITY) for other in others}
-    stage.check("the clusters beside reach each other", found == dict.fromkeys(others, EXPECTED), str(found))
+    answers = ", ".join(f"{member} answers {answer!r}" for member, answer in found.items())
+    stage.check("the clusters beside reach each other", found == dict.fromkeys(others, EXPECTED), answers)
 
 
 def copy_back(stage: Stage) -> None:

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Never, Protocol
 
-from console.errors import InputError
 from drills.failover.writers import TABLE
 from drills.running.aws import machines
 from drills.running.aws.edge import AwsEdge
@@ -175,14 +174,8 @@ class AwsStage(Stage):
         """Restore all groups from a copy, beside. In place it would replace the data of a stack that serves."""
         if into is None:
             raise SiteError(f"a drill does not replace the data of {self.topology.stack}; restore beside")
-        self.to_undo["the cluster beside"] = lambda: self._remove_if_begun(into)
+        self.to_undo["the cluster beside"] = self.end_beside
         return super().restore(copy, to, into, invariants)
-
-    def _remove_if_begun(self, name: str) -> None:
-        try:
-            self.remove_restore(name)
-        except InputError:  # no member has it: the restore has failed before it began
-            self.to_undo.pop("the cluster beside", None)
 
     def remove_restore(self, name: str) -> None:
         """End a restore and delete its cluster."""

@@ -13,6 +13,7 @@ from drills.running import runner
 from drills.running.report import Report
 from drills.running.scenario import Scenario, Step
 from drills.running.stage import Stage
+from drills.sites.site import SiteError
 from tests.drills.restore.fakes import TOPOLOGY
 
 ROOT = Path(__file__).parents[3]
@@ -79,3 +80,22 @@ def test_what_the_sandbox_cannot_undo_is_named_and_the_rest_is_undone():
     assert "ZeroDivisionError" in report.stopped
     assert "not undone: the machines and networks: the fleet is gone" in report.stopped
     assert stages[0].mended == ["edge"]
+
+
+def test_a_restore_beside_that_a_stopped_drill_has_begun_is_removed():
+    removed: list[str] = []
+
+    class BesideStage(QuietStage):
+        def machines(self) -> Any:
+            raise SiteError("no machine answers")
+
+        def remove_restore(self, name: str) -> None:
+            removed.append(name)
+
+    def fail(stage: Stage) -> None:
+        stage.restore("replica", "latest", into="drill")
+
+    assert drilled(BesideStage, fail).stopped
+    assert removed == ["drill"]
+    drilled(BesideStage, lambda _stage: 1 / 0)
+    assert removed == ["drill"]

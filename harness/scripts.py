@@ -20,7 +20,7 @@ def script_of(made: Repository, path: str) -> str:
     topology = topology_of("prod")
     script = contents(topology, member(topology, f"{GROUP}-0"))[path]
     (made.folder / "default").write_text(
-        f"ADDRESS=127.0.0.1\nMEMBER={GROUP}-0\nGROUP={GROUP}\nDATA={made.folder}\nDATABASE=backbuild\n"
+        f"ADDRESS=127.0.0.1\nMEMBER={GROUP}-0\nGROUP={GROUP}\nDATA={made.folder}\nDATABASE=postgres\n"
     )
     (made.folder / "spool").mkdir(exist_ok=True)
     if os.getuid() == 0:
@@ -53,12 +53,13 @@ def programs_for(made: Repository) -> str:
 
 def on_the_leader(made: Repository, path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run one of the machine's scripts, by its path there, as on the leader of its group."""
+    made.server.sql("SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS backbuild", "postgres")
     return subprocess.run(
         ["sh", "-s", *arguments],
         **unprivileged(),
         cwd="/",
         input=script_of(made, path),
-        env={"PATH": programs_for(made)},
+        env={"PATH": programs_for(made), "PGHOST": str(made.folder), "PGPORT": str(made.server.port)},
         capture_output=True,
         text=True,
         timeout=120,

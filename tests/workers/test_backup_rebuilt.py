@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +92,42 @@ def test_rebuilt_group_is_backed_up_beside_the_old_backups(made: Repository) -> 
                 assert restored.sql("SELECT life FROM facts", "postgres") == life
             else:  # backed up before the table was made
                 assert restored.sql("SELECT count(*) FROM pg_tables WHERE tablename = 'facts'", "postgres") == "0"
+
+
+def test_a_lost_repository_gets_no_new_stanza(made: Repository) -> None:
+    """The backup Workers bring its objects back. A stanza with new keys could not read them."""
+    assert on_the_leader(made, BACKUP, "full").returncode == 0
+    kept = made.folder / "kept"
+    stanza = made.bucket / "hourly"
+    for lost in (stanza, stanza / "archive", stanza / "backup"):  # all of it, or one index
+        lost.rename(kept)
+        stanza.mkdir(exist_ok=True)
+        left = {path.name for path in made.bucket.rglob("*.info")}
+        done = on_the_leader(made, BACKUP, "incr")
+        assert done.returncode == 1, done.stderr
+        assert f"the repository of {GROUP} has lost its indexes" in done.stderr
+        assert {path.name for path in made.bucket.rglob("*.info")} == left
+        shutil.rmtree(lost, ignore_errors=True)
+        kept.rename(lost)
+    done = on_the_leader(made, BACKUP, "incr")
+    assert done.returncode == 0, done.stderr
+    assert made.sign().endswith("I")
+
+
+def test_a_copied_database_without_repository_gets_one(made: Repository) -> None:
+    """A dump of another cluster's database has that cluster's row."""
+    assert on_the_leader(made, BACKUP, "full").returncode == 0
+    made.make_anew()
+    made.server.sql(
+        "CREATE SCHEMA backbuild; CREATE TABLE backbuild.repositories (cluster bigint PRIMARY KEY)", "postgres"
+    )
+    made.server.sql("INSERT INTO backbuild.repositories VALUES (1)", "postgres")
+    shutil.rmtree(made.bucket / "hourly")
+    (made.bucket / "hourly").mkdir()
+    if os.getuid() == 0:
+        shutil.chown(made.bucket / "hourly", "postgres", "postgres")
+    done = on_the_leader(made, BACKUP, "full")
+    assert done.returncode == 0, done.stderr
 
 
 def test_manifest_is_not_written_while_only_the_old_database_archived_that_wal(made: Repository) -> None:

@@ -71,7 +71,13 @@ class Machine:
     def run(self, command: Sequence[str], seconds: float | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command in the machine as root, and return its output."""
         return subprocess.run(
-            [*self.inside(), *command], capture_output=True, text=True, check=False, timeout=seconds, cwd="/"
+            [*self.inside(), *command],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",  # a program may quote bytes of a damaged file
+            check=False,
+            timeout=seconds,
+            cwd="/",
         )
 
     def stop(self) -> None:

@@ -241,7 +241,7 @@ def test_the_manifest_of_a_faster_second_leader_is_kept(
     assert manifests(s3)[labels[1]]["previous"]["sha256"] == hashlib.sha256(theirs[0]).hexdigest()
 
 
-@pytest.mark.parametrize(("leads", "backup", "steps"), [(1, 0, 0), (0, 1, 2), (0, 0, 3)])
+@pytest.mark.parametrize(("leads", "backup", "steps"), [(1, 0, 0), (0, 1, 4), (0, 0, 5)])
 def test_a_manifest_is_written_only_after_a_successful_backup(tmp_path: Path, leads: int, backup: int, steps: int):
     topology = topology_of("staging")
     script = contents(topology, member(topology, f"{GROUP}-0"))["/usr/local/sbin/backbuild-backup"]
@@ -254,6 +254,7 @@ def test_a_manifest_is_written_only_after_a_successful_backup(tmp_path: Path, le
         "curl": f"exit {leads}",
         "pgbackrest": f'{locked}; case "$*" in *" backup") exit {backup};; esac',
         "python3": locked,
+        "psql": "echo 0",  # the database knows of no repository
     }.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
         (tmp_path / name).chmod(0o755)
@@ -268,6 +269,8 @@ def test_a_manifest_is_written_only_after_a_successful_backup(tmp_path: Path, le
     assert (
         log.read_text().splitlines()
         == [
+            f"repo-ls archive/{GROUP}",
+            f"repo-ls backup/{GROUP}",
             f"--stanza={GROUP} stanza-create",
             f"--stanza={GROUP} --type=incr backup",
             f"/usr/local/lib/backbuild/manifest.py {GROUP} backbuild",

@@ -2,12 +2,13 @@
 
 from drills.running.scenario import Scenario, Step
 from drills.running.stage import Stage
+from model.topology import Port
 
 TABLE = "drill_orders"
 ROWS = 50_000
 # Asked over the network: a cluster beside answers on its own port, and archives nothing.
 IDENTITY = "SELECT current_setting('port') || ' ' || current_setting('archive_mode')"
-EXPECTED = "5434 off"
+EXPECTED = f"{Port.RESTORED.number} off"
 COUNT = f"SELECT count(*) || ' ' || coalesce(sum(amount), 0) FROM {TABLE}"
 
 

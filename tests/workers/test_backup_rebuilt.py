@@ -45,6 +45,11 @@ def stored(made: Repository) -> dict[str, bytes]:
     return {one["Key"]: made.bucket.joinpath(one["Key"]).read_bytes() for one in Folder(made.bucket).objects("")}
 
 
+def changed(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
+    """Return the names of the files that were deleted or changed, without the ending of copies."""
+    return {Path(key).name.removesuffix(".copy") for key, body in before.items() if after.get(key) != body}
+
+
 @pytest.mark.long
 def test_rebuilt_group_is_backed_up_beside_the_old_backups(made: Repository) -> None:
     done = on_the_leader(made, BACKUP, "full")
@@ -79,8 +84,7 @@ def test_rebuilt_group_is_backed_up_beside_the_old_backups(made: Repository) -> 
 
     # No object of the old database was deleted or changed, except pgBackRest's indexes, which list both databases.
     after = stored(made)
-    changed = {key for key, body in before.items() if after.get(key) != body}
-    assert {Path(key).name.removesuffix(".copy") for key in changed} <= {"archive.info", "backup.info"}
+    assert changed(before, after) <= {"archive.info", "backup.info"}
 
     # Both databases can be restored.
     held = {key.removeprefix("hourly/"): body for key, body in after.items() if key.startswith("hourly/")}
@@ -168,8 +172,7 @@ def test_group_is_backed_up_after_a_major_upgrade_and_both_versions_are_restored
         assert figure(made, AGE) < UP
 
         after = stored(made)
-        changed = {key for key, body in before.items() if after.get(key) != body}
-        assert {Path(key).name.removesuffix(".copy") for key in changed} <= {"archive.info", "backup.info"}
+        assert changed(before, after) <= {"archive.info", "backup.info"}
         held = {key.removeprefix("hourly/"): body for key, body in after.items() if key.startswith("hourly/")}
         for run, life, version in ((first, "1", former), (second, "2", programs())):
             options = ("--type=immediate", "--target-action=promote", f"--set={run}")

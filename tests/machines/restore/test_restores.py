@@ -172,6 +172,15 @@ def test_a_restore_in_place_replaces_the_data_and_archives_a_timeline_of_its_own
         server.stop()
 
 
+def replace_program(machine: Machine, name: str, body: str) -> None:
+    """Let one of PostgreSQL's programs be a shell script on a machine."""
+    for real in programs().iterdir():
+        if real.name != name:
+            (machine.folder / "bin" / real.name).symlink_to(real)
+    machine.stub(name, body)
+    machine.environment["POSTGRES_PROGRAMS"] = str(machine.folder / "bin")
+
+
 SPY = """
 {real}/psql -XAtq -h {run} -p 5434 -d postgres >{folder}/seen <<SQL
 SELECT name || '=' || setting FROM pg_settings
@@ -185,12 +194,8 @@ exec {real}/pg_amcheck "$@"
 
 @pytest.mark.usefixtures("before")
 def test_the_recovered_cluster_is_isolated_until_its_nodes_and_transactions_are_settled(member: Machine):
-    for real in programs().iterdir():
-        (member.folder / "bin" / real.name).symlink_to(real)
-    (member.folder / "bin/pg_amcheck").unlink()
     places = {"run": member.folder / "run", "folder": member.folder / "data", "data": member.of("audit") / "data"}
-    member.stub("pg_amcheck", SPY.format(real=programs(), **places))
-    member.environment["POSTGRES_PROGRAMS"] = str(member.folder / "bin")
+    replace_program(member, "pg_amcheck", SPY.format(real=programs(), **places))
 
     recovered = member.restore("audit")["recover"]
     assert [one["gid"] for one in recovered["prepared"]] == sorted(PREPARED)
@@ -227,11 +232,7 @@ def test_the_recovered_cluster_is_isolated_until_its_nodes_and_transactions_are_
 
 @pytest.mark.usefixtures("before")
 def test_a_run_of_another_major_version_is_refused_before_anything_is_fetched(member: Machine):
-    for real in programs().iterdir():
-        (member.folder / "bin" / real.name).symlink_to(real)
-    (member.folder / "bin/postgres").unlink()
-    member.stub("postgres", "echo 'postgres (PostgreSQL) 99.1 (Debian 99.1-1)'")
-    member.environment["POSTGRES_PROGRAMS"] = str(member.folder / "bin")
+    replace_program(member, "postgres", "echo 'postgres (PostgreSQL) 99.1 (Debian 99.1-1)'")
     member.begin("audit")
     message = member.refused("run", "audit", "fetch")
     assert f"is of PostgreSQL {programs().parent.name}, and {MEMBER} has PostgreSQL 99; " in message

@@ -10,8 +10,8 @@ def rebuilt_from(copy: str) -> Scenario:
     """Return the scenario that rebuilds the database from a copy alone."""
 
     def lose_everything(stage: Stage) -> None:
-        stage.restorable(copy)
-        stage.lose_objects("primary")
+        stage.copies.await_backups(copy)
+        stage.copies.lose("primary")
         stage.lose_for_good(*stage.members(*stage.groups))
         stage.detected("coordinator")
         stage.traffic.end()

@@ -18,16 +18,15 @@ from console.errors import CommandError, InputError
 from drills.failover.fleet import Fleet
 from drills.failover.writers import Route
 from drills.restore.course import Course, Request, remove
-from drills.restore.listing import list_copies
 from drills.restore.target import target_of
 from drills.running import cloud, rolling
+from drills.running.copies import Copies
 from drills.running.edge import Edge
 from drills.running.maintenance import Maintenance
 from drills.running.pairs import Pairs, PairWriters
 from drills.running.report import SANDBOX, Check
 from drills.running.timeline import Timeline
 from drills.running.traffic import Clients, Traffic
-from drills.sites.buckets import Bucket, bucket_of, manifest_in
 from drills.sites.commands import as_postgres, psql
 from drills.sites.live import LiveSite
 from drills.sites.site import Site, SiteError
@@ -36,31 +35,10 @@ from sandbox.machines.machine import Machine
 
 PAUSE = 0.5
 ROLLING_PAUSE = 1.0  # a machine boots in some seconds
-LISTING_PAUSE = 10.0  # listing a copy takes the machines processor time
 POINT_SECONDS = 75.0  # more than MARGIN in drills/restore/target.py, plus half the period of restore points
 HEALTHY_SECONDS = 600.0
 CERTIFICATE = "/run/backbuild/tls"  # a link to the folder of the present certificate, on a machine
 STEADY_SECONDS = 3.0  # the clients write for this long before the fault
-
-
-# Deletes every object, one after the other, with the keys in a machine's memory, and prints what it could delete.
-DELETE = """
-import configparser, json, sys
-sys.path.insert(0, "/usr/local/lib/backbuild")
-from manifest import SECRETS, CONFIGURATION, Store
-from botocore.exceptions import ClientError
-settings = configparser.ConfigParser(interpolation=None)
-settings.read_string(CONFIGURATION.read_text())
-place = [settings["global"][f"repo1-s3-{part}"] for part in ("bucket", "endpoint", "region")]
-store, deleted = Store(*place, json.loads((SECRETS / "backup-storage").read_text())), []
-for key in [one["Key"] for one in store.objects("")]:
-    try:
-        store._client.delete_object(Bucket=place[0], Key=key)
-        deleted.append(key)
-    except ClientError:
-        pass
-print(json.dumps(deleted))
-"""
 
 
 class NotReachedError(CommandError):
@@ -81,6 +59,7 @@ class Stage:
         self.timeline: Timeline = Timeline()
         self.traffic: Clients = Traffic(self.fleet, run, folder)
         self.edge: Edge = Edge(self)
+        self.copies: Copies = Copies(self)
         self.fault_at: float | None = None
         self.served_at: float | None = None
         self.restored: dict[str, Any] | None = None
@@ -217,17 +196,6 @@ class Stage:
         self.fault(f"{', '.join(members)}: machines and volumes lost")
         cloud.lose_machines(site.place, site.inventory, members)
 
-    def bucket(self, copy: str) -> Bucket:
-        """Return the bucket of a copy."""
-        return bucket_of(self.topology, self.site().place, copy)
-
-    def lose_objects(self, copy: str) -> None:
-        """Lose every object of a copy."""
-        bucket = self.bucket(copy)
-        keys = bucket.objects()
-        self.fault(f"every object of {copy} lost: {len(keys)}")
-        bucket.remove(*keys)
-
     # What an operator does.
 
     def begin_rebuilding(self) -> None:
@@ -339,32 +307,6 @@ class Stage:
         moment = datetime.fromtimestamp(time.time() - (time.monotonic() - self.fault_at), UTC)
         return moment.isoformat(timespec="seconds")
 
-    def restorable(self, copy: str, seconds: float = 600) -> None:
-        """Wait until every group has a backup in a copy that a restore could begin with."""
-        self.until(f"{copy} has a backup of every group", lambda: self._has_backups(copy), seconds, LISTING_PAUSE)
-
-    def is_restorable(self, copy: str) -> bool:
-        """Return whether a copy has every object that its manifests list, and a backup of every group."""
-        return self._has_backups(copy) and not self.missing(copy)
-
-    def _has_backups(self, copy: str) -> bool:
-        listed = list_copies(self.topology, self.machines(), [copy])[copy]
-        return all(one["runs"] and not one["problem"] for one in listed)
-
-    def runs_of(self, copy: str, kept_as: str) -> dict[str, set[str]]:
-        """Return the runs of each group that a copy keeps in a class such as daily."""
-        listed = list_copies(self.topology, self.site(), [copy])[copy]
-        return {one["group"]: {run["run"] for run in one["runs"] if kept_as in run["classes"]} for one in listed}
-
-    def missing(self, copy: str) -> set[str]:
-        """Return the keys below hourly/ that the manifests in the replica list, and a copy does not have."""
-        stored, listed = set(self.bucket(copy).objects()), set[str]()
-        bucket = self.bucket("replica")
-        for key in bucket.objects("manifests/"):
-            if key.endswith(".json"):
-                listed |= {one["key"] for one in manifest_in(bucket.read(key))["objects"]}
-        return listed - stored
-
     def served(self, *groups: str, seconds: float = 600) -> None:
         """Wait until groups acknowledge commits that began after the fault; the last of them ends the outage."""
         since = self.fault_at
@@ -439,10 +381,6 @@ class Stage:
         pipe = f"set -o pipefail; {dump} | env PGSSLMODE=require {load}"
         self.machines().run(member, as_postgres("bash", "-c", pipe), 600)
         self.timeline.add("recovery", f"{table} copied from {member} to {leader}")
-
-    def delete_as_machine(self, group: str) -> set[str]:
-        """Delete the primary's objects with a machine's own keys; return the keys that were deleted."""
-        return set(json.loads(self.machines().run(self.leader(group), shlex.join(["python3", "-c", DELETE]), 600)))
 
     def remove_restore(self, name: str) -> None:
         """End a restore and delete its cluster."""

@@ -1,8 +1,9 @@
 """The backup Workers' D1 database is deleted: `verify` reads the signed manifests again, and verifies every object."""
 
+from drills.running.copies import LISTING_PAUSE
 from drills.running.edge import Run
 from drills.running.scenario import Scenario, Step
-from drills.running.stage import LISTING_PAUSE, Stage
+from drills.running.stage import Stage
 
 
 def verified(stage: Stage) -> set[Run]:
@@ -12,7 +13,7 @@ def verified(stage: Stage) -> set[Run]:
 def delete_database(stage: Stage) -> None:
     stage.until("the report shows verified runs", lambda: bool(verified(stage)), 900, LISTING_PAUSE)
     stage.memory["runs"] = verified(stage)
-    stage.memory["keys"] = {copy.name: set(stage.bucket(copy.name).objects()) for copy in stage.topology.copies}
+    stage.memory["keys"] = {copy.name: set(stage.copies.bucket(copy.name).objects()) for copy in stage.topology.copies}
     stage.edge.lose_database("backups")
     moment = stage.until("the report is not available", lambda: not stage.edge.runs(), 60)
     stage.timeline.add("detection", "the report on backups is not available", moment)
@@ -27,7 +28,7 @@ def create_again(stage: Stage) -> None:
 
 def compare(stage: Stage) -> None:
     for copy, before in stage.memory["keys"].items():
-        missing = before - set(stage.bucket(copy).objects())
+        missing = before - set(stage.copies.bucket(copy).objects())
         stage.check(f"no object of {copy} is deleted", not missing, f"{len(missing)} of {len(before)} missing")
 
 

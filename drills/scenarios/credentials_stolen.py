@@ -1,28 +1,29 @@
 """A database machine's keys delete backups: lock rules refuse some, other copies lose none, and `verify` repairs."""
 
+from drills.running.copies import LISTING_PAUSE
 from drills.running.scenario import Scenario, Step
-from drills.running.stage import LISTING_PAUSE, Stage
+from drills.running.stage import Stage
 
 
 def delete_backups(stage: Stage) -> None:
     for copy in ("replica", "offsite"):
-        stage.restorable(copy)
-    copies = {copy: stage.bucket(copy).objects() for copy in ("replica", "offsite")}
-    keys = stage.bucket("primary").objects()
+        stage.copies.await_backups(copy)
+    copies = {copy: stage.copies.bucket(copy).objects() for copy in ("replica", "offsite")}
+    keys = stage.copies.bucket("primary").objects()
     stage.fault(f"the machines' keys delete all {len(keys)} objects of the primary")
-    deleted = stage.delete_as_machine("coordinator")
+    deleted = stage.copies.delete_as_machine("coordinator")
     stage.memory["deleted"] = deleted
     locked = {key for key in keys if key.startswith("manifests/") or ("/archive/" in key and "/17-" in key)}
     stage.check(
         "locks refuse the deletion of WAL and manifests", not locked & deleted, f"{len(locked & deleted)} deleted"
     )
     for copy, before in copies.items():
-        missing = set(before) - set(stage.bucket(copy).objects())
+        missing = set(before) - set(stage.copies.bucket(copy).objects())
         stage.check(f"{copy} loses nothing", not missing, f"{len(missing)} of {len(before)} missing")
 
 
 def wait_for_workers(stage: Stage) -> None:
-    stage.until("the primary can be restored again", lambda: stage.is_restorable("primary"), 900, LISTING_PAUSE)
+    stage.until("the primary can be restored again", lambda: stage.copies.is_restorable("primary"), 900, LISTING_PAUSE)
     stage.served_again("the backup Workers have brought back what was deleted")
 
 

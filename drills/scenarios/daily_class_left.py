@@ -5,26 +5,22 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from drills.restore.decisions import OutsideWindowError
+from drills.running.copies import LISTING_PAUSE
 from drills.running.scenario import Scenario, Step
-from drills.running.stage import LISTING_PAUSE, POINT_SECONDS, NotReachedError, Stage
+from drills.running.stage import POINT_SECONDS, NotReachedError, Stage
 from drills.scenarios.groups_agree import GROUPS, check_pairs
 
 COPY, CLASS = "replica", "daily"
+PAIRS = 100  # how many are committed before the day's first point depends on the computer
 
 
 def write_pairs(stage: Stage) -> None:
-    before = stage.runs_of(COPY, CLASS)
+    before = stage.copies.runs_of(COPY, CLASS)
     pairs = stage.pairs(*GROUPS)
     pairs.start()
     begun = datetime.now(UTC)
     try:
-        stage.until(
-            "the first backup of a day is kept as a daily one; if today's is kept already, begin with a new stack",
-            lambda: all(stage.runs_of(COPY, CLASS)[group] - before[group] for group in stage.groups),
-            900,
-            LISTING_PAUSE,
-        )
-        refuse_earlier(stage.runs_of(COPY, CLASS), before, begun)
+        refuse_earlier(_first_kept(stage, before), before, begun)
         stored = _stored(stage)
         stage.pass_time(POINT_SECONDS)
         stage.back_up("incr")  # its manifest lists the restore points after the first backup
@@ -36,6 +32,20 @@ def write_pairs(stage: Stage) -> None:
         )
     finally:
         pairs.stop()
+
+
+def _first_kept(stage: Stage, before: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Wait until every group has a new daily backup, and return the runs of each group."""
+    kept = before
+
+    def is_kept() -> bool:
+        nonlocal kept
+        kept = stage.copies.runs_of(COPY, CLASS)
+        return all(kept[group] - before[group] for group in stage.groups)
+
+    what = "the first backup of a day is kept as a daily one; if today's is kept already, begin with a new stack"
+    stage.until(what, is_kept, 900, LISTING_PAUSE)
+    return dict(kept)
 
 
 def refuse_earlier(now: Mapping[str, set[str]], before: Mapping[str, set[str]], begun: datetime) -> None:
@@ -51,14 +61,11 @@ def refuse_earlier(now: Mapping[str, set[str]], before: Mapping[str, set[str]], 
 
 def _stored(stage: Stage) -> list[int]:
     """Return how many objects the daily class of each group has."""
-    return [len(stage.bucket(COPY).objects(f"{CLASS}/{group}/")) for group in stage.groups]
+    return [len(stage.copies.bucket(COPY).objects(f"{CLASS}/{group}/")) for group in stage.groups]
 
 
 def lose_the_hourly_class(stage: Stage) -> None:
-    bucket = stage.bucket(COPY)
-    keys = bucket.objects("hourly/")
-    stage.fault(f"every hourly object of {COPY} lost: {len(keys)}")
-    bucket.remove(*keys)
+    stage.copies.lose(COPY, "hourly/")
 
 
 def restore(stage: Stage) -> None:
@@ -74,7 +81,7 @@ def restore(stage: Stage) -> None:
         set(classes.values()) == {CLASS},
         ", ".join(f"{group} from {kept_as}" for group, kept_as in classes.items()),
     )
-    check_pairs(stage, found, "restored")
+    check_pairs(stage, found, "restored", PAIRS)
     stage.served_again("the daily class alone was restored beside")
     stage.remove_restore("drill")
 

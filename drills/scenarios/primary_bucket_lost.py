@@ -1,21 +1,24 @@
 """The primary bucket loses its objects: the backup Workers bring them back from the other copies."""
 
+from drills.running.copies import LISTING_PAUSE
 from drills.running.scenario import Scenario, Step
-from drills.running.stage import LISTING_PAUSE, Stage
+from drills.running.stage import Stage
 
 
 def lose_bucket(stage: Stage) -> None:
     for copy in ("replica", "offsite"):
-        stage.restorable(copy)
-    stage.memory["keys"] = {key for key in stage.bucket("replica").objects() if key.startswith("manifests/")}
-    stage.lose_objects("primary")
+        stage.copies.await_backups(copy)
+    stage.memory["keys"] = {key for key in stage.copies.bucket("replica").objects() if key.startswith("manifests/")}
+    stage.copies.lose("primary")
 
 
 def wait_for_workers(stage: Stage) -> None:
     kept: set[str] = stage.memory["keys"]
 
     def complete() -> bool:
-        return kept <= set(stage.bucket("primary").objects("manifests/")) and stage.is_restorable("primary")
+        return kept <= set(stage.copies.bucket("primary").objects("manifests/")) and stage.copies.is_restorable(
+            "primary"
+        )
 
     stage.until("the primary has every manifest and every listed object again", complete, 900, LISTING_PAUSE)
     stage.served_again("the backup Workers have brought every listed object back into the primary")

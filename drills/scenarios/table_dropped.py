@@ -13,7 +13,7 @@ COUNT = f"SELECT count(*) || ' ' || coalesce(sum(amount), 0) FROM {TABLE}"
 
 
 def drop(stage: Stage) -> None:
-    stage.restorable("primary")
+    stage.copies.await_backups("primary")
     stage.sql("coordinator", f"DROP TABLE IF EXISTS {TABLE}")
     stage.sql(
         "coordinator",

@@ -10,7 +10,7 @@ import pytest
 
 from drills.running.report import Check
 from drills.running.stage import NotReachedError
-from drills.scenarios import daily_class_left
+from drills.scenarios import daily_class_left, groups_agree
 
 
 @pytest.mark.parametrize(("kept_as", "holds"), [("daily", True), ("hourly", False)])
@@ -34,6 +34,23 @@ def test_the_class_that_was_restored_is_checked(kept_as: str, holds: bool):
     daily_class_left.restore(cast(Any, stage))
     assert [one.holds for one in checks] == [holds, True]
     assert checks[0].found == f"coordinator from daily, worker-1 from {kept_as}"
+
+
+@pytest.mark.parametrize(
+    ("rows", "holds"), [(["100 42", "100 42"], True), (["99 42", "99 42"], False), (["100 42", "100 43"], False)]
+)
+def test_restored_groups_need_the_same_pairs_and_enough_of_them(rows: list[str], holds: bool):
+    place = {"socket": "/run/s", "port": "5434"}
+    found = {"point": "backbuild-1", "beside": {"coordinator-2": place, "worker-1-2": place}}
+    checks: list[Check] = []
+    answers = iter(rows)
+    stage = SimpleNamespace(
+        members=lambda *_groups: list(found["beside"]),
+        sql_beside=lambda *_given: next(answers),
+        check=lambda *given: checks.append(Check(*given)),
+    )
+    groups_agree.check_pairs(cast(Any, stage), found, "restored", 100)
+    assert [one.holds for one in checks] == [holds]
 
 
 def test_a_backup_from_before_the_clients_wrote_is_refused():

@@ -87,7 +87,7 @@ def test_a_step_for_the_sandbox_only_is_an_error(world: World, tmp_path: Path):
     assert world
     stage = AwsStage(TOPOLOGY, ROOT, tmp_path, "run")
     steps = (
-        lambda: stage.lose_objects("primary"),
+        lambda: stage.copies.lose("primary"),
         lambda: stage.lose_for_good("worker-1-0"),
         stage.begin_rebuilding,
         lambda: stage.roll(tmp_path),

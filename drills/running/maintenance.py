@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -33,16 +34,16 @@ end_minute = end_minute - ?1, updated_at = updated_at - ?1 * 60000 WHERE id = ?2
 
 @dataclass(frozen=True)
 class Accounted:
-    """The figures of a month's account around one maintenance."""
+    """The figures of the accounts of one or several months around one maintenance."""
 
     failed: int
     """Minutes of the maintenance in which the platform did not serve."""
     unknown: int
     """Minutes of the maintenance that the page did not sample; the statement excuses these, too."""
     excused: int
-    """Minutes of the month that do not count."""
+    """Minutes of the months that do not count."""
     down: int
-    """Minutes of the month that count as downtime."""
+    """Minutes of the months that count as downtime."""
     unexplained: tuple[str, ...]
     """Published figures that differ from those that are counted again from the samples."""
 
@@ -66,6 +67,23 @@ def accounted(account: uptime.Account, id: str) -> Accounted:
     return Accounted(failed, unknown, minutes.excused, minutes.down, wrong)
 
 
+def total(months: Sequence[Accounted]) -> Accounted:
+    """Return the sums of the figures of several months."""
+    return Accounted(
+        failed=sum(one.failed for one in months),
+        unknown=sum(one.unknown for one in months),
+        excused=sum(one.excused for one in months),
+        down=sum(one.down for one in months),
+        unexplained=tuple(text for one in months for text in one.unexplained),
+    )
+
+
+def months(first: datetime, last: datetime) -> list[str]:
+    """Return the months from one moment to another, such as 2026-11."""
+    numbers = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
+    return [f"{number // 12}-{number % 12 + 1:02}" for number in numbers]
+
+
 class Maintenance:
     """One maintenance of the database, and a customer who has asked to be notified of it."""
 
@@ -73,6 +91,7 @@ class Maintenance:
         self._stage: Stage = stage
         self._token: str = token
         self._contact: str | None = None
+        self._first_asked: datetime | None = None
         self.id: str = ""
 
     def begin_listening(self) -> None:
@@ -123,9 +142,12 @@ class Maintenance:
         return self._messages()[kind]
 
     def account(self) -> Accounted:
-        """Return the figures of the month's account, once it counts all minutes until now."""
-        begun = datetime.fromisoformat(self._planned()["startsAt"])
-        return accounted(self._stage.edge.account(f"{begun:%Y-%m}"), self.id)
+        """Return the figures since the first month that this was asked in, once all minutes until now are counted."""
+        now = datetime.now(UTC)
+        if self._first_asked is None:
+            self._first_asked = now
+        edge = self._stage.edge
+        return total([accounted(edge.account(month), self.id) for month in months(self._first_asked, now)])
 
     def incidents(self) -> frozenset[str]:
         """Wait until the page tells which incidents it has recorded, and return their ids."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from drills.running.edge import StatusPage
-from drills.running.maintenance import Maintenance, accounted
+from drills.running.maintenance import Maintenance, accounted, months
 from drills.sites.site import SiteError
 from status import uptime
 
@@ -94,6 +95,26 @@ def test_minutes_of_it_without_a_sample_are_excused_too():
     found = accounted(whole.model_copy(update={"runs": runs}), "work")
     assert (found.failed, found.unknown) == (3, 2)
     assert uptime.count(whole.model_copy(update={"runs": runs})).excused == 5
+
+
+def test_months_across_a_year():
+    first = datetime(2026, 11, 30, 23, 59, tzinfo=UTC)
+    assert months(first, first) == ["2026-11"]
+    assert months(first, datetime(2026, 12, 1, tzinfo=UTC)) == ["2026-11", "2026-12"]
+    assert months(first, datetime(2027, 1, 1, tzinfo=UTC)) == ["2026-11", "2026-12", "2027-01"]
+
+
+def test_maintenance_across_the_end_of_a_month_is_accounted_for_in_both(monkeypatch: pytest.MonkeyPatch):
+    november = account(emergency=False, minutes=ANNOUNCED)
+    statement = november.statement.model_copy(update={"minutes": uptime.Minutes(up=9, down=0, unknown=0, excused=2)})
+    december = november.model_copy(update={"month": "2026-12", "statement": statement})
+    accounts = {"2026-11": november, "2026-12": december}
+    work = Maintenance(cast(Any, SimpleNamespace(edge=SimpleNamespace(account=accounts.__getitem__))), "token")
+    clock = iter([datetime(2026, 11, 30, 23, 58, tzinfo=UTC), datetime(2026, 12, 1, 0, 20, tzinfo=UTC)])
+    monkeypatch.setattr("drills.running.maintenance.datetime", SimpleNamespace(now=lambda _zone: next(clock)))
+    before, after = work.account(), work.account()
+    assert (before.excused, before.down) == (3, 1)
+    assert (after.excused, after.down) == (5, 1)
 
 
 class Page:

@@ -6,13 +6,15 @@ import { addCopies } from "./copy-list.js";
 import { close, open } from "./findings.js";
 import { r2Pages } from "./listing.js";
 import { InvalidManifest, importKeys, LIMIT_BYTES, readManifest } from "./manifest.js";
-import { recordPoints } from "./points.js";
+import { recordPoints } from "./points/settle.js";
 import { DAY, daysKept, startOf, startTimeOf, walPosition } from "./rotation.js";
-import { StoreError, storesOf } from "./stores.js";
+import { StoreError } from "./stores/store.js";
+import { storesOf } from "./stores/stores.js";
 
 /** @import { Manifest } from "./manifest.js" */
 /** @import { Rotation } from "./rotation.js" */
-/** @import { Env as Stores, Store } from "./stores.js" */
+/** @import { Store } from "./stores/store.js" */
+/** @import { Env as Stores } from "./stores/stores.js" */
 
 /** @typedef {Stores & { DB: D1Database, GROUPS: string[], MANIFEST_KEYS: string[] }} Env */
 

@@ -1,6 +1,6 @@
 /** Adds the copies in the binding COPIES to the catalogue, and removes former copies once no object depends on them. */
 
-/** @import { CopyBinding } from "./stores.js" */
+/** @import { CopyBinding } from "./stores/stores.js" */
 
 /** SQL expression on `objects`: JSON object with `since` and `verifiedAt` for the name of each copy. */
 export const COPIES_OF_OBJECT = `(

@@ -8,9 +8,9 @@
 
 import { hex } from "../lib/bytes.js";
 import { failureName, logFailure } from "../lib/log.js";
-import { SourceMismatch } from "./stores.js";
+import { SourceMismatch } from "./stores/store.js";
 
-/** @import { Content, Part, Store } from "./stores.js" */
+/** @import { Content, Part, Store } from "./stores/store.js" */
 /** @import { Expected } from "./transfer.js" */
 
 /** Limit of calls for one object in one invocation: Cloudflare limits all of its calls to 1,000. */

@@ -1,6 +1,6 @@
 /**
  * Promotes full backups to the daily, monthly and yearly classes: it adds the objects of each class's repository to the
- * catalogue. Verification then copies them there. points.js adds the WAL up to the restore point of all groups later.
+ * catalogue. Verification then copies them there. points/ adds the WAL up to the restore point of all groups later.
  */
 
 import { close, open } from "./findings.js";

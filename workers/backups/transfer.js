@@ -3,9 +3,9 @@
 import { hex } from "../lib/bytes.js";
 import { withTimeout } from "../lib/timeout.js";
 import { copyInParts } from "./parts.js";
-import { SourceMismatch, timeoutOf, writeTimeoutOf } from "./stores.js";
+import { SourceMismatch, timeoutOf, writeTimeoutOf } from "./stores/store.js";
 
-/** @import { Store } from "./stores.js" */
+/** @import { Store } from "./stores/store.js" */
 
 /** @typedef {{ size: number, sha256: string }} Expected content of an object: size in bytes, SHA-256 in hexadecimal */
 

@@ -3,11 +3,13 @@
 import { failureName, logFailure } from "../../lib/log.js";
 import { open } from "../findings.js";
 import { DAY, daysKept, neededRuns, neededRunsOfRemovedGroup, PROMOTED } from "../rotation.js";
-import { PRIMARY, storesOf } from "../stores.js";
+import { PRIMARY } from "../stores/store.js";
+import { storesOf } from "../stores/stores.js";
 
 /** @import { Run } from "../rotation.js" */
 /** @import { Result } from "../runs.js" */
-/** @import { Env as Stores, Store } from "../stores.js" */
+/** @import { Store } from "../stores/store.js" */
+/** @import { Env as Stores } from "../stores/stores.js" */
 
 /** @typedef {Stores & { DB: D1Database, GROUPS: string[] }} Env `GROUPS`: names of the groups that are backed up */
 

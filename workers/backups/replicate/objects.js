@@ -7,12 +7,13 @@ import { forEachConcurrently } from "../../lib/concurrency.js";
 import { manifestAt, readManifests } from "../catalogue.js";
 import { isCopy } from "../copies.js";
 import { close, open } from "../findings.js";
-import { copiesOf, isOversize, PRIMARY, SourceMismatch, storesOf } from "../stores.js";
+import { isOversize, PRIMARY, SourceMismatch } from "../stores/store.js";
+import { copiesOf, storesOf } from "../stores/stores.js";
 import { digestOf, inspect, transfer } from "../transfer.js";
 
 /** @import { Env } from "../catalogue.js" */
 /** @import { Copy } from "../copies.js" */
-/** @import { Store } from "../stores.js" */
+/** @import { Store } from "../stores/store.js" */
 /** @import { Expected } from "../transfer.js" */
 
 /** Copies written at once from one read: a Cloudflare Worker has six connections. */

@@ -8,13 +8,13 @@ import { close, open } from "../findings.js";
 import { StalledListing } from "../listing.js";
 import { importKeys } from "../manifest.js";
 import { lastDetail } from "../runs.js";
-import { copiesOf, storesOf } from "../stores.js";
+import { copiesOf, storesOf } from "../stores/stores.js";
 import { transfer } from "../transfer.js";
 import { replicate } from "./objects.js";
 
 /** @import { Env } from "../catalogue.js" */
 /** @import { Result } from "../runs.js" */
-/** @import { ListEntry, Store } from "../stores.js" */
+/** @import { ListEntry, Store } from "../stores/store.js" */
 
 /** Time for one invocation. The next invocation, five minutes later, continues. */
 const BUDGET_MILLISECONDS = 240_000;

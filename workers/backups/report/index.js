@@ -10,7 +10,7 @@ import { healthOf } from "./health.js";
 import { readRows, reportOf } from "./report.js";
 
 /** @import { Rotation } from "../rotation.js" */
-/** @import { CopyBinding } from "../stores.js" */
+/** @import { CopyBinding } from "../stores/stores.js" */
 
 /**
  * @typedef {object} Env

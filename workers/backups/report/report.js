@@ -4,7 +4,7 @@
  */
 
 /** @import { Rotation } from "../rotation.js" */
-/** @import { CopyBinding } from "../stores.js" */
+/** @import { CopyBinding } from "../stores/stores.js" */
 
 const DAY = 86_400_000;
 

@@ -10,10 +10,10 @@ import { readManifests } from "../catalogue.js";
 import { COPIES_OF_OBJECT, removeFormerCopies } from "../copy-list.js";
 import { openDatabase } from "../database.js";
 import { withLease } from "../lease.js";
-import { settlePoints } from "../points.js";
+import { settlePoints } from "../points/settle.js";
 import { promote } from "../promotion.js";
 import { recordRun } from "../runs.js";
-import { storesOf } from "../stores.js";
+import { storesOf } from "../stores/stores.js";
 import { verifyObject } from "./objects.js";
 
 /** @import { Env } from "../catalogue.js" */

@@ -2,10 +2,10 @@
 
 import { failureName, logFailure } from "../../lib/log.js";
 import { close, open } from "../findings.js";
-import { isOversize, SourceMismatch } from "../stores.js";
+import { isOversize, SourceMismatch } from "../stores/store.js";
 import { inspect, transfer } from "../transfer.js";
 
-/** @import { Store } from "../stores.js" */
+/** @import { Store } from "../stores/store.js" */
 
 /**
  * @typedef {object} CatalogueObject an object that is due for verification

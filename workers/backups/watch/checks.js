@@ -5,7 +5,7 @@
 
 import { failureName, logFailure } from "../../lib/log.js";
 import { KINDS_WITHOUT_ALARM } from "../findings.js";
-import { copiesOf } from "../stores.js";
+import { copiesOf } from "../stores/stores.js";
 import {
   agesOf,
   copyIsBehind,
@@ -20,7 +20,8 @@ import {
 import { readArchive } from "./repository.js";
 import { Source, SourceFailure } from "./source.js";
 
-/** @import { Env as Stores, Store } from "../stores.js" */
+/** @import { Store } from "../stores/store.js" */
+/** @import { Env as Stores } from "../stores/stores.js" */
 /** @import { Condition } from "../../lib/alarms.js" */
 /** @import { WorkerName } from "./conditions.js" */
 /** @import { Archive } from "./repository.js" */

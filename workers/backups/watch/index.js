@@ -13,7 +13,7 @@ import { sourceFailed } from "./conditions.js";
 import { CATALOGUE, Source } from "./source.js";
 
 /** @import { Result } from "../runs.js" */
-/** @import { Env as Stores } from "../stores.js" */
+/** @import { Env as Stores } from "../stores/stores.js" */
 /** @import { Condition } from "../../lib/alarms.js" */
 /** @import { CheckResults } from "./checks.js" */
 /** @import { Channel, Env as Channels } from "../../lib/notify.js" */

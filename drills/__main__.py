@@ -13,7 +13,8 @@ from drills.running import command as running
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code: 0 success, 1 failure, 2 invalid input."""
-    return carry_out(parser(), arguments, "interrupted; run the command again with the same arguments to continue")
+    interrupted = "interrupted; a restore continues if you run it again with the same arguments"
+    return carry_out(parser(), arguments, interrupted)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -84,7 +84,18 @@ def only_drill(topology: Topology, root: Path, command: str) -> Generator[None]:
     if reason := refusal(topology):
         raise InputError(reason)
     try:
-        with lock.hold(find(root, topology.stack).folder / "drill.lock", command):
+        with only_one(root, topology.stack, command):
             yield
     except EngineError as error:
         raise InputError(str(error)) from None
+
+
+@contextmanager
+def only_one(root: Path, stack: str, command: str) -> Generator[None]:
+    """Hold a stack's lock of drills during the block. Raises `InputError` if another drill runs."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock.hold(find(root, stack).folder / "drill.lock", command))
+        except EngineError as error:
+            raise InputError(str(error)) from None
+        yield

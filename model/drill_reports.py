@@ -109,7 +109,7 @@ def read(folder: Path) -> tuple[list[Filed], list[str]]:
     """Return the filed reports in their order, and a sentence for each way in which they are not intact."""
     try:
         known = signers(folder)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return [], [f"{SIGNERS} is not valid: {error}; restore it from the repository's history"]
     filed: list[Filed] = []
     problems: list[str] = []
@@ -122,6 +122,7 @@ def read(folder: Path) -> tuple[list[Filed], list[str]]:
             document = json.loads(content)
             text, signer, signature = str(document["signed"]), str(document["signer"]), str(document["signature"])
             intact = is_signed(known.get(signer, ""), text.encode(), signature)
+            is_canonical = content == content_of(text, signer, signature)
             signed = json.loads(text)
             one = Filed(number, file, signed["report"], signer, sha256)
             link = (signed["number"], signed["previous"])
@@ -134,6 +135,8 @@ def read(folder: Path) -> tuple[list[Filed], list[str]]:
             continue
         if not intact:
             problems.append(f"{file.name} is not signed by {signer}: it was edited, or the signer is not in {SIGNERS}")
+        if not is_canonical:
+            problems.append(f"{file.name} has other bytes than were filed; restore it from the repository's history")
         if file.name != (name := file_name(number, one.report["begun"], one.scenario)):
             problems.append(f"{file.name} was renamed: give it its name {name} again")
         if link != (number, previous):
@@ -143,13 +146,19 @@ def read(folder: Path) -> tuple[list[Filed], list[str]]:
     return filed, problems
 
 
+def content_of(text: str, signer: str, signature: str) -> bytes:
+    """Return the bytes of a report's file: the only ones that are accepted for the signed text."""
+    document = {"signed": text, "signer": signer, "signature": signature}
+    return (json.dumps(document, indent=1) + "\n").encode()
+
+
 def file_name(number: int, begun: str, scenario: str) -> str:
     """Return the name of a report's file. `begun`: when the drill began, in ISO 8601."""
     return f"{number:04}-{begun[:10]}-{scenario}.json"
 
 
 def signers(folder: Path) -> dict[str, str]:
-    """Return the public key of each signer, in base64. Raises `ValueError` if the file is not valid."""
+    """Return the public key of each signer, in base64. Raises `ValueError` or `OSError` if the file is not valid."""
     file = folder / SIGNERS
     known = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     if wrong := [name for name, key in known.items() if not isinstance(key, str)]:
@@ -161,7 +170,7 @@ def is_signed(public: str, content: bytes, signature: str) -> bool:
     """Return whether a report's bytes have a signature by a public key."""
     try:
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public))
-        key.verify(base64.b64decode(signature), SIGNED + content)
+        key.verify(base64.b64decode(signature, validate=True), SIGNED + content)
     except (InvalidSignature, ValueError):
         return False
     return True
@@ -178,6 +187,7 @@ def summary(reports: Reports, max_age_days: int) -> dict[str, object]:
                 "sha256": one.sha256,
                 "date": one.day.isoformat(),
                 "verdict": one.verdict,
+                "commit": one.report.get("commit"),
                 "stack": one.report.get("stack"),
                 "on": one.report.get("on"),
             }

@@ -12,10 +12,12 @@ import sys
 import time
 from pathlib import Path
 
+from console.errors import CommandError
 from drills.failover import report
 from drills.failover.drill import Outcome, play_all, writing
 from drills.failover.faults import KINDS, plan
 from drills.failover.fleet import Fleet
+from drills.guard import only_one
 from sandbox import cli
 from sandbox.engine.errors import EngineError
 from sandbox.machines import prerequisites
@@ -42,8 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up, as after Ctrl-C
     try:
         prerequisites.require()
-        return _on_stack(options)
-    except EngineError as error:
+        with only_one(options.cwd.resolve(), options.stack, "drills.failover"):
+            return _on_stack(options)
+    except (CommandError, EngineError) as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from console.errors import CommandError
+from console.errors import CommandError, InputError
 from drills.reports import index, keys
 from drills.reports.page import page
 from drills.scenarios import all_scenarios
@@ -40,10 +40,15 @@ def add_to(subcommands: Any) -> None:
 
 def show(options: argparse.Namespace) -> int:
     """`report`: return 1 if a report was edited, removed or inserted."""
+    if not (options.cwd / FOLDER).is_dir() or not (options.cwd / INDEX).is_file():
+        raise InputError(f"{options.cwd} has no {FOLDER} or no {INDEX}; give the project's folder with --cwd")
     filed, problems = read(options.cwd / FOLDER)
     if problems:
         raise EditedError("\n".join(problems))
-    if not options.check:
+    if options.check:
+        if changed := changed_pages(options.cwd, filed):
+            raise EditedError("\n".join(f"{one}; run `python -m drills report`" for one in changed))
+    else:
         write_pages(options.cwd, filed)
     if options.json:
         print(json.dumps([one.report for one in filed]))
@@ -54,13 +59,27 @@ def show(options: argparse.Namespace) -> int:
     return 0
 
 
+def changed_pages(root: Path, filed: list[Filed]) -> list[str]:
+    """Return a sentence for each page that does not show its report, or shows none, and for docs/drills.md."""
+    pages = {one.file.with_suffix(".html"): page(one) for one in filed}
+    found = {file: file.read_text(encoding="utf-8") for file in (root / FOLDER).glob("[0-9]*.html")}
+    changed = [f"{file.name} is missing" for file in pages.keys() - found.keys()]
+    changed += [f"{file.name} is not the page of a report" for file in found.keys() - pages.keys()]
+    changed += [f"{file.name} was edited" for file, text in found.items() if text != pages.get(file, text)]
+    return sorted(changed) + ([] if _index(root, filed)[0] == _index(root, filed)[1] else [f"{INDEX} was edited"])
+
+
 def write_pages(root: Path, filed: list[Filed]) -> None:
     """Write the page of each report, and docs/drills.md."""
     for one in filed:
         one.file.with_suffix(".html").write_text(page(one), encoding="utf-8")
-    file = root / INDEX
-    text = index.updated(file.read_text(encoding="utf-8"), all_scenarios().values(), newest(filed))
-    file.write_text(text, encoding="utf-8")
+    (root / INDEX).write_text(_index(root, filed)[1], encoding="utf-8")
+
+
+def _index(root: Path, filed: list[Filed]) -> tuple[str, str]:
+    """Return docs/drills.md as it is, and as it must be."""
+    present = (root / INDEX).read_text(encoding="utf-8")
+    return present, index.updated(present, all_scenarios().values(), newest(filed))
 
 
 def make_key(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -37,7 +38,11 @@ def signer_of(root: Path, folder: Path) -> Signer:
         raise InputError(
             f"{file} does not exist: make a key with `python -m drills key --name NAME`, and commit its line"
         )
-    key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(file.read_text(encoding="utf-8")))
+    try:
+        key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(file.read_bytes(), validate=True))
+    except ValueError:
+        remedy = "remove it, and make one with `python -m drills key --name NAME`"
+        raise InputError(f"{file} is not a key in base64; {remedy}") from None
     public = Signer("", key).public
     name = next((name for name, known in signers(folder).items() if known == public), None)
     if name is None:
@@ -50,7 +55,9 @@ def create(root: Path, name: str) -> str:
     file = root / PRIVATE
     if file.exists():
         raise InputError(f"{file} exists; a second key needs another folder")
+    if not root.is_dir():
+        raise InputError(f"{root} is not a folder; give the project's with --cwd")
     key = Ed25519PrivateKey.generate()
     file.touch(mode=0o600)
     file.write_text(base64.b64encode(key.private_bytes_raw()).decode(), encoding="utf-8")
-    return f'"{name}" = "{Signer(name, key).public}"'
+    return f'{json.dumps(name)} = "{Signer(name, key).public}"'

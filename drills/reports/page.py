@@ -28,7 +28,7 @@ def page(filed: Filed) -> str:
         name=filed.name,
         signer=filed.signer,
         rows=_rows(report),
-        picture=timeline(report["events"], report["measured"].get("recovery")),
+        picture=timeline(report["events"], report["measured"]),
     )
 
 

@@ -20,8 +20,8 @@ COLOURS = {
 }
 
 
-def timeline(events: Sequence[Mapping[str, Any]], recovery: float | None) -> str:
-    """Return the picture. `recovery`: seconds from the fault until clients were served again."""
+def timeline(events: Sequence[Mapping[str, Any]], measured: Mapping[str, float | None]) -> str:
+    """Return the picture. `measured`: as in the report; without `fault`, the first fault is the one that counts."""
     last = max(float(one["seconds"]) for one in events) or 1.0
     height = TOP + ROW * len(events) + 16
 
@@ -29,7 +29,9 @@ def timeline(events: Sequence[Mapping[str, Any]], recovery: float | None) -> str
         return LEFT + (WIDTH - LEFT - RIGHT) * seconds / last
 
     parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="Timeline of the drill">']
-    fault = next((float(one["seconds"]) for one in events if one["kind"] == "fault"), None)
+    recovery = measured.get("recovery")
+    first = next((float(one["seconds"]) for one in events if one["kind"] == "fault"), None)
+    fault = measured.get("fault", first)
     if fault is not None and recovery is not None:
         parts.append(
             f'<rect class="outage" x="{x(fault):.1f}" y="30" width="{max(x(fault + recovery) - x(fault), 2):.1f}" '

@@ -113,9 +113,11 @@ def up(stack: str) -> list[str]:
 
 
 def begin(root: Path, words: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """Begin a command in a project, in the background, with its output in `log`."""
+    """Begin a command in a project, in the background, with its output in `log`. Ctrl-C does not reach it."""
     with log.open("wb") as output:
-        return subprocess.Popen(words, cwd=root, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        return subprocess.Popen(
+            words, cwd=root, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
 
 
 def finish_rebuilding(process: subprocess.Popen[bytes], log: Path) -> None:

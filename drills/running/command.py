@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backups.stack import topology_of
-from console.errors import InputError
+from console.errors import CommandError, InputError
 from drills import guard
 from drills.reports.command import FOLDER, write_pages
 from drills.reports.keys import Signer, signer_of
@@ -75,13 +75,14 @@ def show_list(options: argparse.Namespace) -> int:
 
 
 def chosen(names: Sequence[str], on: str) -> list[Scenario]:
-    """Return the scenarios with these names; `all` means all that can run there.
+    """Return the scenarios with these names; `all` means all that can run there, beginning with those of a new stack.
 
     Raises `InputError` for another name, or one that cannot run there.
     """
     known = all_scenarios()
     if list(names) == ["all"]:
-        return [one for one in known.values() if on in one.runs_on]
+        can = [one for one in known.values() if on in one.runs_on]
+        return sorted(can, key=lambda one: not one.needs_new_stack)
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"{unknown[0]} is no scenario; scenarios: {', '.join(known)}")
     scenarios = [known[name] for name in names]
@@ -98,8 +99,12 @@ def run(options: argparse.Namespace) -> int:
     if options.on == "aws" and _is_untried(options):
         print(f"note: no drill at AWS has been filed yet. {UNTRIED}", file=sys.stderr)
     if options.dry_run:
-        for one in scenarios:
-            print("\n".join(plan_of(topology, options.cwd, one) if options.on == "aws" else steps_of(one)))
+        plans = [
+            (one.name, plan_of(topology, options.cwd, one) if options.on == "aws" else steps_of(one))
+            for one in scenarios
+        ]
+        lines = [line for _, plan in plans for line in plan]
+        print(json.dumps([{"name": name, "lines": plan} for name, plan in plans]) if options.json else "\n".join(lines))
         return 0
     folder = options.cwd / FOLDER
     signer = _signer(options.cwd, folder) if options.file else None
@@ -129,8 +134,29 @@ def steps_of(scenario: Scenario) -> list[str]:
 def _run_all(
     topology: Topology, scenarios: Sequence[Scenario], options: argparse.Namespace, signer: Signer | None
 ) -> int:
-    folder = options.cwd / FOLDER
     reports: list[Report] = []
+    code = 0
+    try:
+        _run_each(topology, scenarios, options, signer, reports)
+    except CommandError as error:
+        if not (options.json and reports):
+            raise
+        print(f"error: {error}", file=sys.stderr)  # stdout gets the reports of the drills that have ended
+        code = error.exit_code
+    if options.json:
+        print(json.dumps([one.as_json() for one in reports]))
+    return code or (0 if all(one.verdict == "kept" for one in reports) else 1)
+
+
+def _run_each(
+    topology: Topology,
+    scenarios: Sequence[Scenario],
+    options: argparse.Namespace,
+    signer: Signer | None,
+    reports: list[Report],
+) -> None:
+    """Run scenarios until one stops, and add each report to `reports`."""
+    folder = options.cwd / FOLDER
     for one in scenarios:
         print(f"{one.title} ({one.name}) on {topology.stack}", file=sys.stderr)
         report = _run_one(topology, options, one, lambda text: print(f"  {text}", file=sys.stderr))
@@ -142,9 +168,6 @@ def _run_all(
             write_pages(options.cwd, read(folder)[0])
         if report.verdict == "stopped":
             break
-    if options.json:
-        print(json.dumps([one.as_json() for one in reports]))
-    return 0 if all(one.verdict == "kept" for one in reports) else 1
 
 
 def _run_one(topology: Topology, options: argparse.Namespace, scenario: Scenario, show: Show) -> Report:

@@ -80,7 +80,8 @@ class Report:
     promises: Sequence[str]
     limits: Mapping[str, float]
     measured: Mapping[str, float | None]
-    """`recovery` and `loss` in seconds, and the number of `commits` and of `lost` ones."""
+    """In seconds: `fault` since the beginning, `recovery`, the longest wait `stall`, and `loss`. Then the number of
+    `commits` and of `lost` ones."""
     checks: Sequence[Check]
     events: Sequence[Event]
     verdict: Verdict

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from drills.guard import only_drill
 from drills.running.report import Check, Report, Verdict
 from drills.running.scenario import Scenario
 from drills.running.stage import Stage
+from drills.sites.live import LiveSite
 from model.topology import Topology
 from sandbox.engine.errors import EngineError
 
@@ -27,15 +29,16 @@ FAILURES = (CommandError, EngineError, OSError, psycopg.Error, subprocess.Subpro
 def run(topology: Topology, root: Path, scenario: Scenario, show: Show) -> Report:
     """Run a scenario on the live sandbox and return its report.
 
-    Raises `InputError` if the stack allows no drills, or one is running.
+    Raises `InputError` if the stack allows no drills, or one is running, and `SiteError` without live machines.
     """
     with only_drill(topology, root, f"drills run {scenario.name}"):
+        LiveSite(root, topology.stack)  # raises if there are no machines to break
         return run_on(Stage, topology, root, scenario, show)
 
 
 def run_on(kind: type[Stage], topology: Topology, root: Path, scenario: Scenario, show: Show) -> Report:
     """Run a scenario on a stage of this kind, and return its report. The caller holds the stack."""
-    begun = datetime.now(UTC)
+    begun, commit = datetime.now(UTC), _commit(root)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as ending:
         stage = kind(topology, root, Path(folder), f"{scenario.name} {begun:%Y-%m-%dT%H:%M:%SZ}")
         stage.timeline.add("begin", f"clients begin to write to {', '.join(stage.groups)}")
@@ -55,7 +58,7 @@ def run_on(kind: type[Stage], topology: Topology, root: Path, scenario: Scenario
         on=stage.on,
         begun=begun.isoformat(timespec="seconds"),
         ended=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=_commit(root),
+        commit=commit,
         topology=topology_hash(topology),
         promises=scenario.promises,
         limits={"recovery": scenario.recovery_seconds, "loss": scenario.loss_seconds},
@@ -111,6 +114,8 @@ def _measure(stage: Stage, scenario: Scenario, stopped: str | None) -> tuple[Map
     if stopped is not None or stage.fault_at is None:
         return {"commits": commits}, []
     recovery = None if stage.served_at is None else round(stage.served_at - stage.fault_at, 1)
+    until = time.monotonic()
+    stall = max(stage.traffic.outage(group, stage.fault_at, until) for group in stage.awaited or stage.groups)
     lost = stage.traffic.lost()
     loss = round(max((stage.fault_at - one.acknowledged for one in lost), default=0.0), 1)
     deposed = len(stage.traffic.deposed())
@@ -119,6 +124,11 @@ def _measure(stage: Stage, scenario: Scenario, stopped: str | None) -> tuple[Map
             f"clients are served again within {scenario.recovery_seconds:g} s",
             recovery is not None and recovery <= scenario.recovery_seconds,
             "never" if recovery is None else f"{recovery} s",
+        ),
+        Check(
+            f"clients never wait longer than {scenario.recovery_seconds:g} s, also while the rest comes back",
+            stall <= scenario.recovery_seconds,
+            f"longest wait {stall:.1f} s",
         ),
         Check(
             f"no acknowledged commit older than {scenario.loss_seconds:g} s at the fault is lost"
@@ -132,7 +142,15 @@ def _measure(stage: Stage, scenario: Scenario, stopped: str | None) -> tuple[Map
         Check("no leader acknowledged a commit after its successor", deposed == 0, f"{deposed} commits"),
         *stage.checks,
     ]
-    return {"recovery": recovery, "loss": loss, "commits": commits, "lost": float(len(lost))}, checks
+    measured = {
+        "fault": stage.timeline.seconds(stage.fault_at),
+        "recovery": recovery,
+        "stall": round(stall, 1),
+        "loss": loss,
+        "commits": commits,
+        "lost": float(len(lost)),
+    }
+    return measured, checks
 
 
 def _verdict(checks: list[Check], stopped: str | None) -> Verdict:

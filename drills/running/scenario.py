@@ -39,6 +39,8 @@ class Scenario:
     """The page in docs/runbooks for a person in this situation."""
     not_at_aws: str | None = "its steps need parts of the live sandbox"
     """Why it cannot run on a stack at AWS; None: it can."""
+    needs_new_stack: bool = False
+    """Whether it must begin just after `up`."""
 
     @property
     def runs_on(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from drills.running.maintenance import Maintenance
 from drills.running.pairs import Pairs, PairWriters
 from drills.running.report import SANDBOX, Check
 from drills.running.timeline import Timeline
-from drills.running.traffic import Clients, Traffic
+from drills.running.traffic import FRESH_SECONDS, Clients, Traffic
 from drills.sites.commands import as_postgres, psql
 from drills.sites.live import LiveSite
 from drills.sites.site import Site, SiteError
@@ -62,6 +62,8 @@ class Stage:
         self.copies: Copies = Copies(self)
         self.fault_at: float | None = None
         self.served_at: float | None = None
+        self.awaited: set[str] = set()
+        """The groups whose clients the scenario has waited for."""
         self.restored: dict[str, Any] | None = None
         self.checks: list[Check] = []
         """The scenario's own checks; the runner adds those of every drill."""
@@ -134,12 +136,13 @@ class Stage:
             self._undo(what, undo)
 
     def _undo(self, what: str, undo: Callable[[], None]) -> None:
-        """Undo a fault; if that fails for whatever reason, keep it in `left` and go on with the other ones."""
+        """Undo a fault; if that fails or is interrupted, keep it in `left` and go on with the other ones."""
         try:
             undo()
-        except Exception as error:
-            self.left.append(f"{what}: {error}")
-            self.timeline.add("stopped", f"not undone: {what}: {error}")
+        except (Exception, KeyboardInterrupt) as error:
+            reason = "interrupted by the operator" if isinstance(error, KeyboardInterrupt) else error
+            self.left.append(f"{what}: {reason}")
+            self.timeline.add("stopped", f"not undone: {what}: {reason}")
 
     def _end_rebuilding(self) -> None:
         """Wait for an `up` that a stopped drill has begun: an interrupted `up` would leave resources half created."""
@@ -176,8 +179,10 @@ class Stage:
     # Faults.
 
     def fault(self, text: str) -> None:
-        """Record that the fault begins now."""
-        self.fault_at = self.timeline.add("fault", text)
+        """Record that a fault begins now; the outage is measured from the first one."""
+        moment = self.timeline.add("fault", text)
+        if self.fault_at is None:
+            self.fault_at = moment
 
     def lose_power(self, *members: str) -> None:
         """End machines at once."""
@@ -201,7 +206,7 @@ class Stage:
     def begin_rebuilding(self) -> None:
         """Begin to create what is lost again, in the background, as `pulumi refresh` and `pulumi up` do."""
         self.timeline.add("recovery", "refresh and up: lost resources are created again")
-        self._rebuilding = cloud.begin_rebuilding(self.root, self.topology.stack, self.folder / "up.log")
+        self._rebuilding = cloud.begin_rebuilding(self.root, self.topology.stack, self._log)
 
     def first_members_run(self, seconds: float = 300) -> None:
         """Wait until the first machine of each database group has booted."""
@@ -220,9 +225,16 @@ class Stage:
 
     def finish_rebuilding(self) -> None:
         """Wait until everything is created and every health gate has passed."""
-        assert self._rebuilding is not None
-        cloud.finish_rebuilding(self._rebuilding, self.folder / "up.log")
+        self._finish_up()
         self.timeline.add("recovery", "up has created everything, and every health gate has passed")
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "up.log"
+
+    def _finish_up(self) -> None:
+        assert self._rebuilding is not None
+        cloud.finish_rebuilding(self._rebuilding, self._log)
 
     def rebuild(self) -> None:
         """Create what is lost again, and wait until everything is created."""
@@ -231,11 +243,9 @@ class Stage:
 
     def roll(self, project: Path) -> None:
         """Replace every machine with `up` of a project; the clients move to the new machines."""
-        self._deployed = project
         self.timeline.add("recovery", "up begins to replace the machines")
         assert isinstance(self.traffic, Traffic)
-        log = self.folder / "up.log"
-        process = rolling.begin(self.root, project, self.topology.stack, log)
+        process = self._begin_deployment(project)
         known = self._reachable()
         while process.poll() is None:
             time.sleep(ROLLING_PAUSE)
@@ -243,16 +253,25 @@ class Stage:
             if found - known:
                 self.traffic.renew()
             known = found
-        cloud.finish_rebuilding(process, log)
+        self._finish_deployment(project)
         self.traffic.renew()
         self.timeline.add("recovery", "up has replaced every machine, and every health gate has passed")
 
     def deploy(self, project: Path) -> None:
         """Run `up` of a project that changes no machine."""
-        self._deployed = project
-        log = self.folder / "up.log"
-        cloud.finish_rebuilding(rolling.begin(self.root, project, self.topology.stack, log), log)
+        self._begin_deployment(project)
+        self._finish_deployment(project)
         self.timeline.add("recovery", "up has deployed the change")
+
+    def _begin_deployment(self, project: Path) -> subprocess.Popen[bytes]:
+        if project != self.root:
+            self._deployed = project  # also if `up` fails: some of the change may be deployed
+        self._rebuilding = rolling.begin(self.root, project, self.topology.stack, self._log)
+        return self._rebuilding
+
+    def _finish_deployment(self, project: Path) -> None:
+        self._finish_up()
+        self._deployed = project
 
     def _reachable(self) -> set[str]:
         """Return the ids of the machines that have got their certificate, so that clients can enter them."""
@@ -311,6 +330,7 @@ class Stage:
         """Wait until groups acknowledge commits that began after the fault; the last of them ends the outage."""
         since = self.fault_at
         assert since is not None
+        self.awaited |= set(groups)
         moments: list[float] = []
         for group in groups:
             self.until(f"{group} serves again", lambda group=group: self._fresh(group, since), seconds)
@@ -323,10 +343,14 @@ class Stage:
         return self.traffic.serves(group) and self.traffic.first_after(since, group) is not None
 
     def _quiet_end(self, group: str, since: float) -> float:
-        """Return when the longest outage since the fault began: a commit may still be acknowledged after the fault."""
+        """Return when the longest outage since the fault began: a commit may still be acknowledged after the fault.
+
+        Without an outage it is the fault: the first commit after it was served.
+        """
         times = [one.acknowledged for one in self.traffic.commits(group)]
         gaps = [(after - before, before) for before, after in pairwise(times) if after >= since]
-        return max(gaps)[1] + 0.001 if gaps else since
+        longest, begin = max(gaps, default=(0.0, since))
+        return begin + 0.001 if longest >= FRESH_SECONDS else since
 
     def served_again(self, text: str) -> None:
         """Record that what was lost is back now."""

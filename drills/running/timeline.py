@@ -27,12 +27,16 @@ class Timeline:
     events: list[Event] = field(default_factory=list[Event])
     _begun: float = field(default_factory=time.monotonic)
 
+    def seconds(self, moment: float) -> float:
+        """Return how long after the beginning a moment of the monotonic clock is."""
+        return round(moment - self._begun, 2)
+
     def add(self, kind: Kind, text: str, moment: float | None = None) -> float:
         """Add an event at a moment of the monotonic clock (default: now), and return the moment."""
         known = time.monotonic() if moment is None else moment
         ago = time.monotonic() - known
         at = datetime.fromtimestamp(time.time() - ago, UTC)
-        event = Event(round(known - self._begun, 2), at.isoformat(timespec="milliseconds"), kind, text)
+        event = Event(self.seconds(known), at.isoformat(timespec="milliseconds"), kind, text)
         self.events.append(event)
         self.events.sort(key=lambda one: one.seconds)
         return known

@@ -25,6 +25,6 @@ SCENARIO = Scenario(
     not_at_aws=None,
     steps=(
         Step("End all machines of the coordinator group at once.", lose_group, operator=False),
-        Step("Start them again (`pulumi up` creates lost instances with their volumes).", start_again),
+        Step("Start them again (`pulumi up --refresh` creates lost instances with their volumes).", start_again),
     ),
 )

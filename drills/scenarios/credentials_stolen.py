@@ -3,6 +3,7 @@
 from drills.running.copies import LISTING_PAUSE
 from drills.running.scenario import Scenario, Step
 from drills.running.stage import Stage
+from model.topology import POSTGRES_MAJOR
 
 
 def delete_backups(stage: Stage) -> None:
@@ -12,10 +13,13 @@ def delete_backups(stage: Stage) -> None:
     keys = stage.copies.bucket("primary").objects()
     stage.fault(f"the machines' keys delete all {len(keys)} objects of the primary")
     deleted = stage.copies.delete_as_machine("coordinator")
-    stage.memory["deleted"] = deleted
-    locked = {key for key in keys if key.startswith("manifests/") or ("/archive/" in key and "/17-" in key)}
+    stage.check("the keys can delete objects", bool(deleted), f"{len(deleted)} of {len(keys)} deleted")
+    wal = f"/{POSTGRES_MAJOR}-"
+    locked = {key for key in keys if key.startswith("manifests/") or ("/archive/" in key and wal in key)}
     stage.check(
-        "locks refuse the deletion of WAL and manifests", not locked & deleted, f"{len(locked & deleted)} deleted"
+        "locks refuse the deletion of WAL and manifests",
+        bool(locked) and not locked & deleted,
+        f"{len(locked & deleted)} of {len(locked)} deleted",
     )
     for copy, before in copies.items():
         missing = set(before) - set(stage.copies.bucket(copy).objects())

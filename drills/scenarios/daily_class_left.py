@@ -93,6 +93,7 @@ SCENARIO = Scenario(
     promises=("BAK-4", "BAK-6", "REC-4"),
     recovery_seconds=600,
     runbook="restore.md",
+    needs_new_stack=True,
     steps=(
         Step(
             "Let clients write to two groups until the first backup of a day, with a common point, is a daily one.",

@@ -20,6 +20,8 @@ class Drill:
     report: str
     day: date
     verdict: str
+    commit: str
+    """The commit of the project that was drilled; with `+` if it had changes that were not committed."""
 
 
 def newest_drills(graph: Graph) -> dict[str, Drill]:
@@ -34,7 +36,11 @@ def newest_drills(graph: Graph) -> dict[str, Drill]:
             raise Undetermined(graph.stack.urn, f"{path}.{scenario}", "is not a report")
         node = Node(graph.stack.urn, f"{path}.{scenario}", one)
         found[scenario] = Drill(
-            scenario, node.text("report"), date.fromisoformat(node.text("date")), node.text("verdict")
+            scenario,
+            node.text("report"),
+            date.fromisoformat(node.text("date")),
+            node.text("verdict"),
+            node.text("commit"),
         )
     return found
 

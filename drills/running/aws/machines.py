@@ -139,6 +139,11 @@ def clock_error(sent: float, clock: float, received: float) -> float:
     return max(sent - clock, clock - received, 0.0)
 
 
+def clock_bound(sent: float, clock: float, received: float) -> float:
+    """Return by how much a machine's clock differs at most: it was read between sending and receiving."""
+    return max(abs(clock - sent), abs(received - clock))
+
+
 def shifted(commit: Commit, seconds: float) -> Commit:
     """Return a commit with its times earlier by some seconds."""
     begun, acknowledged = commit.begun - seconds, commit.acknowledged - seconds

@@ -41,7 +41,7 @@ class RemoteTraffic(Clients):
         self._stopped: threading.Event = threading.Event()
         self._readers: list[threading.Thread] = []
         self._epoch: float = time.time() - time.monotonic()
-        self.clock_seconds: float = math.inf
+        self._clocks: dict[str, float] = {}
         """Within how many seconds the clocks of the machines and of this computer agree, as far as it is known."""
 
     @property
@@ -116,8 +116,15 @@ class RemoteTraffic(Clients):
                 self._offsets[machine] += found.size
                 self._known += [machines.shifted(one, self._epoch) for one in found.commits]
                 self._read_at[machine] = found.until - self._epoch
-                self.clock_seconds = min(self.clock_seconds, received - sent)
+                bound = machines.clock_bound(sent, found.clock, received)
+                self._clocks[machine] = min(self._clocks.get(machine, math.inf), bound)
         return len(found.commits)
+
+    @property
+    def clock_seconds(self) -> float:
+        """Within how many seconds the clocks of all machines that were read and this computer's agree."""
+        with self._lock:
+            return max(self._clocks.values(), default=math.inf)
 
     def outage(self, group: str, since: float, until: float) -> float:
         """Return the longest time without an acknowledged commit of a group, in seconds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 from policies.controls import DISCLOSURE, TESTING
@@ -13,6 +14,7 @@ from policies.views.edge import Worker, status_workers
 from policies.views.shared import stack
 
 SHOWN = "LAST_RESTORE"
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @define(
@@ -58,6 +60,8 @@ def _wrong(drill: Drill | None, today: date, most_days: float) -> str | None:
         return "it has no report"
     if drill.verdict != KEPT:
         return f"its newest report {drill.report} is {drill.verdict}, not {KEPT}"
+    if not COMMIT.fullmatch(drill.commit):
+        return f"its newest report {drill.report} is about {drill.commit}, which is no commit"
     age = (today - drill.day).days
     if age < 0:
         return f"its newest report {drill.report} is of {drill.day}, which is after {today}"

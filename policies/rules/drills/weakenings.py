@@ -36,6 +36,8 @@ WEAKENINGS: Weakenings = {
         "the newest report of a cited drill is of the future": moved(400),
         "the newest cited drill was stopped": reported(verdict="stopped"),
         "the newest cited drill has missed a promise": reported(verdict="missed"),
+        "a cited drill ran with changes that are not committed": reported(commit=f"{'a' * 40}+"),
+        "a cited drill ran on unknown code": reported(commit="unknown"),
         "a cited drill has no report": put(
             STACK, "drills.newest", lambda newest: {name: one for name, one in newest.items() if name != CITED}
         ),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +97,81 @@ def test_a_removed_report_is_noticed(folder: Path, removed: int) -> None:
     assert any("does not follow" in problem for problem in read(folder)[1])
 
 
+@pytest.mark.parametrize(
+    "edited",
+    [
+        lambda text: text + "\n",
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("{\n", '{\n "verdict": "missed",\n', 1),
+        lambda text: text.replace("{\n", '{\n "signed": "{}",\n', 1),
+        lambda text: re.sub(r'("signature": ")', r"\1!!", text),
+        lambda text: text.replace("\n ", "\n  "),
+    ],
+    ids=["a line more", "other line ends", "a key more", "a key twice", "a signature with other letters", "indented"],
+)
+def test_every_byte_of_the_newest_report_counts(folder: Path, edited: Callable[[str], str]) -> None:
+    newest_file = files(folder)[-1]
+    with newest_file.open("r+", newline="") as file:
+        text = edited(file.read())
+        file.seek(0)
+        file.write(text)
+    _, problems = read(folder)
+    assert any(newest_file.name in problem for problem in problems)
+
+
+def test_a_page_that_does_not_show_its_report_is_noticed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = folder.parents[1]
+    (root / "docs/drills.md").write_text((Path(__file__).parents[3] / "docs/drills.md").read_text())
+    arguments = ["report", "--cwd", str(root)]
+    assert main(arguments) == 0
+    assert main([*arguments, "--check"]) == 0
+    shown = files(folder)[2].with_suffix(".html")
+    text = shown.read_text()
+    for change, message in (
+        (lambda: shown.write_text(text.replace("22.3 s", "2.3 s")), "was edited"),
+        (shown.unlink, "is missing"),
+        (lambda: shown.with_name("0004-2026-11-29-four.html").write_text(text), "is not the page of a report"),
+        (lambda: (root / "docs/drills.md").write_text((root / "docs/drills.md").read_text() + "\n- "), ""),
+    ):
+        change()
+        code = main([*arguments, "--check"])
+        assert code == (1 if message else 0)
+        assert message in capsys.readouterr().err
+        shown.with_name("0004-2026-11-29-four.html").unlink(missing_ok=True)
+        assert main(arguments) == 0
+
+
+def test_a_folder_without_reports_is_not_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--check", "--cwd", str(tmp_path)]) == 2
+    assert "give the project's folder with --cwd" in capsys.readouterr().err
+
+
+def test_reports_that_are_filed_at_the_same_time_follow_each_other(folder: Path) -> None:
+    key = Ed25519PrivateKey.generate()
+    signer = Signer("bob", key)
+    with (folder / keys.SIGNERS).open("a") as file:
+        file.write(f'"bob" = "{signer.public}"\n')
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: ledger.file_report(folder, report(f"more-{number}"), signer), range(8)))
+    filed, problems = read(folder)
+    assert problems == []
+    assert [one.number for one in filed] == list(range(1, 12))
+
+
+@pytest.mark.parametrize("content", ["not base64!", "YQ=="], ids=["no base64", "too short"])
+def test_a_private_key_that_is_not_valid_is_refused(folder: Path, content: str) -> None:
+    (folder.parents[1] / keys.PRIVATE).write_text(content)
+    with pytest.raises(InputError, match="is not a key in base64"):
+        keys.signer_of(folder.parents[1], folder)
+
+
+def test_the_line_of_a_key_is_toml_for_every_name(tmp_path: Path) -> None:
+    name = 'Ann "x" B\\'
+    assert list(tomllib.loads(keys.create(tmp_path, name))) == [name]
+    with pytest.raises(InputError, match="is not a folder"):
+        keys.create(tmp_path / "none", name)
+
+
 def test_a_renamed_report_is_noticed(folder: Path) -> None:
     files(folder)[1].rename(folder / "0002-2027-11-29-<b>three.json")
     (problem,) = read(folder)[1]
@@ -150,6 +228,8 @@ def test_nothing_is_filed_after_an_edited_report(folder: Path) -> None:
 
 def test_the_command_refuses_edited_reports(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = folder.parents[1]
+    (root / "docs/drills.md").write_text((Path(__file__).parents[3] / "docs/drills.md").read_text())
+    assert main(["report", "--cwd", str(root)]) == 0
     assert main(["report", "--check", "--cwd", str(root)]) == 0
     files(folder)[2].write_text(files(folder)[2].read_text().replace("kept", "KEPT"))
     assert main(["report", "--check", "--cwd", str(root)]) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,7 +11,8 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from drills.running import runner
+from console.errors import CommandError
+from drills.running import cloud, runner
 from drills.running.report import Report
 from drills.running.scenario import Scenario, Step
 from drills.running.stage import Stage
@@ -99,3 +102,103 @@ def test_a_restore_beside_that_a_stopped_drill_has_begun_is_removed():
     assert removed == ["drill"]
     drilled(BesideStage, lambda _stage: 1 / 0)
     assert removed == ["drill"]
+
+
+def test_a_second_interruption_is_reported_and_the_rest_is_undone():
+    stages: list[QuietStage] = []
+
+    class InterruptedStage(QuietStage):
+        def fleet(self) -> Any:
+            raise KeyboardInterrupt
+
+    report = drilled(InterruptedStage, lambda stage: stages.append(stage) or 1 / 0)
+    assert report.stopped is not None
+    assert "not undone: the machines and networks: interrupted by the operator" in report.stopped
+    assert stages[0].mended == ["edge"]
+
+
+def test_the_report_names_the_commit_at_the_beginning(monkeypatch: pytest.MonkeyPatch):
+    commits = iter(["a" * 40, "b" * 40])
+    monkeypatch.setattr(runner, "_commit", lambda _root: next(commits))
+
+    def commit(_stage: Stage) -> None:
+        raise SiteError(f"the project is at {next(commits)} now")
+
+    assert drilled(QuietStage, commit).commit == "a" * 40
+
+
+def test_without_machines_no_drill_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SANDBOX_HOME", str(tmp_path / "sandbox"))
+    monkeypatch.setattr("sandbox.machines.prerequisites.require", lambda: None)
+    monkeypatch.setattr(runner, "run_on", lambda *_given: pytest.fail("it begins"))
+    scenario = Scenario("one", "One", "It fails.", ("REC-1",), (), 1)
+    with pytest.raises(CommandError, match="staging has no machines on this computer"):
+        runner.run(TOPOLOGY, ROOT, scenario, lambda _text: None)
+
+
+# -- `up` within a drill
+
+
+def test_ctrl_c_does_not_reach_an_up(tmp_path: Path):
+    process = cloud.begin(tmp_path, ["sleep", "60"], tmp_path / "log")
+    try:
+        assert os.getpgid(process.pid) != os.getpgid(0)
+        assert os.getsid(process.pid) != os.getsid(0)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def deployed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int]]:
+    """The projects that `up` was run with, each with its exit code: the first rollback fails."""
+    runs: list[tuple[Path, int]] = []
+
+    def begin(root: Path, project: Path, _stack: str, log: Path) -> Any:
+        code = 1 if (root, len(runs)) == (project, 1) else 0
+        runs.append((project, code))
+        log.write_text("up")
+        return subprocess.Popen(["sh", "-c", f"exit {code}"])
+
+    monkeypatch.setattr("drills.running.rolling.begin", begin)
+    return runs
+
+
+def test_a_rollback_that_failed_is_tried_again(deployed: list[tuple[Path, int]], tmp_path: Path):
+    def deploy(stage: Stage) -> None:
+        stage.deploy(tmp_path)
+        stage.deploy(stage.root)
+
+    report = drilled(QuietStage, deploy)
+    assert deployed == [(tmp_path, 0), (ROOT, 1), (ROOT, 0)]
+    assert report.stopped is not None
+    assert "`sandbox up` ended with 1" in report.stopped
+    assert "not undone" not in report.stopped
+
+
+def test_an_up_that_still_runs_ends_before_the_deployment_is_replaced(
+    deployed: list[tuple[Path, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    slow = tmp_path / "ended"
+
+    def begin(root: Path, project: Path, _stack: str, log: Path) -> Any:
+        deployed.append((project, 0))
+        log.write_text("up")
+        if project != root:
+            return subprocess.Popen(["sh", "-c", f"sleep 1; touch {slow}"])
+        assert slow.exists(), "two of them run"
+        return subprocess.Popen(["true"])
+
+    def interrupted(*_given: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("drills.running.rolling.begin", begin)
+
+    def deploy(stage: Stage) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr("drills.running.cloud.finish_rebuilding", interrupted)
+            stage.deploy(tmp_path)
+
+    report = drilled(QuietStage, deploy)
+    assert [project for project, _ in deployed] == [tmp_path, ROOT]
+    assert report.stopped == "step 1, “Break it.”: interrupted by the operator"

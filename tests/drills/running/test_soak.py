@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drills.running.memory import memory_of
+from drills.running.memory import AGE, age_of, memory_of
 from drills.running.soak import compared, grown, judged, outages, overlooked, skipped
 
 
@@ -78,7 +78,10 @@ def test_the_memory_of_a_program_is_counted(tmp_path: Path):
         process.stdout.readline()
         (tmp_path / "inner").mkdir()
         (tmp_path / "inner/cgroup.procs").write_text(f"{process.pid}\n999999999\n")
-        sizes = memory_of(cast(Any, SimpleNamespace(path=tmp_path)))
+        group = cast(Any, SimpleNamespace(path=tmp_path))
+        sizes = memory_of(group, least_age=0)
+        assert memory_of(group) == {}, "it has just begun; a command that ends soon cannot grow"
+        assert age_of(process.pid) < AGE <= age_of(1)
         process.communicate(b"\n")
     (size,) = sizes.values()
     assert 64 << 10 < size < 128 << 10

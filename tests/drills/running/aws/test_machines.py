@@ -49,6 +49,11 @@ def test_a_clock_is_certainly_wrong_only_outside_of_the_question(clock: float, e
     assert machines.clock_error(10, clock, 11) == error
 
 
+@pytest.mark.parametrize(("clock", "bound"), [(10.5, 0.5), (10, 1), (11, 1), (9, 2), (13, 3)])
+def test_a_clock_differs_at_most_by_its_farther_end_of_the_question(clock: float, bound: float):
+    assert machines.clock_bound(10, clock, 11) == bound
+
+
 def test_a_machine_that_has_no_lines_yet_is_known_until_its_clock():
     found = machines.reading_of("1700000000.25\n")
     assert (found.clock, found.until, found.commits, found.size) == (1700000000.25, 1700000000.25, [], 0)

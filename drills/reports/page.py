@@ -35,6 +35,12 @@ def page(filed: Filed) -> str:
 def _rows(report: Mapping[str, Any]) -> list[dict[str, str]]:
     measured, limits, promises = report["measured"], report["limits"], report["promises"]
     recovery, loss = measured.get("recovery"), measured.get("loss")
+    waits = {
+        "name": "longest wait of clients, from the fault to the end of the drill",
+        "measured": f"{measured.get('stall')} s",
+        "limit": f"{limits['recovery']:g} s",
+        "promise": "",
+    }
     return [
         {
             "name": "from the fault until clients are served again",
@@ -42,6 +48,7 @@ def _rows(report: Mapping[str, Any]) -> list[dict[str, str]]:
             "limit": f"{limits['recovery']:g} s",
             "promise": _promised(promises, ("REC-1", "REC-2", "REC-3")),
         },
+        *([waits] if "stall" in measured else []),  # earlier reports do not have it
         {
             "name": "age of the oldest acknowledged commit that was lost, at the fault",
             "measured": "not measured" if loss is None else (f"{loss} s" if measured.get("lost") else "nothing lost"),

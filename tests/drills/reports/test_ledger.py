@@ -8,6 +8,7 @@ import tomllib
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,17 @@ def test_a_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> No
         keys.signer_of(tmp_path, reports)
     (reports / keys.SIGNERS).write_text(line)
     assert keys.signer_of(tmp_path, reports).name == "ann"
+
+
+def test_a_page_shows_the_longest_wait_and_the_fault_that_counts(folder: Path) -> None:
+    old, *_ = read(folder)[0]
+    measured = {**old.report["measured"], "stall": 41.5, "fault": 30.0}
+    new = replace(old, report={**old.report, "measured": measured})
+    assert "longest wait of clients" not in page(old)
+    assert "<td>41.5 s</td>" in page(new)
+    band = re.compile(r'<rect class="outage" x="([0-9.]+)"')
+    (before,), (after,) = (map(float, band.findall(page(one))) for one in (old, new))
+    assert after > before
 
 
 def test_a_page_shows_the_timeline_and_the_promises(folder: Path) -> None:

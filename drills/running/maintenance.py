@@ -54,6 +54,16 @@ class Accounted:
             f"{self.failed} min failed, {self.unknown} not sampled, {self.excused} excused, {self.down} counted as down"
         )
 
+    def since(self, before: Accounted) -> Accounted:
+        """Return the minutes that were counted after an earlier account; a drill judges these alone."""
+        return Accounted(
+            failed=self.failed - before.failed,
+            unknown=self.unknown - before.unknown,
+            excused=self.excused - before.excused,
+            down=self.down - before.down,
+            unexplained=self.unexplained,
+        )
+
 
 def accounted(account: uptime.Account, id: str) -> Accounted:
     """Return what a month's account says of the maintenance with this id, which may be absent."""

@@ -1,7 +1,5 @@
 """Disruptive maintenance as promised: announced ahead, begun and ended on the page, and excused in the statement."""
 
-from dataclasses import replace
-
 from drills.running.maintenance import Accounted
 from drills.running.rolling import other_project
 from drills.running.scenario import Scenario, Step
@@ -60,7 +58,7 @@ def account_for(stage: Stage) -> Accounted:
     stage.check("no incident was opened", not opened, ", ".join(sorted(opened)) or "none")
     after = work.account()
     stage.check("the statement can be counted again", not after.unexplained, "; ".join(after.unexplained) or "equal")
-    return replace(after, excused=after.excused - before.excused, down=after.down - before.down)
+    return after.since(before)
 
 
 SCENARIO = Scenario(

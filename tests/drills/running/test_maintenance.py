@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from drills.running.edge import StatusPage
-from drills.running.maintenance import Maintenance, accounted, months
+from drills.running.maintenance import Accounted, Maintenance, accounted, months
 from drills.sites.site import SiteError
 from status import uptime
 
@@ -115,6 +116,13 @@ def test_maintenance_across_the_end_of_a_month_is_accounted_for_in_both(monkeypa
     before, after = work.account(), work.account()
     assert (before.excused, before.down) == (3, 1)
     assert (after.excused, after.down) == (5, 1)
+
+
+def test_a_minute_that_had_failed_before_the_announcement_is_not_of_the_drill():
+    before = accounted(account(emergency=True, minutes={"up": 28, "down": 1, "unknown": 0, "excused": 0}), "work")
+    assert before.failed == 3
+    after = replace(before, failed=5, unknown=1, down=3, excused=1)
+    assert after.since(before) == Accounted(2, 1, 1, 2, before.unexplained)
 
 
 class Page:

@@ -47,6 +47,7 @@ def collected(file: Path, process: subprocess.Popen[str]) -> list[Any]:
     return json.loads(file.read_text())
 
 
+@pytest.mark.long
 def test_another_process_collects_the_same_tests_with_the_same_parameters_a_year_later(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.measure import create_project, preview
 from benchmarks.preview import Measured
 
 
+@pytest.mark.long
 def test_a_preview_is_measured_with_its_resources(tmp_path: Path):
     (tmp_path / "platform").mkdir()
     run = preview(create_project(tmp_path / "platform", "staging"), "staging")

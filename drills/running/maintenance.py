@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60.0  # seconds, for one command
 PAGE_SECONDS = 120.0  # until the page answers, also after its edge was started again
-COMPONENT = "database"
+COMPONENTS = ("database", "replication")  # standbys stop with the machines
 HOOK = "https://customer.example/status"
 NAME = "a drill's customer"
 ALLOWANCE = timedelta(minutes=5)  # more notice than promised, as the announcement itself takes a moment
@@ -109,7 +109,7 @@ class Maintenance:
         for one in self._status("contacts", "list")["contacts"]:
             if one["name"] == NAME:  # of a drill that was interrupted
                 self._status("contacts", "remove", one["id"])
-        added = self._status("contacts", "add", "--name", NAME, "--webhook", HOOK, "--component", COMPONENT)
+        added = self._status("contacts", "add", "--name", NAME, "--webhook", HOOK, "--component", COMPONENTS[0])
         self._contact = added["id"]
 
     def announce(self, title: str) -> None:
@@ -185,8 +185,9 @@ class Maintenance:
     def _plan(self, title: str, starts: datetime, *options: str) -> None:
         first = starts.replace(second=0, microsecond=0)
         times = ("--starts", f"{first:%Y-%m-%dT%H:%MZ}", "--ends", f"{first + LENGTH:%Y-%m-%dT%H:%MZ}")
-        text = ("--title", title, "--body", "The database stops for some minutes.", "--component", COMPONENT)
-        self.id = self._status("maintenance", "plan", *text, *times, *options)["id"]
+        text = ("--title", title, "--body", "The database stops for some minutes.")
+        affected = [word for one in COMPONENTS for word in ("--component", one)]
+        self.id = self._status("maintenance", "plan", *text, *affected, *times, *options)["id"]
 
     def _planned(self) -> dict[str, Any]:
         listed = self._status("maintenance", "list")["maintenances"]

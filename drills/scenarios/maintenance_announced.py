@@ -68,7 +68,9 @@ SCENARIO = Scenario(
     promises=("MNT-2", "SLA-2"),
     recovery_seconds=300,
     steps=(
-        Step("Announce it: `python -m status maintenance plan --component database …`.", announce),
+        Step(
+            "Announce it: `python -m status maintenance plan --component database --component replication …`.", announce
+        ),
         Step(
             "Wait for its start: it begins by itself, and customers are notified. The drill moves the plan instead of "
             "waiting for days.",

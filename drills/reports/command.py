@@ -66,7 +66,8 @@ def changed_pages(root: Path, filed: list[Filed]) -> list[str]:
     changed = [f"{file.name} is missing" for file in pages.keys() - found.keys()]
     changed += [f"{file.name} is not the page of a report" for file in found.keys() - pages.keys()]
     changed += [f"{file.name} was edited" for file, text in found.items() if text != pages.get(file, text)]
-    return sorted(changed) + ([] if _index(root, filed)[0] == _index(root, filed)[1] else [f"{INDEX} was edited"])
+    present, wanted = _index(root, filed)
+    return sorted(changed) + ([] if present == wanted else [f"{INDEX} was edited"])
 
 
 def write_pages(root: Path, filed: list[Filed]) -> None:

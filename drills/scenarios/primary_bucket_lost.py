@@ -16,9 +16,8 @@ def wait_for_workers(stage: Stage) -> None:
     kept: set[str] = stage.memory["keys"]
 
     def complete() -> bool:
-        return kept <= set(stage.copies.bucket("primary").objects("manifests/")) and stage.copies.is_restorable(
-            "primary"
-        )
+        copies = stage.copies
+        return kept <= set(copies.bucket("primary").objects("manifests/")) and copies.is_restorable("primary")
 
     stage.until("the primary has every manifest and every listed object again", complete, 900, LISTING_PAUSE)
     stage.served_again("the backup Workers have brought every listed object back into the primary")

@@ -54,9 +54,10 @@ def report(scenario: str = "coordinator-leader-lost", verdict: str = "kept") -> 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A project's folder of reports, with three of them."""
+    """A project's folder of reports, with three of them, beside the page that lists them."""
     root = tmp_path / "docs/drills"
     root.mkdir(parents=True)
+    (tmp_path / "docs/drills.md").write_text((Path(__file__).parents[3] / "docs/drills.md").read_text())
     signer = Signer("ann", Ed25519PrivateKey.generate())
     (root / keys.SIGNERS).write_text(f'"ann" = "{signer.public}"\n')
     for scenario in ("one", "two", "three"):
@@ -122,7 +123,6 @@ def test_every_byte_of_the_newest_report_counts(folder: Path, edited: Callable[[
 
 def test_a_page_that_does_not_show_its_report_is_noticed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = folder.parents[1]
-    (root / "docs/drills.md").write_text((Path(__file__).parents[3] / "docs/drills.md").read_text())
     arguments = ["report", "--cwd", str(root)]
     assert main(arguments) == 0
     assert main([*arguments, "--check"]) == 0
@@ -229,7 +229,6 @@ def test_nothing_is_filed_after_an_edited_report(folder: Path) -> None:
 
 def test_the_command_refuses_edited_reports(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = folder.parents[1]
-    (root / "docs/drills.md").write_text((Path(__file__).parents[3] / "docs/drills.md").read_text())
     assert main(["report", "--cwd", str(root)]) == 0
     assert main(["report", "--check", "--cwd", str(root)]) == 0
     files(folder)[2].write_text(files(folder)[2].read_text().replace("kept", "KEPT"))

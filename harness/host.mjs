@@ -3,27 +3,12 @@
  * response, {result} or {error}.
  */
 
-import { subscribe } from "node:diagnostics_channel";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
+import { Log, LogLevel, Miniflare } from "../sandbox/edge/miniflare.mjs";
 
 const WORKERS = fileURLToPath(new URL("../workers/", import.meta.url));
-const { Log, LogLevel, Miniflare } = await import(pathToFileURL(`${WORKERS}node_modules/miniflare/dist/src/index.js`).href);
-
-/**
- * Miniflare's simulated Hyperdrive pipes the Worker's socket into the database's and back, and handles no error of either: a
- * connection that is reset would end this process. With these handlers the end of one socket ends the other, as in Hyperdrive.
- */
-for (const channel of ["net.client.socket", "net.server.socket"]) {
-  subscribe(channel, ({ socket }) => socket.on("error", () => {}));
-}
-subscribe("net.client.socket", ({ socket }) => {
-  socket.on("pipe", (source) => {
-    source.once("close", () => socket.end());
-    socket.once("close", () => source.end());
-  });
-});
 
 /** The main module of every Worker in tests: it wraps the Worker and follows a test's `instruction`. */
 const HARNESS = readFileSync(new URL("harness.js", import.meta.url), "utf8");

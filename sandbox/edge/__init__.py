@@ -7,6 +7,7 @@
 | `host.mjs` | the process: follows the plan |
 | `workers.mjs` | the deployed Cloudflare Workers in workerd, with their bindings |
 | `schedules.mjs`, `queues.mjs` | call the Workers: each minute, and for each batch of messages |
+| `miniflare.mjs`, `sockets.mjs` | miniflare, with its faults mended; the tests of Workers use it too |
 | `tunnels.mjs` | passes Hyperdrive's connections on to the machines that have opened a tunnel |
 | `databases.py` | finds the file of a D1 database, and reads it |
 | `urls.py` | serves the Workers' custom domains on this computer's loopback interface |

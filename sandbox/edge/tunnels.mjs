@@ -6,9 +6,9 @@
  * line with the address of the service behind the connector; the connector answers with the line `connected`, or closes.
  */
 
-import { subscribe } from "node:diagnostics_channel";
 import { createServer } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
+import "./sockets.mjs";
 
 /** A connector that sent nothing for so long is lost: its machine has no power or no network. */
 const SILENCE_MILLISECONDS = 2_500;
@@ -21,18 +21,6 @@ const PAUSE_MILLISECONDS = 100;
 const ANSWER_MILLISECONDS = 1_000;
 
 const NEWLINE = 10;
-
-// Miniflare's simulated Hyperdrive handles no error of its sockets, so that a connection that is reset would end this process, and does
-// not pass on the end of a connection.
-for (const channel of ["net.client.socket", "net.server.socket"]) {
-  subscribe(channel, ({ socket }) => {
-    socket.on("error", () => {});
-    socket.on("pipe", (source) => {
-      source.once("close", () => socket.end());
-      socket.once("close", () => source.destroy());
-    });
-  });
-}
 
 /** Reads one line. The bytes after it stay in the socket. */
 async function lineOf(socket, milliseconds) {

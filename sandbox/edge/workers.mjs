@@ -2,11 +2,8 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { Log, LogLevel, Miniflare } from "./miniflare.mjs";
 import { bindingsOf } from "./r2/plugin.mjs";
-
-const MINIFLARE = fileURLToPath(new URL("../../workers/node_modules/miniflare/dist/src/index.js", import.meta.url));
-const { Log, LogLevel, Miniflare } = await import(pathToFileURL(MINIFLARE).href);
 
 const TYPES = {
   "application/javascript+module": "ESModule",

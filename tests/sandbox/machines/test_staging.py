@@ -303,11 +303,12 @@ def test_archiving_goes_on_after_a_file_that_is_archived_again(stack: Stack):
     """As after a crash between an upload and PostgreSQL's note of it. The bucket's lock forbids a second upload."""
     leader = next(name for name in ("coordinator-0", "coordinator-1") if stack.leads(name))
     psql = "runuser -u postgres -- psql -XAtqc"
-    # The leader has been promoted, so it has archived its timeline's history. pgBackRest's own note of that is deleted.
+    where = "cd /var/lib/backbuild/postgresql/17/pg_wal/archive_status"
+    # The leader has been promoted, so it archives its timeline's history. pgBackRest's own note of that is deleted.
+    wait_until(lambda: stack.shell(leader, f"{where} && ls *.history.done").returncode == 0, stack)
     forget = "find /var/lib/backbuild/spool/archive -name '*.history.*' -delete"
     again = "for file in *.history.done; do mv $file ${file%.done}.ready; done"
-    where = "cd /var/lib/backbuild/postgresql/17/pg_wal/archive_status"
-    done = stack.shell(leader, f"{forget}; {where} && {again} && ls *.history.ready")
+    done = stack.shell(leader, f"{forget}; {where} && {again}")
     assert done.returncode == 0, done.stderr
     segment = stack.shell(leader, f"{psql} 'SELECT pg_walfile_name(pg_switch_wal())'").stdout.strip()
     later = f"{psql} \"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver\""

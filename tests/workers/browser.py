@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -61,6 +62,13 @@ class Site:
         page.clock.install(time=START)
         page.goto(f"{SITE}{path}")
         return page
+
+    def wait_for_requests(self, count: int) -> None:
+        """Wait until the browser has sent so many requests. They arrive here later than a script sends them."""
+        end = time.monotonic() + TIMEOUT_SECONDS
+        while len(self.asked) < count and time.monotonic() < end:
+            self.browser.contexts[0].pages[0].wait_for_timeout(20)
+        assert len(self.asked) >= count
 
     def _answer(self, route: Route) -> None:
         path = route.request.url.removeprefix(SITE)

@@ -103,12 +103,13 @@ def test_page_without_an_answer_is_out_of_date_and_requests_once(site: Site) -> 
     site.trouble = lambda _route: None
     page.clock.run_for(61_000)
     page.evaluate("dispatchEvent(new Event('online')); dispatchEvent(new Event('online'))")
-    assert site.asked == ["/", "/"]
+    site.wait_for_requests(2)
     expect(notice(page)).to_have_text("")
     # As after the computer slept: no timer has run, and the response is still pending.
     page.clock.set_system_time(START + timedelta(minutes=4))
     page.clock.run_for(1_000)
     expect(notice(page)).to_contain_text("This page is out of date")
+    assert site.asked == ["/", "/"]
     site.complaints.clear()
 
 

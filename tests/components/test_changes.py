@@ -61,6 +61,7 @@ def test_a_preview_after_a_refresh_plans_no_change(project: Project, staging: De
     assert project.planned("staging", {}) == {}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("prod")
 def test_a_changed_threshold_updates_only_its_alarms(project: Project):
     members = [one for group in topology_of("prod").groups[:-1] for one in group.members]
@@ -128,13 +129,14 @@ ARCHIVE = {
 @pytest.mark.parametrize(
     ("copy", "created"),
     [
-        (ARCHIVE, set[str]()),
-        (
+        pytest.param(ARCHIVE, set[str](), marks=pytest.mark.long),
+        pytest.param(
             {"name": "fourth", "kind": "r2", "jurisdiction": "fedramp"},
             {
                 *(f"{kind}::vault-fourth" for kind in ("R2Bucket", "R2BucketLock", "R2BucketLifecycle")),
                 "AccountToken::vault-fourth-reader",
             },
+            marks=pytest.mark.long,
         ),
         (
             {"name": "fourth", "kind": "s3", "region": "us-east-1"},
@@ -205,6 +207,7 @@ The certificate of Citus workers is valid for the addresses of all of them.
 """
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("staging")
 def test_a_worker_group_adds_only_its_own_resources(project: Project):
     planned = project.planned("staging", {"database.workers.groups": 2})

@@ -85,6 +85,7 @@ def test_report_writes_every_file(state: Path, tmp_path: Path, capsys: pytest.Ca
     assert f"Written to {out}" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_report_writes_evidence_of_a_failing_state(weakened: Path, tmp_path: Path) -> None:
     assert main(["report", "--file", str(weakened), "--out", str(tmp_path / "out")]) == 1
     assert (tmp_path / "out" / "report.html").exists()

@@ -103,10 +103,19 @@ def test_without_a_date_nothing_is_recent() -> None:
     assert judged(output(), None).outcome is Outcome.UNDETERMINED
 
 
+@pytest.fixture(scope="module")
+def own(prod: Judged) -> Graph:
+    return Graph(prod.graph.resources, today=prod.graph.today)
+
+
+@pytest.fixture(scope="module")
+def fires(own: Graph) -> set[str]:
+    return firing(own) & OWN
+
+
 @pytest.mark.parametrize("weakening", [one for one in WEAKENINGS if one.expected_rule in OWN], ids=lambda one: one.name)
-def test_each_weakening_of_the_reports_is_detected(prod: Judged, weakening: Weakening) -> None:
-    own = Graph(prod.graph.resources, today=prod.graph.today)
-    trial = attempt(own, weakening, firing(own) & OWN)
+def test_each_weakening_of_the_reports_is_detected(own: Graph, fires: set[str], weakening: Weakening) -> None:
+    trial = attempt(own, weakening, fires)
     assert trial.made
     assert trial.survivors == []
 

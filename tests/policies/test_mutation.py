@@ -11,7 +11,7 @@ from policies.mutation.weakening import Weakening
 from policies.packs import TOPICS, all_rules
 from policies.sources import Judged
 
-SAMPLE = sample(48, seed=20261126)
+SAMPLE = sample(24, seed=20261126)
 
 
 def test_every_rule_is_expected_by_a_weakening() -> None:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from policies.sources import Judged
+from tests.lanes import first
 from tests.policies.project import Project, drilled_today
 from tests.policies.workflows import FOLDER, ROOT, WORKFLOWS, shell, step, steps, workflow
 
@@ -172,7 +173,7 @@ def excuse_keys(base: Project, prod: Judged, *, days: int) -> None:
         excuse(base.folder, "keys-outlive-mistakes", key.urn, days=days)
 
 
-@pytest.mark.parametrize("days", [-1, 30])
+@pytest.mark.parametrize("days", first(1, [-1, 30]))
 def test_a_request_that_repairs_an_excused_finding_passes(
     base: Project, prod: Judged, tmp_path: Path, days: int
 ) -> None:
@@ -187,7 +188,7 @@ def test_a_request_that_breaks_a_rule_of_the_base_fails(base: Project, prod: Jud
     assert "fail: keys-outlive-mistakes: " in done.stdout
 
 
-@pytest.mark.parametrize(("days", "code"), [(30, 0), (-1, 1)])
+@pytest.mark.parametrize(("days", "code"), first(1, [(-1, 1), (30, 0)]))
 def test_an_exemption_of_the_base_passes_until_it_expires(
     base: Project, prod: Judged, tmp_path: Path, days: int, code: int
 ) -> None:

@@ -134,6 +134,7 @@ def test_a_copied_database_without_repository_gets_one(made: Repository) -> None
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_manifest_is_not_written_while_only_the_old_database_archived_that_wal(made: Repository) -> None:
     """The old and the rebuilt database start with the same segment names."""
     assert on_the_leader(made, BACKUP, "full").returncode == 0

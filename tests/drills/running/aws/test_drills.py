@@ -41,7 +41,7 @@ def nothing_is_left(world: World) -> None:
     assert not any(machine.name for machine in world.restores.machines.values())
 
 
-@pytest.mark.parametrize("name", first(3, (one.name for one in AT_AWS)))
+@pytest.mark.parametrize("name", first(2, (one.name for one in AT_AWS)))
 def test_a_scenario_runs_is_measured_and_leaves_nothing(world: World, calls: Calls, name: str):
     report = drill(name)
     assert report.stopped is None
@@ -62,6 +62,7 @@ def test_a_lost_leader_is_an_outage_until_clients_and_the_api_are_served(world: 
     assert world.leaders["coordinator"] == "coordinator-1"
 
 
+@pytest.mark.long
 def test_clients_are_served_when_the_api_serves_too(world: World):
     world.api_delay = 2.5
     assert drill("coordinator-leader-lost").measured["recovery"] >= 3.3
@@ -102,6 +103,7 @@ def test_a_step_for_the_sandbox_only_is_an_error(world: World, tmp_path: Path):
             step()
 
 
+@pytest.mark.long
 def test_lost_commits_are_found(world: World):
     world.loses = 3
     report = drill("coordinator-leader-lost")
@@ -170,6 +172,7 @@ def test_what_cannot_be_undone_is_in_the_report(world: World, monkeypatch: pytes
     assert report.verdict == "stopped"
 
 
+@pytest.mark.long
 def test_the_other_gateways_get_their_tunnel_back_if_one_does_not(world: World, monkeypatch: pytest.MonkeyPatch):
     real = world.run
 
@@ -185,7 +188,7 @@ def test_the_other_gateways_get_their_tunnel_back_if_one_does_not(world: World, 
     assert world.tunnels == {"gateway-1"}
 
 
-@pytest.mark.parametrize("comes_back", [True, False])
+@pytest.mark.parametrize("comes_back", first(1, [True, False]))
 def test_clients_that_could_not_be_stopped_are_stopped_later_or_named(
     world: World, monkeypatch: pytest.MonkeyPatch, comes_back: bool
 ):
@@ -212,6 +215,7 @@ def test_clients_that_could_not_be_stopped_are_stopped_later_or_named(
         assert "not undone: the clients on the machines, which end by themselves after six hours: " in report.stopped
 
 
+@pytest.mark.long
 def test_a_lost_machine_that_a_later_step_leaves_is_started_again(world: World, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("drills.running.stage.HEALTHY_SECONDS", 1)
     world.groups["coordinator"] = ["coordinator-0"]  # no standby takes over

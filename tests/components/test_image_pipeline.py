@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from harness.stacks import REMOVED, topology_of
 from machines.image import component, version_of
 from sandbox.engine.state import Resource
@@ -59,6 +61,7 @@ def test_the_builder_reads_its_component_and_writes_its_log(staging: Deployed):
     }
 
 
+@pytest.mark.long
 def test_another_base_image_is_a_new_recipe_and_replaces_no_machine(project: Project, staging: Deployed):
     del staging
     changes = project.planned("staging", {"database.imagePipeline.baseImage": "ami-0123456789abcdef0"})

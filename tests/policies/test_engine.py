@@ -130,6 +130,7 @@ def refused(done: subprocess.CompletedProcess[str], message: str) -> None:
     assert message in errors[0]
 
 
+@pytest.mark.long
 def test_an_unused_exemption_stops_an_update(project: Project) -> None:
     text = EXEMPTION.format(rule="three-copies", expires=next_month())
     (project.folder / "policies" / "exemptions.toml").write_text(text)

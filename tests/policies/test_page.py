@@ -126,6 +126,7 @@ def test_excused_promises_are_counted(browser: Browser, tmp_path: Path, excused:
     expect(promises.get_by_role("listitem")).to_have_text(["✓ 13 pass", "◇ 12 not yet proven", "◷ 1 excused"])
 
 
+@pytest.mark.long
 def test_dates_are_not_wrapped(browser: Browser, tmp_path: Path, excused: Evidence) -> None:  # noqa: F811
     page = opened(browser, excused, tmp_path, viewport={"width": 700, "height": 700})
     date = page.get_by_text(str(EXEMPTION.expires))

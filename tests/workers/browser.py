@@ -88,7 +88,7 @@ def pass_a_minute(page: Page) -> None:
 def violations(page: Page) -> list[str]:
     """Return the accessibility violations that axe-core finds on the page: rule and element."""
     page.evaluate(AXE.read_text())
-    found = page.evaluate("async () => (await axe.run()).violations")
+    found = page.evaluate("async () => (await axe.run({ resultTypes: ['violations'] })).violations")
     return [f"{rule['id']}: {node['html']} {json.dumps(node['any'])}" for rule in found for node in rule["nodes"]]
 
 

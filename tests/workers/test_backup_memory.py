@@ -8,6 +8,7 @@ from harness.backup_manifests import sealed
 from harness.backup_world import GROUP, STORES, Machine, Run, World
 from harness.offsite import Offsite
 from harness.workerd import Host
+from tests.lanes import first
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ class TestLostPrimary:
         world.cron("verify")
         return run
 
-    @pytest.mark.parametrize("catalogue", ["kept", "lost"])
+    @pytest.mark.parametrize("catalogue", first(1, ["lost", "kept"]))
     def test_everything_is_written_back_from_the_copies(self, world: World, machine: Machine, catalogue: str) -> None:
         for kind in ("full", "incremental", "full"):
             self.run_and_index(world, machine, kind)
@@ -255,6 +256,7 @@ class TestRobustness:
         assert machine.runs[1].label not in hourly(world)
         assert big.label in hourly(world)
 
+    @pytest.mark.long
     def test_wrong_sizes_do_not_use_up_the_budget_of_other_objects(self, world: World, machine: Machine) -> None:
         run = machine.backup(world.time, "full", files=20)
         huge = {**run.manifest["objects"][0], "kind": "backup", "size": 5 * 1024**4}

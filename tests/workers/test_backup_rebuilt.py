@@ -118,6 +118,7 @@ def test_a_lost_repository_gets_no_new_stanza(made: Repository) -> None:
     assert made.sign().endswith("I")
 
 
+@pytest.mark.long
 def test_a_copied_database_without_repository_gets_one(made: Repository) -> None:
     """A dump of another cluster's database has that cluster's row."""
     assert on_the_leader(made, BACKUP, "full").returncode == 0

@@ -158,6 +158,7 @@ def test_a_command_that_times_out_half_way_stops_the_drill_and_is_undone(world: 
     nothing_is_left(world)
 
 
+@pytest.mark.long
 def test_what_cannot_be_undone_is_in_the_report(world: World, monkeypatch: pytest.MonkeyPatch):
     failed = AwsStage.check
 
@@ -226,6 +227,7 @@ def test_a_lost_machine_that_a_later_step_leaves_is_started_again(world: World, 
     nothing_is_left(world)
 
 
+@pytest.mark.long
 def test_a_failed_up_is_tried_once_more_at_the_end_and_its_output_is_not_in_the_report(world: World):
     world.failing["pulumi up"] = {}
     report = drill("api-tier-lost")
@@ -235,6 +237,7 @@ def test_a_failed_up_is_tried_once_more_at_the_end_and_its_output_is_not_in_the_
     nothing_is_left(world)
 
 
+@pytest.mark.long
 def test_a_worker_is_not_deleted_without_a_token_or_without_pulumi(world: World, monkeypatch: pytest.MonkeyPatch):
     def missing(**_given: object) -> None:
         raise FileNotFoundError("pulumi")

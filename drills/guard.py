@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from console.errors import InputError
+from console.errors import CommandError, InputError
 from model.settings import Maintenance, Settings, Tier, Weekday
 from model.topology import Topology
 from sandbox.engine import lock
@@ -79,15 +79,16 @@ def confirm(topology: Topology, *, interactive: bool, ask: Callable[[str], str])
 def only_drill(topology: Topology, root: Path, command: str) -> Generator[None]:
     """Hold the stack's lock of drills during the block.
 
-    Raises `InputError` if the stack allows no drills, or if another one runs.
+    Raises `InputError` if the stack allows no drills, or if another one runs, and `CommandError` for an engine's error
+    in the block: by then, the drill may have changed something.
     """
     if reason := refusal(topology):
         raise InputError(reason)
-    try:
-        with only_one(root, topology.stack, command):
+    with only_one(root, topology.stack, command):
+        try:
             yield
-    except EngineError as error:
-        raise InputError(str(error)) from None
+        except EngineError as error:
+            raise CommandError(str(error)) from None
 
 
 @contextmanager

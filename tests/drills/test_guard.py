@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
+from console.errors import CommandError, InputError
 from drills import guard
 from harness.stacks import topology_of
 from model.settings import Maintenance, Weekday
+from sandbox.engine.errors import EngineError
 
+ROOT = Path(__file__).parents[2]
 STAGING, PROD = topology_of("staging"), topology_of("prod")
 
 
@@ -58,3 +62,20 @@ def test_staging_may_be_drilled_at_any_time_without_a_question():
         raise AssertionError(question)
 
     guard.confirm(STAGING, interactive=False, ask=ask)
+
+
+def test_an_engines_error_during_a_drill_is_no_error_of_the_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SANDBOX_HOME", str(tmp_path))
+    with pytest.raises(CommandError, match="broken") as failed, guard.only_drill(STAGING, ROOT, "a drill"):
+        raise EngineError("the stack is broken")
+    assert failed.value.exit_code == 1
+
+
+def test_a_second_drill_is_refused_before_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SANDBOX_HOME", str(tmp_path))
+    with (
+        guard.only_one(ROOT, "staging", "the first drill"),
+        pytest.raises(InputError, match="the first drill"),
+        guard.only_drill(STAGING, ROOT, "the second drill"),
+    ):
+        pytest.fail("it begins")

@@ -10,7 +10,9 @@ from typing import Any, Final, cast
 from policies.graph import Graph, Resource, Undetermined
 from policies.views.permissions import ACCESS_KEY, API_TOKEN, KEY, TOKEN, USER
 from policies.views.placeholders import placeholders
-from policies.views.rights import SECRET, Right, principals
+from policies.views.rights.attachments import SECRET
+from policies.views.rights.principal import Right
+from policies.views.rights.principals import principals
 from policies.views.shared import once
 from policies.views.vault import ENCRYPTION, R2, Copy, copies
 

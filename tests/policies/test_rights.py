@@ -14,7 +14,7 @@ from policies.packs import all_rules
 from policies.rule import Outcome
 from policies.rules.access.needs import table
 from policies.views.permissions import API_TOKEN, BUCKET_POLICY, KEY, ROLE, ROLE_ATTACHMENT, ROLE_POLICY, USER
-from policies.views.rights import (
+from policies.views.rights.attachments import (
     EXCLUSIVE,
     GRANT,
     GROUP,
@@ -28,9 +28,8 @@ from policies.views.rights import (
     TOPIC,
     TOPIC_POLICY,
     USER_MEMBERSHIP,
-    principals,
-    trusted_by,
 )
+from policies.views.rights.principals import principals, trusted_by
 from policies.views.vault import R2, S3
 
 from .graphs import graph, resource

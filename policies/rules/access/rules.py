@@ -26,7 +26,9 @@ from policies.views.permissions import (
     opened_by,
     statements,
 )
-from policies.views.rights import INSTANCE_PROFILE, Principal, principals, trusted_by
+from policies.views.rights.attachments import INSTANCE_PROFILE
+from policies.views.rights.principal import Principal
+from policies.views.rights.principals import principals, trusted_by
 from policies.views.shared import stack
 from policies.views.vault import ENCRYPTION, S3, Copy, copies, offsite_copies, primaries, r2_copies
 

@@ -38,7 +38,7 @@ from policies.views.permissions import (
     USER,
     USER_POLICY,
 )
-from policies.views.rights import (
+from policies.views.rights.attachments import (
     GRANT,
     GROUP,
     GROUP_MEMBERSHIP,

@@ -27,7 +27,10 @@ from policies.views.restoring import (
     reading,
     rights_of,
 )
-from policies.views.rights import INSTANCE_PROFILE, Right, label_of, principals, without_partition
+from policies.views.rights.attachments import INSTANCE_PROFILE
+from policies.views.rights.principal import Right
+from policies.views.rights.principals import principals
+from policies.views.rights.texts import label_of, without_partition
 from policies.views.shared import stack
 from policies.views.vault import Copy, copies
 

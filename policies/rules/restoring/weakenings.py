@@ -29,7 +29,7 @@ from policies.views.events import EVENT_RULE, EVENT_TARGET
 from policies.views.machines import ENVIRONMENT
 from policies.views.permissions import ACCESS_KEY, ROLE_POLICY, TOKEN, USER_POLICY
 from policies.views.restoring import DOCUMENT, SECRET_VERSION
-from policies.views.rights import SECRET, SECRET_POLICY
+from policies.views.rights.attachments import SECRET, SECRET_POLICY
 
 READER, OF_DRILL, OF_ALARM = ending("-reader"), named("restore-drill"), named("alarms-rehearsal")
 MACHINES, READERS_SECRET = ending("access-coordinator", "access-worker"), named("access-backup-readers")

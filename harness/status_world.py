@@ -31,6 +31,7 @@ BINDINGS: dict[str, Any] = {
         "at": "2026-11-20T10:05:30+00:00",
         "from": "replica",
         "beside": False,
+        "point": "2026-11-20T10:01:30+00:00",
         "recoverySeconds": 205.2,
         "lossSeconds": 19.3,
         "title": "Whole database lost, rebuilt from replica alone",

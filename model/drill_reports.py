@@ -12,16 +12,20 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from model.restore_points import time_of
+
 GENESIS = "0" * 64
 """What the first report names as the SHA-256 of the one before."""
 SIGNERS = "signers.toml"
+OVERLAP = timedelta(minutes=15)
+"""How much earlier than the report before it a drill may have ended: drills of two stacks are filed in any order."""
 KEPT = "kept"
 SIGNED = b"backbuild drill report 1\n"
 """Begins each signed content, so that a signature of something else is not one of a report."""
@@ -69,6 +73,9 @@ class Filed:
         measured = self.report["measured"]
         if measured.get("recovery") is None:
             return ""
+        restored: Mapping[str, Any] | None = self.report.get("restored")
+        if restored and restored.get("beside"):
+            return f"{measured['recovery']} s, the data until {time_of(restored['point']):%Y-%m-%d %H:%M:%S} UTC"
         lost = f"{measured['loss']:g} s of data lost" if measured.get("lost") else "nothing lost"
         return f"{measured['recovery']} s, {lost}"
 
@@ -127,6 +134,7 @@ def read(folder: Path) -> tuple[list[Filed], list[str]]:
             one = Filed(number, file, signed["report"], signer, sha256)
             link = (signed["number"], signed["previous"])
             _ = one.scenario, one.day, one.ended, one.verdict, one.measured
+            wrong = contradiction(one, filed[-1] if filed else None)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             problems.append(
                 f"{file.name} is not a report: {type(error).__name__}; restore it from the repository's history"
@@ -141,9 +149,25 @@ def read(folder: Path) -> tuple[list[Filed], list[str]]:
             problems.append(f"{file.name} was renamed: give it its name {name} again")
         if link != (number, previous):
             problems.append(f"{file.name} does not follow the report before it: one was edited, removed or inserted")
+        if wrong:
+            problems.append(f"{file.name} contradicts itself or the report before it: {wrong}")
         filed.append(one)
         previous = sha256
     return filed, problems
+
+
+def contradiction(one: Filed, before: Filed | None) -> str | None:
+    """Return why a report cannot be true; None if it can. Its checks decide its verdict, and time does not go back."""
+    holds = [check["holds"] is True for check in one.report["checks"]]
+    stopped = one.report["stopped"] is not None or not holds
+    verdict = "stopped" if stopped else KEPT if all(holds) else "missed"
+    if one.verdict != verdict:
+        return f"the verdict is {one.verdict}, and its checks say {verdict}"
+    if datetime.fromisoformat(one.report["begun"]) > one.ended:
+        return "it ended before it began"
+    if before is not None and one.ended < before.ended - OVERLAP:
+        return f"it ended long before {before.name}"
+    return None
 
 
 def content_of(text: str, signer: str, signature: str) -> bytes:
@@ -203,12 +227,15 @@ def restore_shown(reports: Reports) -> dict[str, object] | None:
     if found is None:
         return None
     measured, restored = found.report["measured"], found.report["restored"]
+    beside = bool(restored.get("beside"))
     return {
         "at": found.ended.isoformat(),
         "from": restored["from"],
-        "beside": bool(restored.get("beside")),
+        "beside": beside,
+        "point": time_of(restored["point"]).isoformat(),
         "recoverySeconds": measured.get("recovery"),
-        "lossSeconds": measured["loss"] if measured.get("lost") else 0,
+        # The running database has lost nothing, which says nothing about the restored one.
+        "lossSeconds": None if beside else measured["loss"] if measured.get("lost") else 0,
         "title": found.report["title"],
         "stack": found.report["stack"],
         "sandbox": found.report["on"] == "live",

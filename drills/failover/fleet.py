@@ -211,11 +211,14 @@ class Fleet:
         return image.ensure(self.place.images), start.ensure(self.place)
 
     def mend(self) -> None:
-        """End every fault that an interrupted drill may have left."""
+        """End every fault that an interrupted drill may have left. Raises `MachineError` if that fails on a machine."""
         with suppress(MachineError):
             partitions.heal(self.place)
         self.boot(list(self.instances))
-        undo = "pkill -CONT -x postgres; pkill -CONT -x patroni; systemctl start patroni; " + f'rm -f "{FILLER}"'
-        self.everywhere(
+        undo = f'pkill -CONT -x postgres; pkill -CONT -x patroni; rm -f "{FILLER}" && systemctl start patroni'
+        done = self.everywhere(
             lambda one: self.shell(one, undo), [name for group in self.databases for name in self.groups[group]]
         )
+        failed = [f"{name}: {one.stderr.strip()}" for name, one in done.items() if one.returncode != 0]
+        if failed:
+            raise MachineError(f"the faults are not undone on {'; '.join(failed)}")

@@ -11,14 +11,14 @@ from console.errors import CommandError, InputError
 from drills.reports import index, keys
 from drills.reports.page import page
 from drills.scenarios import all_scenarios
-from model.drill_reports import Filed, newest, read
+from model.drill_reports import SIGNERS, Filed, newest, read
 
 FOLDER = Path("docs/drills")
 INDEX = Path("docs/drills.md")
 
 
 class EditedError(CommandError):
-    """The filed reports are not what was filed."""
+    """A filed report or its page was changed, removed or inserted."""
 
 
 def add_to(subcommands: Any) -> None:
@@ -63,7 +63,18 @@ def changed_pages(root: Path, filed: list[Filed]) -> list[str]:
     """Return a sentence for each page that does not show its report, or shows none, and for docs/drills.md."""
     pages = {one.file.with_suffix(".html"): page(one) for one in filed}
     found = {file: file.read_text(encoding="utf-8") for file in (root / FOLDER).glob("[0-9]*.html")}
-    changed = [f"{file.name} is missing" for file in pages.keys() - found.keys()]
+    known = {
+        FOLDER / SIGNERS,
+        *(page.relative_to(root) for page in pages),
+        *(one.file.relative_to(root) for one in filed),
+    }
+    others = (
+        {file.relative_to(root) for file in (root / FOLDER).iterdir()}
+        - known
+        - {one.relative_to(root) for one in found}
+    )
+    changed = [f"{file.name} is no report and no page" for file in others]
+    changed += [f"{file.name} is missing" for file in pages.keys() - found.keys()]
     changed += [f"{file.name} is not the page of a report" for file in found.keys() - pages.keys()]
     changed += [f"{file.name} was edited" for file, text in found.items() if text != pages.get(file, text)]
     present, wanted = _index(root, filed)

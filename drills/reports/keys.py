@@ -46,7 +46,9 @@ def signer_of(root: Path, folder: Path) -> Signer:
     public = Signer("", key).public
     name = next((name for name, known in signers(folder).items() if known == public), None)
     if name is None:
-        raise InputError(f"the key in {file} is not in {folder / SIGNERS}; add its line: {public}")
+        raise InputError(
+            f'the key in {file} is not in {folder / SIGNERS}; add this line, with your name: "NAME" = "{public}"'
+        )
     return Signer(name, key)
 
 
@@ -54,7 +56,7 @@ def create(root: Path, name: str) -> str:
     """Make a private key in the project's folder, readable by its owner only, and return the line for signers.toml."""
     file = root / PRIVATE
     if file.exists():
-        raise InputError(f"{file} exists; a second key needs another folder")
+        raise InputError(f"{file} exists; use it, or move it away before you make another key")
     if not root.is_dir():
         raise InputError(f"{root} is not a folder; give the project's with --cwd")
     key = Ed25519PrivateKey.generate()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from console.errors import CommandError
-from drills.restore.target import Target, time_of
+from drills.restore.target import Target
+from model.restore_points import time_of
 
 # citus_<group of the initiator>_<process>_<transaction>_<connection>
 _CITUS_GID = re.compile(r"citus_(\d+)_\d+_\d+_\d+")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from console.errors import InputError
+from model.restore_points import POINT, time_of
 
-POINT = "backbuild-%Y%m%dT%H%M%SZ"
 _NAME = re.compile(r"backbuild-\d{8}T\d{6}Z")
 # A run that ended this long before a time is followed by a restore point before that time: there are two a minute.
 OLDEST_YEAR = 2000
@@ -51,8 +51,3 @@ def target_of(text: str) -> Target:
     if moment > datetime.now(UTC):
         raise InputError(f"--to {text} is in the future; use `latest` for the newest data")
     return Target(text, moment - MARGIN, moment.strftime(POINT), exact=False)
-
-
-def time_of(point: str) -> datetime:
-    """Return the time in the name of a restore point."""
-    return datetime.strptime(point, POINT).replace(tzinfo=UTC)

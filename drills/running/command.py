@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -156,18 +157,27 @@ def _run_each(
     reports: list[Report],
 ) -> None:
     """Run scenarios until one stops, and add each report to `reports`."""
-    folder = options.cwd / FOLDER
     for one in scenarios:
         print(f"{one.title} ({one.name}) on {topology.stack}", file=sys.stderr)
         report = _run_one(topology, options, one, lambda text: print(f"  {text}", file=sys.stderr))
         reports.append(report)
+        if signer is not None:  # before it is printed: the terminal may be gone
+            _file(options.cwd, report, signer)
         if not options.json:
-            print(summary_of(report), flush=True)  # before it is filed, which may fail
-        if signer is not None:
-            file_report(folder, report.as_json(), signer)
-            write_pages(options.cwd, read(folder)[0])
+            print(summary_of(report), flush=True)
         if report.verdict == "stopped":
             break
+
+
+def _file(root: Path, report: Report, signer: Signer) -> None:
+    """File a report and write the pages. If that fails, write the report to another file, and name it in the error."""
+    try:
+        file_report(root / FOLDER, report.as_json(), signer)
+        write_pages(root, read(root / FOLDER)[0])
+    except (CommandError, OSError) as error:
+        with tempfile.NamedTemporaryFile("w", prefix="drill-", suffix=".json", delete=False, encoding="utf-8") as file:
+            json.dump(report.as_json(), file)
+        raise CommandError(f"the report was not filed: {error}; it is in {file.name}, without a signature") from error
 
 
 def _run_one(topology: Topology, options: argparse.Namespace, scenario: Scenario, show: Show) -> Report:

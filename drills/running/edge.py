@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sandbox.machines.place import Place
 
 TIMEOUT = 15.0  # seconds, for a page or a report; the Workers themselves give up after 10
+RESTART_SECONDS = 15.0
+"""All Workers of the sandbox share one process, which starts again with each change; Cloudflare's do not."""
 LAST_MINUTE = "SELECT coalesce(max(minute), 0) FROM samples"
 TUNNEL = "backbuild-tunnel"
 
@@ -122,8 +124,15 @@ class Edge:
         self._stage.served_at = self._stage.timeline.add("recovery", "the API serves again", moment)
 
     def outage(self) -> float:
-        """Return the longest time without a good answer of the API since the fault, in seconds."""
+        """Return the longest time without a good answer of the API since the fault, in seconds; 0 if nobody asks it."""
+        if self._prober is None:
+            return 0.0
         return prober.outage(self.answers, self._fault_at(), time.monotonic())
+
+    def check_not_affected(self) -> None:
+        """Record a check that the API answered all the time, but for a restart of the sandbox's Workers."""
+        longest = self.outage()
+        self._stage.check("the API is not affected", longest <= RESTART_SECONDS, f"longest gap {longest:.1f} s")
 
     def _fault_at(self) -> float:
         assert self._stage.fault_at is not None

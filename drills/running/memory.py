@@ -57,6 +57,8 @@ class Sampler:
         self._thread: threading.Thread = threading.Thread(target=self._run, daemon=True)
         self.samples: dict[str, list[int]] = defaultdict(list)
         """The sizes in KiB by group and program, such as `coordinator-0 patroni`, oldest first."""
+        self.rounds: int = 0
+        """How often all groups were sampled."""
 
     def start(self) -> None:
         """Begin."""
@@ -72,3 +74,4 @@ class Sampler:
             for name, group in self._groups.items():
                 for program, size in memory_of(group).items():
                     self.samples[f"{name} {program}"].append(size)
+            self.rounds += 1

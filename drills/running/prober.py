@@ -55,7 +55,7 @@ def first_failure(answers: Sequence[Answer], since: float) -> float | None:
 
 
 def served_since(answers: Sequence[Answer], since: float) -> float | None:
-    """Return when the API served again: the first of the good answers at the end, if there are enough of them."""
+    """Return the time of the first good answer after the last bad one; None if fewer than `STEADY` followed."""
     asked = [one for one in answers if one.begun >= since]
     good = list(takewhile(lambda one: one.good, reversed(asked)))
     return good[-1].ended if len(good) >= STEADY else None

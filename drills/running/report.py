@@ -23,7 +23,7 @@ SANDBOX = (
 )
 
 UNTRIED = (
-    "Until then, the code that carries drills out there was tried against stand-ins only: moto for EC2 and Systems "
+    "The code for drills there was tried against stand-ins only: moto for EC2 and Systems "
     "Manager's parameters, and stubs of Systems Manager's commands, of Cloudflare's API and of Pulumi's CLI."
 )
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
+SHIFT = 1 / 6
+"""By which share of the period a turn may end earlier or later: the faults must not keep pace with the minutes."""
 NOTICED_SECONDS = 2.0
 """A pause between two commits that counts as an outage."""
 TOLERANCE_MINUTES = 1.0
@@ -15,10 +18,27 @@ TOLERANCE_MINUTES = 1.0
 SAMPLED_SECONDS = (3.0, 15.0)
 """How long before and after the beginning of a minute the page's sample of it may be taken, with its answer."""
 SKIPPED = 20
-"""The page may skip one minute in so many, as a busy computer does; more would hide downtime."""
+"""One of so many minutes may lack a sample, as on a busy computer; more missing samples could hide downtime."""
 LEAST_SAMPLES = 9
 GROWTH, ALLOWANCE = 1.1, 8 * 1024
 """How much more memory than before, in proportion and in KiB, a process may use in the last third of the time."""
+
+
+def ends(seed: int, count: int, period: float) -> list[float]:
+    """Return when each fault's turn ends, in seconds from the beginning: a turn takes about `period` seconds."""
+    chance = random.Random(seed)
+    shifts = [chance.uniform(-SHIFT, SHIFT) for _ in range(count - 1)]
+    return [(number + shift) * period for number, shift in enumerate([*shifts, 0.0], 1)]
+
+
+def tolerance(outages: Sequence[float]) -> float:
+    """Return by how many minutes the page's downtime may differ from outages, given in seconds.
+
+    The page asks once a minute. So a part of a minute counts as a whole one with the probability of that part, else not
+    at all. Three standard deviations of the sum, and a minute.
+    """
+    parts = [one / 60 % 1 for one in outages]
+    return 1 + 3 * math.sqrt(sum(part * (1 - part) for part in parts))
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from drills.running.traffic import FRESH_SECONDS, Clients, Traffic
 from drills.sites.commands import as_postgres, psql
 from drills.sites.live import LiveSite
 from drills.sites.site import Site, SiteError
+from model.restore_points import time_of
 from model.topology import DATABASE_NAME, Port, Topology
 from sandbox.machines.machine import Machine
 
@@ -39,6 +40,10 @@ POINT_SECONDS = 75.0  # more than MARGIN in drills/restore/target.py, plus half 
 HEALTHY_SECONDS = 600.0
 CERTIFICATE = "/run/backbuild/tls"  # a link to the folder of the present certificate, on a machine
 STEADY_SECONDS = 3.0  # the clients write for this long before the fault
+POINT_AGE_SECONDS = 60.0
+"""How much older than the fault a restore point may be: machines make two a minute."""
+UNDISTURBED_SECONDS = 5.0
+"""How long clients of a database that a fault does not touch may wait: a busy computer also stalls them."""
 
 
 class NotReachedError(CommandError):
@@ -62,8 +67,9 @@ class Stage:
         self.copies: Copies = Copies(self)
         self.fault_at: float | None = None
         self.served_at: float | None = None
-        self.awaited: set[str] = set()
-        """The groups whose clients the scenario has waited for."""
+        self.last_fault_at: float | None = None
+        self.excepted: frozenset[str] = frozenset()
+        """The groups that may be without a leader for longer than the scenario's limit."""
         self.restored: dict[str, Any] | None = None
         self.checks: list[Check] = []
         """The scenario's own checks; the runner adds those of every drill."""
@@ -121,7 +127,7 @@ class Stage:
         time.sleep(STEADY_SECONDS)
 
     def mend(self) -> None:
-        """Start machines, networks and the edge again, and end maintenance, also after a drill that stopped.
+        """Undo what the drill has begun, also after a drill that stopped: the list below.
 
         Deleted resources and lost objects stay: `refresh` and `up` repair what the program declares.
         """
@@ -129,11 +135,19 @@ class Stage:
             ("the update that it has begun", self._end_rebuilding),
             ("the machines and networks", lambda: self.fleet().mend()),
             ("the edge", self.edge.mend),
+            ("the health of the machines", self._wait_for_health),
             ("the maintenance", self._end_maintenance),
             ("the deployment", self._end_deployment),
             ("the cluster beside", self.end_beside),
         ):
             self._undo(what, undo)
+
+    def _wait_for_health(self) -> None:
+        self.until("every machine is healthy", lambda: not self.unhealthy(), HEALTHY_SECONDS)
+
+    def end_traffic(self) -> None:
+        """Stop the clients; a failure is kept in `left`."""
+        self._undo("the clients", self.traffic.end)
 
     def _undo(self, what: str, undo: Callable[[], None]) -> None:
         """Undo a fault; if that fails or is interrupted, keep it in `left` and go on with the other ones."""
@@ -146,8 +160,11 @@ class Stage:
 
     def _end_rebuilding(self) -> None:
         """Wait for an `up` that a stopped drill has begun: an interrupted `up` would leave resources half created."""
-        if self._rebuilding is not None:
-            self._rebuilding.wait(cloud.REBUILD_SECONDS)
+        if self._rebuilding is None or self._rebuilding.poll() is not None:
+            return  # a step has reported its end
+        code = self._rebuilding.wait(cloud.REBUILD_SECONDS)
+        if code != 0 and self._deployed == self.root:  # else `_end_deployment` runs another one
+            raise SiteError(f"`up` has failed (exit code {code}); run it again")
 
     def _end_deployment(self) -> None:
         """Deploy the project itself if another one is deployed."""
@@ -179,10 +196,10 @@ class Stage:
     # Faults.
 
     def fault(self, text: str) -> None:
-        """Record that a fault begins now; the outage is measured from the first one."""
-        moment = self.timeline.add("fault", text)
+        """Record that a fault begins now: the outage is measured from the first one, lost data from the last one."""
+        self.last_fault_at = self.timeline.add("fault", text)
         if self.fault_at is None:
-            self.fault_at = moment
+            self.fault_at = self.last_fault_at
 
     def lose_power(self, *members: str) -> None:
         """End machines at once."""
@@ -306,12 +323,23 @@ class Stage:
         assert self.fault_at is not None
         return self.traffic.outage(group, self.fault_at, time.monotonic())
 
+    def check_writes_go_on(self, text: str) -> None:
+        """Record a check that no group's clients have waited longer than `UNDISTURBED_SECONDS` since the fault."""
+        longest = max(self.outage(group) for group in self.groups)
+        self.check(text, longest <= UNDISTURBED_SECONDS, f"longest stall {longest:.1f} s")
+
+    def check_point(self, point: str) -> None:
+        """Record a check that a restore point is at most `POINT_AGE_SECONDS` older than the fault."""
+        age = (datetime.fromisoformat(self.fault_time()) - time_of(point)).total_seconds()
+        text = f"the restored data end at most {POINT_AGE_SECONDS:g} s before the fault"
+        self.check(text, 0 <= age <= POINT_AGE_SECONDS, f"{age:.0f} s before it")
+
     def until(self, what: str, holds: Callable[[], bool], seconds: float, pause: float = PAUSE) -> float:
-        """Wait until something holds, and return when it did. Raises `NotReachedError` after some seconds."""
+        """Wait until `holds`, and return when it did. Raises `NotReachedError` with `what` after some seconds."""
         deadline = time.monotonic() + seconds
         while not holds():
             if time.monotonic() > deadline:
-                raise NotReachedError(f"{what}: not within {seconds:g} s")
+                raise NotReachedError(f"{seconds:g} s have passed without this: {what}")
             time.sleep(pause)
         return time.monotonic()
 
@@ -330,7 +358,6 @@ class Stage:
         """Wait until groups acknowledge commits that began after the fault; the last of them ends the outage."""
         since = self.fault_at
         assert since is not None
-        self.awaited |= set(groups)
         moments: list[float] = []
         for group in groups:
             self.until(f"{group} serves again", lambda group=group: self._fresh(group, since), seconds)
@@ -345,7 +372,7 @@ class Stage:
     def _quiet_end(self, group: str, since: float) -> float:
         """Return when the longest outage since the fault began: a commit may still be acknowledged after the fault.
 
-        Without an outage it is the fault: the first commit after it was served.
+        Without an outage, return the time of the fault.
         """
         times = [one.acknowledged for one in self.traffic.commits(group)]
         gaps = [(after - before, before) for before, after in pairwise(times) if after >= since]

@@ -5,6 +5,8 @@ from drills.running.stage import Stage
 
 
 def lose_group(stage: Stage) -> None:
+    # The clients of the other groups run on the coordinator's machines.
+    stage.excepted = frozenset(group for group in stage.groups if group != "coordinator")
     stage.lose_power(*stage.members("coordinator"))
     stage.detected("coordinator")
 

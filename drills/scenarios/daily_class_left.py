@@ -43,7 +43,9 @@ def _first_kept(stage: Stage, before: Mapping[str, set[str]]) -> dict[str, set[s
         kept = stage.copies.runs_of(COPY, CLASS)
         return all(kept[group] - before[group] for group in stage.groups)
 
-    what = "the first backup of a day is kept as a daily one; if today's is kept already, begin with a new stack"
+    what = (
+        "the first backup of the day is kept as a daily one (remedy: begin with a new stack, which has none of today)"
+    )
     stage.until(what, is_kept, 900, LISTING_PAUSE)
     return dict(kept)
 

@@ -11,8 +11,7 @@ def lose_edge(stage: Stage) -> None:
     stage.edge.stop()
     stage.edge.failed()
     stage.pass_time(DOWN_SECONDS)
-    longest = max(stage.outage(group) for group in stage.groups)
-    stage.check("the database serves without the edge", longest <= 5, f"longest stall {longest:.1f} s")
+    stage.check_writes_go_on("the database serves without the edge")
     stage.memory["segments"] = {
         group: stage.sql(group, "SELECT pg_walfile_name(pg_switch_wal())") for group in stage.groups
     }

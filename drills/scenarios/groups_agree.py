@@ -28,6 +28,7 @@ def write_pairs(stage: Stage) -> None:
 def compare(stage: Stage) -> None:
     for copy in ("primary", "replica", "offsite"):
         found = stage.restore(copy, stage.fault_time(), into="drill")
+        stage.check_point(found["point"])
         check_pairs(stage, found, f"restored from {copy}", PAIRS)
         stage.remove_restore("drill")
     stage.served_again("every copy was restored beside")
@@ -43,7 +44,7 @@ def check_pairs(stage: Stage, found: Mapping[str, Any], restored: str, at_least:
     written = int(beside[0].split()[0])
     stage.check(
         f"{restored} to {found['point']}, both groups have the same pairs",
-        len(set(beside)) == 1 and written >= at_least,
+        len(beside) == len(GROUPS) and len(set(beside)) == 1 and written >= at_least,
         f"{written} pairs (at least {at_least}), {'none torn' if len(set(beside)) == 1 else ' and '.join(beside)}",
     )
 

@@ -27,7 +27,9 @@ def drop(stage: Stage) -> None:
 
 def restore_beside(stage: Stage) -> None:
     check = f"SELECT count(*) = {ROWS} FROM {TABLE}"
-    stage.memory["beside"] = stage.restore("primary", stage.fault_time(), into="drill", invariants=[check])["beside"]
+    restored = stage.restore("primary", stage.fault_time(), into="drill", invariants=[check])
+    stage.check_point(restored["point"])
+    stage.memory["beside"] = restored["beside"]
     coordinator, *others = stage.memory["beside"]
     found = {other: stage.sql_between_beside(coordinator, other, IDENTITY) for other in others}
     answers = ", ".join(f"{member} answers {answer!r}" for member, answer in found.items())

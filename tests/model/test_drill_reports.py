@@ -17,8 +17,11 @@ SIGNER = Signer("ann", Ed25519PrivateKey.generate())
 
 
 def report(scenario: str, **changes: Any) -> dict[str, Any]:
-    """Return a kept report of a scenario."""
+    """Return a report of a scenario, by default a kept one."""
+    verdict = changes.get("verdict", "kept")
     return {
+        "checks": [] if verdict == "stopped" else [{"text": "it holds", "holds": verdict == "kept", "found": "seen"}],
+        "stopped": "step 1" if verdict == "stopped" else None,
         "scenario": scenario,
         "title": f"{scenario} <lost>",
         "begun": "2026-11-20T23:59:00+00:00",
@@ -42,7 +45,9 @@ def filed(folder: Path, *reports: dict[str, Any]) -> Reports:
     return reports_in(folder)
 
 
-RESTORED = {"from": "replica", "groups": {}}
+RESTORED = {"from": "replica", "groups": {}, "point": "backbuild-20261120T235830Z"}
+
+BESIDE = RESTORED | {"from": "primary", "beside": {"coordinator-1": {}}}
 
 
 def test_a_folder_that_does_not_exist_has_no_reports(tmp_path: Path) -> None:
@@ -65,7 +70,7 @@ def test_the_newest_report_of_a_scenario_counts_even_if_it_was_stopped(tmp_path:
 def test_the_last_restore_is_the_newest_kept_report_that_restored(tmp_path: Path) -> None:
     found = filed(
         tmp_path,
-        report("older", restored={"from": "primary", "beside": {"a": 1}}),
+        report("older", restored=BESIDE),
         report("newer", restored=RESTORED),
         report("missed", restored=RESTORED, verdict="missed"),
         report("nothing-restored"),
@@ -123,3 +128,36 @@ def test_the_committed_reports_are_intact() -> None:
     found = reports_in(Path(__file__).parents[2] / "docs/drills")
     assert found.problems == ()
     assert found.filed
+
+
+def test_a_restore_beside_loses_no_data_of_the_running_database_and_names_its_own_point(tmp_path: Path) -> None:
+    found = filed(tmp_path, report("one", restored=BESIDE, measured={"recovery": 89.1, "loss": 0.0, "lost": 0.0}))
+    shown = restore_shown(found)
+    assert shown is not None
+    assert (shown["beside"], shown["lossSeconds"], shown["point"]) == (True, None, "2026-11-20T23:58:30+00:00")
+    assert found.filed[0].measured == "89.1 s, the data until 2026-11-20 23:58:30 UTC"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"checks": [{"text": "it holds", "holds": False, "found": ""}]},
+            "the verdict is kept, and its checks say missed",
+        ),
+        ({"checks": []}, "the verdict is kept, and its checks say stopped"),
+        ({"stopped": "step 2"}, "the verdict is kept, and its checks say stopped"),
+        ({"begun": "2026-11-21T00:06:00+00:00"}, "it ended before it began"),
+        ({"begun": "2026-09-01T00:00:00+00:00", "ended": "2026-09-01T01:00:00+00:00"}, "it ended long before 0001-"),
+    ],
+)
+def test_a_report_that_contradicts_itself_or_the_one_before_is_a_problem(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    found = filed(tmp_path, report("one"), report("two", **changes))
+    (problem,) = found.problems
+    assert reason in problem
+
+
+def test_drills_of_two_stacks_may_be_filed_in_any_order(tmp_path: Path) -> None:
+    assert filed(tmp_path, report("one"), report("two", ended="2026-11-20T23:59:30+00:00")).problems == ()

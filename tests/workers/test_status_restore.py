@@ -71,7 +71,10 @@ def test_page_says_plainly_that_no_restore_was_verified(host: Host) -> None:
         ({"recoverySeconds": 24.8}, "<p class=figure>24.8 s</p>"),
         ({"recoverySeconds": 3600.5}, "<p class=figure>1 h 1 min</p>"),
         ({"lossSeconds": 0}, "; no data were lost."),
-        ({"beside": True}, "<p>Beside the running database, until the restored data could be read; "),
+        (
+            {"beside": True, "lossSeconds": None},
+            "<p>Into a second database, until its data could be read; it has the data until <time ",
+        ),
     ],
 )
 def test_each_fact_of_the_drill_is_told(host: Host, changes: dict[str, Any], text: str) -> None:

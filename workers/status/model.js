@@ -85,7 +85,8 @@
  * @property {string} from name of the copy
  * @property {boolean} beside whether a second database was restored, while the first one ran
  * @property {number | null} recoverySeconds from the fault until clients were served again; null if not measured
- * @property {number} lossSeconds age of the oldest lost commit at the fault; 0 if none was lost
+ * @property {string} point time of the restore point up to which the data were restored, ISO 8601
+ * @property {number | null} lossSeconds age of the oldest lost commit when the data were lost; 0 if none was lost; null if `beside`
  * @property {string} title of the drill
  * @property {string} stack on which it ran
  * @property {boolean} sandbox whether that was the stack's live sandbox on one computer

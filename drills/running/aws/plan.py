@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from drills.running.aws.stage import AwsStage
 from drills.running.prober import OK, Answer
 from drills.running.scenario import Scenario
 from drills.sites.claims import parameter_of
+from model.restore_points import POINT
 from model.topology import Port, Topology
 
 COMMAND_WIDTH = 90
@@ -162,7 +164,8 @@ class PlannedStage(AwsStage):
         for query in invariants:
             self.calls.add(SSM, query, [self.members("coordinator")[0]])
         place = {"socket": f"/run/backbuild-restored-{into}", "port": str(Port.RESTORED.number)}
-        return {"point": to, "beside": {f"{group}-0": place for group in self.groups}}
+        point = datetime.fromisoformat(to).strftime(POINT)
+        return {"point": point, "beside": {f"{group}-0": place for group in self.groups}}
 
     def sql_beside(self, member: str, socket: str, port: str, statement: str) -> str:
         """Write down a query in a cluster beside, and return the same numbers for each."""

@@ -132,13 +132,15 @@ def test_a_page_that_does_not_show_its_report_is_noticed(folder: Path, capsys: p
         (lambda: shown.write_text(text.replace("22.3 s", "2.3 s")), "was edited"),
         (shown.unlink, "is missing"),
         (lambda: shown.with_name("0004-2026-11-29-four.html").write_text(text), "is not the page of a report"),
+        (lambda: shown.with_name("forged.html").write_text(text), "forged.html is no report and no page"),
         (lambda: (root / "docs/drills.md").write_text((root / "docs/drills.md").read_text() + "\n- "), ""),
     ):
         change()
         code = main([*arguments, "--check"])
         assert code == (1 if message else 0)
         assert message in capsys.readouterr().err
-        shown.with_name("0004-2026-11-29-four.html").unlink(missing_ok=True)
+        for stranger in ("0004-2026-11-29-four.html", "forged.html"):
+            shown.with_name(stranger).unlink(missing_ok=True)
         assert main(arguments) == 0
 
 

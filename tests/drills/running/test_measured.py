@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from drills.failover.checks import Commit
 from drills.running import runner
 from drills.running.report import Report
+from drills.running.runner import loss_of
 from drills.running.scenario import Scenario, Step
 from drills.running.stage import Stage
 from drills.running.traffic import Clients
@@ -51,7 +53,11 @@ class Recorded(Clients):
         return [("w", number) for number in range(len(self.seconds))]
 
 
-def drilled(*seconds: float, wait: Callable[[Stage], None] = lambda stage: stage.served("coordinator")) -> Report:
+def drilled(
+    *seconds: float,
+    wait: Callable[[Stage], None] = lambda stage: stage.served("coordinator"),
+    loss_seconds: float = 0,
+) -> Report:
     """Drill with a fault at 0 and commits at these seconds."""
 
     class RecordedStage(Stage):
@@ -65,10 +71,10 @@ def drilled(*seconds: float, wait: Callable[[Stage], None] = lambda stage: stage
 
     def fail(stage: Stage) -> None:
         stage.fault("it is broken")
-        stage.fault_at = cast(Recorded, stage.traffic).base
+        stage.fault_at = stage.last_fault_at = cast(Recorded, stage.traffic).base
 
     steps = [Step("Break it.", fail, operator=False), Step("Wait.", wait)]
-    scenario = Scenario("one", "One", "It fails.", ("REC-1",), steps, LIMIT)
+    scenario = Scenario("one", "One", "It fails.", ("REC-1",), steps, LIMIT, loss_seconds=loss_seconds)
     return runner.run_on(RecordedStage, TOPOLOGY, ROOT, scenario, lambda _text: None)
 
 
@@ -103,8 +109,8 @@ def test_an_outage_after_clients_were_served_is_judged_too():
     assert report.measured["recovery"] == 2.5
     assert report.verdict == "missed"
     (wrong,) = [check for check in report.checks if not check.holds]
-    assert wrong.text == "clients never wait longer than 30 s, also while the rest comes back"
-    assert wrong.found == "longest wait 300.0 s"
+    assert wrong.text == "until the end, no group and no API is unavailable for longer than 30 s"
+    assert wrong.found == "longest time 300.0 s"
 
 
 def test_the_outage_is_measured_from_the_first_of_several_faults():
@@ -116,21 +122,61 @@ def test_the_outage_is_measured_from_the_first_of_several_faults():
     assert [event.kind for event in stage.timeline.events] == ["fault", "fault"]
 
 
-@pytest.mark.parametrize("served", [(), ("coordinator",)])
-def test_groups_that_the_scenario_does_not_wait_for_are_not_judged_by_its_limit(served: tuple[str, ...]):
+class Halved(Recorded):
+    """Clients of the coordinator alone are served after the fault."""
+
+    def recorded(self) -> list[Commit]:
+        return [one for one in super().recorded() if one.group == "coordinator" or one.acknowledged < self.base]
+
+
+@pytest.mark.parametrize("excepted", [False, True])
+def test_every_group_is_judged_unless_the_scenario_excepts_it(monkeypatch: pytest.MonkeyPatch, excepted: bool):
     def wait(stage: Stage) -> None:
-        if served:
-            stage.served(*served)
-        else:
-            stage.served_again("it is back")
+        if excepted:
+            stage.excepted = frozenset(["worker-1"])
+        stage.served("coordinator")
 
-    class Halved(Recorded):
-        def recorded(self) -> list[Commit]:
-            return [one for one in super().recorded() if one.group == "coordinator" or one.acknowledged < self.base]
+    monkeypatch.setattr("tests.drills.running.test_measured.Recorded", Halved)
+    report = drilled(*every(0.25, (-5, 60)), wait=wait)
+    (judged,) = [check for check in report.checks if check.text.startswith("until the end")]
+    assert judged.holds is excepted
+    assert judged.text.endswith("longer than 30 s, but for worker-1" if excepted else "longer than 30 s")
 
-    commits = every(0.25, (-5, 60))
+
+def test_an_api_that_fails_again_is_judged_until_the_end():
+    def wait(stage: Stage) -> None:
+        stage.edge = cast(Any, SimpleNamespace(outage=lambda: 398.0))
+        stage.served("coordinator")
+
+    report = drilled(*every(0.25, (-5, 60)), wait=wait)
+    assert (report.verdict, report.measured["stall"]) == ("missed", 398.0)
+
+
+def commit(acknowledged: float) -> Commit:
+    return Commit("coordinator", "w", int(acknowledged * 10), acknowledged - 0.01, acknowledged, "s", 1)
+
+
+def test_lost_data_are_measured_to_the_last_commit_before_the_recovery():
+    # The bucket was emptied at 0, the machines lost power at 20 and acknowledged commits until 22.
+    lost = [commit(5), commit(19), commit(22)]
+    assert loss_of(lost, 20, 180) == (17.0, 0)
+    assert loss_of([commit(5), commit(19)], 20, 180) == (15.0, 0)
+    assert loss_of([], 20, 180) == (0.0, 0)
+
+
+def test_commits_that_are_lost_after_the_recovery_are_counted_apart():
+    assert loss_of([commit(200), commit(300)], 20, 180) == (0.0, 2)
+    assert loss_of([commit(200), commit(300)], 20, None) == (100.0, 0)
+
+
+def test_a_drill_that_may_lose_data_may_not_lose_commits_after_the_recovery():
+    class Forgetful(Recorded):
+        def present(self, group: str) -> Collection[tuple[str, int]]:
+            return list(super().present(group))[:-8]
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tests.drills.running.test_measured.Recorded", Halved)
-        report = drilled(*commits, wait=wait)
-    stalled = [check for check in report.checks if check.text.startswith("clients never wait")]
-    assert [check.holds for check in stalled] == [bool(served)]
+        patch.setattr("tests.drills.running.test_measured.Recorded", Forgetful)
+        report = drilled(*every(0.25, (-5, 0), (10, 60)), loss_seconds=60)
+    (wrong,) = [check for check in report.checks if not check.holds]
+    assert "after the recovery" in wrong.text
+    assert report.measured["loss"] == 0

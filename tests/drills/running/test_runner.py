@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -10,13 +12,18 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from console.errors import CommandError
-from drills.running import cloud, runner
+from drills.failover.fleet import Fleet
+from drills.reports.keys import Signer
+from drills.running import cloud, command, runner
 from drills.running.report import Report
 from drills.running.scenario import Scenario, Step
 from drills.running.stage import Stage
+from drills.scenarios import all_scenarios
 from drills.sites.site import SiteError
+from sandbox.machines.machine import MachineError
 from tests.drills.restore.fakes import TOPOLOGY
 
 ROOT = Path(__file__).parents[3]
@@ -31,7 +38,7 @@ class QuietStage(Stage):
         super().__init__(*given)
         clients = {"begin": lambda: None, "end": lambda: None, "commits": list, "lost": list, "deposed": list}
         self.traffic = cast(Any, SimpleNamespace(**clients))
-        self.edge = cast(Any, SimpleNamespace(mend=self.mend_edge))
+        self.edge = cast(Any, SimpleNamespace(mend=self.mend_edge, outage=lambda: 0.0))
         self.mended: list[str] = []
 
     def mend_edge(self) -> None:
@@ -40,7 +47,7 @@ class QuietStage(Stage):
     def fleet(self) -> Any:
         if self.broken:
             raise OSError(self.broken)
-        return SimpleNamespace(mend=lambda: None)
+        return SimpleNamespace(mend=lambda: None, unhealthy=dict[str, str])
 
     def steady(self) -> None:
         """Wait for nothing."""
@@ -202,3 +209,88 @@ def test_an_up_that_still_runs_ends_before_the_deployment_is_replaced(
     report = drilled(QuietStage, deploy)
     assert [project for project, _ in deployed] == [tmp_path, ROOT]
     assert report.stopped == "step 1, “Break it.”: interrupted by the operator"
+
+
+def test_a_terminal_that_is_gone_stops_the_drill_with_a_report_and_its_faults_are_undone():
+    stages: list[QuietStage] = []
+
+    class SeenStage(QuietStage):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            stages.append(self)
+
+    def gone(_text: str) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    scenario = Scenario("one", "One", "It fails.", ("REC-1",), [Step("Break it.", lambda _stage: None)], 1)
+    report = runner.run_on(SeenStage, TOPOLOGY, ROOT, scenario, gone)
+    assert report.stopped is not None
+    assert "Broken pipe" in report.stopped
+    assert stages[0].mended == ["edge"]
+
+
+def test_clients_that_cannot_be_stopped_are_named_and_the_faults_are_undone():
+    class EndlessStage(QuietStage):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            self.traffic.end = self.endless
+
+        def endless(self) -> None:
+            raise KeyboardInterrupt
+
+    report = drilled(EndlessStage, lambda _stage: 1 / 0)
+    assert report.stopped is not None
+    assert "ZeroDivisionError" in report.stopped
+    assert "not undone: the clients: interrupted by the operator" in report.stopped
+
+
+def test_machines_that_stay_unhealthy_are_named(monkeypatch: pytest.MonkeyPatch):
+    class SickStage(QuietStage):
+        def fleet(self) -> Any:
+            return SimpleNamespace(mend=lambda: None, unhealthy=lambda: {"worker-1-0": "no volume"})
+
+    monkeypatch.setattr("drills.running.stage.HEALTHY_SECONDS", 0.1)
+    report = drilled(SickStage, lambda _stage: 1 / 0)
+    assert report.stopped is not None
+    assert "not undone: the health of the machines: 0.1 s have passed without this: every machine is" in report.stopped
+
+
+def test_a_report_that_cannot_be_filed_is_kept_in_another_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    def refuse(*_given: Any) -> None:
+        raise OSError("no space left")
+
+    report = drilled(QuietStage, lambda _stage: 1 / 0)
+    monkeypatch.setattr(command, "file_report", refuse)
+    monkeypatch.setattr(command, "_run_one", lambda *_given: report)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    options = argparse.Namespace(cwd=tmp_path, json=False)
+    with pytest.raises(CommandError, match="the report was not filed: no space left; it is in "):
+        command._run_each(
+            TOPOLOGY, [all_scenarios()["zone-lost"]], options, Signer("a", Ed25519PrivateKey.generate()), []
+        )
+    (kept,) = tmp_path.glob("drill-*.json")
+    assert json.loads(kept.read_text()) == json.loads(json.dumps(report.as_json()))
+    assert "one" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_machine_on_which_a_fault_cannot_be_undone_is_an_error(monkeypatch: pytest.MonkeyPatch, code: int):
+    class SmallFleet(Fleet):
+        def __init__(self) -> None:
+            self.place = cast(Any, None)
+            self.instances = {"worker-1-0": cast(Any, None)}
+
+        def boot(self, names: Any) -> None: ...
+
+        def shell(self, name: str, words: str) -> subprocess.CompletedProcess[str]:
+            assert words.endswith("systemctl start patroni")  # its status is that of the command
+            return subprocess.CompletedProcess(words, code, "", f"{name} does not answer")
+
+    monkeypatch.setattr("sandbox.machines.partitions.heal", lambda _place: None)
+    if code == 0:
+        SmallFleet().mend()
+        return
+    with pytest.raises(MachineError, match="worker-1-0: worker-1-0 does not answer"):
+        SmallFleet().mend()

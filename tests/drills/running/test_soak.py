@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drills.running.memory import AGE, age_of, memory_of
-from drills.running.soak import compared, grown, judged, outages, overlooked, skipped
+from drills.running.soak import SHIFT, compared, ends, grown, judged, outages, overlooked, skipped, tolerance
 
 
 def test_short_pauses_are_no_outages():
@@ -101,3 +101,18 @@ def test_a_control_group_that_ends_meanwhile_does_not_end_the_sampling(tmp_path:
 
         patch.setattr(os, "scandir", scandir)
         assert memory_of(cast(Any, SimpleNamespace(path=tmp_path))) == {}
+
+
+def test_the_faults_of_an_hour_fall_on_different_seconds_of_the_minute():
+    found = ends(1, 30, 120)
+    assert found == sorted(found)
+    assert found[-1] == 3600
+    assert len({int(one % 60) // 10 for one in found}) >= 3
+    assert all(abs(one - number * 120) <= SHIFT * 120 for number, one in enumerate(found, 1))
+    assert found == ends(1, 30, 120)
+
+
+def test_many_outages_that_the_page_never_shows_are_more_than_chance():
+    short = [43.0] * 30
+    assert sum(short) / 60 > tolerance(short)
+    assert tolerance([60.0, 120.0]) == 1  # whole minutes are counted exactly, but for one at the edge

@@ -17,19 +17,27 @@ export function lastRestore(restore) {
  * @param {Restore} restore
  * @returns {string}
  */
-function article({ at, from, beside, recoverySeconds, lossSeconds, stack, sandbox }) {
-  const measured = beside
-    ? "Beside the running database, until the restored data could be read"
-    : "From the loss of the database until clients were served";
+function article({ at, from, point, recoverySeconds, lossSeconds, stack, sandbox }) {
+  const measured =
+    lossSeconds === null
+      ? `Into a second database, until its data could be read; it has the data until ${stamp(new Date(point))}`
+      : `From the loss of the database until clients were served; ${lost(lossSeconds)}`;
   const figure = recoverySeconds === null ? "Recovery time not measured" : taken(recoverySeconds);
-  const lost = lossSeconds > 0 ? `the last ${taken(lossSeconds)} of data were lost` : "no data were lost";
   const place = sandbox
     ? "the live sandbox on one computer, not on the real platform"
     : `the stack ${escaped(stack)} itself`;
   return `<article id=restore><h3>${stamp(new Date(at))}, from the copy ${escaped(from)}</h3>
 <p class=figure>${figure}</p>
-<p>${measured}; ${lost}. This was a drill on ${place}. <a href=/restore.json>Restore details</a></p>
+<p>${measured}. This was a drill on ${place}. <a href=/restore.json>Restore details</a></p>
 </article>`;
+}
+
+/**
+ * @param {number} seconds
+ * @returns {string}
+ */
+function lost(seconds) {
+  return seconds > 0 ? `the last ${taken(seconds)} of data were lost` : "no data were lost";
 }
 
 /**

@@ -18,8 +18,9 @@ def terms(topology: Topology) -> dict[str, str]:
     exclusions = (
         "A minute is excused only within maintenance that was announced on the status page at least "
         f"**{maintenance.notice_hours} hours** before its beginning, that affects an essential component, and that was "
-        "not cancelled. Emergency maintenance, announced later or not at all, excuses nothing. Routine maintenance "
-        f"({maintenance.weekday.value}, {hours}) is rolling and is not announced as an interruption: its minutes "
+        "not cancelled. Only minutes between the announced start and the announced end are excused: an early start or "
+        "an extension excuses nothing. Emergency maintenance, announced later or not at all, excuses nothing. Routine "
+        f"maintenance ({maintenance.weekday.value}, {hours}) is rolling and is not announced as an interruption: its minutes "
         "count."
     )
     credits = [

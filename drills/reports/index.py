@@ -13,7 +13,7 @@ BEGIN, END = "<!-- drills -->", "<!-- /drills -->"
 def table(scenarios: Iterable[Scenario], newest: Mapping[str, Filed]) -> str:
     """Return the generated part of the page."""
     lines = [
-        "| scenario | promises | runs on | served again within | may lose | newest report | verdict | measured |",
+        "| scenario | promises | runs on | recovered within | may lose | newest report | verdict | measured |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for one in scenarios:

@@ -20,8 +20,8 @@ def terms(topology: Topology) -> dict[str, str]:
         f"**{maintenance.notice_hours} hours** before its beginning, that affects an essential component, and that was "
         "not cancelled. Only minutes between the announced start and the announced end are excused: an early start or "
         "an extension excuses nothing. Emergency maintenance, announced later or not at all, excuses nothing. Routine "
-        f"maintenance ({maintenance.weekday.value}, {hours}) is rolling and is not announced as an interruption: its minutes "
-        "count."
+        f"maintenance ({maintenance.weekday.value}, {hours}) is rolling and is not announced as an interruption: its "
+        "minutes count."
     )
     credits = [
         "| uptime of the month | credit, in percent of the month's fee |",

@@ -11,6 +11,7 @@ def rebuilt_from(copy: str) -> Scenario:
 
     def lose_everything(stage: Stage) -> None:
         stage.copies.await_backups(copy)
+        stage.next_point()  # without a point in the newest backup's WAL, there is no moment to restore all groups to
         stage.copies.lose("primary")
         stage.lose_for_good(*stage.members(*stage.groups))
         stage.detected("coordinator")

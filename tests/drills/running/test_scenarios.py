@@ -147,3 +147,21 @@ def test_clients_of_pairs_pause_while_points_are_made() -> None:
     assert is_pause(30.0)
     assert is_pause(67.0)
     assert not is_pause(15.0)
+
+
+def test_the_whole_database_is_lost_only_after_a_restore_point_in_the_newest_backup() -> None:
+    done: list[str] = []
+    copies = SimpleNamespace(
+        await_backups=lambda copy: done.append(f"backups in {copy}"), lose=lambda copy: done.append(f"{copy} lost")
+    )
+    stage = SimpleNamespace(
+        copies=copies,
+        groups=["coordinator"],
+        members=lambda *_groups: ["coordinator-0"],
+        next_point=lambda: done.append("point"),
+        lose_for_good=lambda *members: done.append(f"{', '.join(members)} lost"),
+        detected=lambda _group: None,
+        traffic=SimpleNamespace(end=lambda: None),
+    )
+    all_scenarios()["database-lost-offsite"].steps[0].do(cast(Any, stage))
+    assert done == ["backups in offsite", "point", "primary lost", "coordinator-0 lost"]

@@ -63,16 +63,8 @@ def changed_pages(root: Path, filed: list[Filed]) -> list[str]:
     """Return a sentence for each page that does not show its report, or shows none, and for docs/drills.md."""
     pages = {one.file.with_suffix(".html"): page(one) for one in filed}
     found = {file: file.read_text(encoding="utf-8") for file in (root / FOLDER).glob("[0-9]*.html")}
-    known = {
-        FOLDER / SIGNERS,
-        *(page.relative_to(root) for page in pages),
-        *(one.file.relative_to(root) for one in filed),
-    }
-    others = (
-        {file.relative_to(root) for file in (root / FOLDER).iterdir()}
-        - known
-        - {one.relative_to(root) for one in found}
-    )
+    known = {root / FOLDER / SIGNERS, *(one.file for one in filed)}
+    others = set((root / FOLDER).iterdir()) - known - pages.keys() - found.keys()
     changed = [f"{file.name} is no report and no page" for file in others]
     changed += [f"{file.name} is missing" for file in pages.keys() - found.keys()]
     changed += [f"{file.name} is not the page of a report" for file in found.keys() - pages.keys()]

@@ -121,7 +121,7 @@ class Stage:
 
     def steady(self) -> None:
         """Wait until every machine is healthy and every group serves, and let the clients write for a while."""
-        self.until("every machine is healthy", lambda: not self.unhealthy(), HEALTHY_SECONDS)
+        self._wait_for_health(HEALTHY_SECONDS)
         for group in self.groups:
             self.until(f"{group} serves", lambda group=group: self.traffic.serves(group), 60)
         time.sleep(STEADY_SECONDS)
@@ -135,15 +135,15 @@ class Stage:
             ("the update that it has begun", self._end_rebuilding),
             ("the machines and networks", lambda: self.fleet().mend()),
             ("the edge", self.edge.mend),
-            ("the health of the machines", self._wait_for_health),
+            ("the health of the machines", lambda: self._wait_for_health(HEALTHY_SECONDS)),
             ("the maintenance", self._end_maintenance),
             ("the deployment", self._end_deployment),
             ("the cluster beside", self.end_beside),
         ):
             self._undo(what, undo)
 
-    def _wait_for_health(self) -> None:
-        self.until("every machine is healthy", lambda: not self.unhealthy(), HEALTHY_SECONDS)
+    def _wait_for_health(self, seconds: float, pause: float = PAUSE) -> None:
+        self.until("every machine is healthy", lambda: not self.unhealthy(), seconds, pause)
 
     def end_traffic(self) -> None:
         """Stop the clients; a failure is kept in `left`."""
@@ -446,5 +446,5 @@ class Stage:
 
     def healthy(self, seconds: float = HEALTHY_SECONDS) -> None:
         """Wait until every machine reports that it is healthy: redundancy is back."""
-        self.until("every machine is healthy", lambda: not self.unhealthy(), seconds)
+        self._wait_for_health(seconds)
         self.timeline.add("recovery", "every machine is healthy: redundancy is back")

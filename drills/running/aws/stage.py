@@ -189,12 +189,9 @@ class AwsStage(Stage):
         for what, undo in broken.items():
             self._undo(what, undo)
         if broken:
-            self._undo("the machines' health", self._wait_for_health)
+            self._undo("the machines' health", lambda: self._wait_for_health(HEALTHY_SECONDS, MENDING_PAUSE))
         self._undo("the clients on the machines, which end by themselves after six hours", self.remote.remove)
         self._undo(f"the table {TABLE}", self._drop_table)
-
-    def _wait_for_health(self) -> None:
-        self.until("every machine is healthy", lambda: not self.unhealthy(), HEALTHY_SECONDS, MENDING_PAUSE)
 
     def _drop_table(self) -> None:
         for group in self.groups:

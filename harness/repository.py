@@ -18,6 +18,7 @@ from harness.backup_manifests import PASSWORD, PRODUCER
 from harness.backup_world import GROUP
 from harness.postgres import Server, former_programs, programs, run
 from harness.waiting import TIMEOUT_SECONDS, until
+from model.restore_points import POINT
 
 
 class Folder:
@@ -127,7 +128,7 @@ class Repository:
         """Make a restore point, as machines do, and archive its segment. Return its name, which no other point has."""
         began = time.time()
         until(lambda: int(time.time()) > int(began), "the next second")
-        name = f"{datetime.now(UTC):backbuild-%Y%m%dT%H%M%SZ}"
+        name = datetime.now(UTC).strftime(POINT)
         self.server.sql(f"SELECT pg_create_restore_point('{name}')", "postgres")
         segment = self.server.sql("SELECT pg_walfile_name(pg_switch_wal() - 1)", "postgres")
         self.server.wait_for(f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver")

@@ -15,7 +15,8 @@ from restore.copies import RestoreError
 from restore.selection import NEW_GROUP
 from restore.wal import number_of, segment_at, timeline_of
 
-from tests.machines.restore.world import GROUP, KEYS, World, segments_in, time_of
+from model.restore_points import time_of
+from tests.machines.restore.world import GROUP, KEYS, World, segments_in
 
 
 def test_the_newest_run_is_taken_with_the_runs_it_needs_and_all_wal():

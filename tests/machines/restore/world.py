@@ -12,6 +12,8 @@ from restore.archive import Wanted
 from restore.selection import Selection, select
 from restore.wal import number_of, segment_at
 
+from model.restore_points import POINT, time_of
+
 GROUP = "worker-1"
 PASSWORD = "0123456789abcdefghijABCDEFGHIJ0123456789"
 KEYS = Keys(PASSWORD)
@@ -95,7 +97,7 @@ class World:
     def point(self) -> tuple[str, str]:
         """Make a restore point, half a minute later; return its name and its segment."""
         self.pass_time()
-        name, segment = f"{self.time:backbuild-%Y%m%dT%H%M%SZ}", self.wal()
+        name, segment = self.time.strftime(POINT), self.wal()
         self.points.append({"name": name, "segments": {self.group: segment, "coordinator": segment}})
         return name, segment
 
@@ -168,14 +170,7 @@ class World:
 
     def before(self, moment: datetime) -> Selection:
         """Select for a restore to a time, as the operator's command asks for it."""
-        return select(
-            self.bucket, self.group, KEYS, moment - timedelta(minutes=1), f"{moment:backbuild-%Y%m%dT%H%M%SZ}"
-        )
-
-
-def time_of(point: str) -> datetime:
-    """Return the time in a point's name."""
-    return datetime.strptime(point, "backbuild-%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        return select(self.bucket, self.group, KEYS, moment - timedelta(minutes=1), moment.strftime(POINT))
 
 
 def segments_in(wanted: tuple[Wanted, ...]) -> list[str]:
